@@ -1,0 +1,59 @@
+"""What every genotype format gives: a header, and blocks of variants."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How genotypes are called from what a file holds."""
+
+    imputation_threshold: float = 0.9
+    pass_only: bool = False
+    vcf_field: str = "GT"
+
+
+@dataclass(frozen=True)
+class SampleFile:
+    """A file of variants, read as far as its header.
+
+    Parameters
+    ----------
+    individuals
+        Ids in the order of the file; None where the file names nobody.
+    phenotypes
+        The labels a file carries itself (.fam, Class column), in its own words.
+    n_bytes
+        Size on disk, the cost of reading it.
+    """
+
+    path: str
+    format: str
+    n_individuals: int
+    individuals: tuple[str, ...] | None
+    phenotypes: tuple[str, ...] | None = None
+    n_bytes: int = 0
+    options: ReadOptions = field(default_factory=ReadOptions)
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Columns that describe variants, one entry a variant.
+
+    `counted` is the allele whose copies the genotypes count, `other` the other one.
+    """
+
+    id: list[str]
+    chromosome: list[str]
+    position: list[int]
+    counted: list[str]
+    other: list[str]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Variants and their genotypes, int8 of shape (variants, individuals), -1 missing."""
+
+    variants: Variants
+    genotypes: np.ndarray
