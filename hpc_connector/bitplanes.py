@@ -1,0 +1,190 @@
+"""Genotypes as bit planes: the one layout that loader and learner share.
+
+A plane holds one bit an individual: plane g says who carries genotype g. Words have
+32 bits, and sixteen variants are interleaved word by word, so that one vector
+register holds the same 32 individuals of sixteen variants:
+
+    planes[block of 16 variants][word][genotype][variant in the block]
+
+Individuals are ordered by class and fold, and every (class, fold) group starts on a
+word of its own: counting a group is counting a run of words, with no mask.
+Genotype 2 has no plane where nobody is missing: it is what the others leave.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpc_connector._jit import kernel
+
+LANES = 16
+WORD_BITS = 32
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Where the bits of the individuals lie.
+
+    Parameters
+    ----------
+    slot
+        Bit of each individual, int64 (individuals,).
+    group_start
+        First word of each group, int64 (2 * folds + 1,): the folds of the cases,
+        then the folds of the controls.
+    group_size
+        Individuals of each group, int64 (2 * folds,).
+    """
+
+    slot: np.ndarray
+    group_start: np.ndarray
+    group_size: np.ndarray
+
+    @property
+    def folds(self) -> int:
+        """Number of folds."""
+        return len(self.group_size) // 2
+
+    @property
+    def n_words(self) -> int:
+        """Number of words of one plane of one variant."""
+        return int(self.group_start[-1])
+
+
+def make_arrangement(is_case: np.ndarray, fold: np.ndarray) -> Arrangement:
+    """Deal individuals to groups by class and fold.
+
+    Parameters
+    ----------
+    is_case
+        1 for a case, 0 for a control, shape (individuals,).
+    fold
+        Fold of each individual, 0 .. folds - 1, shape (individuals,).
+    """
+    folds = int(fold.max(initial=0)) + 1
+    group = np.where(np.asarray(is_case, bool), 0, folds) + fold
+    size = np.bincount(group, minlength=2 * folds)
+    start = np.concatenate([[0], np.cumsum(-(-size // WORD_BITS))])
+    order = np.argsort(group, kind="stable")
+    within = np.arange(len(group)) - np.repeat(np.cumsum(size) - size, size)
+    slot = np.empty(len(group), np.int64)
+    slot[order] = start[group[order]] * WORD_BITS + within
+    return Arrangement(slot, start.astype(np.int64), size.astype(np.int64))
+
+
+def get_source(arrangement: Arrangement, column: np.ndarray) -> np.ndarray:
+    """Return the column of a file that each bit comes from, -1 for padding.
+
+    Parameters
+    ----------
+    column
+        Position in the file of each individual, int64 (individuals,).
+    """
+    source = np.full(arrangement.n_words * WORD_BITS, -1, np.int64)
+    source[arrangement.slot] = column
+    return source
+
+
+@kernel
+def pack_genotypes(genotypes, source):
+    """Pack a block of genotypes to two bits each, and count them.
+
+    Parameters
+    ----------
+    genotypes
+        0, 1, 2 or -1 for missing, int8 (variants, individuals of the file).
+    source
+        From :func:`get_source`, int64 (words * 32,).
+
+    Returns
+    -------
+    codes, counts
+        int32 (variants, 2, words): low and high bit of genotype + 1, 0 where missing
+        or padding; int64 (variants, 4): carriers of 0, 1, 2, and missing.
+    """
+    n_variants = genotypes.shape[0]
+    n_words = source.shape[0] // 32
+    codes = np.zeros((n_variants, 2, n_words), np.int32)
+    counts = np.zeros((n_variants, 4), np.int64)
+    for v in range(n_variants):
+        for w in range(n_words):
+            low = np.uint32(0)
+            high = np.uint32(0)
+            for bit in range(32):
+                column = source[w * 32 + bit]
+                if column >= 0:
+                    code = np.uint32(genotypes[v, column] + 1)
+                    counts[v, (code - 1) & 3] += 1
+                    low |= (code & np.uint32(1)) << np.uint32(bit)
+                    high |= (code >> np.uint32(1)) << np.uint32(bit)
+            codes[v, 0, w] = np.int32(low)
+            codes[v, 1, w] = np.int32(high)
+    return codes, counts
+
+
+@kernel
+def place_codes(codes, first, planes):
+    """Write packed variants to their places in the planes.
+
+    Parameters
+    ----------
+    codes
+        From :func:`pack_genotypes`, int32 (variants, 2, words).
+    first
+        Index of the first of them among all variants.
+    planes
+        int32 (blocks, words, 2 or 3, 16), changed in place.
+    """
+    for v in range(codes.shape[0]):
+        block, lane = (first + v) // 16, (first + v) % 16
+        for w in range(codes.shape[2]):
+            low, high = codes[v, 0, w], codes[v, 1, w]
+            planes[block, w, 0, lane] = low & ~high
+            planes[block, w, 1, lane] = high & ~low
+            if planes.shape[2] == 3:
+                planes[block, w, 2, lane] = low & high
+
+
+@kernel
+def rearrange_planes(planes, source, target):
+    """Move the bits of the individuals to other places, in place of packing again.
+
+    Parameters
+    ----------
+    planes
+        int32 (blocks, words, planes, 16).
+    source
+        Bit in `planes` that each bit of the result comes from, -1 for padding.
+    target
+        The result, int32 (blocks, words of the result, planes, 16).
+    """
+    for block in range(planes.shape[0]):
+        for w in range(target.shape[1]):
+            for plane in range(planes.shape[2]):
+                word = np.zeros(16, np.uint32)
+                for bit in range(32):
+                    at = source[w * 32 + bit]
+                    if at >= 0:
+                        for lane in range(16):
+                            carrier = np.uint32(planes[block, at >> 5, plane, lane])
+                            one = (carrier >> np.uint32(at & 31)) & np.uint32(1)
+                            word[lane] |= one << np.uint32(bit)
+                for lane in range(16):
+                    target[block, w, plane, lane] = np.int32(word[lane])
+
+
+def make_planes(n_variants: int, n_words: int, *, missing: bool) -> np.ndarray:
+    """Return empty planes for a number of variants.
+
+    Returns
+    -------
+    Zeros, int32 (blocks, words, 3 if genotypes are missing else 2, 16).
+    """
+    return np.zeros(get_planes_shape(n_variants, n_words, missing=missing), np.int32)
+
+
+def get_planes_shape(
+    n_variants: int, n_words: int, *, missing: bool
+) -> tuple[int, int, int, int]:
+    """Return the shape of the planes of a number of variants."""
+    return -(-n_variants // LANES), n_words, 3 if missing else 2, LANES

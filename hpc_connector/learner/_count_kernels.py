@@ -1,0 +1,155 @@
+"""Contingency counts of pairs of variants: AND, population count, add.
+
+Lanes are the sixteen variants of a block; a few rows (other variants) are counted
+against them at once, so that a word of the block is loaded once for all of them.
+"""
+
+import numpy as np
+
+from hpc_connector._jit import inlined, kernel
+from hpc_connector.learner._simd import add_common_bits, load, spread, store
+
+ROWS = {2: 4, 3: 2}  # rows counted at once, by number of planes
+
+
+@kernel
+def copy_rows(block, first, n_rows, n_planes, rows):
+    """Copy some variants of a block next to each other: rows[word][plane][row].
+
+    Parameters
+    ----------
+    block
+        Planes of sixteen variants, int32 (words * planes * 16,).
+    rows
+        The result, int32 (words * planes * n_rows,).
+    """
+    for at in range(block.shape[0] // 16):
+        for row in range(n_rows):
+            rows[at * n_rows + row] = block[at * 16 + first + row]
+
+
+@inlined
+def _add_four(c00, c01, c10, c11, row_0, row_1, block_0, block_1):
+    """Add the cells (0,0), (0,1), (1,0), (1,1) of one row over one word."""
+    x, y = spread(row_0), spread(row_1)
+    c00 = add_common_bits(c00, x, block_0)
+    c01 = add_common_bits(c01, x, block_1)
+    c10 = add_common_bits(c10, y, block_0)
+    c11 = add_common_bits(c11, y, block_1)
+    return c00, c01, c10, c11
+
+
+@inlined
+def _store_four(counts, at, c00, c01, c10, c11):
+    store(counts, at, c00)
+    store(counts, at + 16, c01)
+    store(counts, at + 32, c10)
+    store(counts, at + 48, c11)
+
+
+@kernel
+def count_four_rows(rows, block, first, last, counts, at):
+    """Count the four cells of 4 x 16 pairs over the words first .. last - 1.
+
+    Sixteen accumulators stay in registers: two loads and eight broadcasts feed
+    sixteen AND + population count + add.
+
+    Parameters
+    ----------
+    rows, block
+        int32 (words * 2 * 4,) from :func:`copy_rows`; int32 (words * 2 * 16,).
+    counts
+        The result, at counts[at:], int32 [row][cell][lane].
+    """
+    zero = spread(np.int32(0))
+    a00 = a01 = a10 = a11 = zero
+    b00 = b01 = b10 = b11 = zero
+    c00 = c01 = c10 = c11 = zero
+    d00 = d01 = d10 = d11 = zero
+    for w in range(first, last):
+        x, y = load(block, w * 32), load(block, w * 32 + 16)
+        r = w * 8
+        a00, a01, a10, a11 = _add_four(a00, a01, a10, a11, rows[r], rows[r + 4], x, y)
+        b00, b01, b10, b11 = _add_four(
+            b00, b01, b10, b11, rows[r + 1], rows[r + 5], x, y
+        )
+        c00, c01, c10, c11 = _add_four(
+            c00, c01, c10, c11, rows[r + 2], rows[r + 6], x, y
+        )
+        d00, d01, d10, d11 = _add_four(
+            d00, d01, d10, d11, rows[r + 3], rows[r + 7], x, y
+        )
+    _store_four(counts, at, a00, a01, a10, a11)
+    _store_four(counts, at + 64, b00, b01, b10, b11)
+    _store_four(counts, at + 128, c00, c01, c10, c11)
+    _store_four(counts, at + 192, d00, d01, d10, d11)
+
+
+@inlined
+def _add_three(c0, c1, c2, row, block_0, block_1, block_2):
+    """Add the three cells of one genotype of one row over one word."""
+    x = spread(row)
+    c0 = add_common_bits(c0, x, block_0)
+    c1 = add_common_bits(c1, x, block_1)
+    c2 = add_common_bits(c2, x, block_2)
+    return c0, c1, c2
+
+
+@inlined
+def _store_three(counts, at, c0, c1, c2):
+    store(counts, at, c0)
+    store(counts, at + 16, c1)
+    store(counts, at + 32, c2)
+
+
+@kernel
+def count_two_rows(rows, block, first, last, counts, at):
+    """Count all nine cells of 2 x 16 pairs over the words first .. last - 1.
+
+    For planes of three genotypes, where the cells do not follow from marginals.
+
+    Parameters
+    ----------
+    rows, block
+        int32 (words * 3 * 2,) from :func:`copy_rows`; int32 (words * 3 * 16,).
+    counts
+        The result, at counts[at:], int32 [row][cell][lane].
+    """
+    zero = spread(np.int32(0))
+    a00 = a01 = a02 = a10 = a11 = a12 = a20 = a21 = a22 = zero
+    b00 = b01 = b02 = b10 = b11 = b12 = b20 = b21 = b22 = zero
+    for w in range(first, last):
+        x, y, z = load(block, w * 48), load(block, w * 48 + 16), load(block, w * 48 + 32)
+        r = w * 6
+        a00, a01, a02 = _add_three(a00, a01, a02, rows[r], x, y, z)
+        b00, b01, b02 = _add_three(b00, b01, b02, rows[r + 1], x, y, z)
+        a10, a11, a12 = _add_three(a10, a11, a12, rows[r + 2], x, y, z)
+        b10, b11, b12 = _add_three(b10, b11, b12, rows[r + 3], x, y, z)
+        a20, a21, a22 = _add_three(a20, a21, a22, rows[r + 4], x, y, z)
+        b20, b21, b22 = _add_three(b20, b21, b22, rows[r + 5], x, y, z)
+    _store_three(counts, at, a00, a01, a02)
+    _store_three(counts, at + 48, a10, a11, a12)
+    _store_three(counts, at + 96, a20, a21, a22)
+    _store_three(counts, at + 144, b00, b01, b02)
+    _store_three(counts, at + 192, b10, b11, b12)
+    _store_three(counts, at + 240, b20, b21, b22)
+
+
+@kernel
+def count_carriers(block, group_start, n_planes, counts):
+    """Count the carriers of each genotype in each group: counts[group][plane][lane].
+
+    Parameters
+    ----------
+    block
+        Planes of sixteen variants, int32 (words * planes * 16,).
+    counts
+        The result, int32 (groups * planes * 16,).
+    """
+    for group in range(group_start.shape[0] - 1):
+        for plane in range(n_planes):
+            total = spread(np.int32(0))
+            for w in range(group_start[group], group_start[group + 1]):
+                x = load(block, (w * n_planes + plane) * 16)
+                total = add_common_bits(total, x, x)
+            store(counts, (group * n_planes + plane) * 16, total)

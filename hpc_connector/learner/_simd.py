@@ -1,0 +1,196 @@
+"""Vectors of sixteen lanes for numba, in LLVM's own vector types.
+
+A lane is a model (a pair or a triple of variants), so a kernel reads as if it
+treated one model while it treats sixteen. LLVM lowers the sixteen lanes to
+whatever the machine has: one register of AVX-512, two of AVX2, four of NEON.
+"""
+
+import operator
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, models, overload, register_model
+
+LANES = 16
+INDEX = ir.IntType(32)
+
+
+class Vector(types.Type):
+    """Sixteen values of one scalar type."""
+
+    def __init__(self, element: types.Type, llvm: ir.Type) -> None:
+        super().__init__(name=f"{element}x{LANES}")
+        self.element = element
+        self.llvm = ir.VectorType(llvm, LANES)
+
+
+COUNT = Vector(types.int32, ir.IntType(32))
+SINGLE = Vector(types.float32, ir.FloatType())
+DOUBLE = Vector(types.float64, ir.DoubleType())
+MASK = Vector(types.boolean, ir.IntType(1))
+VECTOR_OF = {v.element: v for v in (COUNT, SINGLE, DOUBLE)}
+
+
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    """A vector is LLVM's vector, in a register wherever it fits."""
+
+    def __init__(self, manager, vector):
+        super().__init__(manager, vector, vector.llvm)
+
+
+def _pointer(context, builder, array_type, array, index, vector):
+    """Return a pointer to `vector` at array[index], the array 1-D and contiguous."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), vector.llvm.as_pointer())
+
+
+@intrinsic
+def load(typingctx, array, index):
+    """Return array[index : index + 16] as a vector."""
+    vector = VECTOR_OF[array.dtype]
+
+    def codegen(context, builder, signature, args):
+        at = _pointer(context, builder, array, *args, vector)
+        return builder.load(at, align=array.dtype.bitwidth // 8)
+
+    return vector(array, types.intp), codegen
+
+
+@intrinsic
+def store(typingctx, array, index, value):
+    """Write a vector to array[index : index + 16]."""
+
+    def codegen(context, builder, signature, args):
+        at = _pointer(context, builder, array, args[0], args[1], value)
+        builder.store(args[2], at, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), codegen
+
+
+@intrinsic
+def spread(typingctx, scalar):
+    """Return a scalar in every lane; integers become counts."""
+    vector = COUNT if isinstance(scalar, types.Integer) else VECTOR_OF[scalar]
+
+    def codegen(context, builder, signature, args):
+        value = context.cast(builder, args[0], scalar, vector.element)
+        empty = ir.Constant(vector.llvm, ir.Undefined)
+        one = builder.insert_element(empty, value, INDEX(0))
+        lanes = ir.Constant(ir.VectorType(INDEX, LANES), [0] * LANES)
+        return builder.shuffle_vector(one, empty, lanes)
+
+    return vector(scalar), codegen
+
+
+@intrinsic
+def to_float(typingctx, value, example):
+    """Return the lanes in the floating type of the scalar `example`."""
+    target = VECTOR_OF[example]
+
+    def codegen(context, builder, signature, args):
+        if value is target:
+            return args[0]
+        convert = builder.sitofp if value is COUNT else builder.fpext
+        return convert(args[0], target.llvm)
+
+    return target(value, example), codegen
+
+
+@intrinsic
+def to_single(typingctx, value):
+    """Return double lanes rounded to single."""
+
+    def codegen(context, builder, signature, args):
+        return builder.fptrunc(args[0], SINGLE.llvm)
+
+    return SINGLE(value), codegen
+
+
+@intrinsic
+def add_common_bits(typingctx, total, a, b):
+    """Return total + the number of bits that a and b share, lane by lane."""
+
+    def codegen(context, builder, signature, args):
+        function = ir.FunctionType(COUNT.llvm, [COUNT.llvm])
+        name = f"llvm.ctpop.v{LANES}i32"
+        ctpop = builder.module.declare_intrinsic(name, fnty=function)
+        common = builder.and_(args[1], args[2])
+        return builder.add(args[0], builder.call(ctpop, [common]))
+
+    return COUNT(COUNT, COUNT, COUNT), codegen
+
+
+@intrinsic
+def difference_of_products(typingctx, a, b, c, d):
+    """Return a * b - c * d, fused where the machine can.
+
+    The callers' products are integers that the type holds exactly, so that fusing
+    changes no bit.
+    """
+
+    def codegen(context, builder, signature, args):
+        flags = ("contract",)
+        left = builder.fmul(args[0], args[1], flags=flags)
+        right = builder.fmul(args[2], args[3], flags=flags)
+        return builder.fsub(left, right, flags=flags)
+
+    return a(a, b, c, d), codegen
+
+
+@intrinsic
+def select(typingctx, mask, yes, no):
+    """Return `yes` in the lanes where the mask is true, else `no`."""
+
+    def codegen(context, builder, signature, args):
+        return builder.select(*args)
+
+    return yes(mask, yes, no), codegen
+
+
+@intrinsic
+def any_lane(typingctx, mask):
+    """Return whether the mask is true in any lane."""
+
+    def codegen(context, builder, signature, args):
+        bits = builder.bitcast(args[0], ir.IntType(LANES))
+        return builder.icmp_unsigned("!=", bits, ir.IntType(LANES)(0))
+
+    return types.boolean(mask), codegen
+
+
+def _define(symbol, result, instruction):
+    """Give vectors of one type the operator `symbol`."""
+
+    @intrinsic
+    def apply(typingctx, a, b):
+        def codegen(context, builder, signature, args):
+            return instruction(builder, a, *args)
+
+        return (result or a)(a, b), codegen
+
+    @overload(symbol)
+    def overloaded(a, b):
+        if isinstance(a, Vector) and a is b:
+            return lambda a, b: apply(a, b)
+        return None
+
+
+def _number(of_counts, of_floats):
+    """Return what emits one LLVM instruction for counts and another for floats."""
+
+    def instruction(builder, vector, a, b):
+        return getattr(builder, of_counts if vector is COUNT else of_floats)(a, b)
+
+    return instruction
+
+
+_define(operator.add, None, _number("add", "fadd"))
+_define(operator.sub, None, _number("sub", "fsub"))
+_define(operator.mul, None, _number("mul", "fmul"))
+_define(operator.truediv, None, _number("sdiv", "fdiv"))
+_define(operator.and_, None, lambda builder, vector, a, b: builder.and_(a, b))
+_define(operator.or_, None, lambda builder, vector, a, b: builder.or_(a, b))
+_define(operator.ge, MASK, lambda b, vector, x, y: b.fcmp_ordered(">=", x, y))
+_define(operator.gt, MASK, lambda b, vector, x, y: b.fcmp_ordered(">", x, y))

@@ -1,0 +1,78 @@
+"""The best models of a task, in an order that nothing can change.
+
+Three statistics decide, the larger the better, then the lower variant indices. The
+list is a heap whose root is the worst model that is still in it.
+"""
+
+import numpy as np
+
+from hpc_connector._jit import kernel
+
+
+@kernel
+def _is_worse(key, model, a, b):
+    """Return whether row a ranks behind row b."""
+    for k in range(key.shape[1]):
+        if key[a, k] != key[b, k]:
+            return key[a, k] < key[b, k]
+    for k in range(model.shape[1]):
+        if model[a, k] != model[b, k]:
+            return model[a, k] > model[b, k]
+    return False
+
+
+@kernel
+def _swap(key, model, a, b):
+    for k in range(key.shape[1]):
+        key[a, k], key[b, k] = key[b, k], key[a, k]
+    for k in range(model.shape[1]):
+        model[a, k], model[b, k] = model[b, k], model[a, k]
+
+
+@kernel
+def _sift_up(key, model, row):
+    while row > 0 and _is_worse(key, model, row, (row - 1) // 2):
+        _swap(key, model, row, (row - 1) // 2)
+        row = (row - 1) // 2
+
+
+@kernel
+def _sift_down(key, model):
+    row, size = 0, key.shape[0] - 1
+    while 2 * row + 1 < size:
+        child = 2 * row + 1
+        if child + 1 < size and _is_worse(key, model, child + 1, child):
+            child += 1
+        if not _is_worse(key, model, child, row):
+            return
+        _swap(key, model, row, child)
+        row = child
+
+
+@kernel
+def offer_model(key, model, size, offered_key, offered_model):
+    """Put a model into the list if it belongs there; return the least first statistic.
+
+    Parameters
+    ----------
+    key, model
+        float64 (top + 1, 3) and int64 (top + 1, order), changed in place. The last row
+        is room for the model that is offered.
+    size
+        Models in the list, int64 (1,), changed in place.
+
+    Returns
+    -------
+    What the first statistic must reach to enter; -inf while the list has room.
+    """
+    top = key.shape[0] - 1
+    row = min(size[0], top)
+    key[row] = offered_key
+    model[row] = offered_model
+    if size[0] < top:
+        size[0] += 1
+        _sift_up(key, model, row)
+    elif _is_worse(key, model, 0, top):
+        _swap(key, model, 0, top)
+        _sift_down(key, model)
+    return key[0, 0] if size[0] == top else -np.inf
