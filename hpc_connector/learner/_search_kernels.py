@@ -43,15 +43,17 @@ Best = namedtuple("Best", "key model size fold_score fold_model")
 
 
 @inlined
-def is_allowed(rules, i, j):
-    """Return whether variants i and j may stand in one model."""
-    if rules.min_distance > 0 and rules.chromosome[i] == rules.chromosome[j]:
-        if abs(rules.position[i] - rules.position[j]) < rules.min_distance:
-            return False
-    if rules.role.shape[0] > 0:
-        a, b = rules.role[i], rules.role[j]
-        return (a & 1 and b & 2) or (a & 2 and b & 1)
-    return True
+def is_near(rules, i, j):
+    """Return whether two variants are too close on one chromosome for one model."""
+    if rules.min_distance == 0 or rules.chromosome[i] != rules.chromosome[j]:
+        return False
+    return abs(rules.position[i] - rules.position[j]) < rules.min_distance
+
+
+@inlined
+def is_across(role_a, role_b):
+    """Return whether a stands in the first list and b in the second."""
+    return (role_a & 1) != 0 and (role_b & 2) != 0
 
 
 @kernel
@@ -101,15 +103,21 @@ def get_least(best):
 
 
 @inlined
-def count_pairs(genotypes, rows, block, counts, step):
-    """Count the pairs of a few rows with a block in every group, and the sums."""
+def count_rows(genotypes, rows, block, counts, step):
+    """Count sets of rows with a block in every group, and the sums over folds.
+
+    `rows` is int32 (sets, words * planes * rows of a set), `counts` the result:
+    int32 [group][row][cell][lane], `step` values a group.
+    """
     start, folds = genotypes.group_start, genotypes.folds
-    for group in range(2 * folds):
-        first, last = start[group], start[group + 1]
-        if genotypes.planes.shape[2] == 2:
-            count_four_rows(rows, block, first, last, counts, group * step)
-        else:
-            count_two_rows(rows, block, first, last, counts, group * step)
+    width = step // rows.shape[0]
+    for k in range(rows.shape[0]):
+        for group in range(2 * folds):
+            first, last, at = start[group], start[group + 1], group * step + k * width
+            if genotypes.planes.shape[2] == 2:
+                count_four_rows(rows[k], block, first, last, counts, at)
+            else:
+                count_two_rows(rows[k], block, first, last, counts, at)
     if folds > 1:
         sum_folds(counts, folds, step)
 
@@ -178,7 +186,7 @@ def search_pairs(genotypes, rules, best, tile, errors):
     n_groups = genotypes.size.shape[0]
     row_carriers = get_carriers(genotypes, first_row, last_row)
     column_carriers = get_carriers(genotypes, first_column, last_column)
-    rows = np.empty(planes.shape[1] * n_planes * n_rows, np.int32)
+    rows = np.empty((1, planes.shape[1] * n_planes * n_rows), np.int32)
     counts = np.empty(n_groups * step, np.int32)
     cells = np.empty(n_groups * n_cells * 16, genotypes.float_size.dtype)
     fold_train = np.full(folds * 16, -1.0)
@@ -193,11 +201,10 @@ def search_pairs(genotypes, rules, best, tile, errors):
         for block_i in range(first_row, min(last_row, chunk_last)):
             for lane_i in range(0, 16, n_rows):
                 flat = planes[block_i].reshape(-1)
-                copy_rows(flat, lane_i, n_rows, n_planes, rows)
+                copy_rows(flat, lane_i, n_rows, n_planes, rows[0])
                 for block_j in range(max(chunk_first, block_i), chunk_last):
-                    count_pairs(
-                        genotypes, rows, planes[block_j].reshape(-1), counts, step
-                    )
+                    flat = planes[block_j].reshape(-1)
+                    count_rows(genotypes, rows, flat, counts, step)
                     for row in range(n_rows):
                         model[0] = block_i * 16 + lane_i + row
                         fill_cells(
@@ -247,7 +254,12 @@ def search_pairs(genotypes, rules, best, tile, errors):
 @kernel
 def is_pair(genotypes, rules, i, j):
     """Return whether i, j is a model of this search."""
-    return i < j and j < genotypes.n_variants and is_allowed(rules, i, j)
+    if i >= j or j >= genotypes.n_variants or is_near(rules, i, j):
+        return False
+    if rules.role.shape[0] == 0:
+        return True
+    a, b = rules.role[i], rules.role[j]
+    return is_across(a, b) or is_across(b, a)
 
 
 @kernel
