@@ -1,0 +1,39 @@
+# make          set up .venv
+# make demo     find the planted pairs in a small cohort, on two MPI ranks
+# make test     lint, types, tests
+# make bench    measure
+# make clean    remove what make made
+
+SHELL := /bin/bash
+PYTHON := $(shell for v in 3.11 3.12 3.13 3.14 3; do \
+	python$$v -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo python$$v && break; done)
+COHORT := tests/data/hipster_1000genomes_vcf
+
+# mpirun, and whatever the tests start, come from the environment
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: setup demo test bench clean
+setup: .venv/installed
+
+.venv/installed: setup.cfg pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --editable '.[mpi,report,test,dev]'
+	touch $@
+
+demo: setup
+	rm -rf demo/hipster
+	.venv/bin/mpirun -n 2 .venv/bin/mdr-epistasis run $(COHORT)/Hipster.vcf.bgz \
+		--labels $(COHORT)/Hipster.tsv --out demo/hipster --permutations 100
+
+test: setup
+	ruff check
+	mypy
+	pytest
+
+bench: setup
+	for script in benchmarks/*.py; do .venv/bin/python $$script || exit 1; done
+
+clean:
+	rm -rf .venv build demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Exhaustive search for interacting variants by dimensionality reduction."""

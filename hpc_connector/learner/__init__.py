@@ -1,0 +1,1 @@
+"""Arrays to arrays: multifactor dimensionality reduction."""

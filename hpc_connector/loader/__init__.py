@@ -1,0 +1,1 @@
+"""Bytes to arrays: genotype and phenotype files."""

@@ -1,0 +1,1 @@
+"""Results to files: tables, HDF5 and the report."""
