@@ -10,7 +10,6 @@ PYTHON := $(shell for v in 3.11 3.12 3.13 3.14 3; do \
 	&& echo python$$v && break; done)
 COHORT := tests/data/hipster_1000genomes_vcf
 
-# mpirun, and whatever the tests start, come from the environment
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: setup demo test bench clean

@@ -2,8 +2,14 @@
 
 import os
 import shutil
+import sys
 
 import pytest
+
+# mpirun, and our programs, are those of the environment pytest itself is in
+os.environ["PATH"] = os.pathsep.join(
+    [os.path.dirname(sys.executable), os.environ["PATH"]]
+)
 
 
 def require(program: str) -> str:
