@@ -1,0 +1,275 @@
+"""Calls and numbers from the text of a VCF record, and calls from BCF's integers.
+
+Each kernel fills one genotype (or row of numbers) an individual and returns how many
+individuals it could read: fewer than there are names the first one that is wrong,
+and one more means that the line goes on after the last.
+"""
+
+import numpy as np
+
+from hpc_connector._jit import inlined, kernel
+
+TAB, COLON, COMMA, DOT, SLASH, BAR = (ord(c) for c in "\t:,./|")
+ZERO, PLUS, MINUS = (ord(c) for c in "0+-")
+MISSING = (DOT - ZERO) % 256  # a dot, read as if it were a digit
+
+
+@inlined
+def is_end(text, at):
+    """Return whether a subfield ends at `at`."""
+    return at >= len(text) or text[at] == TAB or text[at] == COLON
+
+
+@inlined
+def skip_column(text, at):
+    """Return where the next column begins; past the text + 1 after the last one."""
+    while at < len(text) and text[at] != TAB:
+        at += 1
+    return at + 1
+
+
+@inlined
+def find_subfield(text, at, field):
+    """Return where subfield `field` of the column at `at` begins, -1 without one."""
+    while field > 0:
+        while not is_end(text, at):
+            at += 1
+        if at >= len(text) or text[at] == TAB:
+            return -1
+        at += 1
+        field -= 1
+    return at
+
+
+@inlined
+def get_genotype(n_counted, n_other, ploidy):
+    """Return the genotype of a call, -1 if an allele is neither REF nor the ALT."""
+    if n_other > 0:
+        return np.int8(-1)
+    return np.int8(n_counted * 2 if ploidy == 1 else n_counted)
+
+
+@kernel
+def parse_short_calls(columns, n_alleles, alt, genotypes):
+    """Call genotypes where each column is three bytes and a tab, as 0/1.
+
+    No branch depends on the data, so that the compiler can use vectors.
+
+    Parameters
+    ----------
+    columns
+        The four bytes of each individual, uint32 (individuals,).
+    n_alleles
+        Up to 10.
+    alt, genotypes
+        As for :func:`parse_calls`.
+
+    Returns
+    -------
+    Whether every column is so; if not the genotypes mean nothing.
+    """
+    one, zero, alleles = np.uint32(1), np.uint32(0), np.uint32(n_alleles)
+    counted, byte = np.uint32(alt), np.uint32(255)
+    n_bad = zero
+    for i in range(columns.shape[0]):
+        first = ((columns[i] & byte) - np.uint32(ZERO)) & byte
+        phase = (columns[i] >> np.uint32(8)) & byte
+        second = (((columns[i] >> np.uint32(16)) & byte) - np.uint32(ZERO)) & byte
+        n_bad |= one if first >= alleles and first != MISSING else zero
+        n_bad |= one if second >= alleles and second != MISSING else zero
+        n_bad |= one if phase != SLASH and phase != BAR else zero
+        n_bad |= one if columns[i] >> np.uint32(24) != TAB else zero
+        count = (one if first == counted else zero) + (
+            one if second == counted else zero
+        )
+        is_other = (first != zero and first != counted) or (
+            second != zero and second != counted
+        )
+        genotypes[i] = np.int8(-1) if is_other else np.int8(count)
+    return n_bad == zero
+
+
+@kernel
+def parse_calls(text, at, field, n_alleles, alt, genotypes):
+    """Call genotypes from GT.
+
+    Parameters
+    ----------
+    text
+        The line of a record, uint8 (bytes,).
+    at
+        Where the column of the first individual begins.
+    field
+        Place of GT among the subfields.
+    n_alleles
+        Number of alleles of the record, REF among them.
+    alt
+        The allele that is counted, 1 .. n_alleles - 1.
+    genotypes
+        Filled: 0, 1, 2 copies, -1 missing, int8 (individuals,).
+
+    Returns
+    -------
+    Number of individuals read.
+    """
+    n = genotypes.shape[0]
+    n_done = 0
+    if field == 0 and n_alleles <= 10 and len(text) - at == 4 * n - 1:
+        columns = text[at : len(text) - 3].view(np.uint32)  # the last has no tab
+        if parse_short_calls(columns, n_alleles, alt, genotypes):
+            n_done = n - 1
+            at += 4 * n_done
+    for i in range(n_done, n):
+        start = find_subfield(text, at, field) if at <= len(text) else len(text) + 1
+        if start > len(text):
+            return i
+        if start < 0:
+            genotypes[i] = -1
+        else:
+            at, genotypes[i] = parse_call(text, start, n_alleles, alt)
+            if at < 0:
+                return i
+        at = skip_column(text, at)
+    return n if at > len(text) else n + 1
+
+
+@kernel
+def parse_call(text, at, n_alleles, alt):
+    """Return where a call ends, -1 if it is malformed, and its genotype."""
+    if at < len(text) and (text[at] == SLASH or text[at] == BAR):
+        at += 1  # VCF 4.4 may tell the phase of the first allele
+    ploidy = n_counted = n_other = 0
+    while True:
+        allele, start = 0, at
+        while at < len(text) and np.uint8(text[at] - ZERO) < 10 and at - start < 8:
+            allele = allele * 10 + (text[at] - ZERO)
+            at += 1
+        if at == start:
+            if at >= len(text) or text[at] != DOT:
+                return -1, np.int8(-1)
+            allele = -1
+            at += 1
+        ploidy += 1
+        if allele >= n_alleles or ploidy > 2:
+            return -1, np.int8(-1)
+        n_counted += allele == alt
+        n_other += allele != alt and allele != 0
+        if is_end(text, at):
+            return at, get_genotype(n_counted, n_other, ploidy)
+        if text[at] != SLASH and text[at] != BAR:
+            return -1, np.int8(-1)
+        at += 1
+
+
+@kernel
+def convert_calls(codes, end, n_alleles, alt, genotypes):
+    """Call genotypes from BCF's integers, (allele + 1) << 1 | phase.
+
+    Parameters
+    ----------
+    codes
+        int32 (individuals, ploidy), negative where unset.
+    end
+        The code that fills up a call of fewer alleles.
+    n_alleles, alt, genotypes
+        As for :func:`parse_calls`.
+
+    Returns
+    -------
+    Number of individuals read.
+    """
+    for i in range(genotypes.shape[0]):
+        ploidy = n_counted = n_other = 0
+        for code in codes[i]:
+            if code == end:
+                break
+            allele = (code >> 1) - 1
+            ploidy += 1
+            if allele >= n_alleles or ploidy > 2:
+                return i
+            n_counted += allele == alt
+            n_other += allele != alt and allele != 0
+        genotypes[i] = get_genotype(n_counted, n_other, ploidy) if ploidy else -1
+    return genotypes.shape[0]
+
+
+@kernel
+def parse_numbers(text, at, field, numbers):
+    """Read a subfield of numbers.
+
+    Parameters
+    ----------
+    text, at, field
+        As for :func:`parse_calls`.
+    numbers
+        Filled: float64 (individuals, numbers), NaN where missing, inf after the last.
+
+    Returns
+    -------
+    Number of individuals read.
+    """
+    n, width = numbers.shape
+    numbers[:] = np.inf
+    for i in range(n):
+        start = find_subfield(text, at, field) if at <= len(text) else len(text) + 1
+        if start > len(text):
+            return i
+        if start < 0:
+            numbers[i, 0] = np.nan
+        else:
+            for j in range(width):
+                at, numbers[i, j] = parse_number(text, start)
+                if at < 0 or is_end(text, at):
+                    break
+                start = at + 1
+            if at < 0 or not is_end(text, at):
+                return i
+        at = skip_column(text, at)
+    return n if at > len(text) else n + 1
+
+
+@kernel
+def parse_number(text, at):
+    """Return where a decimal number ends, -1 if it is malformed, and the number."""
+    start = at
+    is_negative = at < len(text) and text[at] == MINUS
+    at += is_negative
+    value, n_digits, n_decimals, is_fraction = 0.0, 0, 0, False
+    while at < len(text):
+        digit = np.uint8(text[at] - ZERO)
+        if digit < 10:
+            value = value * 10 + digit
+            n_digits += 1
+            n_decimals += is_fraction
+        elif text[at] == DOT and not is_fraction:
+            is_fraction = True
+        else:
+            break
+        at += 1
+    exponent = 0
+    if n_digits and at < len(text) and text[at] | 32 == ord("e"):
+        at, exponent = parse_exponent(text, at + 1)
+        if at < 0:
+            return -1, np.nan
+    if at < len(text) and text[at] != COMMA and not is_end(text, at):
+        return -1, np.nan
+    if n_digits == 0:  # a dot alone is a missing number
+        return (at if is_fraction and at == start + 1 else -1), np.nan
+    value *= 10.0 ** (exponent - n_decimals)
+    if not np.isfinite(value):
+        return -1, np.nan
+    return at, -value if is_negative else value
+
+
+@kernel
+def parse_exponent(text, at):
+    """Return where an exponent ends, -1 if it is malformed, and the exponent."""
+    is_negative = at < len(text) and text[at] == MINUS
+    at += is_negative or (at < len(text) and text[at] == PLUS)
+    start, exponent = at, 0
+    while at < len(text) and np.uint8(text[at] - ZERO) < 10 and at - start < 4:
+        exponent = exponent * 10 + (text[at] - ZERO)
+        at += 1
+    if at == start:
+        return -1, 0
+    return at, -exponent if is_negative else exponent

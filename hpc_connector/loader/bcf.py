@@ -1,0 +1,322 @@
+"""Records of BCF 2, the binary form of VCF (VCF 4.5 specification, section 6)."""
+
+import os
+import re
+import struct
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+
+from hpc_connector.errors import BadInput
+from hpc_connector.loader import _vcf_kernels as kernels
+from hpc_connector.loader.bgzf import read_blocks
+from hpc_connector.loader.sample_file import ReadOptions, SampleFile
+from hpc_connector.loader.vcf_record import Record, call_numbers, get_n_numbers
+from hpc_connector.loader.vcf_text import parse_column_names
+
+MAGIC = b"BCF\x02"
+TYPES: dict[int, np.dtype] = {
+    code: np.dtype(name)
+    for code, name in [(1, "<i1"), (2, "<i2"), (3, "<i4"), (5, "<f4")]
+}
+FLOAT_END = 0x7F800002  # the NaN that fills up a vector of fewer numbers
+N_PREFIX = 8  # two lengths before each record
+MALFORMED = (struct.error, LookupError, TypeError, ValueError)
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header of a BCF file; records name contigs and fields by number."""
+
+    individuals: tuple[str, ...]
+    contigs: dict[int, str]
+    fields: dict[int, str]
+    n_bytes: int
+
+
+def read_individuals(path: str) -> tuple[str, ...]:
+    """Read the ids of a BCF file's individuals.
+
+    Raises
+    ------
+    BadInput
+        A file whose header is unusable.
+    """
+    return read_header(path).individuals
+
+
+def read_header(path: str) -> Header:
+    """Read the header, up to the first record."""
+    data = b""
+    n_bytes = 9
+    for _, block in read_blocks(path):
+        data += block
+        if len(data) >= 9:
+            n_bytes = 9 + int.from_bytes(data[5:9], "little")
+        if len(data) >= n_bytes:
+            return parse_header(path, data[9:n_bytes], n_bytes)
+    raise BadInput(f"{path} is cut: its header ends too early")
+
+
+def parse_header(path: str, text: bytes, n_bytes: int) -> Header:
+    """Give contigs and fields their numbers: IDX, or else the order of the header."""
+    contigs: dict[int, str] = {}
+    fields = {0: "PASS"}
+    lines = text.rstrip(b"\0\n").split(b"\n")
+    for line in lines:
+        kind = re.match(rb"##(contig|FILTER|INFO|FORMAT)=<", line)
+        name = re.search(rb"[<,]ID=([^,>]+)", line)
+        if kind and name:
+            names = contigs if kind[1] == b"contig" else fields
+            word = name[1].decode("utf-8", "replace")
+            index = re.search(rb",IDX=(\d{1,9})>$", line)
+            if index:
+                names[int(index[1])] = word
+            elif word not in names.values():
+                names[len(names)] = word
+    return Header(parse_column_names(path, lines[-1]), contigs, fields, n_bytes)
+
+
+def read_records(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Record]:
+    """Yield the records of one part of the file.
+
+    Raises
+    ------
+    BadInput
+        A record that is cut or malformed, or an index that does not fit the file.
+    """
+    path = sample_file.path
+    header = read_header(path)
+    start, end = list(pairwise(get_cuts(path, n_parts)))[part]
+    if start == end:
+        return
+    n_before = header.n_bytes if part == 0 else start[1]
+    place = path
+    for data in split_records(path, read_span(path, (start[0], n_before), end)):
+        try:
+            record = parse_record(sample_file, header, data)
+        except BadInput:
+            raise
+        except MALFORMED as error:
+            raise BadInput(f"{place}: expected a BCF record ({error})") from error
+        place = f"{path}, after record {record.chromosome}:{record.position}"
+        yield record
+
+
+def get_cuts(path: str, n_parts: int) -> list[tuple[int, int]]:
+    """Return where parts begin and end: byte of a block, and byte in what it holds.
+
+    Parts are of about the same size; the index says where a record begins.
+    """
+    whole = os.path.getsize(path)
+    begins = read_index(f"{path}.csi") if os.path.exists(f"{path}.csi") else []
+    cuts = [(0, 0)]
+    for part in range(1, n_parts):
+        at = bisect_left(begins, (whole * part // n_parts, 0))
+        cuts.append(begins[at] if at < len(begins) else (whole, 0))
+    return [*cuts, (whole, 0)]
+
+
+def read_index(path: str) -> list[tuple[int, int]]:
+    """Read where the chunks of a .csi index begin, in the order of the file.
+
+    Source: the CSI specification of samtools, CSIv1.
+    """
+    data = b"".join(block for _, block in read_blocks(path))
+    try:
+        return sorted(set(parse_index(data)))
+    except MALFORMED as error:
+        raise BadInput(f"{path} is corrupt: expected a CSI index ({error})") from error
+
+
+def parse_index(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where each chunk begins."""
+    magic, _, depth, n_aux = struct.unpack_from("<4siii", data)
+    if magic != b"CSI\x01" or not 0 <= depth <= 20 or n_aux < 0:
+        raise ValueError("it does not begin as one")
+    counts_bin = ((1 << 3 * (depth + 1)) - 1) // 7 + 1  # counts, not places
+    at = 16 + n_aux
+    (n_contigs,) = struct.unpack_from("<i", data, at)
+    at += 4
+    for _ in range(n_contigs):
+        (n_bins,) = struct.unpack_from("<i", data, at)
+        at += 4
+        for _ in range(n_bins):
+            number, _, n_chunks = struct.unpack_from("<IQi", data, at)
+            at += 16
+            if n_chunks < 0:
+                raise ValueError("a count is negative")
+            for chunk in range(n_chunks):
+                begin, _ = struct.unpack_from("<QQ", data, at + 16 * chunk)
+                if number != counts_bin:
+                    yield begin >> 16, begin & 0xFFFF
+            at += 16 * n_chunks
+
+
+def read_span(
+    path: str, start: tuple[int, int], end: tuple[int, int]
+) -> Iterator[bytes]:
+    """Yield what blocks hold between two places, the first of which may lie beyond.
+
+    A place is the byte where a block begins, and bytes after its content's begin.
+    """
+    first, n_before = start
+    for offset, data in read_blocks(path, first):
+        if offset >= end[0]:
+            data = data[: end[1]] if offset == end[0] else b""
+        yield data[n_before:]
+        n_before = max(0, n_before - len(data))
+        if offset >= end[0]:
+            return
+
+
+def split_records(path: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of each record.
+
+    The last must end with the blocks: so each part proves that the next one begins
+    with a record, whatever the index says.
+    """
+    pieces: list[bytes] = []
+    n_wanted = N_PREFIX
+    for block in blocks:
+        pieces.append(block)
+        if sum(map(len, pieces)) < n_wanted:
+            continue
+        data = b"".join(pieces)
+        at = 0
+        while len(data) - at >= (n_wanted := get_n_bytes(data, at)):
+            yield data[at : at + n_wanted]
+            at += n_wanted
+        pieces = [data[at:]]
+    if any(pieces):
+        raise BadInput(f"{path} is cut, or its index is not its own: a record is cut")
+
+
+def get_n_bytes(data: bytes, at: int) -> int:
+    """Return how many bytes the record at `at` has, or needs to tell."""
+    if len(data) - at < N_PREFIX:
+        return N_PREFIX
+    return N_PREFIX + sum(struct.unpack_from("<II", data, at))
+
+
+def parse_record(sample_file: SampleFile, header: Header, data: bytes) -> Record:
+    """Take a record apart, up to its fields."""
+    n_shared, _, contig, start = struct.unpack_from("<IIii", data)
+    n_alleles, n_samples = struct.unpack_from("<2xHI", data, N_PREFIX + 16)
+    n_fields, n_individuals = n_samples >> 24, n_samples & 0xFFFFFF
+    chromosome, position = header.contigs[contig], start + 1
+    place = f"{sample_file.path}, record {chromosome}:{position}"
+    if n_individuals != sample_file.n_individuals or n_alleles < 1 or position < 0:
+        raise ValueError(f"{place} does not fit the header")
+    name, at = read_text(data, N_PREFIX + 24)
+    alleles = []
+    for _ in range(n_alleles):
+        allele, at = read_text(data, at)
+        alleles.append(allele)
+    filters, at = read_vector(data, at)
+    is_passed = all(header.fields[int(key)] == "PASS" for key in filters)
+    fields = find_fields(header, data, N_PREFIX + n_shared, n_fields, n_individuals)
+    call = partial(call_field, place, fields, len(alleles), sample_file.options)
+    return Record(chromosome, position, name or ".", tuple(alleles), is_passed, call)
+
+
+def read_type(data: bytes, at: int) -> tuple[int, int, int]:
+    """Return the type of a value, how many there are, and where they begin."""
+    code, count = data[at] & 15, data[at] >> 4
+    if count == 15:
+        counts, at = read_vector(data, at + 1)
+        return code, int(counts[0]), at
+    return code, count, at + 1
+
+
+def read_vector(data: bytes, at: int) -> tuple[np.ndarray, int]:
+    """Return integers or floats, and where they end."""
+    code, count, at = read_type(data, at)
+    if count == 0 or code == 0:
+        return np.empty(0, np.int8), at
+    values = np.frombuffer(data, TYPES[code], count, at)
+    return values, at + values.nbytes
+
+
+def read_text(data: bytes, at: int) -> tuple[str, int]:
+    """Return a text, and where it ends."""
+    code, count, at = read_type(data, at)
+    if code not in (0, 7) or not 0 <= count <= len(data) - at:
+        raise ValueError("a text is cut")
+    return data[at : at + count].rstrip(b"\0").decode("utf-8", "replace"), at + count
+
+
+def find_fields(
+    header: Header, data: bytes, at: int, n_fields: int, n_individuals: int
+) -> dict[str, np.ndarray]:
+    """Return the fields of numbers, (individuals, numbers); texts are left out."""
+    fields = {}
+    for _ in range(n_fields):
+        keys, at = read_vector(data, at)
+        code, count, at = read_type(data, at)
+        if code in TYPES:
+            values = np.frombuffer(data, TYPES[code], count * n_individuals, at)
+            fields[header.fields[int(keys[0])]] = values.reshape(n_individuals, count)
+            at += values.nbytes
+        else:
+            at += count * n_individuals
+    if at != len(data):
+        raise ValueError("its fields do not fill it")
+    return fields
+
+
+def call_field(
+    place: str,
+    fields: dict[str, np.ndarray],
+    n_alleles: int,
+    options: ReadOptions,
+    alt: int,
+) -> np.ndarray:
+    """Call the genotypes of a record for one ALT, int8 (individuals,)."""
+    name = options.vcf_field
+    values = fields.get(name)
+    if values is None:
+        found = ":".join(fields)
+        raise BadInput(f"{place}: FORMAT is {found!r}, expected the field {name} in it")
+    if name == "GT":
+        return call_alleles(place, values, n_alleles, alt)
+    width = get_n_numbers(name, n_alleles)
+    if values.shape[1] > width:
+        raise BadInput(f"{place}: expected up to {width} numbers {name}")
+    numbers = np.full((len(values), width), np.inf)
+    numbers[:, : values.shape[1]] = convert_numbers(values)
+    try:
+        return call_numbers(name, numbers, n_alleles, options.imputation_threshold, alt)
+    except BadInput as error:
+        raise BadInput(f"{place}: {error}") from error
+
+
+def call_alleles(place: str, codes: np.ndarray, n_alleles: int, alt: int) -> np.ndarray:
+    """Call genotypes from the integers of GT."""
+    if codes.dtype.kind != "i" or codes.shape[1] == 0:
+        raise BadInput(f"{place}: expected GT to be integers")
+    genotypes = np.empty(len(codes), np.int8)
+    end = np.iinfo(codes.dtype).min + 1
+    n_read = kernels.convert_calls(
+        codes.astype(np.int32), end, n_alleles, alt, genotypes
+    )
+    if n_read < len(codes):
+        raise BadInput(
+            f"{place}, individual {n_read + 1}: expected one or two alleles, as 0/1"
+        )
+    return genotypes
+
+
+def convert_numbers(values: np.ndarray) -> np.ndarray:
+    """Return numbers as float64; NaN where missing, inf after the last."""
+    if values.dtype.kind == "f":
+        ends = values.view("<u4") == FLOAT_END
+        return np.where(ends, np.inf, values.astype(np.float64))
+    missing = np.iinfo(values.dtype).min
+    ends = values == missing + 1
+    numbers = np.where(ends, np.inf, values.astype(np.float64))
+    return np.where(values == missing, np.nan, numbers)
