@@ -1,0 +1,38 @@
+"""Folds of cross-validation, and shuffled labels for permutation tests."""
+
+import numpy as np
+
+
+def make_folds(
+    is_case: np.ndarray, n_folds: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Deal individuals to stratified folds.
+
+    Each class is shuffled and dealt round robin, the controls starting where the
+    cases stopped.
+
+    Parameters
+    ----------
+    is_case
+        1 for a case, 0 for a control, shape (individuals,).
+
+    Returns
+    -------
+    Fold of each individual, int64 (individuals,).
+    """
+    fold = np.empty(len(is_case), np.int64)
+    start = 0
+    for label in (1, 0):
+        members = rng.permutation(np.flatnonzero(np.asarray(is_case) == label))
+        fold[members] = (start + np.arange(len(members))) % n_folds
+        start += len(members)
+    return fold
+
+
+def shuffle_labels(
+    is_case: np.ndarray, n_folds: int, seed: int, permutation: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels and folds of one permutation, a function of its number."""
+    rng = np.random.default_rng([seed, permutation + 1])
+    shuffled = rng.permutation(is_case)
+    return shuffled, make_folds(shuffled, n_folds, rng)

@@ -1,0 +1,219 @@
+"""The exhaustive search: what it is given, what it finds, and merging what was found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hpc_connector.bitplanes import Arrangement, get_source, make_arrangement
+from hpc_connector.bitplanes import rearrange_planes
+from hpc_connector.learner._search_kernels import Best, Genotypes, Rules, search_pairs
+from hpc_connector.learner._triple_kernels import search_triples
+from hpc_connector.learner.folds import shuffle_labels
+
+STATISTICS = ("test_balanced_accuracy", "train_balanced_accuracy", "balanced_accuracy")
+EXACT_IN_SINGLE = 1 << 24  # single precision holds every integer up to here
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a search asks, apart from the genotypes.
+
+    Parameters
+    ----------
+    order
+        Variants of a model, 2 or 3.
+    level, tie_low
+        Missing is a fourth genotype; a tied cell is low risk.
+    rank_by
+        The first statistic of the ranking, one of STATISTICS.
+    top
+        Models to keep.
+    min_distance
+        Least distance of two variants on one chromosome, base pairs.
+    seed, permutations
+        Of the permutation test.
+    chromosome, position
+        Of each variant: code int32 and base pairs int64; empty if not needed.
+    role
+        1 for the first list, 2 for the second, 3 for both, int8; empty without lists.
+    """
+
+    order: int = 2
+    level: bool = False
+    tie_low: bool = False
+    rank_by: str = STATISTICS[0]
+    top: int = 1000
+    min_distance: int = 0
+    seed: int = 42
+    permutations: int = 0
+    chromosome: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    position: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    role: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8))
+
+
+def make_rules(question: Question) -> Rules:
+    """Return the rules of a question as the kernels take them."""
+    first = STATISTICS.index(question.rank_by)
+    statistic = [first, *(k for k in range(len(STATISTICS)) if k != first)]
+    return Rules(
+        question.level,
+        question.tie_low,
+        np.array(statistic),
+        question.min_distance,
+        question.chromosome,
+        question.position,
+        question.role,
+    )
+
+
+def make_genotypes(
+    planes: np.ndarray, n_variants: int, arrangement: Arrangement
+) -> Genotypes:
+    """Return genotypes and groups as the kernels take them.
+
+    Cells are scored in single precision while every product of counts is exact there.
+    """
+    folds, size = arrangement.folds, arrangement.group_size
+    sums = [size[:folds].sum(), size[folds:].sum()]
+    dtype = np.float32 if sums[0] * sums[1] <= EXACT_IN_SINGLE else np.float64
+    if folds > 1:
+        size = np.concatenate([size, sums])
+    start = arrangement.group_start
+    return Genotypes(
+        planes, n_variants, start, folds, size.astype(np.int32), size.astype(dtype)
+    )
+
+
+def make_best(question: Question, folds: int, top: int | None = None) -> Best:
+    """Return an empty list of the best models."""
+    rows = (question.top if top is None else top) + 1
+    return Best(
+        np.full((rows, len(STATISTICS)), -np.inf),
+        np.full((rows, question.order), -1, np.int64),
+        np.zeros(1, np.int64),
+        np.full(folds, -np.inf),
+        np.full((folds, question.order), -1, np.int64),
+    )
+
+
+def search(
+    genotypes: Genotypes,
+    question: Question,
+    tile: Sequence[int],
+    best: Best,
+    errors: np.ndarray | None = None,
+) -> None:
+    """Search one tile and put what is found into `best`.
+
+    Parameters
+    ----------
+    tile
+        First and last block along each axis, from ``make_tiles``.
+    errors
+        Array for the error of every model, float32, of the size of the tile.
+    """
+    kernel = search_pairs if question.order == 2 else search_triples
+    if errors is None:
+        errors = np.empty((0,) * question.order, np.float32)
+    rules = make_rules(question)
+    kernel(genotypes, rules, best, tuple(int(b) for b in tile), errors)
+
+
+def merge_best(found: Sequence[Best], top: int) -> Best:
+    """Merge lists of best models; a model found twice counts once."""
+    key = np.concatenate([best.key[: best.size[0]] for best in found])
+    model = np.concatenate([best.model[: best.size[0]] for best in found])
+    order = np.lexsort((*model.T[::-1], *-key.T[::-1]))
+    key, model = key[order], model[order]
+    is_new = np.ones(len(model), bool)
+    is_new[1:] = (model[1:] != model[:-1]).any(axis=1)
+    key, model = key[is_new][:top], model[is_new][:top]
+    winners = [_get_winner(found, fold) for fold in range(len(found[0].fold_score))]
+    return Best(
+        np.concatenate([key, np.full((1, key.shape[1]), -np.inf)]),
+        np.concatenate([model, np.full((1, model.shape[1]), -1)]),
+        np.array([len(key)]),
+        np.array([score for score, _ in winners]),
+        np.array([winner for _, winner in winners], np.int64).reshape(
+            len(winners), model.shape[1]
+        ),
+    )
+
+
+def _get_winner(found: Sequence[Best], fold: int) -> tuple[float, tuple[int, ...]]:
+    """Return the best training score of a fold and its model."""
+    candidates = [
+        (-float(best.fold_score[fold]), tuple(best.fold_model[fold].tolist()))
+        for best in found
+    ]
+    score, model = min(candidates)
+    return -score, model
+
+
+def take_tile(
+    genotypes: Genotypes, question: Question, tile: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+    """Return the blocks of a tile, its variants, and the tile among them.
+
+    The ranges of a tile are the same or apart, in increasing order.
+    """
+    ranges = [tuple(tile[k : k + 2]) for k in range(0, len(tile), 2)]
+    distinct = sorted(set(ranges))
+    blocks = np.concatenate([np.arange(*r) for r in distinct])
+    ends = np.cumsum([last - first for first, last in distinct])
+    local = {
+        r: (int(e - (r[1] - r[0])), int(e)) for r, e in zip(distinct, ends, strict=True)
+    }
+    variants = (blocks[:, None] * 16 + np.arange(16)).ravel()
+    return blocks, variants, tuple(edge for r in ranges for edge in local[r])
+
+
+def get_permutation_maximum(
+    genotypes: Genotypes,
+    question: Question,
+    arrangement: Arrangement,
+    is_case: np.ndarray,
+    tile: Sequence[int],
+    permutations: Sequence[int],
+) -> np.ndarray:
+    """Return the greatest statistic in a tile under each of some permutations.
+
+    Returns
+    -------
+    float64 (permutations,); -inf where the tile holds no model.
+    """
+    blocks, variants, local = take_tile(genotypes, question, tile)
+    inside = np.minimum(variants, genotypes.n_variants - 1)
+    rules = make_rules(question)
+    rules = rules._replace(
+        chromosome=rules.chromosome[inside] if len(rules.chromosome) else rules.chromosome,
+        position=rules.position[inside] if len(rules.position) else rules.position,
+        role=rules.role[inside] if len(rules.role) else rules.role,
+    )
+    original = genotypes.planes[blocks]
+    maximum = np.full(len(permutations), -np.inf)
+    kernel = search_pairs if question.order == 2 else search_triples
+    for p, permutation in enumerate(permutations):
+        shuffled, fold = shuffle_labels(
+            is_case, arrangement.folds, question.seed, permutation
+        )
+        new = make_arrangement(shuffled, fold)
+        planes = np.empty((len(blocks), new.n_words, *original.shape[2:]), np.int32)
+        rearrange_planes(original, get_source(new, arrangement.slot), planes)
+        n_variants = int((variants < genotypes.n_variants).sum())
+        best = make_best(question, arrangement.folds, top=1)
+        errors = np.empty((0,) * question.order, np.float32)
+        kernel(make_genotypes(planes, n_variants, new), rules, best, local, errors)
+        maximum[p] = best.key[0, 0]
+    return maximum
+
+
+def get_p_values(statistic: np.ndarray, maximum: np.ndarray) -> np.ndarray:
+    """Return (b + 1) / (P + 1), b permutations whose maximum is at least the statistic.
+
+    The maximum over all models corrects for having searched them (Westfall and
+    Young's max-T).
+    """
+    reached = len(maximum) - np.searchsorted(np.sort(maximum), statistic, side="left")
+    return (reached + 1) / (len(maximum) + 1)

@@ -1,0 +1,10 @@
+"""Work to shares: communicator, combinations, distribution."""
+
+from hpc_connector.partitioner.communicator import get_mpicomm
+from hpc_connector.partitioner.shares import (
+    get_comb_files,
+    make_distribution,
+    make_tiles,
+)
+
+__all__ = ["get_comb_files", "get_mpicomm", "make_distribution", "make_tiles"]
