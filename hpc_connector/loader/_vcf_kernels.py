@@ -162,6 +162,31 @@ def parse_call(text, at, n_alleles, alt):
 
 
 @kernel
+def convert_diploid_calls(codes, n_alleles, alt, genotypes):
+    """Call genotypes where each call has two alleles; False if one has not.
+
+    No branch depends on the data, as in :func:`parse_short_calls`; parameters as for
+    :func:`convert_calls`.
+    """
+    one, zero = np.int32(1), np.int32(0)
+    alleles, counted, unset = np.int32(n_alleles), np.int32(alt), np.int32(-1)
+    n_bad = zero
+    for i in range(codes.shape[0]):
+        first = (codes[i, 0] >> one) - one
+        second = (codes[i, 1] >> one) - one
+        n_bad |= one if first < unset or first >= alleles else zero
+        n_bad |= one if second < unset or second >= alleles else zero
+        count = (one if first == counted else zero) + (
+            one if second == counted else zero
+        )
+        is_other = (first != zero and first != counted) or (
+            second != zero and second != counted
+        )
+        genotypes[i] = np.int8(-1) if is_other else np.int8(count)
+    return n_bad == zero
+
+
+@kernel
 def convert_calls(codes, end, n_alleles, alt, genotypes):
     """Call genotypes from BCF's integers, (allele + 1) << 1 | phase.
 
@@ -178,6 +203,8 @@ def convert_calls(codes, end, n_alleles, alt, genotypes):
     -------
     Number of individuals read.
     """
+    if codes.shape[1] == 2 and convert_diploid_calls(codes, n_alleles, alt, genotypes):
+        return genotypes.shape[0]
     for i in range(genotypes.shape[0]):
         ploidy = n_counted = n_other = 0
         for code in codes[i]:

@@ -315,7 +315,8 @@ def convert_numbers(values: np.ndarray) -> np.ndarray:
     """Return numbers as float64; NaN where missing, inf after the last."""
     if values.dtype.kind == "f":
         ends = values.view("<u4") == FLOAT_END
-        return np.where(ends, np.inf, values.astype(np.float64))
+        with np.errstate(invalid="ignore"):  # missing is a NaN that signals
+            return np.where(ends, np.inf, values.astype(np.float64))
     missing = np.iinfo(values.dtype).min
     ends = values == missing + 1
     numbers = np.where(ends, np.inf, values.astype(np.float64))

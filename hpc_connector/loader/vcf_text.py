@@ -66,11 +66,12 @@ def read_records(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[R
 def parse_record(sample_file: SampleFile, line: bytes) -> Record:
     """Take a line apart, up to the columns of the individuals."""
     options = sample_file.options
-    columns = line[: find_individuals(line)].decode("utf-8", "replace").split("\t")
+    *fixed, individuals = line.split(b"\t", N_FIXED)
+    columns = b"\t".join(fixed).decode("utf-8", "replace").split("\t")
     place = f"{sample_file.path}, record {':'.join(columns[:2])[:SHOWN]}"
-    if len(columns) != N_FIXED + 1:
+    if len(columns) != N_FIXED:
         raise BadInput(f"{place}: expected columns {' '.join(COLUMNS)} and individuals")
-    chromosome, position, name, ref, alt, _, filters, _, keys, _ = columns
+    chromosome, position, name, ref, alt, _, filters, _, keys = columns
     if not (position.isascii() and position.isdecimal()):
         raise BadInput(f"{place}: POS is {position[:SHOWN]!r}, expected a number")
     if not (chromosome and ref and alt):
@@ -85,6 +86,7 @@ def parse_record(sample_file: SampleFile, line: bytes) -> Record:
     call = partial(
         call_line,
         line,
+        len(line) - len(individuals),
         place,
         fields.index(options.vcf_field),
         sample_file.n_individuals,
@@ -95,18 +97,9 @@ def parse_record(sample_file: SampleFile, line: bytes) -> Record:
     return Record(chromosome, int(position), name, alleles, is_passed, call)
 
 
-def find_individuals(line: bytes) -> int:
-    """Return the byte after FORMAT and its tab; the length of the line without."""
-    at = -1
-    for _ in range(N_FIXED):
-        at = line.find(b"\t", at + 1)
-        if at < 0:
-            return len(line)
-    return at + 1
-
-
 def call_line(
     line: bytes,
+    at: int,
     place: str,
     field: int,
     n_individuals: int,
@@ -114,9 +107,8 @@ def call_line(
     options: ReadOptions,
     alt: int,
 ) -> np.ndarray:
-    """Call the genotypes of a line for one ALT, int8 (individuals,)."""
+    """Call the genotypes of a line from byte `at` on for one ALT."""
     text = np.frombuffer(line, np.uint8)
-    at = find_individuals(line)
     name = options.vcf_field
     if name == "GT":
         genotypes = np.empty(n_individuals, np.int8)
