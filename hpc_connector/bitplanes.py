@@ -123,20 +123,20 @@ def pack_genotypes(genotypes, source):
 
 
 @kernel
-def place_codes(codes, first, planes):
+def place_codes(codes, place, planes):
     """Write packed variants to their places in the planes.
 
     Parameters
     ----------
     codes
         From :func:`pack_genotypes`, int32 (variants, 2, words).
-    first
-        Index of the first of them among all variants.
+    place
+        Index of each of them among all variants, int64 (variants,).
     planes
         int32 (blocks, words, 2 or 3, 16), changed in place.
     """
     for v in range(codes.shape[0]):
-        block, lane = (first + v) // 16, (first + v) % 16
+        block, lane = place[v] // 16, place[v] % 16
         for w in range(codes.shape[2]):
             low, high = codes[v, 0, w], codes[v, 1, w]
             planes[block, w, 0, lane] = low & ~high

@@ -1,1 +1,5 @@
-"""Results to files: tables, HDF5 and the report."""
+"""Columns to files: HDF5, text, report."""
+
+from hpc_connector.storer.results import Shards, save_output, save_table
+
+__all__ = ["Shards", "save_output", "save_table"]

@@ -1,0 +1,74 @@
+"""Genotypes of any format, by one pair of functions."""
+
+import gzip
+import importlib
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from hpc_connector.errors import BadInput
+from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile
+
+ENDINGS = {
+    ".vcf": "vcf",
+    ".bcf": "vcf",
+    ".bgz": "vcf",
+    ".bed": "plink",
+    ".bgen": "bgen",
+    ".gen": "impute",
+    ".txt": "table",
+    ".tsv": "table",
+    ".csv": "table",
+}
+
+
+def get_format(path: str) -> str:
+    """Return the format of a genotype file, the name of its module.
+
+    By its ending without ``.gz``; a PLINK prefix; else by its first line.
+    """
+    if not Path(path).exists():
+        if Path(f"{path}.bed").exists():
+            return "plink"
+        raise BadInput(f"{path}: no such genotype file")
+    ending = Path(path.removesuffix(".gz")).suffix
+    return ENDINGS.get(ending) or _recognise(path)
+
+
+def _recognise(path: str) -> str:
+    """Return the format of a file by its beginning."""
+    try:
+        with open(path, "rb") as stream:
+            is_gzip = stream.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if is_gzip else open(path, "rb") as stream:
+            start = stream.read(4096)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadInput(f"{path}: cannot be read: {error}") from None
+    if start.startswith((b"##fileformat=VCF", b"BCF\x02")):
+        return "vcf"
+    lines = [line for line in start.split(b"\n") if not line.startswith((b"BCF", b"#"))]
+    if lines and len(lines[0].split()) >= 8:
+        return "bsc"
+    raise BadInput(
+        f"{path}: format not recognised; expected VCF, BCF, .bed, BGEN, .gen, "
+        "BSC's text, or a table of genotypes"
+    )
+
+
+def _get_module(name: str) -> ModuleType:
+    return importlib.import_module(f"hpc_connector.loader.{name}")
+
+
+def inspect_sample(path: str, options: ReadOptions) -> SampleFile:
+    """Return what the header of a genotype file says."""
+    return _get_module(get_format(path)).inspect(path, options)
+
+
+def read_sample(
+    sample_file: SampleFile, part: int = 0, n_parts: int = 1
+) -> Iterator[Block]:
+    """Yield the variants of one of `n_parts` contiguous pieces of a file."""
+    yield from _get_module(get_format(sample_file.path)).read(
+        sample_file, part, n_parts
+    )

@@ -1,0 +1,139 @@
+"""Run tasks on ranks and threads; remember what is done; stop and go on."""
+
+import contextlib
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpc_connector.partitioner.communicator import count_tickets
+
+logger = logging.getLogger(__name__)
+
+SAVE_EVERY_S = 5.0
+LOG_EVERY_S = 60.0
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+Arrays = dict[str, np.ndarray]
+
+
+class Stopped(Exception):
+    """The run was asked to stop and can be resumed; exit code 75 (EX_TEMPFAIL)."""
+
+
+@contextlib.contextmanager
+def watch_signals() -> Iterator[threading.Event]:
+    """Give an event that SIGTERM and SIGUSR1 (Slurm's warning) set."""
+    stop = threading.Event()
+    before = {s: signal.signal(s, lambda *_: stop.set()) for s in STOP_SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_on_ranks(
+    comm: Any,
+    run_task: Callable[[int, int], None],
+    todo: Sequence[int],
+    save: Callable[[int, list[int]], None],
+    *,
+    threads: int = 1,
+    show: Callable[[int, int], None] | None = None,
+) -> bool:
+    """Run tasks on all ranks, each rank and thread taking the next that is left.
+
+    Parameters
+    ----------
+    run_task
+        Called with a task and the thread that runs it, 0 .. threads - 1.
+    todo
+        The tasks, the same on every rank.
+    save
+        Called with a thread and the tasks it has finished: every few seconds, and
+        before this returns.
+    show
+        Called on rank 0 with the tasks taken by all and their number.
+
+    Returns
+    -------
+    Whether all tasks were run; False after a stop signal on any rank.
+    """
+    lock = threading.Lock()
+    with watch_signals() as stop, count_tickets(comm) as take:
+
+        def take_task() -> int:
+            with lock:
+                return take(1) if not stop.is_set() else take(2 * len(todo) + 2)
+
+        def work(thread: int) -> int:
+            finished: list[int] = []
+            saved_s = time.monotonic()
+            while (ticket := take_task()) < len(todo):
+                run_task(todo[ticket], thread)
+                finished.append(todo[ticket])
+                if time.monotonic() - saved_s > SAVE_EVERY_S:
+                    save(thread, finished)
+                    saved_s = time.monotonic()
+                if show and comm.rank == 0:
+                    show(min(ticket + 1, len(todo)), len(todo))
+            save(thread, finished)
+            return len(finished)
+
+        if threads == 1:
+            n_finished = work(0)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                n_finished = sum(pool.map(work, range(threads)))
+    return sum(comm.allgather(n_finished)) == len(todo)
+
+
+def save_ledger(path: Path, finished: Sequence[int], arrays: Arrays) -> None:
+    """Record finished tasks and what they found, published by rename."""
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "wb") as stream:
+        np.savez(stream, finished=np.array(finished, np.int64), **arrays)
+    partial.replace(path)
+
+
+def read_ledger(directory: Path) -> tuple[np.ndarray, list[Arrays]]:
+    """Return the tasks that earlier attempts finished, and what they found."""
+    finished, found = [np.zeros(0, np.int64)], []
+    for path in sorted(directory.glob("*.npz")):
+        with np.load(path) as record:
+            arrays = dict(record)
+        finished.append(arrays.pop("finished"))
+        found.append(arrays)
+    return np.unique(np.concatenate(finished)), found
+
+
+def make_progress(*, quiet: bool) -> Callable[[int, int], None] | None:
+    """Return what shows progress: one line on a terminal, else a log line a minute."""
+    if quiet:
+        return None
+    start_s = time.monotonic()
+    shown_s = [start_s]
+    is_terminal = sys.stderr.isatty()
+
+    def show(taken: int, total: int) -> None:
+        now_s = time.monotonic()
+        if now_s - shown_s[0] < (0.2 if is_terminal else LOG_EVERY_S) and taken < total:
+            return
+        shown_s[0] = now_s
+        rate = taken / max(now_s - start_s, 1e-9)
+        line = f"{taken} of {total} tasks, {rate:.1f}/s, {(total - taken) / rate:.0f} s left"
+        if is_terminal:
+            end = "\n" if taken == total else ""
+            print(f"\r\033[K{line}", end=end, file=sys.stderr, flush=True)
+        elif taken < total:
+            logger.info(line)
+
+    return show

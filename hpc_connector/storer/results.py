@@ -1,0 +1,103 @@
+"""Columns to files: results.h5, a table of text, and shards of large outputs."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+FORMAT_VERSION = 1
+
+
+def save_output(
+    path: Path,
+    columns: Mapping[str, Any],
+    attributes: Mapping[str, Any] | None = None,
+    *,
+    tiles: "Shards | None" = None,
+) -> None:
+    """Write columns to an HDF5 file, published by rename.
+
+    Parameters
+    ----------
+    columns
+        Arrays, or sequences of text, by name; a slash in a name makes a group.
+    attributes
+        Attributes of the file; ``format_version`` is added.
+    tiles
+        Part files to show as one virtual dataset.
+    """
+    partial = path.with_name(path.name + ".partial")
+    with h5py.File(partial, "w") as file:
+        file.attrs["format_version"] = FORMAT_VERSION
+        file.attrs.update(attributes or {})
+        for name, column in columns.items():
+            _write_column(file, name, column)
+        if tiles is not None:
+            tiles.link(file)
+    partial.replace(path)
+
+
+def _write_column(file: h5py.File, name: str, column: Any) -> None:
+    """Write one array, or one sequence of text as UTF-8."""
+    array = np.asarray(column)
+    if array.dtype.kind in "UO":
+        file.create_dataset(name, data=list(column), dtype=h5py.string_dtype())
+    else:
+        compression = "gzip" if array.size > 1024 else None
+        file.create_dataset(name, data=array, compression=compression)
+
+
+def save_table(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Write columns as tab-separated text with a header, published by rename."""
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "w") as stream:
+        print(*columns, sep="\t", file=stream)
+        for row in zip(*columns.values(), strict=True):
+            print(*map(format_value, row), sep="\t", file=stream)
+    partial.replace(path)
+
+
+def format_value(value: Any) -> str:
+    """Return a value as text: NA for NaN, ten digits of a float."""
+    if isinstance(value, float | np.floating):
+        return "NA" if np.isnan(value) else f"{value:.10g}"
+    return str(value)
+
+
+class Shards:
+    """Tiles of one large array, one file a tile, shown as one virtual dataset.
+
+    Every tile is written once, by whoever ran its task, with no lock and no parallel
+    HDF5; the virtual dataset opens the files by relative path.
+    """
+
+    def __init__(self, directory: Path, name: str, shape: tuple[int, ...]) -> None:
+        self.directory = directory
+        self.name = name
+        self.shape = shape
+
+    def save(self, tile: int, origin: Sequence[int], values: np.ndarray) -> None:
+        """Write one tile, cut to the shape of the whole, published by rename."""
+        ends = [min(o + n, s) for o, n, s in zip(origin, values.shape, self.shape, strict=True)]
+        inside = values[tuple(slice(e - o) for o, e in zip(origin, ends, strict=True))]
+        path = self.directory / f"{tile:06d}.h5"
+        partial = path.with_name(path.name + ".partial")
+        with h5py.File(partial, "w") as file:
+            file.create_dataset("tile", data=inside)
+            file.attrs["origin"] = np.asarray(origin, np.int64)
+        partial.replace(path)
+
+    def link(self, file: h5py.File) -> None:
+        """Make the virtual dataset in `file`, which stands beside the folder."""
+        layout = h5py.VirtualLayout(self.shape, np.float32)
+        for path in sorted(self.directory.glob("*.h5")):
+            with h5py.File(path) as shard:
+                origin, shape = shard.attrs["origin"], shard["tile"].shape
+            where = os.path.join(self.directory.name, path.name)
+            source = h5py.VirtualSource(where, "tile", shape)
+            place = tuple(slice(o, o + n) for o, n in zip(origin, shape, strict=True))
+            layout[place] = source
+        file.create_virtual_dataset(self.name, layout, fillvalue=np.nan)
