@@ -1,0 +1,264 @@
+"""The cohort of a run: files in, one packed copy of the genotypes a node out."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hpc_connector.bitplanes import (
+    Arrangement,
+    get_planes_shape,
+    get_source,
+    make_arrangement,
+    pack_genotypes,
+    place_codes,
+)
+from hpc_connector.errors import BadInput
+from hpc_connector.learner.folds import make_folds
+from hpc_connector.loader.labels import Labels, Match, match_individuals
+from hpc_connector.loader.sample_file import ReadOptions, SampleFile, Variants
+from hpc_connector.loader.samples import inspect_sample, read_sample
+from hpc_connector.partitioner import make_distribution
+from hpc_connector.partitioner.communicator import get_node, share_array
+
+PIECE_BYTES = 4 << 20  # of a file read by one rank at a time
+COLUMNS = ("id", "chromosome", "position", "counted", "other")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which variants are kept."""
+
+    min_maf: float = 0.01
+    max_missing: float = 0.05
+    only: frozenset[str] | None = None
+
+
+@dataclass
+class Share:
+    """The variants that one rank has read and kept, packed."""
+
+    codes: list[np.ndarray] = field(default_factory=list)
+    columns: dict[str, list] = field(
+        default_factory=lambda: {name: [] for name in (*COLUMNS, "frequency", "missing")}
+    )
+    n_read: int = 0
+    removed: Counter = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Packed genotypes, and who and what they are.
+
+    Parameters
+    ----------
+    planes
+        int32 (blocks, words, 2 or 3, 16), one copy a node.
+    variants
+        Columns of the kept variants, in order, with frequency of the counted allele
+        and fraction missing.
+    facts
+        Numbers for the manifest.
+    """
+
+    planes: np.ndarray
+    n_variants: int
+    arrangement: Arrangement
+    is_case: np.ndarray
+    individuals: tuple[str, ...]
+    variants: dict[str, np.ndarray]
+    facts: dict[str, Any]
+
+
+def read_header(
+    paths: Sequence[str], options: ReadOptions, labels: Labels | None
+) -> tuple[list[SampleFile], Match]:
+    """Open the genotype files and match their individuals with the labels."""
+    files = [inspect_sample(path, options) for path in paths]
+    if labels is None:
+        labels = get_own_labels(files[0])
+    return files, match_individuals(files, labels, "labels")
+
+
+def get_own_labels(file: SampleFile) -> Labels:
+    """Return the labels that a genotype file carries itself."""
+    from hpc_connector.loader.labels import convert_labels
+
+    if file.phenotypes is None:
+        raise BadInput(f"{file.path} carries no labels: expected --labels FILE")
+    return Labels(file.individuals, convert_labels(file.phenotypes, file.path))
+
+
+def deal_folds(is_case: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
+    """Return the fold of each individual; every fold gets cases and controls."""
+    for label, name in ((1, "cases"), (0, "controls")):
+        n = int((is_case == label).sum())
+        if n < n_folds:
+            raise BadInput(f"{n} {name} for {n_folds} folds: expected one a fold or more")
+    return make_folds(is_case, n_folds, np.random.default_rng(seed))
+
+
+def make_pieces(files: Sequence[SampleFile], size: int) -> list[tuple[int, int, int]]:
+    """Cut the files into pieces to read: file, part, number of parts.
+
+    At least `size` pieces a file, that every rank has its share.
+    """
+    pieces = []
+    for f, file in enumerate(files):
+        n_parts = max(size if size > 1 else 1, -(-file.n_bytes // PIECE_BYTES))
+        pieces += [(f, part, n_parts) for part in range(n_parts)]
+    return pieces
+
+
+def read_share(
+    files: Sequence[SampleFile],
+    pieces: Sequence[tuple[int, int, int]],
+    sources: Sequence[np.ndarray],
+    filters: Filters,
+) -> Share:
+    """Read some pieces straight into packed codes of the variants that are kept."""
+    share = Share()
+    for f, part, n_parts in pieces:
+        for block in read_sample(files[f], part, n_parts):
+            codes, counts = pack_genotypes(block.genotypes, sources[f])
+            keep_variants(share, block.variants, codes, counts, filters)
+    return share
+
+
+def keep_variants(
+    share: Share,
+    variants: Variants,
+    codes: np.ndarray,
+    counts: np.ndarray,
+    filters: Filters,
+) -> None:
+    """Add the variants of a block that pass the filters."""
+    n = counts.sum(axis=1)
+    called = n - counts[:, 3]
+    missing = counts[:, 3] / n
+    with np.errstate(invalid="ignore"):
+        frequency = (counts[:, 1] + 2 * counts[:, 2]) / (2 * called)
+    reason = np.full(len(n), "kept", "U32")
+    reason[~(np.minimum(frequency, 1 - frequency) >= filters.min_maf)] = "rare"
+    reason[missing > filters.max_missing] = "missing genotypes"
+    if filters.only is not None:
+        listed = np.array([name in filters.only for name in variants.id], bool)
+        reason[~listed] = "not listed"
+    kept = np.flatnonzero(reason == "kept")
+    share.n_read += len(n)
+    share.removed.update(reason[reason != "kept"].tolist())
+    share.codes.append(codes[kept])
+    for name in COLUMNS:
+        column = getattr(variants, name)
+        share.columns[name] += [column[v] for v in kept]
+    share.columns["frequency"] += frequency[kept].tolist()
+    share.columns["missing"] += missing[kept].tolist()
+
+
+@contextlib.contextmanager
+def load_cohort(
+    comm: Any,
+    files: Sequence[SampleFile],
+    match: Match,
+    fold: np.ndarray,
+    filters: Filters,
+    first_list: frozenset[str] | None = None,
+) -> Iterator[Cohort]:
+    """Read the genotypes on all ranks into one packed copy a node.
+
+    `first_list` names variants that are put before the others.
+    """
+    arrangement = make_arrangement(match.is_case, fold)
+    sources = [get_source(arrangement, column) for column in match.columns]
+    pieces = make_pieces(files, comm.size)
+    cost = np.array([files[f].n_bytes / n_parts for f, _, n_parts in pieces])
+    ends = make_distribution(cost, comm.size)
+    mine = pieces[ends[comm.rank] : ends[comm.rank + 1]]
+    share = read_share(files, mine, sources, filters)
+
+    columns, facts = gather_columns(comm, share)
+    n_variants = len(columns["id"])
+    if n_variants == 0:
+        removed = ", ".join(f"{n} {r}" for r, n in facts["removed"].items()) or "none"
+        raise BadInput(
+            f"no variant is left of {facts['variants_read']} read (removed: {removed})"
+        )
+    place = order_variants(columns, first_list)
+    shape = get_planes_shape(
+        n_variants, arrangement.n_words, missing=bool(columns["missing"].any())
+    )
+    with share_array(comm, shape, np.int32) as planes:
+        place_shares(comm, share, place, planes)
+        comm.Barrier()
+        by_place = np.argsort(place)
+        yield Cohort(
+            planes,
+            n_variants,
+            arrangement,
+            match.is_case,
+            match.individuals,
+            {name: column[by_place] for name, column in columns.items()},
+            facts,
+        )
+        comm.Barrier()
+
+
+def gather_columns(
+    comm: Any, share: Share
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the columns of the variants of all ranks, in the order of the files."""
+    shares = comm.allgather((share.columns, share.n_read, share.removed))
+    columns = {
+        name: np.array(
+            [value for of_rank, _, _ in shares for value in of_rank[name]],
+            dtype=object if name in ("id", "chromosome", "counted", "other") else None,
+        )
+        for name in share.columns
+    }
+    removed: Counter = sum((r for _, _, r in shares), Counter())
+    facts = {
+        "variants_read": sum(n for _, n, _ in shares),
+        "variants_kept": len(columns["id"]),
+        "removed": dict(sorted(removed.items())),
+    }
+    return columns, facts
+
+
+def order_variants(
+    columns: dict[str, np.ndarray], first_list: frozenset[str] | None
+) -> np.ndarray:
+    """Return the place of each variant: those of the first list come first."""
+    is_later = np.zeros(len(columns["id"]), bool)
+    if first_list is not None:
+        is_later = np.array([name not in first_list for name in columns["id"]])
+    place = np.empty(len(is_later), np.int64)
+    place[np.argsort(is_later, kind="stable")] = np.arange(len(is_later))
+    return place
+
+
+def place_shares(
+    comm: Any, share: Share, place: np.ndarray, planes: np.ndarray
+) -> None:
+    """Put the packed variants of all ranks into the planes of every node."""
+    node_rank, _, nodes = get_node(comm)
+    counts = comm.allgather(sum(len(codes) for codes in share.codes))
+    first = np.concatenate([[0], np.cumsum(counts)])
+    for rank in range(comm.size):
+        if nodes == 1 and rank != comm.rank:
+            continue
+        n_blocks = len(share.codes)
+        at = first[rank]
+        if nodes > 1:
+            n_blocks = comm.bcast(n_blocks, root=rank)
+        for block in range(n_blocks):
+            codes = share.codes[block] if rank == comm.rank else None
+            if nodes > 1:
+                codes = comm.bcast(codes, root=rank)
+            if nodes == 1 or node_rank == 0:
+                place_codes(codes, place[at : at + len(codes)], planes)
+            at += len(codes)
+            if rank == comm.rank:
+                share.codes[block] = codes[:0]

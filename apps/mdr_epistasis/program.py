@@ -1,0 +1,103 @@
+"""The command line of ``mdr-epistasis``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from hpc_connector import cli
+
+NAME = "mdr-epistasis"
+
+
+def make_parser() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """Return the parser of the program and that of its ``run``."""
+    parser = cli.make_parser(
+        NAME, "Exhaustive epistasis search by multifactor dimensionality reduction."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="search all pairs (or triples) of variants")
+    add_run_arguments(run)
+    report = commands.add_parser("report", help="write report.html of a run again")
+    report.add_argument("directory", type=Path, metavar="DIR")
+    simulate = commands.add_parser(
+        "simulate", help="make a cohort with a known interaction"
+    )
+    simulate.set_defaults(parser=simulate)
+    return parser, run
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mdr-epistasis run``."""
+    cli.add_common(parser)
+    add = parser.add_argument
+    add("genotypes", nargs="+", metavar="GENOTYPES", help="VCF, BCF, .bed, BGEN, .gen")
+    add("--labels", metavar="FILE", help="who is a case; if the genotypes do not say")
+    add("--label-column", metavar="NAME", help="column of the label, name or number")
+    add("--id-column", metavar="NAME", help="column of the ids, name or number")
+    add("--order", type=int, choices=(2, 3), default=2, help="variants of a model (2)")
+    add("--folds", type=cli.at_least(1), default=10, help="1: no cross-validation (10)")
+    add("--fold-file", metavar="FILE", help="id and fold (0, 1, ...) of each individual")
+    add("--top", type=cli.at_least(1), default=1000, help="models reported (1000)")
+    add("--rank-by", choices=("test", "train", "whole"), default="test")
+    add("--all-models", action="store_true", help="store the error of every model")
+    add("--permutations", type=cli.at_least(0), default=0, help="for p-values (0)")
+    add("--imputation-threshold", type=cli.fraction, default=0.9, help="of a call (0.9)")
+    add("--vcf-field", choices=("GT", "GP", "DS"), default="GT", help="default: GT")
+    add("--pass-only", action="store_true", help="only records whose FILTER is PASS")
+    add("--min-maf", type=cli.fraction, default=0.01, help="least allele frequency")
+    add("--max-missing", type=cli.fraction, default=0.05, help="greatest missing share")
+    add("--min-distance-bp", type=cli.at_least(0), default=0, help="within a chromosome")
+    add("--missing", choices=("exclude", "level"), default="exclude")
+    add("--tie", choices=("high", "low"), default="high", help="risk of a tied cell")
+    add("--variants", metavar="FILE", help="ids to search among, one a line")
+    add("--with-variants", metavar="FILE", help="second list: pairs across the two")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; return its exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        parser, run = make_parser()
+        if argv[:1] == ["simulate"]:
+            return run_simulate(argv[1:])
+        args = cli.parse(parser, run, argv)
+        if args.command == "report":
+            cli.set_up_log(NAME)
+            from hpc_connector.storer.report import save_report
+
+            print(save_report(args.directory))
+            return cli.DONE
+    except Exception as error:
+        return cli.explain(NAME, error)
+    return run_search(args)
+
+
+def run_simulate(argv: list[str]) -> int:
+    """Run ``mdr-epistasis simulate``."""
+    from mdr_epistasis import simulate
+
+    parser = cli.make_parser(f"{NAME} simulate", "Make a cohort with a known answer.")
+    simulate.add_arguments(parser)
+    args = parser.parse_args(argv)
+    cli.set_up_log(NAME)
+    return simulate.run(args)
+
+
+def run_search(args: argparse.Namespace) -> int:
+    """Run ``mdr-epistasis run`` on all ranks."""
+    from hpc_connector.partitioner.communicator import abort_on_error, get_mpicomm
+
+    try:
+        comm = get_mpicomm()
+    except Exception as error:
+        return cli.explain(NAME, error)
+    cli.set_up_log(NAME, rank=comm.rank)
+    code = cli.DONE
+    try:
+        with abort_on_error(comm, lambda error: cli.explain(NAME, error)):
+            from mdr_epistasis.run import run
+
+            code = run(comm, args)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return code

@@ -1,0 +1,417 @@
+"""One run: plan, load, search, merge, store."""
+
+import argparse
+import importlib.util
+import logging
+import os
+import platform
+import resource
+import shutil
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpc_connector import cli, pipeline, storer
+from hpc_connector.bitplanes import LANES
+from hpc_connector.errors import BadInput
+from hpc_connector.learner import search as learner
+from hpc_connector.loader.labels import Labels, convert_labels, read_labels
+from hpc_connector.loader.sample_file import ReadOptions
+from hpc_connector.manifest import (
+    NAME,
+    find_changes,
+    get_checksum,
+    get_time,
+    read_manifest,
+    save_manifest,
+)
+from hpc_connector.partitioner import make_tiles
+from hpc_connector.partitioner.communicator import get_node
+from mdr_epistasis.cohort import Cohort, Filters, deal_folds, load_cohort, read_header
+from mdr_epistasis.output import describe, print_top, save_results
+
+logger = logging.getLogger(__name__)
+
+TILE_VARIANTS = {2: 2048, 3: 128}
+PERMUTATIONS_A_TASK = 16
+RANK_BY = dict(zip(("test", "train", "whole"), learner.STATISTICS, strict=True))
+NOT_PARAMETERS = {"command", "config", "out", "threads", "resume", "quiet", "json"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A tile to search, as it is or under some permutations."""
+
+    tile: tuple[int, ...]
+    permutations: tuple[int, ...] = ()
+
+
+def make_tasks(
+    n_variants: int, order: int, permutations: int, n_first: int | None
+) -> list[Task]:
+    """Return the tasks of a run: all tiles, then all tiles for each permutation."""
+    n_first_blocks = None if n_first is None else -(-n_first // LANES)
+    edge = TILE_VARIANTS[order] // LANES
+    tiles = make_tiles(
+        -(-n_variants // LANES), edge, order, n_first_blocks=n_first_blocks
+    )
+    bounds = [tuple(tile) for tile in tiles.tolist()]
+    batches = [
+        tuple(range(first, min(first + PERMUTATIONS_A_TASK, permutations)))
+        for first in range(0, permutations, PERMUTATIONS_A_TASK)
+    ]
+    shuffled = [Task(tile, batch) for batch in batches for tile in bounds]
+    return [Task(tile) for tile in bounds] + shuffled
+
+
+class Findings:
+    """What one thread has found so far."""
+
+    def __init__(self, question: learner.Question, folds: int) -> None:
+        self.best = learner.make_best(question, folds)
+        self.maximum = np.full(question.permutations, -np.inf)
+
+    def to_arrays(self) -> pipeline.Arrays:
+        """Return the arrays that a ledger records."""
+        return self.best._asdict() | {"maximum": self.maximum}
+
+
+def run(comm: Any, args: argparse.Namespace) -> int:
+    """Search the models of a cohort and write the results to ``args.out``."""
+    start_s = time.time()
+    out, parameters = args.out, get_parameters(args)
+    record = comm.bcast(begin(args, parameters) if comm.rank == 0 else None)
+    header = comm.bcast(read_inputs(args) if comm.rank == 0 else None)
+    files, match, fold, lists = header
+    first_list, second_list = lists
+    only = first_list | second_list if first_list and second_list else first_list
+    filters = Filters(args.min_maf, args.max_missing, only)
+    before = first_list if second_list else None
+
+    with load_cohort(comm, files, match, fold, filters, before) as cohort:
+        if comm.rank == 0:
+            say_cohort(cohort, match.notes)
+        question = make_question(args, cohort, lists)
+        n_first = get_n_first(cohort, before)
+        tasks = make_tasks(cohort.n_variants, args.order, args.permutations, n_first)
+        findings, is_done = search_tasks(comm, args, cohort, question, tasks, record)
+        if comm.rank == 0:
+            record["cohort"] = describe_cohort(cohort, match.notes)
+            record["search"] = describe_search(args, cohort, tasks)
+        resources = get_resources(comm, args.threads, start_s)
+        if comm.rank == 0:
+            record |= {"resources": resources, "finished": get_time()}
+            finish(args, cohort, question, findings, record, is_done, parameters)
+    if not is_done:
+        raise pipeline.Stopped(f"stopped on request; {out} can be resumed (--resume)")
+    comm.Barrier()
+    return cli.DONE
+
+
+def get_parameters(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that decide the results."""
+    chosen = {k: v for k, v in vars(args).items() if k not in NOT_PARAMETERS}
+    return {k: str(v) if isinstance(v, Path) else v for k, v in sorted(chosen.items())}
+
+
+def begin(args: argparse.Namespace, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Make or check the folder of the run; return the record so far."""
+    names = [*args.genotypes, *filter(None, (args.labels, args.fold_file))]
+    names += filter(None, (args.variants, args.with_variants))
+    inputs = [describe_input(name) for name in names]
+    out: Path = args.out
+    record = {
+        "program": "mdr-epistasis",
+        "version": version("hpc_connector"),
+        "status": "running",
+        "started": get_time(),
+        "parameters": parameters,
+        "inputs": inputs,
+        "software": get_software(),
+    }
+    if args.resume and (out / NAME).exists():
+        check_resumable(read_manifest(out), record, out)
+    elif out.exists() and any(out.iterdir()):
+        raise BadInput(
+            f"{out} is not empty: expected a new folder, or --resume to go on with the "
+            "run in it"
+        )
+    (out / "ledger").mkdir(parents=True, exist_ok=True)
+    if args.all_models:
+        (out / "all_models").mkdir(exist_ok=True)
+    save_manifest(out, record)
+    return record
+
+
+def describe_input(path: str) -> dict[str, Any]:
+    """Return path, size and checksum of an input file or of a PLINK prefix's .bed."""
+    name = path if Path(path).exists() else f"{path}.bed"
+    try:
+        return {
+            "path": path,
+            "bytes": os.path.getsize(name),
+            "sha256": get_checksum(name),
+        }
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def check_resumable(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
+    """Refuse to resume a run whose parameters or inputs have changed."""
+    changes = find_changes(before["parameters"], now["parameters"])
+    changes += find_changes(
+        {i["path"]: i["sha256"][:12] for i in before["inputs"]},
+        {i["path"]: i["sha256"][:12] for i in now["inputs"]},
+    )
+    changes += find_changes(
+        {"version": before["version"]}, {"version": now["version"]}
+    )
+    if changes:
+        raise BadInput(f"{out} cannot be resumed, for {'; '.join(changes)}")
+
+
+def read_inputs(args: argparse.Namespace) -> tuple:
+    """Return opened files, matched individuals, folds, and the two lists of ids."""
+    options = ReadOptions(args.imputation_threshold, args.pass_only, args.vcf_field)
+    labels = None
+    if args.labels:
+        ids, words = read_labels(
+            args.labels, id_column=args.id_column, case_column=args.label_column
+        )
+        is_case = convert_labels(words, args.labels)
+        labels = Labels(None if ids is None else tuple(ids), is_case)
+    files, match = read_header(args.genotypes, options, labels)
+    if args.fold_file:
+        fold = read_folds(args.fold_file, match.individuals)
+    else:
+        fold = deal_folds(match.is_case, args.folds, args.seed)
+    lists = (read_list(args.variants), read_list(args.with_variants))
+    if lists[1] is not None and lists[0] is None:
+        raise BadInput("--with-variants needs --variants, the first list")
+    return files, match, fold, lists
+
+
+def read_folds(path: str, individuals: tuple[str, ...]) -> np.ndarray:
+    """Return folds from a file of id and fold, 0, 1, ... without a gap."""
+    rows = [line.split() for line in Path(path).read_text().splitlines() if line.strip()]
+    try:
+        fold_of = {name: int(fold) for name, fold in rows}
+        fold = np.array([fold_of[name] for name in individuals], np.int64)
+    except (ValueError, KeyError) as error:
+        raise BadInput(
+            f"{path}: {error}: expected id and fold of every individual"
+        ) from None
+    if set(fold.tolist()) != set(range(int(fold.max()) + 1)):
+        raise BadInput(f"{path}: folds {sorted(set(fold.tolist()))}: expected 0, 1, ...")
+    return fold
+
+
+def read_list(path: str | None) -> frozenset[str] | None:
+    """Return the ids of a file, one a line."""
+    if path is None:
+        return None
+    ids = frozenset(Path(path).read_text().split())
+    if not ids:
+        raise BadInput(f"{path} is empty: expected an id of a variant a line")
+    return ids
+
+
+def make_question(
+    args: argparse.Namespace, cohort: Cohort, lists: tuple
+) -> learner.Question:
+    """Return what is searched for."""
+    names = cohort.variants["chromosome"]
+    _, chromosome = np.unique(names.astype(str), return_inverse=True)
+    role = np.zeros(0, np.int8)
+    if lists[1] is not None:
+        of = [[name in chosen for name in cohort.variants["id"]] for chosen in lists]
+        role = (np.array(of[0]) + 2 * np.array(of[1])).astype(np.int8)
+    return learner.Question(
+        order=args.order,
+        level=args.missing == "level",
+        tie_low=args.tie == "low",
+        rank_by=RANK_BY[args.rank_by],
+        top=args.top,
+        min_distance=args.min_distance_bp,
+        seed=args.seed,
+        permutations=args.permutations,
+        chromosome=chromosome.astype(np.int32),
+        position=cohort.variants["position"].astype(np.int64),
+        role=role,
+    )
+
+
+def get_n_first(cohort: Cohort, first_list: frozenset[str] | None) -> int | None:
+    """Return how many variants stand in the first list, None without two lists."""
+    if first_list is None:
+        return None
+    return sum(name in first_list for name in cohort.variants["id"])
+
+
+def search_tasks(
+    comm: Any,
+    args: argparse.Namespace,
+    cohort: Cohort,
+    question: learner.Question,
+    tasks: list[Task],
+    record: dict[str, Any],
+) -> tuple[tuple, bool]:
+    """Run the tasks that are left; return what all attempts found, on every rank."""
+    ledger = args.out / "ledger"
+    finished, found = comm.bcast(
+        pipeline.read_ledger(ledger) if comm.rank == 0 else None
+    )
+    todo = sorted(set(range(len(tasks))) - set(finished.tolist()))
+    genotypes = learner.make_genotypes(
+        cohort.planes, cohort.n_variants, cohort.arrangement
+    )
+    folds = cohort.arrangement.folds
+    mine = [Findings(question, folds) for _ in range(args.threads)]
+    shards = make_shards(args, cohort)
+    attempt = record["started"].replace(":", "").replace("+0000", "")
+    names = [f"{attempt}-{comm.rank:05d}-{thread:03d}" for thread in range(args.threads)]
+
+    def run_task(number: int, thread: int) -> None:
+        task = tasks[number]
+        if task.permutations:
+            chosen = list(task.permutations)
+            maximum = learner.get_permutation_maximum(
+                genotypes, question, cohort.arrangement, cohort.is_case, task.tile, chosen
+            )
+            kept = mine[thread].maximum[chosen]
+            mine[thread].maximum[chosen] = np.maximum(kept, maximum)
+            return
+        errors = make_errors(task.tile) if shards else None
+        learner.search(genotypes, question, task.tile, mine[thread].best, errors)
+        if shards and errors is not None:
+            shards.save(number, [LANES * b for b in task.tile[::2]], errors)
+
+    def save(thread: int, done: list[int]) -> None:
+        path = ledger / f"{names[thread]}.npz"
+        pipeline.save_ledger(path, done, mine[thread].to_arrays())
+
+    show = pipeline.make_progress(quiet=args.quiet)
+    is_done = pipeline.run_on_ranks(
+        comm, run_task, todo, save, threads=args.threads, show=show
+    )
+    here = [findings.to_arrays() for findings in mine]
+    everything = found + [a for arrays in comm.allgather(here) for a in arrays]
+    return merge(everything, question.top), is_done
+
+
+def merge(found: list[pipeline.Arrays], top: int) -> tuple:
+    """Merge what all threads of all attempts found."""
+    maximum = np.max([arrays["maximum"] for arrays in found], axis=0)
+    best = [
+        learner.Best(**{k: v for k, v in arrays.items() if k != "maximum"})
+        for arrays in found
+    ]
+    return learner.merge_best(best, top), maximum
+
+
+def make_errors(tile: tuple[int, ...]) -> np.ndarray:
+    """Return an array for the errors of a tile."""
+    edges = [(b - a) * LANES for a, b in zip(tile[::2], tile[1::2], strict=True)]
+    return np.full(edges, np.nan, np.float32)
+
+
+def make_shards(args: argparse.Namespace, cohort: Cohort) -> storer.Shards | None:
+    """Return where the errors of all models go, if they are wanted."""
+    if not args.all_models:
+        return None
+    shape = (cohort.n_variants,) * args.order
+    return storer.Shards(args.out / "all_models", "all_models/error", shape)
+
+
+def say_cohort(cohort: Cohort, notes: list[str]) -> None:
+    """Log what was read."""
+    facts = cohort.facts
+    n_cases = int((cohort.is_case == 1).sum())
+    logger.info(
+        "%d individuals (%d cases), %d of %d variants kept",
+        len(cohort.is_case),
+        n_cases,
+        facts["variants_kept"],
+        facts["variants_read"],
+    )
+    for note in notes:
+        logger.info("note: %s", note)
+
+
+def describe_cohort(cohort: Cohort, notes: list[str]) -> dict[str, Any]:
+    """Return the cohort's part of the manifest."""
+    n_cases = int((cohort.is_case == 1).sum())
+    n = len(cohort.is_case)
+    counts = {"individuals": n, "cases": n_cases, "controls": n - n_cases}
+    return counts | cohort.facts | {"notes": notes}
+
+
+def describe_search(
+    args: argparse.Namespace, cohort: Cohort, tasks: list[Task]
+) -> dict[str, Any]:
+    """Return the search's part of the manifest."""
+    m = cohort.n_variants
+    models = m * (m - 1) // 2 if args.order == 2 else m * (m - 1) * (m - 2) // 6
+    return {
+        "order": args.order,
+        "folds": cohort.arrangement.folds,
+        "models": models,
+        "tasks": len(tasks),
+    }
+
+
+def get_resources(comm: Any, threads: int, start_s: float) -> dict[str, Any]:
+    """Return what the run used, summed over ranks."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    cpu_s = usage.ru_utime + usage.ru_stime
+    used = comm.allgather((cpu_s, usage.ru_maxrss * 1024))
+    _, _, nodes = get_node(comm)
+    return {
+        "ranks": comm.size,
+        "nodes": nodes,
+        "threads": threads,
+        "wall_s": round(time.time() - start_s, 3),
+        "cpu_s": round(sum(cpu for cpu, _ in used), 3),
+        "max_rss_bytes": max(rss for _, rss in used),
+    }
+
+
+def get_software() -> dict[str, str]:
+    """Return the versions of what computes."""
+    names = ("numpy", "numba", "h5py", "pysam")
+    return {"python": platform.python_version()} | {n: version(n) for n in names}
+
+
+def finish(
+    args: argparse.Namespace,
+    cohort: Cohort,
+    question: learner.Question,
+    findings: tuple,
+    record: dict[str, Any],
+    is_done: bool,
+    parameters: dict[str, Any],
+) -> None:
+    """Write the results and the manifest, and print the summary."""
+    if not is_done:
+        save_manifest(args.out, record | {"status": "stopped"})
+        return
+    best, maximum = findings
+    columns = describe(cohort, question, best, maximum)
+    outputs = save_results(
+        args.out, cohort, question, columns, maximum, make_shards(args, cohort)
+    )
+    record |= {"status": "done", "outputs": outputs}
+    save_manifest(args.out, record)
+    shutil.rmtree(args.out / "ledger")
+    if importlib.util.find_spec("matplotlib") and importlib.util.find_spec(
+        "hpc_connector.storer.report"
+    ):
+        from hpc_connector.storer.report import save_report
+
+        save_report(args.out)
+        save_manifest(args.out, record | {"outputs": [*outputs, "report.html"]})
+    print_top(args, cohort, columns)

@@ -1,0 +1,119 @@
+"""What the command lines of all programs share: options, exit codes, the log."""
+
+import argparse
+import errno
+import logging
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from hpc_connector.errors import BadInput
+
+DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
+
+
+def make_parser(name: str, description: str) -> argparse.ArgumentParser:
+    """Return a parser whose errors are one line and end with exit code 2."""
+    return OneLineParser(prog=name, description=description)
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser that says what is wrong without printing the usage first."""
+
+    def error(self, message: str) -> Any:
+        """Print one line and exit with code 2."""
+        self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add the options that the ``run`` of every program has."""
+    add = parser.add_argument
+    add("--out", required=True, metavar="DIR", type=Path, help="folder of the results")
+    add("--config", metavar="FILE", type=Path, help="TOML file of the same options")
+    add("--threads", type=at_least(1), default=1, metavar="N", help="threads a rank (1)")
+    add("--seed", type=at_least(0), default=42, metavar="N", help="of all chance (42)")
+    add("--resume", action="store_true", help="go on with a run that was stopped")
+    add("--quiet", action="store_true", help="no progress")
+    add("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def at_least(least: int) -> Any:
+    """Return an argparse type: a whole number that is not less."""
+
+    def convert(text: str) -> int:
+        if (number := int(text)) < least:
+            raise argparse.ArgumentTypeError(f"{text}: expected {least} or more")
+        return number
+
+    convert.__name__ = "whole number"
+    return convert
+
+
+def fraction(text: str) -> float:
+    """Return an argparse value between 0 and 1."""
+    if not 0 <= (number := float(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected 0..1")
+    return number
+
+
+def parse(parser: argparse.ArgumentParser, run: Any, argv: list[str]) -> Any:
+    """Parse a command line; a TOML file gives the defaults of `run`'s options."""
+    if "--config" in argv and argv.index("--config") + 1 < len(argv):
+        set_defaults(run, Path(argv[argv.index("--config") + 1]))
+    return parser.parse_args(argv)
+
+
+def set_defaults(run: argparse.ArgumentParser, path: Path) -> None:
+    """Take the defaults of a parser from a TOML file; flags still win."""
+    try:
+        options = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read as TOML: {error}") from None
+    actions = {a.dest: a for a in run._actions if a.dest not in ("help", "config")}
+    for key, value in options.items():
+        name = key.replace("-", "_")
+        if name not in actions:
+            known = ", ".join(sorted(k.replace("_", "-") for k in actions))
+            raise BadInput(f"{path}: unknown option {key!r}; expected one of {known}")
+        action = actions[name]
+        is_flag = isinstance(action, argparse._StoreTrueAction)
+        values = value if isinstance(value, list) else [value]
+        if not is_flag:
+            values = [run._get_value(action, str(v)) for v in values]
+        action.default = values if isinstance(value, list) else values[0]
+        action.required = False
+        if not action.option_strings:
+            action.nargs = "*"
+
+
+def set_up_log(name: str, *, rank: int = 0) -> None:
+    """Log to stderr: rank 0 from INFO, the others from WARNING."""
+    logging.basicConfig(
+        level=logging.INFO if rank == 0 else logging.WARNING,
+        format=f"{name}: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+def explain(name: str, error: BaseException) -> int:
+    """Print what an exception means to a user, and return the exit code."""
+    from hpc_connector.partitioner.communicator import print_traceback
+    from hpc_connector.pipeline import Stopped
+
+    if isinstance(error, BadInput):
+        message, code = str(error), BAD_INPUT
+    elif isinstance(error, Stopped):
+        message, code = str(error), STOPPED
+    elif isinstance(error, MemoryError):
+        message, code = "out of memory; finished tasks are kept, try --resume", FAILED
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        message = f"disk full: {error.filename or 'output'}; free some, then --resume"
+        code = FAILED
+    elif isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS):
+        message, code = f"cannot write {error.filename}: {error.strerror}", BAD_INPUT
+    else:
+        print_traceback()
+        return FAILED
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    return code
