@@ -449,6 +449,7 @@ BAD_FILES = {
     "no individuals": make_text([], 0).replace("\tFORMAT\t", "").encode(),
     "twice": make_text([], 2).replace("i1", "i0").encode(),
     "no columns": HEADER.encode(),
+    "latin 1": make_text([]).replace("i1", "\xe9").encode("latin-1"),
     "record first": (HEADER + make_record("0/1") + "\n").encode(),
     "gzip of nothing": gzip.compress(b""),
     "not gzip": b"\x1f\x8b" + bytes(30),

@@ -51,14 +51,14 @@ def read_individuals(path: str) -> tuple[str, ...]:
 
 def read_header(path: str) -> Header:
     """Read the header, up to the first record."""
-    data = b""
+    data = bytearray()
     n_bytes = 9
     for _, block in read_blocks(path):
         data += block
         if len(data) >= 9:
             n_bytes = 9 + int.from_bytes(data[5:9], "little")
         if len(data) >= n_bytes:
-            return parse_header(path, data[9:n_bytes], n_bytes)
+            return parse_header(path, bytes(data[9:n_bytes]), n_bytes)
     raise BadInput(f"{path} is cut: its header ends too early")
 
 
@@ -181,17 +181,18 @@ def split_records(path: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
     with a record, whatever the index says.
     """
     pieces: list[bytes] = []
-    n_wanted = N_PREFIX
+    n_held, n_wanted = 0, N_PREFIX
     for block in blocks:
         pieces.append(block)
-        if sum(map(len, pieces)) < n_wanted:
+        n_held += len(block)
+        if n_held < n_wanted:
             continue
         data = b"".join(pieces)
         at = 0
         while len(data) - at >= (n_wanted := get_n_bytes(data, at)):
             yield data[at : at + n_wanted]
             at += n_wanted
-        pieces = [data[at:]]
+        pieces, n_held = [data[at:]], len(data) - at
     if any(pieces):
         raise BadInput(f"{path} is cut, or its index is not its own: a record is cut")
 
@@ -229,6 +230,8 @@ def read_type(data: bytes, at: int) -> tuple[int, int, int]:
     code, count = data[at] & 15, data[at] >> 4
     if count == 15:
         counts, at = read_vector(data, at + 1)
+        if counts[0] < 0:
+            raise ValueError("a count is negative")
         return code, int(counts[0]), at
     return code, count, at + 1
 
@@ -245,7 +248,7 @@ def read_vector(data: bytes, at: int) -> tuple[np.ndarray, int]:
 def read_text(data: bytes, at: int) -> tuple[str, int]:
     """Return a text, and where it ends."""
     code, count, at = read_type(data, at)
-    if code not in (0, 7) or not 0 <= count <= len(data) - at:
+    if code not in (0, 7) or count > len(data) - at:
         raise ValueError("a text is cut")
     return data[at : at + count].rstrip(b"\0").decode("utf-8", "replace"), at + count
 

@@ -14,6 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
+from types import ModuleType
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
     )
 
 
-def get_source(path: str):
+def get_source(path: str) -> ModuleType:
     """Return the module that reads a file, by its first bytes."""
     start = next((data for _, data in read_blocks(path) if data), b"")
     if start.startswith(bcf.MAGIC):

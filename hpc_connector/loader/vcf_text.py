@@ -36,7 +36,10 @@ def read_individuals(path: str) -> tuple[str, ...]:
 
 def parse_column_names(path: str, line: bytes) -> tuple[str, ...]:
     """Return the ids of the individuals, from the line #CHROM."""
-    names = line.decode("utf-8", "replace").split("\t")
+    try:
+        names = line.decode().split("\t")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}, line #CHROM: expected UTF-8 text") from error
     if names[:N_FIXED] != COLUMNS or len(names) == N_FIXED:
         raise BadInput(
             f"{path}, line #CHROM: expected {' '.join(COLUMNS)} and individuals"
