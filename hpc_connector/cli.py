@@ -11,6 +11,7 @@ from typing import Any
 from hpc_connector.errors import BadInput
 
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
 
 def make_parser(name: str, description: str) -> argparse.ArgumentParser:
@@ -110,7 +111,7 @@ def explain(name: str, error: BaseException) -> int:
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         message = f"disk full: {error.filename or 'output'}; free some, then --resume"
         code = FAILED
-    elif isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS):
+    elif isinstance(error, OSError) and error.errno in UNWRITABLE:
         message, code = f"cannot write {error.filename}: {error.strerror}", BAD_INPUT
     else:
         print_traceback()

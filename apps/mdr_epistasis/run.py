@@ -36,7 +36,8 @@ from mdr_epistasis.output import describe, print_top, save_results
 
 logger = logging.getLogger(__name__)
 
-TILE_VARIANTS = {2: 2048, 3: 128}
+TILES_AN_EDGE = 16  # of the triangle, unless that makes tiles too small or too large
+TILE_BLOCKS = {2: (8, 128), 3: (4, 8)}
 PERMUTATIONS_A_TASK = 16
 RANK_BY = dict(zip(("test", "train", "whole"), learner.STATISTICS, strict=True))
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume", "quiet", "json"}
@@ -55,10 +56,10 @@ def make_tasks(
 ) -> list[Task]:
     """Return the tasks of a run: all tiles, then all tiles for each permutation."""
     n_first_blocks = None if n_first is None else -(-n_first // LANES)
-    edge = TILE_VARIANTS[order] // LANES
-    tiles = make_tiles(
-        -(-n_variants // LANES), edge, order, n_first_blocks=n_first_blocks
-    )
+    n_blocks = -(-n_variants // LANES)
+    least, most = TILE_BLOCKS[order]
+    edge = min(max(least, -(-n_blocks // TILES_AN_EDGE)), most)
+    tiles = make_tiles(n_blocks, edge, order, n_first_blocks=n_first_blocks)
     bounds = [tuple(tile) for tile in tiles.tolist()]
     batches = [
         tuple(range(first, min(first + PERMUTATIONS_A_TASK, permutations)))

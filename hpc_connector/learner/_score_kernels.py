@@ -8,6 +8,8 @@ Cell counts and their products are integers that the floating type of `cells` ho
 exactly, so a risk label never depends on rounding.
 """
 
+import numpy as np
+
 from hpc_connector._jit import inlined, kernel
 from hpc_connector.learner._simd import (
     difference_of_products,
@@ -141,7 +143,8 @@ def score_whole(cells, n_cells, total, statistics):
     total
         Group that holds the sum over folds of the cases; the controls follow.
     statistics
-        The result, float64 [3][lane]: mean test BA, mean training BA, whole BA.
+        The result, float64 [3][lane]: mean test BA, mean training BA, whole BA; NaN
+        where no case or no control is counted.
     """
     zero = spread(cells.dtype.type(0))
     cases = _add_cells(cells, total, n_cells)
@@ -153,8 +156,9 @@ def score_whole(cells, n_cells, total, statistics):
         d = difference_of_products(controls, a, cases, u)
         excess = excess + select(d > zero, d, zero)
     half = spread(0.5)
-    score = to_float(excess, 1.0) * _reciprocal(cases * controls)
-    score = half + half * score
+    product = cases * controls
+    score = half + half * (to_float(excess, 1.0) * _reciprocal(product))
+    score = select(product > zero, score, spread(np.nan))
     for statistic in range(3):
         store(statistics, statistic * 16, score)
 
@@ -199,7 +203,8 @@ def score_folds(cells, n_cells, folds, size, fixed, tie_low, fold_train, statist
         Individuals of each group in the floating type of `cells`; used where `fixed`
         says that every model counts every individual.
     fold_train
-        The result, float64 [fold][lane]: 2 BA - 1 of the training folds.
+        The result, float64 [fold][lane]: 2 BA - 1 of the training folds, -1 without
+        cases or controls in training.
     statistics
         The result, float64 [3][lane]; the third is left as it is.
     """
@@ -209,11 +214,11 @@ def score_folds(cells, n_cells, folds, size, fixed, tie_low, fold_train, statist
         train, m, test, n = _score_fold(
             cells, n_cells, fold, folds, size, fixed, tie_low
         )
+        zero = spread(cells.dtype.type(0))
         score = to_float(train, 1.0) * _reciprocal(m)
-        store(fold_train, fold * 16, score)
+        store(fold_train, fold * 16, select(m > zero, score, spread(-1.0)))
         sum_train = sum_train + score
         sum_test = sum_test + to_float(test, 1.0) * _reciprocal(n)
-        zero = spread(cells.dtype.type(0))
         n_train = n_train + select(m > zero, one, none)
         n_test = n_test + select(n > zero, one, none)
     store(statistics, 0, half + half * (sum_test / n_test))

@@ -77,6 +77,8 @@ def keep_lane(best, rules, statistics, fold_train, folds, lane, model):
     if folds > 1:
         for fold in range(folds):
             score = fold_train[fold * 16 + lane]
+            if score < 0.0:
+                continue
             tie = score == best.fold_score[fold]
             if score > best.fold_score[fold] or (
                 tie and _precedes(model, best.fold_model[fold])

@@ -1,0 +1,198 @@
+"""The kernels against the oracle."""
+
+import itertools
+
+import naive
+import numpy as np
+import numpy.testing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpc_connector.bitplanes import (
+    get_source,
+    make_arrangement,
+    make_planes,
+    pack_genotypes,
+    place_codes,
+)
+from hpc_connector.learner import search as learner
+from hpc_connector.learner.folds import make_folds
+from hpc_connector.learner.models import get_genotypes
+from hpc_connector.partitioner import make_tiles
+
+
+def make_cohort(n_variants, n_individuals, folds, missing_rate, seed):
+    """Return genotypes, labels and folds by chance."""
+    rng = np.random.default_rng(seed)
+    maf = rng.uniform(0.05, 0.5, (n_variants, 1))
+    genotypes = rng.binomial(2, maf, (n_variants, n_individuals)).astype(np.int8)
+    genotypes[rng.random(genotypes.shape) < missing_rate] = -1
+    is_case = np.zeros(n_individuals, np.int8)
+    is_case[rng.permutation(n_individuals)[: n_individuals * 2 // 5]] = 1
+    return genotypes, is_case, make_folds(is_case, folds, rng)
+
+
+def pack(genotypes, is_case, fold):
+    """Return planes and arrangement of a cohort."""
+    arrangement = make_arrangement(is_case, fold)
+    source = get_source(arrangement, np.arange(len(is_case)))
+    codes, counts = pack_genotypes(genotypes, source)
+    missing = bool(counts[:, 3].any())
+    planes = make_planes(len(genotypes), arrangement.n_words, missing=missing)
+    place_codes(codes, np.arange(len(genotypes)), planes)
+    return planes, arrangement
+
+
+def find(genotypes, is_case, fold, question, edge=None):
+    """Return the best models of a cohort, searched in tiles."""
+    planes, arrangement = pack(genotypes, is_case, fold)
+    packed = learner.make_genotypes(planes, len(genotypes), arrangement)
+    tiles = make_tiles(len(planes), edge or len(planes), question.order)
+    found = []
+    for tile in tiles:
+        best = learner.make_best(question, arrangement.folds)
+        learner.search(packed, question, tile, best)
+        found.append(best)
+    return learner.merge_best(found, question.top)
+
+
+def check_against_oracle(genotypes, is_case, fold, question):
+    """Compare every model and the winner of every fold with the oracle."""
+    best = find(genotypes, is_case, fold, question)
+    rules = {"level": question.level, "tie_low": question.tie_low}
+    expected = naive.search(
+        genotypes, is_case.astype(bool), fold, question.order, **rules
+    )
+    models = [tuple(m) for m in best.model[: best.size[0]].tolist()]
+    defined = {m: s for m, s in expected.items() if s[0] is not None}
+    assert set(models) == set(defined)
+    for row, model in enumerate(models):
+        scores = [-1.0 if s is None else float(s) for s in defined[model][:3]]
+        npt.assert_allclose(best.key[row], scores, rtol=0, atol=1e-14)
+    if fold.max() > 0:
+        check_winners(best, expected, int(fold.max()) + 1)
+
+
+def check_winners(best, expected, n_folds):
+    """Compare the model of the best training accuracy of each fold."""
+    for fold in range(n_folds):
+        scores = {m: s[3][fold] for m, s in expected.items() if s[3][fold] is not None}
+        top = max(scores.values(), default=None)
+        none = (-1,) * best.fold_model.shape[1]
+        winner = min((m for m, s in scores.items() if s == top), default=none)
+        assert tuple(best.fold_model[fold].tolist()) == winner
+
+
+CASES = list(itertools.product((2, 3), (1, 4), (0.0, 0.1), (False, True)))
+
+
+@pytest.mark.parametrize(("order", "folds", "missing_rate", "level"), CASES)
+def test_search__agrees_with_naive(order, folds, missing_rate, level):
+    n_variants = 35 if order == 2 else 18
+    cohort = make_cohort(n_variants, 90, folds, missing_rate, seed=order + folds)
+    question = learner.Question(order=order, level=level, top=10_000)
+    check_against_oracle(*cohort, question)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_variants=st.integers(2, 20),
+    n_individuals=st.integers(8, 70),
+    folds=st.integers(1, 3),
+    missing_rate=st.sampled_from([0.0, 0.05, 0.5]),
+    tie_low=st.booleans(),
+)
+def test_search__agrees_with_naive_by_chance(
+    seed, n_variants, n_individuals, folds, missing_rate, tie_low
+):
+    cohort = make_cohort(n_variants, n_individuals, folds, missing_rate, seed)
+    check_against_oracle(*cohort, learner.Question(tie_low=tie_low, top=10_000))
+
+
+@pytest.mark.parametrize("order", [2, 3])
+@pytest.mark.parametrize("edge", [1, 2])
+def test_search__same_for_any_tiles(order, edge):
+    cohort = make_cohort(70, 120, 3, 0.02, seed=5)
+    question = learner.Question(order=order, top=50)
+    whole, cut = find(*cohort, question), find(*cohort, question, edge)
+    for name, array in whole._asdict().items():
+        npt.assert_array_equal(array, getattr(cut, name), err_msg=name)
+
+
+def test_search__double_precision_gives_the_same_models():
+    genotypes, is_case, fold = make_cohort(40, 200, 5, 0.0, seed=9)
+    question = learner.Question(top=100)
+    planes, arrangement = pack(genotypes, is_case, fold)
+    found = []
+    for dtype in (np.float32, np.float64):
+        packed = learner.make_genotypes(planes, 40, arrangement)
+        packed = packed._replace(float_size=packed.float_size.astype(dtype))
+        best = learner.make_best(question, 5)
+        learner.search(packed, question, (0, 3, 0, 3), best)
+        found.append(learner.merge_best([best], 100))
+    npt.assert_array_equal(found[0].key, found[1].key)
+    npt.assert_array_equal(found[0].model, found[1].model)
+
+
+def test_search__leaves_out_near_variants():
+    cohort = make_cohort(20, 60, 2, 0.0, seed=3)
+    question = learner.Question(
+        top=1000,
+        min_distance=100,
+        chromosome=np.repeat([0, 1], 10).astype(np.int32),
+        position=np.arange(20) * 40,
+    )
+    best = find(*cohort, question)
+    models = best.model[: best.size[0]]
+    near = (models // 10 == models[:, :1] // 10).all(1) & (np.diff(models)[:, 0] < 3)
+    assert not near.any()
+    assert len(models) == 20 * 19 // 2 - 2 * (9 + 8)
+
+
+def test_search__pairs_across_two_lists():
+    cohort = make_cohort(20, 60, 2, 0.0, seed=3)
+    role = np.array([3, 1, 1] + [2] * 17, np.int8)
+    best = find(*cohort, learner.Question(top=1000, role=role))
+    models = {tuple(m) for m in best.model[: best.size[0]].tolist()}
+    assert models == {(a, b) for a in range(3) for b in range(max(3, a + 1), 20)} | {
+        (0, 1),
+        (0, 2),
+    }
+
+
+def test_get_permutation_maximum__is_the_search_of_shuffled_labels():
+    genotypes, is_case, fold = make_cohort(40, 100, 4, 0.0, seed=8)
+    question = learner.Question(top=1, seed=7)
+    planes, arrangement = pack(genotypes, is_case, fold)
+    packed = learner.make_genotypes(planes, 40, arrangement)
+    tiles = make_tiles(3, 2, 2)
+    maximum = np.max(
+        [
+            learner.get_permutation_maximum(
+                packed, question, arrangement, is_case, tile, [0, 1, 2]
+            )
+            for tile in tiles
+        ],
+        axis=0,
+    )
+    for p in range(3):
+        shuffled = learner.shuffle_labels(is_case, 4, 7, p)
+        best = find(genotypes, *shuffled, question)
+        assert maximum[p] == best.key[0, 0]
+
+
+def test_get_p_values__counts_the_observed():
+    npt.assert_allclose(
+        learner.get_p_values(np.array([0.9, 0.6, 0.4]), np.array([0.5, 0.6, 0.7])),
+        [1 / 4, 3 / 4, 1],
+    )
+
+
+@pytest.mark.parametrize("missing_rate", [0.0, 0.2])
+def test_get_genotypes__undoes_packing(missing_rate):
+    genotypes, is_case, fold = make_cohort(19, 77, 3, missing_rate, seed=2)
+    planes, arrangement = pack(genotypes, is_case, fold)
+    for variant in range(19):
+        unpacked = get_genotypes(planes, arrangement.slot, variant)
+        npt.assert_array_equal(unpacked, genotypes[variant])

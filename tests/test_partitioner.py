@@ -1,0 +1,75 @@
+"""Shares and tiles cover all work once."""
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpc_connector import partitioner
+from hpc_connector.partitioner.communicator import count_tickets, share_array
+
+
+@given(st.lists(st.integers(0, 100), max_size=50), st.integers(1, 8))
+def test_make_distribution__covers_every_task_once(cost, size):
+    ends = partitioner.make_distribution(np.array(cost, np.int64), size)
+    assert ends[0] == 0
+    assert ends[-1] == len(cost)
+    assert (np.diff(ends) >= 0).all()
+    shares = [sum(cost[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+    assert max(shares) <= sum(cost) / size + max(cost, default=0)
+
+
+def test_make_distribution__refuses_no_share():
+    with pytest.raises(ValueError, match="at least 1"):
+        partitioner.make_distribution(np.ones(3), 0)
+
+
+def test_get_comb_files__pairs_each_once():
+    pairs = [tuple(p) for p in partitioner.get_comb_files(4).tolist()]
+    assert pairs == list(combinations_with_replacement(range(4), 2))
+
+
+@given(
+    st.integers(1, 12), st.integers(1, 5), st.sampled_from([2, 3]), st.integers(1, 12)
+)
+def test_make_tiles__cover_every_combination_once(n_blocks, edge, order, n_first):
+    n_first = min(n_first, n_blocks)
+    tiles = partitioner.make_tiles(n_blocks, edge, order, n_first_blocks=n_first)
+    found = []
+    for tile in tiles.tolist():
+        ranges = [range(*tile[k : k + 2]) for k in range(0, 2 * order, 2)]
+        cells = np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, order)
+        found += [tuple(c) for c in cells.tolist() if sorted(c) == c]
+    expected = [
+        c
+        for c in combinations_with_replacement(range(n_blocks), order)
+        if c[0] < n_first
+    ]
+    assert sorted(found) == expected
+
+
+def test_get_mpicomm__serial_has_one_rank():
+    comm = partitioner.get_mpicomm(serial=True)
+    assert (comm.rank, comm.size) == (0, 1)
+    assert comm.allgather("x") == ["x"]
+    with count_tickets(comm) as take:
+        assert [take(1), take(5), take(1)] == [0, 1, 6]
+
+
+@pytest.mark.mpi(ranks=[1, 2, 3, 4])
+def test_count_tickets__gives_each_once(comm):
+    with count_tickets(comm) as take:
+        mine = [take(1) for _ in range(50)]
+    everyone = sorted(sum(comm.allgather(mine), []))
+    assert everyone == list(range(50 * comm.size))
+
+
+@pytest.mark.mpi(ranks=[2, 3])
+def test_share_array__is_one_a_node(comm):
+    with share_array(comm, (comm.size, 3), np.int32) as shared:
+        shared[comm.rank] = comm.rank + 1
+        comm.Barrier()
+        assert (shared == np.arange(1, comm.size + 1)[:, None]).all()
+        comm.Barrier()
