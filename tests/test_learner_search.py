@@ -161,25 +161,40 @@ def test_search__pairs_across_two_lists():
     }
 
 
-def test_get_permutation_maximum__is_the_search_of_shuffled_labels():
-    genotypes, is_case, fold = make_cohort(40, 100, 4, 0.0, seed=8)
-    question = learner.Question(top=1, seed=7)
+@pytest.mark.parametrize("folds", [1, 3, 7])
+@pytest.mark.parametrize("rank_by", learner.STATISTICS)
+@pytest.mark.parametrize("missing_rate", [0.0, 0.05])
+def test_get_permutation_maximum__is_the_search_of_shuffled_labels(
+    folds, rank_by, missing_rate
+):
+    genotypes, is_case, fold = make_cohort(120, 103, folds, missing_rate, seed=8)
+    near = {
+        "min_distance": 3,
+        "chromosome": np.zeros(120, np.int32),
+        "position": np.arange(120),
+    }
+    question = learner.Question(top=1, seed=7, rank_by=rank_by, **near)
     planes, arrangement = pack(genotypes, is_case, fold)
-    packed = learner.make_genotypes(planes, 40, arrangement)
-    tiles = make_tiles(3, 2, 2)
-    maximum = np.max(
-        [
-            learner.get_permutation_maximum(
-                packed, question, arrangement, is_case, tile, [0, 1, 2]
-            )
-            for tile in tiles
-        ],
-        axis=0,
-    )
-    for p in range(3):
-        shuffled = learner.shuffle_labels(is_case, 4, 7, p)
+    packed = learner.make_genotypes(planes, 120, arrangement)
+    maximum = np.full(4, -np.inf)
+    for tile in make_tiles(len(planes), 3, 2):
+        maximum = learner.get_permutation_maximum(
+            packed, question, arrangement, is_case, tile, range(4), maximum
+        )
+    for p in range(4):
+        shuffled = learner.shuffle_labels(is_case, folds, 7, p)
         best = find(genotypes, *shuffled, question)
         assert maximum[p] == best.key[0, 0]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(20, 80), st.integers(2, 6))
+def test_get_slack__bounds_the_test_accuracy(seed, n_individuals, folds):
+    cohort = make_cohort(12, n_individuals, folds, 0.0, seed)
+    question = learner.Question(top=1000)
+    slack = learner.get_slack(question, make_arrangement(*cohort[1:]), n_planes=2)
+    best = find(*cohort, question)
+    key = best.key[: best.size[0]]
+    assert (key[:, 0] <= key[:, 2] + slack + 1e-12).all()
 
 
 def test_get_p_values__counts_the_observed():

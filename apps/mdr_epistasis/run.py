@@ -280,11 +280,15 @@ def search_tasks(
         task = tasks[number]
         if task.permutations:
             chosen = list(task.permutations)
-            maximum = learner.get_permutation_maximum(
-                genotypes, question, cohort.arrangement, cohort.is_case, task.tile, chosen
+            mine[thread].maximum[chosen] = learner.get_permutation_maximum(
+                genotypes,
+                question,
+                cohort.arrangement,
+                cohort.is_case,
+                task.tile,
+                chosen,
+                mine[thread].maximum[chosen],
             )
-            kept = mine[thread].maximum[chosen]
-            mine[thread].maximum[chosen] = np.maximum(kept, maximum)
             return
         errors = make_errors(task.tile) if shards else None
         learner.search(genotypes, question, task.tile, mine[thread].best, errors)

@@ -85,6 +85,17 @@ def count_four_rows(rows, block, first, last, counts, at):
     _store_four(counts, at + 192, d00, d01, d10, d11)
 
 
+@kernel
+def count_one_row(rows, row, block, first, last, counts, at):
+    """Count the four cells of one of four rows; arguments of the four-row kernel."""
+    c00 = c01 = c10 = c11 = spread(np.int32(0))
+    for w in range(first, last):
+        x, y = load(block, w * 32), load(block, w * 32 + 16)
+        r = w * 8 + row
+        c00, c01, c10, c11 = _add_four(c00, c01, c10, c11, rows[r], rows[r + 4], x, y)
+    _store_four(counts, at, c00, c01, c10, c11)
+
+
 @inlined
 def _add_three(c0, c1, c2, row, block_0, block_1, block_2):
     """Add the three cells of one genotype of one row over one word."""

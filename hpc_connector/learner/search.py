@@ -7,6 +7,7 @@ import numpy as np
 
 from hpc_connector.bitplanes import Arrangement, get_source, make_arrangement
 from hpc_connector.bitplanes import rearrange_planes
+from hpc_connector.learner._permutation_kernels import maximise_pairs
 from hpc_connector.learner._search_kernels import Best, Genotypes, Rules, search_pairs
 from hpc_connector.learner._triple_kernels import search_triples
 from hpc_connector.learner.folds import shuffle_labels
@@ -151,8 +152,18 @@ def _get_winner(found: Sequence[Best], fold: int) -> tuple[float, tuple[int, ...
     return -score, model
 
 
+def take_rules(question: Question, variants: np.ndarray) -> Rules:
+    """Return the rules for some of the variants."""
+    rules = make_rules(question)
+    per_variant = ("chromosome", "position", "role")
+    columns = {name: getattr(rules, name) for name in per_variant}
+    return rules._replace(
+        **{name: c[variants] if len(c) else c for name, c in columns.items()}
+    )
+
+
 def take_tile(
-    genotypes: Genotypes, question: Question, tile: Sequence[int]
+    genotypes: Genotypes, tile: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
     """Return the blocks of a tile, its variants, and the tile among them.
 
@@ -176,37 +187,70 @@ def get_permutation_maximum(
     is_case: np.ndarray,
     tile: Sequence[int],
     permutations: Sequence[int],
+    known: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the greatest statistic in a tile under each of some permutations.
 
+    Parameters
+    ----------
+    known
+        Maxima found elsewhere, float64 (permutations,): pairs that do not beat them
+        need not be scored.
+
     Returns
     -------
-    float64 (permutations,); -inf where the tile holds no model.
+    float64 (permutations,): at least `known`; -inf where the tile holds no model.
     """
-    blocks, variants, local = take_tile(genotypes, question, tile)
-    inside = np.minimum(variants, genotypes.n_variants - 1)
-    rules = make_rules(question)
-    rules = rules._replace(
-        chromosome=rules.chromosome[inside] if len(rules.chromosome) else rules.chromosome,
-        position=rules.position[inside] if len(rules.position) else rules.position,
-        role=rules.role[inside] if len(rules.role) else rules.role,
-    )
+    blocks, variants, local = take_tile(genotypes, tile)
+    n_variants = int((variants < genotypes.n_variants).sum())
+    rules = take_rules(question, np.minimum(variants, genotypes.n_variants - 1))
     original = genotypes.planes[blocks]
-    maximum = np.full(len(permutations), -np.inf)
-    kernel = search_pairs if question.order == 2 else search_triples
+    maximum = np.full(len(permutations), -np.inf) if known is None else known.copy()
+    permuted = np.empty((len(permutations), *original.shape), np.int32)
     for p, permutation in enumerate(permutations):
-        shuffled, fold = shuffle_labels(
+        shuffled = shuffle_labels(
             is_case, arrangement.folds, question.seed, permutation
         )
-        new = make_arrangement(shuffled, fold)
-        planes = np.empty((len(blocks), new.n_words, *original.shape[2:]), np.int32)
-        rearrange_planes(original, get_source(new, arrangement.slot), planes)
-        n_variants = int((variants < genotypes.n_variants).sum())
+        new = make_arrangement(*shuffled)
+        rearrange_planes(original, get_source(new, arrangement.slot), permuted[p])
+    here = make_genotypes(original, n_variants, arrangement)
+    slack = get_slack(question, arrangement, n_planes=original.shape[2])
+    if slack is not None:
+        maximise_pairs(here, permuted, rules, local, slack, maximum)
+        return maximum
+    kernel = search_pairs if question.order == 2 else search_triples
+    for p in range(len(permutations)):
         best = make_best(question, arrangement.folds, top=1)
         errors = np.empty((0,) * question.order, np.float32)
-        kernel(make_genotypes(planes, n_variants, new), rules, best, local, errors)
-        maximum[p] = best.key[0, 0]
+        kernel(here._replace(planes=permuted[p]), rules, best, local, errors)
+        maximum[p] = max(maximum[p], best.key[0, 0])
     return maximum
+
+
+def get_slack(
+    question: Question, arrangement: Arrangement, *, n_planes: int
+) -> float | None:
+    """Return how far the statistic may exceed the balanced accuracy on all data.
+
+    In a cell let z_f be a_f / n1 - u_f / n0 of fold f, and X their sum. With folds of
+    one size, fold f adds z_f to the test score if X - z_f >= 0. The sum of those z_f
+    is at most max(0, X): for X >= 0 what is left out exceeds X, for X < 0 what is
+    added is less than X. So test BA <= whole BA. Where fold sizes n1_f differ from
+    their mean n1, every fold adds at most |1 - n1_f / n1| + |1 - n0_f / n0|, half in
+    the test shares and half in the risk labels.
+
+    Returns
+    -------
+    None where the bound does not hold: for training accuracy, for triples, and where
+    models count different individuals.
+    """
+    if question.order != 2 or n_planes != 2 or question.rank_by == STATISTICS[1]:
+        return None
+    if question.rank_by == STATISTICS[2]:
+        return 0.0
+    size = arrangement.group_size.reshape(2, -1)
+    deviation = np.abs(1 - size / size.mean(axis=1, keepdims=True))
+    return float(deviation.sum() / arrangement.folds)
 
 
 def get_p_values(statistic: np.ndarray, maximum: np.ndarray) -> np.ndarray:
