@@ -18,7 +18,7 @@ setup: .venv/installed
 .venv/installed: setup.cfg pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --editable '.[mpi,report,test,dev]'
+	.venv/bin/pip install --quiet --editable '.[mpi,test,dev]'
 	touch $@
 
 demo: setup

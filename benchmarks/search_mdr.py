@@ -12,7 +12,6 @@ import json
 import resource
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -32,7 +31,8 @@ SIZES = [  # name, variants, individuals, options
 def get_cpu_s(command):
     """Return the CPU seconds of a command and all its children."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    subprocess.run(command, check=True, stdout=quiet, stderr=quiet)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -55,6 +55,12 @@ def measure(prefix, out, options):
     return cpu_s, json.loads((out / "manifest.json").read_text())["search"]["models"]
 
 
+def show(name, cpu_s, models):
+    """Print one line of the table."""
+    rate = models / cpu_s / 1e6
+    print(f"{name:40} {cpu_s:7.2f} CPU s  {rate:6.2f} M/s", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", action="store_true")
@@ -63,22 +69,23 @@ def main():
         for warm in ("2", "3"):
             simulate(f"{folder}/warm", 40, 100, 0)
             for folds in ("1", "2"):
-                measure(f"{folder}/warm", Path(folder, "out"), ["--order", warm, "--folds", folds])
+                measure(
+                    f"{folder}/warm",
+                    Path(folder, "out"),
+                    ["--order", warm, "--folds", folds],
+                )
         for name, variants, individuals, options in SIZES:
             missing = 0.02 if "missing" in name else 0
             prefix = f"{folder}/{variants}x{individuals}x{missing}"
             simulate(prefix, variants, individuals, missing)
-            best = min(measure(prefix, Path(folder, "out"), options) for _ in range(2))
-            cpu_s, models = best
-            rate = models / cpu_s / 1e6
-            print(f"{name:26} {variants:6} x {individuals}: {cpu_s:7.2f} CPU s, {rate:6.2f} M/s")
+            cpu_s, models = min(
+                measure(prefix, Path(folder, "out"), options) for _ in range(2)
+            )
+            show(f"{name}, {variants} x {individuals}", cpu_s, models)
             if peers and name.startswith("no"):
                 command = f"{peers} --bfile {prefix} --fast-epistasis boost --threads 1"
                 command += f" --allow-no-sex --out {folder}/plink"
-                cpu_s = get_cpu_s(command.split())
-                rate = models / cpu_s / 1e6
-                print(f"{'  plink 1.9 BOOST':26} {'':15}: {cpu_s:7.2f} CPU s, {rate:6.2f} M/s")
-            sys.stdout.flush()
+                show("    plink 1.9 BOOST", get_cpu_s(command.split()), models)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,9 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--out", required=True, metavar="DIR", type=Path, help="folder of the results")
     add("--config", metavar="FILE", type=Path, help="TOML file of the same options")
-    add("--threads", type=at_least(1), default=1, metavar="N", help="threads a rank (1)")
+    add(
+        "--threads", type=at_least(1), default=1, metavar="N", help="threads a rank (1)"
+    )
     add("--seed", type=at_least(0), default=42, metavar="N", help="of all chance (42)")
     add("--resume", action="store_true", help="go on with a run that was stopped")
     add("--quiet", action="store_true", help="no progress")

@@ -100,7 +100,8 @@ def save_ledger(path: Path, finished: Sequence[int], arrays: Arrays) -> None:
     """Record finished tasks and what they found, published by rename."""
     partial = path.with_name(path.name + ".partial")
     with open(partial, "wb") as stream:
-        np.savez(stream, finished=np.array(finished, np.int64), **arrays)
+        everything: Any = {"finished": np.array(finished, np.int64)} | arrays
+        np.savez(stream, **everything)
     partial.replace(path)
 
 
@@ -129,7 +130,8 @@ def make_progress(*, quiet: bool) -> Callable[[int, int], None] | None:
             return
         shown_s[0] = now_s
         rate = taken / max(now_s - start_s, 1e-9)
-        line = f"{taken} of {total} tasks, {rate:.1f}/s, {(total - taken) / rate:.0f} s left"
+        left_s = (total - taken) / rate
+        line = f"{taken} of {total} tasks, {rate:.1f}/s, {left_s:.0f} s left"
         if is_terminal:
             end = "\n" if taken == total else ""
             print(f"\r\033[K{line}", end=end, file=sys.stderr, flush=True)

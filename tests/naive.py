@@ -3,8 +3,6 @@
 from fractions import Fraction
 from itertools import combinations
 
-import numpy as np
-
 
 def count_cells(genotypes, is_case, level):
     """Return cells of one model: {combination: [cases, controls]}; -1 is missing."""
@@ -27,9 +25,9 @@ def high_risk(cells, tie_low):
     n1, n0 = sizes(cells)
     high = set()
     for combination, (a, u) in cells.items():
-        if a * n0 > u * n1 or (a * n0 == u * n1 and not tie_low):
-            if a > 0:
-                high.add(combination)
+        is_tie = a * n0 == u * n1
+        if a > 0 and (a * n0 > u * n1 or (is_tie and not tie_low)):
+            high.add(combination)
     return high
 
 

@@ -1,9 +1,9 @@
 """D2.2's functions against the oracle."""
 
-import naive
 import numpy as np
 import numpy.testing as npt
 
+import naive
 from hpc_connector import learner
 from hpc_connector.learner.mdr import get_balanced_error
 

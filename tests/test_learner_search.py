@@ -2,13 +2,13 @@
 
 import itertools
 
-import naive
 import numpy as np
 import numpy.testing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import naive
 from hpc_connector.bitplanes import (
     get_source,
     make_arrangement,

@@ -1,6 +1,6 @@
 """Shares and tiles cover all work once."""
 
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, pairwise
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def test_make_distribution__covers_every_task_once(cost, size):
     assert ends[0] == 0
     assert ends[-1] == len(cost)
     assert (np.diff(ends) >= 0).all()
-    shares = [sum(cost[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+    shares = [sum(cost[a:b]) for a, b in pairwise(ends)]
     assert max(shares) <= sum(cost) / size + max(cost, default=0)
 
 
@@ -62,7 +62,7 @@ def test_get_mpicomm__serial_has_one_rank():
 def test_count_tickets__gives_each_once(comm):
     with count_tickets(comm) as take:
         mine = [take(1) for _ in range(50)]
-    everyone = sorted(sum(comm.allgather(mine), []))
+    everyone = sorted(ticket for tickets in comm.allgather(mine) for ticket in tickets)
     assert everyone == list(range(50 * comm.size))
 
 

@@ -20,6 +20,7 @@ from mdr_epistasis.program import main
 DATA = Path(__file__).parent / "data"
 HIPSTER = DATA / "hipster_1000genomes_vcf"
 COHORT = [str(HIPSTER / "Hipster.vcf.bgz"), "--labels", str(HIPSTER / "Hipster.tsv")]
+FIXED = ["--folds", "5", "--top", "200", "--permutations", "3", "--quiet"]
 OUTPUTS = ("models.tsv", "results.h5")
 
 
@@ -51,8 +52,7 @@ def reference(simulated, tmp_path_factory):
 
 
 def search(cohort, out, *options):
-    fixed = ["--folds", "5", "--top", "200", "--permutations", "3", "--quiet"]
-    return main(["run", f"{cohort}.bed", "--out", str(out), *fixed, *options])
+    return main(["run", f"{cohort}.bed", "--out", str(out), *FIXED, *options])
 
 
 def assert_same(out, reference):
@@ -102,9 +102,8 @@ def test_run__models_agree_with_the_ranking(reference):
 def test_run__same_bytes_on_any_number_of_ranks(simulated, reference, tmp_path, ranks):
     out = tmp_path / "out"
     program = ["mdr-epistasis", "run", f"{simulated}.bed", "--out", str(out)]
-    options = "--folds 5 --top 200 --permutations 3 --quiet".split()
     subprocess.run(
-        ["mpirun", "-n", str(ranks), *program, *options], check=True, timeout=120
+        ["mpirun", "-n", str(ranks), *program, *FIXED], check=True, timeout=120
     )
     assert_same(out, reference)
 
@@ -133,8 +132,7 @@ def test_run__same_bytes_after_a_stop(
         "run.learner.search = lambda *a: (time.sleep(0.02), search(*a))[1]; "
         "sys.exit(program.main(sys.argv[1:]))"
     )
-    options = "--folds 5 --top 200 --permutations 3 --quiet".split()
-    command = ["run", f"{simulated}.bed", "--out", str(out), *options]
+    command = ["run", f"{simulated}.bed", "--out", str(out), *FIXED]
     process = subprocess.Popen([sys.executable, "-c", slow, *command])
     wait_for(lambda: list(out.glob("ledger/*.npz")) or process.poll() is not None)
     time.sleep(after_s)
@@ -204,7 +202,7 @@ def test_run__bad_input_is_one_line_and_exit_code_2(tmp_path, options, message):
 
 
 def test_run__bad_input_ends_all_ranks(tmp_path):
-    command = "mpirun -n 3 mdr-epistasis run missing.vcf --out".split()
+    command = ["mpirun", "-n", "3", "mdr-epistasis", "run", "missing.vcf", "--out"]
     done = subprocess.run(
         [*command, str(tmp_path)], capture_output=True, text=True, timeout=30
     )

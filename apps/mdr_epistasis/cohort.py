@@ -43,7 +43,9 @@ class Share:
 
     codes: list[np.ndarray] = field(default_factory=list)
     columns: dict[str, list] = field(
-        default_factory=lambda: {name: [] for name in (*COLUMNS, "frequency", "missing")}
+        default_factory=lambda: {
+            name: [] for name in (*COLUMNS, "frequency", "missing")
+        }
     )
     n_read: int = 0
     removed: Counter = field(default_factory=Counter)
@@ -97,7 +99,9 @@ def deal_folds(is_case: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
     for label, name in ((1, "cases"), (0, "controls")):
         n = int((is_case == label).sum())
         if n < n_folds:
-            raise BadInput(f"{n} {name} for {n_folds} folds: expected one a fold or more")
+            raise BadInput(
+                f"{n} {name} for {n_folds} folds: expected one a fold or more"
+            )
     return make_folds(is_case, n_folds, np.random.default_rng(seed))
 
 
@@ -254,7 +258,7 @@ def place_shares(
         if nodes > 1:
             n_blocks = comm.bcast(n_blocks, root=rank)
         for block in range(n_blocks):
-            codes = share.codes[block] if rank == comm.rank else None
+            codes: Any = share.codes[block] if rank == comm.rank else None
             if nodes > 1:
                 codes = comm.bcast(codes, root=rank)
             if nodes == 1 or node_rank == 0:

@@ -1,4 +1,4 @@
-"""What a run leaves: models.tsv, results.h5, and the top of the list on the terminal."""
+"""What a run leaves: models.tsv, results.h5, and the top models on the terminal."""
 
 import argparse
 import json
@@ -142,9 +142,13 @@ def print_top(
     order = columns["variant"].shape[1]
     names = [table[f"variant_{k + 1}"] for k in range(order)]
     shown = ["test_balanced_accuracy", "train_balanced_accuracy", "cv_consistency"]
-    shown += ["balanced_accuracy", "odds_ratio", *(["p_value"] if "p_value" in table else [])]
+    shown += [
+        "balanced_accuracy",
+        "odds_ratio",
+        *(["p_value"] if "p_value" in table else []),
+    ]
     rows = range(min(SHOWN, len(columns["rank"])))
-    top = [
+    top: list[dict[str, Any]] = [
         {"rank": int(columns["rank"][r]), "variants": [str(n[r]) for n in names]}
         | {name: to_number(columns[name][r]) for name in shown}
         for r in rows

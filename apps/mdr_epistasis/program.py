@@ -36,17 +36,23 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--id-column", metavar="NAME", help="column of the ids, name or number")
     add("--order", type=int, choices=(2, 3), default=2, help="variants of a model (2)")
     add("--folds", type=cli.at_least(1), default=10, help="1: no cross-validation (10)")
-    add("--fold-file", metavar="FILE", help="id and fold (0, 1, ...) of each individual")
+    add(
+        "--fold-file", metavar="FILE", help="id and fold (0, 1, ...) of each individual"
+    )
     add("--top", type=cli.at_least(1), default=1000, help="models reported (1000)")
     add("--rank-by", choices=("test", "train", "whole"), default="test")
     add("--all-models", action="store_true", help="store the error of every model")
     add("--permutations", type=cli.at_least(0), default=0, help="for p-values (0)")
-    add("--imputation-threshold", type=cli.fraction, default=0.9, help="of a call (0.9)")
+    add(
+        "--imputation-threshold", type=cli.fraction, default=0.9, help="of a call (0.9)"
+    )
     add("--vcf-field", choices=("GT", "GP", "DS"), default="GT", help="default: GT")
     add("--pass-only", action="store_true", help="only records whose FILTER is PASS")
     add("--min-maf", type=cli.fraction, default=0.01, help="least allele frequency")
     add("--max-missing", type=cli.fraction, default=0.05, help="greatest missing share")
-    add("--min-distance-bp", type=cli.at_least(0), default=0, help="within a chromosome")
+    add(
+        "--min-distance-bp", type=cli.at_least(0), default=0, help="within a chromosome"
+    )
     add("--missing", choices=("exclude", "level"), default="exclude")
     add("--tie", choices=("high", "low"), default="high", help="risk of a tied cell")
     add("--variants", metavar="FILE", help="ids to search among, one a line")

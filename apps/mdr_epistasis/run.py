@@ -1,7 +1,6 @@
 """One run: plan, load, search, merge, store."""
 
 import argparse
-import importlib.util
 import logging
 import os
 import platform
@@ -31,6 +30,7 @@ from hpc_connector.manifest import (
 )
 from hpc_connector.partitioner import make_tiles
 from hpc_connector.partitioner.communicator import get_node
+from hpc_connector.storer.report import save_report
 from mdr_epistasis.cohort import Cohort, Filters, deal_folds, load_cohort, read_header
 from mdr_epistasis.output import describe, print_top, save_results
 
@@ -168,9 +168,7 @@ def check_resumable(before: dict[str, Any], now: dict[str, Any], out: Path) -> N
         {i["path"]: i["sha256"][:12] for i in before["inputs"]},
         {i["path"]: i["sha256"][:12] for i in now["inputs"]},
     )
-    changes += find_changes(
-        {"version": before["version"]}, {"version": now["version"]}
-    )
+    changes += find_changes({"version": before["version"]}, {"version": now["version"]})
     if changes:
         raise BadInput(f"{out} cannot be resumed, for {'; '.join(changes)}")
 
@@ -198,7 +196,9 @@ def read_inputs(args: argparse.Namespace) -> tuple:
 
 def read_folds(path: str, individuals: tuple[str, ...]) -> np.ndarray:
     """Return folds from a file of id and fold, 0, 1, ... without a gap."""
-    rows = [line.split() for line in Path(path).read_text().splitlines() if line.strip()]
+    rows = [
+        line.split() for line in Path(path).read_text().splitlines() if line.strip()
+    ]
     try:
         fold_of = {name: int(fold) for name, fold in rows}
         fold = np.array([fold_of[name] for name in individuals], np.int64)
@@ -207,7 +207,9 @@ def read_folds(path: str, individuals: tuple[str, ...]) -> np.ndarray:
             f"{path}: {error}: expected id and fold of every individual"
         ) from None
     if set(fold.tolist()) != set(range(int(fold.max()) + 1)):
-        raise BadInput(f"{path}: folds {sorted(set(fold.tolist()))}: expected 0, 1, ...")
+        raise BadInput(
+            f"{path}: folds {sorted(set(fold.tolist()))}: expected 0, 1, ..."
+        )
     return fold
 
 
@@ -274,7 +276,9 @@ def search_tasks(
     mine = [Findings(question, folds) for _ in range(args.threads)]
     shards = make_shards(args, cohort)
     attempt = record["started"].replace(":", "").replace("+0000", "")
-    names = [f"{attempt}-{comm.rank:05d}-{thread:03d}" for thread in range(args.threads)]
+    names = [
+        f"{attempt}-{comm.rank:05d}-{thread:03d}" for thread in range(args.threads)
+    ]
 
     def run_task(number: int, thread: int) -> None:
         task = tasks[number]
@@ -412,11 +416,6 @@ def finish(
     record |= {"status": "done", "outputs": outputs}
     save_manifest(args.out, record)
     shutil.rmtree(args.out / "ledger")
-    if importlib.util.find_spec("matplotlib") and importlib.util.find_spec(
-        "hpc_connector.storer.report"
-    ):
-        from hpc_connector.storer.report import save_report
-
-        save_report(args.out)
-        save_manifest(args.out, record | {"outputs": [*outputs, "report.html"]})
+    save_report(args.out)
+    save_manifest(args.out, record | {"outputs": [*outputs, "report.html"]})
     print_top(args, cohort, columns)

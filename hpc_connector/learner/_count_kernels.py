@@ -130,7 +130,11 @@ def count_two_rows(rows, block, first, last, counts, at):
     a00 = a01 = a02 = a10 = a11 = a12 = a20 = a21 = a22 = zero
     b00 = b01 = b02 = b10 = b11 = b12 = b20 = b21 = b22 = zero
     for w in range(first, last):
-        x, y, z = load(block, w * 48), load(block, w * 48 + 16), load(block, w * 48 + 32)
+        x, y, z = (
+            load(block, w * 48),
+            load(block, w * 48 + 16),
+            load(block, w * 48 + 32),
+        )
         r = w * 6
         a00, a01, a02 = _add_three(a00, a01, a02, rows[r], x, y, z)
         b00, b01, b02 = _add_three(b00, b01, b02, rows[r + 1], x, y, z)

@@ -191,7 +191,9 @@ def _score_row(genotypes, rules, rows, row, flat, carriers, i, block, scratch):
     counts, cells, fold_train, statistics = scratch
     start, folds, size = genotypes.group_start, genotypes.folds, genotypes.size
     for group in range(2 * folds):
-        count_one_row(rows, row, flat, start[group], start[group + 1], counts, group * 64)
+        count_one_row(
+            rows, row, flat, start[group], start[group + 1], counts, group * 64
+        )
     if folds > 1:
         sum_folds(counts, folds, 64)
     carriers_i, carriers_j = carriers[i // 16], carriers[block]

@@ -35,7 +35,9 @@ Genotypes = namedtuple(
 # statistic: order of test, training and whole BA in ranking; min_distance in base
 # pairs with chromosome (codes) and position; role: 1 in the first list, 2 in the
 # second, 3 in both, empty where there are no two lists.
-Rules = namedtuple("Rules", "level tie_low statistic min_distance chromosome position role")
+Rules = namedtuple(
+    "Rules", "level tie_low statistic min_distance chromosome position role"
+)
 
 # The best models: see offer_model; fold_score float64 (folds,) and fold_model int64
 # (folds, order): best training score (2 BA - 1) of each fold.
@@ -125,7 +127,9 @@ def count_rows(genotypes, rows, block, counts, step):
 
 
 @inlined
-def fill_cells(genotypes, level, counts, row, step, row_carriers, lane, carriers, cells):
+def fill_cells(
+    genotypes, level, counts, row, step, row_carriers, lane, carriers, cells
+):
     """Write the cells of one row with the sixteen variants of a block."""
     size = genotypes.size
     if genotypes.planes.shape[2] == 2:
@@ -270,9 +274,7 @@ def keep_pairs(genotypes, rules, best, statistics, fold_train, model, block_j):
     for lane in range(16):
         model[1] = block_j * 16 + lane
         if is_pair(genotypes, rules, model[0], model[1]):
-            keep_lane(
-                best, rules, statistics, fold_train, genotypes.folds, lane, model
-            )
+            keep_lane(best, rules, statistics, fold_train, genotypes.folds, lane, model)
 
 
 @kernel

@@ -51,7 +51,7 @@ def load(typingctx, array, index):
     vector = VECTOR_OF[array.dtype]
 
     def codegen(context, builder, signature, args):
-        at = _pointer(context, builder, array, *args, vector)
+        at = _pointer(context, builder, array, args[0], args[1], vector)
         return builder.load(at, align=array.dtype.bitwidth // 8)
 
     return vector(array, types.intp), codegen

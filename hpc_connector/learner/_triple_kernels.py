@@ -76,7 +76,9 @@ def _store_last(table, at, n_planes, total):
 
 
 @kernel
-def fill_triple_cells(counts, at, step, table_ij, lane, table_ik, table_jk, levels, n_groups, cells):
+def fill_triple_cells(
+    counts, at, step, table_ij, lane, table_ik, table_jk, levels, n_groups, cells
+):
     """Complete levels ** 3 cells from (levels - 1) ** 3 counts and the pair tables.
 
     Parameters
@@ -293,10 +295,21 @@ def _search_blocks(genotypes, rules, best, blocks, tables, origin, errors):
                         genotypes, rules, levels**3, cells, fold_train, statistics
                     )
                     if is_candidate(
-                        least, first_statistic, fold_score, statistics, fold_train, folds
+                        least,
+                        first_statistic,
+                        fold_score,
+                        statistics,
+                        fold_train,
+                        folds,
                     ):
                         keep_triples(
-                            genotypes, rules, best, statistics, fold_train, model, block_k
+                            genotypes,
+                            rules,
+                            best,
+                            statistics,
+                            fold_train,
+                            model,
+                            block_k,
                         )
                         least = get_least(best)
                     if errors.shape[0] > 0:

@@ -10,9 +10,7 @@ N_LEVELS = 3
 N_CELLS = N_LEVELS**2
 
 
-def filter_imputation(
-    probabilities: np.ndarray, threshold: float = 0.9
-) -> np.ndarray:
+def filter_imputation(probabilities: np.ndarray, threshold: float = 0.9) -> np.ndarray:
     """Call genotypes from imputation probabilities.
 
     Parameters
@@ -154,4 +152,4 @@ def apply_mdr_dict(
     return {"train_error": np.stack(train, -1), "test_error": np.stack(test, -1)}
 
 
-applyMdrDict = apply_mdr_dict  # noqa: N816 - the name in D2.2
+applyMdrDict = apply_mdr_dict

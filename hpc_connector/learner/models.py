@@ -6,9 +6,7 @@ from hpc_connector.bitplanes import Arrangement
 from hpc_connector.learner.mdr import get_risk_array
 
 
-def get_genotypes(
-    planes: np.ndarray, slot: np.ndarray, variant: int
-) -> np.ndarray:
+def get_genotypes(planes: np.ndarray, slot: np.ndarray, variant: int) -> np.ndarray:
     """Return the genotypes of one variant from its planes.
 
     Parameters
@@ -101,7 +99,9 @@ def describe_models(
     return columns | _score_folds(counts, folds if folds > 1 else 0, tie_low)
 
 
-def _score_folds(counts: np.ndarray, folds: int, tie_low: bool) -> dict[str, np.ndarray]:
+def _score_folds(
+    counts: np.ndarray, folds: int, tie_low: bool
+) -> dict[str, np.ndarray]:
     """Return balanced accuracies of folds from counts (models, 2, folds, cells)."""
     train = np.full((len(counts), folds), np.nan)
     test = np.full((len(counts), folds), np.nan)
@@ -148,7 +148,10 @@ def get_statistics(
     spread = 1.959963984540054 * np.sqrt((1 / padded).sum(axis=0))
     n = table.sum(axis=0)
     margins = (
-        (hits + alarms) * (misses + rejections) * (hits + misses) * (alarms + rejections)
+        (hits + alarms)
+        * (misses + rejections)
+        * (hits + misses)
+        * (alarms + rejections)
     )
     cross = n * (hits * rejections - alarms * misses) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,12 +1,16 @@
-"""The exhaustive search: what it is given, what it finds, and merging what was found."""
+"""The exhaustive search: what it is given, what it finds, and how that is merged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from hpc_connector.bitplanes import Arrangement, get_source, make_arrangement
-from hpc_connector.bitplanes import rearrange_planes
+from hpc_connector.bitplanes import (
+    Arrangement,
+    get_source,
+    make_arrangement,
+    rearrange_planes,
+)
 from hpc_connector.learner._permutation_kernels import maximise_pairs
 from hpc_connector.learner._search_kernels import Best, Genotypes, Rules, search_pairs
 from hpc_connector.learner._triple_kernels import search_triples

@@ -6,7 +6,6 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -14,8 +13,10 @@ from hpc_connector.errors import BadInput
 from hpc_connector.loader.sample_file import SampleFile
 
 ID_NAMES = ("id", "iid", "id_2", "s", "sample", "sample_id", "individual")
-CASE_NAMES = ("case", "iscase", "is_case", "class", "phenotype", "pheno", "status")
-CASE_NAMES += ("label", "affected", "disease", "bin1")
+CASE_NAMES = (
+    *("case", "iscase", "is_case", "class", "phenotype", "pheno", "status"),
+    *("label", "affected", "disease", "bin1"),
+)
 
 MISSING = {"", ".", "na", "nan", "-9", "-1", "none", "null"}
 CASES = {"case", "cases", "true", "t", "yes", "y", "affected", "tumor", "tumour"}
@@ -102,8 +103,9 @@ def _read_lines(path: str) -> list[str]:
     """Return the lines of a text that may be compressed, without empty ones."""
     try:
         with open(path, "rb") as stream:
-            is_gzip = stream.read(2) == b"\x1f\x8b"
-        data = gzip.open(path).read() if is_gzip else Path(path).read_bytes()
+            data = stream.read()
+        if data.startswith(b"\x1f\x8b"):
+            data = gzip.decompress(data)
         return [line for line in data.decode().splitlines() if line.strip()]
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: labels cannot be read: {error}") from None
@@ -152,7 +154,9 @@ def _find_column(name: str, header: Sequence[str], path: str) -> int:
         return list(header).index(name)
     if name.isdigit() and 1 <= int(name) <= len(header):
         return int(name) - 1
-    raise BadInput(f"{path} has no column {name!r}: expected one of {', '.join(header)}")
+    raise BadInput(
+        f"{path} has no column {name!r}: expected one of {', '.join(header)}"
+    )
 
 
 def _read_table(
@@ -233,9 +237,7 @@ def convert_labels(words: Sequence[str], where: str) -> np.ndarray:
     )
 
 
-def match_individuals(
-    files: Sequence[SampleFile], labels: Labels, where: str
-) -> Match:
+def match_individuals(files: Sequence[SampleFile], labels: Labels, where: str) -> Match:
     """Find every labelled individual in every genotype file.
 
     By id, and the cohort is ordered by id; by position only where ids are lacking.
@@ -291,7 +293,9 @@ def _match_by_position(
                 "expected as many, for there are no ids to match them by"
             )
     place = np.flatnonzero(labels.is_case >= 0)
-    ids = labels.individuals or next((f.individuals for f in files if f.individuals), None)
+    ids = labels.individuals or next(
+        (f.individuals for f in files if f.individuals), None
+    )
     names = tuple(ids[p] for p in place) if ids else tuple(str(p + 1) for p in place)
     notes = ["no ids on both sides: individuals are matched by position"]
     is_case = labels.is_case[place].astype(np.int8)

@@ -39,7 +39,9 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
     if start[:2] != MAGIC or len(start) < 3:
         raise BadInput(f"{bed} begins with {start.hex(' ')}: expected 6c 1b 01")
     if start[2] != SNP_MAJOR:
-        raise BadInput(f"{bed} is individual-major: expected SNP-major (plink --make-bed)")
+        raise BadInput(
+            f"{bed} is individual-major: expected SNP-major (plink --make-bed)"
+        )
     expected = 3 + n_variants * get_stride(len(family))
     if size != expected:
         raise BadInput(
@@ -70,7 +72,9 @@ def _read_rows(path: str, width: int) -> list[list[str]]:
         raise BadInput(f"{path}: cannot be read: {error}") from None
     for number, row in enumerate(rows, start=1):
         if len(row) != width:
-            raise BadInput(f"{path}: line {number} has {len(row)} fields, expected {width}")
+            raise BadInput(
+                f"{path}: line {number} has {len(row)} fields, expected {width}"
+            )
     return rows
 
 

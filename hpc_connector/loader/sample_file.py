@@ -53,7 +53,7 @@ class Variants:
 
 @dataclass(frozen=True)
 class Block:
-    """Variants and their genotypes, int8 of shape (variants, individuals), -1 missing."""
+    """Variants and their genotypes, int8 (variants, individuals), -1 missing."""
 
     variants: Variants
     genotypes: np.ndarray

@@ -88,10 +88,13 @@ def share_array(comm: Any, shape: tuple[int, ...], dtype: Any) -> Iterator[np.nd
     node = comm.Split_type(MPI.COMM_TYPE_SHARED)
     n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     window = MPI.Win.Allocate_shared(n_bytes if node.rank == 0 else 0, 1, comm=node)
-    memory, _ = window.Shared_query(0)
-    yield np.frombuffer(memory, dtype, n_bytes // np.dtype(dtype).itemsize).reshape(
-        shape
-    )
+    memory: Any = window.Shared_query(0)[0]
+    array = np.frombuffer(memory, dtype).reshape(shape)
+    if node.rank == 0:
+        array[:] = 0
+    node.Barrier()
+    yield array
+    del array
     window.Free()
     node.Free()
 
@@ -115,7 +118,8 @@ def count_tickets(comm: Any) -> Iterator[Callable[[int], int]]:
 
     window = MPI.Win.Allocate(8 if comm.rank == 0 else 0, 8, comm=comm)
     if comm.rank == 0:
-        np.frombuffer(window.tomemory(), np.int64)[:] = 0
+        memory: Any = window.tomemory()
+        np.frombuffer(memory, np.int64)[:] = 0
     comm.Barrier()
     before = np.zeros(1, np.int64)
 

@@ -81,7 +81,10 @@ class Shards:
 
     def save(self, tile: int, origin: Sequence[int], values: np.ndarray) -> None:
         """Write one tile, cut to the shape of the whole, published by rename."""
-        ends = [min(o + n, s) for o, n, s in zip(origin, values.shape, self.shape, strict=True)]
+        ends = [
+            min(o + n, s)
+            for o, n, s in zip(origin, values.shape, self.shape, strict=True)
+        ]
         inside = values[tuple(slice(e - o) for o, e in zip(origin, ends, strict=True))]
         path = self.directory / f"{tile:06d}.h5"
         partial = path.with_name(path.name + ".partial")
