@@ -148,6 +148,16 @@ def _read_sample(
     return None if set(ids) == {"$"} else ids, [row[column] for row in rows]
 
 
+def read_oxford_ids(path: str) -> list[str]:
+    """Return the ids (ID_2) of an Oxford .sample file."""
+    lines = _read_lines(path)
+    if not is_sample_header(lines):
+        raise BadInput(f"{path}: expected the two header lines of a .sample file")
+    rows = _split(lines, path, None)
+    _check_width(rows, len(rows[0]), path)
+    return [row[1] for row in rows[2:]]
+
+
 def _find_column(name: str, header: Sequence[str], path: str) -> int:
     """Return the index of a column by its name or its number from 1."""
     if name in header:

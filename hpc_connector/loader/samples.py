@@ -15,7 +15,6 @@ ENDINGS = {
     ".bcf": "vcf",
     ".bgz": "vcf",
     ".bed": "plink",
-    ".bgen": "bgen",
     ".gen": "impute",
     ".txt": "table",
     ".tsv": "table",
@@ -51,7 +50,7 @@ def _recognise(path: str) -> str:
     if lines and len(lines[0].split()) >= 8:
         return "bsc"
     raise BadInput(
-        f"{path}: format not recognised; expected VCF, BCF, .bed, BGEN, .gen, "
+        f"{path}: format not recognised; expected VCF, BCF, .bed, .gen, "
         "BSC's text, or a table of genotypes"
     )
 

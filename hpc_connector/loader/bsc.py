@@ -1,0 +1,71 @@
+"""Genotypes of BSC's MDR programs: gzipped text, three probabilities an individual.
+
+Lines are ``chrom id pos ref alt`` and the probabilities of ref/ref, ref/alt, alt/alt;
+lines that start with ``BCF`` or ``#`` are a header. Individuals have no ids.
+Source: github.com/neardata-eu/spark-mdr and MPI-genomics-MDR.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from hpc_connector.errors import BadInput
+from hpc_connector.loader.probability_text import Lead, read_blocks, read_lines
+from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile
+
+N_LEAD = 5
+PLACEHOLDERS = ("$", ".")
+
+
+def inspect(path: str, options: ReadOptions) -> SampleFile:
+    """Count the individuals of the first line."""
+    first = next(_get_lines(path), None)
+    if first is None:
+        raise BadInput(f"{path} is empty: expected a variant a line")
+    n_numbers = len(first[1].split()) - N_LEAD
+    if n_numbers < 3 or n_numbers % 3:
+        raise BadInput(
+            f"{path}: line {first[0]} has {n_numbers} numbers after {N_LEAD} columns: "
+            "expected three an individual"
+        )
+    return SampleFile(
+        path=path,
+        format="bsc",
+        n_individuals=n_numbers // 3,
+        individuals=None,
+        n_bytes=os.path.getsize(path),
+        options=options,
+    )
+
+
+def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
+    """Yield the variants, all in part 0: gzip cannot be cut."""
+    if part == 0:
+        lines = _get_lines(sample_file.path)
+        yield from read_blocks(sample_file, lines, N_LEAD, _convert_lead)
+
+
+def read_file_pairs(path: str) -> list[tuple[str, str]]:
+    """Return the pairs of sample files of BSC's list, lines ``first-second``."""
+    pairs = []
+    for number, line in enumerate(Path(path).read_text().split(), start=1):
+        names = line.split("-")
+        if len(names) != 2:
+            raise BadInput(f"{path}: line {number}: {line!r}, expected FIRST-SECOND")
+        pairs.append((names[0], names[1]))
+    return pairs
+
+
+def _get_lines(path: str) -> Iterator[tuple[int, bytes]]:
+    """Yield numbered lines of variants."""
+    for number, line in enumerate(read_lines(path), start=1):
+        if line and not line.startswith((b"BCF", b"#")):
+            yield number, line
+
+
+def _convert_lead(fields: list[str]) -> Lead:
+    """Return id, chromosome, position and alleles; BSC's key where there is no id."""
+    chromosome, name, position, ref, alt = fields
+    if name in PLACEHOLDERS:
+        name = "-".join(fields[:3])
+    return name, chromosome, int(position), alt, ref

@@ -1,0 +1,74 @@
+"""Genotypes of IMPUTE and Oxford .gen files: three probabilities an individual.
+
+Lines are ``[chrom] id [rsid] position A B`` and the probabilities of AA, AB and BB; B
+is the counted allele. A .sample file of the same stem names the individuals.
+Format: https://www.cog-genomics.org/plink/2.0/formats#gen.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from hpc_connector.errors import BadInput
+from hpc_connector.loader.labels import read_labels, read_oxford_ids
+from hpc_connector.loader.probability_text import Lead, read_blocks, read_lines
+from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile
+
+
+def inspect(path: str, options: ReadOptions) -> SampleFile:
+    """Count the individuals of the first line, and read the .sample file."""
+    n_numbers = _get_n_columns(path) - _get_n_lead(path)
+    sample = f"{path.removesuffix('.gz').removesuffix('.gen')}.sample"
+    individuals = phenotypes = None
+    if Path(sample).exists():
+        ids = read_oxford_ids(sample)
+        individuals = tuple(ids)
+        if len(ids) != n_numbers // 3:
+            raise BadInput(
+                f"{sample} names {len(ids)} individuals and {path} holds "
+                f"{n_numbers // 3}: expected as many"
+            )
+        try:
+            phenotypes = tuple(read_labels(sample)[1])
+        except BadInput:
+            phenotypes = None  # no column, or several, of type B
+    return SampleFile(
+        path=path,
+        format="impute",
+        n_individuals=n_numbers // 3,
+        individuals=individuals,
+        phenotypes=phenotypes,
+        n_bytes=os.path.getsize(path),
+        options=options,
+    )
+
+
+def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
+    """Yield the variants, all in part 0: text has no index."""
+    if part == 0:
+        path = sample_file.path
+        lines = enumerate(read_lines(path), start=1)
+        yield from read_blocks(sample_file, lines, _get_n_lead(path), _convert_lead)
+
+
+def _get_n_columns(path: str) -> int:
+    first = next(read_lines(path), b"")
+    return len(first.split())
+
+
+def _get_n_lead(path: str) -> int:
+    """Return the columns before the probabilities, 5 or 6."""
+    n_columns = _get_n_columns(path)
+    for n_lead in (5, 6):
+        if n_columns > n_lead and (n_columns - n_lead) % 3 == 0:
+            return n_lead
+    raise BadInput(
+        f"{path}: line 1 has {n_columns} columns: expected 5 or 6 and three for each "
+        "individual"
+    )
+
+
+def _convert_lead(fields: list[str]) -> Lead:
+    """Return id, chromosome, position and alleles of five or six columns."""
+    chromosome, *names, position, a, b = fields
+    return names[-1], chromosome, int(position), b, a
