@@ -1,0 +1,140 @@
+"""Charts of all models of a report: accuracies, and the permutations."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hpc_connector.storer._run import Run
+from hpc_connector.storer._svg import (
+    CHARACTER,
+    draw_circle,
+    draw_line,
+    draw_rect,
+    draw_text,
+    get_ticks,
+    make_scale,
+    make_svg,
+    shorten,
+)
+
+WIDTH, HEIGHT, EDGE = 640, 400, 58  # and the margin that holds an axis, pixels
+WORDS = {
+    "test_balanced_accuracy": "test balanced accuracy",
+    "train_balanced_accuracy": "training balanced accuracy",
+    "balanced_accuracy": "balanced accuracy on all data",
+}
+
+Scale = Callable[[float], float]
+Limits = tuple[float, float]
+
+
+def get_line(run: Run) -> float | None:
+    """Return what 5 % of the permutations exceed, None without permutations."""
+    return float(np.quantile(run.maximum, 0.95)) if len(run.maximum) else None
+
+
+def draw_scatter(run: Run) -> str:
+    """Draw test against training accuracy of the models."""
+    train = run.models["train_balanced_accuracy"]
+    test = run.models["test_balanced_accuracy"]
+    known = np.flatnonzero(~(np.isnan(train) | np.isnan(test)))
+    line = get_line(run) if run.rank_by == "test_balanced_accuracy" else None
+    across = _get_limits(train[known])
+    along = _get_limits(np.append(test[known], [0.5] if line is None else [0.5, line]))
+    x = make_scale(*across, EDGE, WIDTH - 16)
+    y = make_scale(*along, HEIGHT - EDGE, 16)
+    parts = [_draw_rows(y, along), _draw_ticks(x, across)]
+    parts += _draw_diagonal(x, y, max(across[0], along[0]), min(across[1], along[1]))
+    if line is not None:
+        parts.append(draw_line(EDGE, y(line), WIDTH - 16, y(line), "limit"))
+    for m in sorted(known[::-1].tolist(), key=lambda m: m == run.best):
+        kind, radius = ("best", 6) if m == run.best else ("other", 3.2)
+        name = shorten(run.get_name(m), 60)
+        said = f"{name}: test {test[m]:.4f}, training {train[m]:.4f}"
+        parts.append(draw_circle(x(train[m]), y(test[m]), radius, kind, said))
+    if run.best in known:
+        parts.append(_draw_name(run, x(train[run.best]), y(test[run.best])))
+    if line is not None:
+        said = "95 % of permutations stay below"
+        parts.append(draw_text(WIDTH - 18, y(line) - 6, said, "end halo limit-text"))
+    names = WORDS["train_balanced_accuracy"], WORDS["test_balanced_accuracy"]
+    parts += _draw_axis_names(*names)
+    return make_svg(WIDTH, HEIGHT, "Test against training accuracy", "".join(parts))
+
+
+def draw_permutations(run: Run) -> str:
+    """Draw the histogram of the maxima, the 95 % line, and where the best model is."""
+    value, line = run.models[run.rank_by][run.best], get_line(run)
+    spread = _get_limits(np.append(run.maximum, [] if np.isnan(value) else value))
+    bins = int(np.clip(np.sqrt(len(run.maximum)) * 1.5, 4, 40))
+    counts, edges = np.histogram(run.maximum, bins)
+    top = int(counts.max())
+    x = make_scale(*spread, EDGE, WIDTH - 16)
+    y = make_scale(0, top * 1.12, HEIGHT - EDGE, 16)
+    parts = [_draw_rows(y, (0, top * 1.12), whole=True), _draw_ticks(x, spread)]
+    for count, left, right in zip(counts.tolist(), edges, edges[1:], strict=False):
+        wide = max(x(right) - x(left) - 1.5, 1.0)
+        said = f"{count} permutations reach {left:.4f} to {right:.4f}"
+        parts.append(draw_rect(x(left), y(count), wide, y(0) - y(count), "bar", said))
+    if line is not None:
+        parts.append(draw_line(x(line), 16, x(line), y(0), "limit"))
+        parts.append(draw_text(x(line), 12, "95 %", "middle soft"))
+    if not np.isnan(value):
+        parts.append(draw_line(x(value), 16, x(value), y(0), "best-line"))
+        parts.append(_draw_name(run, x(value), 30))
+    parts += _draw_axis_names(f"highest {WORDS[run.rank_by]}", "permutations")
+    return make_svg(WIDTH, HEIGHT, "Permutations", "".join(parts))
+
+
+def _get_limits(values: np.ndarray) -> Limits:
+    """Return the ends of an axis that leaves some room around the values."""
+    low, high = float(values.min()), float(values.max())
+    room = max(0.06 * (high - low), 0.005)
+    return low - room, high + room
+
+
+def _draw_rows(y: Scale, limits: Limits, *, whole: bool = False) -> str:
+    """Return the grid and the numbers of the vertical axis."""
+    ticks = get_ticks(*limits)
+    parts = []
+    for tick in ticks:
+        if whole and tick != round(tick):
+            continue
+        kind = "chance" if tick == 0.5 and not whole else "grid"
+        parts.append(draw_line(EDGE, y(tick), WIDTH - 16, y(tick), kind))
+        parts.append(draw_text(EDGE - 8, y(tick) + 4, f"{tick:g}", "end soft"))
+    return "".join(parts)
+
+
+def _draw_ticks(x: Scale, limits: Limits) -> str:
+    """Return the horizontal axis and its numbers."""
+    parts = [draw_line(EDGE, HEIGHT - EDGE, WIDTH - 16, HEIGHT - EDGE, "axis")]
+    for tick in get_ticks(*limits):
+        words = draw_text(x(tick), HEIGHT - EDGE + 18, f"{tick:g}", "middle soft")
+        parts.append(words)
+    return "".join(parts)
+
+
+def _draw_axis_names(across: str, along: str) -> list[str]:
+    """Return what the axes are."""
+    return [
+        draw_text((WIDTH + EDGE) / 2, HEIGHT - 14, across, "middle"),
+        draw_text(14, (HEIGHT - EDGE) / 2, along, "middle", turned=True),
+    ]
+
+
+def _draw_diagonal(x: Scale, y: Scale, low: float, high: float) -> list[str]:
+    """Return the line where both accuracies are equal, if it crosses the chart."""
+    if low >= high:
+        return []
+    middle = (low + high) / 2  # where fewest models are
+    words = draw_text(x(middle) + 8, y(middle) + 14, "test = training", "soft halo")
+    return [draw_line(x(low), y(low), x(high), y(high), "diagonal"), words]
+
+
+def _draw_name(run: Run, x: float, y: float) -> str:
+    """Return the name of the best model beside a point, on the side with room."""
+    name = shorten(run.get_name(run.best), 40)
+    if x - len(name) * CHARACTER > EDGE + 12:
+        return draw_text(x - 11, y + 4, name, "end strong halo")
+    return draw_text(x + 11, y + 4, name, "start strong halo")

@@ -1,0 +1,176 @@
+"""Where the variants of the best models lie: chromosomes end to end, and arcs."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from hpc_connector.storer._run import Run, clean
+from hpc_connector.storer._svg import (
+    CHARACTER,
+    draw_circle,
+    draw_line,
+    draw_path,
+    draw_rect,
+    draw_text,
+    get_ticks,
+    make_svg,
+    shorten,
+)
+
+WIDTH, EDGE, SKY, BASE = 1040, 12, 20, 250  # the picture, the top of arcs, the axis
+LABEL_ROWS, ROW = 4, 17
+MOST_CHROMOSOMES = 40
+UNKNOWN = ("", "0", ".")
+
+Spans = dict[str, tuple[float, float]]  # first and last position
+
+
+def get_placed(run: Run, most: int) -> list[int]:
+    """Return the best models whose variants all have a position, `most` of them."""
+    position, chromosome = run.variants["position"], run.variants["chromosome"]
+    variant = run.models["variant"]
+    is_placed = (position[variant] > 0) & ~np.isin(chromosome[variant], UNKNOWN)
+    return np.flatnonzero(is_placed.all(axis=1))[:most].tolist()
+
+
+def draw_genome(run: Run, models: list[int]) -> str:
+    """Draw arcs between the variants of some models, all of them placed."""
+    spans = get_spans(run, models)
+    starts, per_bp = _lay_out(spans)
+    chromosome, position = run.variants["chromosome"], run.variants["position"]
+
+    def get_x(variant: int) -> float:
+        name = chromosome[variant]
+        return starts[name] + (position[variant] - spans[name][0]) * per_bp
+
+    parts = [_draw_chromosomes(spans, starts, per_bp)]
+    width = get_widths(run, models)
+    for m in reversed(models):
+        x = sorted(get_x(v) for v in run.models["variant"][m].tolist())
+        kind = "arc best" if m == run.best else "arc"
+        said = f"{shorten(run.get_name(m), 60)}: {run.score[m]:.4f}"
+        parts += [_draw_arc(*ends, kind, said, width[m]) for ends in pairwise(x)]
+    names: dict[float, str] = {}
+    for m in sorted(models, key=lambda m: m != run.best):
+        for v, name in zip(
+            run.models["variant"][m].tolist(), run.get_ids(m), strict=True
+        ):
+            names.setdefault(get_x(v), name)
+    parts.append(_draw_names(names))
+    height = BASE + 34 + LABEL_ROWS * ROW
+    return make_svg(WIDTH, height, "Models along the genome", "".join(parts), "wide")
+
+
+def get_widths(run: Run, models: list[int]) -> dict[int, float]:
+    """Return the width of the line of each model, 1.2 to 5 pixels by accuracy."""
+    score = np.nan_to_num(run.score[models], nan=0.5)
+    excess = np.clip(score - min(score.min(), 0.5), 0, None)
+    width = 1.2 + 3.8 * excess / (excess.max() or 1.0)
+    return dict(zip(models, width.tolist(), strict=True))
+
+
+def get_spans(run: Run, models: list[int]) -> Spans:
+    """Return the positions that variants span on each chromosome, in their order.
+
+    Of an assembly in very many pieces, only those that the models touch.
+    """
+    chromosome, position = run.variants["chromosome"], run.variants["position"]
+    codes: dict[str, int] = {}
+    code = np.array([codes.setdefault(c, len(codes)) for c in chromosome.tolist()])
+    first = np.full(len(codes), np.iinfo(np.int64).max)
+    last = np.zeros(len(codes), np.int64)
+    is_placed = position > 0
+    np.minimum.at(first, code[is_placed], position[is_placed])
+    np.maximum.at(last, code[is_placed], position[is_placed])
+    shown = [c for c in codes if c not in UNKNOWN and last[codes[c]] > 0]
+    if len(shown) > MOST_CHROMOSOMES:
+        touched = set(chromosome[run.models["variant"][models]].ravel())
+        shown = [c for c in shown if c in touched]
+    shown.sort(key=get_chromosome_order)
+    return {c: (float(first[codes[c]]), float(last[codes[c]])) for c in shown}
+
+
+def get_chromosome_order(name: str) -> tuple[int, str]:
+    """Return the place of a chromosome: numbers, then X, Y, MT, then others.
+
+    Examples
+    --------
+    >>> sorted(["chrX", "chr10", "chr2"], key=get_chromosome_order)
+    ['chr2', 'chr10', 'chrX']
+    """
+    short = name.lower().removeprefix("chr")
+    if short.isascii() and short.isdigit():
+        return int(short[:9]), name
+    others = ("x", "y", "xy", "m", "mt")
+    place = others.index(short) if short in others else len(others)
+    return 10**9 + place, name
+
+
+def _lay_out(spans: Spans) -> tuple[dict[str, float], float]:
+    """Return where each chromosome starts, in pixels, and the pixels of a base pair."""
+    lengths = [last - first for first, last in spans.values()]
+    room = WIDTH - 2 * EDGE
+    gap = min(8.0, 0.3 * room / len(spans))
+    bare = 2 * gap if sum(lengths) == 0 else gap
+    per_bp = (room - bare * len(spans)) / (sum(lengths) or 1.0)
+    ends = np.cumsum([EDGE + gap / 2, *(n * per_bp + gap for n in lengths)])
+    return dict(zip(spans, ends.tolist(), strict=False)), per_bp
+
+
+def _draw_chromosomes(spans: Spans, starts: dict[str, float], per_bp: float) -> str:
+    """Return the chromosomes and their names; of a single one, its positions."""
+    parts = []
+    for k, (chromosome, (first, last)) in enumerate(spans.items()):
+        name = shorten(clean(chromosome), 12)
+        x, width = starts[chromosome] - 1.5, (last - first) * per_bp + 3
+        kind = f"chromosome{' odd' if k % 2 else ''}"
+        parts.append(draw_rect(x, BASE, width, 7, kind, f"chromosome {name}"))
+        short = name.removeprefix("chr")
+        if len(short) * CHARACTER < width + 6:
+            parts.append(draw_text(x + width / 2, BASE + 22, short, "middle soft"))
+    if len(spans) == 1:
+        parts = [parts[0], _draw_positions(*next(iter(spans.items())), per_bp)]
+    return "".join(parts)
+
+
+def _draw_positions(chromosome: str, span: tuple[float, float], per_bp: float) -> str:
+    """Return positions under a single chromosome, in Mb or kb."""
+    unit, size = ("Mb", 1e6) if span[1] - span[0] > 2e6 else ("kb", 1e3)
+    name = clean(chromosome)
+    parts = []
+    for tick in get_ticks(span[0] / size, span[1] / size):
+        x = EDGE + (tick * size - span[0]) * per_bp + 4
+        parts.append(draw_line(x, BASE + 7, x, BASE + 11, "axis"))
+        parts.append(draw_text(x, BASE + 22, f"{name}:{tick:,g} {unit}", "middle soft"))
+    return "".join(parts)
+
+
+def _draw_arc(x0: float, x1: float, kind: str, said: str, width: float) -> str:
+    """Return half an ellipse; short arcs are drawn higher than long ones in ratio."""
+    across = max((x1 - x0) / 2, 1.5)
+    rise = 24 + (BASE - SKY - 24) * np.sqrt(min((x1 - x0) / (WIDTH - 2 * EDGE), 1.0))
+    middle = (x0 + x1) / 2
+    steps = (
+        f"M{middle - across:.1f} {BASE}A{across:.1f} {rise:.1f} 0 0 1 "
+        f"{middle + across:.1f} {BASE}"
+    )
+    return draw_path(steps, kind, said, width)
+
+
+def _draw_names(names: dict[float, str]) -> str:
+    """Return names under the axis, in rows so that they do not meet; earlier first."""
+    taken: list[list[tuple[float, float]]] = [[] for _ in range(LABEL_ROWS)]
+    parts = []
+    for x, name in names.items():
+        short = shorten(name)
+        half = len(short) * CHARACTER / 2 + 4
+        at = min(max(x, half), WIDTH - half)
+        for row, spans in enumerate(taken):
+            if all(at + half < left or at - half > right for left, right in spans):
+                spans.append((at - half, at + half))
+                y = BASE + 44 + row * ROW
+                parts.append(draw_line(x, BASE + 7, at, y - 11, "leader"))
+                parts.append(draw_text(at, y, short, "middle halo"))
+                parts.append(draw_circle(x, BASE + 3.5, 3, "dot", name))
+                break
+    return "".join(parts)

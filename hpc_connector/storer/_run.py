@@ -1,0 +1,230 @@
+"""A finished run of mdr-epistasis as its report needs it: read, and checked, once."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from hpc_connector.errors import BadInput
+from hpc_connector.manifest import read_manifest
+from hpc_connector.storer.results import FORMAT_VERSION
+
+LISTED = 1000  # models that a report can show; the best by the classic rule is added
+NEAR_BP = 100_000  # linkage disequilibrium is common below
+
+INTEGERS = ("rank", "n", "cv_consistency", "variant", "cases", "controls")
+BOOLEANS = ("is_best", "high_risk")
+STATISTICS = (
+    "test_balanced_accuracy",
+    "train_balanced_accuracy",
+    "balanced_accuracy",
+)
+FRACTIONS = (
+    *STATISTICS,
+    "sensitivity",
+    "specificity",
+    "p_value",
+    "fold_test_balanced_accuracy",
+)
+RATIOS = ("odds_ratio", "odds_ratio_low", "odds_ratio_high", "chi2")
+OPTIONAL = {"p_value", "fold_test_balanced_accuracy", *RATIOS, "sensitivity"} | {
+    "specificity"
+}
+KINDS = {"iu": INTEGERS, "b": BOOLEANS, "fiu": FRACTIONS + RATIOS}
+TEXTS = ("id", "chromosome", "counted", "other")
+
+# Control characters, and those that turn the direction of writing
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+
+Columns = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Run:
+    """The models, best first, the variants they name, and the record of the run.
+
+    Parameters
+    ----------
+    models
+        Columns of :data:`INTEGERS`, :data:`BOOLEANS`, :data:`FRACTIONS` and
+        :data:`RATIOS`, first axis models; tables are (models, levels ** order).
+    variants
+        Columns ``id``, ``chromosome``, ``position``, ``counted``, ``other``.
+    maximum
+        Maximum of `rank_by` in each permutation, float64; empty without permutations.
+    best
+        The model of the classic rule: highest consistency, then test accuracy.
+    """
+
+    record: dict[str, Any]
+    order: int
+    folds: int
+    levels: int
+    rank_by: str
+    models: Columns
+    variants: Columns
+    maximum: np.ndarray
+    best: int
+
+    def get_part(self, name: str) -> dict[str, Any]:
+        """Return a part of the manifest, empty where it is absent."""
+        part = self.record.get(name)
+        return part if isinstance(part, dict) else {}
+
+    def get_ids(self, model: int) -> list[str]:
+        """Return the ids of the variants of a model."""
+        ids = self.variants["id"][self.models["variant"][model]]
+        return [clean(name) for name in ids]
+
+    def get_name(self, model: int) -> str:
+        """Return the name of a model: the ids of its variants."""
+        return " × ".join(self.get_ids(model))  # noqa: RUF001
+
+    @property
+    def score_name(self) -> str:
+        """The accuracy that models are judged by: test, or all data without folds."""
+        return "test_balanced_accuracy" if self.folds > 1 else "balanced_accuracy"
+
+    @property
+    def score(self) -> np.ndarray:
+        """Values of :attr:`score_name`, float64 (models,)."""
+        return self.models[self.score_name]
+
+
+def clean(text: str) -> str:
+    """Return text with what must not reach a page replaced, so that it shows."""
+    return UNSEEN.sub("\ufffd", text)
+
+
+def read_run(directory: Path) -> Run:
+    """Read ``results.h5`` and ``manifest.json`` of a finished run.
+
+    Raises
+    ------
+    BadInput
+        One is missing, damaged, or not what this version of the program writes.
+    """
+    record = read_manifest(directory)
+    path = directory / "results.h5"
+    if not path.exists():
+        raise BadInput(f"{directory} holds no finished run: expected {path.name} in it")
+    try:
+        with h5py.File(path) as file:
+            return _read(file, record)
+    except BadInput as error:
+        raise BadInput(f"{path} {error}") from None
+    except (ArithmeticError, LookupError, MemoryError, OSError) as error:
+        raise BadInput(_explain(path, error)) from None
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        raise BadInput(_explain(path, error)) from None
+
+
+def _explain(path: Path, error: Exception) -> str:
+    """Return in one line what h5py makes of a damaged file, in many kinds of error."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"{path} is damaged, or not results of mdr-epistasis: {reason}"
+
+
+def _read(file: h5py.File, record: dict[str, Any]) -> Run:
+    order, folds, levels, rank_by = _read_attributes(file)
+    models = _read_models(file["models"], order, folds, levels)
+    variants = _read_variants(file["variants"])
+    _check_models(models, len(variants["id"]), folds)
+    maximum = np.zeros(0)
+    if "permutations/maximum" in file:
+        maximum = file["permutations/maximum"][:].astype(np.float64)
+        _check_fractions("permutations/maximum", maximum)
+    is_best = np.flatnonzero(models["is_best"])
+    return Run(
+        record,
+        order,
+        folds,
+        levels,
+        rank_by,
+        models,
+        variants,
+        maximum[~np.isnan(maximum)],
+        int(is_best[0]) if len(is_best) else 0,
+    )
+
+
+def _read_attributes(file: h5py.File) -> tuple[int, int, int, str]:
+    """Return order, folds, levels, and the statistic that ranks."""
+    found = file.attrs["format_version"]
+    if found != FORMAT_VERSION:
+        raise BadInput(f"has format {found}; this version reads {FORMAT_VERSION}")
+    order, folds, levels = (int(file.attrs[n]) for n in ("order", "folds", "levels"))
+    if order not in (2, 3) or levels not in (3, 4) or folds < 1:
+        raise BadInput(
+            f"has order {order}, {levels} levels and {folds} folds; expected order 2 "
+            "or 3, 3 or 4 levels and at least 1 fold"
+        )
+    rank_by = str(file.attrs.get("rank_by", STATISTICS[0]))
+    if rank_by not in STATISTICS:
+        raise BadInput(f"is ranked by {rank_by!r}; expected one of {STATISTICS}")
+    return order, folds, levels, rank_by
+
+
+def _read_models(group: h5py.Group, order: int, folds: int, levels: int) -> Columns:
+    """Return the columns of the models that are listed."""
+    m = len(group["rank"])
+    if m == 0:
+        raise BadInput("holds no models; expected at least one")
+    widths = {"variant": (order,)} | dict.fromkeys(
+        ("cases", "controls", "high_risk"), (levels**order,)
+    )
+    widths["fold_test_balanced_accuracy"] = (folds if folds > 1 else 0,)
+    is_best = np.flatnonzero(group["is_best"][:])[:1]
+    rows = np.union1d(np.arange(min(m, LISTED)), is_best)
+    models = {}
+    for kinds, names in KINDS.items():
+        for name in names:
+            if name in OPTIONAL and name not in group:
+                continue
+            column = group[name]
+            expected = (m, *widths.get(name, ()))
+            if column.shape != expected or column.dtype.kind not in kinds:
+                raise BadInput(
+                    f"models/{name} is {column.dtype} {column.shape}; expected shape "
+                    f"{expected} of kind {' or '.join(kinds)}"
+                )
+            models[name] = column[:][rows]
+    return models
+
+
+def _read_variants(group: h5py.Group) -> Columns:
+    """Return what names and places the variants."""
+    variants = {name: group[name].asstr()[:] for name in TEXTS}
+    variants["position"] = group["position"][:].astype(np.int64)
+    lengths = {name: len(column) for name, column in variants.items()}
+    if len(set(lengths.values())) > 1:
+        raise BadInput(f"variants: columns differ in length: {lengths}")
+    return variants
+
+
+def _check_models(models: Columns, n_variants: int, folds: int) -> None:
+    """Raise where a number cannot be what it is called."""
+    for name in FRACTIONS:
+        if name in models:
+            _check_fractions(f"models/{name}", models[name])
+    limits = {"variant": n_variants - 1, "cv_consistency": folds}
+    for name in INTEGERS:
+        if name in models:
+            top = limits.get(name, 2**40)
+            bad = np.flatnonzero((models[name] < 0) | (models[name] > top))
+            _complain(f"models/{name}", models[name], bad, f"0 to {top}")
+
+
+def _check_fractions(name: str, values: np.ndarray) -> None:
+    bad = np.flatnonzero(~(np.isnan(values) | ((values >= 0) & (values <= 1))))
+    _complain(name, values, bad, "0 to 1")
+
+
+def _complain(name: str, values: np.ndarray, bad: np.ndarray, expected: str) -> None:
+    if len(bad):
+        row = int(bad[0]) // max(values[0].size, 1)
+        found = values.ravel()[bad[0]]
+        raise BadInput(f"{name} row {row} is {found}; expected {expected}")

@@ -1,0 +1,90 @@
+"""Elements of a picture. Colours and fonts are classes of report.css."""
+
+from collections.abc import Callable
+from html import escape
+
+import numpy as np
+
+CHARACTER = 6.6  # mean width of a letter of a label, pixels: labels are 11 px
+
+
+def make_svg(width: float, height: float, label: str, body: str, kind: str = "") -> str:
+    """Return a picture; `label` says to who cannot see it what it shows."""
+    return (
+        f'<svg class="{kind}" width="{width:.0f}" height="{height:.0f}" role="img" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" aria-label="{escape(label)}">'
+        f"{body}</svg>"
+    )
+
+
+def draw_text(
+    x: float, y: float, words: str, kind: str = "", *, turned: bool = False
+) -> str:
+    """Return text; `kind` may be middle, start or end, and how it looks."""
+    turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}"{turn}>{escape(words)}</text>'
+
+
+def draw_rect(
+    x: float, y: float, width: float, height: float, kind: str, title: str = ""
+) -> str:
+    """Return a rectangle; `title` appears under the pointer."""
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" '
+        f'class="{kind}">{_make_title(title)}</rect>'
+    )
+
+
+def draw_circle(x: float, y: float, radius: float, kind: str, title: str = "") -> str:
+    """Return a dot; `title` appears under the pointer."""
+    return (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" class="{kind}">'
+        f"{_make_title(title)}</circle>"
+    )
+
+
+def draw_path(steps: str, kind: str, title: str = "", width: float = 0) -> str:
+    """Return a path; `width` of the line, where the class does not give it."""
+    style = f' style="stroke-width:{width:.1f}"' if width else ""
+    return f'<path d="{steps}" class="{kind}"{style}>{_make_title(title)}</path>'
+
+
+def draw_line(x0: float, y0: float, x1: float, y1: float, kind: str) -> str:
+    """Return a straight line."""
+    return draw_path(f"M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}", kind)
+
+
+def _make_title(title: str) -> str:
+    return f"<title>{escape(title)}</title>" if title else ""
+
+
+def make_scale(
+    low: float, high: float, start: float, end: float
+) -> Callable[[float], float]:
+    """Return the function that takes low..high to start..end, in pixels."""
+    per_unit = (end - start) / (high - low if high > low else 1.0)
+    return lambda value: start + (value - low) * per_unit
+
+
+def get_ticks(low: float, high: float, about: int = 6) -> list[float]:
+    """Return round numbers between two, their steps 1, 2 or 5 times a power of ten.
+
+    Examples
+    --------
+    >>> get_ticks(0.49, 0.63)
+    [0.5, 0.52, 0.54, 0.56, 0.58, 0.6, 0.62]
+    """
+    if not high > low:
+        return [low]
+    rough = (high - low) / about
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = power * min((1, 2, 5, 10), key=lambda k: abs(k * power - rough))
+    first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
+    ticks = np.arange(first, last + 1) * step + 0.0  # 0.0 turns -0.0 into 0
+    return ticks.round(12).tolist()
+
+
+def shorten(name: str, most: int = 22) -> str:
+    """Return a name that fits, its middle left out: ids differ at both ends."""
+    tail = (most - 1) // 2
+    return name if len(name) <= most else f"{name[: most - 1 - tail]}…{name[-tail:]}"
