@@ -14,10 +14,10 @@ from hpc_connector.errors import BadInput
 from hpc_connector.learner import filter_imputation
 from hpc_connector.loader._text_kernels import call_line
 from hpc_connector.loader.bsc import read_file_pairs
+from hpc_connector.loader.individuals import match_individuals
 from hpc_connector.loader.labels import (
     Labels,
     convert_labels,
-    match_individuals,
     read_labels,
 )
 from hpc_connector.loader.sample_file import ReadOptions, SampleFile

@@ -18,7 +18,8 @@ from hpc_connector.bitplanes import (
 )
 from hpc_connector.errors import BadInput
 from hpc_connector.learner.folds import make_folds
-from hpc_connector.loader.labels import Labels, Match, match_individuals
+from hpc_connector.loader.individuals import Match, match_individuals
+from hpc_connector.loader.labels import Labels, convert_labels
 from hpc_connector.loader.sample_file import ReadOptions, SampleFile, Variants
 from hpc_connector.loader.samples import inspect_sample, read_sample
 from hpc_connector.partitioner import make_distribution
@@ -87,8 +88,6 @@ def read_header(
 
 def get_own_labels(file: SampleFile) -> Labels:
     """Return the labels that a genotype file carries itself."""
-    from hpc_connector.loader.labels import convert_labels
-
     if file.phenotypes is None:
         raise BadInput(f"{file.path} carries no labels: expected --labels FILE")
     return Labels(file.individuals, convert_labels(file.phenotypes, file.path))

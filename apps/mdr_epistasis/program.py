@@ -30,7 +30,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``mdr-epistasis run``."""
     cli.add_common(parser)
     add = parser.add_argument
-    add("genotypes", nargs="+", metavar="GENOTYPES", help="VCF, BCF, .bed, .gen, table")
+    add("genotypes", nargs="+", metavar="GENOTYPES", help="VCF, BCF, .bed, BGEN, .gen")
     add("--labels", metavar="FILE", help="who is a case; if the genotypes do not say")
     add("--label-column", metavar="NAME", help="column of the label, name or number")
     add("--id-column", metavar="NAME", help="column of the ids, name or number")

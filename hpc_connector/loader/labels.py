@@ -1,8 +1,6 @@
-"""Who is a case: phenotype files, and matching individuals by id."""
+"""Who is a case: phenotype files."""
 
 import csv
-import gzip
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,18 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.sample_file import SampleFile
+from hpc_connector.loader.bgzf import read_blocks
 
 ID_NAMES = ("id", "iid", "id_2", "s", "sample", "sample_id", "individual")
 CASE_NAMES = (
-    *("case", "iscase", "is_case", "class", "phenotype", "pheno", "status"),
-    *("label", "affected", "disease", "bin1"),
+    *("case", "iscase", "is_case", "class", "phenotype", "pheno", "pheno1"),
+    *("status", "label", "affected", "disease", "bin1"),
 )
+FAMILY_COLUMNS = ("FID", "IID", "PAT", "MAT", "SEX", "PHENOTYPE")  # of a .fam file
+NO_ID = "$"  # BSC's .sample files
 
-MISSING = {"", ".", "na", "nan", "-9", "-1", "none", "null"}
+MISSING = {"", ".", "na", "n/a", "nan", "-9", "-1", "none", "null"}
 CASES = {"case", "cases", "true", "t", "yes", "y", "affected", "tumor", "tumour"}
 CONTROLS = {"control", "controls", "ctrl", "false", "f", "no", "n", "unaffected"}
 CONTROLS |= {"normal", "healthy"}
+
+SHOWN = 40  # characters of a wrong value that a message shows
 
 
 @dataclass(frozen=True)
@@ -32,60 +34,47 @@ class Labels:
     is_case: np.ndarray
 
 
-@dataclass(frozen=True)
-class Match:
-    """The individuals of a cohort, and where each file has them.
-
-    Parameters
-    ----------
-    individuals
-        Ids in order, or numbers where nobody has an id.
-    is_case
-        int8 (individuals,).
-    columns
-        Position in each file of every individual, int64 (individuals,).
-    notes
-        What a user should know of the matching.
-    """
-
-    individuals: tuple[str, ...]
-    is_case: np.ndarray
-    columns: list[np.ndarray]
-    notes: list[str]
-
-
 def read_labels(
     path: str, *, id_column: str | None = None, case_column: str | None = None
 ) -> tuple[list[str] | None, list[str]]:
     """Read ids and labels, in the words of the file.
 
     A .fam file, an Oxford or BSC .sample file, or a table separated by tabs, commas
-    or blanks, with or without a header.
+    or blanks, with or without a header, compressed or not.
 
     Parameters
     ----------
     id_column, case_column
-        Name or number (from 1) of the columns; found by their names if None.
+        Name or number (from 1) of the columns; found by their names if None. A table
+        of two columns is id and label, one of a single column has no ids.
 
     Returns
     -------
     Ids, None where the file has none, and labels.
+
+    Raises
+    ------
+    BadInput
+        A file that cannot be read, is cut or corrupt, or whose columns are not clear.
     """
     lines = _read_lines(path)
     if not lines:
         raise BadInput(f"{path} is empty: expected a label a line")
     if path.removesuffix(".gz").endswith(".fam"):
-        rows = _split(lines, path, None)
-        _check_width(rows, 6, path)
-        return get_family_ids(rows), [row[5] for row in rows]
+        rows = _split(lines, path, len(FAMILY_COLUMNS))
+        case = _find_column(case_column or FAMILY_COLUMNS[5], FAMILY_COLUMNS, path)
+        ids = get_family_ids(rows)
+        if id_column is not None:
+            ids = _get_column(rows, _find_column(id_column, FAMILY_COLUMNS, path))
+        return ids, _get_column(rows, case)
     if is_sample_header(lines):
-        return _read_sample(lines, path, case_column)
+        return _read_sample(lines, path, id_column, case_column)
     return _read_table(lines, path, id_column, case_column)
 
 
 def get_family_ids(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the ids of .fam rows: IID, or FID:IID where IIDs are not unique."""
-    individual = [row[1] for row in rows]
+    individual = _get_column(rows, 1)
     if len(set(individual)) == len(individual):
         return individual
     return [f"{row[0]}:{row[1]}" for row in rows]
@@ -99,41 +88,82 @@ def is_sample_header(lines: Sequence[str]) -> bool:
     return names[:2] == ["ID_1", "ID_2"] and types[:2] == ["0", "0"]
 
 
+def read_oxford_ids(path: str) -> list[str]:
+    """Return the ids (ID_2) of an Oxford .sample file."""
+    lines = _read_lines(path)
+    if not is_sample_header(lines):
+        raise BadInput(f"{path}: expected the two header lines of a .sample file")
+    return _get_column(_split(lines, path)[2:], 1)
+
+
 def _read_lines(path: str) -> list[str]:
     """Return the lines of a text that may be compressed, without empty ones."""
+    data = b"".join(block for _, block in read_blocks(path))
     try:
-        with open(path, "rb") as stream:
-            data = stream.read()
-        if data.startswith(b"\x1f\x8b"):
-            data = gzip.decompress(data)
-        return [line for line in data.decode().splitlines() if line.strip()]
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: labels cannot be read: {error}") from None
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{path}, byte {error.start}: found {data[error.start]:#04x}, expected "
+            "UTF-8 text"
+        ) from None
+    return [line for line in text.splitlines() if line.strip()]
 
 
-def _split(lines: Sequence[str], path: str, delimiter: str | None) -> list[list[str]]:
-    """Return the fields of lines; delimiter None splits at blanks."""
+def _split(
+    lines: Sequence[str],
+    path: str,
+    width: int | None = None,
+    delimiter: str | None = None,
+) -> list[list[str]]:
+    """Return the fields of lines, as many in each.
+
+    Parameters
+    ----------
+    width
+        Number of fields; None for that of the first line.
+    delimiter
+        None for blanks.
+    """
     if delimiter is None:
-        return [line.split() for line in lines]
-    return [[v.strip() for v in row] for row in csv.reader(lines, delimiter=delimiter)]
-
-
-def _check_width(rows: Sequence[Sequence[str]], width: int, path: str) -> None:
-    """Refuse a row of another number of fields."""
+        rows = [line.split() for line in lines]
+    else:
+        try:
+            reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+            rows = [[value.strip() for value in row] for row in reader]
+        except csv.Error as error:
+            raise BadInput(f"{path}: {error}, expected a table") from None
+    width = width or len(rows[0])
     for number, row in enumerate(rows, start=1):
         if len(row) != width:
             raise BadInput(
                 f"{path}: row {number} has {len(row)} fields, expected {width}"
             )
+    return rows
+
+
+def _get_column(rows: Sequence[Sequence[str]], column: int) -> list[str]:
+    return [row[column] for row in rows]
+
+
+def _find_column(name: str, header: Sequence[str], path: str) -> int:
+    """Return the index of a column by its name or its number from 1."""
+    if header.count(name) == 1:
+        return header.index(name)
+    if name.isdecimal() and 1 <= int(name) <= len(header) and name not in header:
+        return int(name) - 1
+    n_columns = header.count(name) or "no"
+    raise BadInput(
+        f"{path} has {n_columns} column {name!r}: expected one of "
+        f"{', '.join(header)[:200]}"
+    )
 
 
 def _read_sample(
-    lines: Sequence[str], path: str, case_column: str | None
+    lines: Sequence[str], path: str, id_column: str | None, case_column: str | None
 ) -> tuple[list[str] | None, list[str]]:
-    """Read an Oxford .sample file; ids of ``$`` are none (BSC's)."""
-    rows = _split(lines, path, None)
-    _check_width(rows, len(rows[0]), path)
-    names, types, rows = rows[0], rows[1], rows[2:]
+    """Read an Oxford .sample file: ID_2, and the one column of type B."""
+    names, types, *rows = _split(lines, path)
+    ids = _get_column(rows, _find_column(id_column or "ID_2", names, path))
     if case_column is None:
         binary = [k for k, kind in enumerate(types) if kind == "B"]
         if len(binary) != 1:
@@ -141,75 +171,74 @@ def _read_sample(
                 f"{path} has {len(binary)} columns of type B: expected one, or "
                 f"--label-column, one of {', '.join(names[3:])}"
             )
-        column = binary[0]
+        case = binary[0]
     else:
-        column = _find_column(case_column, names, path)
-    ids = [row[1] for row in rows]
-    return None if set(ids) == {"$"} else ids, [row[column] for row in rows]
-
-
-def read_oxford_ids(path: str) -> list[str]:
-    """Return the ids (ID_2) of an Oxford .sample file."""
-    lines = _read_lines(path)
-    if not is_sample_header(lines):
-        raise BadInput(f"{path}: expected the two header lines of a .sample file")
-    rows = _split(lines, path, None)
-    _check_width(rows, len(rows[0]), path)
-    return [row[1] for row in rows[2:]]
-
-
-def _find_column(name: str, header: Sequence[str], path: str) -> int:
-    """Return the index of a column by its name or its number from 1."""
-    if name in header:
-        return list(header).index(name)
-    if name.isdigit() and 1 <= int(name) <= len(header):
-        return int(name) - 1
-    raise BadInput(
-        f"{path} has no column {name!r}: expected one of {', '.join(header)}"
-    )
+        case = _find_column(case_column, names, path)
+    return None if set(ids) == {NO_ID} else ids, _get_column(rows, case)
 
 
 def _read_table(
     lines: Sequence[str], path: str, id_column: str | None, case_column: str | None
 ) -> tuple[list[str] | None, list[str]]:
     """Read labels of a table with or without a header."""
-    delimiter = next((d for d in "\t," if d in lines[0]), None)
-    rows = _split(lines, path, delimiter)
-    header = rows[0]
-    lower = [name.lower() for name in header]
-    has_header = any(name in (*ID_NAMES, *CASE_NAMES) for name in lower) or any(
-        name in header for name in (id_column, case_column)
+    delimiter = next((d for d in "\t,;" if d in lines[0]), None)
+    rows = _split(lines, path, delimiter=delimiter)
+    chosen = {name for name in (id_column, case_column) if name is not None}
+    known = {*ID_NAMES, *CASE_NAMES}
+    has_header = any(
+        _simplify(name) in known or (name in chosen and not name.isdecimal())
+        for name in rows[0]
     )
-    _check_width(rows, len(header), path)
-    body = rows[1:] if has_header else rows
-    ids, case = _choose_columns(lower if has_header else [""] * len(lower))
-    if id_column is not None:
-        ids = _find_column(id_column, header, path)
-    if case_column is not None:
-        case = _find_column(case_column, header, path)
-        if ids == case:
-            ids = None
-    if case is None:
+    # numbers stand for the names that a table lacks
+    header = rows[0] if has_header else [str(k + 1) for k in range(len(rows[0]))]
+    ids, case = _choose_columns(header, path, id_column, case_column)
+    body = rows[has_header:]
+    return None if ids is None else _get_column(body, ids), _get_column(body, case)
+
+
+def _simplify(name: str) -> str:
+    """Return a name of a column as it is compared."""
+    return name.lower().removeprefix("#")
+
+
+def _choose_columns(
+    header: Sequence[str], path: str, id_column: str | None, case_column: str | None
+) -> tuple[int | None, int]:
+    """Return the columns of ids and of labels: those asked for, by name, by place."""
+    ids, case = (
+        _find_known(header, names, path, option)
+        if column is None
+        else _find_column(column, header, path)
+        for column, names, option in (
+            (id_column, ID_NAMES, "--id-column"),
+            (case_column, CASE_NAMES, "--label-column"),
+        )
+    )
+    if len(header) == 1 and case is None:
+        return None, 0
+    if len(header) == 2:
+        if case is None:
+            case = 1 if ids is None else 1 - ids
+        ids = 1 - case if ids is None else ids
+    if case is None or case == ids:
         raise BadInput(
             f"{path}: which column is the label? expected --label-column, one of "
-            f"{', '.join(header)}"
+            f"{', '.join(header)[:200]}"
         )
-    labels = [row[case] for row in body]
-    return None if ids is None else [row[ids] for row in body], labels
-
-
-def _choose_columns(names: Sequence[str]) -> tuple[int | None, int | None]:
-    """Return the columns of ids and of labels by name, or by place of one or two."""
-    ids = next((k for k, name in enumerate(names) if name in ID_NAMES), None)
-    case = next((k for k, name in enumerate(names) if name in CASE_NAMES), None)
-    if case is None and len(names) == 2:
-        ids = 0 if ids is None else ids
-        case = 1 - ids
-    elif case is None and len(names) == 1:
-        case = 0
-    elif ids is None and case is not None and len(names) == 2:
-        ids = 1 - case
     return ids, case
+
+
+def _find_known(
+    header: Sequence[str], names: Sequence[str], path: str, option: str
+) -> int | None:
+    """Return the one column that has a known name, None if there is none."""
+    found = [k for k, name in enumerate(header) if _simplify(name) in names]
+    if len(found) > 1:
+        raise BadInput(
+            f"{path} has columns {' and '.join(header[k] for k in found)}: expected "
+            f"{option} to name one"
+        )
+    return found[0] if found else None
 
 
 def convert_labels(words: Sequence[str], where: str) -> np.ndarray:
@@ -225,118 +254,26 @@ def convert_labels(words: Sequence[str], where: str) -> np.ndarray:
     ------
     BadInput
         The labels are not of two classes.
+
+    Examples
+    --------
+    >>> convert_labels(["2", "1", "-9"], "cohort.fam").tolist()
+    [1, 0, -1]
     """
     lower = [word.strip().lower() for word in words]
-    found = {word for word in lower if word not in MISSING}
+    found = set(lower) - MISSING
     if found <= CASES | CONTROLS:
         code = dict.fromkeys(CASES, 1) | dict.fromkeys(CONTROLS, 0)
-    elif found <= {"0", "1", "2", "0.0", "1.0", "2.0"}:
+    else:
         is_plink = bool(found & {"2", "2.0"})
         code = {"0": -1, "1": 0, "2": 1} if is_plink else {"0": 0, "1": 1}
         code |= {f"{number}.0": value for number, value in code.items()}
-    else:
-        code = {}
     is_case = np.array([code.get(word, -1) for word in lower], np.int8)
-    if code.keys() >= found and {0, 1} <= set(is_case.tolist()):
+    if found <= code.keys() and {0, 1} <= set(is_case.tolist()):
         return is_case
     counts = Counter(words).most_common(5)
-    seen = ", ".join(f"{word!r} {n} times" for word, n in counts)
+    seen = ", ".join(f"{word[:SHOWN]!r} {n} times" for word, n in counts)
     raise BadInput(
         f"{where}: labels are {seen or 'none'}; expected two classes, such as 0 and 1, "
         "1 and 2, or case and control"
     )
-
-
-def match_individuals(files: Sequence[SampleFile], labels: Labels, where: str) -> Match:
-    """Find every labelled individual in every genotype file.
-
-    By id, and the cohort is ordered by id; by position only where ids are lacking.
-
-    Raises
-    ------
-    BadInput
-        Duplicate ids, ids of one genotype file that another lacks, no id in common,
-        or numbers of individuals that disagree where there are no ids.
-    """
-    named = [file.individuals for file in files]
-    if labels.individuals is None or any(ids is None for ids in named):
-        return _match_by_position(files, labels, where)
-    for ids, path in [(labels.individuals, where)] + [
-        (file.individuals or (), file.path) for file in files
-    ]:
-        _check_unique(ids, path)
-    first = set(files[0].individuals or ())
-    for file in files[1:]:
-        odd = sorted(first ^ set(file.individuals or ()))
-        if odd:
-            raise BadInput(
-                f"{file.path} and {files[0].path} differ in {_count(odd)}: expected "
-                "the same individuals in every genotype file"
-            )
-    case_of = dict(zip(labels.individuals, labels.is_case.tolist(), strict=True))
-    labelled = {name for name, label in case_of.items() if label >= 0}
-    chosen = sorted(first & labelled)
-    if not chosen:
-        raise BadInput(
-            f"{where} and {files[0].path} have no individual in common: "
-            f"{sorted(labelled)[:1]} against {sorted(first)[:1]}"
-        )
-    notes = []
-    if missing := sorted(labelled - first):
-        notes.append(f"labelled, but without genotypes: {_count(missing)}")
-    if extra := sorted(first - labelled):
-        notes.append(f"genotyped, but without label: {_count(extra)}")
-    columns = [_locate(chosen, file.individuals or ()) for file in files]
-    is_case = np.array([case_of[name] for name in chosen], np.int8)
-    return _checked(Match(tuple(chosen), is_case, columns, notes), where)
-
-
-def _match_by_position(
-    files: Sequence[SampleFile], labels: Labels, where: str
-) -> Match:
-    """Match individuals by their place, where ids are lacking."""
-    n = len(labels.is_case)
-    for file in files:
-        if file.n_individuals != n:
-            raise BadInput(
-                f"{file.path} has {file.n_individuals} individuals and {where} {n}: "
-                "expected as many, for there are no ids to match them by"
-            )
-    place = np.flatnonzero(labels.is_case >= 0)
-    ids = labels.individuals or next(
-        (f.individuals for f in files if f.individuals), None
-    )
-    names = tuple(ids[p] for p in place) if ids else tuple(str(p + 1) for p in place)
-    notes = ["no ids on both sides: individuals are matched by position"]
-    is_case = labels.is_case[place].astype(np.int8)
-    return _checked(Match(names, is_case, [place for _ in files], notes), where)
-
-
-def _checked(match: Match, where: str) -> Match:
-    """Refuse a cohort without cases or without controls."""
-    n_cases = int((match.is_case == 1).sum())
-    if n_cases in (0, len(match.is_case)):
-        raise BadInput(
-            f"{where}: {n_cases} cases among {len(match.is_case)} genotyped "
-            "individuals; expected cases and controls"
-        )
-    return match
-
-
-def _check_unique(ids: Sequence[str], path: str) -> None:
-    """Refuse ids that stand twice."""
-    twice = sorted(name for name, n in Counter(ids).items() if n > 1)
-    if twice:
-        raise BadInput(f"{path}: duplicate ids of {_count(twice)}; expected each once")
-
-
-def _count(names: Sequence[str]) -> str:
-    """Return a number of individuals with up to three examples."""
-    examples = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return f"{len(names)} individuals ({examples})"
-
-
-def _locate(chosen: Sequence[str], ids: Sequence[str]) -> np.ndarray:
-    """Return the position of each chosen id, int64."""
-    place = {name: k for k, name in enumerate(ids)}
-    return np.array([place[name] for name in chosen], np.int64)

@@ -15,6 +15,7 @@ ENDINGS = {
     ".bcf": "vcf",
     ".bgz": "vcf",
     ".bed": "plink",
+    ".bgen": "bgen",
     ".gen": "impute",
     ".txt": "table",
     ".tsv": "table",
@@ -50,7 +51,7 @@ def _recognise(path: str) -> str:
     if lines and len(lines[0].split()) >= 8:
         return "bsc"
     raise BadInput(
-        f"{path}: format not recognised; expected VCF, BCF, .bed, .gen, "
+        f"{path}: format not recognised; expected VCF, BCF, .bed, BGEN, .gen, "
         "BSC's text, or a table of genotypes"
     )
 

@@ -97,8 +97,10 @@ def _draw_cell(
 ) -> str:
     """Return one cell; counts and heights of bars are those of cases, controls."""
     x, y = LEFT + column * CELL, TOP + row * CELL
-    risk = "high" if is_high else "low"
-    said = f"{name}: {counts[0]} cases, {counts[1]} controls, {risk} risk"
+    risk = "empty" if not counts.any() else "high" if is_high else "low"
+    said = f"{name}: {counts[0]} cases, {counts[1]} controls, {risk}"
+    if risk == "empty":
+        return draw_rect(x + 2, y + 2, CELL - 4, CELL - 4, "cell empty", said)
     parts = [draw_rect(x + 2, y + 2, CELL - 4, CELL - 4, f"cell {risk}", said)]
     for kind, left, n, bar in zip(
         ("case", "control"), (13, 45), counts, bars, strict=True

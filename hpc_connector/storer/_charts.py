@@ -1,12 +1,11 @@
 """Charts of all models of a report: accuracies, and the permutations."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from hpc_connector.storer._run import Run
 from hpc_connector.storer._svg import (
     CHARACTER,
+    Scale,
     draw_circle,
     draw_line,
     draw_rect,
@@ -17,6 +16,7 @@ from hpc_connector.storer._svg import (
     shorten,
 )
 
+FEWEST = 19  # permutations that can give p = 0.05
 WIDTH, HEIGHT, EDGE = 640, 400, 58  # and the margin that holds an axis, pixels
 WORDS = {
     "test_balanced_accuracy": "test balanced accuracy",
@@ -24,13 +24,13 @@ WORDS = {
     "balanced_accuracy": "balanced accuracy on all data",
 }
 
-Scale = Callable[[float], float]
 Limits = tuple[float, float]
 
 
 def get_line(run: Run) -> float | None:
-    """Return what 5 % of the permutations exceed, None without permutations."""
-    return float(np.quantile(run.maximum, 0.95)) if len(run.maximum) else None
+    """Return what 5 % of the permutations exceed, None where they are too few."""
+    is_known = len(run.maximum) >= FEWEST
+    return float(np.quantile(run.maximum, 0.95)) if is_known else None
 
 
 def draw_scatter(run: Run) -> str:
@@ -127,8 +127,8 @@ def _draw_diagonal(x: Scale, y: Scale, low: float, high: float) -> list[str]:
     """Return the line where both accuracies are equal, if it crosses the chart."""
     if low >= high:
         return []
-    middle = (low + high) / 2  # where fewest models are
-    words = draw_text(x(middle) + 8, y(middle) + 14, "test = training", "soft halo")
+    middle = (low + high) / 2  # few models are above the line
+    words = draw_text(x(middle) - 8, y(middle) - 4, "test = training", "end soft halo")
     return [draw_line(x(low), y(low), x(high), y(high), "diagonal"), words]
 
 

@@ -7,17 +7,20 @@ import numpy as np
 from hpc_connector.storer._run import Run, clean
 from hpc_connector.storer._svg import (
     CHARACTER,
+    Scale,
     draw_circle,
     draw_line,
     draw_path,
     draw_rect,
     draw_text,
     get_ticks,
+    make_scale,
     make_svg,
     shorten,
 )
 
 WIDTH, EDGE, SKY, BASE = 1040, 12, 20, 250  # the picture, the top of arcs, the axis
+PAD = 5  # of a chromosome beyond its first and last variant
 LABEL_ROWS, ROW = 4, 17
 MOST_CHROMOSOMES = 40
 UNKNOWN = ("", "0", ".")
@@ -36,14 +39,13 @@ def get_placed(run: Run, most: int) -> list[int]:
 def draw_genome(run: Run, models: list[int]) -> str:
     """Draw arcs between the variants of some models, all of them placed."""
     spans = get_spans(run, models)
-    starts, per_bp = _lay_out(spans)
+    scales = get_scales(spans)
     chromosome, position = run.variants["chromosome"], run.variants["position"]
 
     def get_x(variant: int) -> float:
-        name = chromosome[variant]
-        return starts[name] + (position[variant] - spans[name][0]) * per_bp
+        return scales[chromosome[variant]](float(position[variant]))
 
-    parts = [_draw_chromosomes(spans, starts, per_bp)]
+    parts = [_draw_chromosomes(spans, scales)]
     width = get_widths(run, models)
     for m in reversed(models):
         x = sorted(get_x(v) for v in run.models["variant"][m].tolist())
@@ -106,42 +108,51 @@ def get_chromosome_order(name: str) -> tuple[int, str]:
     return 10**9 + place, name
 
 
-def _lay_out(spans: Spans) -> tuple[dict[str, float], float]:
-    """Return where each chromosome starts, in pixels, and the pixels of a base pair."""
-    lengths = [last - first for first, last in spans.values()]
-    room = WIDTH - 2 * EDGE
-    gap = min(8.0, 0.3 * room / len(spans))
-    bare = 2 * gap if sum(lengths) == 0 else gap
-    per_bp = (room - bare * len(spans)) / (sum(lengths) or 1.0)
-    ends = np.cumsum([EDGE + gap / 2, *(n * per_bp + gap for n in lengths)])
-    return dict(zip(spans, ends.tolist(), strict=False)), per_bp
+def get_scales(spans: Spans) -> dict[str, Scale]:
+    """Return what takes positions of each chromosome to pixels."""
+    lengths = np.array([last - first for first, last in spans.values()])
+    room = WIDTH - 2 * EDGE - 2 * PAD * len(spans)
+    if not lengths.any():  # a variant each: in the middle of equal parts
+        ends = EDGE + (np.arange(len(spans)) + 0.5) * (WIDTH - 2 * EDGE) / len(spans)
+        return dict(zip(spans, [make_scale(0, 1, x, x) for x in ends], strict=True))
+    shares = lengths / lengths.sum()
+    starts = EDGE + PAD + np.cumsum([0, *(shares * room + 2 * PAD)])
+    return {
+        name: make_scale(first, last, start, start + share * room)
+        for (name, (first, last)), start, share in zip(
+            spans.items(), starts, shares, strict=False
+        )
+    }
 
 
-def _draw_chromosomes(spans: Spans, starts: dict[str, float], per_bp: float) -> str:
+def _draw_chromosomes(spans: Spans, scales: dict[str, Scale]) -> str:
     """Return the chromosomes and their names; of a single one, its positions."""
     parts = []
-    for k, (chromosome, (first, last)) in enumerate(spans.items()):
+    for k, (chromosome, ends) in enumerate(spans.items()):
         name = shorten(clean(chromosome), 12)
-        x, width = starts[chromosome] - 1.5, (last - first) * per_bp + 3
+        left, right = (scales[chromosome](end) for end in ends)
+        width = right - left + 2 * PAD - 2
         kind = f"chromosome{' odd' if k % 2 else ''}"
-        parts.append(draw_rect(x, BASE, width, 7, kind, f"chromosome {name}"))
+        parts.append(draw_rect(left - PAD + 1, BASE, width, 7, kind, name))
         short = name.removeprefix("chr")
-        if len(short) * CHARACTER < width + 6:
-            parts.append(draw_text(x + width / 2, BASE + 22, short, "middle soft"))
+        if len(spans) > 1 and len(short) * CHARACTER < width + 6:
+            words = draw_text((left + right) / 2, BASE + 22, short, "middle soft")
+            parts.append(words)
     if len(spans) == 1:
-        parts = [parts[0], _draw_positions(*next(iter(spans.items())), per_bp)]
+        parts.append(_draw_positions(chromosome, ends, scales[chromosome]))
     return "".join(parts)
 
 
-def _draw_positions(chromosome: str, span: tuple[float, float], per_bp: float) -> str:
+def _draw_positions(chromosome: str, ends: tuple[float, float], x: Scale) -> str:
     """Return positions under a single chromosome, in Mb or kb."""
-    unit, size = ("Mb", 1e6) if span[1] - span[0] > 2e6 else ("kb", 1e3)
-    name = clean(chromosome)
+    unit, size = ("Mb", 1e6) if ends[1] - ends[0] > 2e6 else ("kb", 1e3)
+    name = shorten(clean(chromosome), 12)
     parts = []
-    for tick in get_ticks(span[0] / size, span[1] / size):
-        x = EDGE + (tick * size - span[0]) * per_bp + 4
-        parts.append(draw_line(x, BASE + 7, x, BASE + 11, "axis"))
-        parts.append(draw_text(x, BASE + 22, f"{name}:{tick:,g} {unit}", "middle soft"))
+    for tick in get_ticks(ends[0] / size, ends[1] / size):
+        at = x(tick * size)
+        words = f"{name}:{tick:,.10g} {unit}"
+        parts.append(draw_line(at, BASE + 7, at, BASE + 11, "axis"))
+        parts.append(draw_text(at, BASE + 22, words, "middle soft"))
     return "".join(parts)
 
 

@@ -15,7 +15,9 @@ from hpc_connector.storer._svg import (
     shorten,
 )
 
-WIDTH, HEIGHT, EDGE = 1040, 560, 24
+WIDTH, EDGE = 1040, 24
+ROOM = 840, 500  # of nodes, where there is a crowd of them
+CROWD = 16
 LABEL_HEIGHT = 19
 STEPS = 400
 
@@ -32,7 +34,8 @@ def draw_network(run: Run, models: list[int]) -> str:
     )
     short = [shorten(names[k]) for k in range(len(variants))]
     edges = np.array([e for nodes in of_model for e in combinations(nodes, 2)])
-    points = get_layout(len(variants), edges)
+    size = min(1.0, np.sqrt(len(variants) / CROWD)) * np.array(ROOM)
+    points = EDGE + size * get_layout(len(variants), edges)
     points = spread_labels(points, np.array([len(s) * CHARACTER for s in short]))
     width, degree = get_widths(run, models), np.bincount(edges.ravel())
     parts = []
@@ -49,7 +52,8 @@ def draw_network(run: Run, models: list[int]) -> str:
         parts.append(draw_circle(x, y, radius, kind, names[k]))
         kind = "start halo strong" if is_best else "start halo"
         parts.append(draw_text(x + radius + 3, y + 4, short[k], kind))
-    return make_svg(WIDTH, HEIGHT, "Interaction network", "".join(parts), "wide")
+    height = points[:, 1].max() + EDGE
+    return make_svg(WIDTH, height, "Interaction network", "".join(parts), "wide")
 
 
 def get_layout(n: int, edges: np.ndarray) -> np.ndarray:
@@ -66,7 +70,7 @@ def get_layout(n: int, edges: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    Pixels, float64 (n, 2).
+    Places from 0 to 1, float64 (n, 2).
     """
     turn = np.arange(n) * 2.399963  # the golden angle, in radians
     at = np.sqrt((np.arange(n) + 0.5) / n)[:, None] * np.stack(
@@ -83,14 +87,7 @@ def get_layout(n: int, edges: np.ndarray) -> np.ndarray:
         np.add.at(move, edges[:, 1], pull)
         length = np.maximum(np.linalg.norm(move, axis=1, keepdims=True), 1e-9)
         at += move / length * np.minimum(length, 0.15 * (1 - step / STEPS))
-    return _fit(at)
-
-
-def _fit(at: np.ndarray) -> np.ndarray:
-    """Return places scaled to the picture."""
-    low, span = at.min(axis=0), np.maximum(np.ptp(at, axis=0), 1e-9)
-    room = np.array([WIDTH - 2 * EDGE - 150, HEIGHT - 2 * EDGE])
-    return EDGE + (at - low) / span * room
+    return (at - at.min(axis=0)) / np.maximum(np.ptp(at, axis=0), 1e-9)
 
 
 def spread_labels(points: np.ndarray, widths: np.ndarray) -> np.ndarray:
@@ -115,8 +112,9 @@ def spread_labels(points: np.ndarray, widths: np.ndarray) -> np.ndarray:
                 y[lower] += overlap / 2
                 y[upper] -= overlap / 2
                 is_apart = False
-        y = [min(max(value, EDGE), HEIGHT - EDGE) for value in y]
         if is_apart:
             break
     right = WIDTH - EDGE - widths
-    return np.stack([np.clip(x, EDGE, np.maximum(right, EDGE)), y], axis=1)
+    top = EDGE - min(*y, EDGE)
+    x = np.clip(x, EDGE, np.maximum(right, EDGE))
+    return np.stack([x, np.array(y) + top], axis=1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector.storer._charts import WORDS
+from hpc_connector.storer._charts import FEWEST, WORDS
 from hpc_connector.storer._run import NEAR_BP, Run, clean
 from hpc_connector.storer._svg import shorten
 
@@ -31,12 +31,17 @@ def stands_out(run: Run) -> bool:
     """Return whether nothing speaks against the best model."""
     if run.folds > 1 and not run.score[run.best] >= CHANCE_BA:
         return False
-    return not get_p_value(run) > SIGNIFICANT
+    return not (get_p_value(run) > SIGNIFICANT and count_reached(run))
 
 
 def get_p_value(run: Run) -> float:
     """Return the p-value of the best model, NaN where there is none."""
     return float(run.models["p_value"][run.best]) if "p_value" in run.models else np.nan
+
+
+def count_reached(run: Run) -> int:
+    """Return how many permutations reach what the best model does."""
+    return int((run.maximum >= run.models[run.rank_by][run.best]).sum())
 
 
 def get_alone(run: Run, model: int) -> list[float]:
@@ -113,8 +118,10 @@ def _say_search(run: Run) -> str:
     controls = cohort.get("controls", int(run.models["controls"][run.best].sum()))
     counts = [format_count(n) for n in (n_models, n_variants, cases, controls)]
     models, variants, cases, controls = (escape(clean(n)) for n in counts)
+    kind = get_kind(run) + ("" if n_models == 1 else "s")
+    are = "was" if n_models == 1 else "were"
     return (
-        f"{models} {get_kind(run)}s of {variants} variants were searched for "
+        f"{models} {kind} of {variants} variants {are} searched for "
         f"interaction in {cases} cases and {controls} controls."
     )
 
@@ -142,8 +149,7 @@ def _say_best(run: Run) -> str:
 def _say_permutations(run: Run) -> Iterator[str]:
     if np.isnan(p := get_p_value(run)):
         return
-    reached = int((run.maximum >= run.models[run.rank_by][run.best]).sum())
-    count = str(reached) if reached else "none"
+    count = str(count_reached(run) or "none")
     yield (
         f"Of {len(run.maximum):,} searches with shuffled labels, {count} reached what "
         f"it reaches: <b>p = {p:.2g}</b>, corrected for the whole search."
@@ -207,12 +213,12 @@ def _doubt_p_value(run: Run) -> Iterator[str]:
             "No p-value: the labels were not permuted. The best of many models looks "
             "good by chance alone (see --permutations)."
         )
-    elif p > SIGNIFICANT:
+    elif p > SIGNIFICANT and (reached := count_reached(run)):
         yield (
-            f"Searches with shuffled labels often reach this accuracy (p = {p:.2g}): "
+            f"{reached} of {n} searches with shuffled labels reach this accuracy, too: "
             "it may be chance."
         )
-    if 0 < n < 1 / SIGNIFICANT - 1:
+    if 0 < n < FEWEST:
         yield f"With {n} permutations p cannot be below {1 / (n + 1):.2g}."
 
 

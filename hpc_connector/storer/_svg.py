@@ -7,6 +7,8 @@ import numpy as np
 
 CHARACTER = 6.6  # mean width of a letter of a label, pixels: labels are 11 px
 
+Scale = Callable[[float], float]
+
 
 def make_svg(width: float, height: float, label: str, body: str, kind: str = "") -> str:
     """Return a picture; `label` says to who cannot see it what it shows."""
@@ -58,9 +60,7 @@ def _make_title(title: str) -> str:
     return f"<title>{escape(title)}</title>" if title else ""
 
 
-def make_scale(
-    low: float, high: float, start: float, end: float
-) -> Callable[[float], float]:
+def make_scale(low: float, high: float, start: float, end: float) -> Scale:
     """Return the function that takes low..high to start..end, in pixels."""
     per_unit = (end - start) / (high - low if high > low else 1.0)
     return lambda value: start + (value - low) * per_unit

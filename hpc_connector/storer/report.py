@@ -116,6 +116,8 @@ def _make_cells(run: Run) -> str:
 
 def _make_scatter(run: Run) -> str:
     title = "Test against training"
+    if len(run.score) == 1:
+        return ""
     if run.folds == 1 or np.isnan(run.score).all():
         said = "Without cross-validation there is no test accuracy to compare."
         return make_section("scatter", title, said, "")
@@ -124,7 +126,9 @@ def _make_scatter(run: Run) -> str:
         "individuals it has not seen as on those it was trained on; far below it is "
         "overfitted."
     )
-    return make_section("scatter", title, said, f"<figure>{draw_scatter(run)}</figure>")
+    return make_section(
+        "scatter", title, said, f'<figure class="scroll">{draw_scatter(run)}</figure>'
+    )
 
 
 def _make_permutations(run: Run) -> str:
@@ -132,10 +136,11 @@ def _make_permutations(run: Run) -> str:
         return ""
     said = (
         f"The labels were shuffled {len(run.maximum):,} times and the whole search was "
-        f"repeated: bars count the highest {WORDS[run.rank_by]} of each. The dashed "
-        f"line, {get_line(run):.3f}, is above 95 % of them."
+        f"repeated: bars count the highest {WORDS[run.rank_by]} of each."
     )
-    body = f"<figure>{draw_permutations(run)}</figure>"
+    if (line := get_line(run)) is not None:
+        said += f" The dashed line, {line:.3f}, is above 95 % of them."
+    body = f'<figure class="scroll">{draw_permutations(run)}</figure>'
     return make_section("permutations", "Against shuffled labels", said, body)
 
 
@@ -155,6 +160,8 @@ def _make_genome(run: Run) -> str:
 
 def _make_network(run: Run) -> str:
     models = get_shown(run, SHOWN_ARCS)
+    if len(models) == 1:
+        return ""
     shape = "line" if run.order == 2 else "triangle"
     said = (
         f"The {describe_count(run, len(models))}: each {shape} is a model, thicker for "

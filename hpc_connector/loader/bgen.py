@@ -1,0 +1,261 @@
+"""Genotypes of BGEN files, versions 1.2 and 1.3 (layout 2).
+
+The second allele is the counted one. Numbers of 1 to 32 bits, phased or not, haploid
+or diploid, not compressed or by zlib or zstd; variants have two alleles. Individuals
+are named by the file, or by a .sample file of the same stem.
+Source: https://www.well.ox.ac.uk/~gav/bgen_format/spec/latest.html.
+
+A file has no index of its own; its parts are found by the sizes of its variants.
+"""
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from hpc_connector.errors import BadInput
+from hpc_connector.loader import _bgen_kernels as kernels
+from hpc_connector.loader.labels import read_oxford_ids
+from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile, Variants
+
+MAGIC = (b"bgen", b"\0\0\0\0")
+HEADER_BYTES = 24  # from the offset of the variants to the header's free text
+NO_COMPRESSION, ZLIB, ZSTD = range(3)
+LAYOUT = 2
+LEAST_VARIANT_BYTES = 12  # no strings, no alleles
+BLOCK_VARIANTS = 1024
+BLOCK_BYTES = 16 << 20
+
+
+def inspect(path: str, options: ReadOptions) -> SampleFile:
+    """Read the header and the ids of the individuals.
+
+    Raises
+    ------
+    BadInput
+        A file that is not BGEN 1.2 or 1.3, is cut, or has other individuals than its
+        .sample file.
+    """
+    n_variants, n_individuals, _, individuals, _ = _read_header(path)
+    sample = f"{path.removesuffix('.bgen')}.sample"
+    if individuals is None and Path(sample).exists():
+        individuals = tuple(read_oxford_ids(sample))
+        if len(individuals) != n_individuals:
+            raise BadInput(
+                f"{sample} names {len(individuals)} individuals, expected "
+                f"{n_individuals} as in {path}"
+            )
+    size = os.path.getsize(path)
+    if n_variants * LEAST_VARIANT_BYTES > size:
+        raise BadInput(f"{path} is cut: expected {n_variants} variants")
+    return SampleFile(
+        path=path,
+        format="bgen",
+        n_individuals=n_individuals,
+        individuals=individuals,
+        n_bytes=size,
+        options=options,
+    )
+
+
+Header = tuple[int, int, int, tuple[str, ...] | None, int]
+
+
+def _read_header(path: str) -> Header:
+    """Return numbers of variants and individuals, compression, ids, first byte."""
+    try:
+        with open(path, "rb") as file:
+            return _parse_header(file, path)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
+    except struct.error:
+        raise BadInput(f"{path} is cut: expected a BGEN header") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path}: expected ids as UTF-8 text") from None
+
+
+def _parse_header(file: BinaryIO, path: str) -> Header:
+    start, length, n_variants, n_individuals = struct.unpack("<4I", file.read(16))
+    if file.read(4) not in MAGIC or not 20 <= length <= start:
+        raise BadInput(f"{path} is no BGEN file: expected 'bgen' at byte 16")
+    size = os.fstat(file.fileno()).st_size
+    if start + 4 > size:
+        raise BadInput(f"{path} is cut: expected variants from byte {start + 4} on")
+    file.seek(length)
+    (flags,) = struct.unpack("<I", file.read(4))
+    compression, layout = flags & 3, flags >> 2 & 15
+    if layout != LAYOUT or compression > ZSTD:
+        raise BadInput(
+            f"{path} has BGEN layout {layout} and compression {compression}: expected "
+            "layout 2, as of BGEN 1.2, and compression 0, 1 or 2"
+        )
+    individuals = None
+    if flags >> 31:
+        individuals = _parse_ids(file.read(start - length), n_individuals, path)
+    return n_variants, n_individuals, compression, individuals, start + 4
+
+
+def _parse_ids(data: bytes, n_individuals: int, path: str) -> tuple[str, ...]:
+    length, n_ids = struct.unpack_from("<2I", data)
+    if n_ids != n_individuals or length > len(data):
+        raise BadInput(
+            f"{path} names {n_ids} individuals in {length} of {len(data)} bytes, "
+            f"expected {n_individuals}"
+        )
+    names, at = [], 8
+    for _ in range(n_ids):
+        name, at = _take_string(data, at, "<H")
+        names.append(name)
+    if at != length:
+        raise BadInput(f"{path}: ids take {at} bytes, expected {length}")
+    return tuple(names)
+
+
+def _take_string(data: bytes, at: int, length_code: str) -> tuple[str, int]:
+    """Return the string at `at`, after its length, and where it ends."""
+    (length,) = struct.unpack_from(length_code, data, at)
+    at += struct.calcsize(length_code)
+    if at + length > len(data):
+        raise struct.error("string past the end")
+    return data[at : at + length].decode(), at + length
+
+
+def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
+    """Yield the variants of one of `n_parts` contiguous pieces of a file.
+
+    Raises
+    ------
+    BadInput
+        A file that is cut or corrupt, or a variant that has not two alleles or
+        individuals that are neither haploid nor diploid.
+    """
+    path, n = sample_file.path, sample_file.n_individuals
+    threshold = sample_file.options.imputation_threshold
+    n_variants, _, compression, _, start = _read_header(path)
+    first, last = n_variants * part // n_parts, n_variants * (part + 1) // n_parts
+    if first == last:
+        return
+    data, bounds = _find_variants(path, start, last, is_all=last == n_variants)
+    step = max(1, min(BLOCK_VARIANTS, BLOCK_BYTES // max(1, n)))
+    for at in range(first, last, step):
+        rows = []
+        for v in range(at, min(at + step, last)):
+            place = f"{path}, variant {v + 1}"
+            *variant, packed = _parse_variant(data[bounds[v] : bounds[v + 1]], place)
+            body = _decompress(packed, compression, n, place)
+            rows.append((*variant, _call(body, n, threshold, place)))
+        *columns, genotypes = map(list, zip(*rows, strict=True))
+        yield Block(Variants(*columns), np.stack(genotypes))
+
+
+def _find_variants(
+    path: str, start: int, n_variants: int, *, is_all: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the file as bytes, and where its first variants begin and end."""
+    data = np.memmap(path, np.uint8, "r")
+    bounds = np.full(n_variants + 1, start, np.int64)
+    n_found = kernels.find_variants(data, start, bounds[1:])
+    if n_found < n_variants:
+        raise BadInput(
+            f"{path} is cut or corrupt: it ends in variant {n_found + 1}, expected "
+            f"{n_variants} or more"
+        )
+    if is_all and bounds[-1] != len(data):
+        raise BadInput(
+            f"{path} goes on after its {n_variants} variants: expected its end at byte "
+            f"{bounds[-1]}"
+        )
+    return data, bounds
+
+
+def _parse_variant(
+    data: np.ndarray, place: str
+) -> tuple[str, str, int, str, str, bytes]:
+    """Return id, chromosome, position, counted and other allele, and the genotypes."""
+    record = data.tobytes()
+    try:
+        name, at = _take_string(record, 0, "<H")
+        rsid, at = _take_string(record, at, "<H")
+        chromosome, at = _take_string(record, at, "<H")
+        position, n_alleles = struct.unpack_from("<IH", record, at)
+        if n_alleles != 2:
+            raise BadInput(f"{place} ({rsid}) has {n_alleles} alleles, expected 2")
+        other, at = _take_string(record, at + 6, "<I")
+        counted, at = _take_string(record, at, "<I")
+    except (struct.error, UnicodeDecodeError):
+        raise BadInput(f"{place} is corrupt: expected ids as UTF-8 text") from None
+    ids = [rsid, name, f"{chromosome}:{position}:{other}:{counted}"]
+    chosen = next(text for text in ids if text not in ("", "."))
+    return chosen, chromosome, position, counted, other, record[at + 4 :]
+
+
+def _decompress(packed: bytes, compression: int, n: int, place: str) -> bytes:
+    """Return the genotypes of a variant as they are when not compressed."""
+    if compression == NO_COMPRESSION:
+        return packed
+    size = int.from_bytes(packed[:4], "little")
+    if len(packed) < 4 or size > 10 + n + 8 * n:  # two numbers of 32 bits each
+        raise BadInput(f"{place} is corrupt: expected genotypes of {n} individuals")
+    try:
+        inflate = _inflate_zstd if compression == ZSTD else _inflate_zlib
+        body = inflate(packed[4:], size)
+    except (zlib.error, ValueError) as error:
+        raise BadInput(f"{place} is corrupt: {error}") from None
+    if len(body) != size:
+        raise BadInput(f"{place} has {len(body)} bytes of genotypes, expected {size}")
+    return body
+
+
+def _inflate_zlib(data: bytes, size: int) -> bytes:
+    stream = zlib.decompressobj()
+    body = stream.decompress(data, size + 1)
+    if not stream.eof:
+        raise ValueError("its zlib data do not end where they should")
+    return body
+
+
+def _inflate_zstd(data: bytes, size: int) -> bytes:
+    import zstandard  # few files need it
+
+    try:
+        if zstandard.frame_content_size(data) not in (-1, size):
+            raise ValueError(f"its zstd data are not of {size} bytes")
+        return zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
+    except zstandard.ZstdError as error:
+        raise ValueError(error) from None
+
+
+def _call(body: bytes, n: int, threshold: float, place: str) -> np.ndarray:
+    """Return the genotypes of one variant, int8 (individuals,)."""
+    if len(body) < 10 + n:
+        raise BadInput(f"{place} is cut: expected genotypes of {n} individuals")
+    n_here, n_alleles = struct.unpack_from("<IH", body)
+    is_phased, bits = body[8 + n], body[9 + n]
+    if n_here != n or n_alleles != 2 or is_phased > 1 or not 1 <= bits <= 32:
+        raise BadInput(
+            f"{place} has {n_here} individuals, {n_alleles} alleles and numbers of "
+            f"{bits} bits, expected {n}, 2 and 1 to 32"
+        )
+    ploidy = np.frombuffer(body, np.uint8, n, 8)
+    packed = np.frombuffer(body, np.uint8, offset=10 + n)
+    copies = ploidy & kernels.PLOIDY
+    if not ((copies == 1) | (copies == 2)).all():
+        raise BadInput(f"{place} has an individual neither haploid nor diploid")
+    n_bytes = (int(copies.sum(dtype=np.int64)) * bits + 7) // 8
+    if len(packed) != n_bytes:
+        raise BadInput(
+            f"{place} has {len(packed)} bytes of probabilities, expected {n_bytes}"
+        )
+    genotypes = np.empty(n, np.int8)
+    n_read = kernels.call_genotypes(
+        ploidy, packed, bits, bool(is_phased), threshold, genotypes
+    )
+    if n_read < n:
+        raise BadInput(
+            f"{place}, individual {n_read + 1}: expected probabilities that sum to 1"
+        )
+    return genotypes
