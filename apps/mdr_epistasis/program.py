@@ -57,6 +57,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tie", choices=("high", "low"), default="high", help="risk of a tied cell")
     add("--variants", metavar="FILE", help="ids to search among, one a line")
     add("--with-variants", metavar="FILE", help="second list: pairs across the two")
+    add("--compat", choices=("bsc",), help="write what BSC's Spark program writes")
+    add("--file-pairs", metavar="FILE", help="of --compat bsc: FIRST-SECOND a line")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -101,8 +103,10 @@ def run_search(args: argparse.Namespace) -> int:
     code = cli.DONE
     try:
         with abort_on_error(comm, lambda error: cli.explain(NAME, error)):
-            from mdr_epistasis.run import run
-
+            if args.compat == "bsc":
+                from mdr_epistasis.compat_bsc import run
+            else:
+                from mdr_epistasis.run import run
             code = run(comm, args)
     except SystemExit as end:
         return int(end.code or 0)

@@ -173,8 +173,8 @@ def check_resumable(before: dict[str, Any], now: dict[str, Any], out: Path) -> N
         raise BadInput(f"{out} cannot be resumed, for {'; '.join(changes)}")
 
 
-def read_inputs(args: argparse.Namespace) -> tuple:
-    """Return opened files, matched individuals, folds, and the two lists of ids."""
+def open_files(args: argparse.Namespace) -> tuple:
+    """Return opened genotype files, and their individuals matched with the labels."""
     options = ReadOptions(args.imputation_threshold, args.pass_only, args.vcf_field)
     labels = None
     if args.labels:
@@ -183,7 +183,12 @@ def read_inputs(args: argparse.Namespace) -> tuple:
         )
         is_case = convert_labels(words, args.labels)
         labels = Labels(None if ids is None else tuple(ids), is_case)
-    files, match = read_header(args.genotypes, options, labels)
+    return read_header(args.genotypes, options, labels)
+
+
+def read_inputs(args: argparse.Namespace) -> tuple:
+    """Return opened files, matched individuals, folds, and the two lists of ids."""
+    files, match = open_files(args)
     if args.fold_file:
         fold = read_folds(args.fold_file, match.individuals)
     else:

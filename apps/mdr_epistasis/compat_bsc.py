@@ -1,0 +1,166 @@
+"""``--compat bsc``: the files that BSC's Spark program writes, for its users to check.
+
+One file a pair of sample files, ``mdr_FIRST_SECOND.gz``, a line a pair of variants:
+both keys and the accuracy of the five test folds, best 1.
+"""
+
+import argparse
+import gzip
+import time
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpc_connector import cli, pipeline
+from hpc_connector.errors import BadInput
+from hpc_connector.learner.bsc import get_fold_accuracy
+from hpc_connector.loader.bsc import read_file_pairs
+from hpc_connector.loader.individuals import Match
+from hpc_connector.loader.sample_file import SampleFile
+from hpc_connector.loader.samples import read_sample
+from hpc_connector.manifest import get_time, save_manifest
+from hpc_connector.partitioner import get_comb_files
+from mdr_epistasis.run import begin, get_parameters, get_resources, open_files
+
+BLOCK_PAIRS = 1 << 17  # scored at once: 90 counts each, 50 MB
+FIXED: dict[str, Any] = {
+    "order": 2,
+    "permutations": 0,
+    "all_models": False,
+    "fold_file": None,
+    "variants": None,
+    "with_variants": None,
+    "min_distance_bp": 0,
+    "missing": "exclude",
+    "tie": "high",
+    "rank_by": "test",
+}
+
+
+def run(comm: Any, args: argparse.Namespace) -> int:
+    """Score every pair of variants of every pair of files into ``args.out``."""
+    start_s = time.time()
+    check_options(args)
+    parameters = get_parameters(args)
+    record = comm.bcast(begin(args, parameters) if comm.rank == 0 else None)
+    files, match = comm.bcast(open_files(args) if comm.rank == 0 else None)
+    pairs = choose_pairs(args)
+    is_done = score_files(comm, args, files, match, pairs)
+    resources = get_resources(comm, args.threads, start_s)
+    if comm.rank == 0:
+        record |= {"resources": resources, "finished": get_time()}
+        record |= {"status": "done" if is_done else "stopped"}
+        record |= {"outputs": sorted(path.name for path in args.out.glob("mdr_*.gz"))}
+        save_manifest(args.out, record)
+    if not is_done:
+        raise pipeline.Stopped(f"stopped on request; {args.out} can be resumed")
+    return cli.DONE
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Refuse options that would change what BSC's program computes."""
+    for name, value in FIXED.items():
+        if getattr(args, name) != value:
+            option = name.replace("_", "-")
+            raise BadInput(f"--{option} does not go with --compat bsc")
+
+
+def choose_pairs(args: argparse.Namespace) -> list[tuple[int, int]]:
+    """Return the pairs of files to combine: those of the list, or all i <= j."""
+    if args.file_pairs is None:
+        return [(i, j) for i, j in get_comb_files(len(args.genotypes)).tolist()]
+    place = {get_name(path): k for k, path in enumerate(args.genotypes)}
+    pairs = read_file_pairs(args.file_pairs)
+    if unknown := sorted({name for pair in pairs for name in pair} - place.keys()):
+        raise BadInput(
+            f"{args.file_pairs} names {unknown[0]}: expected one of {sorted(place)[:5]}"
+        )
+    return [(place[first], place[second]) for first, second in pairs]
+
+
+def get_name(path: str) -> str:
+    """Return the name of a sample file without its endings."""
+    return Path(path).name.removesuffix(".gz")
+
+
+def score_files(
+    comm: Any,
+    args: argparse.Namespace,
+    files: Sequence[SampleFile],
+    match: Match,
+    pairs: Sequence[tuple[int, int]],
+) -> bool:
+    """Score the pairs of files that are left; return whether all are done."""
+    order = np.argsort(match.columns[0])  # folds are neighbours in the file
+    is_case = match.is_case[order] == 1
+    names = [get_name(file.path) for file in files]
+
+    @lru_cache(maxsize=2 * args.threads)
+    def read(k: int) -> tuple[list[str], np.ndarray]:
+        return read_keys(files[k], match.columns[k][order])
+
+    def run_task(number: int, _: int) -> None:
+        i, j = pairs[number]
+        lines = make_lines(read(i), read(j), is_case)
+        save_lines(args.out / f"mdr_{names[i]}_{names[j]}.gz", lines)
+
+    finished = {path.name for path in args.out.glob("mdr_*.gz")}
+    todo = [
+        number
+        for number, (i, j) in enumerate(pairs)
+        if f"mdr_{names[i]}_{names[j]}.gz" not in finished
+    ]
+    return pipeline.run_on_ranks(
+        comm,
+        run_task,
+        comm.bcast(todo),
+        lambda *_: None,
+        threads=args.threads,
+        show=pipeline.make_progress(quiet=args.quiet),
+    )
+
+
+def read_keys(file: SampleFile, column: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Return keys and genotypes of all variants."""
+    keys, genotypes = [], [np.empty((0, len(column)), np.int8)]
+    for block in read_sample(file, 0, 1):
+        v = block.variants
+        keys += map(make_key, v.chromosome, v.id, v.position)
+        genotypes.append(block.genotypes[:, column])
+    return keys, np.concatenate(genotypes)
+
+
+def make_key(chromosome: str, name: str, position: int) -> str:
+    """Return chromosome-id-position; an id that the file lacks is that already."""
+    is_key = name.startswith(f"{chromosome}-")
+    return name if is_key else f"{chromosome}-{name}-{position}"
+
+
+def make_lines(
+    first: tuple[list[str], np.ndarray],
+    second: tuple[list[str], np.ndarray],
+    is_case: np.ndarray,
+) -> Iterator[str]:
+    """Yield a line for every pair, some rows of pairs at a time."""
+    keys_i, block_i = first
+    keys_j, block_j = second
+    step = max(1, BLOCK_PAIRS // max(1, len(keys_j)))
+    for at in range(0, len(keys_i), step):
+        scores = get_fold_accuracy(block_i[at : at + step], block_j, is_case).tolist()
+        for key_i, row in zip(keys_i[at : at + step], scores, strict=True):
+            for key_j, folds in zip(keys_j, row, strict=True):
+                yield f"{key_i} {key_j} {' '.join(map(repr, folds))}\n"
+
+
+def save_lines(path: Path, lines: Iterator[str]) -> None:
+    """Write gzipped text, the same bytes each time, published by rename."""
+    partial = path.with_name(path.name + ".partial")
+    with (
+        open(partial, "wb") as raw,
+        gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as stream,
+    ):
+        stream.writelines(line.encode() for line in lines)
+    partial.replace(path)
