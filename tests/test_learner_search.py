@@ -17,6 +17,7 @@ from hpc_connector.bitplanes import (
     place_codes,
 )
 from hpc_connector.learner import search as learner
+from hpc_connector.learner._shuffle_kernels import shuffle_genotypes
 from hpc_connector.learner.folds import make_folds
 from hpc_connector.learner.models import get_genotypes
 from hpc_connector.partitioner import make_tiles
@@ -182,9 +183,83 @@ def test_get_permutation_maximum__is_the_search_of_shuffled_labels(
             packed, question, arrangement, is_case, tile, range(4), maximum
         )
     for p in range(4):
-        shuffled = learner.shuffle_labels(is_case, folds, 7, p)
+        shuffled = learner.shuffle_labels(is_case, folds, [7, p + 1])
         best = find(genotypes, *shuffled, question)
         assert maximum[p] == best.key[0, 0]
+
+
+@pytest.mark.parametrize("missing_rate", [0.0, 0.2])
+def test_shuffle_genotypes__keeps_what_a_variant_does_alone(missing_rate):
+    genotypes, is_case, fold = make_cohort(40, 77, 3, missing_rate, seed=4)
+    planes, arrangement = pack(genotypes, is_case, fold)
+    shuffled = np.zeros_like(planes)
+    of_class = [arrangement.slot[is_case == label] for label in (0, 1)]
+    for slots in of_class:
+        seed = np.uint64(9)
+        shuffle_genotypes(planes, slots, np.arange(48), seed, shuffled)
+    found = np.stack(
+        [get_genotypes(shuffled, arrangement.slot, v) for v in range(len(genotypes))]
+    )
+    assert (found != genotypes).any(axis=1).all()
+    for label in (0, 1):
+        npt.assert_array_equal(
+            np.sort(found[:, is_case == label]),
+            np.sort(genotypes[:, is_case == label]),
+        )
+
+
+def test_shuffle_genotypes__gives_every_order_as_often():
+    slots = np.arange(4)
+    planes = np.zeros((600, 1, 3, 16), np.int32)
+    planes[:] = np.array([1, 2, 4], np.int32)[:, None]  # who is fourth is missing
+    shuffled = np.zeros_like(planes)
+    seed = np.uint64(2026)
+    shuffle_genotypes(planes, slots, np.arange(9600), seed, shuffled)
+    orders, counts = np.unique(
+        shuffled[:, 0].transpose(0, 2, 1).reshape(-1, 3), axis=0, return_counts=True
+    )
+    assert len(orders) == 24
+    chi2 = ((counts - 400) ** 2 / 400).sum()
+    assert chi2 < 49.7  # exceeded once in a thousand by chance, 23 degrees of freedom
+
+
+@pytest.mark.parametrize("edge", [1, 3])
+def test_get_permutation_maximum__of_interaction_is_the_same_for_any_tile(edge):
+    genotypes, is_case, fold = make_cohort(70, 103, 3, 0.05, seed=8)
+    question = learner.Question(top=1, seed=7, interaction=True)
+    planes, arrangement = pack(genotypes, is_case, fold)
+    packed = learner.make_genotypes(planes, 70, arrangement)
+    maximum = np.full(3, -np.inf)
+    for tile in make_tiles(len(planes), edge, 2):
+        maximum = learner.get_permutation_maximum(
+            packed, question, arrangement, is_case, tile, range(3), maximum
+        )
+    whole = learner.get_permutation_maximum(
+        packed, question, arrangement, is_case, (0, 5, 0, 5), range(3)
+    )
+    npt.assert_array_equal(maximum, whole)
+
+
+def test_get_permutation_maximum__of_interaction_keeps_main_effects():
+    rng = np.random.default_rng(5)
+    is_case = np.arange(600) % 2
+    genotypes = rng.binomial(2, 0.4, (20, 600)).astype(np.int8)
+    for v in (3, 11):  # each raises the risk, and neither changes what the other does
+        genotypes[v] = rng.binomial(2, np.where(is_case, 0.6, 0.35))
+    fold = make_folds(is_case, 3, rng)
+    planes, arrangement = pack(genotypes, is_case, fold)
+    packed = learner.make_genotypes(planes, 20, arrangement)
+    p_values = {}
+    for interaction in (False, True):
+        question = learner.Question(top=1, interaction=interaction)
+        best = find(genotypes, is_case, fold, question)
+        assert best.model[0].tolist() == [3, 11]
+        maximum = learner.get_permutation_maximum(
+            packed, question, arrangement, is_case, (0, 2, 0, 2), range(99)
+        )
+        p_values[interaction] = learner.get_p_values(best.key[:1, 0], maximum)[0]
+    assert p_values[False] == 0.01
+    assert p_values[True] > 0.1
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(20, 80), st.integers(2, 6))

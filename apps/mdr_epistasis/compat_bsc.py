@@ -125,7 +125,8 @@ def score_files(
 
 def read_keys(file: SampleFile, column: np.ndarray) -> tuple[list[str], np.ndarray]:
     """Return keys and genotypes of all variants."""
-    keys, genotypes = [], [np.empty((0, len(column)), np.int8)]
+    keys: list[str] = []
+    genotypes = [np.empty((0, len(column)), np.int8)]
     for block in read_sample(file, 0, 1):
         v = block.variants
         keys += map(make_key, v.chromosome, v.id, v.position)

@@ -108,6 +108,7 @@ def save_results(
         "folds": cohort.arrangement.folds,
         "levels": round(columns["cases"].shape[1] ** (1 / question.order)),
         "rank_by": question.rank_by,
+        "permutation_test": "interaction" if question.interaction else "labels",
     }
     data = {f"models/{name}": column for name, column in columns.items()}
     data |= {f"variants/{name}": column for name, column in cohort.variants.items()}

@@ -44,6 +44,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--all-models", action="store_true", help="store the error of every model")
     add("--permutations", type=cli.at_least(0), default=0, help="for p-values (0)")
     add(
+        "--permutation-test",
+        choices=("labels", "interaction"),
+        default="labels",
+        help="shuffle labels, or genotypes within each class (labels)",
+    )
+    add(
         "--imputation-threshold", type=cli.fraction, default=0.9, help="of a call (0.9)"
     )
     add("--vcf-field", choices=("GT", "GP", "DS"), default="GT", help="default: GT")

@@ -247,6 +247,7 @@ def make_question(
         min_distance=args.min_distance_bp,
         seed=args.seed,
         permutations=args.permutations,
+        interaction=args.permutation_test == "interaction",
         chromosome=chromosome.astype(np.int32),
         position=cohort.variants["position"].astype(np.int64),
         role=role,

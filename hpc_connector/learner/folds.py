@@ -1,5 +1,7 @@
 """Folds of cross-validation, and shuffled labels for permutation tests."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -30,9 +32,9 @@ def make_folds(
 
 
 def shuffle_labels(
-    is_case: np.ndarray, n_folds: int, seed: int, permutation: int
+    is_case: np.ndarray, n_folds: int, seed: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the labels and folds of one permutation, a function of its number."""
-    rng = np.random.default_rng([seed, permutation + 1])
+    """Return the labels and folds of one permutation, a function of its seed."""
+    rng = np.random.default_rng(seed)
     shuffled = rng.permutation(is_case)
     return shuffled, make_folds(shuffled, n_folds, rng)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hpc_connector.bitplanes import (
+    WORD_BITS,
     Arrangement,
     get_source,
     make_arrangement,
@@ -13,6 +14,7 @@ from hpc_connector.bitplanes import (
 )
 from hpc_connector.learner._permutation_kernels import maximise_pairs
 from hpc_connector.learner._search_kernels import Best, Genotypes, Rules, search_pairs
+from hpc_connector.learner._shuffle_kernels import shuffle_genotypes
 from hpc_connector.learner._triple_kernels import search_triples
 from hpc_connector.learner.folds import shuffle_labels
 
@@ -38,6 +40,9 @@ class Question:
         Least distance of two variants on one chromosome, base pairs.
     seed, permutations
         Of the permutation test.
+    interaction
+        Permute genotypes within each class, which tests interaction alone, instead
+        of labels.
     chromosome, position
         Of each variant: code int32 and base pairs int64; empty if not needed.
     role
@@ -52,6 +57,7 @@ class Question:
     min_distance: int = 0
     seed: int = 42
     permutations: int = 0
+    interaction: bool = False
     chromosome: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     position: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     role: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8))
@@ -210,13 +216,13 @@ def get_permutation_maximum(
     rules = take_rules(question, np.minimum(variants, genotypes.n_variants - 1))
     original = genotypes.planes[blocks]
     maximum = np.full(len(permutations), -np.inf) if known is None else known.copy()
-    permuted = np.empty((len(permutations), *original.shape), np.int32)
+    permuted = np.zeros((len(permutations), *original.shape), np.int32)
     for p, permutation in enumerate(permutations):
-        shuffled = shuffle_labels(
-            is_case, arrangement.folds, question.seed, permutation
-        )
-        new = make_arrangement(*shuffled)
-        rearrange_planes(original, get_source(new, arrangement.slot), permuted[p])
+        number = [question.seed, permutation + 1]
+        if question.interaction:
+            _permute_genotypes(original, arrangement, variants, number, permuted[p])
+        else:
+            _permute_labels(original, arrangement, is_case, number, permuted[p])
     here = make_genotypes(original, n_variants, arrangement)
     slack = get_slack(question, arrangement, n_planes=original.shape[2])
     if slack is not None:
@@ -229,6 +235,35 @@ def get_permutation_maximum(
         kernel(here._replace(planes=permuted[p]), rules, best, local, errors)
         maximum[p] = max(maximum[p], best.key[0, 0])
     return maximum
+
+
+def _permute_labels(
+    planes: np.ndarray,
+    arrangement: Arrangement,
+    is_case: np.ndarray,
+    number: Sequence[int],
+    target: np.ndarray,
+) -> None:
+    """Write planes arranged by shuffled labels, in folds dealt anew."""
+    shuffled = shuffle_labels(is_case, arrangement.folds, number)
+    source = get_source(make_arrangement(*shuffled), arrangement.slot)
+    rearrange_planes(planes, source, target)
+
+
+def _permute_genotypes(
+    planes: np.ndarray,
+    arrangement: Arrangement,
+    variants: np.ndarray,
+    number: Sequence[int],
+    target: np.ndarray,
+) -> None:
+    """Write planes of genotypes shuffled within cases and within controls."""
+    seeds = np.random.SeedSequence(number).generate_state(2, np.uint64)
+    first_control = WORD_BITS * arrangement.group_start[arrangement.folds]
+    slots = np.sort(arrangement.slot)
+    is_control = slots >= first_control
+    for seed, chosen in zip(seeds, (~is_control, is_control), strict=True):
+        shuffle_genotypes(planes, slots[chosen], variants, seed, target)
 
 
 def get_slack(
@@ -245,10 +280,12 @@ def get_slack(
 
     Returns
     -------
-    None where the bound does not hold: for training accuracy, for triples, and where
-    models count different individuals.
+    None where the bound does not hold: for training accuracy, for triples, where
+    models count different individuals, and where genotypes are permuted.
     """
-    if question.order != 2 or n_planes != 2 or question.rank_by == STATISTICS[1]:
+    if question.order != 2 or n_planes != 2 or question.interaction:
+        return None
+    if question.rank_by == STATISTICS[1]:
         return None
     if question.rank_by == STATISTICS[2]:
         return 0.0

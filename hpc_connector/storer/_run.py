@@ -55,6 +55,8 @@ class Run:
         Columns ``id``, ``chromosome``, ``position``, ``counted``, ``other``.
     maximum
         Maximum of `rank_by` in each permutation, float64; empty without permutations.
+    shuffled
+        What the permutations shuffled: ``labels``, or ``genotypes`` within each class.
     best
         The model of the classic rule: highest consistency, then test accuracy.
     """
@@ -67,6 +69,7 @@ class Run:
     models: Columns
     variants: Columns
     maximum: np.ndarray
+    shuffled: str
     best: int
 
     def get_part(self, name: str) -> dict[str, Any]:
@@ -138,6 +141,7 @@ def _read(file: h5py.File, record: dict[str, Any]) -> Run:
         maximum = file["permutations/maximum"][:].astype(np.float64)
         _check_fractions("permutations/maximum", maximum)
     is_best = np.flatnonzero(models["is_best"])
+    is_interaction = str(file.attrs.get("permutation_test")) == "interaction"
     return Run(
         record,
         order,
@@ -147,6 +151,7 @@ def _read(file: h5py.File, record: dict[str, Any]) -> Run:
         models,
         variants,
         maximum[~np.isnan(maximum)],
+        "genotypes" if is_interaction else "labels",
         int(is_best[0]) if len(is_best) else 0,
     )
 

@@ -151,8 +151,8 @@ def _say_permutations(run: Run) -> Iterator[str]:
         return
     count = str(count_reached(run) or "none")
     yield (
-        f"Of {len(run.maximum):,} searches with shuffled labels, {count} reached what "
-        f"it reaches: <b>p = {p:.2g}</b>, corrected for the whole search."
+        f"Of {len(run.maximum):,} searches with shuffled {run.shuffled}, {count} "
+        f"reached what it reaches: <b>p = {p:.2g}</b>, corrected for the whole search."
     )
 
 
@@ -215,8 +215,8 @@ def _doubt_p_value(run: Run) -> Iterator[str]:
         )
     elif p > SIGNIFICANT and (reached := count_reached(run)):
         yield (
-            f"{reached} of {n} searches with shuffled labels reach this accuracy, too: "
-            "it may be chance."
+            f"{reached} of {n} searches with shuffled {run.shuffled} reach this "
+            "accuracy, too: it may be chance."
         )
     if 0 < n < FEWEST:
         yield f"With {n} permutations p cannot be below {1 / (n + 1):.2g}."

@@ -134,14 +134,16 @@ def _make_scatter(run: Run) -> str:
 def _make_permutations(run: Run) -> str:
     if not len(run.maximum):
         return ""
+    within = ", each variant by itself within cases and within controls,"
     said = (
-        f"The labels were shuffled {len(run.maximum):,} times and the whole search was "
-        f"repeated: bars count the highest {WORDS[run.rank_by]} of each."
+        f"The {run.shuffled} were shuffled{within if run.shuffled != 'labels' else ''} "
+        f"{len(run.maximum):,} times and the whole search was repeated: bars count the "
+        f"highest {WORDS[run.rank_by]} of each."
     )
     if (line := get_line(run)) is not None:
         said += f" The dashed line, {line:.3f}, is above 95 % of them."
     body = f'<figure class="scroll">{draw_permutations(run)}</figure>'
-    return make_section("permutations", "Against shuffled labels", said, body)
+    return make_section("permutations", f"Against shuffled {run.shuffled}", said, body)
 
 
 def _make_genome(run: Run) -> str:
