@@ -13,19 +13,19 @@ ROWS = {2: 4, 3: 2}  # rows counted at once, by number of planes
 
 
 @kernel
-def copy_rows(block, first, n_rows, n_planes, rows):
+def copy_rows(planes, block, n_words, n_planes, first, n_rows, rows):
     """Copy some variants of a block next to each other: rows[word][plane][row].
 
     Parameters
     ----------
-    block
-        Planes of sixteen variants, int32 (words * planes * 16,).
+    planes, block
+        All planes, flat, and where those of the block begin.
     rows
         The result, int32 (words * planes * n_rows,).
     """
-    for at in range(block.shape[0] // 16):
+    for at in range(n_words * n_planes):
         for row in range(n_rows):
-            rows[at * n_rows + row] = block[at * 16 + first + row]
+            rows[at * n_rows + row] = planes[block + at * 16 + first + row]
 
 
 @inlined
@@ -48,7 +48,7 @@ def _store_four(counts, at, c00, c01, c10, c11):
 
 
 @kernel
-def count_four_rows(rows, block, first, last, counts, at):
+def count_four_rows(rows, row, planes, block, first, last, counts, at):
     """Count the four cells of 4 x 16 pairs over the words first .. last - 1.
 
     Sixteen accumulators stay in registers: two loads and eight broadcasts feed
@@ -56,8 +56,10 @@ def count_four_rows(rows, block, first, last, counts, at):
 
     Parameters
     ----------
-    rows, block
-        int32 (words * 2 * 4,) from :func:`copy_rows`; int32 (words * 2 * 16,).
+    rows, row
+        From :func:`copy_rows`, int32, and where these rows begin.
+    planes, block
+        All planes, flat, and where those of the sixteen variants begin.
     counts
         The result, at counts[at:], int32 [row][cell][lane].
     """
@@ -67,8 +69,8 @@ def count_four_rows(rows, block, first, last, counts, at):
     c00 = c01 = c10 = c11 = zero
     d00 = d01 = d10 = d11 = zero
     for w in range(first, last):
-        x, y = load(block, w * 32), load(block, w * 32 + 16)
-        r = w * 8
+        x, y = load(planes, block + w * 32), load(planes, block + w * 32 + 16)
+        r = row + w * 8
         a00, a01, a10, a11 = _add_four(a00, a01, a10, a11, rows[r], rows[r + 4], x, y)
         b00, b01, b10, b11 = _add_four(
             b00, b01, b10, b11, rows[r + 1], rows[r + 5], x, y
@@ -85,13 +87,13 @@ def count_four_rows(rows, block, first, last, counts, at):
     _store_four(counts, at + 192, d00, d01, d10, d11)
 
 
-@kernel
-def count_one_row(rows, row, block, first, last, counts, at):
+@inlined
+def count_one_row(rows, row, planes, block, first, last, counts, at):
     """Count the four cells of one of four rows; arguments of the four-row kernel."""
     c00 = c01 = c10 = c11 = spread(np.int32(0))
     for w in range(first, last):
-        x, y = load(block, w * 32), load(block, w * 32 + 16)
-        r = w * 8 + row
+        x, y = load(planes, block + w * 32), load(planes, block + w * 32 + 16)
+        r = row + w * 8
         c00, c01, c10, c11 = _add_four(c00, c01, c10, c11, rows[r], rows[r + 4], x, y)
     _store_four(counts, at, c00, c01, c10, c11)
 
@@ -113,29 +115,27 @@ def _store_three(counts, at, c0, c1, c2):
     store(counts, at + 32, c2)
 
 
-@kernel
-def count_two_rows(rows, block, first, last, counts, at):
+@inlined
+def count_two_rows(rows, row, planes, block, first, last, counts, at):
     """Count all nine cells of 2 x 16 pairs over the words first .. last - 1.
 
     For planes of three genotypes, where the cells do not follow from marginals.
 
     Parameters
     ----------
-    rows, block
-        int32 (words * 3 * 2,) from :func:`copy_rows`; int32 (words * 3 * 16,).
     counts
         The result, at counts[at:], int32 [row][cell][lane].
+
+    The others as in :func:`count_four_rows`.
     """
     zero = spread(np.int32(0))
     a00 = a01 = a02 = a10 = a11 = a12 = a20 = a21 = a22 = zero
     b00 = b01 = b02 = b10 = b11 = b12 = b20 = b21 = b22 = zero
     for w in range(first, last):
-        x, y, z = (
-            load(block, w * 48),
-            load(block, w * 48 + 16),
-            load(block, w * 48 + 32),
-        )
-        r = w * 6
+        x = load(planes, block + w * 48)
+        y = load(planes, block + w * 48 + 16)
+        z = load(planes, block + w * 48 + 32)
+        r = row + w * 6
         a00, a01, a02 = _add_three(a00, a01, a02, rows[r], x, y, z)
         b00, b01, b02 = _add_three(b00, b01, b02, rows[r + 1], x, y, z)
         a10, a11, a12 = _add_three(a10, a11, a12, rows[r + 2], x, y, z)
@@ -150,21 +150,65 @@ def count_two_rows(rows, block, first, last, counts, at):
     _store_three(counts, at + 240, b20, b21, b22)
 
 
-@kernel
-def count_carriers(block, group_start, n_planes, counts):
-    """Count the carriers of each genotype in each group: counts[group][plane][lane].
+@inlined
+def sum_folds(counts, folds, width):
+    """Append to counts[group][...] the sums over folds of cases and of controls."""
+    for offset in range(0, 2 * width, 16):
+        is_control = offset // width
+        first = is_control * folds * width + offset % width
+        total = load(counts, first)
+        for fold in range(1, folds):
+            total = total + load(counts, first + fold * width)
+        store(counts, 2 * folds * width + offset, total)
+
+
+@inlined
+def count_rows(genotypes, planes, rows, n_sets, block, counts, step):
+    """Count sets of rows with a block in every group, and the sums over folds.
 
     Parameters
     ----------
-    block
-        Planes of sixteen variants, int32 (words * planes * 16,).
+    planes
+        Those of `genotypes`, flat.
+    rows
+        int32 (sets * words * planes * rows of a set,).
     counts
-        The result, int32 (groups * planes * 16,).
+        The result, int32 [group][row][cell][lane], `step` values a group.
     """
-    for group in range(group_start.shape[0] - 1):
-        for plane in range(n_planes):
-            total = spread(np.int32(0))
-            for w in range(group_start[group], group_start[group + 1]):
-                x = load(block, (w * n_planes + plane) * 16)
-                total = add_common_bits(total, x, x)
-            store(counts, (group * n_planes + plane) * 16, total)
+    start, folds = genotypes.group_start, genotypes.folds
+    n_rows, n_cells = rows.shape[0] // n_sets, step // n_sets
+    for k in range(n_sets):
+        for group in range(2 * folds):
+            first, last = start[group], start[group + 1]
+            row, at = k * n_rows, group * step + k * n_cells
+            if genotypes.planes.shape[2] == 2:
+                count_four_rows(rows, row, planes, block, first, last, counts, at)
+            else:
+                count_two_rows(rows, row, planes, block, first, last, counts, at)
+    if folds > 1:
+        sum_folds(counts, folds, step)
+
+
+@kernel
+def get_carriers(genotypes, first, last):
+    """Return the carriers of each genotype in each group, for some blocks.
+
+    Returns
+    -------
+    int32 (blocks, groups * planes * 16): the groups and their sums over folds.
+    """
+    n_planes, start = genotypes.planes.shape[2], genotypes.group_start
+    width = n_planes * 16
+    carriers = np.zeros((last - first, genotypes.size.shape[0] * width), np.int32)
+    for block in range(first, last):
+        planes, into = genotypes.planes[block].reshape(-1), carriers[block - first]
+        for group in range(2 * genotypes.folds):
+            for plane in range(0, width, 16):
+                total = spread(np.int32(0))
+                for w in range(start[group], start[group + 1]):
+                    x = load(planes, w * width + plane)
+                    total = add_common_bits(total, x, x)
+                store(into, group * width + plane, total)
+        if genotypes.folds > 1:
+            sum_folds(into, genotypes.folds, width)
+    return carriers

@@ -9,20 +9,22 @@ could beat the greatest one found so far.
 import numpy as np
 
 from hpc_connector._jit import inlined, kernel
+from hpc_connector.learner._contrast_kernels import (
+    complete,
+    get_margins,
+    load_four,
+    score_pairs,
+    sum_positive,
+)
 from hpc_connector.learner._count_kernels import (
     copy_rows,
     count_four_rows,
     count_one_row,
+    get_carriers,
+    sum_folds,
 )
-from hpc_connector.learner._score_kernels import fill_nine_cells, sum_folds
-from hpc_connector.learner._search_kernels import get_carriers, is_pair, score_cells
-from hpc_connector.learner._simd import (
-    any_lane,
-    load,
-    select,
-    spread,
-    store,
-)
+from hpc_connector.learner._search_kernels import is_pair
+from hpc_connector.learner._simd import any_lane, load, spread, store, to_float
 
 CHUNK = 16  # blocks of columns whose tables with one block of rows stay in the cache
 ROUNDING = 1e-5  # of sums in single precision, relative; they only sort out pairs
@@ -45,25 +47,21 @@ def maximise_pairs(genotypes, permuted, rules, tile, slack, maximum):
         float64 (permutations,), changed in place.
     """
     first_row, last_row, first_column, last_column = tile
-    carriers = get_carriers(genotypes, 0, genotypes.planes.shape[0])
     shuffled = [
-        get_carriers(_replace_planes(genotypes, permuted[p]), 0, permuted.shape[1])
-        for p in range(permuted.shape[0])
+        _replace_planes(genotypes, permuted[p]) for p in range(permuted.shape[0])
     ]
-    tables = np.empty((16, CHUNK, 144), np.float32)
+    margins = [
+        get_margins(of_one, get_carriers(of_one, 0, permuted.shape[1]))
+        for of_one in shuffled
+    ]
+    tables = np.empty(16 * CHUNK * 64, genotypes.weight.dtype)
     for block_i in range(first_row, last_row):
         for chunk in range(max(first_column, block_i), last_column, CHUNK):
-            chunk_last = min(chunk + CHUNK, last_column)
-            _fill_tables(genotypes, carriers, block_i, chunk, chunk_last, tables)
+            blocks = block_i, chunk, min(chunk + CHUNK, last_column)
+            _fill_tables(genotypes, blocks, tables)
             for p in range(permuted.shape[0]):
                 maximum[p] = _maximise_blocks(
-                    _replace_planes(genotypes, permuted[p]),
-                    shuffled[p],
-                    rules,
-                    tables,
-                    (block_i, chunk, chunk_last),
-                    slack,
-                    maximum[p],
+                    shuffled[p], margins[p], rules, tables, blocks, slack, maximum[p]
                 )
 
 
@@ -77,91 +75,87 @@ def _replace_planes(genotypes, planes):
         genotypes.folds,
         genotypes.size,
         genotypes.float_size,
+        genotypes.weight,
+        genotypes.inverse,
     )
 
 
 @kernel
-def _fill_tables(genotypes, carriers, block_i, first, last, tables):
-    """Write N1 t for every cell of every pair, t all individuals of the cell.
+def _fill_tables(genotypes, blocks, tables):
+    """Write N1 t of the four counted cells of every pair, t all individuals there.
 
-    tables: float32 (16 rows, blocks, 9 * 16).
+    tables: floating (16 rows * blocks * 4 * 16,).
     """
-    planes, size = genotypes.planes, genotypes.size
-    total = size.shape[0] - 2
-    n_words = planes.shape[1]
-    both = np.array([size[total] + size[total + 1]], np.int32)
-    cases = spread(np.float32(size[total]))
+    block_i, first, last = blocks
+    n_words = genotypes.planes.shape[1]
+    planes, block_size = genotypes.planes.reshape(-1), n_words * 32
+    n_cases = spread(genotypes.weight[0, 1])
     rows = np.empty(n_words * 8, np.int32)
     counts = np.empty(256, np.int32)
-    carriers_i = _add_classes(carriers[block_i], total)
     for lane in range(0, 16, 4):
-        copy_rows(planes[block_i].reshape(-1), lane, 4, 2, rows)
+        copy_rows(planes, block_i * block_size, n_words, 2, lane, 4, rows)
         for block in range(first, last):
-            flat = planes[block].reshape(-1)
-            count_four_rows(rows, flat, 0, n_words, counts, 0)
-            carriers_j = _add_classes(carriers[block], total)
+            at = block * block_size
+            count_four_rows(rows, 0, planes, at, 0, n_words, counts, 0)
             for row in range(4):
-                table = tables[lane + row, block - first]
-                at = row * 64
-                fill_nine_cells(
-                    counts, at, 256, carriers_i, lane + row, carriers_j, both, table
-                )
-                for cell in range(0, 144, 16):
-                    store(table, cell, load(table, cell) * cases)
+                to = ((lane + row) * CHUNK + block - first) * 64
+                for cell in range(0, 64, 16):
+                    total = to_float(load(counts, row * 64 + cell), tables[0])
+                    store(tables, to + cell, total * n_cases)
+
+
+@inlined
+def _contrast_four(cases, both, tables, at):
+    """Return (N1 + N0) a - N1 t of the counted cells: N0 a - N1 u, for t = a + u."""
+    return (
+        cases[0] * both - load(tables, at),
+        cases[1] * both - load(tables, at + 16),
+        cases[2] * both - load(tables, at + 32),
+        cases[3] * both - load(tables, at + 48),
+    )
 
 
 @kernel
-def _add_classes(carriers, total):
-    """Return the carriers of each genotype among all individuals, int32 (32,)."""
-    return carriers[total * 32 : total * 32 + 32] + carriers[total * 32 + 32 :]
-
-
-@kernel
-def _maximise_blocks(genotypes, carriers, rules, tables, blocks, slack, maximum):
+def _maximise_blocks(genotypes, margins, rules, tables, blocks, slack, maximum):
     """Return the maximum of one permutation, for one block of rows and some columns."""
     block_i, first, last = blocks
-    planes, size, folds = genotypes.planes, genotypes.size, genotypes.folds
-    start = genotypes.group_start
-    n_cases_words = start[folds]
-    total = size.shape[0] - 2
-    n1, n0 = size[total], size[total + 1]
-    both = spread(np.float32(n1 + n0))
-    zero = spread(np.float32(0))
-    rows = np.empty(planes.shape[1] * 8, np.int32)
+    n_words = genotypes.planes.shape[1]
+    planes, block_size = genotypes.planes.reshape(-1), n_words * 32
+    n_cases_words = genotypes.group_start[genotypes.folds]
+    n0, n1 = genotypes.weight[0]
+    zero, both = spread(n1 - n1), spread(n1 + n0)
+    width = genotypes.weight.shape[0] * 48
+    rows = np.empty(n_words * 8, np.int32)
     counts = np.empty(256, np.int32)
-    cells = np.empty(144, np.float32)
-    cases = size[total : total + 1]
     scratch = _make_scratch(genotypes)
-    carriers_i = carriers[block_i][total * 32 : total * 32 + 32]
     least = _get_least(maximum, slack, n1, n0)
     for lane in range(0, 16, 4):
-        copy_rows(planes[block_i].reshape(-1), lane, 4, 2, rows)
+        copy_rows(planes, block_i * block_size, n_words, 2, lane, 4, rows)
         for block in range(first, last):
-            flat = planes[block].reshape(-1)
-            carriers_j = carriers[block][total * 32 : total * 32 + 32]
-            count_four_rows(rows, flat, 0, n_cases_words, counts, 0)
+            at = block * block_size
+            count_four_rows(rows, 0, planes, at, 0, n_cases_words, counts, 0)
             for row in range(4):
-                table = tables[lane + row, block - first]
-                at = row * 64
-                fill_nine_cells(
-                    counts, at, 256, carriers_i, lane + row, carriers_j, cases, cells
-                )
-                excess = zero
-                for cell in range(0, 144, 16):
-                    d = load(cells, cell) * both - load(table, cell)
-                    excess = excess + select(d > zero, d, zero)
-                if any_lane(excess >= spread(np.float32(least))):
-                    i = block_i * 16 + lane + row
+                table = ((lane + row) * CHUNK + block - first) * 64
+                cases = load_four(counts, row * 64, n1)
+                x = _contrast_four(cases, both, tables, table)
+                in_row = block_i * width + lane + row
+                x = complete(x, margins, in_row, margins, block * width)
+                if any_lane(sum_positive(x, zero) >= spread(least)):
                     _score_row(
-                        genotypes, rules, rows, row, flat, carriers, i, block, scratch
+                        genotypes,
+                        rules,
+                        rows,
+                        row,
+                        planes,
+                        margins,
+                        in_row,
+                        block,
+                        scratch,
                     )
-                    statistics = scratch[3]
-                    for k in range(16):
-                        value = statistics[rules.statistic[0] * 16 + k]
-                        if value > maximum and is_pair(
-                            genotypes, rules, i, block * 16 + k
-                        ):
-                            maximum = value
+                    i = block_i * 16 + lane + row
+                    maximum = _get_maximum(
+                        genotypes, rules, scratch[2], i, block, maximum
+                    )
                     least = _get_least(maximum, slack, n1, n0)
     return maximum
 
@@ -169,33 +163,52 @@ def _maximise_blocks(genotypes, carriers, rules, tables, blocks, slack, maximum)
 @inlined
 def _get_least(maximum, slack, n1, n0):
     """Return the excess that a pair needs to reach the maximum."""
-    least = (2.0 * (maximum - slack) - 1.0) * n1 * n0
-    return least - ROUNDING * n1 * n0
+    product = np.float64(n1) * n0
+    least = (2.0 * (maximum - slack) - 1.0) * product - ROUNDING * product
+    return type(n1)(least)
 
 
 @inlined
 def _make_scratch(genotypes):
-    """Return counts, cells, fold scores and statistics of sixteen pairs."""
-    n_groups = genotypes.size.shape[0]
+    """Return counts, fold scores and statistics of sixteen pairs."""
     return (
-        np.empty(n_groups * 64, np.int32),
-        np.empty(n_groups * 144, genotypes.float_size.dtype),
+        np.empty(genotypes.size.shape[0] * 64, np.int32),
         np.full(genotypes.folds * 16, -1.0),
         np.empty(48),
     )
 
 
 @kernel
-def _score_row(genotypes, rules, rows, row, flat, carriers, i, block, scratch):
+def _score_row(genotypes, rules, rows, row, planes, margins, in_row, block, scratch):
     """Cross-validate the pairs of one row with the sixteen variants of a block."""
-    counts, cells, fold_train, statistics = scratch
-    start, folds, size = genotypes.group_start, genotypes.folds, genotypes.size
+    counts, fold_train, statistics = scratch
+    start, folds = genotypes.group_start, genotypes.folds
+    at = block * genotypes.planes.shape[1] * 32
     for group in range(2 * folds):
-        count_one_row(
-            rows, row, flat, start[group], start[group + 1], counts, group * 64
-        )
+        first, last = start[group], start[group + 1]
+        count_one_row(rows, row, planes, at, first, last, counts, group * 64)
     if folds > 1:
         sum_folds(counts, folds, 64)
-    carriers_i, carriers_j = carriers[i // 16], carriers[block]
-    fill_nine_cells(counts, 0, 64, carriers_i, i % 16, carriers_j, size, cells)
-    score_cells(genotypes, rules, 9, cells, fold_train, statistics)
+    score_pairs(
+        genotypes,
+        rules.tie_low,
+        counts,
+        0,
+        64,
+        margins,
+        in_row,
+        margins,
+        block * genotypes.weight.shape[0] * 48,
+        fold_train,
+        statistics,
+    )
+
+
+@kernel
+def _get_maximum(genotypes, rules, statistics, i, block, maximum):
+    """Return the maximum and the statistic of the pairs of i with a block."""
+    for lane in range(16):
+        value = statistics[rules.statistic[0] * 16 + lane]
+        if value > maximum and is_pair(genotypes, rules, i, block * 16 + lane):
+            maximum = value
+    return maximum

@@ -23,57 +23,6 @@ from hpc_connector.learner._simd import (
 TEST, TRAIN, WHOLE = 0, 1, 2  # rows of the statistics of sixteen models
 
 
-@inlined
-def sum_folds(counts, folds, width):
-    """Append to counts[group][...] the sums over folds of cases and of controls."""
-    for offset in range(0, 2 * width, 16):
-        is_control = offset // width
-        first = is_control * folds * width + offset % width
-        total = load(counts, first)
-        for fold in range(1, folds):
-            total = total + load(counts, first + fold * width)
-        store(counts, 2 * folds * width + offset, total)
-
-
-@inlined
-def fill_nine_cells(counts, at, step, row_carriers, lane, carriers, size, cells):
-    """Complete the nine cells of a pair from four and the marginals.
-
-    Parameters
-    ----------
-    counts
-        Cells (0,0), (0,1), (1,0), (1,1) of group g at counts[at + g * step], int32.
-    row_carriers, carriers
-        From ``count_carriers``, of the row's block and of the lanes' block.
-    lane
-        Where the row stands in its block.
-    size
-        Individuals of each group, int32 (groups,).
-    cells
-        The result, float [group][cell][lane].
-    """
-    one = cells[0]
-    for group in range(size.shape[0]):
-        c = at + group * step
-        m = group * 32
-        c00, c01 = load(counts, c), load(counts, c + 16)
-        c10, c11 = load(counts, c + 32), load(counts, c + 48)
-        row_0, row_1 = row_carriers[m + lane], row_carriers[m + 16 + lane]
-        c20 = load(carriers, m) - c00 - c10
-        c21 = load(carriers, m + 16) - c01 - c11
-        c22 = spread(size[group] - row_0 - row_1) - c20 - c21
-        to = group * 144
-        store(cells, to, to_float(c00, one))
-        store(cells, to + 16, to_float(c01, one))
-        store(cells, to + 32, to_float(spread(row_0) - c00 - c01, one))
-        store(cells, to + 48, to_float(c10, one))
-        store(cells, to + 64, to_float(c11, one))
-        store(cells, to + 80, to_float(spread(row_1) - c10 - c11, one))
-        store(cells, to + 96, to_float(c20, one))
-        store(cells, to + 112, to_float(c21, one))
-        store(cells, to + 128, to_float(c22, one))
-
-
 @kernel
 def copy_cells(counts, at, step, n_groups, n_cells, cells):
     """Take counted cells as they are, where none follows from marginals."""
@@ -83,11 +32,22 @@ def copy_cells(counts, at, step, n_groups, n_cells, cells):
             store(cells, group * n_cells * 16 + cell, to_float(count, cells[0]))
 
 
-@kernel
+@inlined
 def fill_sixteen_cells(counts, at, step, row_carriers, lane, carriers, size, cells):
     """Complete the sixteen cells of a pair where missing is a fourth genotype.
 
-    Parameters as in :func:`fill_nine_cells`, with nine counted cells.
+    Parameters
+    ----------
+    counts
+        Nine counted cells of group g at counts[at + g * step], int32.
+    row_carriers, carriers
+        From ``get_carriers``, of the row's block and of the lanes' block.
+    lane
+        Where the row stands in its block.
+    size
+        Individuals of each group, int32 (groups,).
+    cells
+        The result, float [group][cell][lane].
     """
     one = cells[0]
     for group in range(size.shape[0]):

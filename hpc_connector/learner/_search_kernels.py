@@ -4,20 +4,18 @@ from collections import namedtuple
 
 import numpy as np
 
-from hpc_connector._jit import inlined, kernel
+from hpc_connector._jit import bare, inlined, kernel
+from hpc_connector.learner._contrast_kernels import get_margins, score_pairs
 from hpc_connector.learner._count_kernels import (
     copy_rows,
-    count_carriers,
-    count_four_rows,
-    count_two_rows,
+    count_rows,
+    get_carriers,
 )
 from hpc_connector.learner._score_kernels import (
     copy_cells,
-    fill_nine_cells,
     fill_sixteen_cells,
     score_folds,
     score_whole,
-    sum_folds,
 )
 from hpc_connector.learner._simd import any_lane, load, spread
 from hpc_connector.learner._top_kernels import offer_model
@@ -26,9 +24,10 @@ CACHE_BYTES = 1 << 19  # columns that stay in the second-level cache for all row
 
 # Genotypes and how they are grouped. planes: int32 (blocks, words, planes, 16);
 # group_start: int64 (groups + 1,); size: individuals a group and then their sums over
-# folds, int32; float_size: the same in the floating type that cells are scored in.
+# folds, int32; float_size: the same in the floating type that cells are scored in;
+# weight, inverse: of the views of _contrast_kernels, floating (views, 2) and float64.
 Genotypes = namedtuple(
-    "Genotypes", "planes n_variants group_start folds size float_size"
+    "Genotypes", "planes n_variants group_start folds size float_size weight inverse"
 )
 
 # What makes a model: level: missing is a fourth genotype; tie_low: a tie is low risk;
@@ -68,14 +67,12 @@ def _precedes(a, b):
 
 
 @kernel
-def keep_lane(best, rules, statistics, fold_train, folds, lane, model):
-    """Offer one model to the list and to the folds."""
-    key = np.empty(3)
+def keep_lane(best, rules, statistics, fold_train, folds, lane):
+    """Offer one model, in the last row of the list, to the list and to the folds."""
+    key, model = best.key[-1], best.model[-1]
     for k in range(3):
         value = statistics[rules.statistic[k] * 16 + lane]
         key[k] = value if value == value else -1.0
-    if key[0] >= 0.0:
-        offer_model(best.key, best.model, best.size, key, model)
     if folds > 1:
         for fold in range(folds):
             score = fold_train[fold * 16 + lane]
@@ -86,7 +83,10 @@ def keep_lane(best, rules, statistics, fold_train, folds, lane, model):
                 tie and _precedes(model, best.fold_model[fold])
             ):
                 best.fold_score[fold] = score
-                best.fold_model[fold] = model
+                for k in range(model.shape[0]):
+                    best.fold_model[fold, k] = model[k]
+    if key[0] >= 0.0:
+        offer_model(best.key, best.model, best.size)
 
 
 @inlined
@@ -107,66 +107,41 @@ def get_least(best):
 
 
 @inlined
-def count_rows(genotypes, rows, block, counts, step):
-    """Count sets of rows with a block in every group, and the sums over folds.
-
-    `rows` is int32 (sets, words * planes * rows of a set), `counts` the result:
-    int32 [group][row][cell][lane], `step` values a group.
-    """
-    start, folds = genotypes.group_start, genotypes.folds
-    width = step // rows.shape[0]
-    for k in range(rows.shape[0]):
-        for group in range(2 * folds):
-            first, last, at = start[group], start[group + 1], group * step + k * width
-            if genotypes.planes.shape[2] == 2:
-                count_four_rows(rows[k], block, first, last, counts, at)
-            else:
-                count_two_rows(rows[k], block, first, last, counts, at)
-    if folds > 1:
-        sum_folds(counts, folds, step)
-
-
-@inlined
-def fill_cells(
-    genotypes, level, counts, row, step, row_carriers, lane, carriers, cells
-):
-    """Write the cells of one row with the sixteen variants of a block."""
-    size = genotypes.size
-    if genotypes.planes.shape[2] == 2:
-        at = row * 64
-        fill_nine_cells(counts, at, step, row_carriers, lane, carriers, size, cells)
-    elif level:
-        at = row * 144
-        fill_sixteen_cells(counts, at, step, row_carriers, lane, carriers, size, cells)
-    else:
-        copy_cells(counts, row * 144, step, size.shape[0], 9, cells)
-
-
-@inlined
 def score_cells(genotypes, rules, n_cells, cells, fold_train, statistics):
     """Write the statistics of sixteen models from their cells."""
     folds = genotypes.folds
     total = 2 * folds if folds > 1 else 0
     score_whole(cells, n_cells, total, statistics)
     if folds > 1:
-        fixed = genotypes.planes.shape[2] == 2 or rules.level
         size, low = genotypes.float_size, rules.tie_low
-        score_folds(cells, n_cells, folds, size, fixed, low, fold_train, statistics)
+        score_folds(
+            cells, n_cells, folds, size, rules.level, low, fold_train, statistics
+        )
 
 
 @inlined
-def get_carriers(genotypes, first, last):
-    """Return the carriers of each genotype by group and over folds, for some blocks."""
-    n_planes = genotypes.planes.shape[2]
-    width = n_planes * 16
-    carriers = np.zeros((last - first, genotypes.size.shape[0] * width), np.int32)
-    for block in range(first, last):
-        flat = genotypes.planes[block].reshape(-1)
-        into = carriers[block - first]
-        count_carriers(flat, genotypes.group_start, n_planes, into)
-        if genotypes.folds > 1:
-            sum_folds(into, genotypes.folds, width)
-    return carriers
+def score_missing_pairs(
+    genotypes,
+    rules,
+    counts,
+    at,
+    step,
+    row_carriers,
+    lane,
+    carriers,
+    cells,
+    fold_train,
+    statistics,
+):
+    """Write the statistics of sixteen pairs where genotypes are missing."""
+    size = genotypes.size
+    n_cells = 9
+    if rules.level:
+        n_cells = 16
+        fill_sixteen_cells(counts, at, step, row_carriers, lane, carriers, size, cells)
+    else:
+        copy_cells(counts, at, step, size.shape[0], n_cells, cells)
+    score_cells(genotypes, rules, n_cells, cells, fold_train, statistics)
 
 
 @kernel
@@ -184,77 +159,122 @@ def search_pairs(genotypes, rules, best, tile, errors):
         the tile, NaN where there is no model; empty when not wanted.
     """
     first_row, last_row, first_column, last_column = tile
-    planes, folds = genotypes.planes, genotypes.folds
-    n_planes = planes.shape[2]
-    n_rows = 4 if n_planes == 2 else 2
-    n_cells = 16 if rules.level and n_planes == 3 else 9
-    step = n_rows * n_planes * n_planes * 16
+    n_planes, n_words = genotypes.planes.shape[2], genotypes.planes.shape[1]
     n_groups = genotypes.size.shape[0]
+    n_rows = 4 if n_planes == 2 else 2
     row_carriers = get_carriers(genotypes, first_row, last_row)
     column_carriers = get_carriers(genotypes, first_column, last_column)
-    rows = np.empty((1, planes.shape[1] * n_planes * n_rows), np.int32)
-    counts = np.empty(n_groups * step, np.int32)
-    cells = np.empty(n_groups * n_cells * 16, genotypes.float_size.dtype)
-    fold_train = np.full(folds * 16, -1.0)
-    statistics = np.empty(48)
-    model = np.empty(2, np.int64)
-    fold_score = best.fold_score
+    _search_rows(
+        genotypes,
+        rules,
+        best,
+        tile,
+        errors,
+        genotypes.planes.reshape(-1),
+        (row_carriers, column_carriers),
+        (get_margins(genotypes, row_carriers), get_margins(genotypes, column_carriers)),
+        np.empty(n_words * n_planes * n_rows, np.int32),
+        np.empty(n_groups * n_rows * n_planes**2 * 16, np.int32),
+        np.empty(n_groups * 16 * 16, genotypes.float_size.dtype),
+        np.full(genotypes.folds * 16, -1.0),
+        np.empty(48),
+    )
+
+
+@bare
+def _search_rows(
+    genotypes,
+    rules,
+    best,
+    tile,
+    errors,
+    planes,
+    carriers,
+    margins,
+    rows,
+    counts,
+    cells,
+    fold_train,
+    statistics,
+):
+    """Search a tile with what :func:`search_pairs` has allocated."""
+    first_row, last_row, first_column, last_column = tile
+    folds, n_planes = genotypes.folds, genotypes.planes.shape[2]
+    n_words = genotypes.planes.shape[1]
+    block_size = n_words * n_planes * 16
+    n_rows = rows.shape[0] // (n_words * n_planes)
+    step = counts.shape[0] // genotypes.size.shape[0]
+    n_counts = step // n_rows
+    width = 48 * genotypes.weight.shape[0]
     first_statistic = rules.statistic[0] * 16
-    least = get_least(best)
-    chunk = max(1, CACHE_BYTES // (planes.shape[1] * n_planes * 64))
+    fold_score, least = best.fold_score, get_least(best)
+    chunk = max(1, CACHE_BYTES // (block_size * 4))
     for chunk_first in range(first_column, last_column, chunk):
         chunk_last = min(chunk_first + chunk, last_column)
-        for block_i in range(first_row, min(last_row, chunk_last)):
-            for lane_i in range(0, 16, n_rows):
-                flat = planes[block_i].reshape(-1)
-                copy_rows(flat, lane_i, n_rows, n_planes, rows[0])
-                for block_j in range(max(chunk_first, block_i), chunk_last):
-                    flat = planes[block_j].reshape(-1)
-                    count_rows(genotypes, rows, flat, counts, step)
-                    for row in range(n_rows):
-                        model[0] = block_i * 16 + lane_i + row
-                        fill_cells(
+        for i in range(first_row * 16, min(last_row, chunk_last) * 16, n_rows):
+            block_i, lane = i // 16, i % 16
+            here, at = block_i - first_row, block_i * block_size
+            copy_rows(planes, at, n_words, n_planes, lane, n_rows, rows)
+            for block_j in range(max(chunk_first, block_i), chunk_last):
+                there, at = block_j - first_column, block_j * block_size
+                count_rows(genotypes, planes, rows, 1, at, counts, step)
+                for row in range(n_rows):
+                    if n_planes == 2:
+                        score_pairs(
                             genotypes,
-                            rules.level,
+                            rules.tie_low,
                             counts,
-                            row,
+                            row * n_counts,
                             step,
-                            row_carriers[block_i - first_row],
-                            lane_i + row,
-                            column_carriers[block_j - first_column],
+                            margins[0],
+                            here * width + lane + row,
+                            margins[1],
+                            there * width,
+                            fold_train,
+                            statistics,
+                        )
+                    else:
+                        score_missing_pairs(
+                            genotypes,
+                            rules,
+                            counts,
+                            row * n_counts,
+                            step,
+                            carriers[0][here],
+                            lane + row,
+                            carriers[1][there],
                             cells,
+                            fold_train,
+                            statistics,
                         )
-                        score_cells(
-                            genotypes, rules, n_cells, cells, fold_train, statistics
-                        )
-                        if is_candidate(
-                            least,
-                            first_statistic,
-                            fold_score,
+                    if is_candidate(
+                        least,
+                        first_statistic,
+                        fold_score,
+                        statistics,
+                        fold_train,
+                        folds,
+                    ):
+                        keep_pairs(
+                            genotypes,
+                            rules,
+                            best,
                             statistics,
                             fold_train,
-                            folds,
-                        ):
-                            keep_pairs(
-                                genotypes,
-                                rules,
-                                best,
-                                statistics,
-                                fold_train,
-                                model,
-                                block_j,
-                            )
-                            least = get_least(best)
-                        if errors.shape[0] > 0:
-                            save_errors(
-                                genotypes,
-                                rules,
-                                statistics,
-                                model[0],
-                                block_j,
-                                errors[model[0] - first_row * 16],
-                                (block_j - first_column) * 16,
-                            )
+                            i + row,
+                            block_j,
+                        )
+                        least = get_least(best)
+                    if errors.shape[0] > 0:
+                        save_errors(
+                            genotypes,
+                            rules,
+                            statistics,
+                            i + row,
+                            block_j,
+                            errors[i + row - first_row * 16],
+                            there * 16,
+                        )
 
 
 @kernel
@@ -269,12 +289,13 @@ def is_pair(genotypes, rules, i, j):
 
 
 @kernel
-def keep_pairs(genotypes, rules, best, statistics, fold_train, model, block_j):
+def keep_pairs(genotypes, rules, best, statistics, fold_train, i, block_j):
     """Offer the pairs of one row with the sixteen variants of a block."""
     for lane in range(16):
-        model[1] = block_j * 16 + lane
-        if is_pair(genotypes, rules, model[0], model[1]):
-            keep_lane(best, rules, statistics, fold_train, genotypes.folds, lane, model)
+        j = block_j * 16 + lane
+        if is_pair(genotypes, rules, i, j):
+            best.model[-1, 0], best.model[-1, 1] = i, j
+            keep_lane(best, rules, statistics, fold_train, genotypes.folds, lane)
 
 
 @kernel

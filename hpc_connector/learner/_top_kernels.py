@@ -4,8 +4,6 @@ Three statistics decide, the larger the better, then the lower variant indices. 
 list is a heap whose root is the worst model that is still in it.
 """
 
-import numpy as np
-
 from hpc_connector._jit import kernel
 
 
@@ -50,8 +48,8 @@ def _sift_down(key, model):
 
 
 @kernel
-def offer_model(key, model, size, offered_key, offered_model):
-    """Put a model into the list if it belongs there; return the least first statistic.
+def offer_model(key, model, size):
+    """Put the model of the last row into the list if it belongs there.
 
     Parameters
     ----------
@@ -60,19 +58,13 @@ def offer_model(key, model, size, offered_key, offered_model):
         is room for the model that is offered.
     size
         Models in the list, int64 (1,), changed in place.
-
-    Returns
-    -------
-    What the first statistic must reach to enter; -inf while the list has room.
     """
     top = key.shape[0] - 1
-    row = min(size[0], top)
-    key[row] = offered_key
-    model[row] = offered_model
     if size[0] < top:
+        row = size[0]
+        _swap(key, model, row, top)
         size[0] += 1
         _sift_up(key, model, row)
     elif _is_worse(key, model, 0, top):
         _swap(key, model, 0, top)
         _sift_down(key, model)
-    return key[0, 0] if size[0] == top else -np.inf

@@ -7,12 +7,22 @@ cells that hold the last genotype follow from the tables of the three pairs.
 
 import numpy as np
 
-from hpc_connector._jit import inlined, kernel
-from hpc_connector.learner._count_kernels import copy_rows
+from hpc_connector._jit import bare, inlined, kernel
+from hpc_connector.learner._contrast_kernels import (
+    VIEWS,
+    add_high,
+    add_positive,
+    count_views,
+    get_test,
+    store_means,
+    store_training,
+    store_whole,
+    weigh,
+    weigh_cell,
+)
+from hpc_connector.learner._count_kernels import copy_rows, count_rows, get_carriers
 from hpc_connector.learner._score_kernels import copy_cells
 from hpc_connector.learner._search_kernels import (
-    count_rows,
-    get_carriers,
     get_least,
     is_across,
     is_candidate,
@@ -22,24 +32,38 @@ from hpc_connector.learner._search_kernels import (
 )
 from hpc_connector.learner._simd import load, spread, store, to_float
 
-CHUNK = 4  # blocks of k whose pair tables with sixteen j stay in the cache
+CHUNK = 8  # blocks of k whose pair tables with sixteen j stay in the cache
 
 
 @kernel
-def copy_common_rows(block_i, lane_i, block_j, lane_j, n_planes, rows):
+def copy_common_rows(planes, i, lane_i, j, lane_j, n_planes, n_words, rows):
     """Write what i shares with j and with the variant after j, as sets of rows.
 
     Row r = (0 for j, 1 for the next) * planes + genotype of i; its planes are the
-    genotypes of j. A set is as many rows as the counting kernel takes.
+    genotypes of j. A set is as many rows as the counting kernel takes: four of two
+    planes, or two of three.
+
+    Parameters
+    ----------
+    planes, i, lane_i, j, lane_j
+        All planes, flat, where the blocks of i and j begin, and their lanes.
+    rows
+        The result, int32 (sets * words * planes * rows of a set,).
     """
-    n_rows = rows.shape[1] // (block_i.shape[0] // 16)
-    for w in range(block_i.shape[0] // (16 * n_planes)):
-        for r in range(2 * n_planes):
-            of_i = block_i[(w * n_planes + r % n_planes) * 16 + lane_i]
-            lane = lane_j + r // n_planes
-            for h in range(n_planes):
-                common = of_i & block_j[(w * n_planes + h) * 16 + lane]
-                rows[r // n_rows, (w * n_planes + h) * n_rows + r % n_rows] = common
+    if n_planes == 2:
+        for w in range(n_words):
+            for r in range(4):
+                of_i = planes[i + w * 32 + (r & 1) * 16 + lane_i]
+                of_j = j + w * 32 + lane_j + (r >> 1)
+                rows[w * 8 + r] = of_i & planes[of_j]
+                rows[w * 8 + 4 + r] = of_i & planes[of_j + 16]
+        return
+    for w in range(n_words):
+        for r in range(6):
+            of_i = planes[i + w * 48 + (r % 3) * 16 + lane_i]
+            for h in range(3):
+                of_j = planes[j + w * 48 + h * 16 + lane_j + r // 3]
+                rows[((r >> 1) * n_words + w) * 6 + h * 2 + (r & 1)] = of_i & of_j
 
 
 @kernel
@@ -124,6 +148,130 @@ def fill_triple_cells(
 
 
 @kernel
+def weigh_tables(genotypes, tables):
+    """Return the contrasts of pair tables.
+
+    Returns
+    -------
+    Floating (rows * blocks * views * 9 * 16,): flat, for a view of an array costs as
+    much as scoring a triple.
+    """
+    n_views = count_views(genotypes)
+    n_rows, n_blocks = tables.shape[:2]
+    contrasts = np.empty(n_rows * n_blocks * n_views * 144, genotypes.weight.dtype)
+    for table in range(n_rows * n_blocks):
+        counts = tables[table // n_blocks, table % n_blocks]
+        for view in range(n_views):
+            for cell in range(0, 144, 16):
+                contrast = weigh_cell(genotypes, counts, 144, cell, view)
+                store(contrasts, (table * n_views + view) * 144 + cell, contrast)
+    return contrasts
+
+
+@inlined
+def get_place(cell):
+    """Return where one of the eight counted cells lies among 27."""
+    return ((cell >> 2) * 9 + ((cell >> 1) & 1) * 3 + (cell & 1)) * 16
+
+
+@inlined
+def complete_triple(x, at, tables, places):
+    """Complete the 27 contrasts at x[at + ...][i][j][k][lane] from the counted eight.
+
+    Parameters
+    ----------
+    tables, places
+        Contrasts of the pairs ij, ik and jk, and where those of the view begin in
+        them; of the first, in the lane of j.
+    """
+    of_ij, of_ik, of_jk = tables
+    ij, ik, jk = places
+    for i in range(2):
+        to = at + i * 144
+        for j in range(2):
+            last = spread(of_ij[ij + i * 48 + j * 16])
+            last = last - load(x, to + j * 48) - load(x, to + j * 48 + 16)
+            store(x, to + j * 48 + 32, last)
+        for k in range(0, 48, 16):
+            last = load(of_ik, ik + i * 48 + k)
+            store(x, to + k + 96, last - load(x, to + k) - load(x, to + k + 48))
+    for cell in range(at, at + 144, 16):
+        last = load(of_jk, jk + cell - at)
+        store(x, cell + 288, last - load(x, cell) - load(x, cell + 144))
+
+
+@inlined
+def score_triples(
+    genotypes,
+    tie_low,
+    counts,
+    at,
+    step,
+    tables,
+    places,
+    scratch,
+    fold_train,
+    statistics,
+):
+    """Write the statistics of sixteen triples of which everybody is genotyped.
+
+    Parameters
+    ----------
+    counts
+        Eight cells of group g at counts[at + g * step], int32 [i][j][k][lane].
+    tables, places
+        See :func:`complete_triple`; places of the view of all data.
+    scratch
+        Floating (3 * 27 * 16,).
+
+    The others as in ``score_pairs``.
+    """
+    weight, folds = genotypes.weight, genotypes.folds
+    one = weight[0, 0]
+    zero, least = spread(one - one), spread(weight.dtype.type(tie_low))
+    ij, ik, jk = places
+    total = at + (2 * folds * step if folds > 1 else 0)
+    for cell in range(8):
+        a = to_float(load(counts, total + cell * 16), one)
+        u = to_float(load(counts, total + step + cell * 16), one)
+        store(scratch, get_place(cell), weigh(weight, 0, a, u))
+    complete_triple(scratch, 0, tables, places)
+    excess = zero
+    for cell in range(0, 432, 16):
+        excess = add_positive(excess, load(scratch, cell), zero)
+    store_whole(excess, genotypes, statistics)
+    if folds > 1:
+        sum_train = sum_test = spread(0.0)
+        for fold in range(folds):
+            train, test = 1 + VIEWS * fold, 3 + VIEWS * fold
+            in_cases, in_controls = at + fold * step, at + (folds + fold) * step
+            for cell in range(8):
+                place = get_place(cell)
+                a = load(counts, in_cases + cell * 16)
+                u = load(counts, in_controls + cell * 16)
+                b = to_float(load(counts, total + cell * 16) - a, one)
+                v = to_float(load(counts, total + step + cell * 16) - u, one)
+                e = weigh(weight, test, to_float(a, one), to_float(u, one))
+                store(scratch, place, weigh(weight, train, b, v))
+                store(scratch, place + 432, b)
+                store(scratch, place + 864, e)
+            for view in range(VIEWS):
+                to = (train + view) * 144
+                complete_triple(
+                    scratch, view * 432, tables, (ij + to, ik + to, jk + to)
+                )
+            gain = loss = zero
+            for cell in range(0, 432, 16):
+                d, b = load(scratch, cell), load(scratch, cell + 432)
+                gain = add_positive(gain, d, zero)
+                loss = add_high(loss, d, b, load(scratch, cell + 864), least, zero)
+            score = store_training(gain, genotypes, fold, fold_train)
+            sum_train = sum_train + score
+            sum_test = sum_test + get_test(loss, genotypes, fold)
+        store_means(sum_train, sum_test, genotypes, statistics)
+
+
+@kernel
 def is_triple(genotypes, rules, i, j, k):
     """Return whether i, j, k is a model of this search.
 
@@ -144,20 +292,22 @@ def is_triple(genotypes, rules, i, j, k):
 
 
 @kernel
-def keep_triples(genotypes, rules, best, statistics, fold_train, model, block_k):
+def keep_triples(genotypes, rules, best, statistics, fold_train, i, j, block_k):
     """Offer the triples of one pair with the sixteen variants of a block."""
     for lane in range(16):
-        model[2] = block_k * 16 + lane
-        if is_triple(genotypes, rules, model[0], model[1], model[2]):
-            keep_lane(best, rules, statistics, fold_train, genotypes.folds, lane, model)
+        k = block_k * 16 + lane
+        if is_triple(genotypes, rules, i, j, k):
+            model = best.model[-1]
+            model[0], model[1], model[2] = i, j, k
+            keep_lane(best, rules, statistics, fold_train, genotypes.folds, lane)
 
 
 @kernel
-def save_triple_errors(genotypes, rules, statistics, model, block_k, errors, at):
+def save_triple_errors(genotypes, rules, statistics, i, j, block_k, errors, at):
     """Write the errors of one pair with the sixteen variants of a block."""
     for lane in range(16):
         k = block_k * 16 + lane
-        if is_triple(genotypes, rules, model[0], model[1], k):
+        if is_triple(genotypes, rules, i, j, k):
             errors[at + lane] = 1.0 - statistics[rules.statistic[0] * 16 + lane]
 
 
@@ -175,19 +325,21 @@ def get_pair_tables(genotypes, block, carriers, first, last, other_carriers):
     square = n_planes * n_planes * 16
     table_size = size.shape[0] * (n_planes + 1) ** 2 * 16
     tables = np.empty((16, last - first, table_size), np.int32)
-    rows = np.empty((1, planes.shape[1] * n_planes * n_rows), np.int32)
+    n_words = planes.shape[1]
+    rows = np.empty(n_words * n_planes * n_rows, np.int32)
     counts = np.empty(size.shape[0] * n_rows * square, np.int32)
-    flat = planes[block].reshape(-1)
+    flat, block_size = planes.reshape(-1), n_words * n_planes * 16
+    step = n_rows * square
     for lane in range(0, 16, n_rows):
-        copy_rows(flat, lane, n_rows, n_planes, rows[0])
+        copy_rows(flat, block * block_size, n_words, n_planes, lane, n_rows, rows)
         for other in range(first, last):
-            other_flat = planes[other].reshape(-1)
-            count_rows(genotypes, rows, other_flat, counts, n_rows * square)
+            at = other * block_size
+            count_rows(genotypes, flat, rows, 1, at, counts, step)
             for row in range(n_rows):
                 complete_pair_table(
                     counts,
                     row * square,
-                    n_rows * square,
+                    step,
                     carriers,
                     lane + row,
                     other_carriers[other - first],
@@ -223,6 +375,7 @@ def search_triples(genotypes, rules, best, tile, errors):
             tables_jk = get_pair_tables(
                 genotypes, block_j, of_j[0], chunk, chunk_last, of_k
             )
+            contrasts_jk = weigh_tables(genotypes, tables_jk)
             for block_i in range(first_i, min(last_i, block_j + 1)):
                 of_i = carriers_i[block_i - first_i]
                 tables_ik = get_pair_tables(
@@ -237,46 +390,102 @@ def search_triples(genotypes, rules, best, tile, errors):
                     best,
                     (block_i, block_j, chunk),
                     (tables_ij, tables_ik, tables_jk),
+                    (
+                        weigh_tables(genotypes, tables_ij),
+                        weigh_tables(genotypes, tables_ik),
+                        contrasts_jk,
+                    ),
                     (first_i * 16, first_j * 16, first_k * 16),
                     errors,
                 )
 
 
 @kernel
-def _search_blocks(genotypes, rules, best, blocks, tables, origin, errors):
+def _search_blocks(genotypes, rules, best, blocks, tables, contrasts, origin, errors):
     """Score the triples of one block of i, one of j and a few of k."""
+    n_words, n_planes = genotypes.planes.shape[1:3]
+    n_groups, floating = genotypes.size.shape[0], genotypes.float_size.dtype
+    _search_rows(
+        genotypes,
+        rules,
+        best,
+        blocks,
+        tables,
+        contrasts,
+        origin,
+        errors,
+        genotypes.planes.reshape(-1),
+        np.empty(n_words * n_planes * (4 if n_planes == 2 else 6), np.int32),
+        np.empty(n_groups * 2 * n_planes**3 * 16, np.int32),
+        np.empty(n_groups * 64 * 16, floating),
+        np.empty(3 * 27 * 16, floating),
+        np.full(genotypes.folds * 16, -1.0),
+        np.empty(48),
+    )
+
+
+@bare
+def _search_rows(
+    genotypes,
+    rules,
+    best,
+    blocks,
+    tables,
+    contrasts,
+    origin,
+    errors,
+    planes,
+    rows,
+    counts,
+    cells,
+    scratch,
+    fold_train,
+    statistics,
+):
+    """Score the triples of a few blocks with what ``_search_blocks`` has allocated."""
     block_i, block_j, first_k = blocks
     tables_ij, tables_ik, tables_jk = tables
-    planes, folds, n_groups = genotypes.planes, genotypes.folds, genotypes.size.shape[0]
-    n_planes = planes.shape[2]
-    cube = n_planes**3 * 16
-    n_sets, n_rows = (1, 4) if n_planes == 2 else (3, 2)
-    levels = n_planes + 1 if n_planes == 2 or rules.level else 3
-    rows = np.empty((n_sets, planes.shape[1] * n_planes * n_rows), np.int32)
-    counts = np.empty(n_groups * 2 * cube, np.int32)
-    cells = np.empty(n_groups * levels**3 * 16, genotypes.float_size.dtype)
-    fold_train = np.full(folds * 16, -1.0)
-    fold_score = best.fold_score
-    statistics = np.empty(48)
-    model = np.empty(3, np.int64)
+    n_words, n_planes = genotypes.planes.shape[1:3]
+    folds, n_groups = genotypes.folds, genotypes.size.shape[0]
+    block_size, cube = n_words * n_planes * 16, n_planes**3 * 16
+    n_sets = 1 if n_planes == 2 else 3
+    at_i, at_j = block_i * block_size, block_j * block_size
+    width, n_k = count_views(genotypes) * 144, tables_ik.shape[1]
     first_statistic = rules.statistic[0] * 16
-    least = get_least(best)
-    flat_i, flat_j = planes[block_i].reshape(-1), planes[block_j].reshape(-1)
+    fold_score, least = best.fold_score, get_least(best)
     for lane_i in range(16):
+        i = block_i * 16 + lane_i
         for lane_j in range(0, 16, 2):
             if block_i == block_j and lane_j + 1 <= lane_i:
                 continue
-            copy_common_rows(flat_i, lane_i, flat_j, lane_j, n_planes, rows)
-            for k in range(max(0, block_j - first_k), tables_ik.shape[1]):
-                block_k = first_k + k
-                flat_k = planes[block_k].reshape(-1)
-                count_rows(genotypes, rows, flat_k, counts, 2 * cube)
+            copy_common_rows(
+                planes, at_i, lane_i, at_j, lane_j, n_planes, n_words, rows
+            )
+            for k in range(max(0, block_j - first_k), n_k):
+                at_k = (first_k + k) * block_size
+                count_rows(genotypes, planes, rows, n_sets, at_k, counts, 2 * cube)
                 for after in range(2):
-                    model[0] = block_i * 16 + lane_i
-                    model[1] = block_j * 16 + lane_j + after
-                    if model[0] >= model[1]:
+                    j = block_j * 16 + lane_j + after
+                    if i >= j:
                         continue
-                    if levels > n_planes:
+                    if n_planes == 2:
+                        score_triples(
+                            genotypes,
+                            rules.tie_low,
+                            counts,
+                            after * cube,
+                            2 * cube,
+                            contrasts,
+                            (
+                                lane_i * width + lane_j + after,
+                                (lane_i * n_k + k) * width,
+                                ((lane_j + after) * n_k + k) * width,
+                            ),
+                            scratch,
+                            fold_train,
+                            statistics,
+                        )
+                    elif rules.level:
                         fill_triple_cells(
                             counts,
                             after * cube,
@@ -285,15 +494,14 @@ def _search_blocks(genotypes, rules, best, blocks, tables, origin, errors):
                             lane_j + after,
                             tables_ik[lane_i, k],
                             tables_jk[lane_j + after, k],
-                            levels,
+                            n_planes + 1,
                             n_groups,
                             cells,
                         )
+                        score_cells(genotypes, rules, 64, cells, fold_train, statistics)
                     else:
                         copy_cells(counts, after * cube, 2 * cube, n_groups, 27, cells)
-                    score_cells(
-                        genotypes, rules, levels**3, cells, fold_train, statistics
-                    )
+                        score_cells(genotypes, rules, 27, cells, fold_train, statistics)
                     if is_candidate(
                         least,
                         first_statistic,
@@ -308,8 +516,9 @@ def _search_blocks(genotypes, rules, best, blocks, tables, origin, errors):
                             best,
                             statistics,
                             fold_train,
-                            model,
-                            block_k,
+                            i,
+                            j,
+                            first_k + k,
                         )
                         least = get_least(best)
                     if errors.shape[0] > 0:
@@ -317,8 +526,9 @@ def _search_blocks(genotypes, rules, best, blocks, tables, origin, errors):
                             genotypes,
                             rules,
                             statistics,
-                            model,
-                            block_k,
-                            errors[model[0] - origin[0], model[1] - origin[1]],
-                            block_k * 16 - origin[2],
+                            i,
+                            j,
+                            first_k + k,
+                            errors[i - origin[0], j - origin[1]],
+                            (first_k + k) * 16 - origin[2],
                         )

@@ -90,10 +90,40 @@ def make_genotypes(
     dtype = np.float32 if sums[0] * sums[1] <= EXACT_IN_SINGLE else np.float64
     if folds > 1:
         size = np.concatenate([size, sums])
-    start = arrangement.group_start
+    weight, inverse = _weigh_views(size, folds)
     return Genotypes(
-        planes, n_variants, start, folds, size.astype(np.int32), size.astype(dtype)
+        planes,
+        n_variants,
+        arrangement.group_start,
+        folds,
+        size.astype(np.int32),
+        size.astype(dtype),
+        weight.astype(dtype),
+        inverse,
     )
+
+
+def _weigh_views(size: np.ndarray, folds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the kernels of contrasts weigh classes by, and 1 / (w1 w0).
+
+    Parameters
+    ----------
+    size
+        Individuals of each group, and their sums over folds where there are any.
+
+    Returns
+    -------
+    Weight of cases and of controls, (views, 2), and float64 (views,), 0 for 1 / 0.
+    The views are all data and, for each fold, training, its cases alone, and test.
+    """
+    total = size[-2:]
+    weight = [total[::-1]]
+    for fold in range(folds if folds > 1 else 0):
+        test = size[[folds + fold, fold]]
+        weight += [total[::-1] - test, np.array([1, 0]), test]
+    product = np.prod(weight, axis=1).astype(np.float64)
+    inverse = np.divide(1.0, product, out=np.zeros(len(weight)), where=product > 0)
+    return np.array(weight), inverse
 
 
 def make_best(question: Question, folds: int, top: int | None = None) -> Best:
