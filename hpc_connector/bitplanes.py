@@ -145,34 +145,6 @@ def place_codes(codes, place, planes):
                 planes[block, w, 2, lane] = low & high
 
 
-@kernel
-def rearrange_planes(planes, source, target):
-    """Move the bits of the individuals to other places, in place of packing again.
-
-    Parameters
-    ----------
-    planes
-        int32 (blocks, words, planes, 16).
-    source
-        Bit in `planes` that each bit of the result comes from, -1 for padding.
-    target
-        The result, int32 (blocks, words of the result, planes, 16).
-    """
-    for block in range(planes.shape[0]):
-        for w in range(target.shape[1]):
-            for plane in range(planes.shape[2]):
-                word = np.zeros(16, np.uint32)
-                for bit in range(32):
-                    at = source[w * 32 + bit]
-                    if at >= 0:
-                        for lane in range(16):
-                            carrier = np.uint32(planes[block, at >> 5, plane, lane])
-                            one = (carrier >> np.uint32(at & 31)) & np.uint32(1)
-                            word[lane] |= one << np.uint32(bit)
-                for lane in range(16):
-                    target[block, w, plane, lane] = np.int32(word[lane])
-
-
 def make_planes(n_variants: int, n_words: int, *, missing: bool) -> np.ndarray:
     """Return empty planes for a number of variants.
 

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import os
 import platform
 import resource
@@ -37,8 +38,9 @@ from mdr_epistasis.output import describe, print_top, save_results
 logger = logging.getLogger(__name__)
 
 TILES_AN_EDGE = 16  # of the triangle, unless that makes tiles too small or too large
-TILE_BLOCKS = {2: (8, 128), 3: (4, 8)}
+TILE_BLOCKS = {2: (8, 128), 3: (8, 16)}
 PERMUTATIONS_A_TASK = 16
+PERMUTED_BYTES = 1 << 26  # of the genotypes that a task holds under its permutations
 RANK_BY = dict(zip(("test", "train", "whole"), learner.STATISTICS, strict=True))
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume", "quiet", "json"}
 
@@ -52,21 +54,43 @@ class Task:
 
 
 def make_tasks(
-    n_variants: int, order: int, permutations: int, n_first: int | None
+    shape: tuple[int, ...], order: int, permutations: int, n_first: int | None
 ) -> list[Task]:
-    """Return the tasks of a run: all tiles, then all tiles for each permutation."""
+    """Return the tasks of a run: all tiles, then all tiles for each permutation.
+
+    Permuting a tile's genotypes costs a little, so its tiles are as large as memory
+    allows; of pairs: for triples, genotypes are few.
+
+    Parameters
+    ----------
+    shape
+        Of the planes.
+    n_first
+        Number of variants of the first list, None without lists.
+    """
+    n_blocks = shape[0]
     n_first_blocks = None if n_first is None else -(-n_first // LANES)
-    n_blocks = -(-n_variants // LANES)
     least, most = TILE_BLOCKS[order]
     edge = min(max(least, -(-n_blocks // TILES_AN_EDGE)), most)
-    tiles = make_tiles(n_blocks, edge, order, n_first_blocks=n_first_blocks)
-    bounds = [tuple(tile) for tile in tiles.tolist()]
+    tiles = get_tiles(n_blocks, edge, order, n_first_blocks)
+    if order == 2:
+        n_bytes = 2 * PERMUTATIONS_A_TASK * 4 * math.prod(shape[1:])
+        edge = max(least, min(most, PERMUTED_BYTES // n_bytes))
+    permuted = get_tiles(n_blocks, edge, order, n_first_blocks)
     batches = [
         tuple(range(first, min(first + PERMUTATIONS_A_TASK, permutations)))
         for first in range(0, permutations, PERMUTATIONS_A_TASK)
     ]
-    shuffled = [Task(tile, batch) for batch in batches for tile in bounds]
-    return [Task(tile) for tile in bounds] + shuffled
+    shuffled = [Task(tile, batch) for batch in batches for tile in permuted]
+    return [Task(tile) for tile in tiles] + shuffled
+
+
+def get_tiles(
+    n_blocks: int, edge: int, order: int, n_first_blocks: int | None
+) -> list[tuple[int, ...]]:
+    """Return the tiles of a search as plain numbers."""
+    tiles = make_tiles(n_blocks, edge, order, n_first_blocks=n_first_blocks)
+    return [tuple(tile) for tile in tiles.tolist()]
 
 
 class Findings:
@@ -98,7 +122,8 @@ def run(comm: Any, args: argparse.Namespace) -> int:
             say_cohort(cohort, match.notes)
         question = make_question(args, cohort, lists)
         n_first = get_n_first(cohort, before)
-        tasks = make_tasks(cohort.n_variants, args.order, args.permutations, n_first)
+        shape = cohort.planes.shape
+        tasks = make_tasks(shape, args.order, args.permutations, n_first)
         findings, is_done = search_tasks(comm, args, cohort, question, tasks, record)
         if comm.rank == 0:
             record["cohort"] = describe_cohort(cohort, match.notes)

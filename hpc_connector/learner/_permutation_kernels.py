@@ -8,7 +8,7 @@ could beat the greatest one found so far.
 
 import numpy as np
 
-from hpc_connector._jit import inlined, kernel
+from hpc_connector._jit import bare, inlined, kernel
 from hpc_connector.learner._contrast_kernels import (
     complete,
     get_margins,
@@ -26,7 +26,7 @@ from hpc_connector.learner._count_kernels import (
 from hpc_connector.learner._search_kernels import is_pair
 from hpc_connector.learner._simd import any_lane, load, spread, store, to_float
 
-CHUNK = 16  # blocks of columns whose tables with one block of rows stay in the cache
+CHUNK = 32  # blocks of columns whose tables with one block of rows stay in the cache
 ROUNDING = 1e-5  # of sums in single precision, relative; they only sort out pairs
 
 
@@ -55,13 +55,22 @@ def maximise_pairs(genotypes, permuted, rules, tile, slack, maximum):
         for of_one in shuffled
     ]
     tables = np.empty(16 * CHUNK * 64, genotypes.weight.dtype)
+    scratch = _make_scratch(genotypes)
     for block_i in range(first_row, last_row):
         for chunk in range(max(first_column, block_i), last_column, CHUNK):
             blocks = block_i, chunk, min(chunk + CHUNK, last_column)
             _fill_tables(genotypes, blocks, tables)
             for p in range(permuted.shape[0]):
                 maximum[p] = _maximise_blocks(
-                    shuffled[p], margins[p], rules, tables, blocks, slack, maximum[p]
+                    shuffled[p],
+                    permuted[p].reshape(-1),
+                    margins[p],
+                    rules,
+                    tables,
+                    blocks,
+                    slack,
+                    maximum[p],
+                    scratch,
                 )
 
 
@@ -115,46 +124,36 @@ def _contrast_four(cases, both, tables, at):
     )
 
 
-@kernel
-def _maximise_blocks(genotypes, margins, rules, tables, blocks, slack, maximum):
+@bare
+def _maximise_blocks(
+    genotypes, planes, margins, rules, tables, blocks, slack, maximum, scratch
+):
     """Return the maximum of one permutation, for one block of rows and some columns."""
+    rows, four, _, _, statistics = scratch
     block_i, first, last = blocks
     n_words = genotypes.planes.shape[1]
-    planes, block_size = genotypes.planes.reshape(-1), n_words * 32
-    n_cases_words = genotypes.group_start[genotypes.folds]
-    n0, n1 = genotypes.weight[0]
+    block_size, n_cases_words = n_words * 32, genotypes.group_start[genotypes.folds]
+    n0, n1 = genotypes.weight[0, 0], genotypes.weight[0, 1]
     zero, both = spread(n1 - n1), spread(n1 + n0)
     width = genotypes.weight.shape[0] * 48
-    rows = np.empty(n_words * 8, np.int32)
-    counts = np.empty(256, np.int32)
-    scratch = _make_scratch(genotypes)
     least = _get_least(maximum, slack, n1, n0)
     for lane in range(0, 16, 4):
         copy_rows(planes, block_i * block_size, n_words, 2, lane, 4, rows)
         for block in range(first, last):
             at = block * block_size
-            count_four_rows(rows, 0, planes, at, 0, n_cases_words, counts, 0)
+            count_four_rows(rows, 0, planes, at, 0, n_cases_words, four, 0)
             for row in range(4):
                 table = ((lane + row) * CHUNK + block - first) * 64
-                cases = load_four(counts, row * 64, n1)
-                x = _contrast_four(cases, both, tables, table)
+                x = _contrast_four(load_four(four, row * 64, n1), both, tables, table)
                 in_row = block_i * width + lane + row
                 x = complete(x, margins, in_row, margins, block * width)
                 if any_lane(sum_positive(x, zero) >= spread(least)):
                     _score_row(
-                        genotypes,
-                        rules,
-                        rows,
-                        row,
-                        planes,
-                        margins,
-                        in_row,
-                        block,
-                        scratch,
+                        genotypes, rules, planes, row, margins, in_row, block, scratch
                     )
                     i = block_i * 16 + lane + row
                     maximum = _get_maximum(
-                        genotypes, rules, scratch[2], i, block, maximum
+                        genotypes, rules, statistics, i, block, maximum
                     )
                     least = _get_least(maximum, slack, n1, n0)
     return maximum
@@ -170,18 +169,20 @@ def _get_least(maximum, slack, n1, n0):
 
 @inlined
 def _make_scratch(genotypes):
-    """Return counts, fold scores and statistics of sixteen pairs."""
+    """Return rows, counts of four rows, and counts, folds and statistics of one."""
     return (
+        np.empty(genotypes.planes.shape[1] * 8, np.int32),
+        np.empty(256, np.int32),
         np.empty(genotypes.size.shape[0] * 64, np.int32),
         np.full(genotypes.folds * 16, -1.0),
         np.empty(48),
     )
 
 
-@kernel
-def _score_row(genotypes, rules, rows, row, planes, margins, in_row, block, scratch):
+@bare
+def _score_row(genotypes, rules, planes, row, margins, in_row, block, scratch):
     """Cross-validate the pairs of one row with the sixteen variants of a block."""
-    counts, fold_train, statistics = scratch
+    rows, _, counts, fold_train, statistics = scratch
     start, folds = genotypes.group_start, genotypes.folds
     at = block * genotypes.planes.shape[1] * 32
     for group in range(2 * folds):

@@ -1,14 +1,39 @@
-"""Genotypes shuffled within cases and within controls, each variant by itself.
-
-What a variant does alone stays, what variants do together goes: the null of the
-explicit test of interaction (Greene et al. 2010).
-"""
+"""Planes of a permutation: individuals in other places, or genotypes shuffled."""
 
 import numpy as np
 
-from hpc_connector._jit import inlined, kernel
+from hpc_connector._jit import bare, inlined, kernel
+from hpc_connector.learner._simd import load, spread, store
 
 STEP = np.uint64(0x9E3779B97F4A7C15)
+
+
+@bare
+def rearrange_planes(planes, source, target):
+    """Move the bits of the individuals to other places.
+
+    Parameters
+    ----------
+    planes
+        int32 (blocks, words, planes, 16).
+    source
+        Bit in `planes` that each bit of the result comes from, -1 for padding.
+    target
+        The result, int32 (blocks, words of the result, planes, 16).
+    """
+    n_planes, one = planes.shape[2], spread(np.int32(1))
+    for block in range(planes.shape[0]):
+        old, new = planes[block].reshape(-1), target[block].reshape(-1)
+        for w in range(target.shape[1]):
+            for plane in range(n_planes):
+                word = spread(np.int32(0))
+                for bit in range(32):
+                    at = source[w * 32 + bit]
+                    if at >= 0:
+                        carriers = load(old, ((at >> 5) * n_planes + plane) * 16)
+                        carrier = (carriers >> spread(at & 31)) & one
+                        word = word | (carrier << spread(bit))
+                store(new, (w * n_planes + plane) * 16, word)
 
 
 @inlined
@@ -38,6 +63,9 @@ def get_plane(planes, block, lane, slot):
 @kernel
 def shuffle_genotypes(planes, slots, variants, seed, target):
     """Write planes whose genotypes are shuffled among the individuals of one class.
+
+    Each variant by itself: what it does alone stays, what variants do together goes,
+    the null of the explicit test of interaction (Greene et al. 2010).
 
     Parameters
     ----------

@@ -10,11 +10,10 @@ from hpc_connector.bitplanes import (
     Arrangement,
     get_source,
     make_arrangement,
-    rearrange_planes,
 )
 from hpc_connector.learner._permutation_kernels import maximise_pairs
 from hpc_connector.learner._search_kernels import Best, Genotypes, Rules, search_pairs
-from hpc_connector.learner._shuffle_kernels import shuffle_genotypes
+from hpc_connector.learner._shuffle_kernels import rearrange_planes, shuffle_genotypes
 from hpc_connector.learner._triple_kernels import search_triples
 from hpc_connector.learner.folds import shuffle_labels
 
