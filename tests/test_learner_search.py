@@ -16,10 +16,10 @@ from hpc_connector.bitplanes import (
     pack_genotypes,
     place_codes,
 )
+from hpc_connector.learner import models as models_module
 from hpc_connector.learner import search as learner
 from hpc_connector.learner._shuffle_kernels import shuffle_genotypes
 from hpc_connector.learner.folds import make_folds
-from hpc_connector.learner.models import get_genotypes
 from hpc_connector.partitioner import make_tiles
 
 
@@ -43,6 +43,14 @@ def pack(genotypes, is_case, fold):
     planes = make_planes(len(genotypes), arrangement.n_words, missing=missing)
     place_codes(codes, np.arange(len(genotypes)), planes)
     return planes, arrangement
+
+
+def unpack(planes, slot):
+    """Return the genotypes of all variants of the planes, those of padding too."""
+    words = planes.transpose(0, 3, 1, 2).reshape(-1, *planes.shape[1:3])
+    bits = (words[:, slot // 32] >> (slot % 32)[:, None]) & 1
+    rest = 2 if planes.shape[2] == 2 else -1
+    return np.where(bits.any(axis=2), bits.argmax(axis=2), rest).astype(np.int8)
 
 
 def find(genotypes, is_case, fold, question, edge=None):
@@ -197,9 +205,7 @@ def test_shuffle_genotypes__keeps_what_a_variant_does_alone(missing_rate):
     for slots in of_class:
         seed = np.uint64(9)
         shuffle_genotypes(planes, slots, np.arange(48), seed, shuffled)
-    found = np.stack(
-        [get_genotypes(shuffled, arrangement.slot, v) for v in range(len(genotypes))]
-    )
+    found = unpack(shuffled, arrangement.slot)[: len(genotypes)]
     assert (found != genotypes).any(axis=1).all()
     for label in (0, 1):
         npt.assert_array_equal(
@@ -280,9 +286,30 @@ def test_get_p_values__counts_the_observed():
 
 
 @pytest.mark.parametrize("missing_rate", [0.0, 0.2])
-def test_get_genotypes__undoes_packing(missing_rate):
+def test_pack_genotypes__can_be_undone(missing_rate):
     genotypes, is_case, fold = make_cohort(19, 77, 3, missing_rate, seed=2)
     planes, arrangement = pack(genotypes, is_case, fold)
-    for variant in range(19):
-        unpacked = get_genotypes(planes, arrangement.slot, variant)
-        npt.assert_array_equal(unpacked, genotypes[variant])
+    npt.assert_array_equal(unpack(planes, arrangement.slot)[:19], genotypes)
+
+
+@pytest.mark.parametrize("missing_rate", [0.0, 0.2])
+@pytest.mark.parametrize("level", [False, True])
+@pytest.mark.parametrize("order", [2, 3])
+def test_count_models__agrees_with_counting_one_by_one(
+    missing_rate, level, order, monkeypatch
+):
+    monkeypatch.setattr(models_module, "COUNTED_WORDS", 30)
+    genotypes, is_case, fold = make_cohort(19, 77, 3, missing_rate, seed=2)
+    fold[fold == 0] = 1  # a group without individuals
+    planes, arrangement = pack(genotypes, is_case, fold)
+    models = np.array(list(itertools.combinations(range(19), order)))[::7]
+    counts = models_module.count_models(planes, arrangement, models, level=level)
+    levels = 4 if level and missing_rate else 3
+    expected = np.zeros_like(counts)
+    for m, model in enumerate(models):
+        for i in range(77):
+            digits = genotypes[model, i] % 4  # missing is 3
+            if level or digits.max() < 3:
+                cell = sum(d * levels**k for k, d in enumerate(digits[::-1]))
+                expected[m, fold[i] if is_case[i] else 3 + fold[i], cell] += 1
+    npt.assert_array_equal(counts, expected)

@@ -51,7 +51,7 @@ def describe(
         cohort.planes,
         cohort.arrangement,
         models,
-        level=question.level and cohort.planes.shape[2] == 3,
+        level=question.level,
         tie_low=question.tie_low,
     )
     columns["variant"] = models

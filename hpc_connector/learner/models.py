@@ -5,61 +5,70 @@ import numpy as np
 from hpc_connector.bitplanes import Arrangement
 from hpc_connector.learner.mdr import get_risk_array
 
+COUNTED_WORDS = 1 << 17  # of all models counted at once, times the cells of a model
 
-def get_genotypes(planes: np.ndarray, slot: np.ndarray, variant: int) -> np.ndarray:
-    """Return the genotypes of one variant from its planes.
+
+def count_models(
+    planes: np.ndarray, arrangement: Arrangement, models: np.ndarray, *, level: bool
+) -> np.ndarray:
+    """Count the individuals of each group in each cell of some models.
 
     Parameters
     ----------
     planes
         int32 (blocks, words, planes, 16).
-    slot
-        Bit of each individual, int64 (individuals,).
-
-    Returns
-    -------
-    0, 1, 2 or -1 for missing, int8 (individuals,).
-    """
-    words = planes[variant // 16, :, :, variant % 16].view(np.uint32)
-    bits = (words[slot // 32] >> (slot % 32).astype(np.uint32)[:, None]) & 1
-    if planes.shape[2] == 2:
-        return (2 - 2 * bits[:, 0].astype(np.int8) - bits[:, 1]).astype(np.int8)
-    return np.where(bits.any(axis=1), bits.argmax(axis=1), -1).astype(np.int8)
-
-
-def count_model(
-    genotypes: np.ndarray, group: np.ndarray, n_groups: int, *, level: bool
-) -> np.ndarray:
-    """Count the individuals of each group in each cell of one model.
-
-    Parameters
-    ----------
-    genotypes
-        int8 (order, individuals), -1 missing.
-    group
-        Group of each individual, (individuals,).
+    models
+        Variant indices, int64 (models, order).
     level
-        Missing is a fourth genotype; otherwise whoever lacks one is left out.
+        Missing is a fourth genotype, if there is any; otherwise whoever lacks one is
+        left out.
 
     Returns
     -------
-    int64 (groups, levels ** order).
+    int64 (models, groups, levels ** order).
     """
-    levels = 4 if level else 3
-    digits = np.where(genotypes < 0, 3, genotypes) if level else genotypes
-    cell = np.zeros(genotypes.shape[1], np.int64)
-    for digit in digits:
-        cell = cell * levels + digit
-    counted = np.ones(len(cell), bool) if level else (genotypes >= 0).all(axis=0)
-    n_cells = levels ** len(genotypes)
-    both = group[counted] * n_cells + cell[counted]
-    return np.bincount(both, minlength=n_groups * n_cells).reshape(n_groups, n_cells)
+    level = level and planes.shape[2] == 3
+    step = max(1, COUNTED_WORDS // arrangement.n_words)
+    parts = [
+        _count_models(planes, arrangement, models[at : at + step], level)
+        for at in range(0, len(models), step)
+    ]
+    n_cells = (4 if level else 3) ** models.shape[1]
+    shape = (len(models), len(arrangement.group_size), n_cells)
+    return np.concatenate(parts).reshape(shape) if parts else np.zeros(shape, np.int64)
 
 
-def get_group(arrangement: Arrangement) -> np.ndarray:
-    """Return the group of each individual, int64 (individuals,)."""
-    word = arrangement.slot // 32
-    return np.searchsorted(arrangement.group_start, word, side="right") - 1
+def _count_models(
+    planes: np.ndarray, arrangement: Arrangement, models: np.ndarray, level: bool
+) -> np.ndarray:
+    """Count models whose common carriers fit into memory, (models, groups, cells)."""
+    cells = np.full((len(models), arrangement.n_words, 1), ~np.uint32(0))
+    for variants in models.T:
+        levels = get_levels(planes, arrangement, variants, level=level)
+        cells = cells[..., None] & levels[:, :, None, :]
+        cells = cells.reshape(*cells.shape[:2], -1)
+    shape = (len(models), arrangement.n_words + 1, cells.shape[2])
+    before = np.zeros(shape, np.int64)
+    np.cumsum(np.bitwise_count(cells), axis=1, out=before[:, 1:])
+    return np.diff(before[:, arrangement.group_start], axis=1)
+
+
+def get_levels(
+    planes: np.ndarray, arrangement: Arrangement, variants: np.ndarray, *, level: bool
+) -> np.ndarray:
+    """Return who carries each genotype of some variants, a bit an individual.
+
+    Returns
+    -------
+    uint32 (variants, words, 3), or 4 with who is missing last.
+    """
+    known = planes[variants // 16, :, :, variants % 16].view(np.uint32)
+    slot = arrangement.slot
+    everybody = np.zeros(arrangement.n_words, np.uint32)
+    np.bitwise_or.at(everybody, slot // 32, np.uint32(1) << (slot % 32).astype("u4"))
+    rest = everybody[:, None] & ~np.bitwise_or.reduce(known, axis=2, keepdims=True)
+    is_known = known.shape[2] == 2 or level
+    return np.concatenate([known, rest], axis=2) if is_known else known
 
 
 def describe_models(
@@ -83,15 +92,9 @@ def describe_models(
     (models, cells); balanced accuracies of each fold (models, folds); and the
     statistics of :func:`get_statistics`.
     """
-    group, folds = get_group(arrangement), arrangement.folds
-    n_cells = (4 if level else 3) ** models.shape[1]
-    counts = np.zeros((len(models), 2, folds, n_cells), np.int64)
-    for m, model in enumerate(models):
-        genotypes = np.stack(
-            [get_genotypes(planes, arrangement.slot, v) for v in model]
-        )
-        of_model = count_model(genotypes, group, 2 * folds, level=level)
-        counts[m] = of_model.reshape(2, folds, n_cells)
+    folds = arrangement.folds
+    counts = count_models(planes, arrangement, models, level=level)
+    counts = counts.reshape(len(models), 2, folds, -1)
     cases, controls = counts.sum(axis=2).transpose(1, 0, 2)
     high_risk = get_risk_array(cases, controls, tie_low=tie_low)
     columns = {"cases": cases, "controls": controls, "high_risk": high_risk}
