@@ -113,6 +113,15 @@ def test_run__same_bytes_with_threads(simulated, reference, tmp_path):
     assert_same(tmp_path / "out", reference)
 
 
+def test_run__same_bytes_without_vector_instructions(simulated, reference, tmp_path):
+    plain = {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""}
+    plain["NUMBA_CACHE_DIR"] = str(tmp_path / "cache")
+    program = ["mdr-epistasis", "run", f"{simulated}.bed", *FIXED]
+    out = ["--out", str(tmp_path / "out")]
+    subprocess.run([*program, *out], env=os.environ | plain, check=True)
+    assert_same(tmp_path / "out", reference)
+
+
 def test_run__same_bytes_for_any_tile(simulated, reference, tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "TILE_BLOCKS", {2: (1, 3)})
     assert search(simulated, tmp_path / "out") == 0
