@@ -1,10 +1,29 @@
 """Three probabilities an individual, from text to genotypes in one pass."""
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from hpc_connector._jit import inlined, kernel
 
 DIGITS = 15  # a decimal of so many digits is rightly rounded after one division
+WORD = 8
+CERTAIN = np.frombuffer(b"1 0 0 \0\x000 1 0 \0\x000 0 1 \0\0", np.uint64)  # genotypes
+GREATEST_SUM = 1.02  # three decimals, rounded each to two digits, of probabilities
+
+
+@intrinsic
+def load_word(typingctx, text, at):
+    """Return eight bytes of a text as one number, the first the lowest."""
+
+    def codegen(context, builder, signature, args):
+        data = context.make_array(text)(context, builder, args[0]).data
+        word = ir.IntType(64).as_pointer()
+        place = builder.bitcast(builder.gep(data, [args[1]]), word)
+        return builder.load(place, align=1)
+
+    return types.uint64(text, types.intp), codegen
 
 
 @inlined
@@ -13,16 +32,21 @@ def _is_blank(byte):
     return byte == 32 or (byte == 9 or byte == 13)
 
 
+@inlined
+def _skip_blanks(line, at):
+    while at < line.shape[0] and _is_blank(line[at]):
+        at += 1
+    return at
+
+
 @kernel
-def call_line(line, at, threshold, genotypes):
+def call_line(line, threshold, genotypes):
     """Read 3 n decimals separated by blanks and call the genotypes.
 
     Parameters
     ----------
     line
         Bytes, uint8.
-    at
-        Where the first decimal, or a blank before it, stands.
     threshold
         A genotype is called if its probability is strictly greater.
     genotypes
@@ -31,64 +55,111 @@ def call_line(line, at, threshold, genotypes):
     Returns
     -------
     0 if the line holds exactly 3 n probabilities; else the number from 1 of the first
-    that is missing, malformed or not within 0..1, or 3 n + 1 for one too many.
+    that is missing, malformed or not within 0..1, or with which three sum to more than
+    1, or 3 n + 1 for one too many.
     """
     n = line.shape[0]
+    at = _skip_blanks(line, 0)
     for individual in range(genotypes.shape[0]):
+        if at + WORD <= n:  # most individuals are certain
+            word = load_word(line, at) & np.uint64(0xFFFFFFFFFFFF)
+            is_certain = False
+            for genotype in range(3):
+                if word == CERTAIN[genotype]:
+                    genotypes[individual] = genotype if threshold < 1.0 else -1
+                    is_certain = True
+            if is_certain:
+                at += 6
+                continue
+        total = 0.0
         call = -1
         for genotype in range(3):
-            while at < n and _is_blank(line[at]):
-                at += 1
-            mantissa = np.int64(0)
-            scale = 1.0
-            digits = 0
-            after_point = False
-            while at < n and not _is_blank(line[at]):
-                byte = line[at]
-                if 48 <= byte <= 57:
-                    if digits < DIGITS:
-                        mantissa = mantissa * 10 + (byte - 48)
-                        if after_point:
-                            scale *= 10.0
-                    elif not after_point:
-                        return individual * 3 + genotype + 1
-                    digits += 1
-                elif byte == 46 and not after_point:
-                    after_point = True
-                elif (byte == 101 or byte == 69) and digits > 0:
-                    exponent = _read_exponent(line, at + 1)
-                    if exponent < 0:
-                        return individual * 3 + genotype + 1
-                    while at < n and not _is_blank(line[at]):
-                        at += 1
-                    scale *= 10.0**exponent
-                    break
-                else:
-                    return individual * 3 + genotype + 1
-                at += 1
-            probability = mantissa / scale
-            if digits == 0 or probability > 1.0:
+            probability, at = read_number(line, _skip_blanks(line, at))
+            total += probability
+            if at < 0 or total > GREATEST_SUM:
                 return individual * 3 + genotype + 1
             if probability > threshold:
                 call = genotype
         genotypes[individual] = call
-    while at < n:
-        if not _is_blank(line[at]):
-            return genotypes.shape[0] * 3 + 1
+        at = _skip_blanks(line, at)
+    return 0 if at >= n else genotypes.shape[0] * 3 + 1
+
+
+@inlined
+def read_number(line, at):
+    """Return a probability and where it ends, -1 if there is none within 0..1."""
+    if at + WORD <= line.shape[0]:
+        word = load_word(line, at)
+        third = word >> np.uint64(8)
+        if third & np.uint64(0xFF) == 32 and word & np.uint64(0xFE) == 48:
+            return np.float64(word & np.uint64(1)), at + 1
+        if _has_three_decimals(word):
+            return _take_three_decimals(word), at + 5
+    return read_decimal(line, at)
+
+
+@inlined
+def _has_three_decimals(word):
+    """Return whether a text begins as ``0.995`` and a space."""
+    digits = (word >> np.uint64(16)) & np.uint64(0xFFFFFF)
+    above = (digits + np.uint64(0x060606)) & np.uint64(0xF0F0F0)
+    are_digits = digits & np.uint64(0xF0F0F0) == 0x303030 and above == 0x303030
+    is_end = (word >> np.uint64(40)) & np.uint64(0xFF) == 32
+    return word & np.uint64(0xFFFF) == 0x2E30 and are_digits and is_end
+
+
+@inlined
+def _take_three_decimals(word):
+    """Return the number of a text that begins as ``0.995``."""
+    first = (word >> np.uint64(16)) & np.uint64(15)
+    second = (word >> np.uint64(24)) & np.uint64(15)
+    third = (word >> np.uint64(32)) & np.uint64(15)
+    return np.float64(first * 100 + second * 10 + third) / 1000.0
+
+
+@kernel
+def read_decimal(line, at):
+    """Return a probability of any decimal notation and where it ends, or -1."""
+    n = line.shape[0]
+    mantissa = np.int64(0)
+    scale = 1.0
+    digits = 0
+    after_point = False
+    while at < n and not _is_blank(line[at]):
+        byte = line[at]
+        if 48 <= byte <= 57:
+            if digits < DIGITS:
+                mantissa = mantissa * 10 + (byte - 48)
+                if after_point:
+                    scale *= 10.0
+            elif not after_point:
+                return 0.0, -1
+            digits += 1
+        elif byte == 46 and not after_point:
+            after_point = True
+        elif (byte == 101 or byte == 69) and digits > 0:
+            exponent, at = _read_exponent(line, at + 1)
+            if at < 0:
+                return 0.0, -1
+            scale *= 10.0**exponent
+            break
+        else:
+            return 0.0, -1
         at += 1
-    return 0
+    probability = mantissa / scale
+    return probability, at if digits > 0 and probability <= 1.0 else -1
 
 
 @kernel
 def _read_exponent(line, at):
-    """Return the size of a negative exponent, -1 where it is none."""
+    """Return the size of a negative exponent and where it ends, -1 if it is none."""
     if at + 1 >= line.shape[0] or line[at] != 45:
-        return -1
+        return 0, -1
     exponent = 0
     at += 1
     while at < line.shape[0] and not _is_blank(line[at]):
         if line[at] < 48 or line[at] > 57 or exponent > 30:
-            return -1
+            return 0, -1
         exponent = exponent * 10 + (line[at] - 48)
         at += 1
-    return exponent
+    return exponent, at

@@ -10,12 +10,12 @@ A file has no index of its own; its parts are found by the sizes of its variants
 
 import os
 import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from isal import igzip_lib, isal_zlib
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _bgen_kernels as kernels
@@ -203,7 +203,7 @@ def _decompress(packed: bytes, compression: int, n: int, place: str) -> bytes:
     try:
         inflate = _inflate_zstd if compression == ZSTD else _inflate_zlib
         body = inflate(packed[4:], size)
-    except (zlib.error, ValueError) as error:
+    except (igzip_lib.IsalError, ValueError) as error:
         raise BadInput(f"{place} is corrupt: {error}") from None
     if len(body) != size:
         raise BadInput(f"{place} has {len(body)} bytes of genotypes, expected {size}")
@@ -211,7 +211,7 @@ def _decompress(packed: bytes, compression: int, n: int, place: str) -> bytes:
 
 
 def _inflate_zlib(data: bytes, size: int) -> bytes:
-    stream = zlib.decompressobj()
+    stream = isal_zlib.decompressobj()
     body = stream.decompress(data, size + 1)
     if not stream.eof:
         raise ValueError("its zlib data do not end where they should")

@@ -8,13 +8,15 @@ gzip cannot be entered in the middle and is all in part 0.
 
 import os
 import re
-import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
+
+from isal import igzip_lib, isal_zlib
 
 from hpc_connector.errors import BadInput
 
 MAX_BLOCK_BYTES = 1 << 16
+FIRST_BYTES = 1 << 13  # of gzip: often, only a header is wanted
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK_HEADER = re.compile(rb"\x1f\x8b\x08\x04.{6}\x06\x00BC\x02\x00(..)", re.DOTALL)
 HEADER_BYTES = 18
@@ -49,7 +51,7 @@ def read_blocks(path: str, start: int = 0) -> Iterator[tuple[int, bytes]]:
                 yield from _read_plain(file, start)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
-    except zlib.error as error:
+    except igzip_lib.IsalError as error:
         raise BadInput(f"{path} is corrupt: {error}, expected gzip data") from error
 
 
@@ -66,7 +68,7 @@ def _read_bgzip(file: BinaryIO, path: str, start: int) -> Iterator[tuple[int, by
             )
         n_bytes = int.from_bytes(match[1], "little") + 1
         block = header + file.read(max(0, n_bytes - HEADER_BYTES))
-        content = zlib.decompress(block, wbits=31)
+        content = isal_zlib.decompress(block, wbits=31)
         if len(block) != n_bytes or len(content) != int.from_bytes(
             block[-4:], "little"
         ):
@@ -77,11 +79,12 @@ def _read_bgzip(file: BinaryIO, path: str, start: int) -> Iterator[tuple[int, by
 
 def _read_gzip(file: BinaryIO, path: str) -> Iterator[tuple[int, bytes]]:
     file.seek(0)
-    member = zlib.decompressobj(wbits=31)
-    while data := file.read(MAX_BLOCK_BYTES):
+    member, n_bytes = isal_zlib.decompressobj(wbits=31), FIRST_BYTES
+    while data := file.read(n_bytes):
+        n_bytes = MAX_BLOCK_BYTES
         while data:
             if member.eof:
-                member = zlib.decompressobj(wbits=31)
+                member = isal_zlib.decompressobj(wbits=31)
             yield 0, member.decompress(data)
             data = member.unused_data
     if not member.eof:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.probability_text import Lead, read_blocks, read_lines
+from hpc_connector.loader.bgzf import read_lines
+from hpc_connector.loader.probability_text import Lead, read_blocks
 from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile
 
 N_LEAD = 5
@@ -22,11 +23,11 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
     first = next(_get_lines(path), None)
     if first is None:
         raise BadInput(f"{path} is empty: expected a variant a line")
-    n_numbers = len(first[1].split()) - N_LEAD
+    n_numbers = len(first.split()) - N_LEAD
     if n_numbers < 3 or n_numbers % 3:
         raise BadInput(
-            f"{path}: line {first[0]} has {n_numbers} numbers after {N_LEAD} columns: "
-            "expected three an individual"
+            f"{path}: the first variant has {n_numbers} numbers after {N_LEAD} "
+            "columns: expected three an individual"
         )
     return SampleFile(
         path=path,
@@ -39,10 +40,9 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
 
 
 def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
-    """Yield the variants, all in part 0: gzip cannot be cut."""
-    if part == 0:
-        lines = _get_lines(sample_file.path)
-        yield from read_blocks(sample_file, lines, N_LEAD, _convert_lead)
+    """Yield the variants of one of `n_parts` contiguous pieces of a file."""
+    lines = _get_lines(sample_file.path, part, n_parts)
+    yield from read_blocks(sample_file, lines, N_LEAD, _convert_lead)
 
 
 def read_file_pairs(path: str) -> list[tuple[str, str]]:
@@ -56,11 +56,11 @@ def read_file_pairs(path: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _get_lines(path: str) -> Iterator[tuple[int, bytes]]:
-    """Yield numbered lines of variants."""
-    for number, line in enumerate(read_lines(path), start=1):
+def _get_lines(path: str, part: int = 0, n_parts: int = 1) -> Iterator[bytes]:
+    """Yield the lines of variants of one part of a file."""
+    for line in read_lines(path, part, n_parts):
         if line and not line.startswith((b"BCF", b"#")):
-            yield number, line
+            yield line
 
 
 def _convert_lead(fields: list[str]) -> Lead:

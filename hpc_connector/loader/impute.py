@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hpc_connector.errors import BadInput
+from hpc_connector.loader.bgzf import read_lines
 from hpc_connector.loader.labels import read_labels, read_oxford_ids
-from hpc_connector.loader.probability_text import Lead, read_blocks, read_lines
+from hpc_connector.loader.probability_text import Lead, read_blocks
 from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile
 
 
@@ -44,11 +45,10 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
 
 
 def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
-    """Yield the variants, all in part 0: text has no index."""
-    if part == 0:
-        path = sample_file.path
-        lines = enumerate(read_lines(path), start=1)
-        yield from read_blocks(sample_file, lines, _get_n_lead(path), _convert_lead)
+    """Yield the variants of one of `n_parts` contiguous pieces of a file."""
+    path = sample_file.path
+    lines = read_lines(path, part, n_parts)
+    yield from read_blocks(sample_file, lines, _get_n_lead(path), _convert_lead)
 
 
 def _get_n_columns(path: str) -> int:

@@ -1,13 +1,12 @@
 """Genotypes of any format, by one pair of functions."""
 
-import gzip
 import importlib
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 from hpc_connector.errors import BadInput
+from hpc_connector.loader.bgzf import read_blocks
 from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile
 
 ENDINGS = {
@@ -38,13 +37,7 @@ def get_format(path: str) -> str:
 
 def _recognise(path: str) -> str:
     """Return the format of a file by its beginning."""
-    try:
-        with open(path, "rb") as stream:
-            is_gzip = stream.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if is_gzip else open(path, "rb") as stream:
-            start = stream.read(4096)
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadInput(f"{path}: cannot be read: {error}") from None
+    start = next((data for _, data in read_blocks(path) if data), b"")
     if start.startswith((b"##fileformat=VCF", b"BCF\x02")):
         return "vcf"
     lines = [line for line in start.split(b"\n") if not line.startswith((b"BCF", b"#"))]
@@ -69,6 +62,4 @@ def read_sample(
     sample_file: SampleFile, part: int = 0, n_parts: int = 1
 ) -> Iterator[Block]:
     """Yield the variants of one of `n_parts` contiguous pieces of a file."""
-    yield from _get_module(get_format(sample_file.path)).read(
-        sample_file, part, n_parts
-    )
+    yield from _get_module(sample_file.format).read(sample_file, part, n_parts)

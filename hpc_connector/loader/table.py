@@ -4,14 +4,13 @@ A header names the variants and the class; values are 0, 1, 2 or missing. Separa
 tabs, commas or blanks, compressed or not.
 """
 
-import gzip
 import os
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
 
 from hpc_connector.errors import BadInput
+from hpc_connector.loader.bgzf import read_blocks
 from hpc_connector.loader.labels import CASE_NAMES, ID_NAMES
 from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile, Variants
 
@@ -56,19 +55,13 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
 
 def _read_rows(path: str) -> tuple[list[str], list[list[bytes]]]:
     """Return the header and the fields of every row."""
-    try:
-        with open(path, "rb") as stream:
-            data = stream.read()
-        if data.startswith(b"\x1f\x8b"):
-            data = gzip.decompress(data)
-        lines = [line for line in data.splitlines() if line.strip()]
-        separator = next((s for s in (b"\t", b",") if lines and s in lines[0]), None)
-        rows = [[v.strip(b' "') for v in line.split(separator)] for line in lines]
-        header = [name.decode() for name in rows[0]] if rows else []
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read: {error}") from None
+    data = b"".join(block for _, block in read_blocks(path))
+    lines = [line for line in data.splitlines() if line.strip()]
+    separator = next((s for s in (b"\t", b",") if lines and s in lines[0]), None)
+    rows = [[v.strip(b' "') for v in line.split(separator)] for line in lines]
     if len(rows) < 2:
         raise BadInput(f"{path}: expected a header and an individual a row")
+    header = [name.decode(errors="replace") for name in rows[0]]
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(header):
             raise BadInput(
