@@ -91,6 +91,7 @@ def run_simulate(argv: list[str]) -> int:
 
 def run_search(args: argparse.Namespace) -> int:
     """Run ``mdr-epistasis run`` on all ranks."""
+    from hpc_connector import pipeline
     from hpc_connector.partitioner.communicator import abort_on_error, get_mpicomm
 
     try:
@@ -100,7 +101,10 @@ def run_search(args: argparse.Namespace) -> int:
     cli.set_up_log(NAME, rank=comm.rank)
     code = cli.DONE
     try:
-        with abort_on_error(comm, lambda error: cli.explain(NAME, error)):
+        with (
+            abort_on_error(comm, lambda error: cli.explain(NAME, error)),
+            pipeline.on_signals(pipeline.raise_stopped),
+        ):
             from mdr_epistasis.run import run
 
             code = run(comm, args)
