@@ -118,6 +118,7 @@ class Shards:
     def link(self, file: h5py.File) -> None:
         """Make the virtual dataset in `file`, which stands beside the folder."""
         layout = h5py.VirtualLayout(self.shape, np.float32)
+        layout.dcpl.set_obj_track_times(False)  # the same bytes whenever it is made
         for path in sorted(self.directory.glob("*.h5")):
             with h5py.File(path) as shard:
                 origin, shape = shard.attrs["origin"], shard["tile"].shape
