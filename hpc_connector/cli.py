@@ -110,12 +110,9 @@ def set_up_log(name: str, *, rank: int = 0) -> None:
 def explain(name: str, error: BaseException) -> int:
     """Print what an exception means to a user, and return the exit code."""
     from hpc_connector.partitioner.communicator import print_traceback
-    from hpc_connector.pipeline import Stopped
 
     if isinstance(error, BadInput):
         message, code = str(error), BAD_INPUT
-    elif isinstance(error, Stopped):
-        message, code = str(error), STOPPED
     elif isinstance(error, MemoryError):
         reason = f" ({error})" if str(error) else ""
         message = f"out of memory{reason}; finished tasks are kept, --resume goes on"

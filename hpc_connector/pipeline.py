@@ -28,15 +28,6 @@ DAMAGED = (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.err
 Arrays = dict[str, np.ndarray]
 
 
-class Stopped(Exception):
-    """The run was asked to stop and can be resumed; exit code 75 (EX_TEMPFAIL)."""
-
-
-def raise_stopped() -> None:
-    """Stop here and now, as is right where no task is in hand."""
-    raise Stopped("stopped on request; --resume goes on from there")
-
-
 @contextlib.contextmanager
 def on_signals(act: Callable[[], None]) -> Iterator[None]:
     """Act on SIGTERM, SIGUSR1 (Slurm's warning) and Ctrl-C."""

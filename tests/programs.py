@@ -52,6 +52,13 @@ def end_after(command, delay_s, number):
     return process.returncode
 
 
+def wait_for(condition, timeout_s=60):
+    end_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
 def assert_same(out, reference):
     """Assert that two runs left the same bytes."""
     files = [p.relative_to(reference) for p in reference.glob("all_models/*")]

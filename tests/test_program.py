@@ -16,7 +16,7 @@ import pytest
 from hpc_connector.manifest import read_manifest
 from mdr_epistasis import run as run_module
 from mdr_epistasis.program import main
-from programs import assert_same
+from programs import assert_same, wait_for
 
 DATA = Path(__file__).parent / "data"
 HIPSTER = DATA / "hipster_1000genomes_vcf"
@@ -128,13 +128,6 @@ def test_run__same_bytes_after_a_stop(
     monkeypatch.setattr(run_module, "TILE_BLOCKS", {2: (1, 2)})
     assert search(simulated, out, "--resume") == 0
     assert_same(out, reference)
-
-
-def wait_for(condition, timeout_s=60):
-    end_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.01)
 
 
 def test_run__stores_the_error_of_every_pair(simulated, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 from hpc_connector import cli
 
 NAME = "mdr-epistasis"
+STOPPED = f"{NAME}: stopped on request; --resume goes on\n"
 
 
 def make_parser() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
@@ -92,7 +93,11 @@ def run_simulate(argv: list[str]) -> int:
 def run_search(args: argparse.Namespace) -> int:
     """Run ``mdr-epistasis run`` on all ranks."""
     from hpc_connector import pipeline
-    from hpc_connector.partitioner.communicator import abort_on_error, get_mpicomm
+    from hpc_connector.partitioner.communicator import (
+        abort_on_error,
+        end_now,
+        get_mpicomm,
+    )
 
     try:
         comm = get_mpicomm()
@@ -103,7 +108,7 @@ def run_search(args: argparse.Namespace) -> int:
     try:
         with (
             abort_on_error(comm, lambda error: cli.explain(NAME, error)),
-            pipeline.on_signals(pipeline.raise_stopped),
+            pipeline.on_signals(lambda: end_now(comm, cli.STOPPED, STOPPED)),
         ):
             from mdr_epistasis.run import run
 

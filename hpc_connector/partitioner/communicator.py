@@ -54,8 +54,6 @@ def get_mpicomm(*, serial: bool = False) -> Any:
     """
     if serial or not any(name in os.environ for name in LAUNCHED_BY_MPI):
         return SerialCommunicator()
-    # MPICH would add a line of its own to the one that says what went wrong
-    os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")
     try:
         from mpi4py import MPI
     except ImportError:
@@ -209,7 +207,20 @@ def abort_on_error(comm: Any, code: Callable[[BaseException], int]) -> Iterator[
             raise SystemExit(exit_code) from None
         sys.stdout.flush()
         sys.stderr.flush()
-        comm.Abort(exit_code)
+        end_now(comm, exit_code)
+
+
+def end_now(comm: Any, code: int, said: str = "") -> None:
+    """End all ranks from wherever this one is, with one line on stderr.
+
+    Safe in a signal handler: an exception might land where none can pass, as in a
+    callback of numba's compiler.
+    """
+    os.write(2, said.encode())
+    if is_serial(comm):
+        os._exit(code)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would add a line of its own
+    comm.Abort(code)
 
 
 def print_traceback() -> None:
