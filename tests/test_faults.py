@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -14,7 +15,7 @@ from mdr_epistasis.program import main
 from programs import assert_same, end_after, get_end, make_command, wait_for
 
 SEARCH = ["--folds", "3", "--permutations", "17", "--top", "50", "--all-models"]
-HEADROOM_BYTES = 100_000_000
+HEADROOM_BYTES = 80_000_000  # the genotypes of `wide` take more
 
 
 @pytest.fixture(scope="session")
@@ -157,9 +158,9 @@ def test_run__ends_cleanly_where_files_may_not_grow(cohort, reference, tmp_path)
 
 @pytest.fixture(scope="session")
 def wide(tmp_path_factory):
-    """Return a cohort of 60 MB, of few variants and all alike, and its options."""
+    """Return a cohort of 100 MB, of few variants and all alike, and its options."""
     prefix = tmp_path_factory.mktemp("faults") / "wide"
-    variants, individuals = 1200, 200_000
+    variants, individuals = 2000, 200_000
     rows = (f"1 v{v} 0 {v} A C\n" for v in range(variants))
     prefix.with_suffix(".bim").write_text("".join(rows))
     rows = (f"{i} {i} 0 0 0 {1 + i % 2}\n" for i in range(individuals))
@@ -167,14 +168,14 @@ def wide(tmp_path_factory):
     with open(prefix.with_suffix(".bed"), "wb") as stream:
         stream.write(b"\x6c\x1b\x01")
         stream.truncate(3 + variants * individuals // 4)
-    return [f"{prefix}.bed", "--min-maf", "0", "--folds", "1"]
+    return [f"{prefix}.bed", "--min-maf", "0", "--folds", "1", "--top", "10"]
 
 
 GET_PEAK = (
     "from hpc_connector.partitioner.communicator import get_mpicomm; "
     "from mdr_epistasis.run import run; comm = get_mpicomm(); "
     "peak = next(l for l in open('/proc/self/status') if l.startswith('VmPeak')); "
-    "comm.Barrier(); print(peak.split()[1])"
+    "comm.Barrier(); print(peak.split()[1], end=' ')"
 )
 
 
@@ -182,7 +183,7 @@ GET_PEAK = (
 def test_run__ends_cleanly_without_memory(wide, tmp_path, ranks):
     launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
     said = subprocess.check_output([*launch, sys.executable, "-c", GET_PEAK])
-    limit = 1024 * max(map(int, said.split())) + HEADROOM_BYTES
+    limit = 1024 * max(map(int, said.split())) + HEADROOM_BYTES // ranks
     command = make_command(ranks, *wide, "--out", tmp_path / "out")
     at = len(launch)
     limited = [*command[:at], "prlimit", f"--as={limit}", *command[at:]]
