@@ -158,9 +158,9 @@ def test_run__ends_cleanly_where_files_may_not_grow(cohort, reference, tmp_path)
 
 @pytest.fixture(scope="session")
 def wide(tmp_path_factory):
-    """Return a cohort of 100 MB, of few variants and all alike, and its options."""
+    """Return a cohort of 75 MB, of few variants and all alike, and its options."""
     prefix = tmp_path_factory.mktemp("faults") / "wide"
-    variants, individuals = 2000, 200_000
+    variants, individuals = 1500, 200_000
     rows = (f"1 v{v} 0 {v} A C\n" for v in range(variants))
     prefix.with_suffix(".bim").write_text("".join(rows))
     rows = (f"{i} {i} 0 0 0 {1 + i % 2}\n" for i in range(individuals))
@@ -175,7 +175,7 @@ GET_PEAK = (
     "from hpc_connector.partitioner.communicator import get_mpicomm; "
     "from mdr_epistasis.run import run; comm = get_mpicomm(); "
     "peak = next(l for l in open('/proc/self/status') if l.startswith('VmPeak')); "
-    "comm.Barrier(); print(peak.split()[1], end=' ')"
+    "comm.Barrier(); print(peak.split()[1] + ' ', end='')"
 )
 
 
