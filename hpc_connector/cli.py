@@ -4,13 +4,16 @@ import argparse
 import errno
 import logging
 import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from hpc_connector.errors import BadInput
 
+IMPORTED_S = time.monotonic()
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
 
@@ -90,6 +93,11 @@ def set_defaults(run: argparse.ArgumentParser, path: Path) -> None:
             action.nargs = "*"
 
 
+def get_age_s() -> float:
+    """Return the seconds since the program started, to the millisecond."""
+    return round(time.monotonic() - IMPORTED_S, 3)
+
+
 def set_up_log(name: str, *, rank: int = 0) -> None:
     """Log to stderr: rank 0 from INFO, the others from WARNING."""
     logging.basicConfig(
@@ -102,19 +110,20 @@ def set_up_log(name: str, *, rank: int = 0) -> None:
 def explain(name: str, error: BaseException) -> int:
     """Print what an exception means to a user, and return the exit code."""
     from hpc_connector.partitioner.communicator import print_traceback
-    from hpc_connector.pipeline import Stopped
 
     if isinstance(error, BadInput):
         message, code = str(error), BAD_INPUT
-    elif isinstance(error, Stopped):
-        message, code = str(error), STOPPED
     elif isinstance(error, MemoryError):
-        message, code = "out of memory; finished tasks are kept, try --resume", FAILED
-    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        reason = f" ({error})" if str(error) else ""
+        message = f"out of memory{reason}; finished tasks are kept, --resume goes on"
+        code = FAILED
+    elif isinstance(error, OSError) and error.errno in FULL:
         message = f"disk full: {error.filename or 'output'}; free some, then --resume"
         code = FAILED
     elif isinstance(error, OSError) and error.errno in UNWRITABLE:
         message, code = f"cannot write {error.filename}: {error.strerror}", BAD_INPUT
+    elif isinstance(error, OSError):
+        message, code = f"{error}; finished tasks are kept, --resume goes on", FAILED
     else:
         print_traceback()
         return FAILED

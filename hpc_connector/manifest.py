@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector.errors import BadInput
+from hpc_connector.publish import publish
 
 FORMAT_VERSION = 1
 NAME = "manifest.json"
@@ -14,11 +15,9 @@ NAME = "manifest.json"
 
 def save_manifest(directory: Path, record: dict[str, Any]) -> None:
     """Write ``manifest.json``, published by rename."""
-    path = directory / NAME
-    partial = path.with_name(NAME + ".partial")
     text = json.dumps({"format_version": FORMAT_VERSION} | record, indent=2)
-    partial.write_text(text + "\n")
-    partial.replace(path)
+    with publish(directory / NAME) as stream:
+        stream.write(f"{text}\n".encode())
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         raise BadInput(f"{directory} holds no run: expected {NAME} in it") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not a manifest: {error}") from None
-    found = record.get("format_version")
+    found = record.get("format_version") if isinstance(record, dict) else None
     if found != FORMAT_VERSION:
         raise BadInput(
             f"{path} has manifest format {found}; this version reads {FORMAT_VERSION}"

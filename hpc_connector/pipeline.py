@@ -6,6 +6,8 @@ import signal
 import sys
 import threading
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,27 +16,24 @@ from typing import Any
 import numpy as np
 
 from hpc_connector.partitioner.communicator import count_tickets
+from hpc_connector.publish import publish
 
 logger = logging.getLogger(__name__)
 
 SAVE_EVERY_S = 5.0
 LOG_EVERY_S = 60.0
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+DAMAGED = (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error)
 
 Arrays = dict[str, np.ndarray]
 
 
-class Stopped(Exception):
-    """The run was asked to stop and can be resumed; exit code 75 (EX_TEMPFAIL)."""
-
-
 @contextlib.contextmanager
-def watch_signals() -> Iterator[threading.Event]:
-    """Give an event that SIGTERM and SIGUSR1 (Slurm's warning) set."""
-    stop = threading.Event()
-    before = {s: signal.signal(s, lambda *_: stop.set()) for s in STOP_SIGNALS}
+def on_signals(act: Callable[[], None]) -> Iterator[None]:
+    """Act on SIGTERM, SIGUSR1 (Slurm's warning) and Ctrl-C."""
+    before = {s: signal.signal(s, lambda *_: act()) for s in STOP_SIGNALS}
     try:
-        yield stop
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -66,9 +65,14 @@ def run_on_ranks(
     Returns
     -------
     Whether all tasks were run; False after a stop signal on any rank.
+
+    Notes
+    -----
+    Where a task raises, all ranks finish and save the tasks in hand if they are quick,
+    and then that rank raises.
     """
-    lock = threading.Lock()
-    with watch_signals() as stop, count_tickets(comm) as take:
+    lock, stop = threading.Lock(), threading.Event()
+    with on_signals(stop.set), count_tickets(comm) as take:
 
         def take_task() -> int:
             with lock:
@@ -77,15 +81,21 @@ def run_on_ranks(
         def work(thread: int) -> int:
             finished: list[int] = []
             saved_s = time.monotonic()
-            while (ticket := take_task()) < len(todo):
-                run_task(todo[ticket], thread)
-                finished.append(todo[ticket])
-                if time.monotonic() - saved_s > SAVE_EVERY_S:
-                    save(thread, finished)
-                    saved_s = time.monotonic()
-                if show and comm.rank == 0:
-                    show(min(ticket + 1, len(todo)), len(todo))
-            save(thread, finished)
+            try:
+                while (ticket := take_task()) < len(todo):
+                    run_task(todo[ticket], thread)
+                    finished.append(todo[ticket])
+                    if time.monotonic() - saved_s > SAVE_EVERY_S:
+                        save(thread, finished)
+                        saved_s = time.monotonic()
+                    if show and comm.rank == 0:
+                        show(min(ticket + 1, len(todo)), len(todo))
+            except BaseException:
+                stop.set()
+                take_task()  # the last one, for all ranks
+                raise
+            finally:
+                save(thread, finished)
             return len(finished)
 
         if threads == 1:
@@ -98,20 +108,26 @@ def run_on_ranks(
 
 def save_ledger(path: Path, finished: Sequence[int], arrays: Arrays) -> None:
     """Record finished tasks and what they found, published by rename."""
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as stream:
-        everything: Any = {"finished": np.array(finished, np.int64)} | arrays
+    everything: Any = {"finished": np.array(finished, np.int64)} | arrays
+    with publish(path) as stream:
         np.savez(stream, **everything)
-    partial.replace(path)
 
 
 def read_ledger(directory: Path) -> tuple[np.ndarray, list[Arrays]]:
-    """Return the tasks that earlier attempts finished, and what they found."""
+    """Return the tasks that earlier attempts finished, and what they found.
+
+    A damaged file is left out with a warning: running its tasks again costs time and
+    changes no result.
+    """
     finished, found = [np.zeros(0, np.int64)], []
     for path in sorted(directory.glob("*.npz")):
-        with np.load(path) as record:
-            arrays = dict(record)
-        finished.append(arrays.pop("finished"))
+        try:
+            with np.load(path) as record:
+                arrays = dict(record)
+            finished.append(arrays.pop("finished"))
+        except DAMAGED as error:
+            logger.warning("%s is damaged, its tasks run again (%s)", path, error)
+            continue
         found.append(arrays)
     return np.unique(np.concatenate(finished)), found
 

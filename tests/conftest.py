@@ -7,6 +7,8 @@ import sys
 import pytest
 from hypothesis import settings
 
+from mdr_epistasis.program import main
+
 # mpirun, and our programs, are those of the environment pytest itself is in
 os.environ["PATH"] = os.pathsep.join(
     [os.path.dirname(sys.executable), os.environ["PATH"]]
@@ -16,6 +18,16 @@ os.environ["PATH"] = os.pathsep.join(
 # examples each time, so that it does not fail for what nobody changed.
 settings.register_profile("patient", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory):
+    """Return the prefix of a small cohort with a planted pair."""
+    prefix = tmp_path_factory.mktemp("cohort") / "small"
+    options = "--variants 300 --individuals 400 --heritability 0.2 --maf 0.3 --seed 1"
+    options += " --missing-rate 0.01"
+    assert main(["simulate", "--out", str(prefix), *options.split()]) == 0
+    return str(prefix)
 
 
 def require(program: str) -> str:

@@ -16,12 +16,12 @@ import pytest
 from hpc_connector.manifest import read_manifest
 from mdr_epistasis import run as run_module
 from mdr_epistasis.program import main
+from programs import assert_same, wait_for
 
 DATA = Path(__file__).parent / "data"
 HIPSTER = DATA / "hipster_1000genomes_vcf"
 COHORT = [str(HIPSTER / "Hipster.vcf.bgz"), "--labels", str(HIPSTER / "Hipster.tsv")]
 FIXED = ["--folds", "5", "--top", "200", "--permutations", "3", "--quiet"]
-OUTPUTS = ("models.tsv", "results.h5")
 
 
 def read_models(out):
@@ -34,16 +34,6 @@ def get_pair(model):
 
 
 @pytest.fixture(scope="session")
-def simulated(tmp_path_factory):
-    """Return the prefix of a small cohort with a planted pair."""
-    prefix = tmp_path_factory.mktemp("cohort") / "small"
-    options = "--variants 300 --individuals 400 --heritability 0.2 --maf 0.3 --seed 1"
-    options += " --missing-rate 0.01"
-    assert main(["simulate", "--out", str(prefix), *options.split()]) == 0
-    return str(prefix)
-
-
-@pytest.fixture(scope="session")
 def reference(simulated, tmp_path_factory):
     """Return the results of the small cohort, alone, in one piece."""
     out = tmp_path_factory.mktemp("reference") / "out"
@@ -53,11 +43,6 @@ def reference(simulated, tmp_path_factory):
 
 def search(cohort, out, *options):
     return main(["run", f"{cohort}.bed", "--out", str(out), *FIXED, *options])
-
-
-def assert_same(out, reference):
-    for name in OUTPUTS:
-        assert (out / name).read_bytes() == (reference / name).read_bytes(), name
 
 
 def test_run__finds_the_planted_pairs_of_real_genotypes(tmp_path, capsys):
@@ -152,13 +137,6 @@ def test_run__same_bytes_after_a_stop(
     monkeypatch.setattr(run_module, "TILE_BLOCKS", {2: (1, 2)})
     assert search(simulated, out, "--resume") == 0
     assert_same(out, reference)
-
-
-def wait_for(condition, timeout_s=60):
-    end_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.01)
 
 
 def test_run__stores_the_error_of_every_pair(simulated, tmp_path):

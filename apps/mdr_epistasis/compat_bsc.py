@@ -6,6 +6,7 @@ both keys and the accuracy of the five test folds, best 1.
 
 import argparse
 import gzip
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -23,7 +24,10 @@ from hpc_connector.loader.sample_file import SampleFile
 from hpc_connector.loader.samples import read_sample
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.partitioner import get_comb_files
+from hpc_connector.publish import publish
 from mdr_epistasis.run import begin, get_parameters, get_resources, open_files
+
+logger = logging.getLogger(__name__)
 
 BLOCK_PAIRS = 1 << 17  # scored at once: 90 counts each, 50 MB
 FIXED: dict[str, Any] = {
@@ -46,18 +50,27 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     check_options(args)
     parameters = get_parameters(args)
     record = comm.bcast(begin(args, parameters) if comm.rank == 0 else None)
+    if record["status"] == "done":
+        logger.info("%s is complete, nothing is left to do", args.out)
+        return cli.DONE
     files, match = comm.bcast(open_files(args) if comm.rank == 0 else None)
-    pairs = choose_pairs(args)
-    is_done = score_files(comm, args, files, match, pairs)
-    resources = get_resources(comm, args.threads, start_s)
+    is_done = score_files(comm, args, files, match, choose_pairs(args))
+    record["resources"] = get_resources(comm, args.threads, start_s)
     if comm.rank == 0:
-        record |= {"resources": resources, "finished": get_time()}
-        record |= {"status": "done" if is_done else "stopped"}
-        record |= {"outputs": sorted(path.name for path in args.out.glob("mdr_*.gz"))}
-        save_manifest(args.out, record)
+        finish(args, record, is_done)
+    return cli.DONE if is_done else cli.STOPPED
+
+
+def finish(args: argparse.Namespace, record: dict[str, Any], is_done: bool) -> None:
+    """Write the manifest, and say where the results are."""
+    record |= {"finished": get_time(), "status": "done" if is_done else "stopped"}
+    record["outputs"] = sorted(path.name for path in args.out.glob("mdr_*.gz"))
+    save_manifest(args.out, record)
     if not is_done:
-        raise pipeline.Stopped(f"stopped on request; {args.out} can be resumed")
-    return cli.DONE
+        logger.warning("stopped on request; %s can be resumed (--resume)", args.out)
+        return
+    (args.out / "ledger").rmdir()  # last: without it the run is complete
+    print(f"results: {args.out}/mdr_*.gz, {len(record['outputs'])} files")
 
 
 def check_options(args: argparse.Namespace) -> None:
@@ -157,11 +170,9 @@ def make_lines(
 
 
 def save_lines(path: Path, lines: Iterator[str]) -> None:
-    """Write gzipped text, the same bytes each time, published by rename."""
-    partial = path.with_name(path.name + ".partial")
+    """Write gzipped text, the same bytes each time."""
     with (
-        open(partial, "wb") as raw,
+        publish(path) as raw,
         gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as stream,
     ):
         stream.writelines(line.encode() for line in lines)
-    partial.replace(path)

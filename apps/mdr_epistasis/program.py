@@ -8,6 +8,7 @@ from pathlib import Path
 from hpc_connector import cli
 
 NAME = "mdr-epistasis"
+STOPPED = f"{NAME}: stopped on request; --resume goes on\n"
 
 
 def make_parser() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
@@ -108,7 +109,12 @@ def save_start_time() -> None:
 def run_search(args: argparse.Namespace) -> int:
     """Run ``mdr-epistasis run`` on all ranks."""
     save_start_time()
-    from hpc_connector.partitioner.communicator import abort_on_error, get_mpicomm
+    from hpc_connector import pipeline
+    from hpc_connector.partitioner.communicator import (
+        abort_on_error,
+        end_now,
+        get_mpicomm,
+    )
 
     try:
         comm = get_mpicomm()
@@ -117,7 +123,10 @@ def run_search(args: argparse.Namespace) -> int:
     cli.set_up_log(NAME, rank=comm.rank)
     code = cli.DONE
     try:
-        with abort_on_error(comm, lambda error: cli.explain(NAME, error)):
+        with (
+            abort_on_error(comm, lambda error: cli.explain(NAME, error)),
+            pipeline.on_signals(lambda: end_now(comm, cli.STOPPED, STOPPED)),
+        ):
             if args.compat == "bsc":
                 from mdr_epistasis.compat_bsc import run
             else:

@@ -8,6 +8,7 @@ import platform
 import resource
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -110,6 +111,9 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     start_s = time.time()
     out, parameters = args.out, get_parameters(args)
     record = comm.bcast(begin(args, parameters) if comm.rank == 0 else None)
+    if record["status"] == "done":
+        logger.info("%s is complete, nothing is left to do", out)
+        return cli.DONE
     header = comm.bcast(read_inputs(args) if comm.rank == 0 else None)
     files, match, fold, lists = header
     first_list, second_list = lists
@@ -128,14 +132,11 @@ def run(comm: Any, args: argparse.Namespace) -> int:
         if comm.rank == 0:
             record["cohort"] = describe_cohort(cohort, match.notes)
             record["search"] = describe_search(args, cohort, tasks)
-        resources = get_resources(comm, args.threads, start_s)
+        used = get_resources(comm, args.threads, start_s)
         if comm.rank == 0:
-            record |= {"resources": resources, "finished": get_time()}
+            record |= {"resources": record["resources"] | used, "finished": get_time()}
             finish(args, cohort, question, findings, record, is_done, parameters)
-    if not is_done:
-        raise pipeline.Stopped(f"stopped on request; {out} can be resumed (--resume)")
-    comm.Barrier()
-    return cli.DONE
+    return cli.DONE if is_done else cli.STOPPED
 
 
 def get_parameters(args: argparse.Namespace) -> dict[str, Any]:
@@ -146,31 +147,55 @@ def get_parameters(args: argparse.Namespace) -> dict[str, Any]:
 
 def begin(args: argparse.Namespace, parameters: dict[str, Any]) -> dict[str, Any]:
     """Make or check the folder of the run; return the record so far."""
-    names = [*args.genotypes, *filter(None, (args.labels, args.fold_file))]
-    names += filter(None, (args.variants, args.with_variants))
-    inputs = [describe_input(name) for name in names]
+    names = [*args.genotypes, *find_companions(args.genotypes)]
+    names += [args.labels, args.fold_file, args.variants, args.with_variants]
+    inputs = [describe_input(name) for name in names if name]
     out: Path = args.out
-    record = {
+    record: dict[str, Any] = {
         "program": "mdr-epistasis",
         "version": version("hpc_connector"),
         "status": "running",
+        "attempt": 1,
         "started": get_time(),
         "parameters": parameters,
         "inputs": inputs,
         "software": get_software(),
     }
     if args.resume and (out / NAME).exists():
-        check_resumable(read_manifest(out), record, out)
-    elif out.exists() and any(out.iterdir()):
+        before = read_manifest(out)
+        check_resumable(before, record, out)
+        if is_complete(out, before):
+            return before
+        record["attempt"] = before.get("attempt", 1) + 1
+    elif out.exists() and any(p.name != f"{NAME}.partial" for p in out.iterdir()):
         raise BadInput(
             f"{out} is not empty: expected a new folder, or --resume to go on with the "
             "run in it"
         )
-    (out / "ledger").mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    save_manifest(out, record)  # first: what is killed from here on can be resumed
+    (out / "ledger").mkdir(exist_ok=True)
     if args.all_models:
         (out / "all_models").mkdir(exist_ok=True)
-    save_manifest(out, record)
     return record
+
+
+def is_complete(out: Path, record: dict[str, Any]) -> bool:
+    """Return whether an earlier attempt has left nothing to do."""
+    return (
+        record["status"] == "done"
+        and not (out / "ledger").exists()
+        and all((out / name).exists() for name in record["outputs"])
+    )
+
+
+def find_companions(paths: Sequence[str]) -> list[str]:
+    """Return the files that name the individuals and variants of genotype files."""
+    stems = [path.removesuffix(".gz") for path in paths]
+    for ending in (".bed", ".bgen", ".gen"):
+        stems = [stem.removesuffix(ending) for stem in stems]
+    found = [stem + ending for stem in stems for ending in (".fam", ".bim", ".sample")]
+    return [path for path in found if Path(path).exists() and path not in paths]
 
 
 def describe_input(path: str) -> dict[str, Any]:
@@ -188,13 +213,13 @@ def describe_input(path: str) -> dict[str, Any]:
 
 def check_resumable(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
     """Refuse to resume a run whose parameters or inputs have changed."""
-    changes = find_changes(before["parameters"], now["parameters"])
-    changes += find_changes(
-        {i["path"]: i["sha256"][:12] for i in before["inputs"]},
-        {i["path"]: i["sha256"][:12] for i in now["inputs"]},
-    )
-    changes += find_changes({"version": before["version"]}, {"version": now["version"]})
-    if changes:
+    facts = [
+        {name: record.get(name) for name in ("program", "version")}
+        | record.get("parameters", {})
+        | {i["path"]: i["sha256"][:12] for i in record.get("inputs", [])}
+        for record in (before, now)
+    ]
+    if changes := find_changes(*facts):
         raise BadInput(f"{out} cannot be resumed, for {'; '.join(changes)}")
 
 
@@ -296,20 +321,18 @@ def search_tasks(
 ) -> tuple[tuple, bool]:
     """Run the tasks that are left; return what all attempts found, on every rank."""
     ledger = args.out / "ledger"
+    shards = make_shards(args, cohort)
     finished, found = comm.bcast(
-        pipeline.read_ledger(ledger) if comm.rank == 0 else None
+        read_finished(ledger, tasks, shards) if comm.rank == 0 else None
     )
-    todo = sorted(set(range(len(tasks))) - set(finished.tolist()))
+    todo = sorted(set(range(len(tasks))) - finished)
     genotypes = learner.make_genotypes(
         cohort.planes, cohort.n_variants, cohort.arrangement
     )
     folds = cohort.arrangement.folds
     mine = [Findings(question, folds) for _ in range(args.threads)]
-    shards = make_shards(args, cohort)
-    attempt = record["started"].replace(":", "").replace("+0000", "")
-    names = [
-        f"{attempt}-{comm.rank:05d}-{thread:03d}" for thread in range(args.threads)
-    ]
+    prefix = f"{record['attempt']:04d}-{comm.rank:05d}"
+    names = [f"{prefix}-{thread:03d}" for thread in range(args.threads)]
 
     def run_task(number: int, thread: int) -> None:
         task = tasks[number]
@@ -335,12 +358,25 @@ def search_tasks(
         pipeline.save_ledger(path, done, mine[thread].to_arrays())
 
     show = pipeline.make_progress(quiet=args.quiet)
+    record["resources"] = {"start_s": cli.get_age_s()}
     is_done = pipeline.run_on_ranks(
         comm, run_task, todo, save, threads=args.threads, show=show
     )
     here = [findings.to_arrays() for findings in mine]
     everything = found + [a for arrays in comm.allgather(here) for a in arrays]
     return merge(everything, question.top), is_done
+
+
+def read_finished(
+    ledger: Path, tasks: list[Task], shards: storer.Shards | None
+) -> tuple[set[int], list[pipeline.Arrays]]:
+    """Return the tasks that need not run again, and what was found so far."""
+    finished, found = pipeline.read_ledger(ledger)
+    return {
+        task
+        for task in finished.tolist()
+        if shards is None or tasks[task].permutations or shards.has(task)
+    }, found
 
 
 def merge(found: list[pipeline.Arrays], top: int) -> tuple:
@@ -438,15 +474,15 @@ def finish(
     """Write the results and the manifest, and print the summary."""
     if not is_done:
         save_manifest(args.out, record | {"status": "stopped"})
+        logger.warning("stopped on request; %s can be resumed (--resume)", args.out)
         return
     best, maximum = findings
     columns = describe(cohort, question, best, maximum)
     outputs = save_results(
         args.out, cohort, question, columns, maximum, make_shards(args, cohort)
     )
-    record |= {"status": "done", "outputs": outputs}
+    record |= {"status": "done", "outputs": [*outputs, "report.html"]}
     save_manifest(args.out, record)
-    shutil.rmtree(args.out / "ledger")
     save_report(args.out)
-    save_manifest(args.out, record | {"outputs": [*outputs, "report.html"]})
+    shutil.rmtree(args.out / "ledger")  # last: without it the run is complete
     print_top(args, cohort, columns)

@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import shutil
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +13,9 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 
+GRACE_S = 5.0  # to finish and save, once a rank has failed
+POLL_S = 0.002
+SHARED_MEMORY = "/dev/shm"
 LAUNCHED_BY_MPI = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID")
 
 
@@ -87,6 +92,8 @@ def share_array(comm: Any, shape: tuple[int, ...], dtype: Any) -> Iterator[np.nd
 
     node = comm.Split_type(MPI.COMM_TYPE_SHARED)
     n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    if node.rank == 0:
+        check_shared_memory(n_bytes)
     window = MPI.Win.Allocate_shared(n_bytes if node.rank == 0 else 0, 1, comm=node)
     memory: Any = window.Shared_query(0)[0]
     array = np.frombuffer(memory, dtype).reshape(shape)
@@ -97,6 +104,55 @@ def share_array(comm: Any, shape: tuple[int, ...], dtype: Any) -> Iterator[np.nd
     del array
     window.Free()
     node.Free()
+
+
+def check_shared_memory(n_bytes: int) -> None:
+    """Raise where a window is larger than what a container may share, often 64 MB.
+
+    MPI would grant it, and a signal end the rank that first writes beyond.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if n_bytes > (free := shutil.disk_usage(SHARED_MEMORY).free):
+            raise MemoryError(
+                f"{n_bytes:,} bytes of genotypes, but {SHARED_MEMORY} has {free:,} free"
+            )
+
+
+@contextlib.contextmanager
+def end_together(comm: Any) -> Iterator[None]:
+    """Let no rank go on before all are here; where some raise, one of them speaks.
+
+    A rank that raises gives the others time to come here, so that they lose nothing.
+    All wait asleep: a blocking call of MPI would burn a core.
+    """
+    error: BaseException | None = None
+    try:
+        yield
+    except BaseException as raised:
+        error = raised
+    limit_s = float("inf") if error is None else GRACE_S
+    speaker = find_least(comm, comm.size if error is None else comm.rank, limit_s)
+    if speaker not in (comm.size, comm.rank, None):
+        time.sleep(2 * GRACE_S)  # until the speaker aborts all
+        error = error or RuntimeError(f"rank {speaker} failed")
+    if error is not None:
+        raise error
+
+
+def find_least(comm: Any, value: int, limit_s: float) -> int | None:
+    """Return the least value of all ranks, None if they do not come in time."""
+    if is_serial(comm):
+        return value
+    from mpi4py import MPI
+
+    least = np.empty(1, np.int64)
+    request = comm.Iallreduce(np.array([value], np.int64), least, MPI.MIN)
+    end_s = time.monotonic() + limit_s
+    while not request.Test():
+        if time.monotonic() > end_s:
+            return None
+        time.sleep(POLL_S)
+    return int(least[0])
 
 
 @contextlib.contextmanager
@@ -129,8 +185,8 @@ def count_tickets(comm: Any) -> Iterator[Callable[[int], int]]:
         window.Unlock(0)
         return int(before[0])
 
-    yield take
-    comm.Barrier()
+    with end_together(comm):
+        yield take
     window.Free()
 
 
@@ -151,7 +207,20 @@ def abort_on_error(comm: Any, code: Callable[[BaseException], int]) -> Iterator[
             raise SystemExit(exit_code) from None
         sys.stdout.flush()
         sys.stderr.flush()
-        comm.Abort(exit_code)
+        end_now(comm, exit_code)
+
+
+def end_now(comm: Any, code: int, said: str = "") -> None:
+    """End all ranks from wherever this one is, with one line on stderr.
+
+    Safe in a signal handler: an exception might land where none can pass, as in a
+    callback of numba's compiler.
+    """
+    os.write(2, said.encode())
+    if is_serial(comm):
+        os._exit(code)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would add a line of its own
+    comm.Abort(code)
 
 
 def print_traceback() -> None:

@@ -7,6 +7,7 @@ from string import Template
 
 import numpy as np
 
+from hpc_connector.publish import publish
 from hpc_connector.storer import _genome as genome
 from hpc_connector.storer import _summary as summary
 from hpc_connector.storer._cells import draw_cells
@@ -35,10 +36,11 @@ def save_report(directory: Path) -> Path:
         The folder holds no finished run, or a damaged one.
     """
     page = make_page(read_run(directory))
-    partial = directory / "report.html.partial"
-    # What JSON allows and UTF-8 does not, half a surrogate pair, becomes its number
-    partial.write_text(page, encoding="utf-8", errors="xmlcharrefreplace")
-    return partial.replace(directory / "report.html")
+    path = directory / "report.html"
+    with publish(path) as stream:
+        # What JSON allows and UTF-8 does not, half a surrogate pair, becomes its number
+        stream.write(page.encode(errors="xmlcharrefreplace"))
+    return path
 
 
 def make_page(run: Run) -> str:

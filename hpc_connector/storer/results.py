@@ -1,12 +1,16 @@
 """Columns to files: results.h5, a table of text, and shards of large outputs."""
 
+import contextlib
+import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+
+from hpc_connector.publish import publish
 
 FORMAT_VERSION = 1
 
@@ -29,15 +33,27 @@ def save_output(
     tiles
         Part files to show as one virtual dataset.
     """
-    partial = path.with_name(path.name + ".partial")
-    with h5py.File(partial, "w") as file:
+    with publish_hdf5(path) as file:
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs.update(attributes or {})
         for name, column in columns.items():
             _write_column(file, name, column)
         if tiles is not None:
             tiles.link(file)
-    partial.replace(path)
+
+
+@contextlib.contextmanager
+def publish_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Give an HDF5 file to fill in memory; it is written whole, and then renamed.
+
+    HDF5 cannot be let near the disk: where that is full, it ends the process with a
+    segmentation fault when it closes the file.
+    """
+    image = io.BytesIO()
+    with h5py.File(image, "w") as file:
+        yield file
+    with publish(path) as stream:
+        stream.write(image.getbuffer())
 
 
 def _write_column(file: h5py.File, name: str, column: Any) -> None:
@@ -52,12 +68,9 @@ def _write_column(file: h5py.File, name: str, column: Any) -> None:
 
 def save_table(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
     """Write columns as tab-separated text with a header, published by rename."""
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "w") as stream:
-        print(*columns, sep="\t", file=stream)
-        for row in zip(*columns.values(), strict=True):
-            print(*map(format_value, row), sep="\t", file=stream)
-    partial.replace(path)
+    with publish(path) as stream:
+        for row in [tuple(columns), *zip(*columns.values(), strict=True)]:
+            stream.write(("\t".join(map(format_value, row)) + "\n").encode())
 
 
 def format_value(value: Any) -> str:
@@ -86,16 +99,26 @@ class Shards:
             for o, n, s in zip(origin, values.shape, self.shape, strict=True)
         ]
         inside = values[tuple(slice(e - o) for o, e in zip(origin, ends, strict=True))]
-        path = self.directory / f"{tile:06d}.h5"
-        partial = path.with_name(path.name + ".partial")
-        with h5py.File(partial, "w") as file:
+        with publish_hdf5(self.get_path(tile)) as file:
             file.create_dataset("tile", data=inside)
             file.attrs["origin"] = np.asarray(origin, np.int64)
-        partial.replace(path)
+
+    def get_path(self, tile: int) -> Path:
+        """Return the file of a tile."""
+        return self.directory / f"{tile:06d}.h5"
+
+    def has(self, tile: int) -> bool:
+        """Return whether a tile is there and can be opened."""
+        try:
+            with h5py.File(self.get_path(tile)) as file:
+                return "tile" in file
+        except OSError:
+            return False
 
     def link(self, file: h5py.File) -> None:
         """Make the virtual dataset in `file`, which stands beside the folder."""
         layout = h5py.VirtualLayout(self.shape, np.float32)
+        layout.dcpl.set_obj_track_times(False)  # the same bytes whenever it is made
         for path in sorted(self.directory.glob("*.h5")):
             with h5py.File(path) as shard:
                 origin, shape = shard.attrs["origin"], shard["tile"].shape

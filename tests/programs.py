@@ -1,0 +1,67 @@
+"""How tests run the program, and compare what it leaves."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+OUTPUTS = ("models.tsv", "results.h5")
+
+# The program, saving its ledger after every task
+SAVING = (
+    "import sys; from hpc_connector import pipeline; pipeline.SAVE_EVERY_S = 0.0; "
+    "from mdr_epistasis.program import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+def make_command(ranks, *options):
+    """Return the command of a run on some ranks, that saves often."""
+    launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
+    return [*launch, sys.executable, "-c", SAVING, "run", *map(str, options)]
+
+
+def get_end(command, **options):
+    """Return how a program ends: code, lines of stderr but for the log, seconds."""
+    start_s = time.monotonic()
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, **options
+    )
+    lines = [line for line in done.stderr.splitlines() if "variants kept" not in line]
+    return done.returncode, lines, time.monotonic() - start_s
+
+
+def end_after(command, delay_s, number):
+    """Return the exit code of a program that gets a signal after some seconds."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        process.communicate(timeout=delay_s)
+    except subprocess.TimeoutExpired:
+        os.kill(process.pid, number)
+    try:
+        said = process.communicate(timeout=20)[1].decode()
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    assert "Traceback" not in said, said
+    return process.returncode
+
+
+def wait_for(condition, timeout_s=60):
+    end_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+def assert_same(out, reference):
+    """Assert that two runs left the same bytes."""
+    files = [p.relative_to(reference) for p in reference.glob("all_models/*")]
+    for name in [*OUTPUTS, *files]:
+        assert (out / name).read_bytes() == (reference / name).read_bytes(), name
+    assert not list(out.rglob("*.partial"))

@@ -1,0 +1,195 @@
+"""What can go wrong while a run is under way, and what is left of it."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mdr_epistasis.program import main
+from programs import assert_same, end_after, get_end, make_command, wait_for
+
+SEARCH = ["--folds", "3", "--permutations", "17", "--top", "50", "--all-models"]
+HEADROOM_BYTES = 80_000_000  # the genotypes of `wide` take more
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory):
+    """Return the options of a search that takes seconds."""
+    prefix = tmp_path_factory.mktemp("faults") / "cohort"
+    options = "--variants 1200 --individuals 500 --heritability 0.1 --maf 0.3 --seed 2"
+    assert main(["simulate", "--out", str(prefix), *options.split()]) == 0
+    return [f"{prefix}.bed", *SEARCH]
+
+
+@pytest.fixture(scope="session")
+def reference(cohort, tmp_path_factory):
+    """Return the results of the search, undisturbed, and the seconds it took."""
+    out = tmp_path_factory.mktemp("faults") / "out"
+    start_s = time.monotonic()
+    assert end_after(make_command(1, *cohort, "--out", out), 60, signal.SIGTERM) == 0
+    return out, time.monotonic() - start_s
+
+
+@pytest.mark.parametrize(
+    ("ranks", "threads", "seed"), [(1, 1, 1), (1, 2, 2), (2, 1, 3), (2, 1, 4)]
+)
+def test_run__same_bytes_after_signals_at_random_moments(
+    cohort, reference, tmp_path, ranks, threads, seed
+):
+    out, (expected, takes_s) = tmp_path / "out", reference
+    chance = random.Random(seed)
+    command = make_command(ranks, *cohort, "--out", out, "--threads", threads)
+    codes = []
+    while not codes or codes[-1] != 0:
+        number = chance.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1])
+        code = end_after([*command, "--resume"], chance.uniform(0.2, takes_s), number)
+        assert code in (0, 75, number, -number, 128 + number), codes
+        codes.append(code)
+        assert len(codes) < 30, codes
+    assert json.loads((out / "manifest.json").read_text())["status"] == "done"
+    assert_same(out, expected)
+
+
+@pytest.fixture
+def killed(cohort, tmp_path):
+    """Return the folder of a run that was killed half-way, and how to go on."""
+    out = tmp_path / "out"
+    command = make_command(1, *cohort, "--out", out)
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    wait_for(lambda: len([*out.glob("ledger/*.npz"), *out.glob("all_models/*")]) > 5)
+    process.kill()
+    process.wait()
+    assert not (out / "models.tsv").exists()
+    return out, [*command, "--resume"]
+
+
+@pytest.mark.parametrize("size", [0, 1000, -1])
+def test_run__resumes_with_a_damaged_ledger(killed, reference, size):
+    out, resume = killed
+    (ledger,) = out.glob("ledger/*.npz")
+    ledger.write_bytes(ledger.read_bytes()[:size])
+    code, lines, _ = get_end(resume)
+    assert code == 0
+    assert "is damaged, its tasks run again" in lines[0]
+    assert_same(out, reference[0])
+
+
+def test_run__resumes_with_damaged_tiles(killed, reference):
+    out, resume = killed
+    empty, cut, lost = sorted(out.glob("all_models/*.h5"))[:3]
+    empty.write_bytes(b"")
+    cut.write_bytes(cut.read_bytes()[:-100])
+    lost.unlink()
+    assert get_end(resume)[:2] == (0, [])
+    assert_same(out, reference[0])
+
+
+def test_run__does_not_repeat_a_complete_run(cohort, tmp_path):
+    command = make_command(1, *cohort, "--out", tmp_path, "--permutations", "0")
+    assert get_end(command)[0] == 0
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    code, lines, _ = get_end([*command, "--resume"])
+    assert code == 0
+    assert "is complete" in lines[-1]
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("ending", ["bed", "bim", "fam"])
+def test_run__refuses_to_resume_with_another_cohort(simulated, tmp_path, ending):
+    names = [tmp_path / f"cohort.{e}" for e in ("bed", "bim", "fam")]
+    for name in names:
+        os.link(f"{simulated}{name.suffix}", name)
+    command = make_command(1, names[0], "--out", tmp_path / "out")
+    assert get_end(command)[0] == 0
+    changed = tmp_path / f"cohort.{ending}"
+    content = changed.read_bytes()
+    changed.unlink()
+    changed.write_bytes(content[:-9] + content[-9:].replace(b"1", b"2") + b"\n")
+    code, lines, _ = get_end([*command, "--resume"])
+    assert code == 2
+    assert len(lines) == 1
+    assert "cannot be resumed" in lines[0]
+    assert changed.name in lines[0]
+
+
+@contextlib.contextmanager
+def mount(path, size):
+    """Mount a small disk, or skip the test where that is not allowed."""
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
+    if subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("size", ["4k", "16k", "1m", "3420k", "3640k"])
+def test_run__ends_cleanly_on_a_full_disk(cohort, reference, tmp_path, size, ranks):
+    disk, out = tmp_path / "disk", tmp_path / "disk" / "out"
+    with mount(disk, size):
+        command = make_command(ranks, *cohort, "--out", out)
+        code, lines, took_s = get_end(command)
+        assert (code, len(lines)) == (1, 1), lines
+        assert "disk full" in lines[0]
+        assert str(out) in lines[0]
+        assert took_s < 20
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        assert get_end([*command, "--resume"])[:2] == (0, [])
+        assert_same(out, reference[0])
+
+
+def test_run__ends_cleanly_where_files_may_not_grow(cohort, reference, tmp_path):
+    command = make_command(1, *cohort, "--out", tmp_path / "out")
+    code, lines, _ = get_end(["prlimit", "--fsize=9000", *command])
+    assert (code, len(lines)) == (1, 1), lines
+    assert "disk full" in lines[0]
+    assert get_end([*command, "--resume"])[:2] == (0, [])
+    assert_same(tmp_path / "out", reference[0])
+
+
+@pytest.fixture(scope="session")
+def wide(tmp_path_factory):
+    """Return a cohort of 75 MB, of few variants and all alike, and its options."""
+    prefix = tmp_path_factory.mktemp("faults") / "wide"
+    variants, individuals = 1500, 200_000
+    rows = (f"1 v{v} 0 {v} A C\n" for v in range(variants))
+    prefix.with_suffix(".bim").write_text("".join(rows))
+    rows = (f"{i} {i} 0 0 0 {1 + i % 2}\n" for i in range(individuals))
+    prefix.with_suffix(".fam").write_text("".join(rows))
+    with open(prefix.with_suffix(".bed"), "wb") as stream:
+        stream.write(b"\x6c\x1b\x01")
+        stream.truncate(3 + variants * individuals // 4)
+    return [f"{prefix}.bed", "--min-maf", "0", "--folds", "1", "--top", "10"]
+
+
+GET_PEAK = (
+    "from hpc_connector.partitioner.communicator import get_mpicomm; "
+    "from mdr_epistasis.run import run; comm = get_mpicomm(); "
+    "peak = next(l for l in open('/proc/self/status') if l.startswith('VmPeak')); "
+    "comm.Barrier(); print(peak.split()[1] + ' ', end='')"
+)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_run__ends_cleanly_without_memory(wide, tmp_path, ranks):
+    launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
+    said = subprocess.check_output([*launch, sys.executable, "-c", GET_PEAK])
+    limit = 1024 * max(map(int, said.split())) + HEADROOM_BYTES // ranks
+    command = make_command(ranks, *wide, "--out", tmp_path / "out")
+    at = len(launch)
+    limited = [*command[:at], "prlimit", f"--as={limit}", *command[at:]]
+    code, lines, took_s = get_end(limited)
+    assert (code, len(lines)) == (1, 1), lines
+    assert "out of memory" in lines[0]
+    assert took_s < 20
+    assert get_end([*command, "--resume"])[0] == 0
+    assert (tmp_path / "out" / "models.tsv").exists()
