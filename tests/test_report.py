@@ -408,7 +408,8 @@ def test_read_run__keeps_the_best_beyond_the_list(tmp_path):
 def test_get_ticks__few_and_inside(low, span):
     ticks = get_ticks(low, low + span)
     assert 1 <= len(ticks) <= 15
-    assert all(low - 1e-6 <= tick <= low + span + 1e-6 for tick in ticks)
+    near = 1e-6 + 1e-8 * span
+    assert all(low - near <= tick <= low + span + near for tick in ticks)
 
 
 @given(st.text(), st.integers(5, 30))
