@@ -1,4 +1,4 @@
-"""The same cohort in every format gives the same models."""
+"""The same cohort in every format gives the same models; damage is an error."""
 
 import csv
 import gzip
@@ -10,6 +10,9 @@ import pysam
 import pytest
 
 from conftest import require
+from hpc_connector.errors import BadInput
+from hpc_connector.loader.sample_file import ReadOptions
+from hpc_connector.loader.samples import inspect_sample, read_sample
 from mdr_epistasis.program import main
 
 N_VARIANTS, N_INDIVIDUALS = 60, 200
@@ -179,15 +182,12 @@ def test_run__same_models_from_any_format(folder, expected, tmp_path, write):
 
 
 def test_run__same_models_from_the_text_of_bsc(folder, expected, tmp_path):
-    path = folder / "samples.gz"
-    path.write_bytes(gzip.compress(make_bsc(make_cohort()[0]).encode()))
-    assert search(folder, tmp_path / "out", [path], "no_ids.txt") == expected
+    files = write_bsc(folder)
+    assert search(folder, tmp_path / "out", files, "no_ids.txt") == expected
 
 
 def test_run__same_models_from_a_table(folder, expected, tmp_path):
-    path = folder / "a.txt"
-    path.write_text(make_table(*make_cohort()))
-    models = search(folder, tmp_path / "out", [path], labels=None)
+    models = search(folder, tmp_path / "out", write_table(folder), labels=None)
     unknown = ("chromosome_1", "chromosome_2", "position_1", "position_2")
     unknown += ("alleles_1", "alleles_2")
     for model, other in zip(models, expected, strict=True):
@@ -204,3 +204,90 @@ def test_run__same_models_on_two_ranks(folder, expected, tmp_path):
     assert (out / "models.tsv").read_text() == (
         folder / "out" / "models.tsv"
     ).read_text()
+
+
+def write_bsc(folder):
+    path = folder / "samples.gz"
+    path.write_bytes(gzip.compress(make_bsc(make_cohort()[0]).encode()))
+    return [path]
+
+
+def write_table(folder):
+    (folder / "a.txt").write_text(make_table(*make_cohort()))
+    return [folder / "a.txt"]
+
+
+def write_vcf(folder):
+    return [folder / "a.vcf"]
+
+
+def read_shape(path):
+    """Return variants and individuals of a file, None where it is bad input."""
+    message = ""
+    try:
+        sample_file = inspect_sample(str(path), ReadOptions())
+        blocks = [b for part in (0, 1) for b in read_sample(sample_file, part, 2)]
+    except BadInput as error:
+        message = str(error)
+        assert "\n" not in message
+        assert path.name in message or path.stem in message
+        return None
+    for block in blocks:
+        assert block.genotypes.shape == (
+            len(block.variants.id),
+            sample_file.n_individuals,
+        )
+        assert ((block.genotypes >= -1) & (block.genotypes <= 2)).all()
+    return sum(len(b.genotypes) for b in blocks), sample_file.n_individuals
+
+
+FUZZED = [*WRITERS[:8], write_bsc, write_table, write_vcf]
+BINARY = [*WRITERS[:6], write_gen_gzip, write_bsc]  # a cut can be told
+
+
+def copy_beside(write, folder, tmp_path):
+    """Return a copy of a file and of what stands beside it."""
+    (source,) = write(folder)
+    for path in folder.glob("a.*"):
+        if path.suffix in (".bim", ".fam", ".sample"):
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path / source.name, source.read_bytes()
+
+
+@pytest.mark.parametrize("write", FUZZED)
+def test_read_sample__flipped_bytes(folder, tmp_path, write):
+    path, whole = copy_beside(write, folder, tmp_path)
+    rng = np.random.default_rng(3)
+    path.write_bytes(whole)
+    assert read_shape(path) == (N_VARIANTS, N_INDIVIDUALS)
+    for at in [*range(0, 40), *rng.integers(len(whole), size=150).tolist()]:
+        damaged = bytearray(whole)
+        damaged[at] ^= int(rng.integers(1, 256))
+        path.write_bytes(damaged)
+        read_shape(path)
+
+
+@pytest.mark.parametrize("write", FUZZED)
+def test_read_sample__cut(folder, tmp_path, write):
+    path, whole = copy_beside(write, folder, tmp_path)
+    for length in np.linspace(0, len(whole) - 1, 60).astype(int).tolist():
+        path.write_bytes(whole[:length])
+        is_line_end = whole[length - 1 : length] == b"\n"
+        shape = read_shape(path)
+        if write in BINARY or not is_line_end:
+            assert shape is None or write is write_table, length
+
+
+@pytest.mark.parametrize("ending", [".vcf", ".bed", ".bgen", ".gen", ".txt", ".gz"])
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xff\xfe\x00\x01", b"a b\nc\n"])
+def test_inspect_sample__nonsense(tmp_path, ending, content):
+    path = tmp_path / f"a{ending}"
+    path.write_bytes(content)
+    assert read_shape(path) is None
+
+
+@pytest.mark.parametrize("ending", [".vcf", ".bed", ".bgen", ".gen", ".txt", ".gz"])
+def test_inspect_sample__a_folder(tmp_path, ending):
+    path = tmp_path / f"a{ending}"
+    path.mkdir()
+    assert read_shape(path) is None

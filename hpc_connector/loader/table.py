@@ -56,12 +56,16 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
 def _read_rows(path: str) -> tuple[list[str], list[list[bytes]]]:
     """Return the header and the fields of every row."""
     data = b"".join(block for _, block in read_blocks(path))
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}, byte {error.start}: expected UTF-8 text") from None
     lines = [line for line in data.splitlines() if line.strip()]
     separator = next((s for s in (b"\t", b",") if lines and s in lines[0]), None)
     rows = [[v.strip(b' "') for v in line.split(separator)] for line in lines]
     if len(rows) < 2:
         raise BadInput(f"{path}: expected a header and an individual a row")
-    header = [name.decode(errors="replace") for name in rows[0]]
+    header = [name.decode() for name in rows[0]]
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(header):
             raise BadInput(
@@ -98,7 +102,7 @@ def _convert(
             for k in columns
             if row[k] not in code
         )
-        found = rows[number - 2][k].decode(errors="replace")
+        found = rows[number - 2][k].decode()
         raise BadInput(
             f"{path}: line {number}, column {header[k]}: {found!r}, "
             "expected 0, 1, 2 or NA"
