@@ -193,3 +193,91 @@ def test_run__ends_cleanly_without_memory(wide, tmp_path, ranks):
     assert took_s < 20
     assert get_end([*command, "--resume"])[0] == 0
     assert (tmp_path / "out" / "models.tsv").exists()
+
+
+def test_run__a_folder_that_cannot_be_written(cohort, tmp_path):
+    disk, out = tmp_path / "disk", tmp_path / "disk" / "out"
+    with mount(disk, "64m"):
+        command = make_command(1, *cohort, "--out", out)
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        wait_for(lambda: any(out.glob("ledger/*.npz")))
+        process.kill()
+        process.wait()
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        for options in (["--resume"], ["--out", disk / "other"]):
+            code, lines, _ = get_end([*command, *map(str, options)])
+            assert (code, len(lines)) == (2, 1), lines
+            assert "Read-only file system" in lines[0]
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_run__a_folder_that_is_a_file(cohort, tmp_path, ranks):
+    (tmp_path / "out").touch()
+    for out in (tmp_path / "out", tmp_path / "out" / "below"):
+        code, lines, _ = get_end(make_command(ranks, *cohort, "--out", out))
+        assert (code, len(lines)) == (2, 1), lines
+        assert "Not a directory" in lines[0]
+
+
+def test_run__more_ranks_than_tasks(tmp_path):
+    prefix = tmp_path / "tiny"
+    options = f"--out {prefix} --variants 40 --individuals 100 --seed 1"
+    options += " --heritability 0.1 --maf 0.3"
+    assert main(["simulate", *options.split()]) == 0
+    for ranks in (1, 4):
+        command = make_command(ranks, f"{prefix}.bed", "--out", tmp_path / str(ranks))
+        assert get_end(command)[:2] == (0, [])
+    record = json.loads((tmp_path / "4" / "manifest.json").read_text())
+    assert record["search"]["tasks"] == 1
+    assert_same(tmp_path / "4", tmp_path / "1")
+
+
+# One rank of some fails in the middle, while tasks would last for 20 s more
+FAILING = """
+import os, signal, time
+from hpc_connector import cli, pipeline
+from hpc_connector.partitioner.communicator import abort_on_error, get_mpicomm
+
+comm = get_mpicomm()
+
+def run_task(task, thread):
+    time.sleep(0.02 if comm.rank == comm.size - 1 else {others_s})
+    if comm.rank == comm.size - 1 and task >= 10:
+        {failure}
+
+with abort_on_error(comm, lambda error: cli.explain("program", error)):
+    pipeline.run_on_ranks(
+        comm, run_task, range(2000), lambda *_: None, threads={threads}
+    )
+"""
+
+
+@pytest.mark.parametrize(
+    ("failure", "line"),
+    [
+        ("raise ValueError('no such cell')", "ValueError: no such cell"),
+        ("raise OSError(5, 'Input/output error', 'x')", "program: [Errno 5]"),
+        ("raise MemoryError", "program: out of memory"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("ranks", "threads", "others_s"), [(1, 2, 0), (3, 1, 0.02), (2, 1, 30)]
+)
+def test_run_on_ranks__one_that_raises_ends_all(
+    failure, line, ranks, threads, others_s
+):
+    program = FAILING.format(failure=failure, threads=threads, others_s=others_s)
+    launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
+    code, lines, took_s = get_end([*launch, sys.executable, "-c", program])
+    assert code == 1
+    assert took_s < 10
+    assert lines[-1].startswith(line)
+    assert len(lines) == 1 or lines[0].startswith("Traceback")
+
+
+def test_run_on_ranks__one_that_is_killed_ends_all():
+    kill = "os.kill(os.getpid(), signal.SIGKILL)"
+    program = FAILING.format(failure=kill, threads=1, others_s=30)
+    code, _, took_s = get_end(["mpirun", "-n", "2", sys.executable, "-c", program])
+    assert code != 0
+    assert took_s < 10

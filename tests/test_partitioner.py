@@ -1,5 +1,8 @@
 """Shares and tiles cover all work once."""
 
+import os
+import subprocess
+import sys
 from itertools import combinations_with_replacement, pairwise
 
 import numpy as np
@@ -73,3 +76,27 @@ def test_share_array__is_one_a_node(comm):
         comm.Barrier()
         assert (shared == np.arange(1, comm.size + 1)[:, None]).all()
         comm.Barrier()
+
+
+BUSY = """
+import time
+from hpc_connector.partitioner.communicator import count_tickets, get_mpicomm
+
+comm = get_mpicomm()
+with count_tickets(comm) as take:
+    start_s = time.monotonic()
+    time.sleep(1.0 if comm.rank == 0 else 0.0)
+    tickets = [take(1) for _ in range(20)]
+    took_s = time.monotonic() - start_s
+assert comm.rank == 0 or took_s < 0.8, took_s
+"""
+
+
+@pytest.mark.parametrize("apart", ["0", "1"], ids=["one node", "two nodes"])
+def test_count_tickets__does_not_wait_for_a_busy_rank(apart):
+    subprocess.run(
+        ["mpirun", "-n", "2", sys.executable, "-c", BUSY],
+        check=True,
+        timeout=30,
+        env=os.environ | {"MPIR_CVAR_NOLOCAL": apart},
+    )

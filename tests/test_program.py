@@ -93,6 +93,15 @@ def test_run__same_bytes_on_any_number_of_ranks(simulated, reference, tmp_path, 
     assert_same(out, reference)
 
 
+def test_run__same_bytes_on_two_nodes(simulated, reference, tmp_path):
+    out = tmp_path / "out"
+    program = ["mdr-epistasis", "run", f"{simulated}.bed", "--out", str(out), *FIXED]
+    apart = os.environ | {"MPIR_CVAR_NOLOCAL": "1"}  # as if on a node each
+    subprocess.run(["mpirun", "-n", "2", *program], check=True, timeout=120, env=apart)
+    assert read_manifest(out)["resources"]["nodes"] == 2
+    assert_same(out, reference)
+
+
 def test_run__same_bytes_with_threads(simulated, reference, tmp_path):
     assert search(simulated, tmp_path / "out", "--threads", "3") == 0
     assert_same(tmp_path / "out", reference)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -159,7 +160,8 @@ def find_least(comm: Any, value: int, limit_s: float) -> int | None:
 def count_tickets(comm: Any) -> Iterator[Callable[[int], int]]:
     """Give all ranks one counter: a call adds a step and returns what it was.
 
-    The counter is one-sided (``MPI_Fetch_and_op``), so that no rank serves others.
+    The counter is one-sided (``MPI_Fetch_and_op``) and lies on rank 0. It is locked
+    once: a lock for each call would wait until rank 0 has finished its task.
     """
     if is_serial(comm):
         tickets = [0]
@@ -177,17 +179,45 @@ def count_tickets(comm: Any) -> Iterator[Callable[[int], int]]:
         memory: Any = window.tomemory()
         np.frombuffer(memory, np.int64)[:] = 0
     comm.Barrier()
+    window.Lock_all(MPI.MODE_NOCHECK)
     before = np.zeros(1, np.int64)
 
     def take(step: int) -> int:
-        window.Lock(0)
         window.Fetch_and_op(np.array([step], np.int64), before, 0, 0, MPI.SUM)
-        window.Unlock(0)
+        window.Flush(0)
         return int(before[0])
 
-    with end_together(comm):
+    with serve_nodes(comm), end_together(comm):
         yield take
+    window.Unlock_all()
     window.Free()
+
+
+@contextlib.contextmanager
+def serve_nodes(comm: Any) -> Iterator[None]:
+    """Answer other nodes while this rank computes, if it is rank 0.
+
+    Without hardware for it, MPI reads its messages only inside a call.
+    """
+    from mpi4py import MPI
+
+    nodes = get_node(comm)[2]
+    if comm.rank != 0 or nodes == 1 or MPI.Query_thread() != MPI.THREAD_MULTIPLE:
+        yield
+        return
+    is_over = threading.Event()
+
+    def serve() -> None:
+        while not is_over.wait(POLL_S):
+            comm.Iprobe()
+
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        server.join()
 
 
 @contextlib.contextmanager
