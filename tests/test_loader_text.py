@@ -21,7 +21,11 @@ from hpc_connector.loader.labels import (
     read_labels,
 )
 from hpc_connector.loader.sample_file import ReadOptions, SampleFile
-from hpc_connector.loader.samples import inspect_sample, read_sample
+from hpc_connector.loader.samples import (
+    convert_samples,
+    inspect_sample,
+    read_sample,
+)
 
 DATA = Path(__file__).parent / "data"
 OPTIONS = ReadOptions()
@@ -30,13 +34,9 @@ OPTIONS = ReadOptions()
 def read_all(path, n_parts=1):
     """Return ids and genotypes of a file read in parts."""
     sample_file = inspect_sample(str(path), OPTIONS)
-    blocks = [
-        block
-        for part in range(n_parts)
-        for block in read_sample(sample_file, part, n_parts)
-    ]
-    ids = [name for block in blocks for name in block.variants.id]
-    return ids, np.concatenate([block.genotypes for block in blocks])
+    parts = [read_sample(sample_file, part, n_parts) for part in range(n_parts)]
+    whole = convert_samples(block for part in parts for block in part)
+    return whole.variants.id, whole.genotypes
 
 
 FILES = [

@@ -1,13 +1,20 @@
 """Genotypes of any format, by one pair of functions."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_blocks
-from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile
+from hpc_connector.loader.sample_file import (
+    Block,
+    ReadOptions,
+    SampleFile,
+    Variants,
+)
 
 ENDINGS = {
     ".vcf": "vcf",
@@ -63,3 +70,24 @@ def read_sample(
 ) -> Iterator[Block]:
     """Yield the variants of one of `n_parts` contiguous pieces of a file."""
     yield from _get_module(sample_file.format).read(sample_file, part, n_parts)
+
+
+def convert_samples(blocks: Iterable[Block]) -> Block:
+    """Join blocks of variants into one.
+
+    Returns
+    -------
+    All variants, and their genotypes, int8 (variants, individuals).
+
+    Examples
+    --------
+    >>> cohort = inspect_sample("cohort.bed", ReadOptions())  # doctest: +SKIP
+    >>> genotypes = convert_samples(read_sample(cohort)).genotypes  # doctest: +SKIP
+    """
+    parts = list(blocks)
+    columns = {
+        name: [value for part in parts for value in getattr(part.variants, name)]
+        for name in Variants.__dataclass_fields__
+    }
+    genotypes = [part.genotypes for part in parts]
+    return Block(Variants(**columns), np.concatenate(genotypes))
