@@ -13,8 +13,12 @@ import h5py
 import numpy as np
 import pytest
 
+import naive
+from hpc_connector.loader.sample_file import ReadOptions
+from hpc_connector.loader.samples import inspect_sample, read_sample
 from hpc_connector.manifest import read_manifest
 from mdr_epistasis import run as run_module
+from mdr_epistasis.cohort import deal_folds
 from mdr_epistasis.program import main
 from programs import assert_same, wait_for
 
@@ -248,3 +252,38 @@ def test_run__a_folder_that_cannot_be_written(tmp_path):
     )
     assert done.returncode in (1, 2)
     assert "Traceback" not in done.stderr
+
+
+def test_run__all_models_agree_with_the_oracle_in_another_place(tmp_path):
+    prefix, out = tmp_path / "cohort", tmp_path / "out"
+    options = "--variants 2000 --individuals 100 --heritability 0.2 --maf 0.3"
+    main(["simulate", "--out", str(prefix), *options.split(), "--missing-rate", "0.01"])
+    options = ["--permutations", "0", "--all-models", "--max-missing", "1"]
+    assert search(prefix, out, *options) == 0
+    out.rename(tmp_path / "moved")
+    file = inspect_sample(f"{prefix}.bed", ReadOptions())
+    blocks = [block.genotypes for block in read_sample(file, 0, 1)]
+    genotypes = np.concatenate(blocks).astype(np.int8)
+    is_case = np.array(file.phenotypes) == "2"
+    fold = deal_folds(is_case.astype(np.int8), 5, 42)
+    chance = np.random.default_rng(1)
+    with h5py.File(tmp_path / "moved" / "results.h5") as results:
+        for i in chance.integers(0, 1990, 10):
+            row = results["all_models/error"][i]
+            assert (np.isfinite(row) == (np.arange(2000) > i)).all()
+            for j in chance.integers(i + 1, 2000, 5):
+                test, *_ = naive.mdr(genotypes[[i, j]], is_case, fold)
+                assert row[j] == pytest.approx(1 - float(test), abs=1e-6)
+
+
+def test_run__all_models_are_never_in_memory_at_once(tmp_path):
+    prefix = tmp_path / "cohort"
+    options = "--variants 6000 --individuals 100 --heritability 0.2 --maf 0.3"
+    assert main(["simulate", "--out", str(prefix), *options.split()]) == 0
+    peak_bytes = []
+    for name, options in ("without", []), ("with", ["--all-models"]):
+        command = ["mdr-epistasis", "run", f"{prefix}.bed", "--out", tmp_path / name]
+        subprocess.run([*command, "--folds", "1", *options], check=True)
+        record = read_manifest(tmp_path / name)
+        peak_bytes.append(record["resources"]["max_rss_bytes"])
+    assert peak_bytes[1] - peak_bytes[0] < 6000**2 * 4 / 3
