@@ -11,6 +11,7 @@ A file has no index of its own; its parts are found by the sizes of its variants
 import os
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,7 +21,13 @@ from isal import isal_zlib
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _bgen_kernels as kernels
 from hpc_connector.loader.labels import read_oxford_ids
-from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile, Variants
+from hpc_connector.loader.sample_file import (
+    Block,
+    ReadOptions,
+    SampleFile,
+    Variants,
+    get_version,
+)
 
 MAGIC = (b"bgen", b"\0\0\0\0")
 HEADER_BYTES = 24  # from the offset of the variants to the header's free text
@@ -139,7 +146,7 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
     first, last = n_variants * part // n_parts, n_variants * (part + 1) // n_parts
     if first == last:
         return
-    data, bounds = _find_variants(path, start, last, is_all=last == n_variants)
+    data, bounds = _find_variants(path, get_version(path), start, n_variants)
     step = max(1, min(BLOCK_VARIANTS, BLOCK_BYTES // max(1, n)))
     for at in range(first, last, step):
         rows = []
@@ -152,19 +159,23 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
         yield Block(Variants(*columns), np.stack(genotypes))
 
 
+@lru_cache(maxsize=4)
 def _find_variants(
-    path: str, start: int, n_variants: int, *, is_all: bool
+    path: str, _: tuple[int, int], start: int, n_variants: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the file as bytes, and where its first variants begin and end."""
+    """Return one version of a file as bytes, and where its variants begin and end.
+
+    Kept, for each part of a file needs it and nothing but a walk over all tells it.
+    """
     data = np.memmap(path, np.uint8, "r")
     bounds = np.full(n_variants + 1, start, np.int64)
     n_found = kernels.find_variants(data, start, bounds[1:])
     if n_found < n_variants:
         raise BadInput(
             f"{path} is cut or corrupt: it ends in variant {n_found + 1}, expected "
-            f"{n_variants} or more"
+            f"{n_variants}"
         )
-    if is_all and bounds[-1] != len(data):
+    if bounds[-1] != len(data):
         raise BadInput(
             f"{path} goes on after its {n_variants} variants: expected its end at byte "
             f"{bounds[-1]}"

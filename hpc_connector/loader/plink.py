@@ -5,6 +5,7 @@ file, is the counted allele.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,17 @@ import numpy as np
 from hpc_connector._jit import kernel
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.labels import get_family_ids
-from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile, Variants
+from hpc_connector.loader.sample_file import (
+    Block,
+    ReadOptions,
+    SampleFile,
+    Variants,
+    get_version,
+)
 
 MAGIC = b"\x6c\x1b"
 SNP_MAJOR = 1
+N_FIELDS = 6  # of .fam and .bim files
 BLOCK_VARIANTS = 1024
 BLOCK_BYTES = 16 << 20
 COPIES = np.array([2, -1, 1, 0], np.int8)  # of A1, by the two bits of a genotype
@@ -27,8 +35,8 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
     `path` is that of the .bed file, or the prefix of the three.
     """
     stem = path.removesuffix(".bed")
-    family = _read_rows(f"{stem}.fam", 6)
-    n_variants = len(_read_rows(f"{stem}.bim", 6))
+    family = _split(_read_lines(f"{stem}.fam"), f"{stem}.fam")
+    n_variants = len(_read_lines(f"{stem}.bim"))
     bed = Path(f"{stem}.bed")
     try:
         size = bed.stat().st_size
@@ -64,16 +72,30 @@ def get_stride(n_individuals: int) -> int:
     return -(-n_individuals // 4)
 
 
-def _read_rows(path: str, width: int) -> list[list[str]]:
-    """Return the fields of a .fam or .bim file."""
+def _read_lines(path: str) -> list[str]:
+    """Return the lines of a .fam or .bim file."""
+    return _keep_lines(path, get_version(path))
+
+
+@lru_cache(maxsize=4)
+def _keep_lines(path: str, _: tuple[int, int]) -> list[str]:
+    """Return the lines of one version of a file: each piece of a .bed needs some.
+
+    A million lines take 0.1 GB; their fields would take five times as much.
+    """
     try:
-        rows = [line.split() for line in Path(path).read_text().splitlines()]
+        return Path(path).read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read: {error}") from None
-    for number, row in enumerate(rows, start=1):
-        if len(row) != width:
+
+
+def _split(lines: list[str], path: str, first: int = 0) -> list[list[str]]:
+    """Return the six fields of some lines; `first` is the number of lines before."""
+    rows = [line.split() for line in lines]
+    for number, row in enumerate(rows, start=first + 1):
+        if len(row) != N_FIELDS:
             raise BadInput(
-                f"{path}: line {number} has {len(row)} fields, expected {width}"
+                f"{path}: line {number} has {len(row)} fields, expected {N_FIELDS}"
             )
     return rows
 
@@ -81,13 +103,13 @@ def _read_rows(path: str, width: int) -> list[list[str]]:
 def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
     """Yield the variants of one of `n_parts` contiguous pieces."""
     stem = sample_file.path.removesuffix(".bed")
-    rows = _read_rows(f"{stem}.bim", 6)
+    lines = _read_lines(f"{stem}.bim")
     n = sample_file.n_individuals
-    first, last = len(rows) * part // n_parts, len(rows) * (part + 1) // n_parts
+    first, last = len(lines) * part // n_parts, len(lines) * (part + 1) // n_parts
     step = max(1, min(BLOCK_VARIANTS, BLOCK_BYTES // max(n, 1)))
     with open(f"{stem}.bed", "rb") as stream:
         for at in range(first, last, step):
-            chosen = rows[at : min(at + step, last)]
+            chosen = _split(lines[at : min(at + step, last)], f"{stem}.bim", at)
             stream.seek(3 + at * get_stride(n))
             data = stream.read(len(chosen) * get_stride(n))
             packed = np.frombuffer(data, np.uint8).reshape(len(chosen), -1)

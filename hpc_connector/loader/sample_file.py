@@ -1,8 +1,11 @@
 """What every genotype format gives: a header, and blocks of variants."""
 
+import os
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from hpc_connector.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -57,3 +60,18 @@ class Block:
 
     variants: Variants
     genotypes: np.ndarray
+
+
+def get_version(path: str) -> tuple[int, int]:
+    """Return size and time of change: what is kept of a file holds for these.
+
+    Raises
+    ------
+    BadInput
+        A file that cannot be found.
+    """
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    return found.st_size, found.st_mtime_ns
