@@ -3,7 +3,7 @@
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,16 @@ from hpc_connector.partitioner import make_distribution
 from hpc_connector.partitioner.communicator import get_node, share_array
 
 PIECE_BYTES = 4 << 20  # of a file read by one rank at a time
-COLUMNS = ("id", "chromosome", "position", "counted", "other")
+TEXT = np.dtypes.StringDType()  # a sixth of the memory of Python's strings
+COLUMNS: dict[str, Any] = {
+    "id": TEXT,
+    "chromosome": TEXT,
+    "position": np.int64,
+    "counted": TEXT,
+    "other": TEXT,
+    "frequency": np.float64,
+    "missing": np.float64,
+}
 
 
 @dataclass(frozen=True)
@@ -43,10 +52,8 @@ class Share:
     """The variants that one rank has read and kept, packed."""
 
     codes: list[np.ndarray] = field(default_factory=list)
-    columns: dict[str, list] = field(
-        default_factory=lambda: {
-            name: [] for name in (*COLUMNS, "frequency", "missing")
-        }
+    columns: dict[str, list[np.ndarray]] = field(
+        default_factory=lambda: {name: [np.empty(0, d)] for name, d in COLUMNS.items()}
     )
     n_read: int = 0
     removed: Counter = field(default_factory=Counter)
@@ -154,11 +161,9 @@ def keep_variants(
     share.n_read += len(n)
     share.removed.update(reason[reason != "kept"].tolist())
     share.codes.append(codes[kept])
-    for name in COLUMNS:
-        column = getattr(variants, name)
-        share.columns[name] += [column[v] for v in kept]
-    share.columns["frequency"] += frequency[kept].tolist()
-    share.columns["missing"] += missing[kept].tolist()
+    columns = asdict(variants) | {"frequency": frequency, "missing": missing}
+    for name, dtype in COLUMNS.items():
+        share.columns[name].append(np.array(columns[name], dtype)[kept])
 
 
 @contextlib.contextmanager
@@ -196,14 +201,13 @@ def load_cohort(
     with share_array(comm, shape, np.int32) as planes:
         place_shares(comm, share, place, planes)
         comm.Barrier()
-        by_place = np.argsort(place)
         yield Cohort(
             planes,
             n_variants,
             arrangement,
             match.is_case,
             match.individuals,
-            {name: column[by_place] for name, column in columns.items()},
+            columns if first_list is None else sort_columns(columns, place),
             facts,
         )
         comm.Barrier()
@@ -213,17 +217,14 @@ def gather_columns(
     comm: Any, share: Share
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the columns of the variants of all ranks, in the order of the files."""
-    shares = comm.allgather((share.columns, share.n_read, share.removed))
-    columns = {
-        name: np.array(
-            [value for of_rank, _, _ in shares for value in of_rank[name]],
-            dtype=object if name in ("id", "chromosome", "counted", "other") else None,
-        )
-        for name in share.columns
+    columns = {  # one after another, for all are as large as the packed genotypes
+        name: np.concatenate(comm.allgather(np.concatenate(share.columns.pop(name))))
+        for name in COLUMNS
     }
-    removed: Counter = sum((r for _, _, r in shares), Counter())
+    shares = comm.allgather((share.n_read, share.removed))
+    removed: Counter = sum((r for _, r in shares), Counter())
     facts = {
-        "variants_read": sum(n for _, n, _ in shares),
+        "variants_read": sum(n for n, _ in shares),
         "variants_kept": len(columns["id"]),
         "removed": dict(sorted(removed.items())),
     }
@@ -240,6 +241,14 @@ def order_variants(
     place = np.empty(len(is_later), np.int64)
     place[np.argsort(is_later, kind="stable")] = np.arange(len(is_later))
     return place
+
+
+def sort_columns(
+    columns: dict[str, np.ndarray], place: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return the columns in the order of the places of the variants."""
+    by_place = np.argsort(place)
+    return {name: column[by_place] for name, column in columns.items()}
 
 
 def place_shares(

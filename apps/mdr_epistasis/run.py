@@ -283,7 +283,7 @@ def make_question(
 ) -> learner.Question:
     """Return what is searched for."""
     names = cohort.variants["chromosome"]
-    _, chromosome = np.unique(names.astype(str), return_inverse=True)
+    _, chromosome = np.unique(names, return_inverse=True)
     role = np.zeros(0, np.int8)
     if lists[1] is not None:
         of = [[name in chosen for name in cohort.variants["id"]] for chosen in lists]

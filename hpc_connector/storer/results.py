@@ -59,7 +59,7 @@ def publish_hdf5(path: Path) -> Iterator[h5py.File]:
 def _write_column(file: h5py.File, name: str, column: Any) -> None:
     """Write one array, or one sequence of text as UTF-8."""
     array = np.asarray(column)
-    if array.dtype.kind in "UO":
+    if array.dtype.kind in "UOT":
         file.create_dataset(name, data=list(column), dtype=h5py.string_dtype())
     else:
         compression = "gzip" if array.size > 1024 else None
