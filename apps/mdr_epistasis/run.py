@@ -31,7 +31,7 @@ from hpc_connector.manifest import (
     save_manifest,
 )
 from hpc_connector.partitioner import make_tiles
-from hpc_connector.partitioner.communicator import get_node
+from hpc_connector.partitioner.communicator import end_together, get_node
 from hpc_connector.storer.report import save_report
 from mdr_epistasis.cohort import Cohort, Filters, deal_folds, load_cohort, read_header
 from mdr_epistasis.output import describe, print_top, save_results
@@ -110,11 +110,14 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     """Search the models of a cohort and write the results to ``args.out``."""
     start_s = time.time()
     out, parameters = args.out, get_parameters(args)
-    record = comm.bcast(begin(args, parameters) if comm.rank == 0 else None)
+    record, header = None, None
+    with end_together(comm):
+        if comm.rank == 0:
+            record, header = begin(args, parameters), read_inputs(args)
+    record, header = comm.bcast((record, header))
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", out)
         return cli.DONE
-    header = comm.bcast(read_inputs(args) if comm.rank == 0 else None)
     files, match, fold, lists = header
     first_list, second_list = lists
     only = first_list | second_list if first_list and second_list else first_list
@@ -133,9 +136,11 @@ def run(comm: Any, args: argparse.Namespace) -> int:
             record["cohort"] = describe_cohort(cohort, match.notes)
             record["search"] = describe_search(args, cohort, tasks)
         used = get_resources(comm, args.threads, start_s)
-        if comm.rank == 0:
-            record |= {"resources": record["resources"] | used, "finished": get_time()}
-            finish(args, cohort, question, findings, record, is_done, parameters)
+        with end_together(comm):
+            if comm.rank == 0:
+                used = record["resources"] | used
+                record |= {"resources": used, "finished": get_time()}
+                finish(args, cohort, question, findings, record, is_done, parameters)
     return cli.DONE if is_done else cli.STOPPED
 
 
