@@ -2,10 +2,11 @@
 
     python benchmarks/ranks.py
 
-Simulates two cohorts, searches each on one rank and on two (kernels compiled and
-cached by a small run before), and prints the efficiency by CPU time, the seconds from
-the start to the first task, and the peak of the proportional set sizes of all ranks
-beside what the genotypes take packed.
+Simulates cohorts, searches each on one rank and on two (kernels compiled and cached by
+a small run before), and prints the efficiency by CPU time, with and without what an
+all but empty search takes to start; the seconds from the start to the first task; and
+the peak of the proportional set sizes of all ranks, beside the goal: what the genotypes
+take packed, and 300 MB a rank.
 """
 
 import json
@@ -15,9 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-SIZES = [  # variants, individuals, folds
-    (20000, 4000, 1),
-    (6000, 2000, 10),
+SIZES = [  # variants, individuals, options
+    (20000, 4000, ["--folds", "1"]),
+    (6000, 2000, ["--folds", "10"]),
+    (6000, 2000, ["--folds", "10", "--permutations", "32"]),
 ]
 REPEATS = 3
 SAMPLE_S = 0.1
@@ -25,7 +27,9 @@ A_RANK_BYTES = 300_000_000
 
 
 def simulate(prefix, variants, individuals):
-    """Make a .bed cohort with a planted pair."""
+    """Make a .bed cohort with a planted pair, once."""
+    if Path(f"{prefix}.bed").exists():
+        return
     options = f"--variants {variants} --individuals {individuals} --heritability 0.02"
     options += " --maf 0.3 --seed 1"
     command = ["mdr-epistasis", "simulate", "--out", prefix, *options.split()]
@@ -56,13 +60,13 @@ def get_pss_bytes(pid):
     return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
-def measure(prefix, out, ranks, folds):
+def measure(prefix, out, ranks, options):
     """Return what a run used according to its manifest, and its peak of memory."""
     shutil.rmtree(out, ignore_errors=True)
     launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
     command = ["mdr-epistasis", "run", f"{prefix}.bed", "--out", str(out), "--quiet"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen([*launch, *command, "--folds", str(folds)], **quiet)
+    process = subprocess.Popen([*launch, *command, *options], **quiet)
     peak_bytes = 0
     while process.poll() is None:
         now_bytes = sum(map(get_pss_bytes, find_descendants(process.pid)))
@@ -73,33 +77,40 @@ def measure(prefix, out, ranks, folds):
     return json.loads((out / "manifest.json").read_text())["resources"], peak_bytes
 
 
+def measure_best(*what):
+    """Return least CPU, wall and starting seconds of some runs, and greatest memory."""
+    runs = [measure(*what) for _ in range(REPEATS)]
+    peak_bytes = max(peak for _, peak in runs)
+    keys = ("cpu_s", "wall_s", "start_s")
+    return *(min(used[key] for used, _ in runs) for key in keys), peak_bytes
+
+
+def compare(folder, variants, individuals, options):
+    """Print what one rank and two take for one search."""
+    prefix, out = f"{folder}/{variants}x{individuals}", Path(folder, "out")
+    simulate(prefix, variants, individuals)
+    print(f"{variants} x {individuals}, {' '.join(options)}")
+    for ranks in (1, 2):
+        empty_s, *_ = measure_best(f"{folder}/empty", out, ranks, options)
+        cpu_s, wall_s, start_s, peak_bytes = measure_best(prefix, out, ranks, options)
+        if ranks == 1:
+            alone_s, search_s = cpu_s, cpu_s - empty_s
+        limit_bytes = variants * individuals // 4 + ranks * A_RANK_BYTES
+        print(
+            f"  ranks {ranks}: CPU {cpu_s:.2f} s, wall {wall_s:.2f} s, efficiency "
+            f"{alone_s / cpu_s:.1%}, without start {search_s / (cpu_s - empty_s):.1%}, "
+            f"first task {start_s:.2f} s, "
+            f"memory {peak_bytes / 1e6:.0f} of {limit_bytes / 1e6:.0f} MB",
+            flush=True,
+        )
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder, "out")
-        simulate(f"{folder}/warm", 40, 100)
-        for folds in (1, 2):
-            measure(f"{folder}/warm", out, 1, folds)
-        for variants, individuals, folds in SIZES:
-            prefix = f"{folder}/{variants}x{individuals}"
-            simulate(prefix, variants, individuals)
-            packed_bytes = variants * individuals // 4
-            print(f"{variants} x {individuals}, {folds} folds")
-            alone_s = None
-            for ranks in (1, 2):
-                runs = [measure(prefix, out, ranks, folds) for _ in range(REPEATS)]
-                cpu_s = min(used["cpu_s"] for used, _ in runs)
-                alone_s = alone_s or cpu_s
-                wall_s, start_s = (
-                    min(used[k] for used, _ in runs) for k in ("wall_s", "start_s")
-                )
-                peak_bytes = max(peak for _, peak in runs)
-                limit_bytes = packed_bytes + ranks * A_RANK_BYTES
-                print(
-                    f"  ranks {ranks}: CPU {cpu_s:.2f} s, wall {wall_s:.2f} s, "
-                    f"efficiency {alone_s / cpu_s:.1%}, first task {start_s:.2f} s, "
-                    f"memory {peak_bytes / 1e6:.0f} of {limit_bytes / 1e6:.0f} MB",
-                    flush=True,
-                )
+        simulate(f"{folder}/empty", 40, 100)
+        for variants, individuals, options in SIZES:
+            measure(f"{folder}/empty", Path(folder, "out"), 1, options)
+            compare(folder, variants, individuals, options)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The cohort of a run: files in, one packed copy of the genotypes a node out."""
 
 import contextlib
+import ctypes
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,8 +24,9 @@ from hpc_connector.loader.labels import Labels, convert_labels
 from hpc_connector.loader.sample_file import ReadOptions, SampleFile, Variants
 from hpc_connector.loader.samples import inspect_sample, read_sample
 from hpc_connector.partitioner import make_distribution
-from hpc_connector.partitioner.communicator import get_node, share_array
+from hpc_connector.partitioner.communicator import end_together, get_node, share_array
 
+TRIM_BYTES = 32 << 20
 PIECE_BYTES = 4 << 20  # of a file read by one rank at a time
 TEXT = np.dtypes.StringDType()  # a sixth of the memory of Python's strings
 COLUMNS: dict[str, Any] = {
@@ -185,7 +187,8 @@ def load_cohort(
     cost = np.array([files[f].n_bytes / n_parts for f, _, n_parts in pieces])
     ends = make_distribution(cost, comm.size)
     mine = pieces[ends[comm.rank] : ends[comm.rank + 1]]
-    share = read_share(files, mine, sources, filters)
+    with end_together(comm):
+        share = read_share(files, mine, sources, filters)
 
     columns, facts = gather_columns(comm, share)
     n_variants = len(columns["id"])
@@ -199,6 +202,8 @@ def load_cohort(
         n_variants, arrangement.n_words, missing=bool(columns["missing"].any())
     )
     with share_array(comm, shape, np.int32) as planes:
+        planes[-1] = 0  # its last lanes may be of no variant
+        comm.Barrier()
         place_shares(comm, share, place, planes)
         comm.Barrier()
         yield Cohort(
@@ -251,6 +256,12 @@ def sort_columns(
     return {name: column[by_place] for name, column in columns.items()}
 
 
+def trim_memory() -> None:
+    """Give freed memory back to the system, where the C library can be told to."""
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def place_shares(
     comm: Any, share: Share, place: np.ndarray, planes: np.ndarray
 ) -> None:
@@ -258,6 +269,7 @@ def place_shares(
     node_rank, _, nodes = get_node(comm)
     counts = comm.allgather(sum(len(codes) for codes in share.codes))
     first = np.concatenate([[0], np.cumsum(counts)])
+    n_freed_bytes = 0
     for rank in range(comm.size):
         if nodes == 1 and rank != comm.rank:
             continue
@@ -273,4 +285,8 @@ def place_shares(
                 place_codes(codes, place[at : at + len(codes)], planes)
             at += len(codes)
             if rank == comm.rank:
-                share.codes[block] = codes[:0]
+                share.codes[block] = np.zeros(0)  # frees it; a slice would keep it
+                n_freed_bytes += codes.nbytes
+            if n_freed_bytes > TRIM_BYTES:
+                n_freed_bytes = 0
+                trim_memory()

@@ -16,6 +16,7 @@ from hpc_connector.errors import BadInput
 
 GRACE_S = 5.0  # to finish and save, once a rank has failed
 POLL_S = 0.002
+FORWARD_S = 0.3
 SHARED_MEMORY = "/dev/shm"
 LAUNCHED_BY_MPI = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID")
 
@@ -85,9 +86,9 @@ def get_node(comm: Any) -> tuple[int, int, int]:
 
 @contextlib.contextmanager
 def share_array(comm: Any, shape: tuple[int, ...], dtype: Any) -> Iterator[np.ndarray]:
-    """Give the ranks of a node one array of zeros in a shared-memory window."""
+    """Give the ranks of a node one array, not filled, in a shared-memory window."""
     if is_serial(comm):
-        yield np.zeros(shape, dtype)
+        yield np.empty(shape, dtype)
         return
     from mpi4py import MPI
 
@@ -98,9 +99,6 @@ def share_array(comm: Any, shape: tuple[int, ...], dtype: Any) -> Iterator[np.nd
     window = MPI.Win.Allocate_shared(n_bytes if node.rank == 0 else 0, 1, comm=node)
     memory: Any = window.Shared_query(0)[0]
     array = np.frombuffer(memory, dtype).reshape(shape)
-    if node.rank == 0:
-        array[:] = 0
-    node.Barrier()
     yield array
     del array
     window.Free()
@@ -249,6 +247,7 @@ def end_now(comm: Any, code: int, said: str = "") -> None:
     os.write(2, said.encode())
     if is_serial(comm):
         os._exit(code)
+    time.sleep(FORWARD_S)  # mpirun drops what it has not forwarded when it aborts
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would add a line of its own
     comm.Abort(code)
 
