@@ -399,7 +399,7 @@ BAD_RECORDS = {
     "has 3 individuals, expected 2": make_record("0/1", "0/1", "0/1"),
     "expected columns": "1\t10\trs1",
     "expected the field GT": make_record("3", "4", keys="AD"),
-    "POS is 'x'": make_record("0/1", "0/1").replace("10", "x"),
+    "position 'x'": make_record("0/1", "0/1").replace("10", "x"),
     "is empty": make_record("0/1", "0/1", alt=""),
 }
 

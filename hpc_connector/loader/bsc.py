@@ -12,7 +12,12 @@ from pathlib import Path
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_lines
 from hpc_connector.loader.probability_text import Lead, read_blocks
-from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile
+from hpc_connector.loader.sample_file import (
+    Block,
+    ReadOptions,
+    SampleFile,
+    convert_position,
+)
 
 N_LEAD = 5
 PLACEHOLDERS = ("$", ".")
@@ -68,4 +73,4 @@ def _convert_lead(fields: list[str]) -> Lead:
     chromosome, name, position, ref, alt = fields
     if name in PLACEHOLDERS:
         name = "-".join(fields[:3])
-    return name, chromosome, int(position), alt, ref
+    return name, chromosome, convert_position(position), alt, ref

@@ -13,7 +13,12 @@ from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_lines
 from hpc_connector.loader.labels import read_labels, read_oxford_ids
 from hpc_connector.loader.probability_text import Lead, read_blocks
-from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile
+from hpc_connector.loader.sample_file import (
+    Block,
+    ReadOptions,
+    SampleFile,
+    convert_position,
+)
 
 
 def inspect(path: str, options: ReadOptions) -> SampleFile:
@@ -71,4 +76,4 @@ def _get_n_lead(path: str) -> int:
 def _convert_lead(fields: list[str]) -> Lead:
     """Return id, chromosome, position and alleles of five or six columns."""
     chromosome, *names, position, a, b = fields
-    return names[-1], chromosome, int(position), b, a
+    return names[-1], chromosome, convert_position(position), b, a

@@ -18,6 +18,7 @@ from hpc_connector.loader.sample_file import (
     ReadOptions,
     SampleFile,
     Variants,
+    convert_position,
     get_version,
 )
 
@@ -120,28 +121,41 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
             stream.seek(3 + at * get_stride(n))
             data = stream.read(len(chosen) * get_stride(n))
             packed = np.frombuffer(data, np.uint8).reshape(len(chosen), -1)
+            _check_padding(packed, n, stem)
             genotypes = np.empty((len(chosen), n), np.int8)
             unpack(packed, COPIES, genotypes)
             yield Block(_get_variants(chosen, f"{stem}.bim", at), genotypes)
 
 
+def _check_padding(packed: np.ndarray, n_individuals: int, stem: str) -> None:
+    """Refuse genotypes after the last individual: another .fam file has as many bytes.
+
+    uint8 (variants, stride); PLINK fills the last byte of a variant with zeros.
+    """
+    n_last = n_individuals - 4 * (packed.shape[1] - 1)
+    if n_last < 4 and (packed[:, -1] >> (2 * n_last)).any():
+        raise BadInput(
+            f"{stem}.bed has genotypes of more than the {n_individuals} individuals of "
+            "the .fam file: expected zeros after the last (plink --make-bed)"
+        )
+
+
 def _get_variants(rows: list[list[str]], path: str, first: int) -> Variants:
     """Return the columns of .bim rows; `first` is the number of rows before them."""
-    try:
-        position = [int(row[3]) for row in rows]
-    except ValueError:
-        number = next(k for k, r in enumerate(rows) if not r[3].lstrip("-").isdigit())
-        raise BadInput(
-            f"{path}: line {first + number + 1}: position {rows[number][3]!r}, "
-            "expected a whole number"
-        ) from None
     return Variants(
         id=[row[1] for row in rows],
         chromosome=[row[0] for row in rows],
-        position=position,
+        position=[_get_position(r, path, k) for k, r in enumerate(rows, first + 1)],
         counted=[row[4] for row in rows],
         other=[row[5] for row in rows],
     )
+
+
+def _get_position(row: list[str], path: str, number: int) -> int:
+    try:
+        return convert_position(row[3])
+    except BadInput as error:
+        raise BadInput(f"{path}: line {number}: {error}") from None
 
 
 @kernel

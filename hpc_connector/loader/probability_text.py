@@ -62,14 +62,13 @@ def _read_line(
     at = lead.end() if lead else len(line)
     numbers = np.frombuffer(line, np.uint8)[at:]
     wrong = call_line(numbers, sample_file.options.imputation_threshold, genotypes)
-    fields = line[:at].decode(errors="replace").split()
     try:
         if wrong:
             raise ValueError(
                 f"number {wrong} after the first {n_lead} columns: expected "
                 f"{3 * len(genotypes)} probabilities, three an individual that sum to 1"
             )
-        return convert_lead(fields)
+        return convert_lead(line[:at].decode().split())
     except ValueError as error:
-        variant = " ".join(fields[:n_lead])[:SHOWN]
+        variant = line[:at].decode(errors="replace").strip()[:SHOWN]
         raise BadInput(f"{sample_file.path}: variant {variant!r}: {error}") from None

@@ -7,6 +7,8 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 
+MAX_POSITION_DIGITS = 12
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -75,3 +77,11 @@ def get_version(path: str) -> tuple[int, int]:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     return found.st_size, found.st_mtime_ns
+
+
+def convert_position(text: str) -> int:
+    """Return the position of a variant; negative ones stand in some .bim files."""
+    digits = text.removeprefix("-")
+    if digits.isascii() and digits.isdecimal() and len(digits) <= MAX_POSITION_DIGITS:
+        return int(text)
+    raise BadInput(f"position {text[:40]!r}, expected a whole number")

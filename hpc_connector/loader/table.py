@@ -71,6 +71,8 @@ def _read_rows(path: str) -> tuple[list[str], list[list[bytes]]]:
             raise BadInput(
                 f"{path}: line {number} has {len(row)} fields, expected {len(header)}"
             )
+    if rows[-1][-1] == b"" and not data.endswith(b"\n"):
+        raise BadInput(f"{path} is cut: its last line has no end")
     return header, rows[1:]
 
 

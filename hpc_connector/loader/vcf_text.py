@@ -8,7 +8,11 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _vcf_kernels as kernels
 from hpc_connector.loader.bgzf import read_lines
-from hpc_connector.loader.sample_file import ReadOptions, SampleFile
+from hpc_connector.loader.sample_file import (
+    ReadOptions,
+    SampleFile,
+    convert_position,
+)
 from hpc_connector.loader.vcf_record import Record, call_numbers, get_n_numbers
 
 COLUMNS = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
@@ -75,8 +79,6 @@ def parse_record(sample_file: SampleFile, line: bytes) -> Record:
     if len(columns) != N_FIXED:
         raise BadInput(f"{place}: expected columns {' '.join(COLUMNS)} and individuals")
     chromosome, position, name, ref, alt, _, filters, _, keys = columns
-    if not (position.isascii() and position.isdecimal()):
-        raise BadInput(f"{place}: POS is {position[:SHOWN]!r}, expected a number")
     if not (chromosome and ref and alt):
         raise BadInput(f"{place}: CHROM, REF or ALT is empty")
     fields = keys.split(":")
@@ -85,6 +87,10 @@ def parse_record(sample_file: SampleFile, line: bytes) -> Record:
             f"{place}: FORMAT is {keys[:SHOWN]!r}, expected the field "
             f"{options.vcf_field} in it"
         )
+    try:
+        at = convert_position(position)
+    except BadInput as error:
+        raise BadInput(f"{place}: {error}") from None
     alleles = (ref, *alt.split(","))
     call = partial(
         call_line,
@@ -97,7 +103,7 @@ def parse_record(sample_file: SampleFile, line: bytes) -> Record:
         options,
     )
     is_passed = filters in ("PASS", ".")
-    return Record(chromosome, int(position), name, alleles, is_passed, call)
+    return Record(chromosome, at, name, alleles, is_passed, call)
 
 
 def call_line(
