@@ -106,7 +106,7 @@ def test_read_sample__bsc_calls_as_filter_imputation():
 decimals = st.one_of(
     st.sampled_from(["0", "0", "1", "0.9", "0.90000", "0.899999", "0.900001", "1e-05"]),
     st.decimals(0, 1, places=3).map(lambda d: f"{d:f}"),
-    st.decimals(0, 1, places=6).map(lambda d: f"{d:f}"),
+    *(st.decimals(0, 1, places=n).map("{:f}".format) for n in (1, 6, 7, 8, 9)),
 )
 
 

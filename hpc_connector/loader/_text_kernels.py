@@ -10,6 +10,12 @@ from hpc_connector._jit import inlined, kernel
 DIGITS = 15  # a decimal of so many digits is rightly rounded after one division
 WORD = 8
 CERTAIN = np.frombuffer(b"1 0 0 \0\x000 1 0 \0\x000 0 1 \0\0", np.uint64)  # genotypes
+POWERS = 10.0 ** np.arange(WORD + 1)
+ZEROS = np.uint64(0x3030303030303030)
+HIGH_BITS = np.uint64(0x8080808080808080)
+OVER_NINE = np.uint64(0x7676767676767676)  # sets the high bit of a byte above 9
+PLACES = np.uint64(0x0001020304050607)  # of the lowest byte that is set
+PAIRS = np.uint64(0x000000FF000000FF)
 GREATEST_SUM = 1.02  # three decimals, rounded each to two digits, of probabilities
 
 
@@ -95,6 +101,11 @@ def read_number(line, at):
             return np.float64(word & np.uint64(1)), at + 1
         if _has_three_decimals(word):
             return _take_three_decimals(word), at + 5
+        if word & np.uint64(0xFFFF) == 0x2E30 and at + 2 + WORD < line.shape[0]:
+            digits, n_digits = _take_digits(load_word(line, at + 2))
+            end = at + 2 + n_digits
+            if n_digits > 0 and _is_blank(line[end]):
+                return digits / POWERS[n_digits], end
     return read_decimal(line, at)
 
 
@@ -115,6 +126,24 @@ def _take_three_decimals(word):
     second = (word >> np.uint64(24)) & np.uint64(15)
     third = (word >> np.uint64(32)) & np.uint64(15)
     return np.float64(first * 100 + second * 10 + third) / 1000.0
+
+
+@inlined
+def _take_digits(word):
+    """Return the number that up to eight digits begin with, and how many they are.
+
+    Eight digits become four pairs, and these a number by two multiplications
+    (D. Lemire, "Quickly parsing eight digits", 2018).
+    """
+    digits = word ^ ZEROS
+    others = ((digits + OVER_NINE) | digits) & HIGH_BITS
+    first = (others & (~others + np.uint64(1))) >> np.uint64(7)
+    n = (first * PLACES) >> np.uint64(56) if others else np.uint64(8)
+    digits <<= (np.uint64(8) - n) * np.uint64(8) & np.uint64(63)  # zeros before them
+    digits = digits * np.uint64(10) + (digits >> np.uint64(8))
+    number = (digits & PAIRS) * np.uint64(100 + (1000000 << 32))
+    number += ((digits >> np.uint64(16)) & PAIRS) * np.uint64(1 + (10000 << 32))
+    return np.int64(number >> np.uint64(32)), np.int64(n)
 
 
 @kernel

@@ -31,42 +31,36 @@ def read_blocks(
     convert_lead
         Returns id, chromosome, position, counted and other allele from them.
     """
-    while chosen := list(islice(lines, BLOCK_VARIANTS)):
-        genotypes = np.empty((len(chosen), sample_file.n_individuals), np.int8)
-        leads = [
-            _read_line(sample_file, line, n_lead, convert_lead, genotypes[v])
-            for v, line in enumerate(chosen)
+    lead = re.compile(rb"\s*(?:\S+\s+){%d}" % n_lead)
+    while True:
+        genotypes = np.empty((BLOCK_VARIANTS, sample_file.n_individuals), np.int8)
+        leads = [  # one line at a time: it is in the cache still
+            _read_line(sample_file, line, lead, convert_lead, genotypes[v])
+            for v, line in enumerate(islice(lines, BLOCK_VARIANTS))
         ]
-        names, chromosome, position, counted, other = zip(*leads, strict=True)
-        yield Block(
-            Variants(
-                list(names),
-                list(chromosome),
-                list(position),
-                list(counted),
-                list(other),
-            ),
-            genotypes,
-        )
+        if not leads:
+            return
+        variants = Variants(*map(list, zip(*leads, strict=True)))
+        yield Block(variants, genotypes[: len(leads)])
 
 
 def _read_line(
     sample_file: SampleFile,
     line: bytes,
-    n_lead: int,
+    lead: re.Pattern[bytes],
     convert_lead: Callable[[list[str]], Lead],
     genotypes: np.ndarray,
 ) -> Lead:
     """Read one line into a row of genotypes; return what describes the variant."""
-    lead = re.match(rb"\s*(?:\S+\s+){%d}" % n_lead, line)
-    at = lead.end() if lead else len(line)
+    found = lead.match(line)
+    at = found.end() if found else len(line)
     numbers = np.frombuffer(line, np.uint8)[at:]
     wrong = call_line(numbers, sample_file.options.imputation_threshold, genotypes)
     try:
         if wrong:
             raise ValueError(
-                f"number {wrong} after the first {n_lead} columns: expected "
-                f"{3 * len(genotypes)} probabilities, three an individual that sum to 1"
+                f"number {wrong} after its columns: expected {3 * len(genotypes)} "
+                "probabilities, three an individual that sum to 1"
             )
         return convert_lead(line[:at].decode().split())
     except ValueError as error:
