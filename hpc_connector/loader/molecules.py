@@ -1,0 +1,82 @@
+"""Databases of molecules: tab-separated columns id, name and formula."""
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hpc_connector.errors import BadInput
+from hpc_connector.loader.bgzf import read_blocks
+
+COLUMNS = ("id", "name", "formula")
+MOST_SHOWN = 5  # wrong rows in a message
+
+
+@dataclass(frozen=True)
+class Database:
+    """Molecules of one database, a row each, in the order of the file."""
+
+    path: str
+    id: tuple[str, ...]
+    name: tuple[str, ...]
+    formula: tuple[str, ...]
+
+    def get_formulas(self) -> list[str]:
+        """Return the unique formulas in order of first appearance."""
+        return list(dict.fromkeys(self.formula))
+
+
+def read_database(path: str, check_formula: Callable[[str], object]) -> Database:
+    """Read a database; columns other than id, name and formula are left out.
+
+    Parameters
+    ----------
+    check_formula
+        Raises ValueError for a formula that cannot be parsed.
+
+    Raises
+    ------
+    BadInput
+        A file that cannot be read, without these columns or without rows, or rows with
+        an empty value or a bad formula: all of them are counted, the first are shown.
+    """
+    data = b"".join(block for _, block in read_blocks(path))
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}, byte {error.start}: expected UTF-8 text") from None
+    rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    header = rows[0] if rows else []
+    if missing := [name for name in COLUMNS if name not in header]:
+        raise BadInput(f"{path} has no column {missing[0]!r}: found {header[:9]}")
+    places = [header.index(name) for name in COLUMNS]
+    wrong = []
+    for number, row in enumerate(rows[1:], start=2):
+        if said := _find_fault(row, places, len(header), check_formula):
+            wrong.append(f"line {number}: {said}")
+    if wrong or len(rows) < 2:
+        shown = "; ".join(wrong[:MOST_SHOWN]) or "expected a molecule a line"
+        raise BadInput(f"{path} has {len(wrong)} bad rows of {len(rows) - 1}: {shown}")
+    columns = [tuple(row[k].strip() for row in rows[1:]) for k in places]
+    return Database(path, *columns)
+
+
+def _find_fault(
+    row: list[str],
+    places: list[int],
+    width: int,
+    check_formula: Callable[[str], object],
+) -> str:
+    """Return what is wrong with a row, or nothing."""
+    if len(row) != width:
+        return f"{len(row)} fields, expected {width}"
+    for name, place in zip(COLUMNS, places, strict=True):
+        if not row[place].strip():
+            return f"{name} is empty"
+    formula = row[places[-1]].strip()
+    try:
+        if "." in formula:
+            raise ValueError("'.' is not allowed")
+        check_formula(formula)
+    except ValueError as error:
+        return f"formula {formula[:40]!r}: {error}"
+    return ""

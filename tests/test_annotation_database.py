@@ -1,0 +1,133 @@
+"""Databases, formulas and decoys against METASPACE's, and bad rows."""
+
+import csv
+import gzip
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpc_connector.errors import BadInput
+from hpc_connector.learner.decoys import CANDIDATES, draw_decoys
+from hpc_connector.learner.formulas import (
+    format_formula,
+    make_ion_formula,
+    make_modifiers,
+    parse_formula,
+)
+from hpc_connector.loader.molecules import read_database
+
+KNOWN = Path(__file__).parent / "data/metaspace_known_answers/decoys.csv.gz"
+SETTINGS = {
+    "v1": (1, ["+H", "+Na", "+K"], []),
+    "v3": (3, ["+H", "+Na", "+K"], []),
+    "v1 (adducts -H,+Cl; neutral loss -H2O)": (1, ["-H", "+Cl"], ["-H2O"]),
+    "v3 (adducts -H,+Cl; neutral loss -H2O)": (3, ["-H", "+Cl"], ["-H2O"]),
+}
+
+
+def read_known(setting):
+    """Return formula, target and decoy modifier of one setting, in order."""
+    with gzip.open(KNOWN, "rt") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["algorithm"] == setting]
+    names = ("formula", "target_modifier", "decoy_modifier")
+    return [tuple(row[name] for name in names) for row in rows]
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_draw_decoys__as_metaspace_does(setting):
+    version, adducts, losses = SETTINGS[setting]
+    known = read_known(setting)
+    formulas = list(dict.fromkeys(formula for formula, _, _ in known))
+    modifiers = make_modifiers([], losses, adducts)
+    drawn = draw_decoys(formulas, modifiers, losses, version=version)
+    found = [(f, target, decoy) for f, target, decoys in drawn for decoy in decoys]
+    assert len(found) >= 640
+    assert sorted(found) == sorted(known)
+
+
+def test_draw_decoys__are_no_targets_and_differ():
+    modifiers = make_modifiers([], [], ["+Li", "+H"])
+    for _, target, decoys in draw_decoys(["CH4"] * 50, modifiers):
+        assert len({*decoys, target}) == 21
+        assert "+Li" not in decoys
+    assert len(CANDIDATES.split()) == len(set(CANDIDATES.split())) == 80
+    with pytest.raises(ValueError, match="81 decoys of 80"):
+        next(draw_decoys(["CH4"], [("", "+H")], number=81))
+
+
+@pytest.mark.parametrize(
+    ("formula", "modifier", "expected"),
+    [
+        ("C6H12O6", "+H", "C6H13O6"),
+        ("C6H12O6", "-H2O+Na", "C6H10O5Na"),
+        ("C2H4", "-H2O+H", None),
+        ("H", "-H", None),
+        ("C6H12O6", "[M]+", "C6H12O6"),
+        ("BrClC", "+Ag", "CAgBrCl"),
+        ("C2H6", "-CO2+CO", None),
+    ],
+)
+def test_make_ion_formula__of_molecule_and_modifier(formula, modifier, expected):
+    assert make_ion_formula(formula, modifier) == expected
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["C", "H", "N", "O", "P", "S", "Na", "Cl", "Br"]),
+        st.integers(1, 300),
+        min_size=1,
+    )
+)
+def test_parse_formula__undoes_format_formula(counts):
+    assert parse_formula(format_formula(counts)) == counts
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("c6", "no element"), ("C(H2", "not closed"), ("C)2", "closes no"), ("2C", "no")],
+)
+def test_parse_formula__refuses(text, said):
+    with pytest.raises(ValueError, match=said):
+        parse_formula(text)
+
+
+@given(st.text(max_size=12))
+def test_parse_formula__survives_anything(text):
+    message = ""
+    try:
+        parse_formula(text)
+    except ValueError as error:
+        message = str(error)
+    assert "Traceback" not in message
+
+
+def test_read_database__keeps_the_order_of_formulas(tmp_path):
+    path = tmp_path / "db.tsv"
+    path.write_text(
+        'formula\tid\tname\tx\nC2\ta\tan "odd name\t\nC\tb\tB\t\nC2\tc\tC\t\n'
+    )
+    database = read_database(str(path), parse_formula)
+    assert database.id == ("a", "b", "c")
+    assert database.name[0] == 'an "odd name'
+    assert database.get_formulas() == ["C2", "C"]
+
+
+def test_read_database__tells_all_bad_rows_at_once(tmp_path):
+    path = tmp_path / "db.tsv"
+    path.write_text("id\tname\tformula\na\tA\tC2\nb\t\tC\nc\tC\tC.H\nd\tD\txyz\ne\tE\n")
+    with pytest.raises(BadInput) as error:
+        read_database(str(path), parse_formula)
+    said = str(error.value)
+    assert "4 bad rows of 5" in said
+    for part in ("line 3: name is empty", "line 4: formula 'C.H'", "line 6: 2 fields"):
+        assert part in said
+
+
+@pytest.mark.parametrize("text", ["", "id\tname\n", "id\tname\tformula\n"])
+def test_read_database__refuses_what_holds_nothing(tmp_path, text):
+    path = tmp_path / "db.tsv"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=r"db\.tsv"):
+        read_database(str(path), parse_formula)
