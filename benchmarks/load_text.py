@@ -9,14 +9,12 @@ three. To inflate the file alone, by ISA-L as here or by `gzip -dc`, is the floo
 """
 
 import gzip
-import resource
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from cpu_time import get_best_s
 
 from hpc_connector.loader.bgzf import read_blocks
 from hpc_connector.loader.sample_file import ReadOptions
@@ -51,21 +49,6 @@ def read_here(path: Path) -> np.ndarray:
 def inflate(path: Path) -> None:
     for _ in read_blocks(str(path)):
         pass
-
-
-def get_best_s(work: Callable[[], object], n: int = 3) -> float:
-    """Return the CPU seconds of this process and its children."""
-    times = []
-    for _ in range(n):
-        before = time.process_time() + get_children_s()
-        work()
-        times.append(time.process_time() + get_children_s() - before)
-    return min(times)
-
-
-def get_children_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def run_gzip(path: Path) -> None:

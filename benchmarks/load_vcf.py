@@ -7,17 +7,15 @@ thread. bcftools reads with `view -Ou -o /dev/null` (which parses a .vcf.gz whol
 only copies a BCF) and with `query -f [%GT]`, which also looks at each genotype.
 """
 
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pysam
+from cpu_time import get_best_s
 
 from hpc_connector.loader import vcf
 from hpc_connector.loader.sample_file import ReadOptions
@@ -46,21 +44,6 @@ def read_all(path: Path) -> None:
     sample_file = vcf.inspect(str(path), ReadOptions())
     for _ in vcf.read(sample_file, 0, 1):
         pass
-
-
-def get_best_s(work: Callable[[], object]) -> float:
-    """Return the CPU seconds of this process and its children."""
-    times = []
-    for _ in range(3):
-        before = time.process_time() + get_children_s()
-        work()
-        times.append(time.process_time() + get_children_s() - before)
-    return min(times)
-
-
-def get_children_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def run_bcftools(*arguments: str) -> None:

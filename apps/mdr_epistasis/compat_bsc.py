@@ -115,17 +115,13 @@ def score_files(
     def read(k: int) -> tuple[list[str], np.ndarray]:
         return read_keys(files[k], match.columns[k][order])
 
+    paths = [args.out / f"mdr_{names[i]}_{names[j]}.gz" for i, j in pairs]
+
     def run_task(number: int, _: int) -> None:
         i, j = pairs[number]
-        lines = make_lines(read(i), read(j), is_case)
-        save_lines(args.out / f"mdr_{names[i]}_{names[j]}.gz", lines)
+        save_lines(paths[number], make_lines(read(i), read(j), is_case))
 
-    finished = {path.name for path in args.out.glob("mdr_*.gz")}
-    todo = [
-        number
-        for number, (i, j) in enumerate(pairs)
-        if f"mdr_{names[i]}_{names[j]}.gz" not in finished
-    ]
+    todo = [number for number, path in enumerate(paths) if not path.exists()]
     return pipeline.run_on_ranks(
         comm,
         run_task,

@@ -140,7 +140,7 @@ def run(comm: Any, args: argparse.Namespace) -> int:
             if comm.rank == 0:
                 used = record["resources"] | used
                 record |= {"resources": used, "finished": get_time()}
-                finish(args, cohort, question, findings, record, is_done, parameters)
+                finish(args, cohort, question, findings, record, is_done)
     return cli.DONE if is_done else cli.STOPPED
 
 
@@ -287,8 +287,12 @@ def make_question(
     args: argparse.Namespace, cohort: Cohort, lists: tuple
 ) -> learner.Question:
     """Return what is searched for."""
-    names = cohort.variants["chromosome"]
-    _, chromosome = np.unique(names, return_inverse=True)
+    places: dict[str, np.ndarray] = {}
+    if args.min_distance_bp > 0:
+        names = cohort.variants["chromosome"]
+        _, chromosome = np.unique(names, return_inverse=True)
+        places["chromosome"] = chromosome.astype(np.int32)
+        places["position"] = cohort.variants["position"]
     role = np.zeros(0, np.int8)
     if lists[1] is not None:
         of = [[name in chosen for name in cohort.variants["id"]] for chosen in lists]
@@ -303,9 +307,8 @@ def make_question(
         seed=args.seed,
         permutations=args.permutations,
         interaction=args.permutation_test == "interaction",
-        chromosome=chromosome.astype(np.int32),
-        position=cohort.variants["position"].astype(np.int64),
         role=role,
+        **places,
     )
 
 
@@ -474,7 +477,6 @@ def finish(
     findings: tuple,
     record: dict[str, Any],
     is_done: bool,
-    parameters: dict[str, Any],
 ) -> None:
     """Write the results and the manifest, and print the summary."""
     if not is_done:

@@ -68,8 +68,7 @@ def get_margins(genotypes, carriers):
 
     Returns
     -------
-    Floating (blocks * views * 3 * 16,), flat, for a view of an array costs as much as
-    scoring a few pairs; empty where genotypes are missing.
+    Floating (blocks * views * 3 * 16,); empty where genotypes are missing.
     """
     n_views = count_views(genotypes)
     everybody = np.repeat(genotypes.size, 16)

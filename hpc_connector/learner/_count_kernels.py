@@ -9,8 +9,6 @@ import numpy as np
 from hpc_connector._jit import inlined, kernel
 from hpc_connector.learner._simd import add_common_bits, load, spread, store
 
-ROWS = {2: 4, 3: 2}  # rows counted at once, by number of planes
-
 
 @kernel
 def copy_rows(planes, block, n_words, n_planes, first, n_rows, rows):

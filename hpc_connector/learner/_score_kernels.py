@@ -20,8 +20,6 @@ from hpc_connector.learner._simd import (
     to_float,
 )
 
-TEST, TRAIN, WHOLE = 0, 1, 2  # rows of the statistics of sixteen models
-
 
 @kernel
 def copy_cells(counts, at, step, n_groups, n_cells, cells):

@@ -99,16 +99,6 @@ def to_float(typingctx, value, example):
 
 
 @intrinsic
-def to_single(typingctx, value):
-    """Return double lanes rounded to single."""
-
-    def codegen(context, builder, signature, args):
-        return builder.fptrunc(args[0], SINGLE.llvm)
-
-    return SINGLE(value), codegen
-
-
-@intrinsic
 def add_common_bits(typingctx, total, a, b):
     """Return total + the number of bits that a and b share, lane by lane."""
 

@@ -153,8 +153,7 @@ def weigh_tables(genotypes, tables):
 
     Returns
     -------
-    Floating (rows * blocks * views * 9 * 16,): flat, for a view of an array costs as
-    much as scoring a triple.
+    Floating (rows * blocks * views * 9 * 16,); empty where genotypes are missing.
     """
     n_views = count_views(genotypes)
     n_rows, n_blocks = tables.shape[:2]
@@ -312,17 +311,20 @@ def save_triple_errors(genotypes, rules, statistics, i, j, block_k, errors, at):
 
 
 @kernel
-def get_pair_tables(genotypes, block, carriers, first, last, other_carriers):
+def get_pair_tables(genotypes, level, block, carriers, first, last, other_carriers):
     """Return the pair tables of a block's variants with the blocks first .. last - 1.
 
     Returns
     -------
-    int32 (16 rows, last - first, groups * levels * levels * 16).
+    int32 (16 rows, last - first, groups * levels * levels * 16); the last axis is
+    empty where missing genotypes are left out, for then all cells are counted.
     """
     planes, size = genotypes.planes, genotypes.size
     n_planes = planes.shape[2]
     n_rows = 4 if n_planes == 2 else 2
     square = n_planes * n_planes * 16
+    if n_planes == 3 and not level:
+        return np.empty((16, last - first, 0), np.int32)
     table_size = size.shape[0] * (n_planes + 1) ** 2 * 16
     tables = np.empty((16, last - first, table_size), np.int32)
     n_words = planes.shape[1]
@@ -373,16 +375,16 @@ def search_triples(genotypes, rules, best, tile, errors):
         for block_j in range(first_j, min(last_j, chunk_last)):
             of_j = carriers_j[block_j - first_j : block_j - first_j + 1]
             tables_jk = get_pair_tables(
-                genotypes, block_j, of_j[0], chunk, chunk_last, of_k
+                genotypes, rules.level, block_j, of_j[0], chunk, chunk_last, of_k
             )
             contrasts_jk = weigh_tables(genotypes, tables_jk)
             for block_i in range(first_i, min(last_i, block_j + 1)):
                 of_i = carriers_i[block_i - first_i]
                 tables_ik = get_pair_tables(
-                    genotypes, block_i, of_i, chunk, chunk_last, of_k
+                    genotypes, rules.level, block_i, of_i, chunk, chunk_last, of_k
                 )
                 tables_ij = get_pair_tables(
-                    genotypes, block_i, of_i, block_j, block_j + 1, of_j
+                    genotypes, rules.level, block_i, of_i, block_j, block_j + 1, of_j
                 )
                 _search_blocks(
                     genotypes,
@@ -485,23 +487,27 @@ def _search_rows(
                             fold_train,
                             statistics,
                         )
-                    elif rules.level:
-                        fill_triple_cells(
-                            counts,
-                            after * cube,
-                            2 * cube,
-                            tables_ij[lane_i, 0],
-                            lane_j + after,
-                            tables_ik[lane_i, k],
-                            tables_jk[lane_j + after, k],
-                            n_planes + 1,
-                            n_groups,
-                            cells,
-                        )
-                        score_cells(genotypes, rules, 64, cells, fold_train, statistics)
                     else:
-                        copy_cells(counts, after * cube, 2 * cube, n_groups, 27, cells)
-                        score_cells(genotypes, rules, 27, cells, fold_train, statistics)
+                        at, step, n_cells = after * cube, 2 * cube, 27
+                        if rules.level:
+                            n_cells = 64
+                            fill_triple_cells(
+                                counts,
+                                at,
+                                step,
+                                tables_ij[lane_i, 0],
+                                lane_j + after,
+                                tables_ik[lane_i, k],
+                                tables_jk[lane_j + after, k],
+                                n_planes + 1,
+                                n_groups,
+                                cells,
+                            )
+                        else:
+                            copy_cells(counts, at, step, n_groups, n_cells, cells)
+                        score_cells(
+                            genotypes, rules, n_cells, cells, fold_train, statistics
+                        )
                     if is_candidate(
                         least,
                         first_statistic,

@@ -153,10 +153,21 @@ def search(
     errors
         Array for the error of every model, float32, of the size of the tile.
     """
-    kernel = search_pairs if question.order == 2 else search_triples
+    _search(genotypes, make_rules(question), tile, best, errors)
+
+
+def _search(
+    genotypes: Genotypes,
+    rules: Rules,
+    tile: Sequence[int],
+    best: Best,
+    errors: np.ndarray | None = None,
+) -> None:
+    """Search one tile by the kernel of the order of the models."""
+    order = best.model.shape[1]
+    kernel = search_pairs if order == 2 else search_triples
     if errors is None:
-        errors = np.empty((0,) * question.order, np.float32)
-    rules = make_rules(question)
+        errors = np.empty((0,) * order, np.float32)
     kernel(genotypes, rules, best, tuple(int(b) for b in tile), errors)
 
 
@@ -257,11 +268,9 @@ def get_permutation_maximum(
     if slack is not None:
         maximise_pairs(here, permuted, rules, local, slack, maximum)
         return maximum
-    kernel = search_pairs if question.order == 2 else search_triples
     for p in range(len(permutations)):
         best = make_best(question, arrangement.folds, top=1)
-        errors = np.empty((0,) * question.order, np.float32)
-        kernel(here._replace(planes=permuted[p]), rules, best, local, errors)
+        _search(here._replace(planes=permuted[p]), rules, local, best)
         maximum[p] = max(maximum[p], best.key[0, 0])
     return maximum
 

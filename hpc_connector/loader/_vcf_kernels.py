@@ -49,6 +49,19 @@ def get_genotype(n_counted, n_other, ploidy):
     return np.int8(n_counted * 2 if ploidy == 1 else n_counted)
 
 
+@inlined
+def count_copies(first, second, counted, zero, one):
+    """Return the genotype of a diploid call of two alleles, without a branch.
+
+    `zero` and `one` are of the alleles' type, so that vectors keep its width.
+    """
+    count = (one if first == counted else zero) + (one if second == counted else zero)
+    is_other = (first != zero and first != counted) or (
+        second != zero and second != counted
+    )
+    return np.int8(-1) if is_other else np.int8(count)
+
+
 @kernel
 def parse_short_calls(columns, n_alleles, alt, genotypes):
     """Call genotypes where each column is three bytes and a tab, as 0/1.
@@ -79,13 +92,7 @@ def parse_short_calls(columns, n_alleles, alt, genotypes):
         n_bad |= one if second >= alleles and second != MISSING else zero
         n_bad |= one if phase != SLASH and phase != BAR else zero
         n_bad |= one if columns[i] >> np.uint32(24) != TAB else zero
-        count = (one if first == counted else zero) + (
-            one if second == counted else zero
-        )
-        is_other = (first != zero and first != counted) or (
-            second != zero and second != counted
-        )
-        genotypes[i] = np.int8(-1) if is_other else np.int8(count)
+        genotypes[i] = count_copies(first, second, counted, zero, one)
     return n_bad == zero
 
 
@@ -176,13 +183,7 @@ def convert_diploid_calls(codes, n_alleles, alt, genotypes):
         second = (codes[i, 1] >> one) - one
         n_bad |= one if first < unset or first >= alleles else zero
         n_bad |= one if second < unset or second >= alleles else zero
-        count = (one if first == counted else zero) + (
-            one if second == counted else zero
-        )
-        is_other = (first != zero and first != counted) or (
-            second != zero and second != counted
-        )
-        genotypes[i] = np.int8(-1) if is_other else np.int8(count)
+        genotypes[i] = count_copies(first, second, counted, zero, one)
     return n_bad == zero
 
 

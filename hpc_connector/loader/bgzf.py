@@ -97,6 +97,24 @@ def _read_plain(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
         offset += len(data)
 
 
+def read_text(path: str) -> str:
+    """Return a file of UTF-8 text that may be compressed.
+
+    Raises
+    ------
+    BadInput
+        A file that cannot be read, is cut or corrupt, or is no UTF-8 text.
+    """
+    data = b"".join(block for _, block in read_blocks(path))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{path}, byte {error.start}: found {data[error.start]:#04x}, expected "
+            "UTF-8 text"
+        ) from None
+
+
 def find_block(path: str, offset: int) -> int:
     """Return the first byte at or after `offset` where a block begins.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.bgzf import read_blocks
+from hpc_connector.loader.bgzf import read_text
 
 ID_NAMES = ("id", "iid", "id_2", "s", "sample", "sample_id", "individual")
 CASE_NAMES = (
@@ -98,15 +98,7 @@ def read_oxford_ids(path: str) -> list[str]:
 
 def _read_lines(path: str) -> list[str]:
     """Return the lines of a text that may be compressed, without empty ones."""
-    data = b"".join(block for _, block in read_blocks(path))
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(
-            f"{path}, byte {error.start}: found {data[error.start]:#04x}, expected "
-            "UTF-8 text"
-        ) from None
-    return [line for line in text.splitlines() if line.strip()]
+    return [line for line in read_text(path).splitlines() if line.strip()]
 
 
 def _split(

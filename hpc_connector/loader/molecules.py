@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.bgzf import read_blocks
+from hpc_connector.loader.bgzf import read_text
 
 COLUMNS = ("id", "name", "formula")
 MOST_SHOWN = 5  # wrong rows in a message
@@ -39,11 +39,7 @@ def read_database(path: str, check_formula: Callable[[str], object]) -> Database
         A file that cannot be read, without these columns or without rows, or rows with
         an empty value or a bad formula: all of them are counted, the first are shown.
     """
-    data = b"".join(block for _, block in read_blocks(path))
-    try:
-        lines = data.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}, byte {error.start}: expected UTF-8 text") from None
+    lines = read_text(path).splitlines()
     rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
     header = rows[0] if rows else []
     if missing := [name for name in COLUMNS if name not in header]:
