@@ -1,6 +1,7 @@
 """The communicator, what it shares, and how it ends: the only module with MPI."""
 
 import contextlib
+import ctypes
 import os
 import shutil
 import sys
@@ -249,7 +250,19 @@ def end_now(comm: Any, code: int, said: str = "") -> None:
         os._exit(code)
     time.sleep(FORWARD_S)  # mpirun drops what it has not forwarded when it aborts
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would add a line of its own
+    skip_destructors()
     comm.Abort(code)
+
+
+def skip_destructors() -> None:
+    """Let ``exit`` end this process at once, as it would after its handlers.
+
+    MPI's abort calls ``exit``, and in the middle of a compilation the destructors of
+    LLVM crash. Where the C library is not glibc, they run.
+    """
+    library = ctypes.CDLL(None)
+    with contextlib.suppress(AttributeError):
+        library.on_exit(library._exit, None)  # called with the exit code
 
 
 def print_traceback() -> None:
