@@ -3,7 +3,10 @@
 import csv
 import itertools
 import math
+import re
 from pathlib import Path
+
+from hpc_connector.learner.formulas import format_formula, parse_formula
 
 ELEMENTS = Path(__file__).parent / "data/metaspace_known_answers/elements.csv"
 ELECTRON_MASS = 0.00054857990924
@@ -11,6 +14,17 @@ FWHM_OF_SIGMA = 2.3548200450309493
 LEAST = 1e-4  # of the most probable isotopologue, and of the highest centroid
 N_POINTS = 25  # of a grid within the full width at half maximum
 N_SIDE = 7  # points of a centroid on either side of its top
+
+
+def make_ion_formula(formula, modifier):
+    """Return the formula of an ion, None where atoms run short or none is left."""
+    counts = parse_formula(formula.replace(".", "").replace("=", ""))
+    for sign, part in re.findall(r"([+-])([A-Z][^+-]*)", modifier):
+        for element, n in parse_formula(part).items():
+            counts[element] = counts.get(element, 0) + (n if sign == "+" else -n)
+        if min(counts.values()) < 0:
+            return None
+    return format_formula(counts) or None
 
 
 def read_isotopes():
@@ -98,8 +112,11 @@ def find_centroids(points):
         while i - first < N_SIDE and first > 0 and value[first - 1] < value[first]:
             first -= 1
         last = i
-        while last - i < N_SIDE and value[last + 2] <= value[last + 1]:
+        while last - i < N_SIDE:
             last += 1
+            if last - i < N_SIDE and value[last + 1] > value[last]:
+                last -= 1
+                break
         taken = points[first : last + 1]
         weight = sum(v for _, v in taken)
         centroids.append((sum(z * v for z, v in taken) / weight, value[i]))

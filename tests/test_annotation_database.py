@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
 from hpc_connector.learner.decoys import CANDIDATES, draw_decoys
+from hpc_connector.learner.elements import ISOTOPES, LABELS
 from hpc_connector.learner.formulas import (
     format_formula,
-    make_ion_formula,
-    make_modifiers,
     parse_formula,
+    parse_modifier,
 )
+from hpc_connector.learner.ions import Chemistry, make_ions
 from hpc_connector.loader.molecules import read_database
+from naive_patterns import make_ion_formula
 
 KNOWN = Path(__file__).parent / "data/metaspace_known_answers/decoys.csv.gz"
 SETTINGS = {
@@ -40,21 +42,26 @@ def test_draw_decoys__as_metaspace_does(setting):
     version, adducts, losses = SETTINGS[setting]
     known = read_known(setting)
     formulas = list(dict.fromkeys(formula for formula, _, _ in known))
-    modifiers = make_modifiers([], losses, adducts)
-    drawn = draw_decoys(formulas, modifiers, losses, version=version)
-    found = [(f, target, decoy) for f, target, decoys in drawn for decoy in decoys]
+    chemistry = Chemistry(tuple(adducts), tuple(losses), version=version)
+    ions, (database,) = make_ions([formulas], chemistry)
+    found = [
+        (formula, ions.modifiers[target], ions.modifiers[decoy])
+        for formula, of_formula in zip(formulas, database.decoy_modifier, strict=True)
+        for target, decoys in zip(database.modifier, of_formula, strict=True)
+        for decoy in decoys
+    ]
     assert len(found) >= 640
     assert sorted(found) == sorted(known)
 
 
 def test_draw_decoys__are_no_targets_and_differ():
-    modifiers = make_modifiers([], [], ["+Li", "+H"])
-    for _, target, decoys in draw_decoys(["CH4"] * 50, modifiers):
-        assert len({*decoys, target}) == 21
-        assert "+Li" not in decoys
+    ions, (database,) = make_ions([["CH4", "C2H6"]], Chemistry(("+Li", "+H")))
+    for decoys in database.decoy_modifier.reshape(4, 20):
+        names = {ions.modifiers[decoy] for decoy in decoys}
+        assert len(names - {"+Li", "+H"}) == 20
     assert len(CANDIDATES.split()) == len(set(CANDIDATES.split())) == 80
     with pytest.raises(ValueError, match="81 decoys of 80"):
-        next(draw_decoys(["CH4"], [("", "+H")], number=81))
+        draw_decoys(1, 1, 80, number=81)
 
 
 @pytest.mark.parametrize(
@@ -67,10 +74,54 @@ def test_draw_decoys__are_no_targets_and_differ():
         ("C6H12O6", "[M]+", "C6H12O6"),
         ("BrClC", "+Ag", "CAgBrCl"),
         ("C2H6", "-CO2+CO", None),
+        ("C2H6O2", "-CO2+CO", "C2H6O"),
+        ("C2Cx3H6", "+H", "C2H7Cx3"),
     ],
 )
-def test_make_ion_formula__of_molecule_and_modifier(formula, modifier, expected):
+def test_make_ions__of_molecule_and_modifier(formula, modifier, expected):
+    ions, (database,) = make_ions([[formula]], Chemistry((modifier,), n_decoys=1))
+    ion = database.target[0, 0]
+    assert (ions.get_name(ion) if ion >= 0 else None) == expected
     assert make_ion_formula(formula, modifier) == expected
+
+
+MOLECULES = ["CH4", "C2H4", "CH3Na", "CH4O", "H2O", "C2H6O2", "NaCl", "KCl", "H"]
+MODIFIERS = ["+H", "+Na", "-H", "+K", "-H2O+H", "-CO2+CO", "[M]+"]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(MOLECULES), unique=True), min_size=1, max_size=3),
+    st.lists(st.sampled_from(MODIFIERS), min_size=1, unique=True),
+)
+def test_make_ions__gives_one_number_to_one_formula(databases, adducts):
+    ions, found = make_ions(databases, Chemistry(tuple(adducts), n_decoys=2))
+    names = [ions.get_name(ion) for ion in range(len(ions))]
+    assert len(set(names)) == len(names)
+    seen = set()
+    for formulas, database in zip(databases, found, strict=True):
+        for f, formula in enumerate(formulas):
+            for t, adduct in enumerate(adducts):
+                pairs = [(adduct, database.target[f, t])]
+                decoys = [ions.modifiers[m] for m in database.decoy_modifier[f, t]]
+                pairs += zip(decoys, database.decoy[f, t], strict=True)
+                for modifier, ion in pairs:
+                    expected = make_ion_formula(formula, modifier)
+                    assert (names[ion] if ion >= 0 else None) == expected
+                    seen.add(expected)
+    assert seen - {None} == set(names)
+
+
+@pytest.mark.parametrize("text", ["", "H", "+h", "+", "[M]", "+H(", "+H[M]", "--H"])
+def test_parse_modifier__refuses(text):
+    with pytest.raises(ValueError, match=r"expected|element|bracket"):
+        parse_modifier(text)
+
+
+def test_isotopes__are_the_known_ones():
+    rows = csv.DictReader(KNOWN.with_name("elements.csv").read_text().splitlines())
+    known = [(r["element"], float(r["mass"]), float(r["abundance"])) for r in rows]
+    assert known == [(e, *isotope) for e, many in ISOTOPES.items() for isotope in many]
+    assert not LABELS.keys() & ISOTOPES.keys()
 
 
 @given(

@@ -4,7 +4,7 @@ Palmer et al., FDR-controlled metabolite annotation for high-resolution imaging 
 spectrometry, Nature Methods 14 (2017). The draws are METASPACE's, number by number.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection
 
 import numpy as np
 
@@ -15,52 +15,46 @@ CANDIDATES = (
 )
 
 
+def list_candidates(excluded: Collection[str]) -> list[str]:
+    """Return the adducts that decoys may have, none of those that targets have."""
+    adducts = (f"+{element}" for element in CANDIDATES.split())
+    return [adduct for adduct in adducts if adduct not in excluded]
+
+
 def draw_decoys(
-    formulas: Sequence[str],
-    modifiers: Sequence[tuple[str, str]],
-    excluded: Sequence[str] = (),
+    n_formulas: int,
+    n_draws: int,
+    n_candidates: int,
     *,
     number: int = 20,
-    version: int = 3,
     seed: int = 42,
-) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield formula, target modifier and decoy modifiers of every target ion.
+) -> np.ndarray:
+    """Draw decoy adducts for the formulas of one database.
 
     Parameters
     ----------
-    formulas
-        Of one database, unique, in order of first appearance: the draws depend on it.
-    modifiers
-        Prefix and adduct, from ``make_modifiers``.
-    excluded
-        Chemical modifications and neutral losses, which are no decoy adducts either.
+    n_draws
+        For each formula: one for all its modifiers (analysis version 3), or one for
+        each of them (version 1).
     number
-        Decoys of a target ion.
-    version
-        3: one draw a formula, for all its modifiers. 1: one for each of them.
+        Decoys of a draw.
+
+    Returns
+    -------
+    Numbers of candidates, shape (n_formulas, n_draws, number), int64. They depend on
+    the order of the formulas.
 
     Raises
     ------
     ValueError
         Fewer candidates than decoys.
     """
-    known = {adduct for _, adduct in modifiers} | set(excluded)
-    candidates = [f"+{c}" for c in CANDIDATES.split() if f"+{c}" not in known]
-    if not 1 <= number <= len(candidates):
-        raise ValueError(f"{number} decoys of {len(candidates)} candidate adducts")
+    if not 1 <= number <= n_candidates:
+        raise ValueError(f"{number} decoys of {n_candidates} candidate adducts")
     rng = np.random.RandomState(seed)
-    for formula in formulas:
-        drawn = _draw(rng, candidates, number)
-        for k, (prefix, adduct) in enumerate(modifiers):
-            if version == 1 and k > 0:
-                drawn = _draw(rng, candidates, number)
-            yield formula, prefix + adduct, [prefix + decoy for decoy in drawn]
-
-
-def _draw(
-    rng: np.random.RandomState, candidates: Sequence[str], number: int
-) -> list[str]:
-    """Return the first of a shuffled copy of the candidates."""
-    shuffled = list(candidates)
-    rng.shuffle(shuffled)
-    return shuffled[:number]
+    drawn = np.empty((n_formulas * n_draws, number), np.int64)
+    for row in drawn:
+        shuffled = np.arange(n_candidates)
+        rng.shuffle(shuffled)
+        row[:] = shuffled[:number]
+    return drawn.reshape(n_formulas, n_draws, number)

@@ -7,6 +7,8 @@ from itertools import product
 FIRST_ELEMENTS = ("C", "H", "N", "O", "P", "S")
 TOKEN = re.compile(r"([A-Z][a-z]?)(\d*)|(\()|\)(\d*)")
 PART = re.compile(r"([+-])([^+-]+)")
+NOTHING = re.compile(r"\[M\][+-]")
+WHOLE = re.compile(r"(\[M\][+-]|[+-][^\[\]+-]+)+")
 
 
 def parse_formula(text: str) -> dict[str, int]:
@@ -67,26 +69,28 @@ def make_modifiers(
     return [(chem_mod + loss, adduct) for chem_mod, loss, adduct in parts]
 
 
-def make_ion_formula(formula: str, modifier: str) -> str | None:
-    """Return the formula of an ion: a molecule and every + and - part in order.
+def parse_modifier(text: str) -> list[dict[str, int]]:
+    """Return the element counts that each + and - part of a modifier adds, in order.
 
     `[M]+` and `[M]-` add nothing.
 
-    Returns
-    -------
-    None where an element runs short or nothing is left: there is no such ion.
+    Raises
+    ------
+    ValueError
+        No part, or one that is no sum formula.
 
     Examples
     --------
-    >>> make_ion_formula("C6H12O6", "-H2O+Na")
-    'C6H10O5Na'
+    >>> parse_modifier("-H2O+Na")
+    [{'H': -2, 'O': -1}, {'Na': 1}]
     """
-    counts = parse_formula(formula.replace(".", "").replace("=", ""))
-    for sign, part in PART.findall(re.sub(r"\[M\][+-]", "", modifier)):
-        add_counts(counts, parse_formula(part), 1 if sign == "+" else -1)
-        if min(counts.values()) < 0:
-            return None
-    return format_formula(counts) or None
+    if WHOLE.fullmatch(text) is None:
+        raise ValueError(f"{text!r}: expected parts such as +Na, -H2O or [M]+")
+    parts = PART.findall(NOTHING.sub("", text))
+    return [
+        {e: n if sign == "+" else -n for e, n in parse_formula(part).items()}
+        for sign, part in parts
+    ]
 
 
 def format_formula(counts: Mapping[str, int]) -> str:

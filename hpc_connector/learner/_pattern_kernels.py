@@ -1,0 +1,363 @@
+"""Kernels of isotope patterns: isotopologues, envelope, centroids.
+
+The envelope is a sum of Gaussians on a grid whose step follows the width of the peaks,
+and the grid decides the centroids. Empty space is jumped over. A Gaussian is filled
+with two multiplications a point, each from the point four before it, for on a grid the
+ratio of its values changes by a constant factor.
+"""
+
+import math
+
+import numpy as np
+
+from hpc_connector._jit import bare, kernel
+
+FWHM_OF_SIGMA = 2.3548200450309493
+N_POINTS = 25  # of the grid, within the full width at half maximum
+STEP = FWHM_OF_SIGMA / N_POINTS  # in standard deviations
+N_SIDE = 7  # points of a centroid on either side of its top
+LEAST = 1e-4  # of the most probable isotopologue, and of the highest centroid
+BEND_1 = math.exp(-0.5 * STEP**2)  # what curvature does over one, two, ... points
+BEND_2, BEND_3, BEND_4 = BEND_1**4, BEND_1**9, BEND_1**16
+MOST_OF_ELEMENT = 1 << 12
+MOST_ISOTOPOLOGUES = 1 << 15
+MOST_POINTS = 1 << 17
+MOST_CENTROIDS = 1 << 12
+FTICR, ORBITRAP, TOF = range(3)
+
+
+@kernel
+def list_isotopologues(n, mass, abundance):
+    """Return mass and relative probability of n atoms of one element, LEAST or more.
+
+    From the most probable composition, atom by atom exchanged: a multinomial has no
+    second summit, so all that are probable enough hang together. Nothing is returned
+    where there are too many.
+    """
+    n_isotopes = len(mass)
+    found = np.zeros((MOST_OF_ELEMENT, n_isotopes), np.int64)
+    probability = np.zeros(MOST_OF_ELEMENT)
+    fill_mode(n, abundance, found[0])
+    probability[0] = 1.0
+    n_found, at = 1, 0
+    while at < n_found:
+        here = found[at]
+        for a in range(n_isotopes):
+            for b in range(n_isotopes):
+                more = (here[b] + 1) * abundance[a]
+                p = probability[at] * here[a] * abundance[b] / more
+                if a == b or p < LEAST:
+                    continue
+                if n_found == MOST_OF_ELEMENT:
+                    return np.zeros(0), np.zeros(0)
+                other = found[n_found]
+                other[:] = here
+                other[a] -= 1
+                other[b] += 1
+                if not is_known(found, n_found):
+                    probability[n_found] = p
+                    n_found += 1
+        at += 1
+    masses = np.zeros(n_found)
+    for k in range(n_isotopes):
+        masses += found[:n_found, k] * mass[k]
+    return masses, probability[:n_found].copy()
+
+
+@bare
+def fill_mode(n, abundance, numbers):
+    """Fill how many atoms of each isotope the most probable composition has."""
+    highest, rest = 0, n
+    for k in range(len(abundance)):
+        highest = k if abundance[k] > abundance[highest] else highest
+        numbers[k] = math.floor(n * abundance[k])
+        rest -= numbers[k]
+    numbers[highest] += rest
+    is_better = True
+    while is_better:
+        is_better = False
+        for a in range(len(abundance)):
+            for b in range(len(abundance)):
+                loses = (numbers[b] + 1) * abundance[a]
+                if a != b and numbers[a] * abundance[b] > loses:
+                    numbers[a] -= 1
+                    numbers[b] += 1
+                    is_better = True
+
+
+@bare
+def is_known(found, n):
+    """Return whether row n of an array is equal to one before it."""
+    for other in range(n):
+        n_equal = 0
+        while n_equal < found.shape[1] and found[other, n_equal] == found[n, n_equal]:
+            n_equal += 1
+        if n_equal == found.shape[1]:
+            return True
+    return False
+
+
+@bare
+def combine(counts, first, start, masses, probabilities, mass, intensity, room):
+    """Fill the isotopologues of an ion, in order of mass; return how many.
+
+    `counts` holds the atoms of each element, of which the list for n atoms stands at
+    ``start[first[element] + n]`` of `masses`; -1 is returned where there is no room.
+    """
+    n = 1
+    mass[0], intensity[0] = 0.0, 1.0
+    for element in range(len(counts)):
+        if counts[element] == 0:
+            continue
+        where = first[element] + counts[element]
+        begin, end = start[where], start[where + 1]
+        if end == begin or n * (end - begin) > len(room):
+            return -1
+        n_new = 0
+        for k in range(n):
+            for j in range(begin, end):
+                p = intensity[k] * probabilities[j]
+                if p >= LEAST:
+                    room[n_new, 0] = mass[k] + masses[j]
+                    room[n_new, 1] = p
+                    n_new += 1
+        if n_new > len(mass):
+            return -1
+        for k in range(n_new):
+            mass[k], intensity[k] = room[k, 0], room[k, 1]
+        n = n_new
+    sort_pairs(mass, intensity, n)
+    return n
+
+
+@bare
+def sort_pairs(key, value, n):
+    """Sort the first n keys and their values, in place; they are few."""
+    gap = 1
+    while gap < n // 9:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, n):
+            a, b = key[i], value[i]
+            j = i
+            while j >= gap and key[j - gap] > a:
+                key[j], value[j] = key[j - gap], value[j - gap]
+                j -= gap
+            key[j], value[j] = a, b
+        gap //= 3
+
+
+@bare
+def get_width(mz, model, resolving_power):
+    """Return the standard deviation of a peak at an m/z."""
+    if model == FTICR:
+        resolving_power = resolving_power * 200.0 / mz
+    elif model == ORBITRAP:
+        resolving_power = resolving_power * math.sqrt(200.0 / mz)
+    return mz / resolving_power / FWHM_OF_SIGMA
+
+
+@bare
+def add_gaussian(value, first, last, at, height):
+    """Add a Gaussian to points first .. last - 1.
+
+    `at` is how far the first point is from the summit, in standard deviations.
+    """
+    slope = math.exp(-at * STEP)
+    a = height * math.exp(-0.5 * at * at)
+    b = a * slope * BEND_1
+    c = a * slope**2 * BEND_2
+    d = a * slope**3 * BEND_3
+    turn = BEND_2**2  # of the ratio, from one point to the next
+    ratio_a = slope**4 * BEND_4
+    ratio_b = ratio_a * turn
+    ratio_c = ratio_b * turn
+    ratio_d = ratio_c * turn
+    bend = turn**4
+    j = first
+    while j + 4 <= last:
+        value[j] += a
+        value[j + 1] += b
+        value[j + 2] += c
+        value[j + 3] += d
+        a, b, c, d = a * ratio_a, b * ratio_b, c * ratio_c, d * ratio_d
+        ratio_a, ratio_b = ratio_a * bend, ratio_b * bend
+        ratio_c, ratio_d = ratio_c * bend, ratio_d * bend
+        j += 4
+    if j < last:
+        value[j] += a
+    if j + 1 < last:
+        value[j + 1] += b
+    if j + 2 < last:
+        value[j + 2] += c
+
+
+@bare
+def draw_stretch(mass, intensity, n, p, s, reach, begin_z, z, value, n_points):
+    """Fill value, and z, of a stretch of the grid, all of whose peaks have one width.
+
+    The peak `p`, which gives the width, counts wherever it is; others within reach.
+    """
+    step = s * STEP
+    for j in range(n_points):
+        z[j] = begin_z + j * step
+        value[j] = 0.0
+    k = p
+    while k > 0 and begin_z - mass[k - 1] < reach * s:
+        k -= 1
+    while k < n and (k <= p or mass[k] - z[n_points - 1] <= reach * s):
+        first, last = 0, n_points
+        if k != p:
+            first = max(0, math.ceil((mass[k] - reach * s - begin_z) / step))
+            last = min(n_points, math.ceil((mass[k] + reach * s - begin_z) / step))
+        if first < last:
+            at = (begin_z - mass[k]) / s + first * STEP
+            add_gaussian(value, first, last, at, intensity[k])
+        k += 1
+
+
+@bare
+def find_centroids(z, value, first, end, mz, height, n_found):
+    """Append the centroids of a cluster, points first .. end - 1 with zeros about it.
+
+    Returns the number found so far, MOST_CENTROIDS at most.
+    """
+    for i in range(first, end):
+        if not (value[i - 1] < value[i] >= value[i + 1] and value[i] >= LEAST):
+            continue
+        begin = i
+        while i - begin < N_SIDE and begin > first and value[begin - 1] < value[begin]:
+            begin -= 1
+        last = i
+        while last - i < N_SIDE - 1 and value[last + 2] <= value[last + 1]:
+            last += 1
+        last += last - i == N_SIDE - 1  # the engine does not look past the last one
+        weight, moment = 0.0, 0.0
+        for j in range(begin, min(last + 1, end)):
+            weight += value[j]
+            moment += value[j] * (z[j] - z[i])
+        if n_found < len(mz):
+            mz[n_found], height[n_found] = z[i] + moment / weight, value[i]
+            n_found += 1
+    return n_found
+
+
+@bare
+def find_pattern(
+    mass, intensity, n, model, resolving_power, reach, z, value, mz, height
+):
+    """Fill the centroids of the envelope of n peaks; return how many, -1 for no room.
+
+    `z` and `value` have room for the points of one cluster and the zeros about it.
+    """
+    n_found, p, end = 0, 0, 1
+    s = get_width(mass[0], model, resolving_power)
+    begin_z = mass[0] - (reach + N_SIDE * STEP) * s
+    while True:
+        step = s * STEP
+        rest = math.floor((mass[p] + reach * s - begin_z) / step) + 1
+        n_points = max(1, rest)
+        if end + n_points + N_SIDE + 3 > len(value):
+            return -1
+        draw_stretch(
+            mass, intensity, n, p, s, reach, begin_z, z[end:], value[end:], n_points
+        )
+        end += n_points
+        begin_z += n_points * step
+        gap = 0.0
+        if p + 1 < n:
+            gap = mass[p + 1] - reach * s - begin_z
+        if p + 1 == n or gap > 0.0:
+            value[0] = 0.0
+            value[end : end + N_SIDE + 3] = 0.0
+            n_found = find_centroids(z, value, 1, end, mz, height, n_found)
+            end = 1
+        if p + 1 == n:
+            return n_found
+        if gap > 0.0:
+            begin_z += math.ceil(gap / step) * step
+        p += 1
+        s = get_width(mass[p], model, resolving_power)
+
+
+@bare
+def keep_highest(mz, height, n, out_mz, out_intensity):
+    """Keep the highest of n centroids, in order of m/z and scaled to 100; pad with 0.
+
+    Of two that are equally high the first is kept. Returns how many.
+    """
+    highest = 0.0
+    for i in range(n):
+        highest = max(highest, height[i])
+    n_kept = 0
+    for i in range(n):
+        rank = 0
+        for j in range(n):
+            rank += height[j] > height[i] or (height[j] == height[i] and j < i)
+        if rank < len(out_mz) and height[i] >= LEAST * highest:
+            out_mz[n_kept] = mz[i]
+            out_intensity[n_kept] = 100.0 * height[i] / highest
+            n_kept += 1
+    for k in range(n_kept, len(out_mz)):
+        out_mz[k] = out_intensity[k] = 0.0
+    return n_kept
+
+
+@kernel
+def fill_patterns(
+    formula_counts,
+    modifier_counts,
+    formula,
+    modifier,
+    charge_mass,
+    label_mz,
+    lists,
+    model,
+    resolving_power,
+    reach,
+    mz,
+    intensity,
+):
+    """Fill the patterns of ions; return the first ion without room, or -1.
+
+    `lists` are first, start, masses and probabilities of ``combine``. A resolving power
+    of 0 or less is that at the highest isotopologue instead: -sigma, in Da.
+    """
+    first, start, masses, probabilities = lists
+    counts = np.zeros(formula_counts.shape[1], np.int64)
+    mass, weight = np.zeros(MOST_ISOTOPOLOGUES), np.zeros(MOST_ISOTOPOLOGUES)
+    room = np.zeros((4 * MOST_ISOTOPOLOGUES, 2))
+    z, value = np.zeros(MOST_POINTS), np.zeros(MOST_POINTS)
+    top_mz, top = np.zeros(MOST_CENTROIDS), np.zeros(MOST_CENTROIDS)
+    for i in range(len(formula)):
+        shift, n_atoms = 0.0, 0
+        for e in range(len(counts)):
+            counts[e] = formula_counts[formula[i], e] + modifier_counts[modifier[i], e]
+            if label_mz[e] > 0.0:
+                shift += counts[e] * label_mz[e]
+                counts[e] = 0
+            n_atoms += counts[e]
+        mz[i], intensity[i] = 0.0, 0.0
+        if n_atoms == 0:
+            continue
+        n = combine(counts, first, start, masses, probabilities, mass, weight, room)
+        if n < 0:
+            return i
+        highest = 0
+        for k in range(n):
+            mass[k] -= charge_mass
+            highest = k if weight[k] > weight[highest] else highest
+        top_mz[0], top[0] = mass[0], 1.0
+        n_top = 1
+        if n > 1:
+            power = resolving_power
+            if power <= 0.0:
+                power = mass[highest] / (-power * FWHM_OF_SIGMA)
+            n_top = find_pattern(
+                mass, weight, n, model, power, reach, z, value, top_mz, top
+            )
+        if n_top < 0:
+            return i
+        n_kept = keep_highest(top_mz, top, n_top, mz[i], intensity[i])
+        mz[i, :n_kept] += shift
+    return -1
