@@ -1,8 +1,13 @@
 """The record of a run: provenance, restart point and training row at once."""
 
+import argparse
 import hashlib
 import json
+import os
+import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,7 @@ from hpc_connector.publish import publish
 
 FORMAT_VERSION = 1
 NAME = "manifest.json"
+NOT_PARAMETERS = {"command", "config", "out", "threads", "resume", "quiet", "json"}
 
 
 def save_manifest(directory: Path, record: dict[str, Any]) -> None:
@@ -61,3 +67,93 @@ def find_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         for key in sorted(before.keys() | now.keys())
         if before.get(key) != now.get(key)
     ]
+
+
+def begin_run(
+    program: str, args: argparse.Namespace, inputs: Sequence[str], *, resume: bool
+) -> dict[str, Any]:
+    """Make the folder ``args.out`` of a run, or check that of one to resume.
+
+    Parameters
+    ----------
+    inputs
+        Files that decide the results.
+
+    Returns
+    -------
+    The record so far; its status is "done" where nothing is left to do.
+
+    Raises
+    ------
+    BadInput
+        An input that cannot be read, a folder that is not empty, or that of a run with
+        other parameters or inputs.
+    """
+    out: Path = args.out
+    record: dict[str, Any] = {
+        "program": program,
+        "version": version("hpc_connector"),
+        "status": "running",
+        "attempt": 1,
+        "started": get_time(),
+        "parameters": get_parameters(args),
+        "inputs": [describe_input(path) for path in inputs],
+        "software": get_software(),
+    }
+    if resume and (out / NAME).exists():
+        before = read_manifest(out)
+        check_resumable(before, record, out)
+        if is_complete(out, before):
+            return before
+        record["attempt"] = before.get("attempt", 1) + 1
+    elif out.exists() and any(p.name != f"{NAME}.partial" for p in out.iterdir()):
+        raise BadInput(
+            f"{out} is not empty: expected a new folder, or --resume to go on with the "
+            "run in it"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    save_manifest(out, record)  # first: what is killed from here on can be resumed
+    (out / "ledger").mkdir(exist_ok=True)
+    return record
+
+
+def get_parameters(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options that decide the results."""
+    chosen = {k: v for k, v in vars(args).items() if k not in NOT_PARAMETERS}
+    return {k: str(v) if isinstance(v, Path) else v for k, v in sorted(chosen.items())}
+
+
+def is_complete(out: Path, record: dict[str, Any]) -> bool:
+    """Return whether an earlier attempt has left nothing to do."""
+    return (
+        record["status"] == "done"
+        and not (out / "ledger").exists()
+        and all((out / name).exists() for name in record["outputs"])
+    )
+
+
+def describe_input(path: str) -> dict[str, Any]:
+    """Return path, size and checksum of an input file."""
+    try:
+        n_bytes = os.path.getsize(path)
+        return {"path": path, "bytes": n_bytes, "sha256": get_checksum(path)}
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def check_resumable(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
+    """Refuse to resume a run whose parameters or inputs have changed."""
+    facts = [
+        {name: record.get(name) for name in ("program", "version")}
+        | record.get("parameters", {})
+        | {i["path"]: i["sha256"][:12] for i in record.get("inputs", [])}
+        for record in (before, now)
+    ]
+    if changes := find_changes(*facts):
+        raise BadInput(f"{out} cannot be resumed, for {'; '.join(changes)}")
+
+
+def get_software() -> dict[str, str]:
+    """Return the versions of what computes."""
+    names = ("numpy", "numba", "h5py", "pysam")
+    return {"python": platform.python_version()} | {n: version(n) for n in names}

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import resource
 import signal
 import sys
 import threading
@@ -15,7 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector.partitioner.communicator import count_tickets
+from hpc_connector import cli
+from hpc_connector.partitioner.communicator import (
+    abort_on_error,
+    count_tickets,
+    end_now,
+    get_mpicomm,
+    get_node,
+)
 from hpc_connector.publish import publish
 
 logger = logging.getLogger(__name__)
@@ -37,6 +45,30 @@ def on_signals(act: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def run_program(name: str, run: Callable[[Any], int]) -> int:
+    """Run a program on all ranks, none of which is left behind; return its exit code.
+
+    Parameters
+    ----------
+    run
+        Takes the communicator and returns an exit code.
+    """
+    try:
+        comm = get_mpicomm()
+    except Exception as error:
+        return cli.explain(name, error)
+    cli.set_up_log(name, rank=comm.rank)
+    stopped = f"{name}: stopped on request; --resume goes on\n"
+    try:
+        with (
+            abort_on_error(comm, lambda error: cli.explain(name, error)),
+            on_signals(lambda: end_now(comm, cli.STOPPED, stopped)),
+        ):
+            return run(comm)
+    except SystemExit as end:
+        return int(end.code or 0)
 
 
 def run_on_ranks(
@@ -155,3 +187,19 @@ def make_progress(*, quiet: bool) -> Callable[[int, int], None] | None:
             logger.info(line)
 
     return show
+
+
+def get_resources(comm: Any, threads: int, start_s: float) -> dict[str, Any]:
+    """Return what the run used, summed over ranks."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    cpu_s = usage.ru_utime + usage.ru_stime
+    used = comm.allgather((cpu_s, usage.ru_maxrss * 1024))
+    _, _, nodes = get_node(comm)
+    return {
+        "ranks": comm.size,
+        "nodes": nodes,
+        "threads": threads,
+        "wall_s": round(time.time() - start_s, 3),
+        "cpu_s": round(sum(cpu for cpu, _ in used), 3),
+        "max_rss_bytes": max(rss for _, rss in used),
+    }

@@ -25,7 +25,7 @@ from hpc_connector.loader.samples import read_sample
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.partitioner import get_comb_files
 from hpc_connector.publish import publish
-from mdr_epistasis.run import begin, get_parameters, get_resources, open_files
+from mdr_epistasis.run import begin, open_files
 
 logger = logging.getLogger(__name__)
 
@@ -48,14 +48,13 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     """Score every pair of variants of every pair of files into ``args.out``."""
     start_s = time.time()
     check_options(args)
-    parameters = get_parameters(args)
-    record = comm.bcast(begin(args, parameters) if comm.rank == 0 else None)
+    record = comm.bcast(begin(args) if comm.rank == 0 else None)
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", args.out)
         return cli.DONE
     files, match = comm.bcast(open_files(args) if comm.rank == 0 else None)
     is_done = score_files(comm, args, files, match, choose_pairs(args))
-    record["resources"] = get_resources(comm, args.threads, start_s)
+    record["resources"] = pipeline.get_resources(comm, args.threads, start_s)
     if comm.rank == 0:
         finish(args, record, is_done)
     return cli.DONE if is_done else cli.STOPPED

@@ -1,14 +1,13 @@
 """The command line of ``mdr-epistasis``."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from hpc_connector import cli
 
 NAME = "mdr-epistasis"
-STOPPED = f"{NAME}: stopped on request; --resume goes on\n"
 
 
 def make_parser() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
@@ -99,39 +98,16 @@ def run_simulate(argv: list[str]) -> int:
     return simulate.run(args)
 
 
-def save_start_time() -> None:
-    """Keep libraries from what a search does not need: a third of its start."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # there are ranks and --threads
-    if "scipy" not in sys.modules:
-        sys.modules["scipy"] = None  # type: ignore[assignment] # numba would load it
-
-
 def run_search(args: argparse.Namespace) -> int:
     """Run ``mdr-epistasis run`` on all ranks."""
-    save_start_time()
+    cli.save_start_time()
     from hpc_connector import pipeline
-    from hpc_connector.partitioner.communicator import (
-        abort_on_error,
-        end_now,
-        get_mpicomm,
-    )
 
-    try:
-        comm = get_mpicomm()
-    except Exception as error:
-        return cli.explain(NAME, error)
-    cli.set_up_log(NAME, rank=comm.rank)
-    code = cli.DONE
-    try:
-        with (
-            abort_on_error(comm, lambda error: cli.explain(NAME, error)),
-            pipeline.on_signals(lambda: end_now(comm, cli.STOPPED, STOPPED)),
-        ):
-            if args.compat == "bsc":
-                from mdr_epistasis.compat_bsc import run
-            else:
-                from mdr_epistasis.run import run
-            code = run(comm, args)
-    except SystemExit as end:
-        return int(end.code or 0)
-    return code
+    def search(comm: Any) -> int:
+        if args.compat == "bsc":
+            from mdr_epistasis.compat_bsc import run
+        else:
+            from mdr_epistasis.run import run
+        return run(comm, args)
+
+    return pipeline.run_program(NAME, search)

@@ -3,14 +3,10 @@
 import argparse
 import logging
 import math
-import os
-import platform
-import resource
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +18,9 @@ from hpc_connector.errors import BadInput
 from hpc_connector.learner import search as learner
 from hpc_connector.loader.labels import Labels, convert_labels, read_labels
 from hpc_connector.loader.sample_file import ReadOptions
-from hpc_connector.manifest import (
-    NAME,
-    find_changes,
-    get_checksum,
-    get_time,
-    read_manifest,
-    save_manifest,
-)
+from hpc_connector.manifest import begin_run, get_time, save_manifest
 from hpc_connector.partitioner import make_tiles
-from hpc_connector.partitioner.communicator import end_together, get_node
+from hpc_connector.partitioner.communicator import end_together
 from hpc_connector.storer.report import save_report
 from mdr_epistasis.cohort import Cohort, Filters, deal_folds, load_cohort, read_header
 from mdr_epistasis.output import describe, print_top, save_results
@@ -43,7 +32,6 @@ TILE_BLOCKS = {2: (8, 128), 3: (8, 16)}
 PERMUTATIONS_A_TASK = 16
 PERMUTED_BYTES = 1 << 26  # of the genotypes that a task holds under its permutations
 RANK_BY = dict(zip(("test", "train", "whole"), learner.STATISTICS, strict=True))
-NOT_PARAMETERS = {"command", "config", "out", "threads", "resume", "quiet", "json"}
 
 
 @dataclass(frozen=True)
@@ -109,11 +97,12 @@ class Findings:
 def run(comm: Any, args: argparse.Namespace) -> int:
     """Search the models of a cohort and write the results to ``args.out``."""
     start_s = time.time()
-    out, parameters = args.out, get_parameters(args)
+    out = args.out
     record, header = None, None
     with end_together(comm):
         if comm.rank == 0:
-            record, header = begin(args, parameters), read_inputs(args)
+            record = begin(args)
+            header = read_inputs(args)
     record, header = comm.bcast((record, header))
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", out)
@@ -135,7 +124,7 @@ def run(comm: Any, args: argparse.Namespace) -> int:
         if comm.rank == 0:
             record["cohort"] = describe_cohort(cohort, match.notes)
             record["search"] = describe_search(args, cohort, tasks)
-        used = get_resources(comm, args.threads, start_s)
+        used = pipeline.get_resources(comm, args.threads, start_s)
         with end_together(comm):
             if comm.rank == 0:
                 used = record["resources"] | used
@@ -144,54 +133,26 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     return cli.DONE if is_done else cli.STOPPED
 
 
-def get_parameters(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the options that decide the results."""
-    chosen = {k: v for k, v in vars(args).items() if k not in NOT_PARAMETERS}
-    return {k: str(v) if isinstance(v, Path) else v for k, v in sorted(chosen.items())}
-
-
-def begin(args: argparse.Namespace, parameters: dict[str, Any]) -> dict[str, Any]:
+def begin(args: argparse.Namespace) -> dict[str, Any]:
     """Make or check the folder of the run; return the record so far."""
-    names = [*args.genotypes, *find_companions(args.genotypes)]
-    names += [args.labels, args.fold_file, args.variants, args.with_variants]
-    inputs = [describe_input(name) for name in names if name]
-    out: Path = args.out
-    record: dict[str, Any] = {
-        "program": "mdr-epistasis",
-        "version": version("hpc_connector"),
-        "status": "running",
-        "attempt": 1,
-        "started": get_time(),
-        "parameters": parameters,
-        "inputs": inputs,
-        "software": get_software(),
-    }
-    if args.resume and (out / NAME).exists():
-        before = read_manifest(out)
-        check_resumable(before, record, out)
-        if is_complete(out, before):
-            return before
-        record["attempt"] = before.get("attempt", 1) + 1
-    elif out.exists() and any(p.name != f"{NAME}.partial" for p in out.iterdir()):
-        raise BadInput(
-            f"{out} is not empty: expected a new folder, or --resume to go on with the "
-            "run in it"
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    save_manifest(out, record)  # first: what is killed from here on can be resumed
-    (out / "ledger").mkdir(exist_ok=True)
+    inputs = list_inputs(args)
+    record = begin_run("mdr-epistasis", args, inputs, resume=args.resume)
     if args.all_models:
-        (out / "all_models").mkdir(exist_ok=True)
+        (args.out / "all_models").mkdir(exist_ok=True)
     return record
 
 
-def is_complete(out: Path, record: dict[str, Any]) -> bool:
-    """Return whether an earlier attempt has left nothing to do."""
-    return (
-        record["status"] == "done"
-        and not (out / "ledger").exists()
-        and all((out / name).exists() for name in record["outputs"])
-    )
+def list_inputs(args: argparse.Namespace) -> list[str]:
+    """Return the files that decide the results."""
+    names = [*args.genotypes, *find_companions(args.genotypes)]
+    names += [args.labels, args.fold_file, args.variants, args.with_variants]
+    return [get_file(name) for name in names if name]
+
+
+def get_file(name: str) -> str:
+    """Return a file itself, or the .bed file of a PLINK prefix."""
+    bed = f"{name}.bed"
+    return bed if not Path(name).exists() and Path(bed).exists() else name
 
 
 def find_companions(paths: Sequence[str]) -> list[str]:
@@ -201,31 +162,6 @@ def find_companions(paths: Sequence[str]) -> list[str]:
         stems = [stem.removesuffix(ending) for stem in stems]
     found = [stem + ending for stem in stems for ending in (".fam", ".bim", ".sample")]
     return [path for path in found if Path(path).exists() and path not in paths]
-
-
-def describe_input(path: str) -> dict[str, Any]:
-    """Return path, size and checksum of an input file or of a PLINK prefix's .bed."""
-    name = path if Path(path).exists() else f"{path}.bed"
-    try:
-        return {
-            "path": path,
-            "bytes": os.path.getsize(name),
-            "sha256": get_checksum(name),
-        }
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def check_resumable(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
-    """Refuse to resume a run whose parameters or inputs have changed."""
-    facts = [
-        {name: record.get(name) for name in ("program", "version")}
-        | record.get("parameters", {})
-        | {i["path"]: i["sha256"][:12] for i in record.get("inputs", [])}
-        for record in (before, now)
-    ]
-    if changes := find_changes(*facts):
-        raise BadInput(f"{out} cannot be resumed, for {'; '.join(changes)}")
 
 
 def open_files(args: argparse.Namespace) -> tuple:
@@ -446,28 +382,6 @@ def describe_search(
         "models": models,
         "tasks": len(tasks),
     }
-
-
-def get_resources(comm: Any, threads: int, start_s: float) -> dict[str, Any]:
-    """Return what the run used, summed over ranks."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    cpu_s = usage.ru_utime + usage.ru_stime
-    used = comm.allgather((cpu_s, usage.ru_maxrss * 1024))
-    _, _, nodes = get_node(comm)
-    return {
-        "ranks": comm.size,
-        "nodes": nodes,
-        "threads": threads,
-        "wall_s": round(time.time() - start_s, 3),
-        "cpu_s": round(sum(cpu for cpu, _ in used), 3),
-        "max_rss_bytes": max(rss for _, rss in used),
-    }
-
-
-def get_software() -> dict[str, str]:
-    """Return the versions of what computes."""
-    names = ("numpy", "numba", "h5py", "pysam")
-    return {"python": platform.python_version()} | {n: version(n) for n in names}
 
 
 def finish(

@@ -43,7 +43,7 @@ def make_room(height: int, width: int, n_pixels: int, n_levels: int) -> Room:
 
 @bare
 def crop(position, n, size, place):
-    """Number the rows (or columns) that stay, given those of n pixels; return how many.
+    """Fill the numbers of rows (or columns) that stay about n pixels; return how many.
 
     `place` receives the number of each, -1 for one that is cut out. As in the engine,
     the last row keeps the one two before it, but not its neighbour.

@@ -84,6 +84,6 @@ def count_at_least(scores: np.ndarray, limits: np.ndarray) -> np.ndarray:
 
 
 def get_level(fdr: np.ndarray) -> np.ndarray:
-    """Return the first level that each rate, rounded to two digits, is within; else 1."""
+    """Return the first level that a rate, rounded to two digits, is within; else 1."""
     places = np.searchsorted(LEVELS, np.round(fdr, 2))
     return np.append(LEVELS, 1.0)[places]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpc_connector.learner import _image_kernels as kernels
-from hpc_connector.learner._chaos_kernels import crop, get_chaos, make_room
+from hpc_connector.learner._chaos_kernels import Room, crop, get_chaos, make_room
 
 SCORES = kernels.SCORES
 
@@ -28,7 +28,8 @@ class Grid:
 class PeakList:
     """All peaks of a dataset in ascending order of m/z.
 
-    ``mz`` is float32 or float64 as in the file, ``pixel`` uint32, ``intensity`` float32.
+    ``mz`` is float32 or float64 as in the file, ``pixel`` uint32, and ``intensity``
+    float32.
     """
 
     mz: np.ndarray
@@ -92,7 +93,7 @@ def annotate(
     return scores
 
 
-def _make_room(grid: Grid, n_levels: int) -> kernels.Room:
+def _make_room(grid: Grid, n_levels: int) -> Room:
     """Return room for any image of the grid: none is larger than that of all pixels."""
     place = np.empty(max(grid.height, grid.width), np.int64)
     n_kept = [
@@ -104,9 +105,10 @@ def _make_room(grid: Grid, n_levels: int) -> kernels.Room:
 
 def get_measure_of_chaos(image: np.ndarray, n_levels: int = 30) -> float:
     """Return the measure of chaos of an image, shape (height, width), float32."""
+    height, width = image.shape
     y, x = np.nonzero(image > 0)
-    room = make_room(*image.shape, image.size, n_levels)
-    return get_chaos(x, y, image[y, x], len(x), *image.shape, room)
+    room = make_room(height, width, image.size, n_levels)
+    return get_chaos(x, y, image[y, x], len(x), height, width, room)
 
 
 def get_images(

@@ -1,0 +1,121 @@
+"""Kernels that sort peaks by m/z: into narrow buckets, and then each bucket.
+
+Peaks reach their bucket in the order of the spectra, and sorting a bucket keeps that
+order among equals; so the result has one order, whoever did the work.
+"""
+
+import numpy as np
+
+from hpc_connector._jit import bare, kernel
+
+MANTISSA_BITS = 14  # of an m/z that tell buckets apart: 30 to 60 ppm
+SHIFT = 52 - MANTISSA_BITS
+LOWEST = 1023 << MANTISSA_BITS  # the bucket of m/z 1, and of all below
+N_BUCKETS = 16 << MANTISSA_BITS  # up to m/z 65,536, and all above
+FEW = 24
+
+
+@bare
+def get_bucket(mz):
+    """Return the bucket of an m/z: its exponent and the first bits of its mantissa."""
+    bits = np.float64(mz).view(np.int64)
+    return min(max((bits >> SHIFT) - LOWEST, 0), N_BUCKETS - 1)
+
+
+@bare
+def count_buckets(mz, counts):
+    """Add peaks to the counts of their buckets."""
+    for i in range(len(mz)):
+        counts[get_bucket(mz[i])] += 1
+
+
+@bare
+def place_peaks(mz, intensity, n_kept, pixel_of, cursor, peaks):
+    """Write the peaks of some spectra to their buckets, and move these cursors on.
+
+    Parameters
+    ----------
+    n_kept, pixel_of
+        Peaks and pixel of each spectrum.
+    cursor
+        Where the next peak of each bucket goes in the arrays of `peaks`.
+    """
+    all_mz, all_pixel, all_intensity = peaks
+    i = 0
+    for spectrum in range(len(n_kept)):
+        for _ in range(n_kept[spectrum]):
+            bucket = get_bucket(mz[i])
+            at = cursor[bucket]
+            cursor[bucket] = at + 1
+            all_mz[at] = mz[i]
+            all_pixel[at] = pixel_of[spectrum]
+            all_intensity[at] = intensity[i]
+            i += 1
+
+
+@kernel
+def sort_buckets(start, peaks):
+    """Sort the peaks of each bucket, which ends where the next one begins."""
+    room_mz, room_pixel, room_intensity, order, other = make_room(0, peaks)
+    for bucket in range(len(start) - 1):
+        first, last = start[bucket], start[bucket + 1]
+        mz = peaks[0][first:last]
+        if is_sorted(mz):
+            continue
+        if last - first > len(room_mz):
+            room = make_room(2 * (last - first), peaks)
+            room_mz, room_pixel, room_intensity, order, other = room
+        n = last - first
+        chosen = argsort(mz, order[:n], other[:n])
+        for i in range(n):
+            at = first + chosen[i]
+            room_mz[i], room_pixel[i] = peaks[0][at], peaks[1][at]
+            room_intensity[i] = peaks[2][at]
+        for i in range(n):
+            peaks[0][first + i], peaks[1][first + i] = room_mz[i], room_pixel[i]
+            peaks[2][first + i] = room_intensity[i]
+
+
+@kernel
+def make_room(n, peaks):
+    """Return room for n peaks, and for their order twice."""
+    mz, pixel = np.empty(n, peaks[0].dtype), np.empty(n, peaks[1].dtype)
+    intensity = np.empty(n, peaks[2].dtype)
+    return mz, pixel, intensity, np.empty(n, np.int64), np.empty(n, np.int64)
+
+
+@bare
+def is_sorted(mz):
+    """Return whether no m/z is less than the one before it."""
+    for i in range(1, len(mz)):  # noqa: SIM110 -- compiled
+        if mz[i] < mz[i - 1]:
+            return False
+    return True
+
+
+@kernel
+def argsort(mz, order, other):
+    """Return what sorts m/z and keeps equals in order: runs inserted, then merged."""
+    n = len(mz)
+    for first in range(0, n, FEW):
+        for i in range(first, min(first + FEW, n)):
+            j = i
+            while j > first and mz[order[j - 1]] > mz[i]:
+                order[j] = order[j - 1]
+                j -= 1
+            order[j] = i
+    length = FEW
+    while length < n:
+        for first in range(0, n, 2 * length):
+            middle, last = min(first + length, n), min(first + 2 * length, n)
+            a, b = first, middle
+            for k in range(first, last):
+                if a < middle and (b == last or mz[order[a]] <= mz[order[b]]):
+                    other[k] = order[a]
+                    a += 1
+                else:
+                    other[k] = order[b]
+                    b += 1
+        order, other = other, order
+        length *= 2
+    return order
