@@ -1,6 +1,7 @@
 """Databases of molecules: tab-separated columns id, name and formula."""
 
 import csv
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,11 @@ class Database:
     id: tuple[str, ...]
     name: tuple[str, ...]
     formula: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """Return the name of the file, without its endings."""
+        return os.path.basename(self.path).split(".")[0]
 
     def get_formulas(self) -> list[str]:
         """Return the unique formulas in order of first appearance."""

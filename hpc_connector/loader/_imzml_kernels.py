@@ -1,0 +1,389 @@
+"""Kernels of imzML: one walk over the XML of all spectra, and over their peaks."""
+
+import math
+
+import numpy as np
+
+from hpc_connector._jit import bare
+
+SPACE, NEWLINE, TAB, RETURN = 32, 10, 9, 13
+LESS, GREATER, SLASH, EQUALS, QUOTE, APOSTROPHE = 60, 62, 47, 61, 34, 39
+BANG, QUESTION, DASH, COLON, AMPERSAND = 33, 63, 45, 58, 38
+HASH_SEED, HASH_FACTOR = 0xCBF29CE484222325, 0x100000001B3  # FNV-1a, 64 bits
+MOST_DEPTH = 64
+
+# Columns of a spectrum, of each of its two arrays, and of what holds for all spectra
+X, Y, Z, TIC, LOWEST, HIGHEST = range(6)
+LENGTH, BYTES, OFFSET = range(3)
+TYPE, PACKED, POSITIVE, NEGATIVE = range(4)
+N_COLUMNS, N_PLACES, N_COMMON = 6, 3, 4
+MZ, INTENSITY, UNKNOWN = 0, 1, -1
+
+# Accessions, those of the imaging ontology above a billion
+IMS = 1_000_000_000
+POSITION = (IMS + 1000050, IMS + 1000051, IMS + 1000052)
+OF_SPECTRUM = (1000285, 1000528, 1000527)
+OF_ARRAY = (IMS + 1000103, IMS + 1000104, IMS + 1000102)
+ARRAYS = (1000514, 1000515)
+ZLIB, PLAIN, EXTERNAL = 1000574, 1000576, IMS + 1000101
+POLARITIES = (1000130, 1000129)
+FIRST_TYPE, LAST_TYPE = 1000518, 1000523
+IMS_TYPES = (IMS + 1100000, IMS + 1100001, IMS + 1000141, IMS + 1000142)
+
+DONE, MALFORMED, NOT_A_NUMBER, TOO_MANY, MIXED = range(5)
+
+
+def get_hash(text: bytes) -> int:
+    """Return the hash that the kernels give to a name."""
+    value = HASH_SEED
+    for byte in text:
+        value = (value ^ byte) * HASH_FACTOR & 0xFFFFFFFFFFFFFFFF
+    return value
+
+
+SPECTRUM = np.uint64(get_hash(b"spectrum"))
+ARRAY = np.uint64(get_hash(b"binaryDataArray"))
+PARAM = np.uint64(get_hash(b"cvParam"))
+REFERENCE = np.uint64(get_hash(b"referenceableParamGroupRef"))
+ACCESSION = np.uint64(get_hash(b"accession"))
+VALUE = np.uint64(get_hash(b"value"))
+REF = np.uint64(get_hash(b"ref"))
+
+
+@bare
+def hash_bytes(data, first, last):
+    """Return the hash of a stretch of bytes."""
+    value = np.uint64(HASH_SEED)
+    for i in range(first, last):
+        value = (value ^ np.uint64(data[i])) * np.uint64(HASH_FACTOR)
+    return value
+
+
+@bare
+def is_space(byte):
+    """Return whether a byte is white space."""
+    return byte in (SPACE, NEWLINE, TAB, RETURN)
+
+
+@bare
+def is_end_of_name(byte):
+    """Return whether a byte cannot be part of a name."""
+    return is_space(byte) or byte in (SLASH, GREATER, EQUALS, LESS, QUOTE, APOSTROPHE)
+
+
+@bare
+def skip_space(data, at):
+    """Return the next byte that is not white space."""
+    while at < len(data) and is_space(data[at]):
+        at += 1
+    return at
+
+
+@bare
+def skip_name(data, at):
+    """Return the end of a name."""
+    while at < len(data) and not is_end_of_name(data[at]):
+        at += 1
+    return at
+
+
+@bare
+def read_attribute(data, at, found):
+    """Read one attribute: hash of its name, and where its value begins and ends.
+
+    Returns what follows it, -1 for no attribute.
+    """
+    end = skip_name(data, at)
+    if end == at:
+        return -1
+    found[0] = np.int64(hash_bytes(data, at, end))
+    at = skip_space(data, end)
+    if at >= len(data) or data[at] != EQUALS:
+        return -1
+    at = skip_space(data, at + 1)
+    if at >= len(data) or data[at] not in (QUOTE, APOSTROPHE):
+        return -1
+    quote = data[at]
+    at += 1
+    found[1] = at
+    while at < len(data) and data[at] != quote:
+        if data[at] == LESS:
+            return -1
+        at += 1
+    found[2] = at
+    if at + 1 >= len(data):
+        return -1
+    is_apart = is_space(data[at + 1]) or data[at + 1] in (SLASH, GREATER, QUESTION)
+    return at + 1 if is_apart else -1
+
+
+@bare
+def skip_aside(data, at):
+    """Return what follows a comment or an instruction that begins at `at`; or -1."""
+    if data[at + 1] == QUESTION:
+        at += 2
+        while at + 1 < len(data):
+            if data[at] == QUESTION and data[at + 1] == GREATER:
+                return at + 2
+            at += 1
+        return -1
+    if at + 3 >= len(data) or data[at + 2] != DASH or data[at + 3] != DASH:
+        return -1
+    at += 4
+    while at + 2 < len(data):
+        if data[at] == DASH and data[at + 1] == DASH:
+            return at + 3 if data[at + 2] == GREATER else -1
+        at += 1
+    return -1
+
+
+@bare
+def read_accession(data, first, last):
+    """Return the number of an accession, such as MS:1000514; 0 for another ontology."""
+    is_imaging = last - first > 4 and data[first] == 73  # I
+    code, at = 0, first
+    while at < last and data[at] != COLON:
+        at += 1
+    for i in range(at + 1, last):
+        if not 48 <= data[i] <= 57 or code > IMS:
+            return 0
+        code = 10 * code + data[i] - 48
+    return code + IMS if is_imaging else code
+
+
+@bare
+def read_number(data, first, last):
+    """Return a decimal number, NaN for what is none."""
+    sign, at = 1.0, first
+    if at < last and data[at] in (43, DASH):
+        sign = -1.0 if data[at] == DASH else 1.0
+        at += 1
+    digits, value, exponent = 0, 0.0, 0
+    seen_point = False
+    while at < last and (48 <= data[at] <= 57 or (data[at] == 46 and not seen_point)):
+        if data[at] == 46:
+            seen_point = True
+        else:
+            value = 10.0 * value + (data[at] - 48)
+            digits += 1
+            exponent -= seen_point
+        at += 1
+    if digits == 0:
+        return math.nan
+    if at < last and data[at] in (69, 101):
+        power, power_sign, n = 0, 1, 0
+        at += 1
+        if at < last and data[at] in (43, DASH):
+            power_sign = -1 if data[at] == DASH else 1
+            at += 1
+        while at < last and 48 <= data[at] <= 57 and power < 1000:
+            power = 10 * power + data[at] - 48
+            at += 1
+            n += 1
+        exponent += power_sign * power
+        if n == 0:
+            return math.nan
+    if at != last:
+        return math.nan
+    scale = 10.0 ** abs(exponent)
+    return sign * (value * scale if exponent > 0 else value / scale)
+
+
+@bare
+def note(code, number, spectrum, array, columns, kind, common):
+    """Take one parameter of a spectrum, or of an array of it; return DONE or a fault.
+
+    `kind` holds whether the array at hand is of m/z or intensities, and what its type,
+    compression and place are: they may come before that is known.
+    """
+    for k in range(3):
+        if code == POSITION[k]:
+            columns[spectrum, X + k] = number
+        elif code == OF_SPECTRUM[k]:
+            columns[spectrum, TIC + k] = number
+        elif array and code == OF_ARRAY[k]:
+            if math.isnan(number):
+                return NOT_A_NUMBER
+            kind[1 + k] = number
+    if array and code in ARRAYS:
+        kind[0] = MZ if code == ARRAYS[0] else INTENSITY
+    if array and (FIRST_TYPE <= code <= LAST_TYPE or code in IMS_TYPES):
+        kind[4] = code
+    if array and code in (ZLIB, PLAIN):
+        kind[5] = code
+    if code == POLARITIES[0]:
+        common[0, POSITIVE] += 1
+    if code == POLARITIES[1]:
+        common[0, NEGATIVE] += 1
+    return DONE
+
+
+@bare
+def end_array(spectrum, places, kind, common):
+    """Keep what was read of an array; return DONE or a fault."""
+    which = np.int64(kind[0])
+    if which == UNKNOWN:
+        return DONE
+    for k in range(N_PLACES):
+        places[spectrum, which, k] = kind[1 + k]
+    for column in (TYPE, PACKED):
+        code = np.int64(kind[4 + column])
+        if code > 0 and common[which, column] > 0 and common[which, column] != code:
+            return MIXED
+        if code > 0:
+            common[which, column] = code
+    return DONE
+
+
+@bare
+def scan(data, groups, columns, places, common, room):
+    """Walk over a file and take the parameters of its spectra.
+
+    Parameters
+    ----------
+    data
+        The file, uint8.
+    groups
+        Of parameters: hash of the name of each, where its accessions begin, and these.
+    columns, places
+        Filled: shape (spectra, 6) and (spectra, 2, 3), NaN at first.
+    common
+        Filled: type and compression of both arrays, polarities; shape (2, 4), 0.
+    room
+        To work in: shape (MOST_DEPTH + 3,), int64, and shape (6,), float64.
+
+    Returns
+    -------
+    DONE or a fault, the byte it is at, and the number of spectra.
+    """
+    group_hash, group_start, group_codes = groups
+    stack, found = room[0][:MOST_DEPTH], room[0][MOST_DEPTH:]
+    kind = room[1]
+    depth, spectrum, in_spectrum, in_array = 0, -1, False, False
+    at = 0
+    while True:
+        while at < len(data) and data[at] != LESS:
+            at += 1
+        if at + 1 >= len(data):
+            break
+        begin = at
+        if data[at + 1] in (BANG, QUESTION):
+            at = skip_aside(data, at)
+            if at < 0:
+                return MALFORMED, begin, spectrum + 1
+            continue
+        is_end = data[at + 1] == SLASH
+        first = at + 1 + is_end
+        at = skip_name(data, first)
+        name = hash_bytes(data, first, at)
+        if at == first:
+            return MALFORMED, begin, spectrum + 1
+        if is_end:
+            at = skip_space(data, at)
+            if at >= len(data) or data[at] != GREATER:
+                return MALFORMED, begin, spectrum + 1
+            depth -= 1
+            if depth < 0 or stack[depth] != np.int64(name):
+                return MALFORMED, begin, spectrum + 1
+            at += 1
+            if name == ARRAY and in_array:
+                fault = end_array(spectrum, places, kind, common)
+                if fault != DONE:
+                    return fault, begin, spectrum + 1
+                in_array = False
+            in_spectrum = in_spectrum and name != SPECTRUM
+            continue
+        if name == SPECTRUM:
+            spectrum += 1
+            in_spectrum = True
+            if spectrum >= len(columns):
+                return TOO_MANY, begin, spectrum
+        if name == ARRAY and in_spectrum:
+            in_array = True
+            kind[0], kind[4], kind[5] = UNKNOWN, 0, 0
+            kind[1:4] = math.nan
+        code, number, reference = 0, math.nan, np.uint64(0)
+        while True:
+            at = skip_space(data, at)
+            if at >= len(data):
+                return MALFORMED, begin, spectrum + 1
+            if data[at] == GREATER or data[at] == SLASH:
+                break
+            at = read_attribute(data, at, found)
+            if at < 0:
+                return MALFORMED, begin, spectrum + 1
+            if in_spectrum and name == PARAM:
+                if np.uint64(found[0]) == ACCESSION:
+                    code = read_accession(data, found[1], found[2])
+                elif np.uint64(found[0]) == VALUE:
+                    number = read_number(data, found[1], found[2])
+            elif in_spectrum and name == REFERENCE and np.uint64(found[0]) == REF:
+                reference = hash_bytes(data, found[1], found[2])
+        is_empty = data[at] == SLASH
+        at += is_empty
+        if at >= len(data) or data[at] != GREATER:
+            return MALFORMED, begin, spectrum + 1
+        at += 1
+        if code > 0:
+            fault = note(code, number, spectrum, in_array, columns, kind, common)
+            if fault != DONE:
+                return fault, begin, spectrum + 1
+        if reference != 0:
+            for g in range(len(group_hash)):
+                if group_hash[g] == reference:
+                    for k in range(group_start[g], group_start[g + 1]):
+                        given = group_codes[k]
+                        note(given, math.nan, spectrum, in_array, columns, kind, common)
+        if not is_empty:
+            if depth >= MOST_DEPTH:
+                return MALFORMED, begin, spectrum + 1
+            stack[depth] = np.int64(name)
+            depth += 1
+    return (DONE if depth == 0 else MALFORMED), len(data), spectrum + 1
+
+
+@bare
+def keep_peaks(data, mz_at, intensity_at, n_peaks, samples, mz, intensity, n_kept, n):
+    """Copy the peaks of spectra that count, and count the others.
+
+    Parameters
+    ----------
+    data
+        Bytes of the arrays, uint8.
+    mz_at, intensity_at, n_peaks
+        Where the arrays of a spectrum begin, and how long they are.
+    samples
+        An array of the type of m/z, and one of that of intensities.
+    mz, intensity, n_kept
+        Filled: peaks of one spectrum after the other, and how many each has.
+    n
+        Added to: peaks without a number, negative and zero ones, unsorted spectra.
+
+    Returns
+    -------
+    The number of peaks kept.
+    """
+    total = 0
+    for spectrum in range(len(n_peaks)):
+        length = n_peaks[spectrum]
+        a, b = mz_at[spectrum], intensity_at[spectrum]
+        some_mz = data[a : a + length * samples[0].itemsize].view(samples[0].dtype)
+        some = data[b : b + length * samples[1].itemsize].view(samples[1].dtype)
+        before, first, is_sorted = -math.inf, total, True
+        for i in range(length):
+            here, value = some_mz[i], np.float32(some[i])
+            is_sorted &= not here < before
+            before = np.float64(here)
+            if not (0 < here < math.inf and value < math.inf):
+                n[0] += not (math.isinf(value) and value < 0)
+                n[1] += math.isinf(value) and value < 0
+                continue
+            if value <= 0:
+                n[1] += value < 0
+                n[2] += value == 0
+                continue
+            mz[total], intensity[total] = here, value
+            total += 1
+        n_kept[spectrum] = total - first
+        n[3] += not is_sorted
+    return total

@@ -1,0 +1,299 @@
+"""What an imzML file says of its spectra: where they are, and in which form.
+
+imzML 1.1: Schramm et al., Journal of Proteomics 75 (2012). The XML is walked over once
+by a compiled scanner; peaks lie in the .ibd file, see ``ibd.py``.
+"""
+
+import mmap
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from hpc_connector.errors import BadInput
+from hpc_connector.loader import _imzml_kernels as kernels
+
+TYPES = {
+    1000518: "<i2",
+    1000519: "<i4",
+    1000521: "<f4",
+    1000522: "<i8",
+    1000523: "<f8",
+    kernels.IMS + 1000141: "<i4",
+    kernels.IMS + 1000142: "<i8",
+    kernels.IMS + 1100000: "<i1",
+    kernels.IMS + 1100001: "<i2",
+}
+MODES = {"IMS:1000030": "continuous", "IMS:1000031": "processed"}
+CHECKSUMS = {"IMS:1000090": "md5", "IMS:1000091": "sha1", "IMS:1000092": "sha256"}
+UUID = "IMS:1000080"
+SPECTRUM = re.compile(rb"<spectrum\s")
+ARRAYS = ("m/z", "intensities")
+FAULTS = {
+    kernels.MALFORMED: "malformed XML",
+    kernels.NOT_A_NUMBER: "place or length of an array is no number",
+    kernels.TOO_MANY: "malformed XML",
+    kernels.MIXED: "arrays of several types: expected one for all spectra",
+}
+
+Groups = dict[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Imzml:
+    """The metadata of a dataset.
+
+    Arrays have a value a spectrum: ``x`` and ``y`` as in the file, from 1; ``n_peaks``;
+    place and size in the .ibd file, bytes; ``tic``, ``lowest_mz`` and ``highest_mz``,
+    NaN where they are not given.
+    """
+
+    path: str
+    ibd_path: str
+    uuid: str
+    checksum: tuple[str, str] | None
+    mode: str
+    polarity: str
+    analyzer: str
+    mz_dtype: np.dtype
+    intensity_dtype: np.dtype
+    mz_is_zlib: bool
+    intensity_is_zlib: bool
+    x: np.ndarray
+    y: np.ndarray
+    n_peaks: np.ndarray
+    mz_offset: np.ndarray
+    mz_bytes: np.ndarray
+    intensity_offset: np.ndarray
+    intensity_bytes: np.ndarray
+    tic: np.ndarray
+    lowest_mz: np.ndarray
+    highest_mz: np.ndarray
+
+
+def read_imzml(path: str) -> Imzml:
+    """Read the metadata of a dataset.
+
+    Raises
+    ------
+    BadInput
+        A file that cannot be read, malformed XML, no .ibd beside it, a spectrum without
+        coordinates or arrays, or a form that is not read.
+    """
+    ibd_path = find_ibd(path)
+    try:
+        with open(path, "rb") as stream:
+            n_bytes = os.fstat(stream.fileno()).st_size
+            if n_bytes == 0:
+                raise BadInput(f"{path} is empty: expected imzML")
+            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    return _read(path, ibd_path, data)
+
+
+def find_ibd(path: str) -> str:
+    """Return the file of the peaks, which stands beside the imzML."""
+    stem = os.path.splitext(path)[0]
+    for ending in (".ibd", ".IBD"):
+        if os.path.exists(stem + ending):
+            return stem + ending
+    if not os.path.exists(path):
+        raise BadInput(f"{path}: cannot be read: no such file")
+    raise BadInput(f"{stem}.ibd is missing: expected the peaks of {path} beside it")
+
+
+def _read(path: str, ibd_path: str, data: mmap.mmap) -> Imzml:
+    """Read the metadata from the bytes of a file."""
+    begins = [match.start() for match in SPECTRUM.finditer(data)]
+    n_spectra = len(begins)
+    facts, groups = read_header(path, data[: min(begins, default=len(data))])
+    columns = np.full((n_spectra, kernels.N_COLUMNS), np.nan)
+    places = np.full((n_spectra, 2, kernels.N_PLACES), np.nan)
+    common = np.zeros((2, kernels.N_COMMON), np.int64)
+    scan_spectra(path, data, groups, columns, places, common)
+    if n_spectra == 0:
+        raise BadInput(f"{path} has no spectrum: expected one or more")
+    check_spectra(path, columns, places)
+    dtypes = [get_type(path, int(common[k, kernels.TYPE]), ARRAYS[k]) for k in range(2)]
+    is_zlib = (common[:, kernels.PACKED] == kernels.ZLIB).tolist()
+    (n_peaks, mz_bytes, mz_offset), (n_values, *of_intensity) = (
+        places.astype(np.int64).transpose(1, 2, 0).copy()
+    )
+    for array, n, n_bytes, dtype, packed in zip(
+        ARRAYS,
+        (n_peaks, n_values),
+        (mz_bytes, of_intensity[0]),
+        dtypes,
+        is_zlib,
+        strict=True,
+    ):
+        wrong = (n != n_peaks) | ((n_bytes != n * dtype.itemsize) & (not packed))
+        if wrong.any():
+            raise BadInput(
+                f"{path}: {name_spectrum(columns, wrong)} has {array} of "
+                f"{n[wrong][0]} values in {n_bytes[wrong][0]} bytes: expected "
+                f"{n_peaks[wrong][0]} of {dtype.itemsize} bytes"
+            )
+    return Imzml(
+        path=path,
+        ibd_path=ibd_path,
+        polarity=get_polarity(path, *common[0, kernels.POSITIVE :].tolist()),
+        mz_dtype=dtypes[0],
+        intensity_dtype=dtypes[1],
+        mz_is_zlib=is_zlib[0],
+        intensity_is_zlib=is_zlib[1],
+        x=columns[:, kernels.X].astype(np.int32),
+        y=columns[:, kernels.Y].astype(np.int32),
+        n_peaks=n_peaks,
+        mz_offset=mz_offset,
+        mz_bytes=mz_bytes,
+        intensity_offset=of_intensity[1],
+        intensity_bytes=of_intensity[0],
+        tic=columns[:, kernels.TIC].copy(),
+        lowest_mz=columns[:, kernels.LOWEST].copy(),
+        highest_mz=columns[:, kernels.HIGHEST].copy(),
+        **facts,
+    )
+
+
+def read_header(path: str, header: bytes) -> tuple[dict[str, Any], Groups]:
+    """Return what stands before the spectra.
+
+    Returns
+    -------
+    The mode, UUID, checksum and analyzer as ``Imzml`` has them, and the accessions in
+    each group of parameters.
+    """
+    parser: Any = ElementTree.XMLPullParser(["start"])
+    try:
+        parser.feed(header)
+        elements = [element for _, element in parser.read_events()]
+    except ElementTree.ParseError as error:
+        raise BadInput(f"{path}: malformed XML: {error}") from None
+    named: dict[str, list[ElementTree.Element]] = {}
+    for element in elements:
+        named.setdefault(element.tag.rpartition("}")[2], []).append(element)
+    groups = {
+        group.get("id", ""): [_get_accession(p) for p in _list_params(group)]
+        for group in named.get("referenceableParamGroup", [])
+    }
+    content = {
+        p.get("accession"): p.get("value", "")
+        for element in named.get("fileContent", [])
+        for p in _list_params(element)
+    }
+    modes = {MODES[a] for a in content if a in MODES}
+    if len(modes) != 1:
+        raise BadInput(f"{path} is no imzML: expected it to be continuous or processed")
+    sums = [(CHECKSUMS[a], v.lower()) for a, v in content.items() if a in CHECKSUMS]
+    words = [
+        f"{p.get('name')} {p.get('value', '')}".strip()
+        for name in ("instrumentConfiguration", "analyzer")
+        for element in named.get(name, [])
+        for p in _list_params(element)
+    ]
+    facts = {
+        "mode": modes.pop(),
+        "uuid": re.sub("[^0-9a-f]", "", content.get(UUID, "").lower()),
+        "checksum": sums[0] if sums else None,
+        "analyzer": "; ".join(words),
+    }
+    return facts, groups
+
+
+def _list_params(element: ElementTree.Element) -> list[ElementTree.Element]:
+    """Return the parameters right under an element."""
+    return [child for child in element if child.tag.rpartition("}")[2] == "cvParam"]
+
+
+def _get_accession(param: ElementTree.Element) -> int:
+    """Return the accession of a parameter as the kernels number it."""
+    text = param.get("accession", "").encode()
+    return kernels.read_accession(np.frombuffer(text, np.uint8), 0, len(text))
+
+
+def scan_spectra(
+    path: str,
+    data: mmap.mmap,
+    groups: Groups,
+    columns: np.ndarray,
+    places: np.ndarray,
+    common: np.ndarray,
+) -> None:
+    """Fill what a file says of its spectra, see ``_imzml_kernels.scan``.
+
+    Raises
+    ------
+    BadInput
+        Malformed XML, by its line, or what is not read.
+    """
+    names = [np.uint64(kernels.get_hash(name.encode())) for name in groups]
+    start = np.cumsum([0, *map(len, groups.values())])
+    codes = [code for group in groups.values() for code in group]
+    of_groups = np.array(names, np.uint64), start, np.array(codes, np.int64)
+    room = np.zeros(kernels.MOST_DEPTH + 3, np.int64), np.zeros(6)
+    array = np.frombuffer(data, np.uint8)
+    fault, at, _ = kernels.scan(array, of_groups, columns, places, common, room)
+    if fault != kernels.DONE:
+        line = data[:at].count(b"\n") + 1
+        raise BadInput(f"{path}, line {line}: {FAULTS[fault]}")
+
+
+def check_spectra(path: str, columns: np.ndarray, places: np.ndarray) -> None:
+    """Refuse spectra without coordinates or arrays, and several sections.
+
+    Raises
+    ------
+    BadInput
+        The first such spectrum.
+    """
+    position = columns[:, [kernels.X, kernels.Y]]
+    is_lost = ~((position >= 1) & (position < 2**31) & (position % 1 == 0)).all(axis=1)
+    if is_lost.any():
+        at = np.flatnonzero(is_lost)[0]
+        raise BadInput(
+            f"{path}: spectrum {at + 1} has no coordinates: expected position x and y, "
+            "whole numbers from 1"
+        )
+    sections = np.unique(columns[~np.isnan(columns[:, kernels.Z]), kernels.Z])
+    if len(sections) > 1:
+        raise BadInput(
+            f"{path} has {len(sections)} sections (position z): expected one"
+        )
+    is_open = ~((places >= 0) & (places < 2**62) & (places % 1 == 0)).all(axis=(1, 2))
+    if is_open.any():
+        raise BadInput(
+            f"{path}: {name_spectrum(columns, is_open)} lacks an array: expected "
+            "length, encoded length and offset of m/z and intensities in the .ibd file"
+        )
+
+
+def name_spectrum(columns: np.ndarray, chosen: np.ndarray) -> str:
+    """Return number and place of the first of some spectra."""
+    at = np.flatnonzero(chosen)[0]
+    x, y = columns[at, [kernels.X, kernels.Y]]
+    return f"spectrum {at + 1} (x {x:.0f}, y {y:.0f})"
+
+
+def get_type(path: str, code: int, array: str) -> np.dtype:
+    """Return the type of an array by its accession."""
+    if code not in TYPES:
+        raise BadInput(
+            f"{path} has {array} of an unknown type: expected floats of 32 or 64 bits, "
+            "or integers of 8 to 64 bits"
+        )
+    return np.dtype(TYPES[code])
+
+
+def get_polarity(path: str, n_positive: int, n_negative: int) -> str:
+    """Return the polarity of all spectra, nothing where none is given."""
+    if n_positive and n_negative:
+        raise BadInput(
+            f"{path} has {n_positive} positive and {n_negative} negative scans: "
+            "expected one polarity"
+        )
+    return "positive" if n_positive else "negative" if n_negative else ""
