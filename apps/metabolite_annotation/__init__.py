@@ -1,0 +1,1 @@
+"""FDR-controlled annotation of metabolites in imaging mass spectrometry."""
