@@ -82,7 +82,10 @@ def write_run(
 
 def read_golden(name):
     """Return the rows of a golden table, as text."""
-    path = GOLDEN / f"sim_small_cm3_v3_{name}.csv.gz"
+    return read_table(GOLDEN / f"sim_small_cm3_v3_{name}.csv.gz")
+
+
+def read_table(path):
     with gzip.open(path, "rt", newline="") as stream:
         return list(csv.DictReader(stream))
 
@@ -106,12 +109,19 @@ def read_peaks(golden, name):
     ).reshape(-1, 4)
 
 
+def count_atoms(formula, sign=1):
+    """Return how often each element is in a formula, times `sign`."""
+    atoms = Counter()
+    for element, n in re.findall(r"([A-Z][a-z]?)(\d*)", formula):
+        atoms[element] += sign * int(n or 1)
+    return atoms
+
+
 def get_ion(formula, modifier):
     """Return the formula of an ion, elements in the order they come."""
-    atoms = Counter()
-    for sign, part in [("+", formula), *re.findall(r"([+-])(\w+)", modifier)]:
-        for element, n in re.findall(r"([A-Z][a-z]?)(\d*)", part):
-            atoms[element] += (1 if sign == "+" else -1) * int(n or 1)
+    atoms = count_atoms(formula)
+    for sign, part in re.findall(r"([+-])(\w+)", modifier):
+        atoms.update(count_atoms(part, 1 if sign == "+" else -1))
     return "".join(f"{e}{n if n > 1 else ''}" for e, n in atoms.items() if n > 0)
 
 

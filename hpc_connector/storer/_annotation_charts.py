@@ -66,7 +66,7 @@ def draw_curve(run: AnnotationRun, database: str, adducts: list[str]) -> str:
         if 100 * level < limit:
             at = x(100 * level)
             parts.append(draw_line(at, 16, at, y(0), "limit"))
-            parts.append(draw_text(at, 12, f"{level:.0%}", "middle soft"))
+            parts.append(draw_text(at, 12, f"{100 * level:g} %", "middle soft"))
     for k, values in enumerate(fdr.values()):
         steps = f"M{x(0):.1f} {y(0):.1f}"
         reached, n = np.unique(values[values <= limit / 100], return_counts=True)

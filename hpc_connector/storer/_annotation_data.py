@@ -24,6 +24,7 @@ DIGITS = {
     "total_intensity": 0,
     "max_intensity": 0,
 }
+SIGNS = {"positive": "+", "negative": "-", "+": "+", "-": "-"}
 TEXTS = ("formula", "adduct", "ion", "database", "isomers", "isobars")
 
 # Stops of a colour map whose OKLab lightness rises evenly, 0.22 to 0.93, from violet
@@ -48,7 +49,7 @@ def make_data(run: AnnotationRun) -> dict[str, Any]:
         "composite": choose_composite(pictures, len(run.pixels["x"])),
         "ramp": RAMP.split(),
         "box": {"width": run.width, "height": run.height},
-        "sign": {"positive": "+", "negative": "-"}.get(run.polarity.lower(), ""),
+        "sign": SIGNS.get(run.polarity.lower(), ""),
     }
 
 

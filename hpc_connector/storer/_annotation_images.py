@@ -18,6 +18,7 @@ MOST_IONS = 500
 LONGEST = 200  # pixels
 MOST_PIXELS = 6_000_000  # of all images: noise does not compress, and base64 adds 1/3
 HOT = 99  # percentile of the pixels above zero that is shown brightest
+LARGEST = 1e38  # intensity: sums of it are numbers
 CANDIDATES = 60  # for the composite
 FEWEST_PIXELS = 0.05  # share of the spectra that an image of the composite covers
 
@@ -58,28 +59,34 @@ class Picture:
 
 def make_pictures(run: AnnotationRun) -> tuple[dict[int, list[Picture]], Picture]:
     """Return the pictures of the best ions by ion, and that of the total ion count."""
-    ions = list(dict.fromkeys(run.rows["image"].tolist()))[:MOST_IONS]
-    edge = choose_edge(run.width, run.height, len(ions))
-    grids = [make_grid(run, edge)] + [make_grid(run, edge // 2)] * (PEAKS - 1)
+    ions = get_shown_ions(run)
+    first, other = choose_edges(run.width, run.height, len(ions))
+    grids = [make_grid(run, first)] + [make_grid(run, other)] * (PEAKS - 1)
     pictures = {}
     for ion, images in zip(ions, read_images(run, ions), strict=True):
         pairs = zip(grids, images, strict=True)
         pictures[ion] = [make_picture(grid, image) for grid, image in pairs]
     everywhere = np.arange(len(run.pixels["x"]))
-    tic = np.nan_to_num(run.pixels["tic"])
-    return pictures, make_picture(make_grid(run, LONGEST), (everywhere, tic))
+    total = make_picture(make_grid(run, LONGEST), (everywhere, run.pixels["tic"]))
+    return pictures, total
 
 
-def choose_edge(width: int, height: int, n_ions: int) -> int:
-    """Return the longest edge at which the images of all ions keep the page small.
+def get_shown_ions(run: AnnotationRun) -> list[int]:
+    """Return the best ions, those with a picture."""
+    return list(dict.fromkeys(run.rows["image"].tolist()))[:MOST_IONS]
 
-    The first isotope gets it, the other three get half of it.
+
+def choose_edges(width: int, height: int, n_ions: int) -> tuple[int, int]:
+    """Return the longest edges at which the images of all ions keep the page small.
+
+    One is of the first isotope; the other three may get half of it.
     """
-    for edge in range(LONGEST, 40, -10):
-        first, other = (_count_cells(width, height, e) for e in (edge, edge // 2))
-        if n_ions * (first + (PEAKS - 1) * other) <= MOST_PIXELS:
+    halved = [(edge, edge // 2) for edge in range(LONGEST, 40, -10)]
+    for first, other in [(LONGEST, LONGEST), *halved]:
+        cells = [_count_cells(width, height, edge) for edge in (first, other)]
+        if n_ions * (cells[0] + (PEAKS - 1) * cells[1]) <= MOST_PIXELS:
             break
-    return edge
+    return first, other
 
 
 def _count_cells(width: int, height: int, edge: int) -> int:
@@ -103,7 +110,8 @@ def make_grid(run: AnnotationRun, edge: int) -> Grid:
 def make_picture(grid: Grid, image: SparseImage) -> Picture:
     """Return the mean over the spectra of each cell, clipped at its hottest."""
     pixel, intensity = image
-    total = np.bincount(grid.cell[pixel], intensity, len(grid.n_spectra))
+    known = np.where(np.isfinite(intensity), np.clip(intensity, 0, LARGEST), 0)
+    total = np.bincount(grid.cell[pixel], known, len(grid.n_spectra))
     mean = total / np.maximum(grid.n_spectra, 1)
     bright = mean[mean > 0]
     top = float(np.percentile(bright, HOT)) if len(bright) else 0.0

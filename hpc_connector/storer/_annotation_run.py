@@ -124,11 +124,11 @@ def read_images(run: AnnotationRun, ions: list[int]) -> Iterator[list[SparseImag
         for ion in ions:
             ends = run.indptr[PEAKS * ion : PEAKS * (ion + 1) + 1]
             which = pixel[ends[0] : ends[-1]].astype(np.int64)
-            bright = intensity[ends[0] : ends[-1]].astype(np.float64)
+            bright = intensity[ends[0] : ends[-1]]
             if len(which) and which.max() >= len(run.pixels["x"]):
                 raise BadInput(f"images/pixel is {which.max()} where there is none")
             cuts = (ends - ends[0])[1:-1]
-            pairs = np.split(which, cuts), np.split(np.nan_to_num(bright), cuts)
+            pairs = np.split(which, cuts), np.split(bright, cuts)
             yield list(zip(*pairs, strict=True))
 
 
@@ -137,7 +137,7 @@ def _read(file: h5py.File, directory: Path) -> AnnotationRun:
     if found != FORMAT_VERSION:
         raise BadInput(f"has format {found}; this version reads {FORMAT_VERSION}")
     rows = {name: _read_text(file[f"annotations/{name}"]) for name in TEXTS}
-    rows |= {name: file[f"annotations/{name}"][:] for name in NUMBERS}
+    rows |= {name: _read_numbers(file[f"annotations/{name}"]) for name in NUMBERS}
     scores = file["scores"]
     return AnnotationRun(
         directory,
@@ -149,11 +149,11 @@ def _read(file: h5py.File, directory: Path) -> AnnotationRun:
         int(file.attrs["analysis_version"]),
         clean(str(file.attrs["polarity"])),
         rows,
-        {name: file[f"images/{name}"][:] for name in PER_PEAK},
-        file["images/indptr"][:],
-        {name: file[f"pixels/{name}"][:] for name in ("x", "y", "tic")},
+        {name: _read_numbers(file[f"images/{name}"], PEAKS) for name in PER_PEAK},
+        _read_numbers(file["images/indptr"]),
+        {name: _read_numbers(file[f"pixels/{name}"]) for name in ("x", "y", "tic")},
         {n: _read_text(scores[n]) for n in ("database", "target_modifier")}
-        | {"target": scores["target"][:] != 0, "score": scores["score"][:]},
+        | {"target": scores["target"][:] != 0, "score": _read_numbers(scores["score"])},
     )
 
 
@@ -162,6 +162,16 @@ def _read_text(column: h5py.Dataset) -> np.ndarray:
     if not len(column):
         return np.array([], object)
     return np.array([clean(text) for text in column.asstr()[:]], object)
+
+
+def _read_numbers(column: h5py.Dataset, *width: int) -> np.ndarray:
+    """Return numbers, shape (n, *width)."""
+    if column.shape[1:] != width or column.dtype.kind not in "fiu":
+        raise BadInput(
+            f"{column.name[1:]} is {column.dtype} {column.shape}; expected numbers of "
+            f"shape {('n', *width)}"
+        )
+    return column[:]
 
 
 def _check(run: AnnotationRun) -> None:
@@ -178,6 +188,9 @@ def _check(run: AnnotationRun) -> None:
     n_ions = len(run.peaks["mz"])
     if len(run.indptr) != PEAKS * n_ions + 1 or (np.diff(run.indptr) < 0).any():
         raise BadInput(f"images/indptr does not rise over {PEAKS * n_ions} images")
+    for name in ("fdr", "fdr_level"):
+        if not ((run.rows[name] >= 0) & (run.rows[name] <= 1)).all():
+            raise BadInput(f"annotations/{name} is not in 0 to 1")
     for name, values, end in (
         ("annotations/image", run.rows["image"], n_ions),
         ("pixels/x", run.pixels["x"], run.width),

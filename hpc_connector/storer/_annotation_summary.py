@@ -20,6 +20,16 @@ METHODS = {
 }
 
 
+def format_level(level: float) -> str:
+    """Return an FDR level as one writes it."""
+    return f"{100 * level:g} %"
+
+
+def format_ppm(error: float) -> str:
+    """Return a difference with its sign."""
+    return f"{error:+.2f}".replace("-", "−")  # noqa: RUF001
+
+
 def count_annotations(run: AnnotationRun, level: float, database: str = "") -> int:
     """Return how many formulas with an adduct are annotated at an FDR level."""
     is_in = run.rows["fdr_level"] <= level + 1e-9
@@ -41,7 +51,7 @@ def make_heading(run: AnnotationRun) -> str:
     if level is None:
         return f"{escape(run.dataset)}: no annotations"
     n = count_annotations(run, level)
-    at = f"at {level:.0%} FDR" if level < 1 else "above 50 % FDR"
+    at = f"at {format_level(level)} FDR" if level < 1 else "above 50 % FDR"
     return f"{escape(run.dataset)}: {n:,} annotation{'s' * (n != 1)} {at}"
 
 
@@ -66,7 +76,7 @@ def make_summary(run: AnnotationRun) -> str:
 def make_tiles(run: AnnotationRun) -> str:
     """Return the numbers of annotations at each FDR level."""
     return "".join(
-        f"<div><dt>at {level:.0%} FDR</dt><dd>{n:,}</dd></div>"
+        f"<div><dt>at {format_level(level)} FDR</dt><dd>{n:,}</dd></div>"
         for level in LEVELS
         for n in [count_annotations(run, level)]
     )
@@ -76,7 +86,9 @@ def make_databases_table(run: AnnotationRun) -> str:
     """Return the numbers of each database, where there are several."""
     if len(run.databases) < 2:
         return ""
-    heads = "".join(f'<th scope="col">{level:.0%} FDR</th>' for level in LEVELS)
+    heads = "".join(
+        f'<th scope="col">{format_level(level)} FDR</th>' for level in LEVELS
+    )
     rows = ""
     for name in run.databases:
         counts = (count_annotations(run, level, name) for level in LEVELS)
@@ -100,24 +112,24 @@ def get_method(run: AnnotationRun) -> str:
     )
 
 
-def get_trusted(run: AnnotationRun) -> np.ndarray:
-    """Return which annotations tell of the calibration: at 10 % FDR, or else all."""
-    is_trusted = run.rows["fdr_level"] <= TRUSTED + 1e-9
-    return np.flatnonzero(is_trusted if is_trusted.any() else ~is_trusted)
+def get_trusted_errors(run: AnnotationRun) -> np.ndarray:
+    """Return the errors that tell of calibration: those at 10 % FDR, or else all."""
+    errors, is_trusted = run.ppm_errors, run.rows["fdr_level"] <= TRUSTED + 1e-9
+    kept = errors[is_trusted] if is_trusted.any() else errors
+    return kept[np.isfinite(kept)]
 
 
 def say_shift(run: AnnotationRun) -> str:
-    """Return how far m/z is off, in one sentence or two."""
-    errors = run.ppm_errors[get_trusted(run)]
-    low, shift, high = np.nanpercentile(errors, (25, 50, 75))
-    n, at = (
-        len(errors),
-        f"at {TRUSTED:.0%} FDR" if count_annotations(run, TRUSTED) else "",
-    )
+    """Return how far m/z is off, in a sentence or two."""
+    errors = get_trusted_errors(run)
+    quarters = np.percentile(errors, (25, 50, 75)) if len(errors) else [0.0] * 3
+    low, shift, high = map(format_ppm, quarters)
+    n = len(errors)
+    at = f" at {format_level(TRUSTED)} FDR" if count_annotations(run, TRUSTED) else ""
     return (
-        f"Median shift of the {n:,} annotation{'s' * (n != 1)} {at}: "
-        f"<b>{shift:+.2f} ppm</b>; the middle half lies between {low:+.2f} and "
-        f"{high:+.2f} ppm. The axis is the window of ±{run.ppm:g} ppm."
+        f"Median shift of the {n:,} annotation{'s' * (n != 1)}{at}: "
+        f"<b>{shift} ppm</b>; the middle half lies between {low} and {high} ppm. "
+        f"The axis is the window of ±{run.ppm:g} ppm."
     )
 
 
@@ -142,11 +154,11 @@ def _find_cautions(run: AnnotationRun) -> Iterator[str]:
             "judged, and scores are less reliable."
         )
     if len(run) and not count_annotations(run, TRUSTED):
-        yield f"No annotation reaches an FDR of {TRUSTED:.0%}."
-    if len(run):
-        shift = float(np.nanmedian(run.ppm_errors[get_trusted(run)]))
-        if abs(shift) > run.ppm / 3:
-            yield (
-                f"m/z is off by {shift:+.2f} ppm in the median, much of the window of "
-                f"±{run.ppm:g} ppm: calibrate the data, or widen the window."
-            )
+        yield f"No annotation reaches an FDR of {format_level(TRUSTED)}."
+    errors = get_trusted_errors(run)
+    shift = float(np.median(errors)) if len(errors) else 0.0
+    if abs(shift) > run.ppm / 3:
+        yield (
+            f"m/z is off by {format_ppm(shift)} ppm in the median, much of the window "
+            f"of ±{run.ppm:g} ppm: calibrate the data, or widen the window."
+        )

@@ -1,7 +1,7 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const columns = data.columns, total = columns.formula.length;
-const IMAGES_AT_ONCE = 28, ROWS_AT_ONCE = 25;
+const IMAGES_AT_ONCE = 24, ROWS_AT_ONCE = 25;
 
 // ---- Elements and numbers
 
@@ -384,7 +384,7 @@ if (total) {
   makeHeads();
   listen();
   update();
-  makeComposite();
+  if (find("rgb")) makeComposite();
   if (state.ion in columns.formula && state.ion !== "") open(Number(state.ion));
 }
 if (find("tic")) {

@@ -4,8 +4,6 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-import numpy as np
-
 from hpc_connector.storer import _annotation_summary as summary
 from hpc_connector.storer._annotation_charts import (
     HUES,
@@ -16,7 +14,12 @@ from hpc_connector.storer._annotation_charts import (
     get_level_class,
 )
 from hpc_connector.storer._annotation_data import MOST_ROWS, encode_data, make_data
-from hpc_connector.storer._annotation_images import MOST_IONS
+from hpc_connector.storer._annotation_images import (
+    MOST_IONS,
+    choose_edges,
+    get_block,
+    get_shown_ions,
+)
 from hpc_connector.storer._annotation_run import (
     LEVELS,
     AnnotationRun,
@@ -79,8 +82,11 @@ def _make_browser(run: AnnotationRun) -> str:
     if len(run) > MOST_ROWS:
         said += f" The best {MOST_ROWS:,} of {len(run):,} annotations are listed; "
         said += "all are in annotations.tsv."
+    said += _say_reduction(run)
     filters = read_part("annotation_filters.html")
-    options = "".join(f'<option value="{v}">{v:.0%}</option>' for v in LEVELS)
+    options = "".join(
+        f'<option value="{v}">{summary.format_level(v)}</option>' for v in LEVELS
+    )
     names = "".join(f"<option>{escape(name)}</option>" for name in run.databases)
     databases = "" if len(run.databases) > 1 else "hidden"
     body = Template(filters).substitute(
@@ -89,8 +95,21 @@ def _make_browser(run: AnnotationRun) -> str:
     return make_section("annotations", "Annotations", said, body)
 
 
+def _say_reduction(run: AnnotationRun) -> str:
+    """Return how much smaller images are here than they were measured."""
+    edges = choose_edges(run.width, run.height, len(get_shown_ions(run)))
+    first, other = (get_block(run.width, run.height, edge) for edge in edges)
+    if other == 1:
+        return ""
+    others = f", of {other} × {other} for the other isotopes" if other > first else ""  # noqa: RUF001
+    return (
+        " Images are smaller here than they were measured: a pixel is the mean of "
+        f"{first} × {first}{others}."  # noqa: RUF001
+    )
+
+
 def _make_composite(run: AnnotationRun) -> str:
-    if len(run.pixels["x"]) == 0:
+    if len(run.pixels["x"]) < 2:
         return ""
     said = "The total ion count of every spectrum."
     ions = ""
@@ -102,17 +121,20 @@ def _make_composite(run: AnnotationRun) -> str:
         )
         ions = read_part("annotation_composite.html")
     tic = (
-        '<figure><canvas id="tic"></canvas><figcaption>Total ion count, '
-        '<span id="tic-top"></span></figcaption></figure>'
+        '<figure><canvas id="tic" role="img" aria-label="Total ion count"></canvas>'
+        '<figcaption>Total ion count, <span id="tic-top"></span></figcaption></figure>'
     )
     body = f'<div class="composite">{ions}{tic}</div>'
     return make_section("composite", "In space" if ions else "Total ions", said, body)
 
 
 def _make_errors(run: AnnotationRun) -> str:
-    if not len(run) or not np.isfinite(run.ppm_errors).any():
+    if not len(summary.get_trusted_errors(run)):
         return ""
-    names = {f"≤ {level:.0%} FDR": get_level_class(level) for level in LEVELS}
+    names = {
+        f"≤ {summary.format_level(level)} FDR": get_level_class(level)
+        for level in LEVELS
+    }
     said = summary.say_shift(run)
     if len(run) > MOST_DOTS:
         said += f" The best {MOST_DOTS:,} annotations are drawn."
@@ -152,7 +174,7 @@ def _make_scores(run: AnnotationRun) -> str:
     )
     figures = []
     groups = zip(scores["database"], scores["target_modifier"], strict=True)
-    for database, modifier in dict.fromkeys(groups):
+    for database, modifier in sorted(set(groups)):
         is_here = (scores["database"] == database) & (
             scores["target_modifier"] == modifier
         )
