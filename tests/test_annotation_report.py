@@ -20,7 +20,12 @@ from annotation_runs import GOLDEN, read_golden, write_run
 from conftest import require
 from hpc_connector.errors import BadInput
 from hpc_connector.storer import _annotation_images as images
-from hpc_connector.storer._annotation_data import RAMP, encode_data, make_data
+from hpc_connector.storer._annotation_data import (
+    RAMP,
+    encode_data,
+    make_columns,
+    make_data,
+)
 from hpc_connector.storer._annotation_run import read_annotation_run, read_images
 from hpc_connector.storer._annotation_summary import (
     count_annotations,
@@ -262,6 +267,14 @@ def test_save_report__shows_names_as_text(tmp_path):
     names = [row[-1] for row in get_table(text)]
     assert unescape(names[0]) == f"{HOSTILE[0]}; Isomer 0"
     assert "\ufffdgnp\ufffd" in names[3]
+
+
+def test_make_columns__cuts_long_lists_of_names(tmp_path):
+    names = [f"name, {k}; name" for k in range(70)]
+    run = read_annotation_run(write_run(tmp_path, rows=1, names=["; ".join(names)]))
+    column = make_columns(run)["names"][0]
+    assert column[:3] == ["name, 0", "name", "name, 1"]
+    assert column[100:] == ["and 41 more"]
 
 
 def test_encode_data__closes_nothing():

@@ -64,8 +64,8 @@ def make_columns(run: AnnotationRun) -> dict[str, list[Any]]:
     for name in NUMBERS:
         columns[name] = _round(rows[name], DIGITS.get(name, 4))
     columns["ppm_error"] = _round(run.ppm_errors[:MOST_ROWS], 3)
-    columns["names"] = [_cut_names(text) for text in rows["molecule_names"]]
-    columns["ids"] = [_cut_names(text) for text in rows["molecule_ids"]]
+    columns["names"] = [_cut(text.split("; ")) for text in rows["molecule_names"]]
+    columns["ids"] = [_cut(text.split(";")) for text in rows["molecule_ids"]]
     return columns
 
 
@@ -77,11 +77,11 @@ def _round(values: np.ndarray, digits: int) -> list[Any]:
     return [v if np.isfinite(v) else None for v in rounded]
 
 
-def _cut_names(text: str) -> list[str]:
-    """Return names one by one, and how many more there are."""
-    names = [name for name in text.split("; ") if name]
-    more = len(names) - MOST_NAMES
-    return names[:MOST_NAMES] + ([f"and {more:,} more"] if more > 0 else [])
+def _cut(names: list[str]) -> list[str]:
+    """Return the first of the names, and how many more there are."""
+    known = [name.strip() for name in names if name.strip()]
+    more = len(known) - MOST_NAMES
+    return known[:MOST_NAMES] + ([f"and {more:,} more"] if more > 0 else [])
 
 
 def make_peaks(run: AnnotationRun) -> dict[int, dict[str, list[Any]]]:
