@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from conftest import require
 from hpc_connector.errors import BadInput
+from hpc_connector.storer._facts import format_fact
 from hpc_connector.storer._genome import get_chromosome_order, get_spans
 from hpc_connector.storer._network import get_layout, spread_labels
 from hpc_connector.storer._run import read_run
 from hpc_connector.storer._summary import get_alone, make_cautions
-from hpc_connector.storer._svg import get_ticks, shorten
-from hpc_connector.storer._tables import format_fact
+from hpc_connector.storer._svg import get_ticks
+from hpc_connector.storer._text import shorten
 from hpc_connector.storer.report import save_report
 
 HOSTILE = [

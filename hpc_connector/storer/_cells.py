@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpc_connector.storer._run import Run, clean
+from hpc_connector.storer._run import Run
 from hpc_connector.storer._svg import (
     draw_circle,
     draw_line,
@@ -12,8 +12,8 @@ from hpc_connector.storer._svg import (
     draw_text,
     make_scale,
     make_svg,
-    shorten,
 )
+from hpc_connector.storer._text import clean, shorten
 
 CELL, LEFT, TOP = 84, 66, 40  # a cell; the margins of its table, pixels
 BAR_WIDTH, BAR_HEIGHT = 26, 50
@@ -127,7 +127,7 @@ def draw_folds(values: np.ndarray, low: float, high: float) -> str:
     x = make_scale(low, high, 4, FOLD_WIDTH - 4)
     known = values[~np.isnan(values)]
     parts = [draw_line(4, FOLD_HEIGHT / 2, FOLD_WIDTH - 4, FOLD_HEIGHT / 2, "grid")]
-    parts.append(draw_line(x(0.5), 1, x(0.5), FOLD_HEIGHT - 1, "chance"))
+    parts.append(draw_line(x(0.5), 1, x(0.5), FOLD_HEIGHT - 1, "marked"))
     parts += [draw_circle(x(v), FOLD_HEIGHT / 2, 2.6, "fold") for v in known]
     said = ", ".join(f"{v:.3f}" for v in known)
     return make_svg(FOLD_WIDTH, FOLD_HEIGHT, f"Folds: {said}", "".join(parts))

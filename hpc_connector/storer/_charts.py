@@ -2,6 +2,15 @@
 
 import numpy as np
 
+from hpc_connector.storer._axes import (
+    EDGE,
+    HEIGHT,
+    WIDTH,
+    draw_axis_names,
+    draw_rows,
+    draw_ticks,
+    get_limits,
+)
 from hpc_connector.storer._run import Run
 from hpc_connector.storer._svg import (
     CHARACTER,
@@ -10,21 +19,17 @@ from hpc_connector.storer._svg import (
     draw_line,
     draw_rect,
     draw_text,
-    get_ticks,
     make_scale,
     make_svg,
-    shorten,
 )
+from hpc_connector.storer._text import shorten
 
 FEWEST = 19  # permutations that can give p = 0.05
-WIDTH, HEIGHT, EDGE = 640, 400, 58  # and the margin that holds an axis, pixels
 WORDS = {
     "test_balanced_accuracy": "test balanced accuracy",
     "train_balanced_accuracy": "training balanced accuracy",
     "balanced_accuracy": "balanced accuracy on all data",
 }
-
-Limits = tuple[float, float]
 
 
 def get_line(run: Run) -> float | None:
@@ -39,11 +44,11 @@ def draw_scatter(run: Run) -> str:
     test = run.models["test_balanced_accuracy"]
     known = np.flatnonzero(~(np.isnan(train) | np.isnan(test)))
     line = get_line(run) if run.rank_by == "test_balanced_accuracy" else None
-    across = _get_limits(train[known])
-    along = _get_limits(np.append(test[known], [0.5] if line is None else [0.5, line]))
+    across = get_limits(train[known])
+    along = get_limits(np.append(test[known], [0.5] if line is None else [0.5, line]))
     x = make_scale(*across, EDGE, WIDTH - 16)
     y = make_scale(*along, HEIGHT - EDGE, 16)
-    parts = [_draw_rows(y, along), _draw_ticks(x, across)]
+    parts = [draw_rows(y, along, marked=0.5), draw_ticks(x, across)]
     parts += _draw_diagonal(x, y, max(across[0], along[0]), min(across[1], along[1]))
     if line is not None:
         parts.append(draw_line(EDGE, y(line), WIDTH - 16, y(line), "limit"))
@@ -58,20 +63,20 @@ def draw_scatter(run: Run) -> str:
         said = "95 % of permutations stay below"
         parts.append(draw_text(WIDTH - 18, y(line) - 6, said, "end halo limit-text"))
     names = WORDS["train_balanced_accuracy"], WORDS["test_balanced_accuracy"]
-    parts += _draw_axis_names(*names)
+    parts += draw_axis_names(*names)
     return make_svg(WIDTH, HEIGHT, "Test against training accuracy", "".join(parts))
 
 
 def draw_permutations(run: Run) -> str:
     """Draw the histogram of the maxima, the 95 % line, and where the best model is."""
     value, line = run.models[run.rank_by][run.best], get_line(run)
-    spread = _get_limits(np.append(run.maximum, [] if np.isnan(value) else value))
+    spread = get_limits(np.append(run.maximum, [] if np.isnan(value) else value))
     bins = int(np.clip(np.sqrt(len(run.maximum)) * 1.5, 4, 40))
     counts, edges = np.histogram(run.maximum, bins)
     top = int(counts.max())
     x = make_scale(*spread, EDGE, WIDTH - 16)
     y = make_scale(0, top * 1.12, HEIGHT - EDGE, 16)
-    parts = [_draw_rows(y, (0, top * 1.12), whole=True), _draw_ticks(x, spread)]
+    parts = [draw_rows(y, (0, top * 1.12), whole=True), draw_ticks(x, spread)]
     for count, left, right in zip(counts.tolist(), edges, edges[1:], strict=False):
         wide = max(x(right) - x(left) - 1.5, 1.0)
         said = f"{count} permutations reach {left:.4f} to {right:.4f}"
@@ -82,45 +87,8 @@ def draw_permutations(run: Run) -> str:
     if not np.isnan(value):
         parts.append(draw_line(x(value), 16, x(value), y(0), "best-line"))
         parts.append(_draw_name(run, x(value), 30))
-    parts += _draw_axis_names(f"highest {WORDS[run.rank_by]}", "permutations")
+    parts += draw_axis_names(f"highest {WORDS[run.rank_by]}", "permutations")
     return make_svg(WIDTH, HEIGHT, "Permutations", "".join(parts))
-
-
-def _get_limits(values: np.ndarray) -> Limits:
-    """Return the ends of an axis that leaves some room around the values."""
-    low, high = float(values.min()), float(values.max())
-    room = max(0.06 * (high - low), 0.005)
-    return low - room, high + room
-
-
-def _draw_rows(y: Scale, limits: Limits, *, whole: bool = False) -> str:
-    """Return the grid and the numbers of the vertical axis."""
-    ticks = get_ticks(*limits)
-    parts = []
-    for tick in ticks:
-        if whole and tick != round(tick):
-            continue
-        kind = "chance" if tick == 0.5 and not whole else "grid"
-        parts.append(draw_line(EDGE, y(tick), WIDTH - 16, y(tick), kind))
-        parts.append(draw_text(EDGE - 8, y(tick) + 4, f"{tick:g}", "end soft"))
-    return "".join(parts)
-
-
-def _draw_ticks(x: Scale, limits: Limits) -> str:
-    """Return the horizontal axis and its numbers."""
-    parts = [draw_line(EDGE, HEIGHT - EDGE, WIDTH - 16, HEIGHT - EDGE, "axis")]
-    for tick in get_ticks(*limits):
-        words = draw_text(x(tick), HEIGHT - EDGE + 18, f"{tick:g}", "middle soft")
-        parts.append(words)
-    return "".join(parts)
-
-
-def _draw_axis_names(across: str, along: str) -> list[str]:
-    """Return what the axes are."""
-    return [
-        draw_text((WIDTH + EDGE) / 2, HEIGHT - 14, across, "middle"),
-        draw_text(14, (HEIGHT - EDGE) / 2, along, "middle", turned=True),
-    ]
 
 
 def _draw_diagonal(x: Scale, y: Scale, low: float, high: float) -> list[str]:

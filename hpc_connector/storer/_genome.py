@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from hpc_connector.storer._run import Run, clean
+from hpc_connector.storer._run import Run
 from hpc_connector.storer._svg import (
     CHARACTER,
     Scale,
@@ -16,8 +16,8 @@ from hpc_connector.storer._svg import (
     get_ticks,
     make_scale,
     make_svg,
-    shorten,
 )
+from hpc_connector.storer._text import clean, shorten
 
 WIDTH, EDGE, SKY, BASE = 1040, 12, 20, 250  # the picture, the top of arcs, the axis
 PAD = 5  # of a chromosome beyond its first and last variant

@@ -12,8 +12,8 @@ from hpc_connector.storer._svg import (
     draw_path,
     draw_text,
     make_svg,
-    shorten,
 )
+from hpc_connector.storer._text import shorten
 
 WIDTH, EDGE = 1040, 24
 ROOM = 840, 500  # of nodes, where there is a crowd of them

@@ -1,6 +1,5 @@
 """A finished run of mdr-epistasis as its report needs it: read, and checked, once."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import read_manifest
+from hpc_connector.storer._read import open_results
+from hpc_connector.storer._text import clean
 from hpc_connector.storer.results import FORMAT_VERSION
 
 LISTED = 1000  # models that a report can show; the best by the classic rule is added
@@ -35,9 +36,6 @@ OPTIONAL = {"p_value", "fold_test_balanced_accuracy", *RATIOS, "sensitivity"} | 
 }
 KINDS = {"iu": INTEGERS, "b": BOOLEANS, "fiu": FRACTIONS + RATIOS}
 TEXTS = ("id", "chromosome", "counted", "other")
-
-# Control characters, and those that turn the direction of writing
-UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 Columns = dict[str, np.ndarray]
 
@@ -97,11 +95,6 @@ class Run:
         return self.models[self.score_name]
 
 
-def clean(text: str) -> str:
-    """Return text with what must not reach a page replaced, so that it shows."""
-    return UNSEEN.sub("\ufffd", text)
-
-
 def read_run(directory: Path) -> Run:
     """Read ``results.h5`` and ``manifest.json`` of a finished run.
 
@@ -110,25 +103,8 @@ def read_run(directory: Path) -> Run:
     BadInput
         One is missing, damaged, or not what this version of the program writes.
     """
-    record = read_manifest(directory)
-    path = directory / "results.h5"
-    if not path.exists():
-        raise BadInput(f"{directory} holds no finished run: expected {path.name} in it")
-    try:
-        with h5py.File(path) as file:
-            return _read(file, record)
-    except BadInput as error:
-        raise BadInput(f"{path} {error}") from None
-    except (ArithmeticError, LookupError, MemoryError, OSError) as error:
-        raise BadInput(_explain(path, error)) from None
-    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
-        raise BadInput(_explain(path, error)) from None
-
-
-def _explain(path: Path, error: Exception) -> str:
-    """Return in one line what h5py makes of a damaged file, in many kinds of error."""
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return f"{path} is damaged, or not results of mdr-epistasis: {reason}"
+    with open_results(directory, "mdr-epistasis") as file:
+        return _read(file, read_manifest(directory))
 
 
 def _read(file: h5py.File, record: dict[str, Any]) -> Run:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from hpc_connector.storer._charts import FEWEST, WORDS
-from hpc_connector.storer._run import NEAR_BP, Run, clean
-from hpc_connector.storer._svg import shorten
+from hpc_connector.storer._run import NEAR_BP, Run
+from hpc_connector.storer._text import clean, shorten
 
 CHANCE_BA = 0.55  # test accuracy below is close to guessing
 SIGNIFICANT = 0.05

@@ -1,4 +1,4 @@
-"""Elements of a picture. Colours and fonts are classes of report.css."""
+"""Elements of a picture. Colours and fonts are classes of the style sheets."""
 
 from collections.abc import Callable
 from html import escape
@@ -82,9 +82,3 @@ def get_ticks(low: float, high: float, about: int = 6) -> list[float]:
     first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
     ticks = np.arange(first, last + 1) * step + 0.0  # 0.0 turns -0.0 into 0
     return ticks.round(12).tolist()
-
-
-def shorten(name: str, most: int = 22) -> str:
-    """Return a name that fits, its middle left out: ids differ at both ends."""
-    tail = (most - 1) // 2
-    return name if len(name) <= most else f"{name[: most - 1 - tail]}…{name[-tail:]}"

@@ -1,14 +1,13 @@
 """Tables of the report: its models, and the facts of the run."""
 
 from html import escape
-from typing import Any
 
 import numpy as np
 
 from hpc_connector.storer._cells import draw_folds
-from hpc_connector.storer._run import NEAR_BP, Run, clean
+from hpc_connector.storer._run import NEAR_BP, Run
 from hpc_connector.storer._summary import format_distance, get_distance
-from hpc_connector.storer._svg import shorten
+from hpc_connector.storer._text import clean, shorten
 
 MOST_ROWS = 100
 HEADS = {
@@ -116,97 +115,3 @@ def _format_places(run: Run, m: int) -> str:
     if distance is None or distance >= NEAR_BP:
         return places
     return f'{places} <span class="near">{format_distance(distance)} apart</span>'
-
-
-def make_facts(run: Run) -> str:
-    """Return what the manifest records, part by part."""
-    record = {k: v for k, v in run.record.items() if k != "format_version"}
-    plain = {k: v for k, v in record.items() if not isinstance(v, dict | list)}
-    inputs = record.pop("inputs", [])
-    parts = [("run", plain)]
-    names = ("cohort", "search", "parameters", "resources", "software")
-    parts += [(name, run.get_part(name)) for name in names]
-    lists = "".join(_make_part(title, facts) for title, facts in parts if facts)
-    outputs = record.get("outputs")
-    if isinstance(outputs, list) and outputs:
-        lists += _make_part("outputs", {"files": outputs})
-    return f'<div class="facts">{lists}</div>{_make_inputs(inputs)}'
-
-
-def _make_part(title: str, facts: dict[str, Any]) -> str:
-    rows = "".join(
-        f"<dt>{escape(clean(_format_key(key)))}</dt>"
-        f"<dd>{escape(clean(format_fact(key, value)))}</dd>"
-        for key, value in facts.items()
-        if value is not None
-    )
-    return f"<section><h3>{title.capitalize()}</h3><dl>{rows}</dl></section>"
-
-
-def _format_key(key: str) -> str:
-    """Return the name of a fact; its unit stands with its value."""
-    return key.removesuffix("_s").removesuffix("_bytes").replace("_", " ")
-
-
-def format_fact(key: str, value: Any) -> str:
-    """Return a value of the manifest as one would write it, with its unit.
-
-    Examples
-    --------
-    >>> format_fact("wall_s", 7384.2), format_fact("max_rss_bytes", 3 * 2**30)
-    ('2 h 3 min', '3.00 GiB')
-    """
-    if value in (None, [], {}):
-        return "–"  # noqa: RUF001
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return ", ".join(f"{k}: {format_fact(k, v)}" for k, v in value.items())
-    if isinstance(value, list):
-        return "; ".join(format_fact("", v) for v in value)
-    if not isinstance(value, int | float) or not abs(value) < 1e18 or key == "seed":
-        return str(value)
-    if key.endswith("_s"):
-        return format_duration(value)
-    if key.endswith("bytes"):
-        return format_bytes(value)
-    return f"{value:,}"
-
-
-def format_duration(seconds: float) -> str:
-    """Return a time in the two units that matter."""
-    if not seconds >= 60:
-        return f"{seconds:.3g} s"
-    minutes, hours = seconds / 60, seconds / 3600
-    if minutes < 60:
-        return f"{int(minutes)} min {int(seconds % 60)} s"
-    return f"{int(hours)} h {int(minutes % 60)} min"
-
-
-def format_bytes(size: float) -> str:
-    """Return a size with a binary unit."""
-    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
-        if size >= 2**power:
-            return f"{size / 2**power:,.2f} {unit}"
-    return f"{size:,.0f} bytes"
-
-
-def _make_inputs(inputs: Any) -> str:
-    """Return the table of input files, with what identifies them."""
-    sources = (
-        [s for s in inputs if isinstance(s, dict)] if isinstance(inputs, list) else []
-    )
-    if not sources:
-        return ""
-    rows = "".join(
-        "<tr>"
-        f"<td>{escape(clean(str(s.get('path', ''))))}</td>"
-        f"<td>{escape(clean(format_fact('bytes', s.get('bytes'))))}</td>"
-        f"<td><code>{escape(clean(str(s.get('sha256', '–'))))}</code></td></tr>"  # noqa: RUF001
-        for s in sources
-    )
-    return (
-        '<h3>Inputs</h3><div class="scroll"><table class="inputs"><thead><tr>'
-        '<th scope="col">File</th><th scope="col">Size</th><th scope="col">SHA-256</th>'
-        f"</tr></thead><tbody>{rows}</tbody></table></div>"
-    )

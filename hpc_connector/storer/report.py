@@ -1,13 +1,11 @@
 """report.html of an MDR run: one page, from results.h5 and the manifest alone."""
 
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 import numpy as np
 
-from hpc_connector.publish import publish
 from hpc_connector.storer import _genome as genome
 from hpc_connector.storer import _summary as summary
 from hpc_connector.storer._cells import draw_cells
@@ -17,11 +15,14 @@ from hpc_connector.storer._charts import (
     draw_scatter,
     get_line,
 )
+from hpc_connector.storer._facts import make_facts
 from hpc_connector.storer._network import draw_network
-from hpc_connector.storer._run import Run, clean, read_run
-from hpc_connector.storer._svg import shorten
-from hpc_connector.storer._tables import MOST_ROWS, make_facts, make_models_table
+from hpc_connector.storer._page import make_section, read_part, save_page
+from hpc_connector.storer._run import Run, read_run
+from hpc_connector.storer._tables import MOST_ROWS, make_models_table
+from hpc_connector.storer._text import clean, shorten
 
+PARTS = ("cohort", "search", "parameters", "resources", "software")
 SHOWN_ROWS = 20  # as in report.css
 SHOWN_CELLS = {2: 6, 3: 3}  # by order
 SHOWN_ARCS = 20
@@ -35,28 +36,22 @@ def save_report(directory: Path) -> Path:
     BadInput
         The folder holds no finished run, or a damaged one.
     """
-    page = make_page(read_run(directory))
-    path = directory / "report.html"
-    with publish(path) as stream:
-        # What JSON allows and UTF-8 does not, half a surrogate pair, becomes its number
-        stream.write(page.encode(errors="xmlcharrefreplace"))
-    return path
+    return save_page(directory, make_page(read_run(directory)))
 
 
 def make_page(run: Run) -> str:
     """Return the whole page."""
-    folder = files("hpc_connector.storer")
-    page = Template((folder / "report.html").read_text(encoding="utf-8"))
+    page = Template(read_part("report.html"))
     sections = [
         _make_models(run),
         _make_cells(run),
         f'<div class="pair">{_make_scatter(run)}{_make_permutations(run)}</div>',
         _make_genome(run),
         _make_network(run),
-        make_section("run", "About this run", "", make_facts(run)),
+        make_section("run", "About this run", "", make_facts(run.record, PARTS)),
     ]
     return page.substitute(
-        style=(folder / "report.css").read_text(encoding="utf-8"),
+        style=read_part("common.css") + read_part("report.css"),
         title=f"MDR: {escape(shorten(run.get_name(run.best), 60))}",
         finished=escape(clean(str(run.record.get("finished", ""))[:10])),
         heading=summary.make_heading(run),
@@ -65,12 +60,6 @@ def make_page(run: Run) -> str:
         cautions=summary.make_cautions(run),
         sections="".join(sections),
     )
-
-
-def make_section(name: str, title: str, said: str, body: str) -> str:
-    """Return a part of the page; empty without a body."""
-    intro = f'<p class="intro">{said}</p>' if said else ""
-    return f'<section id="{name}"><h2>{title}</h2>{intro}{body}</section>'
 
 
 def get_shown(run: Run, most: int) -> list[int]:

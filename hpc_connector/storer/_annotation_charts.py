@@ -1,0 +1,114 @@
+"""Charts of all annotations of a report: m/z errors, FDR, targets and decoys."""
+
+import numpy as np
+
+from hpc_connector.storer._annotation_run import LEVELS, AnnotationRun
+from hpc_connector.storer._axes import (
+    EDGE,
+    HEIGHT,
+    WIDTH,
+    draw_axis_names,
+    draw_rows,
+    draw_ticks,
+    get_limits,
+)
+from hpc_connector.storer._svg import (
+    Scale,
+    draw_circle,
+    draw_line,
+    draw_path,
+    draw_rect,
+    draw_text,
+    get_ticks,
+    make_scale,
+    make_svg,
+)
+
+MOST_DOTS = 2000
+HUES = 6  # colours of adducts, as in annotation.css
+BINS = 25
+SMALL_WIDTH, SMALL_HEIGHT, SMALL_EDGE = 330, 210, 44
+
+
+def get_level_class(level: float) -> str:
+    """Return the class of the colour of an FDR level."""
+    return f"level{round(100 * level)}"
+
+
+def draw_errors(run: AnnotationRun) -> str:
+    """Draw the m/z error of each annotation against its m/z, the best on top."""
+    mz, error = run.rows["mz"], run.ppm_errors
+    shown = np.flatnonzero(np.isfinite(mz) & np.isfinite(error))[:MOST_DOTS]
+    across = get_limits(mz[shown])
+    x = make_scale(*across, EDGE, WIDTH - 16)
+    along = (-1.05 * run.ppm, 1.05 * run.ppm)
+    y = make_scale(*along, HEIGHT - EDGE, 16)
+    parts = [draw_rows(y, along, marked=0.0), draw_ticks(x, across)]
+    for m in shown[::-1].tolist():
+        kind = get_level_class(run.rows["fdr_level"][m])
+        name = f"{run.rows['formula'][m]} {run.rows['adduct'][m]}"
+        said = f"{name}: m/z {mz[m]:.4f}, {error[m]:+.2f} ppm"
+        parts.append(draw_circle(x(mz[m]), y(error[m]), 3.2, kind, said))
+    parts += draw_axis_names("m/z", "error of m/z, ppm")
+    return make_svg(WIDTH, HEIGHT, "Errors of m/z", "".join(parts))
+
+
+def draw_curve(run: AnnotationRun, database: str, adducts: list[str]) -> str:
+    """Draw how many annotations of each adduct have at most a given FDR."""
+    is_here = run.rows["database"] == database
+    fdr = {a: run.rows["fdr"][is_here & (run.rows["adduct"] == a)] for a in adducts}
+    limit = 100 * get_curve_end(np.concatenate([*fdr.values()]))
+    top = 1.08 * max((f <= limit / 100).sum() for f in fdr.values()) or 1.0
+    x = make_scale(0, limit, EDGE, WIDTH - 16)
+    y = make_scale(0, top, HEIGHT - EDGE, 16)
+    parts = [draw_rows(y, (0, top), whole=True), draw_ticks(x, (0, limit))]
+    for level in LEVELS:
+        if 100 * level < limit:
+            at = x(100 * level)
+            parts.append(draw_line(at, 16, at, y(0), "limit"))
+            parts.append(draw_text(at, 12, f"{100 * level:g} %", "middle soft"))
+    for k, values in enumerate(fdr.values()):
+        steps = f"M{x(0):.1f} {y(0):.1f}"
+        reached, n = np.unique(values[values <= limit / 100], return_counts=True)
+        for at, count in zip(reached, n.cumsum(), strict=True):
+            steps += f"H{x(100 * at):.1f}V{y(count):.1f}"
+        parts.append(draw_path(f"{steps}H{x(limit):.1f}", f"curve hue{k % HUES}"))
+    parts += draw_axis_names("FDR, %", "annotations at this FDR or less")
+    return make_svg(WIDTH, HEIGHT, f"FDR, {database}", "".join(parts))
+
+
+def get_curve_end(fdr: np.ndarray) -> float:
+    """Return where the axis of FDR ends: a level at or above all, 0.5 at most."""
+    above = [level for level in LEVELS[1:] if (fdr <= level).all()]
+    return min(1.1 * above[0], LEVELS[-1]) if above else LEVELS[-1]
+
+
+def draw_scores(targets: np.ndarray, decoys: np.ndarray, label: str) -> str:
+    """Draw the scores of targets upwards and those of decoys downwards."""
+    edges = np.linspace(0, 1, BINS + 1)
+    up, down = (np.histogram(s, edges)[0] for s in (targets, decoys))
+    x = make_scale(0, 1, SMALL_EDGE, SMALL_WIDTH - 10)
+    high, low = int(up.max()), int(down.max())
+    y = make_scale(-(low or 1) * 1.08, (high or 1) * 1.08, SMALL_HEIGHT - 36, 8)
+    parts = [_draw_counts(y, tick) for tick in get_ticks(-low, high, 5)]
+    for k, (a, b) in enumerate(zip(up.tolist(), down.tolist(), strict=True)):
+        left, wide = x(edges[k]), x(edges[k + 1]) - x(edges[k]) - 1
+        said = f"score {edges[k]:.2f} to {edges[k + 1]:.2f}: {a} targets, {b} decoys"
+        if a:
+            parts.append(draw_rect(left, y(a), wide, y(0) - y(a), "control", said))
+        if b:
+            parts.append(draw_rect(left, y(0), wide, y(-b) - y(0), "case", said))
+    parts.append(draw_line(SMALL_EDGE, y(0), SMALL_WIDTH - 10, y(0), "axis"))
+    for tick in (0, 0.5, 1):
+        at = f"{tick:g}"
+        parts.append(draw_text(x(tick), SMALL_HEIGHT - 20, at, "middle soft"))
+    parts.append(draw_text(x(0.5), SMALL_HEIGHT - 5, "score", "middle"))
+    return make_svg(SMALL_WIDTH, SMALL_HEIGHT, f"Scores, {label}", "".join(parts))
+
+
+def _draw_counts(y: Scale, tick: float) -> str:
+    """Return a line of the grid; below zero, too, ions are counted."""
+    if tick != round(tick):
+        return ""
+    words = draw_text(SMALL_EDGE - 6, y(tick) + 4, f"{abs(tick):g}", "end soft")
+    return draw_line(SMALL_EDGE, y(tick), SMALL_WIDTH - 10, y(tick), "grid") + words

@@ -1,0 +1,200 @@
+"""A finished run of metabolite-annotation as its report needs it, read and checked."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from hpc_connector.errors import BadInput
+from hpc_connector.manifest import read_manifest
+from hpc_connector.storer._read import open_results
+from hpc_connector.storer._text import clean
+from hpc_connector.storer.results import FORMAT_VERSION
+
+PROGRAM = "metabolite-annotation"
+LEVELS = (0.05, 0.1, 0.2, 0.5)
+PEAKS = 4
+
+TEXTS = (
+    "formula",
+    "adduct",
+    "ion",
+    "database",
+    "molecule_names",
+    "molecule_ids",
+    "isomers",
+    "isobars",
+)
+NUMBERS = (
+    "mz",
+    "msm",
+    "score",
+    "chaos",
+    "spatial",
+    "spectral",
+    "mz_err_abs",
+    "mz_err_rel",
+    "fdr",
+    "fdr_level",
+    "total_intensity",
+    "max_intensity",
+    "n_pixels",
+    "image",
+)
+PER_PEAK = ("mz", "theoretical_intensity", "mz_mean", "total_intensity")
+
+Columns = dict[str, np.ndarray]
+SparseImage = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class AnnotationRun:
+    """The annotations, best first, what is known of their ions, and the record.
+
+    Parameters
+    ----------
+    rows
+        Columns :data:`TEXTS` and :data:`NUMBERS` of the annotations, (n,).
+    peaks
+        Columns :data:`PER_PEAK` of the ions, (ions, 4); ``rows["image"]`` points here.
+    indptr
+        Where the values of image ``4 * ion + peak`` begin, int64 (4 * ions + 1,).
+    pixels
+        Columns ``x``, ``y`` and ``tic`` of the spectra.
+    scores
+        Columns ``database``, ``target_modifier``, ``target`` and ``score`` of all ions
+        with a score.
+    """
+
+    directory: Path
+    record: dict[str, Any]
+    dataset: str
+    width: int
+    height: int
+    ppm: float
+    analysis_version: int
+    polarity: str
+    rows: Columns
+    peaks: Columns
+    indptr: np.ndarray
+    pixels: Columns
+    scores: Columns
+
+    def __len__(self) -> int:
+        return len(self.rows["mz"])
+
+    @property
+    def databases(self) -> list[str]:
+        """Names of the databases, in the order of their best annotation."""
+        known = [*self.rows["database"], *self.scores["database"]]
+        return list(dict.fromkeys(known))
+
+    @property
+    def ppm_errors(self) -> np.ndarray:
+        """How far the mean m/z of the first peak is off, float64 (n,)."""
+        return 1e6 * self.rows["mz_err_abs"] / self.rows["mz"]
+
+    def get_part(self, name: str) -> dict[str, Any]:
+        """Return a part of the manifest, empty where it is absent."""
+        part = self.record.get(name)
+        return part if isinstance(part, dict) else {}
+
+
+def read_annotation_run(directory: Path) -> AnnotationRun:
+    """Read ``results.h5``, without the images, and ``manifest.json``.
+
+    Raises
+    ------
+    BadInput
+        One is missing, damaged, or not what this version of the program writes.
+    """
+    with open_results(directory, PROGRAM) as file:
+        run = _read(file, directory)
+        _check(run)
+    return run
+
+
+def read_images(run: AnnotationRun, ions: list[int]) -> Iterator[list[SparseImage]]:
+    """Yield pixels and intensities of the four images of each ion, one at a time."""
+    with open_results(run.directory, PROGRAM) as file:
+        pixel, intensity = file["images/pixel"], file["images/intensity"]
+        for ion in ions:
+            ends = run.indptr[PEAKS * ion : PEAKS * (ion + 1) + 1]
+            which = pixel[ends[0] : ends[-1]].astype(np.int64)
+            bright = intensity[ends[0] : ends[-1]]
+            if len(which) and which.max() >= len(run.pixels["x"]):
+                raise BadInput(f"images/pixel is {which.max()} where there is none")
+            cuts = (ends - ends[0])[1:-1]
+            pairs = np.split(which, cuts), np.split(bright, cuts)
+            yield list(zip(*pairs, strict=True))
+
+
+def _read(file: h5py.File, directory: Path) -> AnnotationRun:
+    found = file.attrs["format_version"]
+    if found != FORMAT_VERSION:
+        raise BadInput(f"has format {found}; this version reads {FORMAT_VERSION}")
+    rows = {name: _read_text(file[f"annotations/{name}"]) for name in TEXTS}
+    rows |= {name: _read_numbers(file[f"annotations/{name}"]) for name in NUMBERS}
+    scores = file["scores"]
+    return AnnotationRun(
+        directory,
+        read_manifest(directory),
+        clean(str(file.attrs["dataset"])),
+        int(file.attrs["width"]),
+        int(file.attrs["height"]),
+        float(file.attrs["ppm"]),
+        int(file.attrs["analysis_version"]),
+        clean(str(file.attrs["polarity"])),
+        rows,
+        {name: _read_numbers(file[f"images/{name}"], PEAKS) for name in PER_PEAK},
+        _read_numbers(file["images/indptr"]),
+        {name: _read_numbers(file[f"pixels/{name}"]) for name in ("x", "y", "tic")},
+        {n: _read_text(scores[n]) for n in ("database", "target_modifier")}
+        | {"target": scores["target"][:] != 0, "score": _read_numbers(scores["score"])},
+    )
+
+
+def _read_text(column: h5py.Dataset) -> np.ndarray:
+    """Return text that may reach a page; without any, HDF5 need not know it is text."""
+    if not len(column):
+        return np.array([], object)
+    return np.array([clean(text) for text in column.asstr()[:]], object)
+
+
+def _read_numbers(column: h5py.Dataset, *width: int) -> np.ndarray:
+    """Return numbers, shape (n, *width)."""
+    if column.shape[1:] != width or column.dtype.kind not in "fiu":
+        raise BadInput(
+            f"{column.name[1:]} is {column.dtype} {column.shape}; expected numbers of "
+            f"shape {('n', *width)}"
+        )
+    return column[:]
+
+
+def _check(run: AnnotationRun) -> None:
+    """Raise where columns do not belong together."""
+    for name, columns in (
+        ("annotations", run.rows),
+        ("pixels", run.pixels),
+        ("scores", run.scores),
+        ("images", run.peaks),
+    ):
+        lengths = {key: len(column) for key, column in columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise BadInput(f"{name}: columns differ in length: {lengths}")
+    n_ions = len(run.peaks["mz"])
+    if len(run.indptr) != PEAKS * n_ions + 1 or (np.diff(run.indptr) < 0).any():
+        raise BadInput(f"images/indptr does not rise over {PEAKS * n_ions} images")
+    for name in ("fdr", "fdr_level"):
+        if not ((run.rows[name] >= 0) & (run.rows[name] <= 1)).all():
+            raise BadInput(f"annotations/{name} is not in 0 to 1")
+    for name, values, end in (
+        ("annotations/image", run.rows["image"], n_ions),
+        ("pixels/x", run.pixels["x"], run.width),
+        ("pixels/y", run.pixels["y"], run.height),
+    ):
+        if ((values < 0) | (values >= end)).any():
+            raise BadInput(f"{name} is not in 0 to {end - 1}")

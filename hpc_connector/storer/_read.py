@@ -1,0 +1,43 @@
+"""Opening results.h5 of a run, with all that can be wrong said in one line."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+
+from hpc_connector.errors import BadInput
+
+DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)  # what h5py makes of a damaged file
+
+
+@contextlib.contextmanager
+def open_results(directory: Path, program: str) -> Iterator[h5py.File]:
+    """Give ``results.h5`` of a finished run to read.
+
+    Raises
+    ------
+    BadInput
+        There is none, or it is damaged: what goes wrong while it is read counts.
+    """
+    path = directory / "results.h5"
+    if not path.exists():
+        raise BadInput(f"{directory} holds no finished run: expected {path.name} in it")
+    try:
+        with h5py.File(path) as file:
+            yield file
+    except BadInput as error:
+        raise BadInput(f"{path} {error}") from None
+    except DAMAGE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        message = f"{path} is damaged, or not results of {program}: {reason}"
+        raise BadInput(message) from None

@@ -1,0 +1,17 @@
+"""Text of a report: without what must not reach a page, and short."""
+
+import re
+
+# Control characters, and those that turn the direction of writing
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+
+
+def clean(text: str) -> str:
+    """Return text with what must not reach a page replaced, so that it shows."""
+    return UNSEEN.sub("\ufffd", text)
+
+
+def shorten(name: str, most: int = 22) -> str:
+    """Return a name that fits, its middle left out: ids differ at both ends."""
+    tail = (most - 1) // 2
+    return name if len(name) <= most else f"{name[: most - 1 - tail]}…{name[-tail:]}"
