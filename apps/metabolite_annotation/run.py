@@ -24,6 +24,7 @@ from hpc_connector.loader.imzml import Imzml, read_imzml
 from hpc_connector.loader.molecules import Database, read_database
 from hpc_connector.manifest import begin_run, get_time, save_manifest
 from hpc_connector.partitioner.communicator import end_together
+from hpc_connector.storer.annotation_report import save_report
 from metabolite_annotation import output
 from metabolite_annotation.annotations import (
     Search,
@@ -401,8 +402,10 @@ def finish(
         attributes,
     )
     summary = count_levels(columns)
-    outputs = ["annotations.tsv", "results.h5", "images"]
+    outputs = ["annotations.tsv", "results.h5", "images", "report.html"]
+    summary = {"ions": len(search.ions)} | summary
     record |= {"status": "done", "annotation": summary, "outputs": outputs}
     save_manifest(args.out, record)
+    save_report(args.out)
     shutil.rmtree(args.out / "ledger")  # last: without it the run is complete
     output.print_summary(args, columns, summary)

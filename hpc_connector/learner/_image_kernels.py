@@ -20,6 +20,7 @@ SCORES = (
     "mz_err_abs",
     "mz_err_rel",
     "total_intensity",
+    "max_intensity",
     "n_pixels",
 )
 
@@ -255,7 +256,8 @@ def score_ion(peaks, grid, window, mz, theoretical, images, room, out):
     out[3], out[4] = first_error, error / weight if weight > 0.0 else 0.0
     for i in range(n):
         out[5] += images.value[0, i]
-        out[6] += images.value[0, i] > 0
+        out[6] = max(out[6], images.value[0, i])
+        out[7] += images.value[0, i] > 0
 
 
 @kernel

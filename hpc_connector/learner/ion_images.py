@@ -80,7 +80,7 @@ def annotate(
 
     Returns
     -------
-    Shape (ions, 7), float64, columns ``SCORES``. All are 0 where chaos, spatial or
+    Shape (ions, 8), float64, columns ``SCORES``. All are 0 where chaos, spatial or
     spectral is: such an ion has no score.
     """
     scores = np.zeros((len(mz), len(SCORES)))
