@@ -118,9 +118,9 @@ def begin_run(
 
 
 def get_parameters(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the options that decide the results."""
-    chosen = {k: v for k, v in vars(args).items() if k not in NOT_PARAMETERS}
-    return {k: str(v) if isinstance(v, Path) else v for k, v in sorted(chosen.items())}
+    """Return the options that decide the results, as a manifest gives them back."""
+    chosen = {k: v for k, v in sorted(vars(args).items()) if k not in NOT_PARAMETERS}
+    return json.loads(json.dumps(chosen, default=str))
 
 
 def is_complete(out: Path, record: dict[str, Any]) -> bool:

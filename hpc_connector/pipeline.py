@@ -145,6 +145,18 @@ def save_ledger(path: Path, finished: Sequence[int], arrays: Arrays) -> None:
         np.savez(stream, **everything)
 
 
+def read_arrays(path: Path) -> Arrays:
+    """Return the arrays of a .npz file; its checksums are checked.
+
+    Raises
+    ------
+    DAMAGED
+        One of these exceptions, for a file that is not whole.
+    """
+    with open(path, "rb") as stream, np.load(stream) as record:
+        return dict(record)
+
+
 def read_ledger(directory: Path) -> tuple[np.ndarray, list[Arrays]]:
     """Return the tasks that earlier attempts finished, and what they found.
 
@@ -154,8 +166,7 @@ def read_ledger(directory: Path) -> tuple[np.ndarray, list[Arrays]]:
     finished, found = [np.zeros(0, np.int64)], []
     for path in sorted(directory.glob("*.npz")):
         try:
-            with np.load(path) as record:
-                arrays = dict(record)
+            arrays = read_arrays(path)
             finished.append(arrays.pop("finished"))
         except DAMAGED as error:
             logger.warning("%s is damaged, its tasks run again (%s)", path, error)

@@ -6,19 +6,26 @@ import subprocess
 import sys
 import time
 
-OUTPUTS = ("models.tsv", "results.h5")
+OUTPUTS = ("models.tsv", "annotations.tsv", "results.h5")
 
-# The program, saving its ledger after every task
+# A program, saving its ledger after every task, and those of annotations small
 SAVING = (
     "import sys; from hpc_connector import pipeline; pipeline.SAVE_EVERY_S = 0.0; "
-    "from mdr_epistasis.program import main; sys.exit(main(sys.argv[1:]))"
+    "from {program}.program import main; {more}sys.exit(main(sys.argv[1:]))"
 )
+MORE = {
+    "mdr_epistasis": "",
+    "metabolite_annotation": (
+        "from metabolite_annotation import run; run.IONS_A_TASK = 200; "
+    ),
+}
 
 
-def make_command(ranks, *options):
+def make_command(ranks, *options, program="mdr_epistasis"):
     """Return the command of a run on some ranks, that saves often."""
     launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
-    return [*launch, sys.executable, "-c", SAVING, "run", *map(str, options)]
+    code = SAVING.format(program=program, more=MORE[program])
+    return [*launch, sys.executable, "-c", code, "run", *map(str, options)]
 
 
 def get_end(command, **options):
@@ -27,7 +34,12 @@ def get_end(command, **options):
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=60, **options
     )
-    lines = [line for line in done.stderr.splitlines() if "variants kept" not in line]
+    logged = ("variants kept", "isotope patterns", "spectra, ")
+    lines = [
+        line
+        for line in done.stderr.splitlines()
+        if not any(words in line for words in logged)
+    ]
     return done.returncode, lines, time.monotonic() - start_s
 
 
@@ -61,7 +73,10 @@ def wait_for(condition, timeout_s=60):
 
 def assert_same(out, reference):
     """Assert that two runs left the same bytes."""
-    files = [p.relative_to(reference) for p in reference.glob("all_models/*")]
-    for name in [*OUTPUTS, *files]:
+    folders = ("all_models/*", "images/*")
+    files = [p.relative_to(reference) for f in folders for p in reference.glob(f)]
+    files += [name for name in OUTPUTS if (reference / name).exists()]
+    assert len(files) >= 2
+    for name in files:
         assert (out / name).read_bytes() == (reference / name).read_bytes(), name
     assert not list(out.rglob("*.partial"))

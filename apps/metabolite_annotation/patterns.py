@@ -14,7 +14,7 @@ import numpy as np
 from hpc_connector.learner.ions import Ions
 from hpc_connector.learner.patterns import Resolution, calculate_centroids
 from hpc_connector.partitioner.communicator import end_together
-from hpc_connector.pipeline import DAMAGED
+from hpc_connector.pipeline import DAMAGED, read_arrays
 from hpc_connector.publish import publish
 
 logger = logging.getLogger(__name__)
@@ -70,8 +70,8 @@ def read_patterns(path: Path | None) -> Patterns | None:
     if path is None or not path.exists():
         return None
     try:
-        with np.load(path) as record:  # its checksums are checked
-            return record["mz"], record["intensity"]
+        arrays = read_arrays(path)
+        return arrays["mz"], arrays["intensity"]
     except DAMAGED as error:
         logger.warning("%s is damaged and will be replaced (%s)", path, error)
         return None

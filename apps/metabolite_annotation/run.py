@@ -1,6 +1,7 @@
 """One run: plan, load, score, rank, store."""
 
 import argparse
+import functools
 import logging
 import os
 import shutil
@@ -163,6 +164,7 @@ def read_databases(paths: Sequence[str]) -> list[Database]:
     return databases
 
 
+@functools.cache
 def check_formula(text: str) -> None:
     """Raise ValueError for a formula that cannot be parsed."""
     for element in parse_formula(text.replace("=", "")):

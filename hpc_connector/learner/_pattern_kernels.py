@@ -20,9 +20,7 @@ LEAST = 1e-4  # of the most probable isotopologue, and of the highest centroid
 BEND_1 = math.exp(-0.5 * STEP**2)  # what curvature does over one, two, ... points
 BEND_2, BEND_3, BEND_4 = BEND_1**4, BEND_1**9, BEND_1**16
 MOST_OF_ELEMENT = 1 << 12
-MOST_ISOTOPOLOGUES = 1 << 15
-MOST_POINTS = 1 << 17
-MOST_CENTROIDS = 1 << 12
+POINTS = 16  # of the grid for which there is room, for each isotopologue
 FTICR, ORBITRAP, TOF = range(3)
 
 
@@ -111,18 +109,18 @@ def combine(counts, first, start, masses, probabilities, mass, intensity, room):
             continue
         where = first[element] + counts[element]
         begin, end = start[where], start[where + 1]
-        if end == begin or n * (end - begin) > len(room):
+        if end == begin:
             return -1
         n_new = 0
         for k in range(n):
             for j in range(begin, end):
                 p = intensity[k] * probabilities[j]
                 if p >= LEAST:
+                    if n_new == len(room):
+                        return -1
                     room[n_new, 0] = mass[k] + masses[j]
                     room[n_new, 1] = p
                     n_new += 1
-        if n_new > len(mass):
-            return -1
         for k in range(n_new):
             mass[k], intensity[k] = room[k, 0], room[k, 1]
         n = n_new
@@ -220,7 +218,7 @@ def draw_stretch(mass, intensity, n, p, s, reach, begin_z, z, value, n_points):
 def find_centroids(z, value, first, end, mz, height, n_found):
     """Append the centroids of a cluster, points first .. end - 1 with zeros about it.
 
-    Returns the number found so far, MOST_CENTROIDS at most.
+    Returns the number found so far, at most as many as there is room for.
     """
     for i in range(first, end):
         if not (value[i - 1] < value[i] >= value[i + 1] and value[i] >= LEAST):
@@ -305,6 +303,8 @@ def keep_highest(mz, height, n, out_mz, out_intensity):
 
 @kernel
 def fill_patterns(
+    begin,
+    n_most,
     formula_counts,
     modifier_counts,
     formula,
@@ -318,18 +318,19 @@ def fill_patterns(
     mz,
     intensity,
 ):
-    """Fill the patterns of ions; return the first ion without room, or -1.
+    """Fill the patterns of ions from `begin` on; return the first without room, or all.
 
-    `lists` are first, start, masses and probabilities of ``combine``. A resolving power
-    of 0 or less is that at the highest isotopologue instead: -sigma, in Da.
+    There is room for `n_most` isotopologues. `lists` are first, start, masses and
+    probabilities of ``combine``. A resolving power of 0 or less is that at the highest
+    isotopologue instead: -sigma, in Da.
     """
     first, start, masses, probabilities = lists
     counts = np.zeros(formula_counts.shape[1], np.int64)
-    mass, weight = np.zeros(MOST_ISOTOPOLOGUES), np.zeros(MOST_ISOTOPOLOGUES)
-    room = np.zeros((4 * MOST_ISOTOPOLOGUES, 2))
-    z, value = np.zeros(MOST_POINTS), np.zeros(MOST_POINTS)
-    top_mz, top = np.zeros(MOST_CENTROIDS), np.zeros(MOST_CENTROIDS)
-    for i in range(len(formula)):
+    mass, weight = np.zeros(n_most), np.zeros(n_most)
+    room = np.zeros((n_most, 2))
+    z, value = np.zeros(POINTS * n_most), np.zeros(POINTS * n_most)
+    top_mz, top = np.zeros(n_most), np.zeros(n_most)
+    for i in range(begin, len(formula)):
         shift, n_atoms = 0.0, 0
         for e in range(len(counts)):
             counts[e] = formula_counts[formula[i], e] + modifier_counts[modifier[i], e]
@@ -360,4 +361,4 @@ def fill_patterns(
             return i
         n_kept = keep_highest(top_mz, top, n_top, mz[i], intensity[i])
         mz[i, :n_kept] += shift
-    return -1
+    return len(formula)

@@ -33,6 +33,7 @@ SIGMAS = (  # resolving power at m/z 200 below which a standard deviation (Da) i
     (875_000, 0.000231),
     (float("inf"), 0.000173),
 )
+ROOMS = (1 << 13, 1 << 16, 1 << 19)  # isotopologues; more where that is too few
 ANALYZERS = {
     "Orbitrap": ("orbitrap", "exactive", "exploris", "hf-x", "uhmr"),
     "FTICR": ("fticr", "ft-icr", "ftms", "ft-ms", "ion cyclotron"),
@@ -100,24 +101,29 @@ def calculate_centroids(
     if resolution.version == 1:
         power = -resolution.sigma
     labels = [LABELS.get(element, 0.0) for element in ions.elements]
-    no_room = kernels.fill_patterns(
-        ions.formula_counts,
-        ions.modifier_counts,
-        formula,
-        modifier,
-        resolution.charge * ELECTRON_MASS,
-        np.array(labels) / abs(resolution.charge),
-        list_isotopologues(ions),
-        model,
-        power,
-        REACH[resolution.version],
-        mz,
-        intensity,
-    )
-    if no_room >= 0:
-        name = ions.get_name(first + no_room)
-        raise ValueError(f"{name} has too many isotopologues for a pattern")
-    return mz, intensity
+    lists = list_isotopologues(ions)
+    done = 0
+    for n_most in ROOMS:
+        done = kernels.fill_patterns(
+            done,
+            n_most,
+            ions.formula_counts,
+            ions.modifier_counts,
+            formula,
+            modifier,
+            resolution.charge * ELECTRON_MASS,
+            np.array(labels) / abs(resolution.charge),
+            lists,
+            model,
+            power,
+            REACH[resolution.version],
+            mz,
+            intensity,
+        )
+        if done == len(formula):
+            return mz, intensity
+    name = ions.get_name(first + done)
+    raise ValueError(f"{name} has too many isotopologues for a pattern")
 
 
 def list_isotopologues(ions: Ions) -> tuple[np.ndarray, ...]:
