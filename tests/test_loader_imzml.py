@@ -1,0 +1,363 @@
+"""imzML: equal to pyimzML's reading, every form of the XML, and every fault."""
+
+import hashlib
+import random
+import warnings
+from pathlib import Path
+
+import numpy as np
+import numpy.testing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpc_connector.errors import BadInput
+from hpc_connector.loader.ibd import check_ibd, get_spectrum_bytes, read_spectra
+from hpc_connector.loader.imzml import read_imzml
+from hpc_connector.partitioner.communicator import get_mpicomm
+from imzml import TYPES, write_imzml
+from metabolite_annotation import spectra as spectra_module
+from metabolite_annotation.spectra import load_spectra
+
+DATA = Path(__file__).parent / "data/imzml"
+REAL = ["Example_Continuous", "Example_Processed", "Untreated_3_434_tiny"]
+FEW = [
+    (1, 1, [100.0, 200.0, 300.0], [1.0, 0.0, 3.0]),
+    (2, 1, [], []),
+    (2, 2, [150.0, 250.0], [4.0, 5.0]),
+]
+
+
+@pytest.fixture
+def few(tmp_path):
+    """Return a dataset of three spectra."""
+    write_imzml(tmp_path / "few.imzML", FEW)
+    return tmp_path / "few.imzML"
+
+
+def read_all(path):
+    """Return all peaks of a dataset after all checks."""
+    imzml = read_imzml(str(path))
+    check_ibd(imzml)
+    return imzml, read_spectra(imzml, 0, len(imzml.x))
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_read_spectra__of_real_files_as_pyimzml(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pyimzml.ImzMLParser import ImzMLParser
+
+        with ImzMLParser(str(DATA / f"{name}.imzML")) as parser:
+            known = [parser.getspectrum(k) for k in range(len(parser.coordinates))]
+            places = np.array(parser.coordinates)[:, :2]
+            polarity = parser.polarity
+    imzml, peaks = read_all(DATA / f"{name}.imzML")
+    npt.assert_array_equal(np.stack([imzml.x, imzml.y], 1), places)
+    npt.assert_array_equal(imzml.n_peaks, [len(mz) for mz, _ in known])
+    assert imzml.polarity == (polarity or "")
+    mz = np.concatenate([mz for mz, _ in known])
+    intensity = np.concatenate([i for _, i in known])
+    npt.assert_array_equal(peaks.mz, mz[intensity > 0])
+    npt.assert_array_equal(peaks.intensity, intensity[intensity > 0])
+    assert peaks.n_zero == (intensity == 0).sum()
+
+
+def test_read_imzml__takes_what_spectra_say():
+    imzml = read_imzml(str(DATA / "Untreated_3_434_tiny.imzML"))
+    assert imzml.tic[0] == 6806088000.0
+    assert (imzml.lowest_mz[0], imzml.highest_mz[0]) == (159.71396, 2637.547)
+    assert imzml.uuid == "f1da2b10506649deb9a3243075247448"
+    assert imzml.checksum[0] == "sha1"
+    assert read_imzml(str(DATA / "Example_Processed.imzML")).analyzer.startswith("LTQ")
+
+
+@st.composite
+def datasets(draw):
+    """Return spectra, and the options of the writer."""
+    mz_type = draw(st.sampled_from(list(TYPES)))
+    intensity_type = draw(st.sampled_from(list(TYPES)))
+    mode = draw(st.sampled_from(["processed", "continuous"]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    lengths = draw(st.lists(st.integers(0, 6), min_size=1, max_size=5))
+    if mode == "continuous":
+        lengths = [lengths[0]] * len(lengths)
+
+    def fill(dtype, n):
+        found = rng.integers(-3, 120, n).astype(dtype)
+        if dtype[0] == "f":
+            found[rng.random(n) < 0.2] = rng.choice([np.nan, np.inf, -np.inf, 0.5])
+        return found
+
+    shared = fill(mz_type, lengths[0])
+    spectra = []
+    for k, n in enumerate(lengths):
+        mz = shared if mode == "continuous" else fill(mz_type, n)
+        spectra.append((k + 1, 2 * k + 1, mz, fill(intensity_type, n)))
+    options = {
+        "mode": mode,
+        "mz_type": mz_type,
+        "intensity_type": intensity_type,
+        "is_zlib": draw(st.booleans()),
+        "inline": draw(st.booleans()),
+        "checksum": draw(st.sampled_from(["md5", "sha1", "sha256", None])),
+        "polarity": draw(st.sampled_from(["positive", "negative", ""])),
+    }
+    return spectra, options
+
+
+@settings(max_examples=100)
+@given(datasets(), st.integers(0, 5))
+def test_read_spectra__gives_back_what_was_written(tmp_path_factory, dataset, cut):
+    spectra, options = dataset
+    path = tmp_path_factory.mktemp("written") / "some.imzML"
+    write_imzml(path, spectra, **options)
+    imzml, peaks = read_all(path)
+    assert (imzml.mode, imzml.polarity) == (options["mode"], options["polarity"])
+    mz = np.concatenate([mz for _, _, mz, _ in spectra]).astype(float)
+    intensity = np.concatenate([i for *_, i in spectra]).astype(float)
+    is_number = (mz > 0) & (mz < np.inf) & (intensity < np.inf)
+    kept = is_number & (intensity > 0)
+    npt.assert_array_equal(peaks.mz, mz[kept])
+    npt.assert_array_equal(peaks.intensity, intensity[kept].astype(np.float32))
+    assert peaks.n_zero == (is_number & (intensity == 0)).sum()
+    assert len(mz) == len(peaks.mz) + peaks.n_nan + peaks.n_negative + peaks.n_zero
+    parts = [read_spectra(imzml, 0, cut), read_spectra(imzml, cut, len(spectra))]
+    npt.assert_array_equal(np.concatenate([p.mz for p in parts]), peaks.mz)
+    npt.assert_array_equal(np.concatenate([p.n_kept for p in parts]), peaks.n_kept)
+    n_bytes = get_spectrum_bytes(imzml).sum()
+    assert n_bytes <= path.with_suffix(".ibd").stat().st_size
+
+
+def test_read_spectra__counts_what_is_left_out(tmp_path):
+    mz = [300.0, 200.0, np.nan, 400.0, 500.0, -1.0]
+    spectra = [(1, 1, mz, [1, 2, 3, -4, 0, 5]), (2, 1, [1.0, 2.0], [1, np.nan])]
+    write_imzml(tmp_path / "odd.imzML", spectra)
+    _, peaks = read_all(tmp_path / "odd.imzML")
+    assert peaks.mz.tolist() == [300.0, 200.0, 1.0]
+    assert peaks.n_kept.tolist() == [2, 1]
+    assert peaks[3:] == (3, 1, 1, 1)
+
+
+FORMS = {
+    "single quotes": lambda t: t.replace('"', "'"),
+    "comments": lambda t: t.replace("<scanList", "<!-- <spectrum> -- x --><scanList"),
+    "space": lambda t: t.replace("<cvParam ", "<cvParam\n\t ").replace("/>", "\n/>"),
+    "new line": lambda t: t.replace("<spectrum ", "<spectrum\n"),
+    "tail": lambda t: t + "\n<!-- the end -->\n",
+    "value first": lambda t: t.replace(
+        'accession="IMS:1000050" name="position x" value="2"',
+        'value="2" name="position x" accession="IMS:1000050"',
+    ),
+    "an index about it": lambda t: t.replace("<mzML ", "<indexedmzML><mzML ").replace(
+        "</mzML>", "</mzML><indexList count='0'/></indexedmzML>"
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_read_imzml__in_any_form(few, form):
+    before = read_all(few)[0]
+    text = FORMS[form](few.read_text())
+    assert text != few.read_text()
+    few.write_text(text.replace(" -- x", " - x"))
+    after = read_all(few)[0]
+    for name in ("x", "y", "n_peaks", "mz_offset", "intensity_bytes", "mode", "uuid"):
+        npt.assert_array_equal(getattr(after, name), getattr(before, name))
+
+
+def change(old, new, count=-1):
+    return lambda text: text.replace(old, new, count)
+
+
+SECOND = 'accession="IMS:1000050" name="position x" value="2"'
+Z = "</scan></scanList><binaryDataArrayList"
+FAULTS = {
+    "line 13: malformed XML": change("</scan>", "</skan>", 1),
+    "line 1.: malformed XML": lambda t: t[: t.index("</spectrumList>")],
+    "malformed XML": change("<mzML", "<mzML <", 1),
+    "has no spectrum": lambda t: (
+        t[: t.index("<spectrum ")] + t[t.index("</spectrumList>") :]
+    ),
+    "spectrum 2 has no coordinates": change(SECOND, SECOND.replace('"2"', '"0"'), 1),
+    "spectrum 1 has no coordinates": change("IMS:1000050", "IMS:1000059"),
+    "whole numbers from 1": change(SECOND, SECOND.replace('"2"', '"1.5"'), 1),
+    "3 sections": lambda t: "".join(
+        part + (Z if k < 3 else "")
+        if k == 3
+        else part + f'<cvParam accession="IMS:1000052" value="{k}"/>' + Z
+        for k, part in enumerate(t.split(Z))
+    ),
+    r"spectrum 1 \(x 1, y 1\) lacks an array": change("IMS:1000102", "IMS:1000109"),
+    "lacks an array": change("MS:1000515", "MS:1000599"),
+    "is no number": change('length" value="2"', 'length" value="two"', 1),
+    "m/z of an unknown type": change("MS:1000523", "MS:1000599"),
+    "arrays of several types": lambda t: t.replace(
+        '<referenceableParamGroupRef ref="mz"/>',
+        '<cvParam accession="MS:1000514"/><cvParam accession="MS:1000521"/>',
+        1,
+    ),
+    "1 positive and 3 negative": lambda t: t.replace(
+        "MS:1000130", "MS:1000129"
+    ).replace("<scanList", '<cvParam accession="MS:1000130"/><scanList', 1),
+    "expected it to be continuous or processed": change("IMS:1000031", "IMS:1000039"),
+    "expected it to be continuous": lambda t: t.replace(
+        "<fileContent>", '<fileContent><cvParam accession="IMS:1000030"/>'
+    ),
+    "in 24 bytes: expected 3 of 8|of 4 values in 24 bytes": change(
+        'length" value="3"', 'length" value="4"', 1
+    ),
+    "intensities of 9 values": lambda t: t.replace('length" value="3"', "?", 1)
+    .replace('length" value="3"', 'length" value="9"', 1)
+    .replace("?", 'length" value="3"'),
+        'encoded length" value="8"', 'encoded length" value="8"'
+    ),
+    "was written with": change("00000000-0000-0000-0000-00000000002a", "1"),
+    "was written with none": change("IMS:1000080", "IMS:1000089"),
+}
+
+
+@pytest.mark.parametrize("message", FAULTS)
+def test_read_imzml__says_what_is_wrong(few, message):
+    text = FAULTS[message](few.read_text())
+    assert text != few.read_text()
+    few.write_text(text)
+    with pytest.raises(BadInput, match=message) as error:
+        read_all(few)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["-1", "1e300", str(2**62), str(2**63), "1e18", "nan"]
+)
+@pytest.mark.parametrize("what", ["array length", "encoded length", "offset"])
+def test_read_imzml__refuses_places_that_cannot_be(few, what, value):
+    text = few.read_text()
+    head, tail = text.split(f'external {what}" value="', 1)
+    few.write_text(
+        f'{head}external {what}" value="{value}{tail[tail.index(chr(34)) :]}'
+    )
+    with pytest.raises(BadInput):
+        read_all(few)
+
+
+def test_read_imzml__of_files_that_are_not_there(few, tmp_path):
+    with pytest.raises(BadInput, match="no such file"):
+        read_imzml(str(tmp_path / "none.imzML"))
+    few.with_suffix(".ibd").unlink()
+    with pytest.raises(BadInput, match=r"few\.ibd is missing"):
+        read_imzml(str(few))
+    (tmp_path / "empty.imzML").write_text("")
+    (tmp_path / "empty.ibd").write_text("")
+    with pytest.raises(BadInput, match="is empty"):
+        read_imzml(str(tmp_path / "empty.imzML"))
+
+
+def test_check_ibd__says_where_it_is_cut(few):
+    ibd = few.with_suffix(".ibd")
+    ibd.write_bytes(ibd.read_bytes()[:-1])
+    with pytest.raises(BadInput, match=r"cut: spectrum 3 \(x 2, y 2\) ends at byte 76"):
+        read_all(few)
+    imzml = read_imzml(str(few))
+    with pytest.raises(BadInput, match="is cut: expected"):
+        read_spectra(imzml, 2, 3)
+    assert len(read_spectra(imzml, 0, 2).mz) == 2
+
+
+def test_read_spectra__refuses_damaged_compression(tmp_path):
+    path = tmp_path / "packed.imzML"
+    write_imzml(path, FEW, is_zlib=True, checksum=None)
+    ibd = path.with_suffix(".ibd")
+    whole = ibd.read_bytes()
+    ibd.write_bytes(whole[:20] + b"\xff\xff" + whole[22:])
+    with pytest.raises(BadInput, match=r"spectrum 1 \(x 1, y 1\) is damaged"):
+        read_all(path)
+    ibd.write_bytes(whole)
+    text = path.read_text()
+    path.write_text(text.replace('array length" value="3"', 'array length" value="2"'))
+    with pytest.raises(BadInput, match="expected 16 bytes of a compressed array"):
+        read_all(path)
+
+
+def survive(path):
+    """Read what may be damaged; return whether it was refused."""
+    try:
+        read_all(path)
+    except BadInput:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("suffix", [".imzML", ".ibd"])
+@pytest.mark.parametrize("is_zlib", [False, True])
+def test_read_imzml__survives_cuts_and_flips(tmp_path, suffix, is_zlib):
+    path = tmp_path / "few.imzML"
+    write_imzml(path, FEW, is_zlib=is_zlib)
+    chance = random.Random(7)
+    target = path.with_suffix(suffix)
+    whole = target.read_bytes()
+    step = max(1, len(whole) // 400)
+    for at in range(0, len(whole) - 2, step):
+        target.write_bytes(whole[:at])
+        assert survive(path), f"cut at {at}"
+    n_refused = 0
+    for at in range(0, len(whole), step):
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << chance.randrange(8)
+        target.write_bytes(flipped)
+        n_refused += survive(path)
+    assert n_refused > (0.9 if suffix == ".ibd" else 0.2) * len(whole) / step
+
+
+def make_odd_spectra(mz_type):
+    """Return spectra with ties in m/z, a pixel twice, extremes, and no order."""
+    rng = np.random.default_rng(1)
+    spectra = []
+    for k in range(40):
+        mz = rng.choice([0.3, 99.9, 100.0, 100.0001, 1e5, 70000.5], rng.integers(0, 90))
+        spectra.append((1 + k % 7, 1 + k // 9, mz.astype(mz_type), rng.random(len(mz))))
+    return spectra
+
+
+@pytest.mark.parametrize("mz_type", ["f4", "f8"])
+@pytest.mark.parametrize("chunk", [1, 100, 1 << 24])
+def test_load_spectra__sorts_as_numpy(tmp_path, monkeypatch, mz_type, chunk):
+    monkeypatch.setattr(spectra_module, "CHUNK_BYTES", chunk)
+    spectra = make_odd_spectra(mz_type)
+    write_imzml(tmp_path / "odd.imzML", spectra, mz_type=mz_type)
+    mz = np.concatenate([mz for _, _, mz, _ in spectra])
+    intensity = np.concatenate([i for *_, i in spectra]).astype(np.float32)
+    places = [(y, x) for x, y, mz, _ in spectra for _ in mz]
+    everywhere = sorted({(y, x) for x, y, _, _ in spectra})
+    pixel = np.array([everywhere.index(place) for place in places])
+    order = np.argsort(mz, kind="stable")
+    imzml = read_imzml(str(tmp_path / "odd.imzML"))
+    with load_spectra(get_mpicomm(serial=True), imzml) as found:
+        npt.assert_array_equal(found.peaks.mz, mz[order])
+        npt.assert_array_equal(found.peaks.pixel, pixel[order])
+        npt.assert_array_equal(found.peaks.intensity, intensity[order])
+        rows = list(zip(found.grid.y + 1, found.grid.x + 1, strict=True))
+        assert rows == everywhere
+        totals = np.bincount(pixel, weights=intensity, minlength=len(everywhere))
+        npt.assert_allclose(found.norms["tic"], totals)
+        assert found.facts["duplicate_spectra"] == 40 - len(everywhere)
+        assert found.facts["dropped"]["n_unsorted"] > 30
+
+
+@pytest.mark.mpi(ranks=[2, 3])
+@pytest.mark.parametrize("mz_type", ["f4", "f8"])
+def test_load_spectra__same_bytes_on_any_number_of_ranks(mpi_tmp_path, comm, mz_type):
+    path = mpi_tmp_path / "odd.imzML"
+    if comm.rank == 0:
+        write_imzml(path, make_odd_spectra(mz_type), mz_type=mz_type)
+    comm.Barrier()
+    imzml = read_imzml(str(path))
+
+    def digest(spectra):
+        arrays = [*spectra.peaks.to_tuple(), *spectra.norms.values(), spectra.grid.x]
+        return hashlib.sha256(b"".join(a.tobytes() for a in arrays)).hexdigest()
+
+    with load_spectra(get_mpicomm(serial=True), imzml) as spectra:
+        alone = digest(spectra)
+    with load_spectra(comm, imzml) as spectra:
+        assert digest(spectra) == alone
