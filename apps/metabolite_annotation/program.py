@@ -133,7 +133,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_annotation(args: argparse.Namespace) -> int:
     """Run ``metabolite-annotation run`` on all ranks."""
-    cli.save_start_time()
+    if not args.model and "anndata" not in args.export:  # which need SciPy
+        cli.save_start_time()
     from hpc_connector import pipeline
 
     def annotate(comm: Any) -> int:

@@ -33,6 +33,14 @@ from metabolite_annotation.annotations import (
     make_score,
     rank_annotations,
 )
+from metabolite_annotation.export import (
+    ANNDATA,
+    CSV,
+    check_exports,
+    get_first_images,
+    save_anndata,
+    save_csv,
+)
 from metabolite_annotation.patterns import get_cache_folder, get_patterns
 from metabolite_annotation.spectra import Spectra, load_spectra
 
@@ -40,6 +48,7 @@ logger = logging.getLogger(__name__)
 
 PROGRAM = "metabolite-annotation"
 ADDUCTS = {"positive": ("+H", "+Na", "+K"), "negative": ("-H", "+Cl")}
+EXPORTS = {"csv": CSV, "anndata": ANNDATA}
 IONS_A_TASK = 512
 MOST_TASKS = 1024
 
@@ -75,6 +84,7 @@ def run(comm: Any, args: argparse.Namespace) -> int:
         if comm.rank == 0:
             record = begin_run(PROGRAM, args, list_inputs(args), resume=args.resume)
             if record["status"] != "done":
+                check_exports(args.export)
                 model = read_model(args)
                 setup, library = read_inputs(args)
     record, setup = comm.bcast((record, setup))
@@ -377,37 +387,62 @@ def finish(
         save_manifest(args.out, record | {"status": "stopped"})
         logger.warning("stopped on request; %s can be resumed (--resume)", args.out)
         return
-    numbers = columns.pop("ion_number")
-    unique, image = np.unique(numbers, return_inverse=True)
+    save_results(args, record, spectra, patterns, search, columns)
+    summary = {"ions": len(search.ions)} | count_levels(columns)
+    outputs = ["annotations.tsv", "results.h5", "images", "report.html"]
+    outputs += [EXPORTS[name] for name in args.export]
+    record |= {"status": "done", "annotation": summary, "outputs": outputs}
+    save_manifest(args.out, record)
+    save_report(args.out)
+    shutil.rmtree(args.out / "ledger")  # last: without it the run is complete
+    output.print_summary(args, columns, summary)
+
+
+def save_results(
+    args: argparse.Namespace,
+    record: dict[str, Any],
+    spectra: Spectra,
+    patterns: tuple[np.ndarray, np.ndarray],
+    search: Search,
+    columns: dict[str, Any],
+) -> None:
+    """Write the table, results.h5 and the exports."""
+    unique, image = np.unique(columns.pop("ion_number"), return_inverse=True)
     mz, theoretical = patterns[0][unique], patterns[1][unique]
     images = get_images(spectra.peaks, spectra.grid, mz, ppm=args.ppm)
     names = [search.ions.get_name(ion) for ion in unique.tolist()]
-    described = output.describe_images(names, mz, theoretical, images)
-    attributes = {
-        "program": PROGRAM,
-        "dataset": record["dataset"]["name"],
-        "width": spectra.grid.width,
-        "height": spectra.grid.height,
-        "n_peaks": mz.shape[1],
-        "ppm": args.ppm,
-        "analysis_version": args.analysis_version,
-        "polarity": record["search"]["polarity"],
-    }
+    attributes = describe_search(args, record, spectra, mz.shape[1])
     pixels = {"x": spectra.grid.x, "y": spectra.grid.y} | spectra.norms
     output.save_annotations(args.out / "annotations.tsv", columns)
     output.save_results(
         args.out / "results.h5",
         columns | {"image": image},
         list_scores(search),
-        described,
+        output.describe_images(names, mz, theoretical, images),
         pixels,
         attributes,
     )
-    summary = count_levels(columns)
-    outputs = ["annotations.tsv", "results.h5", "images", "report.html"]
-    summary = {"ions": len(search.ions)} | summary
-    record |= {"status": "done", "annotation": summary, "outputs": outputs}
-    save_manifest(args.out, record)
-    save_report(args.out)
-    shutil.rmtree(args.out / "ledger")  # last: without it the run is complete
-    output.print_summary(args, columns, summary)
+    norm = None if args.normalise == "none" else spectra.norms[args.normalise]
+    if "csv" in args.export:
+        first = get_first_images(images, image, norm)
+        save_csv(args.out / EXPORTS["csv"], columns, spectra.grid, first)
+    if "anndata" in args.export:
+        first = get_first_images(images, image, norm)
+        settings = attributes | {"normalise": args.normalise}
+        save_anndata(args.out / EXPORTS["anndata"], columns, pixels, first, settings)
+
+
+def describe_search(
+    args: argparse.Namespace, record: dict[str, Any], spectra: Spectra, n_peaks: int
+) -> dict[str, Any]:
+    """Return the attributes of results.h5."""
+    return {
+        "program": PROGRAM,
+        "dataset": record["dataset"]["name"],
+        "width": spectra.grid.width,
+        "height": spectra.grid.height,
+        "n_peaks": n_peaks,
+        "ppm": args.ppm,
+        "analysis_version": args.analysis_version,
+        "polarity": record["search"]["polarity"],
+    }
