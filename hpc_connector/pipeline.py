@@ -79,6 +79,7 @@ def run_on_ranks(
     *,
     threads: int = 1,
     show: Callable[[int, int], None] | None = None,
+    first: Callable[[], None] | None = None,
 ) -> bool:
     """Run tasks on all ranks, each rank and thread taking the next that is left.
 
@@ -93,6 +94,8 @@ def run_on_ranks(
         before this returns.
     show
         Called on rank 0 with the tasks taken by all and their number.
+    first
+        Work of this rank alone, which it does before it takes a task.
 
     Returns
     -------
@@ -114,6 +117,8 @@ def run_on_ranks(
             finished: list[int] = []
             saved_s = time.monotonic()
             try:
+                if first and thread == 0:
+                    first()
                 while (ticket := take_task()) < len(todo):
                     run_task(todo[ticket], thread)
                     finished.append(todo[ticket])

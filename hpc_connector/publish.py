@@ -8,20 +8,18 @@ from typing import BinaryIO
 
 
 @contextlib.contextmanager
-def publish(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+def publish(path: Path) -> Iterator[BinaryIO]:
     """Give a stream to write; the file is renamed to `path` when it is on the disk.
 
-    Without the sync a crash of the machine could leave an empty file of that name; of
-    thousands of files it takes most of the time, so one that is not `durable` has none.
-    An error leaves no half file, and names `path`, which an error of writing does not.
+    Without the sync a crash of the machine could leave an empty file of that name. An
+    error leaves no half file, and names `path`, which an error of writing does not.
     """
     partial = path.with_name(path.name + ".partial")
     try:
         with open(partial, "wb") as stream:
             yield stream
             stream.flush()
-            if durable:
-                os.fsync(stream.fileno())
+            os.fsync(stream.fileno())
         partial.replace(path)
     except BaseException as error:
         with contextlib.suppress(OSError):

@@ -10,7 +10,6 @@ import numpy as np
 
 from hpc_connector import storer
 from hpc_connector.learner.ion_images import Grid, ImageSet
-from hpc_connector.publish import publish
 from hpc_connector.storer.png import encode_blocks
 from hpc_connector.storer.results import save_table
 
@@ -52,13 +51,13 @@ def get_image_name(formula: str, adduct: str, k: int) -> str:
 
 
 def save_png(path: Path, grid: Grid, pixel: np.ndarray, value: np.ndarray) -> None:
-    """Write an ion image as 16-bit grey with alpha, published by rename.
+    """Write an ion image as 16-bit grey with alpha; the caller publishes its folder.
 
     The least value of the box is black and the greatest is white; places without a
     spectrum are transparent.
     """
     blocks = draw_blocks(grid, pixel, value)
-    with publish(path, durable=False) as stream:
+    with open(path, "wb") as stream:
         for part in encode_blocks(blocks, grid.height, grid.width, 2, 16):
             stream.write(part)
 

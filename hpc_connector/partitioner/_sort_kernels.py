@@ -8,7 +8,7 @@ import numpy as np
 
 from hpc_connector._jit import bare, kernel
 
-MANTISSA_BITS = 14  # of an m/z that tell buckets apart: 30 to 60 ppm
+MANTISSA_BITS = 15  # of an m/z that tell buckets apart: 15 to 30 ppm
 SHIFT = 52 - MANTISSA_BITS
 LOWEST = 1023 << MANTISSA_BITS  # the bucket of m/z 1, and of all below
 N_BUCKETS = 16 << MANTISSA_BITS  # up to m/z 65,536, and all above

@@ -13,6 +13,8 @@ import numpy as np
 from hpc_connector.publish import publish
 
 FORMAT_VERSION = 1
+# Bytes of one significance side by side pack better, and three times as fast
+PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
 def save_output(
@@ -62,8 +64,8 @@ def _write_column(file: h5py.File, name: str, column: Any) -> None:
     if array.dtype.kind in "UOT":
         file.create_dataset(name, data=list(column), dtype=h5py.string_dtype())
     else:
-        compression = "gzip" if array.size > 1024 else None
-        file.create_dataset(name, data=array, compression=compression)
+        packed = PACKED if array.size > 1024 else {}
+        file.create_dataset(name, data=array, **packed)
 
 
 def save_table(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:

@@ -1,0 +1,129 @@
+"""What a run is given: dataset, databases, ions, and how the instrument resolves."""
+
+import argparse
+import functools
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpc_connector.errors import BadInput
+from hpc_connector.learner.elements import ISOTOPES, LABELS
+from hpc_connector.learner.formulas import parse_formula
+from hpc_connector.learner.ions import Candidates, Chemistry, Ions, make_ions
+from hpc_connector.learner.patterns import Resolution, get_instrument, get_sigma
+from hpc_connector.loader.ibd import check_ibd
+from hpc_connector.loader.imzml import Imzml, read_imzml
+from hpc_connector.loader.molecules import Database, read_database
+from metabolite_annotation.export import check_exports
+
+ADDUCTS = {"positive": ("+H", "+Na", "+K"), "negative": ("-H", "+Cl")}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all ranks know before they begin."""
+
+    imzml: Imzml
+    ions: Ions
+    resolution: Resolution
+
+
+@dataclass(frozen=True)
+class Library:
+    """What rank 0 alone knows: molecules, and the ions of each database.
+
+    ``model`` scores ions instead of MSM, if it is not None.
+    """
+
+    databases: Sequence[Database]
+    candidates: Sequence[Candidates]
+    model: Callable | None
+    polarity: str
+    adducts: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def list_inputs(args: argparse.Namespace) -> list[str]:
+    """Return the files that decide the results."""
+    stem = args.dataset[: -len(Path(args.dataset).suffix) or None]
+    ibd = [
+        stem + ending for ending in (".ibd", ".IBD") if os.path.exists(stem + ending)
+    ]
+    model = [args.model] if args.model else []
+    return [args.dataset, *ibd[:1], *args.database, *model]
+
+
+def read_inputs(args: argparse.Namespace) -> tuple[Setup, Library]:
+    """Read all but the spectra, and make the ions."""
+    check_exports(args.export)
+    model = read_model(args)
+    imzml = read_imzml(args.dataset)
+    check_ibd(imzml)
+    notes = []
+    polarity = args.polarity or imzml.polarity or "positive"
+    if imzml.polarity and polarity != imzml.polarity:
+        raise BadInput(
+            f"{args.dataset} was acquired in {imzml.polarity} mode: expected "
+            f"--polarity {imzml.polarity}, found {polarity}"
+        )
+    if not args.polarity and not imzml.polarity:
+        notes.append(f"{args.dataset} names no polarity, positive is taken")
+    adducts = args.adducts or ADDUCTS[polarity]
+    databases = read_databases(args.database)
+    chemistry = Chemistry(
+        tuple(adducts),
+        tuple(args.neutral_losses),
+        tuple(args.chem_mods),
+        args.decoys,
+        args.analysis_version,
+        args.seed,
+    )
+    try:
+        formulas = [database.get_formulas() for database in databases]
+        ions, candidates = make_ions(formulas, chemistry)
+    except ValueError as error:
+        raise BadInput(f"adducts, losses and modifications: {error}") from None
+    charge = 1 if polarity == "positive" else -1
+    resolution = make_resolution(args, imzml.analyzer, charge)
+    library = Library(
+        databases, candidates, model, polarity, tuple(adducts), tuple(notes)
+    )
+    return Setup(imzml, ions, resolution), library
+
+
+def read_databases(paths: Sequence[str]) -> list[Database]:
+    """Read the databases, whose file names must differ."""
+    databases = [read_database(path, check_formula) for path in paths]
+    titles = [database.title for database in databases]
+    if twice := [title for title in titles if titles.count(title) > 1]:
+        raise BadInput(f"two databases are named {twice[0]}: expected different names")
+    return databases
+
+
+@functools.cache
+def check_formula(text: str) -> None:
+    """Raise ValueError for a formula that cannot be parsed."""
+    for element in parse_formula(text.replace("=", "")):
+        if element not in ISOTOPES and element not in LABELS:
+            raise ValueError(f"{element!r} is no element")
+
+
+def make_resolution(args: argparse.Namespace, analyzer: str, charge: int) -> Resolution:
+    """Return what decides isotope patterns, by the options and the file."""
+    instrument = args.instrument
+    if instrument == "auto":
+        instrument = get_instrument(analyzer)
+    sigma = args.isocalc_sigma or get_sigma(instrument, *args.resolving_power)
+    return Resolution(instrument, sigma, charge, args.analysis_version)
+
+
+def read_model(args: argparse.Namespace) -> Callable | None:
+    """Return the scoring function of METASPACE-ML, None without a model."""
+    if args.model is None:
+        return None
+    if args.analysis_version != 3:
+        raise BadInput("--model needs --analysis-version 3, for which it was trained")
+    from metabolite_annotation.scoring_model import load_model
+
+    return load_model(args.model)
