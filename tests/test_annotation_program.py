@@ -157,6 +157,15 @@ def test_run__same_bytes_on_any_number_of_ranks(simulated, reference, tmp_path, 
     assert_same(tmp_path / "out", reference)
 
 
+def test_run__same_bytes_on_two_nodes(simulated, reference, tmp_path, monkeypatch):
+    monkeypatch.setenv("MPIR_CVAR_NOLOCAL", "1")  # as if on a node each
+    code, _, _ = get_end(make_resume(2, simulated, tmp_path / "out"))
+    assert code == 0
+    record = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert record["resources"]["nodes"] == 2
+    assert_same(tmp_path / "out", reference)
+
+
 @pytest.mark.parametrize("options", [["--threads", "3"], ["--pattern-cache", "own"]])
 def test_run__same_bytes_with_other_options(
     simulated, reference, tmp_path, monkeypatch, options
@@ -382,6 +391,18 @@ def test_run__adducts_and_losses_that_begin_with_a_minus(simulated, tmp_path):
     assert annotate(simulated, out, *options) == 0
     search = json.loads((out / "manifest.json").read_text())["search"]
     assert search["adducts"] == ["-H", "+H"]
+
+
+def test_run__options_from_a_file(simulated, reference, tmp_path):
+    config = tmp_path / "run.toml"
+    config.write_text(
+        'adducts = ["+H", "+Na", "+K"]\ninstrument = "FTICR"\nfdr = 1\n'
+        f'isocalc-sigma = 0.000619\ndatabase = ["{simulated[1]}"]\n'
+    )
+    out = tmp_path / "out"
+    given = ["--config", str(config), "--out", str(out), "--quiet"]
+    assert main(["run", str(simulated[0]), *given]) == 0
+    assert_same(out, reference)
 
 
 def test_run__nothing_to_annotate(tmp_path):
