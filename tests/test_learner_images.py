@@ -12,11 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import naive_scores
-from hpc_connector.learner.fdr import (
-    get_continuous_fdr,
-    get_digitised_fdr,
-    get_level,
-)
 from hpc_connector.learner.ion_images import (
     SCORES,
     Grid,
@@ -162,35 +157,6 @@ def test_annotate__needs_little_memory_in_a_large_box():
     assert most < 1e6
     assert scores[1] == pytest.approx(1)
     assert scores[0] > 0.99
-
-
-scored = st.sampled_from([0.1, 0.2, 0.25, 0.5, 0.9])
-
-
-@given(
-    st.lists(scored, min_size=1, max_size=12),
-    arrays(
-        float,
-        st.tuples(st.integers(0, 9), st.integers(1, 5)),
-        elements=st.one_of(st.just(0.0), scored),
-    ),
-)
-def test_fdr__is_the_slow_one(targets, decoys):
-    targets = np.array(targets)
-    npt.assert_allclose(
-        get_continuous_fdr(targets, decoys),
-        naive_scores.get_continuous_fdr(targets, decoys),
-        rtol=1e-12,
-    )
-    npt.assert_array_equal(
-        get_digitised_fdr(targets, decoys),
-        naive_scores.get_digitised_fdr(targets, decoys),
-    )
-
-
-def test_get_level__rounds_to_two_digits():
-    found = get_level(np.array([0.0, 0.0549, 0.0551, 0.1, 0.5049, 0.51, 3.0]))
-    assert found.tolist() == [0.05, 0.05, 0.1, 0.1, 0.5, 1.0, 1.0]
 
 
 @given(st.lists(st.lists(st.floats(0.5, 1e6, width=32), max_size=6), max_size=5))
