@@ -62,6 +62,46 @@ def test_get_measure_of_chaos__of_two_blobs_far_apart():
 
 
 @st.composite
+def blobs(draw):
+    """Return an image of few blobs in a box that may be cut down to them.
+
+    Many values lie at the border of a level, as rounded, or next to it.
+    """
+    height, width = draw(st.tuples(st.integers(1, 60), st.integers(1, 60)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    highest = np.float32(draw(st.floats(2.0**-100, 2.0**100, width=32)))
+    image = np.zeros((height, width), np.float32)
+    for _ in range(draw(st.integers(1, 4))):
+        y, x = rng.integers(0, height), rng.integers(0, width)
+        blob = image[y : y + rng.integers(1, 7), x : x + rng.integers(1, 7)]
+        level = rng.integers(0, 31, blob.shape).astype(np.float32)
+        border = highest * level / np.float32(30)
+        blob[:] = rng.choice([border, np.nextafter(border, highest)])
+    return image
+
+
+@settings(max_examples=300)
+@given(blobs(), st.sampled_from([1, 2, 30, 255]))
+def test_get_measure_of_chaos__of_blobs_is_the_slow_one(image, n_levels):
+    expected = naive_scores.get_chaos(image, n_levels)
+    assert get_measure_of_chaos(image, n_levels) == pytest.approx(expected, abs=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0), (1, 1), (3, 4)])
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_get_measure_of_chaos__of_a_constant(shape, value):
+    image = np.full(shape, value, np.float32)
+    expected = 1 - 1 / image.size if image.any() else 0  # one component on each level
+    assert get_measure_of_chaos(image) == pytest.approx(expected, abs=1e-14)
+
+
+@pytest.mark.parametrize("n_levels", [0, 256])
+def test_get_measure_of_chaos__refuses_levels(n_levels):
+    with pytest.raises(ValueError, match=f"1 to 255, got {n_levels}"):
+        get_measure_of_chaos(np.ones((2, 2), np.float32), n_levels)
+
+
+@st.composite
 def searches(draw):
     """Return a peak list, a grid, and isotope patterns that it may have."""
     width, height = draw(st.integers(1, 6)), draw(st.integers(1, 6))
