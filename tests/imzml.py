@@ -110,6 +110,7 @@ def write_imzml(
             for name, params in groups.items()
         ),
         "</referenceableParamGroupList>",
+        '<scanSettingsList count="1"><scanSettings id="s"/></scanSettingsList>',
         '<instrumentConfigurationList count="1"><instrumentConfiguration id="IC1">',
         make_param("MS:1000031", analyzer),
         "</instrumentConfiguration></instrumentConfigurationList>",
