@@ -326,7 +326,7 @@ def remove_ibd(dataset, folder):
 def spoil_xml(dataset, folder):
     imzml = folder / "small.imzML"
     imzml.write_text(imzml.read_text().replace("</scan>", "</skan>", 1))
-    return "line 13: malformed XML"
+    return "line 14: malformed XML"
 
 
 def lose_place(dataset, folder):

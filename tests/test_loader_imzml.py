@@ -173,7 +173,7 @@ def change(old, new, count=-1):
 SECOND = 'accession="IMS:1000050" name="position x" value="2"'
 Z = "</scan></scanList><binaryDataArrayList"
 FAULTS = {
-    "line 13: malformed XML": change("</scan>", "</skan>", 1),
+    "line 14: malformed XML": change("</scan>", "</skan>", 1),
     "line 1.: malformed XML": lambda t: t[: t.index("</spectrumList>")],
     "malformed XML": change("<mzML", "<mzML <", 1),
     "has no spectrum": lambda t: (
