@@ -253,6 +253,13 @@ def test_read_imzml__of_files_that_are_not_there(few, tmp_path):
         read_imzml(str(tmp_path / "empty.imzML"))
 
 
+def test_check_ibd__of_what_is_no_file(few):
+    few.with_suffix(".ibd").unlink()
+    few.with_suffix(".ibd").mkdir()
+    with pytest.raises(BadInput, match=r"few\.ibd: cannot be read: Is a directory"):
+        read_all(few)
+
+
 def test_check_ibd__says_where_it_is_cut(few):
     ibd = few.with_suffix(".ibd")
     ibd.write_bytes(ibd.read_bytes()[:-1])
