@@ -2,6 +2,8 @@
 
 import hashlib
 import random
+import re
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -227,18 +229,43 @@ def test_read_imzml__says_what_is_wrong(few, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("is_zlib", [False, True])
 @pytest.mark.parametrize(
-    "value", ["-1", "1e300", str(2**62), str(2**63), "1e18", "nan"]
+    "value", ["-1", "0.5", "1e300", "1e18", "1e13", str(2**53), str(2**62), str(2**63)]
 )
 @pytest.mark.parametrize("what", ["array length", "encoded length", "offset"])
-def test_read_imzml__refuses_places_that_cannot_be(few, what, value):
-    text = few.read_text()
-    head, tail = text.split(f'external {what}" value="', 1)
-    few.write_text(
-        f'{head}external {what}" value="{value}{tail[tail.index(chr(34)) :]}'
+def test_read_imzml__refuses_places_that_cannot_be(tmp_path, what, value, is_zlib):
+    path = tmp_path / "few.imzML"
+    write_imzml(path, FEW, is_zlib=is_zlib)
+    read_all(path)  # loads the kernels, which takes memory
+    pattern = rf'(external {what}" value=)"\d+"'
+    for count in (1, 0):  # the first one, and all
+        path.write_text(re.sub(pattern, rf'\1"{value}"', path.read_text(), count=count))
+        tracemalloc.start()
+        try:
+            with pytest.raises(BadInput):
+                read_all(path)
+            assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        finally:
+            tracemalloc.stop()
+
+
+@pytest.mark.parametrize("is_zlib", [False, True])
+def test_read_imzml__refuses_a_length_whose_bytes_overflow(tmp_path, is_zlib):
+    path = tmp_path / "few.imzML"
+    write_imzml(path, FEW[1:2], intensity_type="f8", is_zlib=is_zlib)
+    text = re.sub(
+        r'array length" value="0"',
+        'array length" value="2305843009213694e3"',  # 2 ** 61
+        re.sub(
+            r'encoded length" value="\d+"',
+            'encoded length" value="0"',
+            path.read_text(),
+        ),
     )
-    with pytest.raises(BadInput):
-        read_all(few)
+    path.write_text(text)
+    with pytest.raises(BadInput, match="lacks an array"):
+        read_all(path)
 
 
 def test_read_imzml__of_files_that_are_not_there(few, tmp_path):

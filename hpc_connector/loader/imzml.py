@@ -32,6 +32,7 @@ CHECKSUMS = {"IMS:1000090": "md5", "IMS:1000091": "sha1", "IMS:1000092": "sha256
 UUID = "IMS:1000080"
 SPECTRUM = re.compile(rb"<spectrum\s")
 ARRAYS = ("m/z", "intensities")
+MOST = 2**53  # a place or length; up to it floats are exact, and bytes do not overflow
 FAULTS = {
     kernels.MALFORMED: "malformed XML",
     kernels.NOT_A_NUMBER: "place or length of an array is no number",
@@ -264,7 +265,7 @@ def check_spectra(path: str, columns: np.ndarray, places: np.ndarray) -> None:
         raise BadInput(
             f"{path} has {len(sections)} sections (position z): expected one"
         )
-    is_open = ~((places >= 0) & (places < 2**62) & (places % 1 == 0)).all(axis=(1, 2))
+    is_open = ~((places >= 0) & (places < MOST) & (places % 1 == 0)).all(axis=(1, 2))
     if is_open.any():
         raise BadInput(
             f"{path}: {name_spectrum(columns, is_open)} lacks an array: expected "
