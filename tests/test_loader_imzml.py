@@ -178,6 +178,8 @@ FAULTS = {
     "line 13: malformed XML": change("</scan>", "</skan>", 1),
     "line 1.: malformed XML": lambda t: t[: t.index("</spectrumList>")],
     "malformed XML": change("<mzML", "<mzML <", 1),
+    "unknown encoding: IRO-8859-1": change("ISO-", "IRO-", 1),
+    "multi-byte encodings are not supported": change("ISO-8859-1", "shift_jis"),
     "has no spectrum": lambda t: (
         t[: t.index("<spectrum ")] + t[t.index("</spectrumList>") :]
     ),

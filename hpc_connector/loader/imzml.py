@@ -173,7 +173,7 @@ def read_header(path: str, header: bytes) -> tuple[dict[str, Any], Groups]:
     try:
         parser.feed(header)
         elements = [element for _, element in parser.read_events()]
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # or encoding
         raise BadInput(f"{path}: malformed XML: {error}") from None
     named: dict[str, list[ElementTree.Element]] = {}
     for element in elements:
