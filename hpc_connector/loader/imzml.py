@@ -30,7 +30,7 @@ TYPES = {
 MODES = {"IMS:1000030": "continuous", "IMS:1000031": "processed"}
 CHECKSUMS = {"IMS:1000090": "md5", "IMS:1000091": "sha1", "IMS:1000092": "sha256"}
 UUID = "IMS:1000080"
-SPECTRUM = re.compile(rb"<spectrum\s")
+SPECTRUM = re.compile(rb"<(?:!--.*?(?:-->|\Z)|(spectrum)\s)", re.DOTALL)  # or comment
 ARRAYS = ("m/z", "intensities")
 MOST = 2**53  # a place or length; up to it floats are exact, and bytes do not overflow
 FAULTS = {
@@ -109,7 +109,7 @@ def find_ibd(path: str) -> str:
 
 def _read(path: str, ibd_path: str, data: mmap.mmap) -> Imzml:
     """Read the metadata from the bytes of a file."""
-    begins = [match.start() for match in SPECTRUM.finditer(data)]
+    begins = [match.start() for match in SPECTRUM.finditer(data) if match[1]]
     n_spectra = len(begins)
     facts, groups = read_header(path, data[: min(begins, default=len(data))])
     columns = np.full((n_spectra, kernels.N_COLUMNS), np.nan)
