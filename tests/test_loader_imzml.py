@@ -1,6 +1,7 @@
 """imzML: equal to pyimzML's reading, every form of the XML, and every fault."""
 
 import hashlib
+import itertools
 import random
 import re
 import tracemalloc
@@ -14,7 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.ibd import check_ibd, get_spectrum_bytes, read_spectra
+from hpc_connector.loader.ibd import (
+    UUID_BYTES,
+    check_ibd,
+    get_spectrum_bytes,
+    read_spectra,
+)
 from hpc_connector.loader.imzml import read_imzml
 from hpc_connector.partitioner.communicator import get_mpicomm
 from imzml import TYPES, write_imzml
@@ -123,10 +129,25 @@ def test_read_spectra__gives_back_what_was_written(tmp_path_factory, dataset, cu
     npt.assert_array_equal(peaks.mz, mz[kept])
     npt.assert_array_equal(peaks.intensity, intensity[kept].astype(np.float32))
     assert peaks.n_zero == (is_number & (intensity == 0)).sum()
+    assert (
+        peaks.n_negative
+        == ((is_number & (intensity < 0)) | (intensity == -np.inf)).sum()
+    )
     assert len(mz) == len(peaks.mz) + peaks.n_nan + peaks.n_negative + peaks.n_zero
+    ends = np.cumsum([0, *(len(mz) for _, _, mz, _ in spectra)])
+    assert peaks.n_kept.tolist() == [
+        kept[a:b].sum() for a, b in itertools.pairwise(ends.tolist())
+    ]
+    assert peaks.n_unsorted == sum(
+        any(a > b for a, b in itertools.pairwise(mz.tolist()))
+        for _, _, mz, _ in spectra
+    )
     parts = [read_spectra(imzml, 0, cut), read_spectra(imzml, cut, len(spectra))]
-    npt.assert_array_equal(np.concatenate([p.mz for p in parts]), peaks.mz)
-    npt.assert_array_equal(np.concatenate([p.n_kept for p in parts]), peaks.n_kept)
+    for whole, first, second in zip(
+        peaks[:3], *(part[:3] for part in parts), strict=True
+    ):
+        npt.assert_array_equal(np.concatenate([first, second]), whole)
+    npt.assert_array_equal(np.add(*(part[3:] for part in parts)), peaks[3:])
     n_bytes = get_spectrum_bytes(imzml).sum()
     assert n_bytes <= path.with_suffix(".ibd").stat().st_size
 
@@ -206,6 +227,8 @@ FAULTS = {
     "spectrum 2 has no coordinates": change(SECOND, SECOND.replace('"2"', '"0"'), 1),
     "spectrum 1 has no coordinates": change("IMS:1000050", "IMS:1000059"),
     "whole numbers from 1": change(SECOND, SECOND.replace('"2"', '"1.5"'), 1),
+    "expected position x and y": change(SECOND, SECOND.replace('"2"', '"-2"'), 1),
+    "position x and y, whole": change(SECOND, SECOND.replace('"2"', '"2147483648"'), 1),
     "3 sections": lambda t: "".join(
         part + (Z if k < 3 else "")
         if k == 3
@@ -213,9 +236,17 @@ FAULTS = {
         for k, part in enumerate(t.split(Z))
     ),
     r"spectrum 1 \(x 1, y 1\) lacks an array": change("IMS:1000102", "IMS:1000109"),
+    "1, y 1.* lacks an array: expected length": change("IMS:1000103", "IMS:1000109"),
+    "lacks an array: expected length, encoded": change("IMS:1000104", "IMS:1000109"),
     "lacks an array": change("MS:1000515", "MS:1000599"),
     "is no number": change('length" value="2"', 'length" value="two"', 1),
     "m/z of an unknown type": change("MS:1000523", "MS:1000599"),
+    "intensities of an unknown type": change("MS:1000521", "MS:1000520"),
+    "line 14: arrays of several types": lambda t: t.replace(
+        '<referenceableParamGroupRef ref="mz"/>',
+        '<cvParam accession="MS:1000514"/><cvParam accession="MS:1000574"/>',
+        1,
+    ),
     "arrays of several types": lambda t: t.replace(
         '<referenceableParamGroupRef ref="mz"/>',
         '<cvParam accession="MS:1000514"/><cvParam accession="MS:1000521"/>',
@@ -228,8 +259,9 @@ FAULTS = {
     "expected it to be continuous": lambda t: t.replace(
         "<fileContent>", '<fileContent><cvParam accession="IMS:1000030"/>'
     ),
-    "in 24 bytes: expected 3 of 8|of 4 values in 24 bytes": change(
-        'length" value="3"', 'length" value="4"', 1
+    "m/z of 4 values in 24 bytes": change('length" value="3"', 'length" value="4"', 1),
+    "m/z of 3 values in 23 bytes: expected 3 of 8 bytes": change(
+        'encoded length" value="24"', 'encoded length" value="23"'
     ),
     "intensities of 9 values": lambda t: (
         t.replace('length" value="3"', "@@", 1)
@@ -320,6 +352,20 @@ def test_check_ibd__says_where_it_is_cut(few):
     assert len(read_spectra(imzml, 0, 2).mz) == 2
 
 
+@pytest.mark.parametrize("checksum", ["md5", "sha1", "sha256"])
+def test_check_ibd__compares_the_checksum(tmp_path, checksum):
+    path = tmp_path / "few.imzML"
+    write_imzml(path, FEW, checksum=checksum)
+    ibd = path.with_suffix(".ibd")
+    damaged = bytearray(ibd.read_bytes())
+    damaged[30] ^= 1
+    ibd.write_bytes(damaged)
+    found = hashlib.new(checksum, damaged).hexdigest()
+    with pytest.raises(BadInput, match=f"damaged: its {checksum} is {found}, expected"):
+        read_all(path)
+    check_ibd(read_imzml(str(path)), checksum=False)
+
+
 def test_read_spectra__refuses_damaged_compression(tmp_path):
     path = tmp_path / "packed.imzML"
     write_imzml(path, FEW, is_zlib=True, checksum=None)
@@ -344,16 +390,18 @@ def survive(path):
     return False
 
 
-@pytest.mark.parametrize("suffix", [".imzML", ".ibd"])
+@pytest.mark.parametrize(
+    ("suffix", "checksum", "step"),
+    [(".imzML", "sha1", 5), (".ibd", "sha1", 1), (".ibd", None, 1)],
+)
 @pytest.mark.parametrize("is_zlib", [False, True])
-def test_read_imzml__survives_cuts_and_flips(tmp_path, suffix, is_zlib):
+def test_read_imzml__survives_cuts_and_flips(tmp_path, suffix, checksum, step, is_zlib):
     path = tmp_path / "few.imzML"
-    write_imzml(path, FEW, is_zlib=is_zlib)
+    write_imzml(path, FEW, is_zlib=is_zlib, checksum=checksum)
     chance = random.Random(7)
     target = path.with_suffix(suffix)
     whole = target.read_bytes()
-    step = max(1, len(whole) // 400)
-    for at in range(0, len(whole) - 2, step):
+    for at in range(0, len(whole.rstrip()), step):
         target.write_bytes(whole[:at])
         assert survive(path), f"cut at {at}"
     n_refused = 0
@@ -362,7 +410,11 @@ def test_read_imzml__survives_cuts_and_flips(tmp_path, suffix, is_zlib):
         flipped[at] ^= 1 << chance.randrange(8)
         target.write_bytes(flipped)
         n_refused += survive(path)
-    assert n_refused > (0.9 if suffix == ".ibd" else 0.2) * len(whole) / step
+    n = len(range(0, len(whole), step))
+    if suffix == ".imzML":
+        assert n_refused > 0.2 * n
+    else:
+        assert n_refused == n if checksum else n_refused >= UUID_BYTES
 
 
 def make_odd_spectra(mz_type):
