@@ -422,9 +422,31 @@ def make_odd_spectra(mz_type):
     rng = np.random.default_rng(1)
     spectra = []
     for k in range(40):
-        mz = rng.choice([0.3, 99.9, 100.0, 100.0001, 1e5, 70000.5], rng.integers(0, 90))
-        spectra.append((1 + k % 7, 1 + k // 9, mz.astype(mz_type), rng.random(len(mz))))
+        n = rng.integers(0, 90) if k % 8 else 0
+        mz = rng.choice([0.3, 99.9, 100.0, 100.0001, 1e5, 70000.5, np.nan], n)
+        intensity = rng.choice([0, -1, np.nan, 2, 3.5, 1e9], n) + rng.integers(0, 2, n)
+        spectra.append((1 + k % 7, 1 + k // 9, mz.astype(mz_type), intensity))
     return spectra
+
+
+def sort_naively(spectra):
+    """Return peaks as NumPy sorts them, places, and the norms of each."""
+    kept = [
+        (y, x, mz[(mz > 0) & (i > 0)], i[(mz > 0) & (i > 0)].astype("f4").astype(float))
+        for x, y, mz, i in spectra
+    ]
+    places = sorted({(y, x) for y, x, _, _ in kept})
+    pixel = np.concatenate([[places.index((y, x))] * len(i) for y, x, _, i in kept])
+    mz, intensity = (np.concatenate([row[k] for row in kept]) for k in (2, 3))
+    order = np.argsort(mz, kind="stable")
+    norms = {
+        "tic": lambda found: sum(i.sum() for i in found),
+        "rms": lambda found: np.mean([len(i) and (i**2).mean() ** 0.5 for i in found]),
+        "median": lambda found: np.mean([len(i) and np.median(i) for i in found]),
+    }
+    of_places = [[i for y, x, _, i in kept if (y, x) == place] for place in places]
+    expected = {n: [norm(found) for found in of_places] for n, norm in norms.items()}
+    return (mz[order], pixel[order], intensity[order]), places, expected
 
 
 @pytest.mark.parametrize("mz_type", ["f4", "f8"])
@@ -433,23 +455,82 @@ def test_load_spectra__sorts_as_numpy(tmp_path, monkeypatch, mz_type, chunk):
     monkeypatch.setattr(spectra_module, "CHUNK_BYTES", chunk)
     spectra = make_odd_spectra(mz_type)
     write_imzml(tmp_path / "odd.imzML", spectra, mz_type=mz_type)
-    mz = np.concatenate([mz for _, _, mz, _ in spectra])
-    intensity = np.concatenate([i for *_, i in spectra]).astype(np.float32)
-    places = [(y, x) for x, y, mz, _ in spectra for _ in mz]
-    everywhere = sorted({(y, x) for x, y, _, _ in spectra})
-    pixel = np.array([everywhere.index(place) for place in places])
-    order = np.argsort(mz, kind="stable")
+    peaks, places, norms = sort_naively(spectra)
     imzml = read_imzml(str(tmp_path / "odd.imzML"))
     with load_spectra(get_mpicomm(serial=True), imzml) as found:
-        npt.assert_array_equal(found.peaks.mz, mz[order])
-        npt.assert_array_equal(found.peaks.pixel, pixel[order])
-        npt.assert_array_equal(found.peaks.intensity, intensity[order])
+        assert found.peaks.mz.dtype == mz_type
+        for array, expected in zip(found.peaks.to_tuple(), peaks, strict=True):
+            npt.assert_array_equal(array, expected)
         rows = list(zip(found.grid.y + 1, found.grid.x + 1, strict=True))
-        assert rows == everywhere
-        totals = np.bincount(pixel, weights=intensity, minlength=len(everywhere))
-        npt.assert_allclose(found.norms["tic"], totals)
-        assert found.facts["duplicate_spectra"] == 40 - len(everywhere)
-        assert found.facts["dropped"]["n_unsorted"] > 30
+        assert rows == places
+        assert (found.grid.height, found.grid.width) == (5, 7)
+        assert set(found.norms) == set(norms)
+        for name, expected in norms.items():
+            npt.assert_allclose(found.norms[name], expected, rtol=1e-12)
+        whole = read_spectra(imzml, 0, 40)
+        dropped = found.facts["dropped"]
+        assert dropped == {name: getattr(whole, name) for name in dropped}
+        assert min(dropped.values()) > 30
+        assert found.facts["duplicate_spectra"] == 40 - len(places)
+        assert found.facts["empty_spectra"] == (whole.n_kept == 0).sum() >= 5
+        assert found.facts["mz_range"] == [peaks[0][0], peaks[0][-1]]
+
+
+@given(
+    st.lists(
+        st.lists(st.floats(0.125, 1e6, width=32) | st.just(200.5), max_size=60),
+        min_size=1,
+        max_size=4,
+    ).filter(any)
+)
+def test_load_spectra__sorts_any_peaks(tmp_path_factory, lists):
+    path = tmp_path_factory.mktemp("any") / "any.imzML"
+    numbers = itertools.count(1)
+    spectra = [
+        (k, 1, np.array(mz), np.array([float(next(numbers)) for _ in mz]))
+        for k, mz in enumerate(lists, 1)
+    ]
+    write_imzml(path, spectra)
+    peaks, _, _ = sort_naively(spectra)
+    with load_spectra(get_mpicomm(serial=True), read_imzml(str(path))) as found:
+        for array, expected in zip(found.peaks.to_tuple(), peaks, strict=True):
+            npt.assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize("mz", [1e-300, 0.5, 1.0, 65535.999, 65536.0, 1e300])
+def test_load_spectra__of_one_peak(tmp_path, mz):
+    write_imzml(tmp_path / "one.imzML", [(3, 4, [mz], [2.0])])
+    imzml = read_imzml(str(tmp_path / "one.imzML"))
+    with load_spectra(get_mpicomm(serial=True), imzml) as found:
+        assert [array.tolist() for array in found.peaks.to_tuple()] == [[mz], [0], [2]]
+        assert {name: norm.tolist() for name, norm in found.norms.items()} == {
+            "tic": [2],
+            "rms": [2],
+            "median": [2],
+        }
+
+
+def test_load_spectra__of_no_peak(tmp_path):
+    write_imzml(tmp_path / "none.imzML", [(1, 1, [], []), (2, 1, [100.0], [0.0])])
+    imzml = read_imzml(str(tmp_path / "none.imzML"))
+    with (
+        pytest.raises(BadInput, match=r"none\.imzML has no peak"),
+        load_spectra(get_mpicomm(serial=True), imzml),
+    ):
+        pass
+
+
+def test_load_spectra__takes_the_total_of_the_file(tmp_path):
+    path = tmp_path / "few.imzML"
+    write_imzml(path, FEW, with_tic=True)
+    path.write_text(path.read_text().replace('value="9.0"', 'value="90.0"'))
+    for text, expected in (
+        (path.read_text(), [4, 0, 90]),
+        (path.read_text().replace("MS:1000285", "MS:1000289", 1), [4, 0, 9]),
+    ):
+        path.write_text(text)
+        with load_spectra(get_mpicomm(serial=True), read_imzml(str(path))) as found:
+            assert found.norms["tic"].tolist() == expected
 
 
 @pytest.mark.mpi(ranks=[2, 3])
