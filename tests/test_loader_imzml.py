@@ -1,7 +1,10 @@
 """imzML: equal to pyimzML's reading, every form of the XML, and every fault."""
 
 import hashlib
+import itertools
 import random
+import re
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -12,7 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.ibd import check_ibd, get_spectrum_bytes, read_spectra
+from hpc_connector.loader.ibd import (
+    UUID_BYTES,
+    check_ibd,
+    get_spectrum_bytes,
+    read_spectra,
+)
 from hpc_connector.loader.imzml import read_imzml
 from hpc_connector.partitioner.communicator import get_mpicomm
 from imzml import TYPES, write_imzml
@@ -121,10 +129,25 @@ def test_read_spectra__gives_back_what_was_written(tmp_path_factory, dataset, cu
     npt.assert_array_equal(peaks.mz, mz[kept])
     npt.assert_array_equal(peaks.intensity, intensity[kept].astype(np.float32))
     assert peaks.n_zero == (is_number & (intensity == 0)).sum()
+    assert (
+        peaks.n_negative
+        == ((is_number & (intensity < 0)) | (intensity == -np.inf)).sum()
+    )
     assert len(mz) == len(peaks.mz) + peaks.n_nan + peaks.n_negative + peaks.n_zero
+    ends = np.cumsum([0, *(len(mz) for _, _, mz, _ in spectra)])
+    assert peaks.n_kept.tolist() == [
+        kept[a:b].sum() for a, b in itertools.pairwise(ends.tolist())
+    ]
+    assert peaks.n_unsorted == sum(
+        any(a > b for a, b in itertools.pairwise(mz.tolist()))
+        for _, _, mz, _ in spectra
+    )
     parts = [read_spectra(imzml, 0, cut), read_spectra(imzml, cut, len(spectra))]
-    npt.assert_array_equal(np.concatenate([p.mz for p in parts]), peaks.mz)
-    npt.assert_array_equal(np.concatenate([p.n_kept for p in parts]), peaks.n_kept)
+    for whole, first, second in zip(
+        peaks[:3], *(part[:3] for part in parts), strict=True
+    ):
+        npt.assert_array_equal(np.concatenate([first, second]), whole)
+    npt.assert_array_equal(np.add(*(part[3:] for part in parts)), peaks[3:])
     n_bytes = get_spectrum_bytes(imzml).sum()
     assert n_bytes <= path.with_suffix(".ibd").stat().st_size
 
@@ -139,18 +162,37 @@ def test_read_spectra__counts_what_is_left_out(tmp_path):
     assert peaks[3:] == (3, 1, 1, 1)
 
 
+COMMENT = '<!-- <spectrum id="s9"> <cvParam/> - -->'
 FORMS = {
     "single quotes": lambda t: t.replace('"', "'"),
-    "comments": lambda t: t.replace("<scanList", "<!-- <spectrum> -- x --><scanList"),
+    "comments": lambda t: t.replace("<scanList", f"{COMMENT}<scanList"),
+    "a comment before": lambda t: t.replace("<fileDesc", f"{COMMENT}<fileDesc", 1),
+    "a comment after": lambda t: f"{t}\n{COMMENT}\n",
+    "an instruction": lambda t: t.replace("<run", "<?spectrum <mzML> ?><run"),
     "space": lambda t: t.replace("<cvParam ", "<cvParam\n\t ").replace("/>", "\n/>"),
+    "space about =": lambda t: t.replace('="', ' =\n"'),
     "new line": lambda t: t.replace("<spectrum ", "<spectrum\n"),
-    "tail": lambda t: t + "\n<!-- the end -->\n",
-    "value first": lambda t: t.replace(
-        'accession="IMS:1000050" name="position x" value="2"',
-        'value="2" name="position x" accession="IMS:1000050"',
+    "new lines of two bytes": lambda t: t.replace("\n", "\r\n"),
+    "attributes in other order": lambda t: re.sub(
+        r"(?<=<cvParam)( [^>]*)(?=/>)",
+        lambda found: "".join(re.findall(r' \w+="[^"]*"', found[1])[::-1]),
+        t,
     ),
+    "tags that end apart": lambda t: re.sub(
+        r"<(cvParam|ref\w+Ref|binary)\b([^>]*)/>", r"<\1\2></\1>", t
+    ),
+    "marks in values": lambda t: t.replace('name=""', 'name="a > b / c = &lt;d&gt;"'),
+    "letters of one byte": lambda t: t.replace('name=""', 'name="\xb5 \xe4\xff"'),
+    "letters of two bytes": lambda t: t.replace("ISO-8859-1", "UTF-8").replace(
+        'name=""', 'name="\xb5 \u2264 \U0001f600"'
+    ),
+    "byte order mark": lambda t: "\ufeff" + t.replace("ISO-8859-1", "UTF-8"),
+    "no declaration": lambda t: t[t.index("<mzML") :],
+    "no namespace": lambda t: t.replace(' xmlns="http://psi.hupo.org/ms/mzml"', ""),
     "an index about it": lambda t: t.replace("<mzML ", "<indexedmzML><mzML ").replace(
-        "</mzML>", "</mzML><indexList count='0'/></indexedmzML>"
+        "</mzML>",
+        "</mzML><indexList count='1'><index name='spectrum'><offset idRef='s0'>0"
+        "</offset></index></indexList></indexedmzML>",
     ),
 }
 
@@ -160,10 +202,11 @@ def test_read_imzml__in_any_form(few, form):
     before = read_all(few)[0]
     text = FORMS[form](few.read_text())
     assert text != few.read_text()
-    few.write_text(text.replace(" -- x", " - x"))
+    encoding = "latin-1" if "ISO-8859-1" in text else "utf-8"
+    few.write_bytes(text.encode(encoding))
     after = read_all(few)[0]
-    for name in ("x", "y", "n_peaks", "mz_offset", "intensity_bytes", "mode", "uuid"):
-        npt.assert_array_equal(getattr(after, name), getattr(before, name))
+    for field in vars(before):
+        npt.assert_array_equal(getattr(after, field), getattr(before, field))
 
 
 def change(old, new, count=-1):
@@ -176,12 +219,16 @@ FAULTS = {
     "line 14: malformed XML": change("</scan>", "</skan>", 1),
     "line 1.: malformed XML": lambda t: t[: t.index("</spectrumList>")],
     "malformed XML": change("<mzML", "<mzML <", 1),
+    "unknown encoding: IRO-8859-1": change("ISO-", "IRO-", 1),
+    "multi-byte encodings are not supported": change("ISO-8859-1", "shift_jis"),
     "has no spectrum": lambda t: (
         t[: t.index("<spectrum ")] + t[t.index("</spectrumList>") :]
     ),
     "spectrum 2 has no coordinates": change(SECOND, SECOND.replace('"2"', '"0"'), 1),
     "spectrum 1 has no coordinates": change("IMS:1000050", "IMS:1000059"),
     "whole numbers from 1": change(SECOND, SECOND.replace('"2"', '"1.5"'), 1),
+    "expected position x and y": change(SECOND, SECOND.replace('"2"', '"-2"'), 1),
+    "position x and y, whole": change(SECOND, SECOND.replace('"2"', '"2147483648"'), 1),
     "3 sections": lambda t: "".join(
         part + (Z if k < 3 else "")
         if k == 3
@@ -189,9 +236,17 @@ FAULTS = {
         for k, part in enumerate(t.split(Z))
     ),
     r"spectrum 1 \(x 1, y 1\) lacks an array": change("IMS:1000102", "IMS:1000109"),
+    "1, y 1.* lacks an array: expected length": change("IMS:1000103", "IMS:1000109"),
+    "lacks an array: expected length, encoded": change("IMS:1000104", "IMS:1000109"),
     "lacks an array": change("MS:1000515", "MS:1000599"),
     "is no number": change('length" value="2"', 'length" value="two"', 1),
     "m/z of an unknown type": change("MS:1000523", "MS:1000599"),
+    "intensities of an unknown type": change("MS:1000521", "MS:1000520"),
+    "line 14: arrays of several types": lambda t: t.replace(
+        '<referenceableParamGroupRef ref="mz"/>',
+        '<cvParam accession="MS:1000514"/><cvParam accession="MS:1000574"/>',
+        1,
+    ),
     "arrays of several types": lambda t: t.replace(
         '<referenceableParamGroupRef ref="mz"/>',
         '<cvParam accession="MS:1000514"/><cvParam accession="MS:1000521"/>',
@@ -204,8 +259,9 @@ FAULTS = {
     "expected it to be continuous": lambda t: t.replace(
         "<fileContent>", '<fileContent><cvParam accession="IMS:1000030"/>'
     ),
-    "in 24 bytes: expected 3 of 8|of 4 values in 24 bytes": change(
-        'length" value="3"', 'length" value="4"', 1
+    "m/z of 4 values in 24 bytes": change('length" value="3"', 'length" value="4"', 1),
+    "m/z of 3 values in 23 bytes: expected 3 of 8 bytes": change(
+        'encoded length" value="24"', 'encoded length" value="23"'
     ),
     "intensities of 9 values": lambda t: (
         t.replace('length" value="3"', "@@", 1)
@@ -227,18 +283,43 @@ def test_read_imzml__says_what_is_wrong(few, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("is_zlib", [False, True])
 @pytest.mark.parametrize(
-    "value", ["-1", "1e300", str(2**62), str(2**63), "1e18", "nan"]
+    "value", ["-1", "0.5", "1e300", "1e18", "1e13", str(2**53), str(2**62), str(2**63)]
 )
 @pytest.mark.parametrize("what", ["array length", "encoded length", "offset"])
-def test_read_imzml__refuses_places_that_cannot_be(few, what, value):
-    text = few.read_text()
-    head, tail = text.split(f'external {what}" value="', 1)
-    few.write_text(
-        f'{head}external {what}" value="{value}{tail[tail.index(chr(34)) :]}'
+def test_read_imzml__refuses_places_that_cannot_be(tmp_path, what, value, is_zlib):
+    path = tmp_path / "few.imzML"
+    write_imzml(path, FEW, is_zlib=is_zlib)
+    read_all(path)  # loads the kernels, which takes memory
+    pattern = rf'(external {what}" value=)"\d+"'
+    for count in (1, 0):  # the first one, and all
+        path.write_text(re.sub(pattern, rf'\1"{value}"', path.read_text(), count=count))
+        tracemalloc.start()
+        try:
+            with pytest.raises(BadInput):
+                read_all(path)
+            assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        finally:
+            tracemalloc.stop()
+
+
+@pytest.mark.parametrize("is_zlib", [False, True])
+def test_read_imzml__refuses_a_length_whose_bytes_overflow(tmp_path, is_zlib):
+    path = tmp_path / "few.imzML"
+    write_imzml(path, FEW[1:2], intensity_type="f8", is_zlib=is_zlib)
+    text = re.sub(
+        r'array length" value="0"',
+        'array length" value="2305843009213694e3"',  # 2 ** 61
+        re.sub(
+            r'encoded length" value="\d+"',
+            'encoded length" value="0"',
+            path.read_text(),
+        ),
     )
-    with pytest.raises(BadInput):
-        read_all(few)
+    path.write_text(text)
+    with pytest.raises(BadInput, match="lacks an array"):
+        read_all(path)
 
 
 def test_read_imzml__of_files_that_are_not_there(few, tmp_path):
@@ -253,6 +334,13 @@ def test_read_imzml__of_files_that_are_not_there(few, tmp_path):
         read_imzml(str(tmp_path / "empty.imzML"))
 
 
+def test_check_ibd__of_what_is_no_file(few):
+    few.with_suffix(".ibd").unlink()
+    few.with_suffix(".ibd").mkdir()
+    with pytest.raises(BadInput, match=r"few\.ibd: cannot be read: Is a directory"):
+        read_all(few)
+
+
 def test_check_ibd__says_where_it_is_cut(few):
     ibd = few.with_suffix(".ibd")
     ibd.write_bytes(ibd.read_bytes()[:-1])
@@ -262,6 +350,20 @@ def test_check_ibd__says_where_it_is_cut(few):
     with pytest.raises(BadInput, match="is cut: expected"):
         read_spectra(imzml, 2, 3)
     assert len(read_spectra(imzml, 0, 2).mz) == 2
+
+
+@pytest.mark.parametrize("checksum", ["md5", "sha1", "sha256"])
+def test_check_ibd__compares_the_checksum(tmp_path, checksum):
+    path = tmp_path / "few.imzML"
+    write_imzml(path, FEW, checksum=checksum)
+    ibd = path.with_suffix(".ibd")
+    damaged = bytearray(ibd.read_bytes())
+    damaged[30] ^= 1
+    ibd.write_bytes(damaged)
+    found = hashlib.new(checksum, damaged).hexdigest()
+    with pytest.raises(BadInput, match=f"damaged: its {checksum} is {found}, expected"):
+        read_all(path)
+    check_ibd(read_imzml(str(path)), checksum=False)
 
 
 def test_read_spectra__refuses_damaged_compression(tmp_path):
@@ -288,16 +390,18 @@ def survive(path):
     return False
 
 
-@pytest.mark.parametrize("suffix", [".imzML", ".ibd"])
+@pytest.mark.parametrize(
+    ("suffix", "checksum", "step"),
+    [(".imzML", "sha1", 5), (".ibd", "sha1", 1), (".ibd", None, 1)],
+)
 @pytest.mark.parametrize("is_zlib", [False, True])
-def test_read_imzml__survives_cuts_and_flips(tmp_path, suffix, is_zlib):
+def test_read_imzml__survives_cuts_and_flips(tmp_path, suffix, checksum, step, is_zlib):
     path = tmp_path / "few.imzML"
-    write_imzml(path, FEW, is_zlib=is_zlib)
+    write_imzml(path, FEW, is_zlib=is_zlib, checksum=checksum)
     chance = random.Random(7)
     target = path.with_suffix(suffix)
     whole = target.read_bytes()
-    step = max(1, len(whole) // 400)
-    for at in range(0, len(whole) - 2, step):
+    for at in range(0, len(whole.rstrip()), step):
         target.write_bytes(whole[:at])
         assert survive(path), f"cut at {at}"
     n_refused = 0
@@ -306,7 +410,11 @@ def test_read_imzml__survives_cuts_and_flips(tmp_path, suffix, is_zlib):
         flipped[at] ^= 1 << chance.randrange(8)
         target.write_bytes(flipped)
         n_refused += survive(path)
-    assert n_refused > (0.9 if suffix == ".ibd" else 0.2) * len(whole) / step
+    n = len(range(0, len(whole), step))
+    if suffix == ".imzML":
+        assert n_refused > 0.2 * n
+    else:
+        assert n_refused == n if checksum else n_refused >= UUID_BYTES
 
 
 def make_odd_spectra(mz_type):
@@ -314,9 +422,31 @@ def make_odd_spectra(mz_type):
     rng = np.random.default_rng(1)
     spectra = []
     for k in range(40):
-        mz = rng.choice([0.3, 99.9, 100.0, 100.0001, 1e5, 70000.5], rng.integers(0, 90))
-        spectra.append((1 + k % 7, 1 + k // 9, mz.astype(mz_type), rng.random(len(mz))))
+        n = rng.integers(0, 90) if k % 8 else 0
+        mz = rng.choice([0.3, 99.9, 100.0, 100.0001, 1e5, 70000.5, np.nan], n)
+        intensity = rng.choice([0, -1, np.nan, 2, 3.5, 1e9], n) + rng.integers(0, 2, n)
+        spectra.append((1 + k % 7, 1 + k // 9, mz.astype(mz_type), intensity))
     return spectra
+
+
+def sort_naively(spectra):
+    """Return peaks as NumPy sorts them, places, and the norms of each."""
+    kept = [
+        (y, x, mz[(mz > 0) & (i > 0)], i[(mz > 0) & (i > 0)].astype("f4").astype(float))
+        for x, y, mz, i in spectra
+    ]
+    places = sorted({(y, x) for y, x, _, _ in kept})
+    pixel = np.concatenate([[places.index((y, x))] * len(i) for y, x, _, i in kept])
+    mz, intensity = (np.concatenate([row[k] for row in kept]) for k in (2, 3))
+    order = np.argsort(mz, kind="stable")
+    norms = {
+        "tic": lambda found: sum(i.sum() for i in found),
+        "rms": lambda found: np.mean([len(i) and (i**2).mean() ** 0.5 for i in found]),
+        "median": lambda found: np.mean([len(i) and np.median(i) for i in found]),
+    }
+    of_places = [[i for y, x, _, i in kept if (y, x) == place] for place in places]
+    expected = {n: [norm(found) for found in of_places] for n, norm in norms.items()}
+    return (mz[order], pixel[order], intensity[order]), places, expected
 
 
 @pytest.mark.parametrize("mz_type", ["f4", "f8"])
@@ -325,23 +455,82 @@ def test_load_spectra__sorts_as_numpy(tmp_path, monkeypatch, mz_type, chunk):
     monkeypatch.setattr(spectra_module, "CHUNK_BYTES", chunk)
     spectra = make_odd_spectra(mz_type)
     write_imzml(tmp_path / "odd.imzML", spectra, mz_type=mz_type)
-    mz = np.concatenate([mz for _, _, mz, _ in spectra])
-    intensity = np.concatenate([i for *_, i in spectra]).astype(np.float32)
-    places = [(y, x) for x, y, mz, _ in spectra for _ in mz]
-    everywhere = sorted({(y, x) for x, y, _, _ in spectra})
-    pixel = np.array([everywhere.index(place) for place in places])
-    order = np.argsort(mz, kind="stable")
+    peaks, places, norms = sort_naively(spectra)
     imzml = read_imzml(str(tmp_path / "odd.imzML"))
     with load_spectra(get_mpicomm(serial=True), imzml) as found:
-        npt.assert_array_equal(found.peaks.mz, mz[order])
-        npt.assert_array_equal(found.peaks.pixel, pixel[order])
-        npt.assert_array_equal(found.peaks.intensity, intensity[order])
+        assert found.peaks.mz.dtype == mz_type
+        for array, expected in zip(found.peaks.to_tuple(), peaks, strict=True):
+            npt.assert_array_equal(array, expected)
         rows = list(zip(found.grid.y + 1, found.grid.x + 1, strict=True))
-        assert rows == everywhere
-        totals = np.bincount(pixel, weights=intensity, minlength=len(everywhere))
-        npt.assert_allclose(found.norms["tic"], totals)
-        assert found.facts["duplicate_spectra"] == 40 - len(everywhere)
-        assert found.facts["dropped"]["n_unsorted"] > 30
+        assert rows == places
+        assert (found.grid.height, found.grid.width) == (5, 7)
+        assert set(found.norms) == set(norms)
+        for name, expected in norms.items():
+            npt.assert_allclose(found.norms[name], expected, rtol=1e-12)
+        whole = read_spectra(imzml, 0, 40)
+        dropped = found.facts["dropped"]
+        assert dropped == {name: getattr(whole, name) for name in dropped}
+        assert min(dropped.values()) > 30
+        assert found.facts["duplicate_spectra"] == 40 - len(places)
+        assert found.facts["empty_spectra"] == (whole.n_kept == 0).sum() >= 5
+        assert found.facts["mz_range"] == [peaks[0][0], peaks[0][-1]]
+
+
+@given(
+    st.lists(
+        st.lists(st.floats(0.125, 1e6, width=32) | st.just(200.5), max_size=60),
+        min_size=1,
+        max_size=4,
+    ).filter(any)
+)
+def test_load_spectra__sorts_any_peaks(tmp_path_factory, lists):
+    path = tmp_path_factory.mktemp("any") / "any.imzML"
+    numbers = itertools.count(1)
+    spectra = [
+        (k, 1, np.array(mz), np.array([float(next(numbers)) for _ in mz]))
+        for k, mz in enumerate(lists, 1)
+    ]
+    write_imzml(path, spectra)
+    peaks, _, _ = sort_naively(spectra)
+    with load_spectra(get_mpicomm(serial=True), read_imzml(str(path))) as found:
+        for array, expected in zip(found.peaks.to_tuple(), peaks, strict=True):
+            npt.assert_array_equal(array, expected)
+
+
+@pytest.mark.parametrize("mz", [1e-300, 0.5, 1.0, 65535.999, 65536.0, 1e300])
+def test_load_spectra__of_one_peak(tmp_path, mz):
+    write_imzml(tmp_path / "one.imzML", [(3, 4, [mz], [2.0])])
+    imzml = read_imzml(str(tmp_path / "one.imzML"))
+    with load_spectra(get_mpicomm(serial=True), imzml) as found:
+        assert [array.tolist() for array in found.peaks.to_tuple()] == [[mz], [0], [2]]
+        assert {name: norm.tolist() for name, norm in found.norms.items()} == {
+            "tic": [2],
+            "rms": [2],
+            "median": [2],
+        }
+
+
+def test_load_spectra__of_no_peak(tmp_path):
+    write_imzml(tmp_path / "none.imzML", [(1, 1, [], []), (2, 1, [100.0], [0.0])])
+    imzml = read_imzml(str(tmp_path / "none.imzML"))
+    with (
+        pytest.raises(BadInput, match=r"none\.imzML has no peak"),
+        load_spectra(get_mpicomm(serial=True), imzml),
+    ):
+        pass
+
+
+def test_load_spectra__takes_the_total_of_the_file(tmp_path):
+    path = tmp_path / "few.imzML"
+    write_imzml(path, FEW, with_tic=True)
+    path.write_text(path.read_text().replace('value="9.0"', 'value="90.0"'))
+    for text, expected in (
+        (path.read_text(), [4, 0, 90]),
+        (path.read_text().replace("MS:1000285", "MS:1000289", 1), [4, 0, 9]),
+    ):
+        path.write_text(text)
+        with load_spectra(get_mpicomm(serial=True), read_imzml(str(path))) as found:
+            assert found.norms["tic"].tolist() == expected
 
 
 @pytest.mark.mpi(ranks=[2, 3])

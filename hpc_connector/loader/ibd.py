@@ -85,14 +85,17 @@ def read_bytes(path: str, first: int, n_bytes: int) -> np.ndarray:
     Raises
     ------
     BadInput
-        The file ends before.
+        The file cannot be read, or ends before.
     """
     data = np.empty(n_bytes, np.uint8)
-    with open(path, "rb", buffering=0) as stream:
-        stream.seek(first)
-        n_read = 0
-        while n_read < n_bytes and (n := stream.readinto(data[n_read:].data)):
-            n_read += n
+    try:
+        with open(path, "rb", buffering=0) as stream:
+            stream.seek(first)
+            n_read = 0
+            while n_read < n_bytes and (n := stream.readinto(data[n_read:].data)):
+                n_read += n
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     if n_read < n_bytes:
         raise BadInput(
             f"{path} is cut: expected {n_bytes} bytes from {first}, found {n_read}"

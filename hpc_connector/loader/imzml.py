@@ -30,8 +30,9 @@ TYPES = {
 MODES = {"IMS:1000030": "continuous", "IMS:1000031": "processed"}
 CHECKSUMS = {"IMS:1000090": "md5", "IMS:1000091": "sha1", "IMS:1000092": "sha256"}
 UUID = "IMS:1000080"
-SPECTRUM = re.compile(rb"<spectrum\s")
+SPECTRUM = re.compile(rb"<(?:!--.*?(?:-->|\Z)|(spectrum)\s)", re.DOTALL)  # or comment
 ARRAYS = ("m/z", "intensities")
+MOST = 2**53  # a place or length; up to it floats are exact, and bytes do not overflow
 FAULTS = {
     kernels.MALFORMED: "malformed XML",
     kernels.NOT_A_NUMBER: "place or length of an array is no number",
@@ -108,7 +109,7 @@ def find_ibd(path: str) -> str:
 
 def _read(path: str, ibd_path: str, data: mmap.mmap) -> Imzml:
     """Read the metadata from the bytes of a file."""
-    begins = [match.start() for match in SPECTRUM.finditer(data)]
+    begins = [match.start() for match in SPECTRUM.finditer(data) if match[1]]
     n_spectra = len(begins)
     facts, groups = read_header(path, data[: min(begins, default=len(data))])
     columns = np.full((n_spectra, kernels.N_COLUMNS), np.nan)
@@ -172,7 +173,7 @@ def read_header(path: str, header: bytes) -> tuple[dict[str, Any], Groups]:
     try:
         parser.feed(header)
         elements = [element for _, element in parser.read_events()]
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # or encoding
         raise BadInput(f"{path}: malformed XML: {error}") from None
     named: dict[str, list[ElementTree.Element]] = {}
     for element in elements:
@@ -264,7 +265,7 @@ def check_spectra(path: str, columns: np.ndarray, places: np.ndarray) -> None:
         raise BadInput(
             f"{path} has {len(sections)} sections (position z): expected one"
         )
-    is_open = ~((places >= 0) & (places < 2**62) & (places % 1 == 0)).all(axis=(1, 2))
+    is_open = ~((places >= 0) & (places < MOST) & (places % 1 == 0)).all(axis=(1, 2))
     if is_open.any():
         raise BadInput(
             f"{path}: {name_spectrum(columns, is_open)} lacks an array: expected "
