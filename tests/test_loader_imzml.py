@@ -242,7 +242,7 @@ FAULTS = {
     "is no number": change('length" value="2"', 'length" value="two"', 1),
     "m/z of an unknown type": change("MS:1000523", "MS:1000599"),
     "intensities of an unknown type": change("MS:1000521", "MS:1000520"),
-    "line 14: arrays of several types": lambda t: t.replace(
+    "line 15: arrays of several types": lambda t: t.replace(
         '<referenceableParamGroupRef ref="mz"/>',
         '<cvParam accession="MS:1000514"/><cvParam accession="MS:1000574"/>',
         1,
