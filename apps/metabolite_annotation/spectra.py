@@ -7,9 +7,9 @@ of each. The order among equal m/z is that of the file.
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,8 @@ from hpc_connector.partitioner import make_distribution
 from hpc_connector.partitioner.communicator import end_together, get_node, share_array
 
 CHUNK_BYTES = 1 << 24  # read and decoded at once
+OCTAVES = 4  # of m/z that a dataset has peaks in
+Chunk = tuple[int, int]  # first spectrum, and last + 1
 DROPPED = ("n_nan", "n_negative", "n_zero", "n_unsorted")
 
 
@@ -39,6 +41,18 @@ class Spectra:
     facts: dict[str, Any]
 
 
+class Survey(NamedTuple):
+    """What the first pass finds, in memory that the ranks of a node share.
+
+    ``counts``, shape (ranks, buckets), and ``dropped``, shape (ranks, 4), have a row a
+    rank; ``norms``, shape (spectra, 3), one a spectrum.
+    """
+
+    counts: np.ndarray
+    norms: np.ndarray
+    dropped: np.ndarray
+
+
 def make_grid(imzml: Imzml) -> tuple[Grid, np.ndarray]:
     """Return the pixels of a dataset, and the pixel of each spectrum.
 
@@ -51,7 +65,7 @@ def make_grid(imzml: Imzml) -> tuple[Grid, np.ndarray]:
     return Grid(column, row, height, width), pixel_of.astype(np.uint32)
 
 
-def make_chunks(imzml: Imzml, part: int, n_parts: int) -> list[tuple[int, int]]:
+def make_chunks(imzml: Imzml, part: int, n_parts: int) -> list[Chunk]:
     """Return first and last + 1 of spectra to read at once, of one share."""
     n_bytes = get_spectrum_bytes(imzml)
     first, last = make_distribution(n_bytes, n_parts)[part : part + 2].tolist()
@@ -73,60 +87,86 @@ def load_spectra(comm: Any, imzml: Imzml) -> Iterator[Spectra]:
     grid, pixel_of = make_grid(imzml)
     rank, size, _ = get_node(comm)
     chunks = make_chunks(imzml, rank, size)
-    n_spectra = len(pixel_of)
+    bits = get_bits(int(imzml.n_peaks.sum()))
     with contextlib.ExitStack() as stack:
 
         def share(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
             return stack.enter_context(share_array(comm, shape, dtype))
 
-        counts = share((size, kernels.N_BUCKETS), np.int64)
-        norms = share((n_spectra, len(NORMS)), np.float64)
-        dropped = share((size, len(DROPPED)), np.int64)
+        survey = Survey(
+            share((size, kernels.N_EXPONENTS << bits), np.int64),
+            share((len(pixel_of), len(NORMS)), np.float64),
+            share((size, len(DROPPED)), np.int64),
+        )
         with end_together(comm):
-            counts[rank] = 0
-            dropped[rank] = 0
-            for first, last in chunks:
-                found = read_spectra(imzml, first, last)
-                kernels.count_buckets(found.mz, counts[rank])
-                norms[first:last] = get_norms(found.intensity, found.n_kept)
-                dropped[rank] += [getattr(found, name) for name in DROPPED]
-        total = counts.sum(axis=0)
+            count_peaks(imzml, chunks, rank, bits, survey)
+        total = survey.counts.sum(axis=0)
         start = np.concatenate([[0], np.cumsum(total)])
-        n_peaks = int(start[-1])
-        if n_peaks == 0:
+        if start[-1] == 0:
             raise BadInput(f"{imzml.path} has no peak: expected intensities above 0")
-        mz_type = np.dtype("f4" if imzml.mz_dtype == np.float32 else "f8")
-        types = (mz_type, np.dtype(np.uint32), np.dtype(np.float32))
-        mz, pixel, intensity = peaks = tuple(share((n_peaks,), t) for t in types)
-        cursor = start[:-1] + counts[:rank].sum(axis=0)
+        mz_type = np.float32 if imzml.mz_dtype == np.float32 else np.float64
+        types = (mz_type, np.uint32, np.float32)
+        mz, pixel, intensity = peaks = tuple(share((start[-1],), t) for t in types)
+        cursor = start[:-1] + survey.counts[:rank].sum(axis=0)
         with end_together(comm):
-            for first, last in chunks:
-                found = read_spectra(imzml, first, last)
-                kernels.place_peaks(
-                    found.mz.astype(mz_type, copy=False),
-                    found.intensity,
-                    found.n_kept,
-                    pixel_of[first:last],
-                    cursor,
-                    peaks,
-                )
+            place_peaks(imzml, chunks, pixel_of, bits, cursor, peaks)
         ends = make_distribution(total, size)
         kernels.sort_buckets(start[ends[rank] : ends[rank + 1] + 1], peaks)
         comm.Barrier()
-        facts = {
-            "spectra": n_spectra,
-            "pixels": len(grid.x),
-            "width": grid.width,
-            "height": grid.height,
-            "peaks": n_peaks,
-            "mz_range": [float(mz[0]), float(mz[-1])],
-            "dropped": dict(zip(DROPPED, dropped.sum(axis=0).tolist(), strict=True)),
-            "duplicate_spectra": n_spectra - len(grid.x),
-            "empty_spectra": int((norms[:, 0] == 0).sum()),
-        }
-        of_pixel = join_norms(imzml, norms, pixel_of, len(grid.x))
-        yield Spectra(PeakList(mz, pixel, intensity), grid, of_pixel, facts)
+        norms = join_norms(imzml, survey.norms, pixel_of, len(grid.x))
+        facts = describe_peaks(grid, survey, mz)
+        yield Spectra(PeakList(mz, pixel, intensity), grid, norms, facts)
         comm.Barrier()
+
+
+def count_peaks(
+    imzml: Imzml, chunks: Sequence[Chunk], rank: int, bits: int, survey: Survey
+) -> None:
+    """Count the peaks of one share of the spectra by m/z, and measure the spectra."""
+    survey.counts[rank] = 0
+    survey.dropped[rank] = 0
+    for first, last in chunks:
+        found = read_spectra(imzml, first, last)
+        kernels.count_buckets(found.mz, bits, survey.counts[rank])
+        survey.norms[first:last] = get_norms(found.intensity, found.n_kept)
+        survey.dropped[rank] += [getattr(found, name) for name in DROPPED]
+
+
+def place_peaks(
+    imzml: Imzml,
+    chunks: Sequence[Chunk],
+    pixel_of: np.ndarray,
+    bits: int,
+    cursor: np.ndarray,
+    peaks: tuple[np.ndarray, ...],
+) -> None:
+    """Write the peaks of one share of the spectra to their buckets."""
+    for first, last in chunks:
+        mz, intensity, n_kept, *_ = read_spectra(imzml, first, last)
+        here = pixel_of[first:last]
+        kernels.place_peaks(mz, intensity, n_kept, here, bits, cursor, peaks)
+
+
+def describe_peaks(grid: Grid, survey: Survey, mz: np.ndarray) -> dict[str, Any]:
+    """Return what the manifest says of a dataset."""
+    n_spectra = len(survey.norms)
+    dropped = survey.dropped.sum(axis=0).tolist()
+    return {
+        "spectra": n_spectra,
+        "pixels": len(grid.x),
+        "width": grid.width,
+        "height": grid.height,
+        "peaks": len(mz),
+        "mz_range": [float(mz[0]), float(mz[-1])],
+        "dropped": dict(zip(DROPPED, dropped, strict=True)),
+        "duplicate_spectra": n_spectra - len(grid.x),
+        "empty_spectra": int((survey.norms[:, 0] == 0).sum()),
+    }
+
+
+def get_bits(n_peaks: int) -> int:
+    """Return how finely m/z are sorted at first: about fifty peaks a bucket."""
+    return min(max(n_peaks // (50 * OCTAVES), 1).bit_length(), 16)
 
 
 def join_norms(

@@ -8,29 +8,27 @@ import numpy as np
 
 from hpc_connector._jit import bare, kernel
 
-MANTISSA_BITS = 15  # of an m/z that tell buckets apart: 15 to 30 ppm
-SHIFT = 52 - MANTISSA_BITS
-LOWEST = 1023 << MANTISSA_BITS  # the bucket of m/z 1, and of all below
-N_BUCKETS = 16 << MANTISSA_BITS  # up to m/z 65,536, and all above
+MANTISSA = 52  # bits of an m/z, of which the first tell buckets apart
+N_EXPONENTS = 16  # from m/z 1 to 65,536; what is beyond is in the first or last bucket
 FEW = 24
 
 
 @bare
-def get_bucket(mz):
+def get_bucket(mz, bits):
     """Return the bucket of an m/z: its exponent and the first bits of its mantissa."""
-    bits = np.float64(mz).view(np.int64)
-    return min(max((bits >> SHIFT) - LOWEST, 0), N_BUCKETS - 1)
+    number = np.float64(mz).view(np.int64) >> (MANTISSA - bits)
+    return min(max(number - (1023 << bits), 0), (N_EXPONENTS << bits) - 1)
 
 
 @bare
-def count_buckets(mz, counts):
+def count_buckets(mz, bits, counts):
     """Add peaks to the counts of their buckets."""
     for i in range(len(mz)):
-        counts[get_bucket(mz[i])] += 1
+        counts[get_bucket(mz[i], bits)] += 1
 
 
 @bare
-def place_peaks(mz, intensity, n_kept, pixel_of, cursor, peaks):
+def place_peaks(mz, intensity, n_kept, pixel_of, bits, cursor, peaks):
     """Write the peaks of some spectra to their buckets, and move these cursors on.
 
     Parameters
@@ -44,7 +42,7 @@ def place_peaks(mz, intensity, n_kept, pixel_of, cursor, peaks):
     i = 0
     for spectrum in range(len(n_kept)):
         for _ in range(n_kept[spectrum]):
-            bucket = get_bucket(mz[i])
+            bucket = get_bucket(mz[i], bits)
             at = cursor[bucket]
             cursor[bucket] = at + 1
             all_mz[at] = mz[i]
