@@ -50,17 +50,20 @@ def read_all(path):
     return imzml, read_spectra(imzml, 0, len(imzml.x))
 
 
-@pytest.mark.parametrize("name", REAL)
-def test_read_spectra__of_real_files_as_pyimzml(name):
+def read_by_pyimzml(path):
+    """Return coordinates, polarity, and m/z and intensities of each spectrum."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pyimzml.ImzMLParser import ImzMLParser
 
-        with ImzMLParser(str(DATA / f"{name}.imzML")) as parser:
+        with ImzMLParser(str(path)) as parser:
             known = [parser.getspectrum(k) for k in range(len(parser.coordinates))]
-            places = np.array(parser.coordinates)[:, :2]
-            polarity = parser.polarity
-    imzml, peaks = read_all(DATA / f"{name}.imzML")
+            return np.array(parser.coordinates)[:, :2], parser.polarity, known
+
+
+def check_against_pyimzml(path):
+    places, polarity, known = read_by_pyimzml(path)
+    imzml, peaks = read_all(path)
     npt.assert_array_equal(np.stack([imzml.x, imzml.y], 1), places)
     npt.assert_array_equal(imzml.n_peaks, [len(mz) for mz, _ in known])
     assert imzml.polarity == (polarity or "")
@@ -69,6 +72,24 @@ def test_read_spectra__of_real_files_as_pyimzml(name):
     npt.assert_array_equal(peaks.mz, mz[intensity > 0])
     npt.assert_array_equal(peaks.intensity, intensity[intensity > 0])
     assert peaks.n_zero == (intensity == 0).sum()
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_read_spectra__of_real_files_as_pyimzml(name):
+    check_against_pyimzml(DATA / f"{name}.imzML")
+
+
+@pytest.mark.parametrize("mz_type", ["f4", "f8"])
+@pytest.mark.parametrize("intensity_type", ["f4", "i4"])
+@pytest.mark.parametrize("mode", ["processed", "continuous"])
+def test_read_spectra__of_written_files_as_pyimzml(
+    tmp_path, mode, mz_type, intensity_type
+):
+    mz = [100.1, 200.2, 300.3]
+    spectra = [(x, y, mz, [x, 0, y]) for x, y in ((1, 1), (3, 1), (2, 2))]
+    types = {"mz_type": mz_type, "intensity_type": intensity_type}
+    write_imzml(tmp_path / "some.imzML", spectra, mode=mode, **types)
+    check_against_pyimzml(tmp_path / "some.imzML")
 
 
 def test_read_imzml__takes_what_spectra_say():
@@ -216,7 +237,7 @@ def change(old, new, count=-1):
 SECOND = 'accession="IMS:1000050" name="position x" value="2"'
 Z = "</scan></scanList><binaryDataArrayList"
 FAULTS = {
-    "line 13: malformed XML": change("</scan>", "</skan>", 1),
+    "line 15: malformed XML": change("</scan>", "</skan>", 1),
     "line 1.: malformed XML": lambda t: t[: t.index("</spectrumList>")],
     "malformed XML": change("<mzML", "<mzML <", 1),
     "unknown encoding: IRO-8859-1": change("ISO-", "IRO-", 1),
@@ -242,7 +263,7 @@ FAULTS = {
     "is no number": change('length" value="2"', 'length" value="two"', 1),
     "m/z of an unknown type": change("MS:1000523", "MS:1000599"),
     "intensities of an unknown type": change("MS:1000521", "MS:1000520"),
-    "line 14: arrays of several types": lambda t: t.replace(
+    "line 16: arrays of several types": lambda t: t.replace(
         '<referenceableParamGroupRef ref="mz"/>',
         '<cvParam accession="MS:1000514"/><cvParam accession="MS:1000574"/>',
         1,
