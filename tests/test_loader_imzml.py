@@ -497,6 +497,7 @@ def test_load_spectra__sorts_as_numpy(tmp_path, monkeypatch, mz_type, chunk):
         assert found.facts["mz_range"] == [peaks[0][0], peaks[0][-1]]
 
 
+@settings(max_examples=25)  # each of which clears half a million buckets
 @given(
     st.lists(
         st.lists(st.floats(0.125, 1e6, width=32) | st.just(200.5), max_size=60),
