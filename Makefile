@@ -1,5 +1,5 @@
 # make          set up .venv
-# make demo     find the planted pairs in a small cohort, on two MPI ranks
+# make demo     planted pairs of a cohort, lipids of a tissue; on two MPI ranks
 # make test     lint, types, tests
 # make bench    measure
 # make clean    remove what make made
@@ -9,6 +9,8 @@ PYTHON := $(shell for v in 3.11 3.12 3.13 3.14 3; do \
 	python$$v -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo python$$v && break; done)
 COHORT := tests/data/hipster_1000genomes_vcf
+SPHEROID := tests/data/imzml/Untreated_3_434_tiny.imzML
+LIPIDS := tests/data/databases/lipidmaps_2017-12-12-v2.tsv.gz
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -22,9 +24,12 @@ setup: .venv/installed
 	touch $@
 
 demo: setup
-	rm -rf demo/hipster
+	rm -rf demo/hipster demo/spheroid
 	.venv/bin/mpirun -n 2 .venv/bin/mdr-epistasis run $(COHORT)/Hipster.vcf.bgz \
 		--labels $(COHORT)/Hipster.tsv --out demo/hipster --permutations 100
+	.venv/bin/mpirun -n 2 .venv/bin/metabolite-annotation run $(SPHEROID) \
+		--database $(LIPIDS) --instrument FTICR --resolving-power 280000@200 \
+		--out demo/spheroid --pattern-cache demo/patterns
 
 test: setup
 	ruff check

@@ -118,7 +118,8 @@ def time_dataset(path):
     n = len(score().mz_mean)
     print(
         f"  scores of {len(ions)} ions with statistics, and images of the {n} that "
-        f"have one: {took_s:.3f} s"
+        f"have one: {took_s:.3f} s, {len(ions) / took_s:,.0f} ions/s (engine 1,460 "
+        "with 2,184 pixels, 936 with 12,074)"
     )
 
 

@@ -84,6 +84,8 @@ def set_defaults(run: argparse.ArgumentParser, path: Path) -> None:
             known = ", ".join(sorted(k.replace("_", "-") for k in actions))
             raise BadInput(f"{path}: unknown option {key!r}; expected one of {known}")
         action = actions[name]
+        if isinstance(value, list) and action.option_strings and action.nargs is None:
+            value = ",".join(map(str, value))
         is_flag = isinstance(action, argparse._StoreTrueAction)
         values = value if isinstance(value, list) else [value]
         if not is_flag:

@@ -100,9 +100,6 @@ def write_imzml(
     if checksum:
         digest = hashlib.new(checksum, ibd).hexdigest()
         content += make_param(CHECKSUMS[checksum], "", digest.upper())
-    width, height = (max((place[k] for place in spectra), default=0) for k in range(2))
-    size = make_param("IMS:1000042", "max count of pixels x", width)
-    size += make_param("IMS:1000043", "max count of pixels y", height)
     lines = [
         '<?xml version="1.0" encoding="ISO-8859-1"?>',
         '<mzML xmlns="http://psi.hupo.org/ms/mzml" version="1.1">',
@@ -113,8 +110,7 @@ def write_imzml(
             for name, params in groups.items()
         ),
         "</referenceableParamGroupList>",
-        f'<scanSettingsList count="1"><scanSettings id="s">{size}</scanSettings>',
-        "</scanSettingsList>",
+        '<scanSettingsList count="1"><scanSettings id="s"/></scanSettingsList>',
         '<instrumentConfigurationList count="1"><instrumentConfiguration id="IC1">',
         make_param("MS:1000031", analyzer),
         "</instrumentConfiguration></instrumentConfigurationList>",

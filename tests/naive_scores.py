@@ -111,3 +111,22 @@ def get_digitised_fdr(targets, decoys):
         else:
             found.append(1.0)
     return np.array(found)
+
+
+def run_fdr(score, candidates, version):
+    """Return the rate of each target of a database; -1 is no ion, 0 no score."""
+    found = np.full(candidates.target.shape, np.nan)
+    n_formulas, n_targets, n_decoys = candidates.decoy.shape
+    for k in range(n_targets):
+        targets = {}
+        decoys = np.zeros((n_formulas, n_decoys))
+        for f in range(n_formulas):
+            ion = candidates.target[f, k]
+            if ion >= 0 and score[ion] > 0:
+                targets[f] = score[ion]
+            for d in range(n_decoys):
+                ion = candidates.decoy[f, k, d]
+                decoys[f, d] = score[ion] if ion >= 0 else 0
+        get_fdr = get_continuous_fdr if version == 3 else get_digitised_fdr
+        found[list(targets), k] = get_fdr(list(targets.values()), decoys)
+    return found

@@ -107,12 +107,16 @@ def read_golden(name):
         return list(csv.DictReader(stream))
 
 
-@pytest.mark.parametrize("version", [3, 1])
-@pytest.mark.parametrize("name", ["untreated_tiny", "sim_small", "sim_bench"])
-def test_run__gives_the_rows_of_metaspace(name, version, database, tmp_path):
-    imzml = TINY if name == "untreated_tiny" else SHARED / f"synthetic/{name}.imzML"
-    if not imzml.exists() or (name, version) == ("sim_bench", 1):
-        return  # larger than a repository should hold; untreated_tiny is in it
+def list_golden():
+    """Return data with golden results; two are larger than a repository should hold."""
+    known = [("sim_small", 3), ("sim_small", 1), ("sim_bench", 3)]
+    there = [(SHARED / f"synthetic/{n}.imzML", n, v) for n, v in known]
+    tiny = [(TINY, "untreated_tiny", version) for version in (3, 1)]
+    return tiny + [dataset for dataset in there if dataset[0].exists()]
+
+
+@pytest.mark.parametrize(("imzml", "name", "version"), list_golden())
+def test_run__gives_the_rows_of_metaspace(imzml, name, version, database, tmp_path):
     out = tmp_path / "out"
     options = ["--analysis-version", str(version)]
     assert annotate((imzml, database), out, *options) == 0
@@ -154,6 +158,15 @@ def test_run__same_bytes_on_any_number_of_ranks(simulated, reference, tmp_path, 
     command = make_resume(ranks, simulated, tmp_path / "out")
     code, lines, _ = get_end(command)
     assert (code, lines) == (0, [])
+    assert_same(tmp_path / "out", reference)
+
+
+def test_run__same_bytes_on_two_nodes(simulated, reference, tmp_path, monkeypatch):
+    monkeypatch.setenv("MPIR_CVAR_NOLOCAL", "1")  # as if on a node each
+    code, _, _ = get_end(make_resume(2, simulated, tmp_path / "out"))
+    assert code == 0
+    record = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert record["resources"]["nodes"] == 2
     assert_same(tmp_path / "out", reference)
 
 
@@ -317,7 +330,7 @@ def remove_ibd(dataset, folder):
 def spoil_xml(dataset, folder):
     imzml = folder / "small.imzML"
     imzml.write_text(imzml.read_text().replace("</scan>", "</skan>", 1))
-    return "line 13: malformed XML"
+    return "line 14: malformed XML"
 
 
 def lose_place(dataset, folder):
@@ -326,26 +339,18 @@ def lose_place(dataset, folder):
     return "spectrum 1 has no coordinates"
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+SPOILERS = [spoil_database, spoil_ibd, spoil_uuid, spoil_checksum, remove_ibd]
+SPOILERS += [spoil_xml, lose_place]
+
+
 @pytest.mark.parametrize(
-    "spoil",
-    [
-        spoil_database,
-        spoil_ibd,
-        spoil_uuid,
-        spoil_checksum,
-        remove_ibd,
-        spoil_xml,
-        lose_place,
-    ],
+    ("spoil", "ranks"), [*((spoil, 1) for spoil in SPOILERS), (spoil_ibd, 2)]
 )
 def test_run__bad_files_are_one_line(simulated, tmp_path, spoil, ranks):
     for path in (*simulated, simulated[0].with_suffix(".ibd")):
         shutil.copy(path, tmp_path)
     expected = spoil(simulated, tmp_path)
     copies = [tmp_path / path.name for path in simulated]
-    if ranks > 1 and spoil is not spoil_ibd:
-        return  # one kind of fault is enough to see all ranks end
     code, lines, _ = get_end(make_resume(ranks, copies, tmp_path / "out"))
     assert code == 2
     assert len(lines) == 1
@@ -382,6 +387,18 @@ def test_run__adducts_and_losses_that_begin_with_a_minus(simulated, tmp_path):
     assert annotate(simulated, out, *options) == 0
     search = json.loads((out / "manifest.json").read_text())["search"]
     assert search["adducts"] == ["-H", "+H"]
+
+
+def test_run__options_from_a_file(simulated, reference, tmp_path):
+    config = tmp_path / "run.toml"
+    config.write_text(
+        'adducts = ["+H", "+Na", "+K"]\ninstrument = "FTICR"\nfdr = 1\n'
+        f'isocalc-sigma = 0.000619\ndatabase = ["{simulated[1]}"]\n'
+    )
+    out = tmp_path / "out"
+    given = ["--config", str(config), "--out", str(out), "--quiet"]
+    assert main(["run", str(simulated[0]), *given]) == 0
+    assert_same(out, reference)
 
 
 def test_run__nothing_to_annotate(tmp_path):

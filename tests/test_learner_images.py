@@ -12,11 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import naive_scores
-from hpc_connector.learner.fdr import (
-    get_continuous_fdr,
-    get_digitised_fdr,
-    get_level,
-)
 from hpc_connector.learner.ion_images import (
     SCORES,
     Grid,
@@ -67,28 +62,79 @@ def test_get_measure_of_chaos__of_two_blobs_far_apart():
 
 
 @st.composite
+def blobs(draw):
+    """Return an image of few blobs in a box that may be cut down to them.
+
+    Many values lie at the border of a level, as rounded, or next to it.
+    """
+    height, width = draw(st.tuples(st.integers(1, 60), st.integers(1, 60)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    highest = np.float32(draw(st.floats(2.0**-100, 2.0**100, width=32)))
+    image = np.zeros((height, width), np.float32)
+    for _ in range(draw(st.integers(1, 4))):
+        y, x = rng.integers(0, height), rng.integers(0, width)
+        blob = image[y : y + rng.integers(1, 7), x : x + rng.integers(1, 7)]
+        level = rng.integers(0, 31, blob.shape).astype(np.float32)
+        border = highest * level / np.float32(30)
+        blob[:] = rng.choice([border, np.nextafter(border, highest)])
+    return image
+
+
+@settings(max_examples=300)
+@given(blobs(), st.sampled_from([1, 2, 30, 255]))
+def test_get_measure_of_chaos__of_blobs_is_the_slow_one(image, n_levels):
+    expected = naive_scores.get_chaos(image, n_levels)
+    assert get_measure_of_chaos(image, n_levels) == pytest.approx(expected, abs=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (5, 0), (1, 1), (3, 4)])
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_get_measure_of_chaos__of_a_constant(shape, value):
+    image = np.full(shape, value, np.float32)
+    expected = 1 - 1 / image.size if image.any() else 0  # one component on each level
+    assert get_measure_of_chaos(image) == pytest.approx(expected, abs=1e-14)
+
+
+@pytest.mark.parametrize("n_levels", [0, 256])
+def test_get_measure_of_chaos__refuses_levels(n_levels):
+    with pytest.raises(ValueError, match=f"1 to 255, got {n_levels}"):
+        get_measure_of_chaos(np.ones((2, 2), np.float32), n_levels)
+
+
+@st.composite
 def searches(draw):
     """Return a peak list, a grid, and isotope patterns that it may have."""
-    width, height = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    edge = st.sampled_from([1, 2, 3, 5, 12])  # 64 pixels share a word
+    width, height = draw(edge), draw(edge)
     place = np.arange(width * height)
     chosen = draw(arrays(bool, len(place)))
     chosen[draw(st.integers(0, len(place) - 1))] = True
     place = place[chosen]
     y, x = np.divmod(place.astype(np.int32), np.int32(width))
-    n = draw(st.integers(0, 40))
+    n = draw(st.sampled_from([0, 3, 15, 40, 80]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     mz_type = draw(st.sampled_from([np.float32, np.float64]))
-    offsets = rng.choice([0, 3e-6, -3e-6, 1e-6, -2.5e-6, 4e-6], n)
-    mz = (rng.choice(PATTERN, n) * (1 + offsets)).astype(mz_type)
+    low, high = PATTERN - 3.0 * 1e-6 * PATTERN, PATTERN + 3.0 * 1e-6 * PATTERN
+    outside = [np.nextafter(low, 0), np.nextafter(high, np.inf)]
+    inside = [PATTERN * (1 + offset) for offset in (0, 1e-6, -2.5e-6)]
+    mz = rng.choice(np.array([low, high, *inside, *outside]).ravel(), n)
+    seen = rng.permutation(len(place))[: draw(st.integers(1, 30))]
+    pixel = rng.choice(seen, n)
+    values = [1, 2, 5, 1000.5], [draw(st.floats(0.125, 1e6, width=32))], rng.random(40)
+    intensity = rng.choice(np.float32(draw(st.sampled_from(values))), n)
+    if draw(st.booleans()):  # an ion that is there, else nothing but noise
+        planted = rng.uniform(1, 1000, len(seen))
+        intensity = np.append(intensity, np.outer([10, 5, 3, 1], planted))
+        mz = np.append(mz, np.repeat(PATTERN, len(seen)))
+        pixel = np.append(pixel, np.tile(seen, 4))
+    mz = mz.astype(mz_type)
     order = np.argsort(mz, kind="stable")
-    pixel = rng.integers(0, len(place), n).astype(np.uint32)
-    intensity = rng.choice(np.float32([1, 2, 5, 1000.5]), n)
     patterns = rng.uniform(0, 100, (4, 4)).round(1)
     patterns[1, 2:] = 0
     patterns[2, 1:] = 0
     peaks = np.where(patterns > 0, PATTERN, 0)
     return (
-        PeakList(mz[order], pixel[order], intensity[order]),
+        PeakList(mz[order], pixel[order].astype("u4"), intensity[order].astype("f4")),
         Grid(x, y, height, width),
         peaks,
         patterns,
@@ -96,21 +142,21 @@ def searches(draw):
 
 
 @settings(max_examples=200)
-@given(searches())
-def test_annotate__is_the_slow_one(search):
+@given(searches(), st.integers(1, 3))
+def test_annotate__is_the_slow_one(search, min_pixels):
     peaks, grid, mz, theoretical = search
-    scores = annotate(peaks, grid, mz, theoretical)
+    scores = annotate(peaks, grid, mz, theoretical, min_pixels=min_pixels)
     listed = (peaks.mz, peaks.pixel, peaks.intensity)
     for k in range(len(mz)):
         if mz[k, 0] == 0:
             continue
         expected = naive_scores.score(listed, grid, mz[k], theoretical[k])
-        if np.prod(expected[:3]) < 1e-9:
+        image, window = naive_scores.draw_image(listed, len(grid.x), mz[k, 0], 3.0)
+        if len(window) < min_pixels or np.prod(expected[:3]) < 1e-9:
             assert scores[k, :3].prod() < 1e-9
             continue
-        npt.assert_allclose(scores[k, :3], expected[:3], atol=2e-7)
+        npt.assert_allclose(scores[k, :3], expected[:3], atol=1e-9)
         npt.assert_allclose(scores[k, 3:5], expected[3:], atol=1e-9)
-        image, _ = naive_scores.draw_image(listed, len(grid.x), mz[k, 0], 3.0)
         last = [image.sum(dtype=float), image.max(), (image > 0).sum()]
         npt.assert_allclose(scores[k, 5:], last, rtol=1e-6)
 
@@ -162,35 +208,6 @@ def test_annotate__needs_little_memory_in_a_large_box():
     assert most < 1e6
     assert scores[1] == pytest.approx(1)
     assert scores[0] > 0.99
-
-
-scored = st.sampled_from([0.1, 0.2, 0.25, 0.5, 0.9])
-
-
-@given(
-    st.lists(scored, min_size=1, max_size=12),
-    arrays(
-        float,
-        st.tuples(st.integers(0, 9), st.integers(1, 5)),
-        elements=st.one_of(st.just(0.0), scored),
-    ),
-)
-def test_fdr__is_the_slow_one(targets, decoys):
-    targets = np.array(targets)
-    npt.assert_allclose(
-        get_continuous_fdr(targets, decoys),
-        naive_scores.get_continuous_fdr(targets, decoys),
-        rtol=1e-12,
-    )
-    npt.assert_array_equal(
-        get_digitised_fdr(targets, decoys),
-        naive_scores.get_digitised_fdr(targets, decoys),
-    )
-
-
-def test_get_level__rounds_to_two_digits():
-    found = get_level(np.array([0.0, 0.0549, 0.0551, 0.1, 0.5049, 0.51, 3.0]))
-    assert found.tolist() == [0.05, 0.05, 0.1, 0.1, 0.5, 1.0, 1.0]
 
 
 @given(st.lists(st.lists(st.floats(0.5, 1e6, width=32), max_size=6), max_size=5))

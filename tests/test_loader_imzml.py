@@ -237,7 +237,7 @@ def change(old, new, count=-1):
 SECOND = 'accession="IMS:1000050" name="position x" value="2"'
 Z = "</scan></scanList><binaryDataArrayList"
 FAULTS = {
-    "line 15: malformed XML": change("</scan>", "</skan>", 1),
+    "line 14: malformed XML": change("</scan>", "</skan>", 1),
     "line 1.: malformed XML": lambda t: t[: t.index("</spectrumList>")],
     "malformed XML": change("<mzML", "<mzML <", 1),
     "unknown encoding: IRO-8859-1": change("ISO-", "IRO-", 1),
@@ -263,7 +263,7 @@ FAULTS = {
     "is no number": change('length" value="2"', 'length" value="two"', 1),
     "m/z of an unknown type": change("MS:1000523", "MS:1000599"),
     "intensities of an unknown type": change("MS:1000521", "MS:1000520"),
-    "line 16: arrays of several types": lambda t: t.replace(
+    "line 15: arrays of several types": lambda t: t.replace(
         '<referenceableParamGroupRef ref="mz"/>',
         '<cvParam accession="MS:1000514"/><cvParam accession="MS:1000574"/>',
         1,

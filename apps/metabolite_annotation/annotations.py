@@ -14,8 +14,7 @@ from hpc_connector.loader.molecules import Database
 
 SEPARATOR = "; "
 MEASURES = SCORES[:5]  # chaos, spatial, spectral and the two errors of m/z
-# What may be unlike an annotation of the same ion: database, formula, adduct
-Row = tuple[int, int, int]
+Row = tuple[int, int, int]  # database, formula, adduct
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,13 @@ def rank_annotations(
     Parameters
     ----------
     limit
-        Greatest false discovery rate reported; of 1, all below 1 are.
+        Greatest false discovery rate reported, rounded to two digits; never 1.
     """
     rows = []
     for number, candidates in enumerate(search.candidates):
         fdr = run_fdr(search.score, candidates, version)
         with np.errstate(invalid="ignore"):
-            is_reported = (fdr < 1) & ((get_level(fdr) <= limit) | (limit == 1))
+            is_reported = (fdr < 1) & (np.round(fdr, 2) <= limit)
         for f, t in np.argwhere(is_reported).tolist():
             rows.append((fdr[f, t], candidates.target[f, t], (number, f, t)))
     rows.sort(key=lambda row: (row[0], -search.score[row[1]], row[2]))
@@ -138,18 +137,14 @@ def list_scores(search: Search) -> dict[str, Any]:
     msm = get_msm(search.scores)
     parts = []
     for number, candidates in enumerate(search.candidates):
-        n_formulas, n_targets, n_decoys = candidates.decoy.shape
-        shape = (n_formulas, n_targets, 1 + n_decoys)
-        target = candidates.target[..., None]
-        ion = np.concatenate([target, candidates.decoy], axis=2)
-        own = np.broadcast_to(candidates.modifier[:, None], (n_formulas, n_targets, 1))
-        modifier = np.concatenate([own, candidates.decoy_modifier], axis=2)
+        ion = np.concatenate([candidates.target[..., None], candidates.decoy], axis=2)
+        own = np.broadcast_to(candidates.modifier, candidates.target.shape)
+        modifier = np.concatenate([own[..., None], candidates.decoy_modifier], axis=2)
         found = np.nonzero(np.append(msm, 0.0)[ion] > 0)
-        formula = candidates.formula[found[0]]
-        rest = modifier[found], candidates.modifier[found[1]], found[2] == 0
+        formula, target = candidates.formula[found[0]], candidates.modifier[found[1]]
         database = np.full(len(formula), number)
-        parts.append((database, formula, *rest, ion[found]))
-        assert modifier.shape == shape
+        rest = modifier[found], target, found[2] == 0, ion[found]
+        parts.append((database, formula, *rest))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     database, formula, modifier, target_modifier, is_target, ion = columns
     ions = search.ions

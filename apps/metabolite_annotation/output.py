@@ -110,8 +110,10 @@ def describe_images(
     names: list[str], mz: np.ndarray, theoretical: np.ndarray, images: ImageSet
 ) -> dict[str, Any]:
     """Return the columns of sparse images, and their totals and m/z."""
-    total = np.add.reduceat(np.append(images.intensity, 0.0), images.start[:-1])
-    total[np.diff(images.start) == 0] = 0.0
+    total = np.zeros(mz.size)
+    (there,) = np.nonzero(np.diff(images.start))
+    first = images.start[there]
+    total[there] = np.add.reduceat(images.intensity, first, dtype=np.float64)
     return {
         "ion": names,
         "mz": mz,

@@ -1,5 +1,6 @@
 """Isotope patterns of all ions: from the cache, or computed by all ranks."""
 
+import argparse
 import hashlib
 import json
 import logging
@@ -11,47 +12,79 @@ from typing import Any
 
 import numpy as np
 
+from hpc_connector import pipeline
 from hpc_connector.learner.ions import Ions
-from hpc_connector.learner.patterns import Resolution, calculate_centroids
-from hpc_connector.partitioner.communicator import end_together
+from hpc_connector.learner.patterns import (
+    Resolution,
+    calculate_centroids,
+    list_isotopologues,
+)
 from hpc_connector.pipeline import DAMAGED, read_arrays
 from hpc_connector.publish import publish
 
 logger = logging.getLogger(__name__)
 
 ALGORITHM = 1  # changes with any pattern
+IONS_A_TASK = 8192
 ARRAYS = ("formula_counts", "modifier_counts", "formula", "modifier")
 
 Patterns = tuple[np.ndarray, np.ndarray]
 
 
 def get_patterns(
-    comm: Any, ions: Ions, resolution: Resolution, cache: Path | None
-) -> tuple[Patterns, bool]:
+    comm: Any, args: argparse.Namespace, ions: Ions, resolution: Resolution
+) -> Patterns | None:
     """Return m/z and intensity of the isotope peaks of all ions, on every rank.
 
-    Parameters
-    ----------
-    cache
-        Folder of patterns that were computed before; a pattern set is found there by
-        what decides it, so runs may share a folder.
+    They are looked up in the folder ``args.pattern_cache``, which runs may share: a set
+    of patterns is named by all that decides it.
 
     Returns
     -------
-    The patterns, as ``calculate_centroids``, and whether they were in the cache.
+    As ``calculate_centroids``; None after a stop signal.
     """
-    path = cache / f"{get_key(ions, resolution)}.npz" if cache else None
-    known = comm.bcast(read_patterns(path) if comm.rank == 0 else None)
-    if known is not None:
-        return known, True
-    ends = len(ions) * np.arange(comm.size + 1) // comm.size
-    share = None
-    with end_together(comm):
-        share = calculate_centroids(ions, resolution, *ends[comm.rank : comm.rank + 2])
-    mz, intensity = map(np.concatenate, zip(*comm.allgather(share), strict=True))
-    if comm.rank == 0 and path is not None:
-        save_patterns(path, (mz, intensity))
-    return (mz, intensity), False
+    folder = args.pattern_cache or get_cache_folder()
+    path = folder / f"{get_key(ions, resolution)}.npz"
+    patterns = comm.bcast(read_patterns(path) if comm.rank == 0 else None)
+    is_known = patterns is not None
+    if not is_known:
+        patterns = compute_patterns(comm, args, ions, resolution)
+    if comm.rank == 0 and patterns is not None:
+        logger.info(
+            "%d isotope patterns %s",
+            len(ions),
+            "from the cache" if is_known else "computed",
+        )
+        if not is_known:
+            save_patterns(path, patterns)
+    return patterns
+
+
+def compute_patterns(
+    comm: Any, args: argparse.Namespace, ions: Ions, resolution: Resolution
+) -> Patterns | None:
+    """Return the patterns of all ions, computed by all ranks."""
+    firsts = range(0, len(ions), IONS_A_TASK)
+    lists = list_isotopologues(ions)
+    found: dict[int, Patterns] = {}
+
+    def run_task(number: int, thread: int) -> None:
+        ends = firsts[number], min(firsts[number] + IONS_A_TASK, len(ions))
+        found[number] = calculate_centroids(ions, resolution, *ends, lists=lists)
+
+    is_done = pipeline.run_on_ranks(
+        comm,
+        run_task,
+        range(len(firsts)),
+        lambda *_: None,
+        threads=args.threads,
+        show=pipeline.make_progress(quiet=args.quiet),
+    )
+    parts = {n: part for share in comm.allgather(found) for n, part in share.items()}
+    if not is_done:
+        return None
+    mz, intensity = zip(*(parts[n] for n in range(len(firsts))), strict=True)
+    return np.concatenate(mz), np.concatenate(intensity)
 
 
 def get_key(ions: Ions, resolution: Resolution) -> str:

@@ -111,7 +111,13 @@ def save_images(
     todo = range(len(names))
     first = save_rest if comm.rank == 0 else None
     is_done = pipeline.run_on_ranks(
-        comm, run_task, todo, lambda *_: None, threads=args.threads, first=first
+        comm,
+        run_task,
+        todo,
+        lambda *_: None,
+        threads=args.threads,
+        show=pipeline.make_progress(quiet=args.quiet),
+        first=first,
     )
     with end_together(comm):
         if comm.rank == 0 and is_done:

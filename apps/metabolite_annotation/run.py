@@ -12,10 +12,11 @@ from hpc_connector import cli, pipeline
 from hpc_connector.learner.ion_images import SCORES, annotate
 from hpc_connector.manifest import begin_run
 from hpc_connector.partitioner.communicator import end_together
-from metabolite_annotation.inputs import list_inputs, read_inputs
-from metabolite_annotation.patterns import get_cache_folder, get_patterns
+from metabolite_annotation.inputs import Library, Setup, list_inputs, read_inputs
+from metabolite_annotation.patterns import Patterns, get_patterns
 from metabolite_annotation.results import (
     PROGRAM,
+    Findings,
     describe,
     find_annotations,
     finish,
@@ -45,34 +46,49 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", args.out)
         return cli.DONE
-    folder = args.pattern_cache or get_cache_folder()
-    patterns, is_known = get_patterns(comm, setup.ions, setup.resolution, folder)
-    if comm.rank == 0:
-        where = "from the cache" if is_known else "computed"
-        logger.info("%d isotope patterns %s", len(setup.ions), where)
-
-    with load_spectra(comm, setup.imzml) as spectra:
+    patterns = get_patterns(comm, args, setup.ions, setup.resolution)
+    findings, used = None, {"start_s": cli.get_age_s()}
+    if patterns is not None:
+        findings = search(comm, args, setup, library, patterns, record)
+    is_done = comm.bcast(findings is not None)
+    used |= pipeline.get_resources(comm, args.threads, start_s)
+    with end_together(comm):
         if comm.rank == 0:
+            finish(args, record | {"resources": used}, findings)
+    return cli.DONE if is_done else cli.STOPPED
+
+
+def search(
+    comm: Any,
+    args: argparse.Namespace,
+    setup: Setup,
+    library: Library | None,
+    patterns: Patterns,
+    record: dict[str, Any],
+) -> Findings | None:
+    """Score the ions, and write all but the report and the manifest.
+
+    Returns
+    -------
+    The annotations on rank 0; None on other ranks, and after a stop signal.
+    """
+    findings: Any = None
+    with load_spectra(comm, setup.imzml) as spectra:
+        if comm.rank == 0 and library:
             say_spectra(spectra)
             record |= describe(args, setup, library, spectra)
-        record["resources"] = {"start_s": cli.get_age_s()}
         scores, is_done = score_ions(comm, args, spectra, patterns, record)
-        findings: Any = None
+        if not is_done:
+            return None
         with end_together(comm):
-            if comm.rank == 0 and is_done:
+            if comm.rank == 0 and library:
                 findings = find_annotations(args, setup, library, patterns, scores)
 
         def save_rest() -> None:
             save_results(args, record, spectra, patterns, findings)
 
-        if is_done:
-            is_done = save_images(comm, args, spectra, patterns, findings, save_rest)
-        used = pipeline.get_resources(comm, args.threads, start_s)
-        with end_together(comm):
-            if comm.rank == 0:
-                record["resources"] |= used
-                finish(args, record, findings if is_done else None)
-    return cli.DONE if is_done else cli.STOPPED
+        is_done = save_images(comm, args, spectra, patterns, findings, save_rest)
+    return findings if is_done else None
 
 
 def say_spectra(spectra: Spectra) -> None:

@@ -1,5 +1,11 @@
-"""Arrays to arrays: multifactor dimensionality reduction."""
+"""Arrays to arrays: epistasis by MDR, and annotation of metabolites.
 
+The names are those of deliverable D2.2.
+"""
+
+from hpc_connector.learner.fdr import run_fdr
+from hpc_connector.learner.ion_images import annotate
+from hpc_connector.learner.ions import make_ions
 from hpc_connector.learner.mdr import (
     apply_mdr_dict,
     applyMdrDict,
@@ -8,12 +14,19 @@ from hpc_connector.learner.mdr import (
     get_risk_array,
     transform_patients,
 )
+from hpc_connector.learner.patterns import calculate_centroids
+
+build_database = make_ions
 
 __all__ = [
+    "annotate",
     "applyMdrDict",
     "apply_mdr_dict",
+    "build_database",
+    "calculate_centroids",
     "filter_imputation",
     "get_error",
     "get_risk_array",
+    "run_fdr",
     "transform_patients",
 ]

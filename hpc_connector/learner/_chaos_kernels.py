@@ -13,6 +13,7 @@ from hpc_connector._jit import bare
 
 MARGIN = 2  # rows and columns kept about occupied ones
 CROPPED_BELOW = 0.9  # of the rows, or columns, kept; else nothing is cut out
+MOST_LEVELS = 255  # a pixel's level is a byte
 CLOSE_TO_ONE = 1e-5 + 1e-8  # as numpy.isclose
 
 
@@ -30,6 +31,8 @@ class Room(NamedTuple):
 
 def make_room(height: int, width: int, n_pixels: int, n_levels: int) -> Room:
     """Return the arrays for images of at most so many pixels after cropping."""
+    if not 1 <= n_levels <= MOST_LEVELS:
+        raise ValueError(f"n_levels must be 1 to {MOST_LEVELS}, got {n_levels}")
     return Room(
         np.zeros(height, np.int64),
         np.zeros(width, np.int64),

@@ -40,6 +40,8 @@ ANALYZERS = {
     "TOF": ("tof", "mrt", "synapt", "xevo", "time-of-flight"),
 }
 
+Lists = tuple[np.ndarray, ...]
+
 
 @dataclass(frozen=True)
 class Resolution:
@@ -78,9 +80,19 @@ def get_sigma(instrument: str, resolving_power: float, mz: float) -> float:
 
 
 def calculate_centroids(
-    ions: Ions, resolution: Resolution, first: int = 0, last: int | None = None
+    ions: Ions,
+    resolution: Resolution,
+    first: int = 0,
+    last: int | None = None,
+    *,
+    lists: Lists | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the isotope patterns of ions first .. last - 1.
+
+    Parameters
+    ----------
+    lists
+        From ``list_isotopologues``, if there are several calls.
 
     Returns
     -------
@@ -101,7 +113,7 @@ def calculate_centroids(
     if resolution.version == 1:
         power = -resolution.sigma
     labels = [LABELS.get(element, 0.0) for element in ions.elements]
-    lists = list_isotopologues(ions)
+    lists = lists or list_isotopologues(ions)
     done = 0
     for n_most in ROOMS:
         done = kernels.fill_patterns(
@@ -126,7 +138,7 @@ def calculate_centroids(
     raise ValueError(f"{name} has too many isotopologues for a pattern")
 
 
-def list_isotopologues(ions: Ions) -> tuple[np.ndarray, ...]:
+def list_isotopologues(ions: Ions) -> Lists:
     """Return the isotopologues of each number of atoms that ions have of an element.
 
     Returns

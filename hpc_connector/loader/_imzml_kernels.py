@@ -18,6 +18,7 @@ LENGTH, BYTES, OFFSET = range(3)
 TYPE, PACKED, POSITIVE, NEGATIVE = range(4)
 N_COLUMNS, N_PLACES, N_COMMON = 6, 3, 4
 MZ, INTENSITY, UNKNOWN = 0, 1, -1
+NAME, IS_END, IS_EMPTY, CODE, GROUP = range(5)  # of a tag
 
 # Accessions, those of the imaging ontology above a billion
 IMS = 1_000_000_000
@@ -236,6 +237,105 @@ def end_array(spectrum, places, kind, common):
 
 
 @bare
+def begin_array(kind):
+    """Forget the array before; its kind, place, type and compression may come."""
+    kind[0], kind[4], kind[5] = UNKNOWN, 0, 0
+    kind[1:4] = math.nan
+
+
+@bare
+def take_attribute(data, tag, value, found):
+    """Keep what an attribute says of a parameter, or of a group that is meant."""
+    name = np.uint64(found[0])
+    if tag[NAME] == np.int64(PARAM) and name == ACCESSION:
+        tag[CODE] = read_accession(data, found[1], found[2])
+    elif tag[NAME] == np.int64(PARAM) and name == VALUE:
+        value[0] = read_number(data, found[1], found[2])
+    elif tag[NAME] == np.int64(REFERENCE) and name == REF:
+        tag[GROUP] = np.int64(hash_bytes(data, found[1], found[2]))
+
+
+@bare
+def read_tag(data, at, tag, value, found):
+    """Read the tag that begins at a byte; return what follows it, -1 for no tag."""
+    tag[IS_END] = data[at + 1] == SLASH
+    first = at + 1 + tag[IS_END]
+    at = skip_name(data, first)
+    if at == first:
+        return -1
+    tag[NAME] = np.int64(hash_bytes(data, first, at))
+    tag[CODE], tag[GROUP], tag[IS_EMPTY] = 0, 0, 0
+    value[0] = math.nan
+    while True:
+        at = skip_space(data, at)
+        if at >= len(data):
+            return -1
+        if data[at] == GREATER:
+            return at + 1
+        if tag[IS_END]:
+            return -1
+        if data[at] == SLASH:
+            tag[IS_EMPTY] = 1
+            is_whole = at + 1 < len(data) and data[at + 1] == GREATER
+            return at + 2 if is_whole else -1
+        at = read_attribute(data, at, found)
+        if at < 0:
+            return -1
+        take_attribute(data, tag, value, found)
+
+
+@bare
+def follow_tag(tag, stack, depth):
+    """Return how deep elements lie after a tag; -1 where it ends another element."""
+    if tag[IS_EMPTY]:
+        return depth
+    if not tag[IS_END]:
+        if depth == len(stack):
+            return -1
+        stack[depth] = tag[NAME]
+        return depth + 1
+    return depth - 1 if depth > 0 and stack[depth - 1] == tag[NAME] else -1
+
+
+@bare
+def note_group(group, groups, spectrum, in_array, columns, kind, common):
+    """Take the parameters of a group that a spectrum, or an array of it, refers to."""
+    group_hash, group_start, group_codes = groups
+    for g in range(len(group_hash)):
+        if np.int64(group_hash[g]) == group:
+            for k in range(group_start[g], group_start[g + 1]):
+                code = group_codes[k]
+                note(code, math.nan, spectrum, in_array, columns, kind, common)
+
+
+@bare
+def take_tag(tag, number, state, groups, columns, places, kind, common):
+    """Take what a tag says of a spectrum; return DONE or a fault.
+
+    `state` holds the spectrum at hand, and whether a tag lies in one, and in an array.
+    """
+    name = np.uint64(tag[NAME])
+    is_open = not tag[IS_END] and not tag[IS_EMPTY]
+    if name == SPECTRUM:
+        state[0] += not tag[IS_END]
+        state[1] = is_open
+        return TOO_MANY if state[0] >= len(columns) else DONE
+    if not state[1]:
+        return DONE
+    if name == ARRAY:
+        was_open, state[2] = state[2], is_open
+        if is_open:
+            begin_array(kind)
+        elif was_open:
+            return end_array(state[0], places, kind, common)
+    elif tag[CODE] > 0:
+        return note(tag[CODE], number, state[0], state[2], columns, kind, common)
+    elif tag[GROUP] != 0:
+        note_group(tag[GROUP], groups, state[0], state[2], columns, kind, common)
+    return DONE
+
+
+@bare
 def scan(data, groups, columns, places, common, room):
     """Walk over a file and take the parameters of its spectra.
 
@@ -250,96 +350,40 @@ def scan(data, groups, columns, places, common, room):
     common
         Filled: type and compression of both arrays, polarities; shape (2, 4), 0.
     room
-        To work in: shape (MOST_DEPTH + 3,), int64, and shape (6,), float64.
+        From ``make_room``.
 
     Returns
     -------
-    DONE or a fault, the byte it is at, and the number of spectra.
+    DONE or a fault, and the byte it is at.
     """
-    group_hash, group_start, group_codes = groups
-    stack, found = room[0][:MOST_DEPTH], room[0][MOST_DEPTH:]
-    kind = room[1]
-    depth, spectrum, in_spectrum, in_array = 0, -1, False, False
-    at = 0
+    stack, tag, found, state, value, kind = room
+    state[0] = -1
+    depth, at = 0, 0
     while True:
         while at < len(data) and data[at] != LESS:
             at += 1
         if at + 1 >= len(data):
-            break
+            return (DONE if depth == 0 and at == len(data) else MALFORMED), at
         begin = at
         if data[at + 1] in (BANG, QUESTION):
             at = skip_aside(data, at)
             if at < 0:
-                return MALFORMED, begin, spectrum + 1
+                return MALFORMED, begin
             continue
-        is_end = data[at + 1] == SLASH
-        first = at + 1 + is_end
-        at = skip_name(data, first)
-        name = hash_bytes(data, first, at)
-        if at == first:
-            return MALFORMED, begin, spectrum + 1
-        if is_end:
-            at = skip_space(data, at)
-            if at >= len(data) or data[at] != GREATER:
-                return MALFORMED, begin, spectrum + 1
-            depth -= 1
-            if depth < 0 or stack[depth] != np.int64(name):
-                return MALFORMED, begin, spectrum + 1
-            at += 1
-            if name == ARRAY and in_array:
-                fault = end_array(spectrum, places, kind, common)
-                if fault != DONE:
-                    return fault, begin, spectrum + 1
-                in_array = False
-            in_spectrum = in_spectrum and name != SPECTRUM
-            continue
-        if name == SPECTRUM:
-            spectrum += 1
-            in_spectrum = True
-            if spectrum >= len(columns):
-                return TOO_MANY, begin, spectrum
-        if name == ARRAY and in_spectrum:
-            in_array = True
-            kind[0], kind[4], kind[5] = UNKNOWN, 0, 0
-            kind[1:4] = math.nan
-        code, number, reference = 0, math.nan, np.uint64(0)
-        while True:
-            at = skip_space(data, at)
-            if at >= len(data):
-                return MALFORMED, begin, spectrum + 1
-            if data[at] == GREATER or data[at] == SLASH:
-                break
-            at = read_attribute(data, at, found)
-            if at < 0:
-                return MALFORMED, begin, spectrum + 1
-            if in_spectrum and name == PARAM:
-                if np.uint64(found[0]) == ACCESSION:
-                    code = read_accession(data, found[1], found[2])
-                elif np.uint64(found[0]) == VALUE:
-                    number = read_number(data, found[1], found[2])
-            elif in_spectrum and name == REFERENCE and np.uint64(found[0]) == REF:
-                reference = hash_bytes(data, found[1], found[2])
-        is_empty = data[at] == SLASH
-        at += is_empty
-        if at >= len(data) or data[at] != GREATER:
-            return MALFORMED, begin, spectrum + 1
-        at += 1
-        if code > 0:
-            fault = note(code, number, spectrum, in_array, columns, kind, common)
-            if fault != DONE:
-                return fault, begin, spectrum + 1
-        if reference != 0:
-            for g in range(len(group_hash)):
-                if group_hash[g] == reference:
-                    for k in range(group_start[g], group_start[g + 1]):
-                        given = group_codes[k]
-                        note(given, math.nan, spectrum, in_array, columns, kind, common)
-        if not is_empty:
-            if depth >= MOST_DEPTH:
-                return MALFORMED, begin, spectrum + 1
-            stack[depth] = np.int64(name)
-            depth += 1
-    return (DONE if depth == 0 else MALFORMED), len(data), spectrum + 1
+        at = read_tag(data, at, tag, value, found)
+        depth = follow_tag(tag, stack, depth) if at >= 0 else -1
+        if depth < 0:
+            return MALFORMED, begin
+        fault = take_tag(tag, value[0], state, groups, columns, places, kind, common)
+        if fault != DONE:
+            return fault, begin
+
+
+def make_room():
+    """Return the arrays that ``scan`` works in."""
+    sizes = (MOST_DEPTH, 5, 3, 3)
+    integers = [np.zeros(size, np.int64) for size in sizes]
+    return *integers, np.zeros(1), np.zeros(6)
 
 
 @bare

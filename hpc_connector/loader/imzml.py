@@ -236,9 +236,9 @@ def scan_spectra(
     start = np.cumsum([0, *map(len, groups.values())])
     codes = [code for group in groups.values() for code in group]
     of_groups = np.array(names, np.uint64), start, np.array(codes, np.int64)
-    room = np.zeros(kernels.MOST_DEPTH + 3, np.int64), np.zeros(6)
     array = np.frombuffer(data, np.uint8)
-    fault, at, _ = kernels.scan(array, of_groups, columns, places, common, room)
+    room = kernels.make_room()
+    fault, at = kernels.scan(array, of_groups, columns, places, common, room)
     if fault != kernels.DONE:
         line = data[:at].count(b"\n") + 1
         raise BadInput(f"{path}, line {line}: {FAULTS[fault]}")
