@@ -413,7 +413,7 @@ def survive(path):
 
 @pytest.mark.parametrize(
     ("suffix", "checksum", "step"),
-    [(".imzML", "sha1", 5), (".ibd", "sha1", 1), (".ibd", None, 1)],
+    [(".imzML", "sha1", 7), (".ibd", "sha1", 1), (".ibd", None, 1)],
 )
 @pytest.mark.parametrize("is_zlib", [False, True])
 def test_read_imzml__survives_cuts_and_flips(tmp_path, suffix, checksum, step, is_zlib):
