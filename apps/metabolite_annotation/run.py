@@ -23,7 +23,7 @@ from metabolite_annotation.results import (
     save_images,
     save_results,
 )
-from metabolite_annotation.spectra import Spectra, load_spectra
+from metabolite_annotation.spectra import Spectra, load_compiler, load_spectra
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ def run(comm: Any, args: argparse.Namespace) -> int:
             record = begin_run(PROGRAM, args, list_inputs(args), resume=args.resume)
             if record["status"] != "done":
                 setup, library = read_inputs(args)
+        else:
+            load_compiler()
     record, setup = comm.bcast((record, setup))
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", args.out)

@@ -164,6 +164,11 @@ def describe_peaks(grid: Grid, survey: Survey, mz: np.ndarray) -> dict[str, Any]
     }
 
 
+def load_compiler() -> None:
+    """Load what the first kernel of a process loads, while there is nothing to do."""
+    kernels.is_sorted(np.zeros(1))
+
+
 def get_bits(n_peaks: int) -> int:
     """Return how finely m/z are sorted at first: about fifty peaks a bucket."""
     return min(max(n_peaks // (50 * OCTAVES), 1).bit_length(), 16)
