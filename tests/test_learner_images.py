@@ -181,6 +181,8 @@ def test_get_images__are_the_slow_ones(search):
         image, window = naive_scores.draw_image(listed, len(grid.x), mz.flat[k], 3.0)
         npt.assert_array_equal(images.pixel[here], np.flatnonzero(image))
         npt.assert_array_equal(images.intensity[here], image[image > 0])
+        total = image.sum(dtype=np.float64)
+        npt.assert_allclose(images.total.flat[k], total, rtol=1e-12)
         if window:
             z, weight = np.array(window).T
             mean = np.average(z, weights=weight)

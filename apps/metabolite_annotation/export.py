@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.ion_images import Grid, ImageSet
+from hpc_connector.learner.ion_images import Grid, get_images
 from hpc_connector.learner.normalisation import normalise
 from hpc_connector.publish import publish
+from metabolite_annotation.spectra import Spectra
 
 CSV, ANNDATA = "pixel_intensities.csv.gz", "annotations.h5ad"
 NAMED = ("formula", "adduct", "database", "mz")
@@ -38,21 +39,20 @@ def check_exports(formats: Sequence[str]) -> None:
 
 
 def get_first_images(
-    images: ImageSet, chosen: np.ndarray, norm: np.ndarray | None
+    spectra: Spectra, mz: np.ndarray, ppm: float, norm: np.ndarray | None
 ) -> Iterator[Image]:
     """Yield pixels and intensities of the first image of each annotation.
 
     Parameters
     ----------
-    chosen
-        The ion in `images` of each annotation.
+    mz
+        Isotope peaks of each annotation, shape (annotations, images).
     norm
         By which intensities are divided, of each pixel; None to leave them.
     """
-    n_images = images.mz_mean.shape[1]
-    for ion in chosen.tolist():
-        part = slice(*images.start[ion * n_images : ion * n_images + 2])
-        pixel, value = images.pixel[part], images.intensity[part]
+    for first in mz[:, None, :1]:
+        image = get_images(spectra.peaks, spectra.grid, first, ppm=ppm)
+        pixel, value = image.pixel, image.intensity
         yield pixel, value if norm is None else normalise(value, pixel, norm)
 
 

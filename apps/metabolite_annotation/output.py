@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,15 +87,16 @@ def save_results(
     path: Path,
     columns: dict[str, Any],
     scores: dict[str, Any],
-    images: dict[str, Any],
+    ions: dict[str, Any],
+    images: Iterable[ImageSet],
     pixels: dict[str, Any],
     attributes: dict[str, Any],
 ) -> None:
-    """Write ``results.h5``."""
+    """Write ``results.h5``; `images` are those of the ions, some ions at a time."""
     groups = {
         "annotations": columns,
         "scores": scores,
-        "images": images,
+        "images": ions,
         "pixels": pixels,
     }
     everything = {
@@ -103,28 +104,24 @@ def save_results(
         for group, members in groups.items()
         for name, column in members.items()
     }
-    storer.save_output(path, everything, attributes)
+    storer.save_output(path, everything, attributes, parts=list_columns(images))
 
 
-def describe_images(
-    names: list[str], mz: np.ndarray, theoretical: np.ndarray, images: ImageSet
-) -> dict[str, Any]:
-    """Return the columns of sparse images, and their totals and m/z."""
-    total = np.zeros(mz.size)
-    (there,) = np.nonzero(np.diff(images.start))
-    first = images.start[there]
-    total[there] = np.add.reduceat(images.intensity, first, dtype=np.float64)
-    return {
-        "ion": names,
-        "mz": mz,
-        "theoretical_intensity": theoretical,
-        "indptr": images.start,
-        "pixel": images.pixel,
-        "intensity": images.intensity,
-        "mz_mean": images.mz_mean,
-        "mz_std": images.mz_std,
-        "total_intensity": total.reshape(mz.shape),
-    }
+def list_columns(images: Iterable[ImageSet]) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the columns of sparse images, their totals and their m/z."""
+    start = np.zeros(1, np.int64)  # of the next image
+    yield {"images/indptr": start}
+    for part in images:
+        ends = start[-1] + part.start[1:]
+        start = ends[-1:]
+        yield {
+            "images/indptr": ends,
+            "images/pixel": part.pixel,
+            "images/intensity": part.intensity,
+            "images/mz_mean": part.mz_mean,
+            "images/mz_std": part.mz_std,
+            "images/total_intensity": part.total,
+        }
 
 
 def print_summary(

@@ -3,7 +3,7 @@
 import argparse
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hpc_connector import pipeline
-from hpc_connector.learner.ion_images import get_images
+from hpc_connector.learner.ion_images import ImageSet, get_images
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.partitioner.communicator import end_together
 from hpc_connector.storer.annotation_report import save_report
@@ -36,6 +36,7 @@ from metabolite_annotation.spectra import Spectra
 logger = logging.getLogger(__name__)
 
 PROGRAM = "metabolite-annotation"
+IMAGE_VALUES = 1 << 20  # of ion images in memory at once
 EXPORTS = {"csv": CSV, "anndata": ANNDATA}
 
 
@@ -137,7 +138,6 @@ def save_results(
     search, columns = findings.search, findings.columns
     unique, image = np.unique(findings.ion, return_inverse=True)
     mz, theoretical = patterns[0][unique], patterns[1][unique]
-    images = get_images(spectra.peaks, spectra.grid, mz, ppm=args.ppm)
     names = [search.ions.get_name(ion) for ion in unique.tolist()]
     attributes = describe_search(args, record, spectra, mz.shape[1])
     pixels = {"x": spectra.grid.x, "y": spectra.grid.y} | spectra.norms
@@ -146,18 +146,26 @@ def save_results(
         args.out / "results.h5",
         columns | {"image": image},
         list_scores(search),
-        output.describe_images(names, mz, theoretical, images),
+        {"ion": names, "mz": mz, "theoretical_intensity": theoretical},
+        get_image_sets(spectra, mz, args.ppm),
         pixels,
         attributes,
     )
     norm = None if args.normalise == "none" else spectra.norms[args.normalise]
     if "csv" in args.export:
-        first = get_first_images(images, image, norm)
+        first = get_first_images(spectra, mz[image], args.ppm, norm)
         save_csv(args.out / CSV, columns, spectra.grid, first)
     if "anndata" in args.export:
-        first = get_first_images(images, image, norm)
+        first = get_first_images(spectra, mz[image], args.ppm, norm)
         settings = attributes | {"normalise": args.normalise}
         save_anndata(args.out / ANNDATA, columns, pixels, first, settings)
+
+
+def get_image_sets(spectra: Spectra, mz: np.ndarray, ppm: float) -> Iterator[ImageSet]:
+    """Yield the images of ions, of so many at a time as fit a few megabytes."""
+    n = max(1, IMAGE_VALUES // (mz.shape[1] * len(spectra.grid.x)))
+    for first in range(0, max(len(mz), 1), n):
+        yield get_images(spectra.peaks, spectra.grid, mz[first : first + n], ppm=ppm)
 
 
 def describe(

@@ -295,7 +295,8 @@ def fill_images(peaks, mz, ppm, images, start, pixel, value, moments):
         Where the pixels of an image begin, shape (ions * images + 1,), 0 at first. With
         no room in `pixel` and `value`, this alone is filled.
     moments
-        Mean and standard deviation of m/z, shape (ions, images, 2).
+        Mean and standard deviation of m/z, and total intensity, shape
+        (ions, images, 3).
     """
     window = np.zeros((mz.shape[1], 2), np.int64)
     n_images = len(window)
@@ -304,11 +305,13 @@ def fill_images(peaks, mz, ppm, images, start, pixel, value, moments):
         n = draw_images(peaks, window, images)
         for k in range(n_images):
             image = i * n_images + k
-            at = start[image]
+            at, total = start[image], 0.0
             for j in range(n):
                 if images.value[k, j] > 0:
+                    total += images.value[k, j]
                     if at < len(pixel):
                         pixel[at], value[at] = images.pixel[j], images.value[k, j]
                     at += 1
             start[image + 1] = at
-            moments[i, k] = get_mz_moments(peaks, window[k], mz[i, k])
+            mean, spread = get_mz_moments(peaks, window[k], mz[i, k])
+            moments[i, k] = mean, spread, total

@@ -46,7 +46,8 @@ class ImageSet:
     """Images of some ions, those of one after the other.
 
     The pixels of image k of an ion are ``pixel[start[n * ion + k] : start[... + 1]]``
-    with their intensities; ``mz_mean`` and ``mz_std`` have the shape (ions, n).
+    with their intensities; ``mz_mean``, ``mz_std`` and ``total``, the sum of the
+    intensities, have the shape (ions, n).
     """
 
     start: np.ndarray
@@ -54,6 +55,7 @@ class ImageSet:
     intensity: np.ndarray
     mz_mean: np.ndarray
     mz_std: np.ndarray
+    total: np.ndarray
 
 
 def annotate(
@@ -118,9 +120,9 @@ def get_images(
     n_images = mz.shape[1]
     room = kernels.make_images(n_images, len(grid.x))
     start = np.zeros(mz.size + 1, np.int64)
-    moments = np.zeros((*mz.shape, 2))
+    moments = np.zeros((*mz.shape, 3))
     nothing = np.zeros(0, np.uint32), np.zeros(0, np.float32)
     kernels.fill_images(peaks.to_tuple(), mz, ppm, room, start, *nothing, moments)
     pixel, value = np.zeros(start[-1], np.uint32), np.zeros(start[-1], np.float32)
     kernels.fill_images(peaks.to_tuple(), mz, ppm, room, start, pixel, value, moments)
-    return ImageSet(start, pixel, value, moments[..., 0], moments[..., 1])
+    return ImageSet(start, pixel, value, *np.moveaxis(moments, 2, 0))

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from hpc_connector.publish import publish
 
 FORMAT_VERSION = 1
+CHUNK_ROWS = 1 << 14  # of columns that grow
 # Bytes of one significance side by side pack better, and three times as fast
 PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
@@ -22,6 +23,7 @@ def save_output(
     columns: Mapping[str, Any],
     attributes: Mapping[str, Any] | None = None,
     *,
+    parts: Iterable[Mapping[str, np.ndarray]] = (),
     tiles: "Shards | None" = None,
 ) -> None:
     """Write columns to an HDF5 file, published by rename.
@@ -32,6 +34,8 @@ def save_output(
         Arrays, or sequences of text, by name; a slash in a name makes a group.
     attributes
         Attributes of the file; ``format_version`` is added.
+    parts
+        Pieces of columns that are too long to be held at once, in order.
     tiles
         Part files to show as one virtual dataset.
     """
@@ -40,6 +44,9 @@ def save_output(
         file.attrs.update(attributes or {})
         for name, column in columns.items():
             _write_column(file, name, column)
+        for part in parts:
+            for name, piece in part.items():
+                _append(file, name, piece)
         if tiles is not None:
             tiles.link(file)
 
@@ -66,6 +73,17 @@ def _write_column(file: h5py.File, name: str, column: Any) -> None:
     else:
         packed = PACKED if array.size > 1024 else {}
         file.create_dataset(name, data=array, **packed)
+
+
+def _append(file: h5py.File, name: str, piece: np.ndarray) -> None:
+    """Write the next rows of a column."""
+    if name not in file:
+        rest = piece.shape[1:]
+        grows: Any = {"maxshape": (None, *rest), "chunks": (CHUNK_ROWS, *rest)}
+        file.create_dataset(name, (0, *rest), piece.dtype, **PACKED, **grows)
+    column = file[name]
+    column.resize(len(column) + len(piece), axis=0)
+    column[len(column) - len(piece) :] = piece
 
 
 def save_table(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
