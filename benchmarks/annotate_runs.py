@@ -1,13 +1,13 @@
 """What whole annotations take: CPU seconds, wall time, memory; on one rank and on two.
 
-    python benchmarks/annotate_runs.py [DATASET.imzML]
+    python benchmarks/annotate_runs.py [DATASET.imzML [DATABASE ...]]
 
 The formulas of CoreMetabolome v3 with +H, +Na and +K, PNG files, results and report
 included. First the dataset given, else a simulated one of 2,184 pixels: with no
 patterns in the cache and with them (METASPACE's engine: 53 CPU s for sim_bench). Then a
-simulated one of 12,000 pixels and 13 million peaks, with CoreMetabolome and with LIPID
-MAPS, which has three times the formulas. Where files are slow to create, TMPDIR names a
-better place.
+simulated one of 12,000 pixels and 13 million peaks, with CoreMetabolome, with LIPID
+MAPS, which has three times the formulas, and with the databases given. Where files are
+slow to create, TMPDIR names a better place.
 """
 
 import gzip
@@ -87,12 +87,9 @@ def main():
         large = folder / "large.imzML"
         simulate(large, n_pixels=12_000, n_noise=550)
         measure(first, database, folder)  # compiles
-        for dataset, formulas in (
-            (first, database),
-            (large, database),
-            (large, LIPIDS),
-        ):
-            compare(dataset, formulas, folder)
+        compare(first, database, folder)
+        for path in (database, LIPIDS, *map(Path, sys.argv[2:])):
+            compare(large, path, folder)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import pytest
 from hpc_connector.learner.ions import Chemistry, make_ions
 from hpc_connector.learner.patterns import Resolution, calculate_centroids
 from imzml import simulate_spectra, write_imzml
+from metabolite_annotation import results
 from metabolite_annotation import run as run_module
 from metabolite_annotation.program import main
 from programs import assert_same, end_after, get_end, make_command, wait_for
@@ -178,6 +179,21 @@ def test_run__same_bytes_with_other_options(
     for attempt in "ab":  # the second finds the patterns of the first
         assert annotate(simulated, tmp_path / attempt, *options) == 0
         assert_same(tmp_path / attempt, reference)
+
+
+@pytest.mark.parametrize("n_values", [1, 5_000])
+def test_run__same_images_however_many_at_a_time(
+    simulated, reference, tmp_path, monkeypatch, n_values
+):
+    monkeypatch.setattr(results, "IMAGE_VALUES", n_values)
+    assert annotate(simulated, tmp_path / "out") == 0
+    with (
+        h5py.File(tmp_path / "out/results.h5") as found,
+        h5py.File(reference / "results.h5") as known,
+    ):
+        assert found["images"].keys() == known["images"].keys()
+        for name, column in known["images"].items():
+            npt.assert_array_equal(found["images"][name][:], column[:])
 
 
 @pytest.mark.parametrize("n_ions", [1, 7, 100_000])

@@ -25,7 +25,7 @@ from hpc_connector.publish import publish
 logger = logging.getLogger(__name__)
 
 ALGORITHM = 1  # changes with any pattern
-IONS_A_TASK = 8192
+IONS_A_TASK = 1024  # some ions take a second
 ARRAYS = ("formula_counts", "modifier_counts", "formula", "modifier")
 
 Patterns = tuple[np.ndarray, np.ndarray]
