@@ -75,7 +75,7 @@ def compute_patterns(
     is_done = pipeline.run_on_ranks(
         comm,
         run_task,
-        range(len(firsts)),
+        range(len(firsts))[::-1],  # those without carbon, the slowest, come last
         lambda *_: None,
         threads=args.threads,
         show=pipeline.make_progress(quiet=args.quiet),
