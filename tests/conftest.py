@@ -2,12 +2,17 @@
 
 import os
 import shutil
+import subprocess
 import sys
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import settings
 
 from mdr_epistasis.program import main
+
+CLUSTER = Path(__file__).parent / "cluster"
 
 # mpirun, and our programs, are those of the environment pytest itself is in
 os.environ["PATH"] = os.pathsep.join(
@@ -30,11 +35,30 @@ def simulated(tmp_path_factory):
     return str(prefix)
 
 
+@pytest.fixture(scope="session")
+def cluster():
+    """Bring up a Slurm cluster of four virtual nodes, and take it down at the end."""
+    if os.geteuid() != 0:
+        give_up("a Slurm cluster needs root")
+    up = subprocess.run(
+        [CLUSTER / "slurm-up", "--quiet"], capture_output=True, text=True
+    )
+    if up.returncode != 0:
+        give_up(f"no Slurm cluster: {up.stderr.strip()}")
+    yield
+    subprocess.run([CLUSTER / "slurm-down", "--quiet"], check=True)
+
+
 def require(program: str) -> str:
     """Return the path of a program; without it skip the test, or fail it in CI."""
     path = shutil.which(program)
-    if path is None and os.environ.get("CI") == "true":
-        pytest.fail(f"{program} is not installed, and in CI no test is skipped")
     if path is None:
-        pytest.skip(f"{program} is not installed")
-    return path
+        give_up(f"{program} is not installed")
+    return str(path)
+
+
+def give_up(reason: str) -> NoReturn:
+    """Skip a test, or fail it in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason}, and in CI no test is skipped")
+    pytest.skip(reason)
