@@ -2,11 +2,14 @@
 
 import argparse
 import errno
+import json
 import logging
 import os
 import sys
 import time
 import tomllib
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +45,18 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=at_least(0), default=42, metavar="N", help="of all chance (42)")
     add("--resume", action="store_true", help="go on with a run that was stopped")
     add("--quiet", action="store_true", help="no progress")
+    add("--plan", action="store_true", help="print what the run takes, and end")
     add("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def print_plan(name: str, get_cost: Callable[[], Any]) -> int:
+    """Print what a run takes as one JSON object; return the exit code."""
+    set_up_log(name)
+    try:
+        print(json.dumps(asdict(get_cost())))
+    except Exception as error:
+        return explain(name, error)
+    return DONE
 
 
 def at_least(least: int) -> Any:

@@ -16,7 +16,8 @@ from hpc_connector.publish import publish
 
 FORMAT_VERSION = 1
 NAME = "manifest.json"
-NOT_PARAMETERS = {"command", "config", "out", "threads", "resume", "quiet", "json"}
+NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
+NOT_PARAMETERS |= {"quiet", "json", "plan"}
 
 
 def save_manifest(directory: Path, record: dict[str, Any]) -> None:

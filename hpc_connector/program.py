@@ -5,7 +5,10 @@ import importlib
 from hpc_connector import cli
 
 NAME = "hpc-connector"
-COMMANDS: dict[str, str] = {}  # modules with add_arguments(parser) and run(args)
+COMMANDS = {  # modules with add_arguments(parser) and run(args)
+    "submit": "run a program as a Slurm job",
+    "account": "keep what Slurm says of a job in the manifest of its run",
+}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -101,6 +101,10 @@ def run_simulate(argv: list[str]) -> int:
 def run_search(args: argparse.Namespace) -> int:
     """Run ``mdr-epistasis run`` on all ranks."""
     cli.save_start_time()
+    if args.plan:
+        from mdr_epistasis.plan import get_cost
+
+        return cli.print_plan(NAME, lambda: get_cost(args))
     from hpc_connector import pipeline
 
     def search(comm: Any) -> int:

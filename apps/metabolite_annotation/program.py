@@ -135,6 +135,10 @@ def run_annotation(args: argparse.Namespace) -> int:
     """Run ``metabolite-annotation run`` on all ranks."""
     if not args.model and "anndata" not in args.export:  # which need SciPy
         cli.save_start_time()
+    if args.plan:
+        from metabolite_annotation.plan import get_cost
+
+        return cli.print_plan(NAME, lambda: get_cost(args))
     from hpc_connector import pipeline
 
     def annotate(comm: Any) -> int:

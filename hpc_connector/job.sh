@@ -1,0 +1,76 @@
+# Every job: prepare each node, run the program on all ranks, warn them before the time is
+# over, queue again what was stopped, and keep Slurm's figures.
+
+eval "$CONNECTOR_SETUP" # not under set -u, which modules do not stand
+set -euo pipefail
+if [ $# -eq 0 ]; then
+    echo "$CONNECTOR_PROGRAM: expected its arguments behind the name of this script" >&2
+    exit 2
+fi
+
+threads=${SLURM_CPUS_PER_TASK:-1}
+scratch=${TMPDIR:-/tmp}
+kept=${XDG_CACHE_HOME:-$HOME/.cache}/hpc_connector/numba
+export SRUN_CPUS_PER_TASK=$threads OMP_NUM_THREADS=$threads SLURM_CPU_BIND=cores
+export NUMBA_CACHE_DIR=$scratch/numba # compiled kernels: local to the node
+
+inside=() # of the container, if there is one
+if [ -n "$CONNECTOR_IMAGE" ]; then
+    runtime=$(command -v apptainer || command -v singularity) || {
+        echo "$CONNECTOR_PROGRAM: $CONNECTOR_IMAGE needs apptainer or singularity" >&2
+        exit 2
+    }
+    inside=("$runtime" exec --bind "$scratch")
+    # without setuid, ranks of a node share memory only in one namespace
+    if "$runtime" exec --help | grep -q -- --sharens; then inside+=(--sharens); fi
+    inside+=("$CONNECTOR_IMAGE")
+fi
+
+on_each_node() { srun --ntasks="$SLURM_NNODES" --ntasks-per-node=1 "$@"; }
+
+# shellcheck disable=SC2016 # the shell of each node expands them
+on_each_node sh -c 'mkdir -p "$2"; [ ! -d "$1" ] || cp -r "$1/." "$2"' \
+    - "$kept" "$NUMBA_CACHE_DIR"
+touch "$scratch/staged"
+
+keep_kernels() { # for the next job, if some were compiled
+    find "$NUMBA_CACHE_DIR" -type f -newer "$scratch/staged" | grep -q . || return 0
+    mkdir -p "$kept.$SLURM_JOB_ID"
+    cp -r "$NUMBA_CACHE_DIR/." "$kept.$SLURM_JOB_ID"
+    if [ -d "$kept" ]; then mv -T "$kept" "$kept.$SLURM_JOB_ID.old"; fi
+    mv -T "$kept.$SLURM_JOB_ID" "$kept"
+    rm -rf "$kept.$SLURM_JOB_ID.old"
+}
+
+keep_figures() { # once the accounting knows the end of the steps
+    command -v sacct >/dev/null || return 0
+    local figures=
+    for _ in 1 2 3 4 5; do
+        sleep 1
+        figures=$(sacct --jobs "$SLURM_JOB_ID" --duplicates --noheader --parsable2 \
+            --format "$CONNECTOR_FIGURES" 2>/dev/null) || return 0
+        if ! grep -F "$SLURM_JOB_ID." <<<"$figures" | grep -v batch | grep -q RUNNING; then
+            break
+        fi
+    done
+    "${inside[@]}" hpc-connector account "$@" <<<"$figures" || true
+}
+
+read -ra launch <<<"$CONNECTOR_LAUNCH"
+"${launch[@]}" "${inside[@]}" "$CONNECTOR_PROGRAM" "$@" \
+    --threads "$threads" --resume &
+trap 'kill -s "$CONNECTOR_WARNING" %1 2>/dev/null' USR1 TERM
+code=0
+wait %1 || code=$?
+while kill -0 %1 2>/dev/null; do # a trapped signal ends a wait early
+    code=0
+    wait %1 || code=$?
+done
+
+keep_kernels || true
+keep_figures "$@"
+if [ "$code" -eq 75 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt "$CONNECTOR_RESTARTS" ]; then
+    # refused where Slurm has queued the job again itself, or it was cancelled
+    scontrol requeue "$SLURM_JOB_ID" && sleep 60
+fi
+exit "$code"

@@ -1,0 +1,163 @@
+"""``hpc-connector submit``: run a program as a Slurm job."""
+
+import argparse
+import json
+import logging
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from hpc_connector import cli
+from hpc_connector.allocation import Allocation, Cost, Limits, propose
+from hpc_connector.errors import BadInput
+from hpc_connector.slurm import (
+    Job,
+    Site,
+    find_node,
+    get_site,
+    parse_bytes,
+    parse_time,
+    read_site,
+    render_sbatch,
+    submit,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add = parser.add_argument
+    add("--site", type=Path, metavar="FILE", help="of the cluster, as slurm/mn5.env")
+    add("--account", default="")
+    add("--qos", default="")
+    add("--slurm-partition", default="", metavar="NAME")
+    add("--nodes", type=cli.at_least(1), default=0, metavar="N")
+    add("--ntasks-per-node", type=cli.at_least(1), default=0, metavar="N")
+    add("--cpus-per-task", type=cli.at_least(1), default=1, metavar="N", help="threads")
+    add("--time", type=duration, default=0, metavar="TIME", help="such as 2:00:00")
+    add("--mem", type=size, default=0, metavar="SIZE", help="of a node, such as 20G")
+    add("--dependency", default="", metavar="LIST", help="as sbatch takes it")
+    add(
+        "--array",
+        type=Path,
+        metavar="FILE",
+        help="a dataset a line, which {} stands for, and {name} for its bare name",
+    )
+    add("--most-at-once", type=cli.at_least(1), default=0, metavar="N")
+    add("--warn", type=duration, default=120, metavar="TIME", help="before the end")
+    add("--dry-run", action="store_true", help="print the script, submit nothing")
+    add("program", metavar="PROGRAM")
+    add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT")
+
+
+def duration(text: str) -> int:
+    """Return the seconds of a time as Slurm takes it: minutes, or with colons."""
+    return round(parse_time(text if set(text) & set(":-") else f"{text}:00"))
+
+
+def size(text: str) -> int:
+    """Return the bytes of a size as Slurm takes it: megabytes without a letter."""
+    if not (n_bytes := parse_bytes(f"{text}M" if text.isdigit() else text)):
+        raise argparse.ArgumentTypeError(f"{text}: expected a size such as 20G")
+    return n_bytes
+
+
+def run(args: argparse.Namespace) -> int:
+    """Render the script of a job, and submit it."""
+    site = choose_site(args)
+    script = render_sbatch(make_job(args, site), site)
+    if args.dry_run:
+        print(script, end="")
+        return cli.DONE
+    print(submit(script))
+    return cli.DONE
+
+
+def choose_site(args: argparse.Namespace) -> Site:
+    """Return the site of the file, or of the environment; options win."""
+    site = read_site(args.site) if args.site else get_site()
+    names = ("account", "qos", "slurm_partition")
+    chosen = {name: value for name in names if (value := getattr(args, name))}
+    return Site(**(vars(site) | chosen))
+
+
+def make_job(args: argparse.Namespace, site: Site) -> Job:
+    """Return the job, its size by the cost of the run where it is not given."""
+    arguments = list_arguments(args)
+    cost = get_cost(args.program, arguments[0], site)
+    cores, mem_bytes = find_node(site)
+    limits = Limits(cores, mem_bytes, site.most_nodes, round(3600 * site.most_hours))
+    asked = Allocation(
+        args.nodes, args.ntasks_per_node, args.cpus_per_task, args.mem, args.time
+    )
+    chosen = propose(cost, limits, asked)
+    for reason in chosen.reasons:
+        logger.info("%s", reason)
+    return Job(
+        args.program,
+        arguments,
+        chosen.nodes,
+        chosen.ntasks_per_node,
+        chosen.cpus_per_task,
+        chosen.time_s,
+        chosen.mem_bytes,
+        min(args.warn, chosen.time_s // 2),
+        dependency=args.dependency,
+        most_at_once=args.most_at_once,
+        output="%x-%A_%a.out" if len(arguments) > 1 else "%x-%j.out",
+    )
+
+
+def list_arguments(args: argparse.Namespace) -> tuple[tuple[str, ...], ...]:
+    """Return the arguments of the program, of each element of an array.
+
+    Raises
+    ------
+    BadInput
+        An array without datasets, or whose runs would share a folder.
+    """
+    if args.array is None:
+        return (tuple(args.arguments),)
+    try:
+        lines = args.array.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{args.array}: cannot be read: {error}") from None
+    datasets = [line.strip() for line in lines if line.strip()]
+    runs = [tuple(fill(word, d) for word in args.arguments) for d in datasets]
+    if not runs or len(set(runs)) < len(runs):
+        raise BadInput(
+            f"{args.array}: expected a dataset a line, and arguments in which {{}} or "
+            "{name} tells them apart"
+        )
+    return tuple(runs)
+
+
+def fill(word: str, dataset: str) -> str:
+    """Return an argument in which a dataset stands for {}, its bare name for {name}."""
+    name = Path(dataset).name.split(".")[0]
+    return word.replace("{name}", name).replace("{}", dataset)
+
+
+def get_cost(program: str, arguments: tuple[str, ...], site: Site) -> Cost:
+    """Ask a program what a run will take; it checks the arguments as well.
+
+    Raises
+    ------
+    BadInput
+        There is no such program, or it refuses the arguments.
+    """
+    inside: list[str] = []
+    if site.image:
+        runtime = shutil.which("apptainer") or shutil.which("singularity")
+        inside = [runtime, "exec", site.image] if runtime else []
+    if not inside and shutil.which(program) is None:
+        raise BadInput(f"{program} is not installed: expected a program of this suite")
+    done = subprocess.run(
+        [*inside, program, *arguments, "--plan"], capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise BadInput(" ".join(done.stderr.split()) or f"{program} --plan failed")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return Cost(**found | {"reasons": tuple(found["reasons"])})
