@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
+from hpc_connector.account import find_out
 from hpc_connector.allocation import Allocation, Cost, Limits, propose
 from hpc_connector.errors import BadInput
 from hpc_connector.slurm import (
@@ -126,10 +127,10 @@ def list_arguments(args: argparse.Namespace) -> tuple[tuple[str, ...], ...]:
         raise BadInput(f"{args.array}: cannot be read: {error}") from None
     datasets = [line.strip() for line in lines if line.strip()]
     runs = [tuple(fill(word, d) for word in args.arguments) for d in datasets]
-    if not runs or len(set(runs)) < len(runs):
+    if not runs or len({find_out(list(run)) for run in runs}) < len(runs):
         raise BadInput(
-            f"{args.array}: expected a dataset a line, and arguments in which {{}} or "
-            "{name} tells them apart"
+            f"{args.array}: expected datasets, one a line, each with an --out of its "
+            "own: {name} stands for its name"
         )
     return tuple(runs)
 
