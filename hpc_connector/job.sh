@@ -11,7 +11,7 @@ fi
 threads=${SLURM_CPUS_PER_TASK:-1}
 scratch=${TMPDIR:-/tmp}
 kept=${XDG_CACHE_HOME:-$HOME/.cache}/hpc_connector/numba
-export SRUN_CPUS_PER_TASK=$threads OMP_NUM_THREADS=$threads SLURM_CPU_BIND=cores
+export SRUN_CPUS_PER_TASK=$threads OMP_NUM_THREADS=$threads
 export NUMBA_CACHE_DIR=$scratch/numba # compiled kernels: local to the node
 
 inside=() # of the container, if there is one

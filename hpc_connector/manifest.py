@@ -17,7 +17,7 @@ from hpc_connector.publish import publish
 FORMAT_VERSION = 1
 NAME = "manifest.json"
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
-NOT_PARAMETERS |= {"quiet", "json", "plan"}
+NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
 
 
 def save_manifest(directory: Path, record: dict[str, Any]) -> None:

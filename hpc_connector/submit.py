@@ -104,7 +104,7 @@ def make_job(args: argparse.Namespace, site: Site) -> Job:
         chosen.cpus_per_task,
         chosen.time_s,
         chosen.mem_bytes,
-        min(args.warn, chosen.time_s // 2),
+        args.warn,
         dependency=args.dependency,
         most_at_once=args.most_at_once,
         output="%x-%A_%a.out" if len(arguments) > 1 else "%x-%j.out",

@@ -417,6 +417,24 @@ def test_run__options_from_a_file(simulated, reference, tmp_path):
     assert_same(out, reference)
 
 
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_run__from_a_copy_on_each_node(simulated, reference, tmp_path, ranks):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    options = ["--scratch", "$PLACE/scratch"]
+    command = make_resume(ranks, simulated, tmp_path / "out", *options)
+    environment = os.environ | {"PLACE": str(tmp_path)}
+    assert get_end(command, env=environment)[:2] == (0, [])
+    assert_same(tmp_path / "out", reference)
+    assert not list(scratch.iterdir())
+
+
+def test_run__without_the_folder_for_a_copy(simulated, tmp_path, capsys):
+    options = ["--scratch", str(tmp_path / "none")]
+    assert annotate(simulated, tmp_path / "out", *options) == 2
+    assert "none: expected a folder on every node" in capsys.readouterr().err
+
+
 def test_run__nothing_to_annotate(tmp_path):
     spectra = [(1, 1, [], []), (2, 1, [55.5], [3.0]), (2, 1, [55.5, 55.6], [0, np.nan])]
     write_imzml(tmp_path / "few.imzML", spectra)

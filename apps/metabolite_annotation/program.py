@@ -71,6 +71,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         default="none",
         help="intensities of an export; scores are of what was measured",
     )
+    add(
+        "--scratch",
+        metavar="DIR",
+        help="of each node, to copy the .ibd file to first: '$TMPDIR', say",
+    )
     add("--pattern-cache", metavar="DIR", type=Path, help="of isotope patterns")
 
 

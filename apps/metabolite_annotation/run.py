@@ -24,6 +24,7 @@ from metabolite_annotation.results import (
     save_results,
 )
 from metabolite_annotation.spectra import Spectra, load_compiler, load_spectra
+from metabolite_annotation.staging import stage
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,10 @@ def search(
     The annotations on rank 0; None on other ranks, and after a stop signal.
     """
     findings: Any = None
-    with load_spectra(comm, setup.imzml) as spectra:
+    with (
+        stage(comm, setup.imzml, args.scratch) as imzml,
+        load_spectra(comm, imzml) as spectra,
+    ):
         if comm.rank == 0 and library:
             say_spectra(spectra)
             record |= describe(args, setup, library, spectra)

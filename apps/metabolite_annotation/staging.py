@@ -1,0 +1,63 @@
+"""A copy of the peaks on each node, where the shared file system is slow."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hpc_connector.errors import BadInput
+from hpc_connector.loader.imzml import Imzml
+from hpc_connector.partitioner.communicator import end_together, get_node
+
+PIECE_BYTES = 1 << 24
+
+
+@contextlib.contextmanager
+def stage(comm: Any, imzml: Imzml, scratch: str | None) -> Iterator[Imzml]:
+    """Give a dataset whose .ibd file lies in the folder `scratch` of each node.
+
+    Spectra are read twice: so they come from the shared file system only once. Every
+    rank of a node copies a part, and the copy is removed at the end.
+
+    Parameters
+    ----------
+    scratch
+        A variable in it, such as $TMPDIR, is that of the rank. None to copy nothing.
+    """
+    if scratch is None:
+        yield imzml
+        return
+    rank, size, _ = get_node(comm)
+    name = comm.bcast(f"{uuid.uuid4().hex}.ibd")
+    path = Path(os.path.expandvars(scratch)) / name
+    try:
+        with end_together(comm):
+            copy_part(Path(imzml.ibd_path), path, rank, size)
+        yield replace(imzml, ibd_path=str(path))
+    finally:
+        if rank == 0:
+            path.unlink(missing_ok=True)
+
+
+def copy_part(source: Path, copy: Path, part: int, n_parts: int) -> None:
+    """Copy one of several parts of a file to its place in the copy.
+
+    Raises
+    ------
+    BadInput
+        There is no folder for the copy.
+    """
+    if not copy.parent.is_dir():
+        raise BadInput(f"--scratch: {copy.parent}: expected a folder on every node")
+    n_bytes = source.stat().st_size
+    at, end = n_bytes * part // n_parts, n_bytes * (part + 1) // n_parts
+    descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT, 0o600)
+    with open(source, "rb") as stream, open(descriptor, "wb") as target:
+        stream.seek(at)
+        target.seek(at)
+        while at < end and (piece := stream.read(min(PIECE_BYTES, end - at))):
+            target.write(piece)
+            at += len(piece)

@@ -1,0 +1,258 @@
+"""Jobs on a real Slurm cluster of virtual nodes: stopped, killed, and queued again."""
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import CLUSTER
+from mdr_epistasis.program import main as mdr
+from metabolite_annotation.program import main as annotate
+from programs import assert_same
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "tests/data"
+SLOW = ["--permutations", "8000", "--top", "20"]  # some 20 s of one core
+PATIENCE_S = 240
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Keep compiled kernels, which jobs pass on, away from the user's.
+
+    One process compiles some: all ranks of a first job would at once, on two cores.
+    """
+    cache = tmp_path_factory.mktemp("cache")
+    kernels = {"NUMBA_CACHE_DIR": str(cache / "hpc_connector/numba")}
+    run = ["mdr-epistasis", "run", f"{DATA}/bitepi_plink_100snps_2000/bfile.bed"]
+    run += ["--permutations", "2", "--out", str(cache / "out"), "--quiet"]
+    done = subprocess.run(run, env=os.environ | kernels, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        yield
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """Return a cohort whose search takes long enough to be stopped."""
+    prefix = tmp_path_factory.mktemp("cohort") / "slow"
+    options = "--variants 1500 --individuals 1000 --heritability 0.1 --maf 0.3 --seed 1"
+    assert mdr(["simulate", "--out", str(prefix), *options.split()]) == 0
+    return f"{prefix}.bed"
+
+
+@pytest.fixture(scope="module")
+def reference(cohort, tmp_path_factory):
+    """Return the results of the search alone, in one piece."""
+    out = tmp_path_factory.mktemp("reference") / "out"
+    assert mdr(["run", cohort, *SLOW, "--out", str(out), "--quiet"]) == 0
+    return out
+
+
+def submit(folder, *words):
+    """Submit a job; return its number."""
+    command = ["hpc-connector", "submit", *map(str, words)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def submit_slow(folder, cohort, *options):
+    """Submit the slow search with two ranks; return its number."""
+    options = options or ("--ntasks-per-node", 2)
+    run = ["mdr-epistasis", "run", cohort, *SLOW, "--out", folder / "out"]
+    return submit(folder, *options, *run)
+
+
+def ask(*command):
+    """Return what a command of Slurm's prints."""
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def get_state(job):
+    """Return the state of a job, as the controller has it."""
+    record = ask("scontrol", "show", "job", job)
+    return record.partition("JobState=")[2].split()[0]
+
+
+def wait(is_so, folder, seconds=PATIENCE_S):
+    """Wait until something is so."""
+    end_s = time.monotonic() + seconds
+    while not (found := is_so()):
+        said = "".join(path.read_text() for path in folder.glob("*.out"))
+        assert time.monotonic() < end_s, said
+        time.sleep(0.3)
+    return found
+
+
+def wait_for_end(job, folder):
+    """Wait until a job is over; return its state and what it printed."""
+    over = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
+    state = wait(lambda: (s := get_state(job)) in over and s, folder)
+    return state, "".join(path.read_text() for path in folder.glob(f"*{job}*.out"))
+
+
+def wait_for_ledger(folder):
+    """Wait until some tasks are done and recorded."""
+    wait(lambda: list((folder / "out/ledger").glob("*.npz")), folder)
+
+
+def check_end(job, folder, reference, least_attempts=2):
+    """Check that a job ended, after several attempts, with the known bytes."""
+    state, said = wait_for_end(job, folder)
+    assert state == "COMPLETED", said
+    assert_same(folder / "out", reference)
+    record = json.loads((folder / "out/manifest.json").read_text())
+    assert record["status"] == "done"
+    assert record["attempt"] >= least_attempts, said
+    return record
+
+
+def test_sbatch__of_the_script_for_epistasis(cohort, tmp_path):
+    small = ["run", cohort, "--top", "20", "--out"]
+    assert mdr([*small, str(tmp_path / "bare"), "--quiet"]) == 0
+    script = ROOT / "slurm/mdr_epistasis.sbatch"
+    command = ["sbatch", "--wait", script, *small, tmp_path / "out"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert_same(tmp_path / "out", tmp_path / "bare")
+    record = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert record["resources"]["ranks"] == 4
+    (figures,) = record["slurm"]
+    assert figures["cpu_s"] > 1
+    assert figures["max_rss_bytes"] > 5e7
+    assert figures["nodes"] == "node1"
+
+
+def test_submit__annotation_on_two_nodes(tmp_path):
+    run = ["run", DATA / "imzml/Untreated_3_434_tiny.imzML", "--database"]
+    run += [DATA / "databases/lipidmaps_2017-12-12-v2.tsv.gz", "--instrument", "FTICR"]
+    run = [*map(str, run), "--out"]
+    assert annotate([*run, str(tmp_path / "bare"), "--quiet"]) == 0
+    options = ("--nodes", 2, "--ntasks-per-node", 2)
+    job = submit(
+        tmp_path, *options, "metabolite-annotation", *run, str(tmp_path / "out")
+    )
+    state, said = wait_for_end(job, tmp_path)
+    assert state == "COMPLETED", said
+    assert_same(tmp_path / "out", tmp_path / "bare")
+    used = json.loads((tmp_path / "out/manifest.json").read_text())["resources"]
+    assert (used["ranks"], used["nodes"]) == (4, 2)
+
+
+def test_submit__an_array_after_another_job(cohort, tmp_path):
+    first = submit(tmp_path, "mdr-epistasis", "run", cohort, "--out", tmp_path / "a")
+    listed = tmp_path / "cohorts.txt"
+    gametes = DATA / "gametes_2way_20snps_1600"
+    (table,) = gametes.glob("*.tsv.gz")
+    listed.write_text(f"{DATA}/bitepi_plink_100snps_2000/bfile.bed\n{table}\n")
+    options = ["--array", listed, "--dependency", f"afterok:{first}"]
+    run = ["mdr-epistasis", "run", "{}", "--out", tmp_path / "{name}"]
+    job = submit(tmp_path, *options, *run)
+    assert wait_for_end(first, tmp_path)[0] == "COMPLETED"
+    for name in ("bfile", table.name.split(".")[0]):
+        end = tmp_path / name / "models.tsv"
+        wait(end.exists, tmp_path)
+    wait(lambda: not ask("squeue", "-h", "-j", job), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def stopped(cohort, tmp_path_factory):
+    """Return jobs that are stopped in three ways at once: number and folder of each."""
+    jobs = {}
+    ways = {
+        "limit": ("--ntasks-per-node", 1, "--time", 1, "--warn", "0:45"),
+        "signal": ("--ntasks-per-node", 2),
+        "requeue": ("--nodes", 2, "--ntasks-per-node", 1),
+    }
+    for way, options in ways.items():
+        folder = tmp_path_factory.mktemp(way)
+        jobs[way] = submit_slow(folder, cohort, *options), folder
+    for way, command in {
+        "signal": ("scancel", "--signal=USR1"),
+        "requeue": ("scontrol", "requeue"),
+    }.items():
+        job, folder = jobs[way]
+        wait_for_ledger(folder)
+        ask(*command, job)
+    return jobs
+
+
+@pytest.mark.parametrize("way", ["signal", "requeue", "limit"])
+def test_job__goes_on_where_it_was_stopped(stopped, reference, way):
+    job, folder = stopped[way]
+    record = check_end(job, folder, reference)
+    assert len(record["slurm"]) >= 2
+    assert "stopped on request" in "".join(p.read_text() for p in folder.glob("*.out"))
+
+
+def test_job__goes_on_after_a_node_died(cohort, reference, tmp_path):
+    job = submit_slow(tmp_path, cohort, "--nodes", 2, "--ntasks-per-node", 1)
+    wait_for_ledger(tmp_path)
+    nodes = ask("squeue", "-h", "-j", job, "-o", "%N")
+    last = ask("scontrol", "show", "hostnames", nodes).split()[-1]
+    keeper = Path(f"/run/slurm-virtual/{last}.pid").read_text().strip()
+    os.kill(int(keeper), 9)  # and with it all that the node runs
+    try:
+        record = check_end(job, tmp_path, reference)
+    finally:
+        subprocess.run([CLUSTER / "slurm-up", "--quiet"], check=True)
+    assert last not in record["slurm"][-1]["nodes"]
+
+
+def test_job__makes_way_and_goes_on(cohort, reference, tmp_path):
+    options = ("--slurm-partition", "standby", "--ntasks-per-node", 2)
+    job = submit_slow(tmp_path, cohort, *options)
+    wait_for_ledger(tmp_path)
+    urgent = ["sbatch", "--wait", "--partition=gpp", "--nodelist=node1", "--exclusive"]
+    done = subprocess.run([*urgent, "--wrap=true"], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    check_end(job, tmp_path, reference)
+
+
+def test_job__of_a_full_disk_goes_on_once_there_is_room(cohort, reference, tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    init = ask("pgrep", "-P", Path("/run/slurm-virtual/node1.pid").read_text().strip())
+    in_node = ["nsenter", "--mount", "-t", init]
+    disk = ["-t", "tmpfs", "-o", "size=96k", "disk", folder]
+    subprocess.run([*in_node, "mount", *disk], check=True)
+    try:
+        run = ["mdr-epistasis", "run", cohort, *SLOW, "--out", folder / "out"]
+        only = ["--slurm-partition", "standby", "--ntasks-per-node", 2]  # node1
+        state, said = wait_for_end(submit(tmp_path, *only, *run), tmp_path)
+        assert state == "FAILED"
+        assert "disk full" in said
+        more = [*in_node, "mount", "-o", "remount,size=64m", folder]
+        subprocess.run(more, check=True)
+        state, said = wait_for_end(submit(tmp_path, *only, *run), tmp_path)
+        assert state == "COMPLETED", said
+        kept = [*in_node, "cp", "-r", folder / "out", tmp_path / "out"]
+        subprocess.run(kept, check=True)
+    finally:
+        subprocess.run([*in_node, "umount", "-l", folder], check=True)
+    assert_same(tmp_path / "out", reference)
+
+
+def test_job__with_nowhere_to_write_says_so(cohort, tmp_path):
+    run = ["mdr-epistasis", "run", cohort, "--out", "/proc/nowhere/out"]
+    job = submit(tmp_path, "--ntasks-per-node", 2, *run)
+    state, said = wait_for_end(job, tmp_path)
+    assert state == "FAILED"
+    assert "ExitCode=2:0" in ask("scontrol", "show", "job", job)
+    assert said.count("/proc/nowhere") == 1, said
+
+
+def test_submit__passes_on_what_slurm_refuses(cohort, tmp_path):
+    run = ["mdr-epistasis", "run", cohort, "--out", tmp_path / "out"]
+    command = ["hpc-connector", "submit", "--qos", "gp_fast", *map(str, run)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Invalid qos" in done.stderr.splitlines()[-1]
