@@ -20,7 +20,7 @@ if [ -n "$CONNECTOR_IMAGE" ]; then
         echo "$CONNECTOR_PROGRAM: $CONNECTOR_IMAGE needs apptainer or singularity" >&2
         exit 2
     }
-    inside=("$runtime" exec --bind "$scratch")
+    inside=("$runtime" exec --bind "$scratch" --env "NUMBA_CACHE_DIR=$NUMBA_CACHE_DIR")
     # without setuid, ranks of a node share memory only in one namespace
     if "$runtime" exec --help | grep -q -- --sharens; then inside+=(--sharens); fi
     inside+=("$CONNECTOR_IMAGE")
@@ -59,12 +59,13 @@ keep_figures() { # once the accounting knows the end of the steps
 read -ra launch <<<"$CONNECTOR_LAUNCH"
 "${launch[@]}" "${inside[@]}" "$CONNECTOR_PROGRAM" "$@" \
     --threads "$threads" --resume &
-trap 'kill -s "$CONNECTOR_WARNING" %1 2>/dev/null' USR1 TERM
+ranks=$!
+trap 'kill -s "$CONNECTOR_WARNING" "$ranks" 2>/dev/null' USR1 TERM
 code=0
-wait %1 || code=$?
-while kill -0 %1 2>/dev/null; do # a trapped signal ends a wait early
+wait "$ranks" || code=$?
+while kill -0 "$ranks" 2>/dev/null; do # a trapped signal ends a wait early
     code=0
-    wait %1 || code=$?
+    wait "$ranks" || code=$?
 done
 
 keep_kernels || true

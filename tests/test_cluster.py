@@ -217,37 +217,49 @@ def test_job__makes_way_and_goes_on(cohort, reference, tmp_path):
     check_end(job, tmp_path, reference)
 
 
-def test_job__of_a_full_disk_goes_on_once_there_is_room(cohort, reference, tmp_path):
+@pytest.fixture
+def disk(tmp_path):
+    """Return a small disk of node1, and what runs a command there."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    init = ask("pgrep", "-P", Path("/run/slurm-virtual/node1.pid").read_text().strip())
-    in_node = ["nsenter", "--mount", "-t", init]
-    disk = ["-t", "tmpfs", "-o", "size=96k", "disk", folder]
-    subprocess.run([*in_node, "mount", *disk], check=True)
-    try:
-        run = ["mdr-epistasis", "run", cohort, *SLOW, "--out", folder / "out"]
-        only = ["--slurm-partition", "standby", "--ntasks-per-node", 2]  # node1
-        state, said = wait_for_end(submit(tmp_path, *only, *run), tmp_path)
-        assert state == "FAILED"
-        assert "disk full" in said
-        more = [*in_node, "mount", "-o", "remount,size=64m", folder]
-        subprocess.run(more, check=True)
-        state, said = wait_for_end(submit(tmp_path, *only, *run), tmp_path)
-        assert state == "COMPLETED", said
-        kept = [*in_node, "cp", "-r", folder / "out", tmp_path / "out"]
-        subprocess.run(kept, check=True)
-    finally:
-        subprocess.run([*in_node, "umount", "-l", folder], check=True)
+    keeper = Path("/run/slurm-virtual/node1.pid").read_text().strip()
+    on_node = ["nsenter", "--mount", "-t", ask("pgrep", "-P", keeper)]
+    disk = ["mount", "-t", "tmpfs", "-o", "size=96k", "disk", folder]
+    subprocess.run([*on_node, *disk], check=True)
+    yield folder, on_node
+    subprocess.run([*on_node, "umount", "-l", folder], check=True)
+
+
+ON_NODE1 = ("--slurm-partition", "standby", "--ntasks-per-node", 2)
+
+
+def test_job__of_a_full_disk_goes_on_once_there_is_room(
+    cohort, reference, tmp_path, disk
+):
+    folder, on_node = disk
+    run = ["mdr-epistasis", "run", cohort, *SLOW, "--out", folder / "out"]
+    state, said = wait_for_end(submit(tmp_path, *ON_NODE1, *run), tmp_path)
+    assert state == "FAILED"
+    assert "disk full" in said
+    more = ["mount", "-o", "remount,size=64m", folder]
+    subprocess.run([*on_node, *more], check=True)
+    state, said = wait_for_end(submit(tmp_path, *ON_NODE1, *run), tmp_path)
+    assert state == "COMPLETED", said
+    subprocess.run([*on_node, "cp", "-r", folder / "out", tmp_path / "out"], check=True)
     assert_same(tmp_path / "out", reference)
 
 
-def test_job__with_nowhere_to_write_says_so(cohort, tmp_path):
-    run = ["mdr-epistasis", "run", cohort, "--out", "/proc/nowhere/out"]
-    job = submit(tmp_path, "--ntasks-per-node", 2, *run)
+def test_job__with_nowhere_to_write_says_so(cohort, tmp_path, disk):
+    folder, on_node = disk
+    read_only = ["mount", "-o", "remount,ro", folder]
+    subprocess.run([*on_node, *read_only], check=True)
+    run = ["mdr-epistasis", "run", cohort, "--out", folder / "out"]
+    job = submit(tmp_path, *ON_NODE1, *run)
     state, said = wait_for_end(job, tmp_path)
     assert state == "FAILED"
     assert "ExitCode=2:0" in ask("scontrol", "show", "job", job)
-    assert said.count("/proc/nowhere") == 1, said
+    assert "cannot write" in said
+    assert "Read-only file system" in said
 
 
 def test_submit__passes_on_what_slurm_refuses(cohort, tmp_path):
