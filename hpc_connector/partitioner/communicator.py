@@ -48,6 +48,10 @@ class SerialCommunicator:
         """Return the values of all ranks: one."""
         return [value]
 
+    def reduce(self, value: Any, op: Any = None, root: int = 0) -> Any:
+        """Return the value, for there is no other to join it with."""
+        return value
+
 
 def get_mpicomm(*, serial: bool = False) -> Any:
     """Return the communicator of this run.
