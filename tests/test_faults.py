@@ -343,13 +343,18 @@ sys.exit(program.main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3])
-def test_run__same_bytes_after_a_stop_of_one_rank(cohort, reference, tmp_path, ranks):
+@pytest.mark.parametrize(("ranks", "nodes"), [(1, 1), (2, 1), (3, 1), (4, 2)])
+def test_run__same_bytes_after_a_stop_of_one_rank(
+    cohort, reference, tmp_path, ranks, nodes
+):
+    apart = os.environ | {"MPIR_CVAR_NUM_CLIQUES": str(nodes)}
     options = ["run", *cohort, "--out", str(tmp_path / "out")]
     launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
-    code, lines, _ = get_end([*launch, sys.executable, "-c", STOPPING, *options])
+    program = [*launch, sys.executable, "-c", STOPPING, *options]
+    code, lines, _ = get_end(program, env=apart)
     assert code == 75, lines
     n_done = len(list(tmp_path.glob("out/all_models/*.h5")))
     assert n_done == 3 if ranks == 1 else 3 <= n_done < 50  # of 55
-    assert get_end(make_command(ranks, *options[1:], "--resume"))[:2] == (0, [])
+    resume = make_command(ranks, *options[1:], "--resume")
+    assert get_end(resume, env=apart)[:2] == (0, [])
     assert_same(tmp_path / "out", reference[0])

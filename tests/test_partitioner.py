@@ -130,6 +130,28 @@ def test_share_array__is_one_a_node(comm):
         comm.Barrier()
 
 
+NODES = """
+from hpc_connector.partitioner.communicator import count_tickets, get_mpicomm, get_node
+
+comm = get_mpicomm()
+assert get_node(comm)[1:] == (2, 2)
+for n in (0, 1, 7, 2000):
+    with count_tickets(comm, n) as (take, _):
+        mine = [*iter(take, n)]
+    everyone = sorted(t for tickets in comm.allgather(mine) for t in tickets)
+    assert everyone == list(range(n)), n
+"""
+
+
+def test_count_tickets__two_nodes_of_two_ranks():
+    subprocess.run(
+        ["mpirun", "-n", "4", sys.executable, "-c", NODES],
+        check=True,
+        timeout=30,
+        env=os.environ | {"MPIR_CVAR_NUM_CLIQUES": "2"},  # ranks as if on two nodes
+    )
+
+
 BUSY = """
 import time
 from hpc_connector.partitioner.communicator import count_tickets, get_mpicomm
