@@ -50,7 +50,7 @@ class Machine:
         Fraction of nodes that are slow, and how many times as long they take.
     latency_s, service_s, here_s
         Of a request to the counter of all: there and back, and at the counter; of a
-        request to the counter of a node.
+        ticket of a node, which is two requests.
     read_s, place_s
         To read a variant and pack it, and to put it where the node shares it.
     merge_s
@@ -66,7 +66,7 @@ class Machine:
     slowness: float = 1.25
     latency_s: float = 2e-6
     service_s: float = 1e-6
-    here_s: float = 1e-6
+    here_s: float = 2e-6
     read_s: float = 12e-6
     place_s: float = 1.5e-6
     merge_s: float = 0.5e-3
