@@ -74,7 +74,7 @@ def run_program(name: str, run: Callable[[Any], int]) -> int:
 def run_on_ranks(
     comm: Any,
     run_task: Callable[[int, int], None],
-    todo: Sequence[int],
+    todo: Sequence[int] | np.ndarray,
     save: Callable[[int, list[int]], None],
     *,
     threads: int = 1,
@@ -107,11 +107,14 @@ def run_on_ranks(
     and then that rank raises.
     """
     lock, stop = threading.Lock(), threading.Event()
-    with on_signals(stop.set), count_tickets(comm) as take:
+    with on_signals(stop.set), count_tickets(comm, len(todo)) as (take, end):
 
         def take_task() -> int:
             with lock:
-                return take(1) if not stop.is_set() else take(2 * len(todo) + 2)
+                if not stop.is_set():
+                    return take()
+                end()
+                return len(todo)
 
         def work(thread: int) -> int:
             finished: list[int] = []
@@ -120,16 +123,17 @@ def run_on_ranks(
                 if first and thread == 0:
                     first()
                 while (ticket := take_task()) < len(todo):
-                    run_task(todo[ticket], thread)
-                    finished.append(todo[ticket])
+                    task = int(todo[ticket])
+                    run_task(task, thread)
+                    finished.append(task)
                     if time.monotonic() - saved_s > SAVE_EVERY_S:
                         save(thread, finished)
                         saved_s = time.monotonic()
                     if show and comm.rank == 0:
-                        show(min(ticket + 1, len(todo)), len(todo))
+                        show(ticket + 1, len(todo))
             except BaseException:
                 stop.set()
-                take_task()  # the last one, for all ranks
+                take_task()  # leaves none to other ranks
                 raise
             finally:
                 save(thread, finished)

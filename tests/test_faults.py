@@ -285,3 +285,76 @@ def test_run_on_ranks__one_that_is_killed_ends_all():
     code, _, took_s = get_end(["mpirun", "-n", "2", sys.executable, "-c", program])
     assert code != 0
     assert took_s < 10
+
+
+# Every rank notes the tasks it ran; the first may stop itself after some
+COUNTING = """
+import os, signal, sys, time
+from hpc_connector import pipeline
+from hpc_connector.partitioner.communicator import get_mpicomm
+
+comm = get_mpicomm()
+done = []
+
+def run_task(task, thread):
+    time.sleep(0.002)
+    done.append(task)
+    if {stops} and comm.rank == 0 and len(done) == 30:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+saved = []
+is_done = pipeline.run_on_ranks(
+    comm, run_task, range(2000), lambda _, tasks: saved.append(list(tasks)),
+    threads={threads}
+)
+assert is_done is not {stops}
+everyone = sorted(task for tasks in comm.allgather(done) for task in tasks)
+assert len(set(everyone)) == len(everyone)
+assert sorted(task for tasks in saved for task in tasks) == sorted(done)
+assert (everyone == list(range(2000))) is is_done
+assert is_done or comm.rank > 0 or {threads} > 1 or len(done) == 30
+"""
+
+
+@pytest.mark.parametrize("stops", [False, True], ids=["to the end", "stopped"])
+@pytest.mark.parametrize(("ranks", "threads"), [(1, 1), (1, 3), (2, 1), (3, 2), (4, 1)])
+def test_run_on_ranks__each_task_once(ranks, threads, stops):
+    program = COUNTING.format(threads=threads, stops=stops)
+    launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
+    assert get_end([*launch, sys.executable, "-c", program])[:2] == (0, [])
+
+
+# The last rank stops itself after three tasks
+STOPPING = """
+import itertools, os, signal, sys, time
+from hpc_connector.partitioner.communicator import get_mpicomm
+from mdr_epistasis import program, run
+
+comm, search, calls = get_mpicomm(), run.learner.search, itertools.count(1)
+
+def search_slowly(*tile):
+    time.sleep(0.05)
+    search(*tile)
+    if comm.rank == comm.size - 1 and next(calls) == 3:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+run.learner.search = search_slowly
+sys.exit(program.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("ranks", "nodes"), [(1, 1), (2, 1), (3, 1), (4, 2)])
+def test_run__same_bytes_after_a_stop_of_one_rank(
+    cohort, reference, tmp_path, ranks, nodes
+):
+    apart = os.environ | {"MPIR_CVAR_NUM_CLIQUES": str(nodes)}
+    options = ["run", *cohort, "--out", str(tmp_path / "out")]
+    launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
+    program = [*launch, sys.executable, "-c", STOPPING, *options]
+    code, lines, _ = get_end(program, env=apart)
+    assert code == 75, lines
+    n_done = len(list(tmp_path.glob("out/all_models/*.h5")))
+    assert n_done == 3 if ranks == 1 else 3 <= n_done < 50  # of 55
+    resume = make_command(ranks, *options[1:], "--resume")
+    assert get_end(resume, env=apart)[:2] == (0, [])
+    assert_same(tmp_path / "out", reference[0])

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
-from itertools import combinations_with_replacement, pairwise
+from collections import Counter
+from functools import partial
+from itertools import chain, combinations_with_replacement, pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpc_connector import partitioner
-from hpc_connector.partitioner.communicator import count_tickets, share_array
+from hpc_connector.partitioner.communicator import (
+    count_tickets,
+    share_array,
+    take_ticket,
+)
+
+ALL = -1  # the counter of all nodes
 
 
 @given(st.lists(st.integers(0, 100), max_size=50), st.integers(1, 8))
@@ -57,16 +65,60 @@ def test_get_mpicomm__serial_has_one_rank():
     comm = partitioner.get_mpicomm(serial=True)
     assert (comm.rank, comm.size) == (0, 1)
     assert comm.allgather("x") == ["x"]
-    with count_tickets(comm) as take:
-        assert [take(1), take(5), take(1)] == [0, 1, 6]
+    with count_tickets(comm, 2) as (take, _):
+        assert [take(), take(), take(), take()] == [0, 1, 2, 2]
+    with count_tickets(comm, 5) as (take, end):
+        assert take() == 0
+        end()
+        assert take() == 5
 
 
 @pytest.mark.mpi(ranks=[1, 2, 3, 4])
 def test_count_tickets__gives_each_once(comm):
-    with count_tickets(comm) as take:
-        mine = [take(1) for _ in range(50)]
-    everyone = sorted(ticket for tickets in comm.allgather(mine) for ticket in tickets)
-    assert everyone == list(range(50 * comm.size))
+    for n in (0, 1, 2, 49, 50, 500):
+        with count_tickets(comm, n) as (take, _):
+            mine = [*iter(take, n)]
+            assert take() == n
+        assert sorted(chain(*comm.allgather(mine))) == list(range(n))
+
+
+@pytest.mark.mpi(ranks=[1, 2, 4])
+def test_count_tickets__one_rank_ends_it_for_all(comm):
+    with count_tickets(comm, 1000) as (take, end):
+        assert take() < 1000
+        comm.Barrier()
+        if comm.rank == comm.size - 1:
+            end()
+        comm.Barrier()
+        assert take() == 1000
+
+
+@given(
+    st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    st.integers(0, 200),
+    st.randoms(use_true_random=False),
+)
+def test_take_ticket__each_once_on_nodes_of_any_size(widths, n, chance):
+    """Ranks of nodes come in any order; one that fetches has done so at once."""
+    counters = {node: Counter() for node in (ALL, *range(len(widths)))}
+
+    def add(node, counter, step):
+        counters[node][counter] += step
+        return counters[node][counter] - step
+
+    ranks = [node for node, width in enumerate(widths) for _ in range(width)]
+    taken = []
+    while ranks:
+        node = chance.choice(ranks)
+        add_here, add_to_all = partial(add, node), partial(add, ALL)
+        ticket = take_ticket(n, widths[node], add_here, add_to_all)
+        if ticket < n:
+            taken.append(ticket)
+        else:
+            ranks.remove(node)
+    assert sorted(taken) == list(range(n))
+    for node, width in enumerate(widths):
+        assert max(counters[node]) <= -(-n // width)  # as many as there is room for
 
 
 @pytest.mark.mpi(ranks=[2, 3])
@@ -78,15 +130,37 @@ def test_share_array__is_one_a_node(comm):
         comm.Barrier()
 
 
+NODES = """
+from hpc_connector.partitioner.communicator import count_tickets, get_mpicomm, get_node
+
+comm = get_mpicomm()
+assert get_node(comm)[1:] == (2, 2)
+for n in (0, 1, 7, 2000):
+    with count_tickets(comm, n) as (take, _):
+        mine = [*iter(take, n)]
+    everyone = sorted(t for tickets in comm.allgather(mine) for t in tickets)
+    assert everyone == list(range(n)), n
+"""
+
+
+def test_count_tickets__two_nodes_of_two_ranks():
+    subprocess.run(
+        ["mpirun", "-n", "4", sys.executable, "-c", NODES],
+        check=True,
+        timeout=30,
+        env=os.environ | {"MPIR_CVAR_NUM_CLIQUES": "2"},  # ranks as if on two nodes
+    )
+
+
 BUSY = """
 import time
 from hpc_connector.partitioner.communicator import count_tickets, get_mpicomm
 
 comm = get_mpicomm()
-with count_tickets(comm) as take:
+with count_tickets(comm, 1000) as (take, _):
     start_s = time.monotonic()
     time.sleep(1.0 if comm.rank == 0 else 0.0)
-    tickets = [take(1) for _ in range(20)]
+    tickets = [take() for _ in range(20)]
     took_s = time.monotonic() - start_s
 assert comm.rank == 0 or took_s < 0.8, took_s
 """

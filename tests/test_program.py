@@ -122,6 +122,7 @@ def test_run__same_bytes_without_vector_instructions(simulated, reference, tmp_p
 
 def test_run__same_bytes_for_any_tile(simulated, reference, tmp_path, monkeypatch):
     monkeypatch.setattr(run_module, "TILE_BLOCKS", {2: (1, 3)})
+    monkeypatch.setattr(run_module, "PERMUTED_BLOCKS", 2)
     assert search(simulated, tmp_path / "out") == 0
     assert_same(tmp_path / "out", reference)
 
@@ -135,7 +136,8 @@ def test_run__same_bytes_after_a_stop(
     slow = (
         "import sys, time; from mdr_epistasis import run, program; "
         "from hpc_connector import pipeline; pipeline.SAVE_EVERY_S = 0.0; "
-        "run.TILE_BLOCKS = {2: (1, 2)}; search = run.learner.search; "
+        "run.TILE_BLOCKS = {2: (1, 2)}; run.PERMUTED_BLOCKS = 2; "
+        "search = run.learner.search; "
         "run.learner.search = lambda *a: (time.sleep(0.02), search(*a))[1]; "
         "sys.exit(program.main(sys.argv[1:]))"
     )
@@ -148,6 +150,7 @@ def test_run__same_bytes_after_a_stop(
     assert code == (-9 if number == signal.SIGKILL else 75)
     assert not (out / "models.tsv").exists()
     monkeypatch.setattr(run_module, "TILE_BLOCKS", {2: (1, 2)})
+    monkeypatch.setattr(run_module, "PERMUTED_BLOCKS", 2)
     assert search(simulated, out, "--resume") == 0
     assert_same(out, reference)
 

@@ -28,8 +28,9 @@ from mdr_epistasis.output import describe, print_top, save_results
 logger = logging.getLogger(__name__)
 
 TILES_AN_EDGE = 16  # of the triangle, unless that makes tiles too small or too large
-TILE_BLOCKS = {2: (8, 128), 3: (8, 16)}
+TILE_BLOCKS = {2: (8, 64), 3: (8, 16)}
 PERMUTATIONS_A_TASK = 16
+PERMUTED_BLOCKS = 128
 PERMUTED_BYTES = 1 << 26  # of the genotypes that a task holds under its permutations
 RANK_BY = dict(zip(("test", "train", "whole"), learner.STATISTICS, strict=True))
 
@@ -42,9 +43,39 @@ class Task:
     permutations: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Tasks:
+    """The tasks of a run, made when asked for: a million is an array, not objects.
+
+    Parameters
+    ----------
+    tiles, permuted
+        First and last block along each axis: of the search, of each permutation.
+    """
+
+    tiles: np.ndarray
+    permuted: np.ndarray
+    permutations: int
+
+    def __len__(self) -> int:
+        """Return the number of tasks."""
+        n_batches = -(-self.permutations // PERMUTATIONS_A_TASK)
+        return len(self.tiles) + n_batches * len(self.permuted)
+
+    def __getitem__(self, number: int) -> Task:
+        """Return a task."""
+        number = range(len(self))[number]
+        if number < len(self.tiles):
+            return Task(tuple(self.tiles[number].tolist()))
+        batch, place = divmod(number - len(self.tiles), len(self.permuted))
+        first = batch * PERMUTATIONS_A_TASK
+        last = min(first + PERMUTATIONS_A_TASK, self.permutations)
+        return Task(tuple(self.permuted[place].tolist()), tuple(range(first, last)))
+
+
 def make_tasks(
     shape: tuple[int, ...], order: int, permutations: int, n_first: int | None
-) -> list[Task]:
+) -> Tasks:
     """Return the tasks of a run: all tiles, then all tiles for each permutation.
 
     Permuting a tile's genotypes costs a little, so its tiles are as large as memory
@@ -61,25 +92,12 @@ def make_tasks(
     n_first_blocks = None if n_first is None else -(-n_first // LANES)
     least, most = TILE_BLOCKS[order]
     edge = min(max(least, -(-n_blocks // TILES_AN_EDGE)), most)
-    tiles = get_tiles(n_blocks, edge, order, n_first_blocks)
+    tiles = make_tiles(n_blocks, edge, order, n_first_blocks=n_first_blocks)
     if order == 2:
         n_bytes = 2 * PERMUTATIONS_A_TASK * 4 * math.prod(shape[1:])
-        edge = max(least, min(most, PERMUTED_BYTES // n_bytes))
-    permuted = get_tiles(n_blocks, edge, order, n_first_blocks)
-    batches = [
-        tuple(range(first, min(first + PERMUTATIONS_A_TASK, permutations)))
-        for first in range(0, permutations, PERMUTATIONS_A_TASK)
-    ]
-    shuffled = [Task(tile, batch) for batch in batches for tile in permuted]
-    return [Task(tile) for tile in tiles] + shuffled
-
-
-def get_tiles(
-    n_blocks: int, edge: int, order: int, n_first_blocks: int | None
-) -> list[tuple[int, ...]]:
-    """Return the tiles of a search as plain numbers."""
-    tiles = make_tiles(n_blocks, edge, order, n_first_blocks=n_first_blocks)
-    return [tuple(tile) for tile in tiles.tolist()]
+        edge = max(least, min(PERMUTED_BLOCKS, PERMUTED_BYTES // n_bytes))
+    permuted = make_tiles(n_blocks, edge, order, n_first_blocks=n_first_blocks)
+    return Tasks(tiles, permuted, permutations)
 
 
 class Findings:
@@ -260,16 +278,16 @@ def search_tasks(
     args: argparse.Namespace,
     cohort: Cohort,
     question: learner.Question,
-    tasks: list[Task],
+    tasks: Tasks,
     record: dict[str, Any],
-) -> tuple[tuple, bool]:
-    """Run the tasks that are left; return what all attempts found, on every rank."""
+) -> tuple[pipeline.Arrays, bool]:
+    """Run the tasks that are left; return what all attempts found, on rank 0."""
     ledger = args.out / "ledger"
     shards = make_shards(args, cohort)
-    finished, found = comm.bcast(
-        read_finished(ledger, tasks, shards) if comm.rank == 0 else None
+    finished, found = (
+        read_finished(ledger, tasks, shards) if comm.rank == 0 else (None, [])
     )
-    todo = sorted(set(range(len(tasks))) - finished)
+    todo = np.setdiff1d(np.arange(len(tasks)), comm.bcast(finished))
     genotypes = learner.make_genotypes(
         cohort.planes, cohort.n_variants, cohort.arrangement
     )
@@ -306,31 +324,32 @@ def search_tasks(
     is_done = pipeline.run_on_ranks(
         comm, run_task, todo, save, threads=args.threads, show=show
     )
-    here = [findings.to_arrays() for findings in mine]
-    everything = found + [a for arrays in comm.allgather(here) for a in arrays]
-    return merge(everything, question.top), is_done
+    here = merge([*found, *(f.to_arrays() for f in mine)], question.top)
+    everything = comm.reduce(here, lambda a, b: merge([a, b], question.top))
+    return everything, is_done
 
 
 def read_finished(
-    ledger: Path, tasks: list[Task], shards: storer.Shards | None
-) -> tuple[set[int], list[pipeline.Arrays]]:
+    ledger: Path, tasks: Tasks, shards: storer.Shards | None
+) -> tuple[np.ndarray, list[pipeline.Arrays]]:
     """Return the tasks that need not run again, and what was found so far."""
     finished, found = pipeline.read_ledger(ledger)
-    return {
-        task
-        for task in finished.tolist()
-        if shards is None or tasks[task].permutations or shards.has(task)
-    }, found
+    if shards:
+        is_there = [bool(tasks[n].permutations) or shards.has(n) for n in finished]
+        finished = finished[np.array(is_there, bool)]
+    return finished, found
 
 
-def merge(found: list[pipeline.Arrays], top: int) -> tuple:
-    """Merge what all threads of all attempts found."""
+def merge(found: Sequence[pipeline.Arrays], top: int) -> pipeline.Arrays:
+    """Merge what threads, ranks or attempts found; in any order, some at a time."""
     maximum = np.max([arrays["maximum"] for arrays in found], axis=0)
-    best = [
-        learner.Best(**{k: v for k, v in arrays.items() if k != "maximum"})
-        for arrays in found
-    ]
-    return learner.merge_best(best, top), maximum
+    best = learner.merge_best([get_best(arrays) for arrays in found], top)
+    return best._asdict() | {"maximum": maximum}
+
+
+def get_best(arrays: pipeline.Arrays) -> learner.Best:
+    """Return the best models of what was found."""
+    return learner.Best(**{name: arrays[name] for name in learner.Best._fields})
 
 
 def make_errors(tile: tuple[int, ...]) -> np.ndarray:
@@ -371,7 +390,7 @@ def describe_cohort(cohort: Cohort, notes: list[str]) -> dict[str, Any]:
 
 
 def describe_search(
-    args: argparse.Namespace, cohort: Cohort, tasks: list[Task]
+    args: argparse.Namespace, cohort: Cohort, tasks: Tasks
 ) -> dict[str, Any]:
     """Return the search's part of the manifest."""
     m = cohort.n_variants
@@ -388,7 +407,7 @@ def finish(
     args: argparse.Namespace,
     cohort: Cohort,
     question: learner.Question,
-    findings: tuple,
+    findings: pipeline.Arrays,
     record: dict[str, Any],
     is_done: bool,
 ) -> None:
@@ -397,7 +416,7 @@ def finish(
         save_manifest(args.out, record | {"status": "stopped"})
         logger.warning("stopped on request; %s can be resumed (--resume)", args.out)
         return
-    best, maximum = findings
+    best, maximum = get_best(findings), findings["maximum"]
     columns = describe(cohort, question, best, maximum)
     outputs = save_results(
         args.out, cohort, question, columns, maximum, make_shards(args, cohort)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,9 +18,13 @@ from hpc_connector.errors import BadInput
 
 GRACE_S = 5.0  # to finish and save, once a rank has failed
 POLL_S = 0.002
+WAIT_S = 20e-6  # for another rank of the node to hear from another node
 FORWARD_S = 0.3
 SHARED_MEMORY = "/dev/shm"
 LAUNCHED_BY_MPI = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID")
+
+
+Add = Callable[[int, int], int]
 
 
 class SerialCommunicator:
@@ -42,6 +47,10 @@ class SerialCommunicator:
     def allgather(self, value: Any) -> list:
         """Return the values of all ranks: one."""
         return [value]
+
+    def reduce(self, value: Any, op: Any = None, root: int = 0) -> Any:
+        """Return the value, for there is no other to join it with."""
+        return value
 
 
 def get_mpicomm(*, serial: bool = False) -> Any:
@@ -156,24 +165,77 @@ def find_least(comm: Any, value: int, limit_s: float) -> int | None:
 
 
 @contextlib.contextmanager
-def count_tickets(comm: Any) -> Iterator[Callable[[int], int]]:
-    """Give all ranks one counter: a call adds a step and returns what it was.
+def count_tickets(
+    comm: Any, n: int
+) -> Iterator[tuple[Callable[[], int], Callable[[], None]]]:
+    """Give all ranks what takes the next of n tickets, and what ends that early.
 
-    The counter is one-sided (``MPI_Fetch_and_op``) and lies on rank 0. It is locked
-    once: a lock for each call would wait until rank 0 has finished its task.
+    The first returns n where no ticket is left. Each node has a counter in memory that
+    its ranks share, so the counter of all is asked once for as many tickets as a node
+    has ranks, and is not overrun by any number of nodes.
     """
     if is_serial(comm):
-        tickets = [0]
+        tickets = iter(range(n))
 
-        def take_here(step: int) -> int:
-            tickets[0] += step
-            return tickets[0] - step
+        def drop_all() -> None:
+            deque(tickets, maxlen=0)
 
-        yield take_here
+        yield lambda: next(tickets, n), drop_all
         return
     from mpi4py import MPI
 
-    window = MPI.Win.Allocate(8 if comm.rank == 0 else 0, 8, comm=comm)
+    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    width = node.size
+    with (
+        open_counters(comm, 1) as add_to_all,
+        open_counters(node, 1 + -(-n // width)) as add_here,
+        serve_nodes(comm),
+        end_together(comm),
+    ):
+
+        def end() -> None:
+            add_to_all(0, n)
+            add_here(0, n)
+
+        yield lambda: take_ticket(n, width, add_here, add_to_all), end
+    node.Free()
+
+
+def take_ticket(n: int, width: int, add_here: Add, add_to_all: Add) -> int:
+    """Return the next ticket of this node, n where none is left.
+
+    Parameters
+    ----------
+    width
+        Tickets that a node takes at once.
+    add_here, add_to_all
+        Add to a counter and return what it was. The first counter of a node is of its
+        tickets; each of the others has the first ticket of those taken at once, and 1
+        more, once that is known.
+    """
+    number = add_here(0, 1)
+    if number >= n:
+        return n
+    group, place = divmod(number, width)
+    if place == 0:
+        first = add_to_all(0, width)
+        add_here(1 + group, first + 1)
+        return min(first, n)
+    while not (known := add_here(1 + group, 0)):
+        time.sleep(WAIT_S)
+    return min(known - 1 + place, n)
+
+
+@contextlib.contextmanager
+def open_counters(comm: Any, n: int) -> Iterator[Add]:
+    """Give ranks counters, and what adds to one of them and returns what it was.
+
+    They are one-sided (``MPI_Fetch_and_op``) and lie on rank 0. They are locked once: a
+    lock for each call would wait until rank 0 has finished its task.
+    """
+    from mpi4py import MPI
+
+    window = MPI.Win.Allocate(8 * n if comm.rank == 0 else 0, 8, comm=comm)
     if comm.rank == 0:
         memory: Any = window.tomemory()
         np.frombuffer(memory, np.int64)[:] = 0
@@ -181,13 +243,12 @@ def count_tickets(comm: Any) -> Iterator[Callable[[int], int]]:
     window.Lock_all(MPI.MODE_NOCHECK)
     before = np.zeros(1, np.int64)
 
-    def take(step: int) -> int:
-        window.Fetch_and_op(np.array([step], np.int64), before, 0, 0, MPI.SUM)
+    def add(counter: int, step: int) -> int:
+        window.Fetch_and_op(np.array([step], np.int64), before, 0, counter, MPI.SUM)
         window.Flush(0)
         return int(before[0])
 
-    with serve_nodes(comm), end_together(comm):
-        yield take
+    yield add
     window.Unlock_all()
     window.Free()
 
