@@ -216,7 +216,7 @@ def test_image__same_bytes_on_two_nodes(image, references, cluster, tmp_path, la
     start = JOB.format(folder=tmp_path, scratch=make_scratch(image))
     job = tmp_path / "job.sh"
     job.write_text(start + "".join(lines))
-    done = subprocess.run(["sbatch", "--wait", job], timeout=180)
+    done = subprocess.run(["sbatch", "--wait", job], timeout=300)
     assert done.returncode == 0, (tmp_path / "log").read_text()
     for program in RUNS:
         resources = read_manifest(tmp_path / program)["resources"]
