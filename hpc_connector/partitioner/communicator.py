@@ -19,7 +19,15 @@ GRACE_S = 5.0  # to finish and save, once a rank has failed
 POLL_S = 0.002
 FORWARD_S = 0.3
 SHARED_MEMORY = "/dev/shm"
-LAUNCHED_BY_MPI = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID")
+LAUNCHED_BY_MPI = (
+    "PMI_RANK",  # MPICH, Intel MPI, srun --mpi=pmi2
+    "PMIX_RANK",  # Open MPI 5, srun --mpi=pmix
+    "OMPI_COMM_WORLD_RANK",  # Open MPI
+    "MPI_LOCALRANKID",  # Hydra: MPICH, Intel MPI
+    "PMI_CONTROL_PORT",  # srun --mpi=cray_shasta
+    "PALS_RANKID",  # Cray's mpiexec
+    "MV2_COMM_WORLD_RANK",  # MVAPICH
+)
 
 
 class SerialCommunicator:
@@ -54,9 +62,40 @@ def get_mpicomm(*, serial: bool = False) -> Any:
     ----------
     serial
         Return a communicator of one rank even so.
+
+    Raises
+    ------
+    BadInput
+        This process is one of several, and each of them is alone in its MPI: all would
+        do all the work, in one folder.
     """
-    if serial or not any(name in os.environ for name in LAUNCHED_BY_MPI):
+    if serial:
         return SerialCommunicator()
+    is_launched = any(name in os.environ for name in LAUNCHED_BY_MPI)
+    comm = start_mpi() if is_launched else SerialCommunicator()
+    if comm.size == 1 < (launched := count_launched()):
+        raise BadInput(
+            f"{launched} processes were started, and each is alone in its MPI: "
+            "expected a launcher that fits it; see hpc-connector doctor"
+        )
+    return comm
+
+
+def count_launched() -> int:
+    """Return how many processes the innermost launcher says it started, at least 1.
+
+    A batch script is one process, even if its ``sbatch`` was called in a step whose
+    variables it inherits, and so is the shell of ``srun --pty``.
+    """
+    names = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"]
+    in_step = os.environ.get("SLURM_NTASKS") == os.environ.get("SLURM_STEP_NUM_TASKS")
+    if in_step and "SLURM_PTY_PORT" not in os.environ:
+        names.append("SLURM_STEP_NUM_TASKS")
+    return next((int(os.environ[name]) for name in names if name in os.environ), 1)
+
+
+def start_mpi() -> Any:
+    """Start MPI and return the communicator of all ranks."""
     try:
         from mpi4py import MPI
     except ImportError:
