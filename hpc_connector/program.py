@@ -5,7 +5,9 @@ import importlib
 from hpc_connector import cli
 
 NAME = "hpc-connector"
-COMMANDS: dict[str, str] = {}  # modules with add_arguments(parser) and run(args)
+COMMANDS = {  # modules with add_arguments(parser) and run(args)
+    "doctor": "try MPI: two ranks by every launcher",
+}
 
 
 def main(argv: list[str] | None = None) -> int:

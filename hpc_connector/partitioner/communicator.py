@@ -3,12 +3,14 @@
 import contextlib
 import ctypes
 import os
+import re
 import shutil
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -103,7 +105,27 @@ def start_mpi() -> Any:
             "started by an MPI launcher, but mpi4py is not installed: expected "
             "pip install 'hpc_connector[mpi]'"
         ) from None
+    except RuntimeError as error:  # of mpi4py, which looks for the library
+        raise BadInput(
+            f"mpi4py: {error}: expected the MPI module of this machine to be loaded"
+        ) from None
     return MPI.COMM_WORLD
+
+
+def get_library() -> dict[str, str]:
+    """Return name, ABI, file, and level of threads of the MPI that has been started."""
+    from mpi4py import MPI
+
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    files = {line.split()[-1] for line in maps if "/libmpi" in line}
+    name, *_ = re.split("[,\n]", MPI.Get_library_version())
+    levels = {v: k for k, v in vars(MPI).items() if k.startswith("THREAD_")}
+    return {
+        "library": " ".join(name.replace("Version:", "").split()),
+        "abi": MPI.__file__.split(".")[-3].partition("-")[0],
+        "file": min(files, key=len, default="unknown"),
+        "threads": levels[MPI.Query_thread()].removeprefix("THREAD_").lower(),
+    }
 
 
 def is_serial(comm: Any) -> bool:
@@ -212,7 +234,13 @@ def count_tickets(comm: Any) -> Iterator[Callable[[int], int]]:
         return
     from mpi4py import MPI
 
-    window = MPI.Win.Allocate(8 if comm.rank == 0 else 0, 8, comm=comm)
+    try:
+        window = MPI.Win.Allocate(8 if comm.rank == 0 else 0, 8, comm=comm)
+    except MPI.Exception as error:
+        raise BadInput(
+            f"this MPI cannot count between these ranks ({error}): expected one with "
+            "one-sided communication; see hpc-connector doctor"
+        ) from None
     if comm.rank == 0:
         memory: Any = window.tomemory()
         np.frombuffer(memory, np.int64)[:] = 0
