@@ -20,6 +20,19 @@ MORE = {
     ),
 }
 
+# The last rank raises, while the others would go on for 30 s
+RAISING = """
+import time
+from hpc_connector import cli
+from hpc_connector.partitioner.communicator import abort_on_error, get_mpicomm
+
+comm = get_mpicomm()
+with abort_on_error(comm, lambda error: cli.explain("program", error)):
+    if comm.rank == comm.size - 1:
+        raise OSError(5, "Input/output error", "genotypes.bed")
+    time.sleep(30)
+"""
+
 
 def make_command(ranks, *options, program="mdr_epistasis"):
     """Return the command of a run on some ranks, that saves often."""

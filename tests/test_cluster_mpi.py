@@ -4,11 +4,12 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 
 import pytest
 
 from conftest import CLUSTER
-from programs import assert_same, make_command
+from programs import RAISING, assert_same, make_command
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -109,3 +110,11 @@ def test_run__same_bytes_on_two_nodes(simulated, tmp_path):
     done = run_on_login_node("srun", "--mpi=pmi2", "-N2", "-n4", *command)
     assert done.returncode == 0, done.stderr
     assert_same(tmp_path / "nodes", tmp_path / "serial")
+
+
+def test_abort_on_error__one_rank_that_raises_speaks_first():
+    start_s = time.monotonic()
+    done = run_on_login_node("srun", "--mpi=pmi2", "-N2", "-n4", *python(RAISING))
+    assert time.monotonic() - start_s < 10
+    assert done.returncode == 1
+    assert done.stderr.startswith("program: [Errno 5] Input/output error")
