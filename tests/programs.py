@@ -34,6 +34,22 @@ with abort_on_error(comm, lambda error: cli.explain("program", error)):
 """
 
 
+# All ranks hold what they share, and are killed
+KILLED = """
+import os, signal
+import numpy as np
+from hpc_connector.partitioner.communicator import (
+    count_tickets, get_mpicomm, share_array
+)
+
+comm = get_mpicomm()
+with share_array(comm, (1000,), np.int64) as shared, count_tickets(comm) as take:
+    shared[take(1)] = 1
+    comm.Barrier()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def make_command(ranks, *options, program="mdr_epistasis"):
     """Return the command of a run on some ranks, that saves often."""
     launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []

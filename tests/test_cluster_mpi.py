@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conftest import CLUSTER
-from programs import RAISING, assert_same, make_command
+from programs import KILLED, RAISING, assert_same, make_command
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -116,5 +116,14 @@ def test_abort_on_error__one_rank_that_raises_speaks_first():
     start_s = time.monotonic()
     done = run_on_login_node("srun", "--mpi=pmi2", "-N2", "-n4", *python(RAISING))
     assert time.monotonic() - start_s < 10
-    assert done.returncode == 1
+    assert done.returncode in (1, 137)  # Slurm's PMI-2 kills all ranks of an abort
     assert done.stderr.startswith("program: [Errno 5] Input/output error")
+
+
+def test_share_array__ranks_that_are_killed_leave_no_memory(tmp_path):
+    count = "ls -A /dev/shm | wc -l"
+    script = f"{count}; srun --mpi=pmi2 {shlex.join(python(KILLED))}; {count}"
+    _, said = run_in_job(script, tmp_path, "-n4", "-N1")
+    assert "Killed" in said
+    before, *_, after = said.splitlines()
+    assert after == before

@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
+from conftest import require
 from imzml import plant_lipids
 from mpi_variants import VARIANTS
-from programs import RAISING, assert_same, get_end
+from programs import KILLED, RAISING, assert_same, get_end
 
 
 @pytest.fixture(scope="session")
@@ -76,3 +77,21 @@ def test_abort_on_error__one_rank_that_raises_speaks_first(variant):
     assert code == 1
     assert lines[0].startswith("program: [Errno 5] Input/output error: 'genotypes.bed'")
     assert took_s < 10
+
+
+def test_share_array__ranks_that_are_killed_leave_no_memory(variant):
+    """In a /dev/shm of their own, for others may run on this machine."""
+    script = 'mount -t tmpfs tmpfs /dev/shm; "$@"; echo "ended $?"; ls -A /dev/shm'
+    own = [require("unshare"), "-rm", "sh", "-c", script, "sh"]
+    done = subprocess.run(
+        [*own, variant.mpirun, "-n", "3", sys.executable, "-c", KILLED],
+        env=variant.get_environ(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0
+    (ended,) = [line for line in done.stdout.splitlines() if "ended" in line]
+    assert ended != "ended 0"
+    assert done.stdout.endswith(f"{ended}\n")
