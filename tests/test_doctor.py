@@ -80,6 +80,31 @@ def test_doctor__a_launcher_that_hangs_is_ended(tmp_path):
     assert time.monotonic() - start_s < 8
 
 
+def test_doctor__a_queue_that_is_full(tmp_path):
+    script = "echo srun: job 7 queued and waiting for resources; sleep 1000"
+    _, [found] = consult(write_launcher(tmp_path, script), limit_s=1)
+    assert found["state"] == "hangs"
+    assert "queued" in found["last_line"]
+    assert "in a job of two tasks" in found["advice"][0]
+
+
+def test_doctor__no_mpi_library(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPI4PY_LIBMPI", str(tmp_path / "libmpi.so"))
+    code, [found] = consult("mpirun")
+    assert (code, found["state"]) == (1, "fails")
+    assert found["where"] == "while MPI started"
+    assert "cannot load MPI library" in found["last_line"]
+    assert "load the MPI module" in found["advice"][0]
+
+
+@pytest.mark.parametrize("launch", ["", "mpirun 'open"])
+def test_doctor__refuses_what_is_no_command(launch):
+    command = ["hpc-connector", "doctor", "--launch", launch]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_doctor__a_launcher_that_ignores_signals_is_ended(tmp_path):
     path = write_launcher(tmp_path, "trap '' TERM; while :; do sleep 0.1; done")
     code, [found] = consult(path, limit_s=1)
