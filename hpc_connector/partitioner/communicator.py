@@ -59,7 +59,7 @@ def get_mpicomm(*, serial: bool = False) -> Any:
     """Return the communicator of this run.
 
     MPI starts only where a launcher (mpirun, srun) started this process: a laptop or
-    a login node needs none.
+    a login node needs none. All ranks call it.
 
     Parameters
     ----------
@@ -135,10 +135,11 @@ def get_library() -> dict[str, str]:
     maps = Path("/proc/self/maps").read_text().splitlines()
     files = {line.split()[-1] for line in maps if "/libmpi" in line}
     name, *_ = re.split("[,\n]", MPI.Get_library_version())
+    module = Path(MPI.__file__).name.split(".")  # MPI.mpich.cpython-311.so, of a wheel
     levels = {v: k for k, v in vars(MPI).items() if k.startswith("THREAD_")}
     return {
         "library": " ".join(name.replace("Version:", "").split()),
-        "abi": MPI.__file__.split(".")[-3].partition("-")[0],
+        "abi": module[1] if len(module) == 4 else "its own",
         "file": min(files, key=len, default="unknown"),
         "threads": levels[MPI.Query_thread()].removeprefix("THREAD_").lower(),
     }
