@@ -2,6 +2,7 @@
 # make demo     planted pairs of a cohort, lipids of a tissue; on two MPI ranks
 # make test     lint, types, tests
 # make bench    measure
+# make slurm    the scripts of slurm/ again, after a change of how jobs are rendered
 # make clean    remove what make made
 
 SHELL := /bin/bash
@@ -14,7 +15,7 @@ LIPIDS := tests/data/databases/lipidmaps_2017-12-12-v2.tsv.gz
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup demo test bench clean
+.PHONY: setup demo test bench slurm clean
 setup: .venv/installed
 
 .venv/installed: setup.cfg pyproject.toml
@@ -38,6 +39,12 @@ test: setup
 
 bench: setup
 	for script in benchmarks/*.py; do .venv/bin/python $$script || exit 1; done
+
+slurm: setup
+	for program in mdr-epistasis metabolite-annotation; do \
+		python -c "from hpc_connector.slurm import *; \
+		print(render_sbatch(Job('$$program', ntasks_per_node=4), Site()), end='')" \
+		> slurm/$${program/-/_}.sbatch; done
 
 clean:
 	rm -rf .venv build demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -56,6 +56,9 @@ keep_figures() { # once the accounting knows the end of the steps
     "${inside[@]}" hpc-connector account "$@" <<<"$figures" || true
 }
 
+# ranks that abort say why here: a launcher may report that it killed the others
+export CONNECTOR_CODE=$PWD/.$CONNECTOR_PROGRAM-$SLURM_JOB_ID.code
+rm -f "$CONNECTOR_CODE"
 read -ra launch <<<"$CONNECTOR_LAUNCH"
 "${launch[@]}" "${inside[@]}" "$CONNECTOR_PROGRAM" "$@" \
     --threads "$threads" --resume &
@@ -67,6 +70,9 @@ while kill -0 "$ranks" 2>/dev/null; do # a trapped signal ends a wait early
     code=0
     wait "$ranks" || code=$?
 done
+
+if [ -s "$CONNECTOR_CODE" ]; then code=$(<"$CONNECTOR_CODE"); fi
+rm -f "$CONNECTOR_CODE"
 
 keep_kernels || true
 keep_figures "$@"

@@ -1,6 +1,7 @@
 """Run tasks on ranks and threads; remember what is done; stop and go on."""
 
 import contextlib
+import ctypes
 import logging
 import resource
 import signal
@@ -106,6 +107,7 @@ def run_on_ranks(
     Where a task raises, all ranks finish and save the tasks in hand if they are quick,
     and then that rank raises.
     """
+    return_memory()
     lock, stop = threading.Lock(), threading.Event()
     with on_signals(stop.set), count_tickets(comm, len(todo)) as (take, end):
 
@@ -145,6 +147,16 @@ def run_on_ranks(
             with ThreadPoolExecutor(threads) as pool:
                 n_finished = sum(pool.map(work, range(threads)))
     return sum(comm.allgather(n_finished)) == len(todo)
+
+
+def return_memory() -> None:
+    """Give memory that is free back to the system, where the C library is glibc.
+
+    It would keep what was read, although that lies in memory of the node by now: tens
+    of megabytes a rank.
+    """
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def save_ledger(path: Path, finished: Sequence[int], arrays: Arrays) -> None:

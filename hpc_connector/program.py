@@ -8,6 +8,7 @@ NAME = "hpc-connector"
 COMMANDS = {  # modules with add_arguments(parser) and run(args)
     "submit": "run a program as a Slurm job",
     "account": "keep what Slurm says of a job in the manifest of its run",
+    "doctor": "try MPI: two ranks by every launcher",
 }
 
 

@@ -6,6 +6,9 @@ import zlib
 
 import numpy as np
 
+from hpc_connector.learner.ions import Chemistry, make_ions
+from hpc_connector.learner.patterns import Resolution, calculate_centroids
+
 TYPES = {
     "f4": ("MS:1000521", "32-bit float"),
     "f8": ("MS:1000523", "64-bit float"),
@@ -150,3 +153,18 @@ def simulate_spectra(
         order = np.argsort(mz)
         spectra.append((x, y, mz[order].astype(mz_type), intensity[order]))
     return spectra
+
+
+def plant_lipids(folder):
+    """Write a small dataset with known ions, and its database; return both paths."""
+    formulas = [f"C{n}H{2 * n - k}NO{k}P" for n in range(14, 34) for k in range(4, 8)]
+    rows = [f"{k}\tlipid {k}\t{f}\n" for k, f in enumerate(formulas)]
+    (folder / "lipids.tsv").write_text("id\tname\tformula\n" + "".join(rows))
+    ions, (found,) = make_ions([formulas], Chemistry(("+H", "+Na", "+K")))
+    mz, heights = calculate_centroids(ions, Resolution("FTICR", 0.000619, 1))
+    planted = found.target[::4, 0]
+    places = np.stack(np.meshgrid(np.arange(1, 19), np.arange(1, 16)), 2).reshape(-1, 2)
+    patterns = [(mz[ion], heights[ion]) for ion in planted]
+    spectra = simulate_spectra(places, patterns)
+    write_imzml(folder / "small.imzML", spectra)
+    return folder / "small.imzML", folder / "lipids.tsv"

@@ -20,6 +20,35 @@ MORE = {
     ),
 }
 
+# The last rank raises, while the others would go on for 30 s
+RAISING = """
+import time
+from hpc_connector import cli
+from hpc_connector.partitioner.communicator import abort_on_error, get_mpicomm
+
+comm = get_mpicomm()
+with abort_on_error(comm, lambda error: cli.explain("program", error)):
+    if comm.rank == comm.size - 1:
+        raise OSError(5, "Input/output error", "genotypes.bed")
+    time.sleep(30)
+"""
+
+
+# All ranks hold what they share, and are killed
+KILLED = """
+import os, signal
+import numpy as np
+from hpc_connector.partitioner.communicator import (
+    count_tickets, get_mpicomm, share_array
+)
+
+comm = get_mpicomm()
+with share_array(comm, (1000,), np.int64) as shared, count_tickets(comm) as take:
+    shared[take(1)] = 1
+    comm.Barrier()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 
 def make_command(ranks, *options, program="mdr_epistasis"):
     """Return the command of a run on some ranks, that saves often."""

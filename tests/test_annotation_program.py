@@ -17,9 +17,7 @@ import numpy as np
 import numpy.testing as npt
 import pytest
 
-from hpc_connector.learner.ions import Chemistry, make_ions
-from hpc_connector.learner.patterns import Resolution, calculate_centroids
-from imzml import simulate_spectra, write_imzml
+from imzml import plant_lipids, write_imzml
 from metabolite_annotation import results
 from metabolite_annotation import run as run_module
 from metabolite_annotation.program import main
@@ -60,18 +58,7 @@ def database(tmp_path_factory):
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory):
     """Return a small dataset with known ions, and its database."""
-    folder = tmp_path_factory.mktemp("simulated")
-    formulas = [f"C{n}H{2 * n - k}NO{k}P" for n in range(14, 34) for k in range(4, 8)]
-    rows = [f"{k}\tlipid {k}\t{f}\n" for k, f in enumerate(formulas)]
-    (folder / "lipids.tsv").write_text("id\tname\tformula\n" + "".join(rows))
-    ions, (found,) = make_ions([formulas], Chemistry(("+H", "+Na", "+K")))
-    mz, heights = calculate_centroids(ions, Resolution("FTICR", 0.000619, 1))
-    planted = found.target[::4, 0]
-    places = np.stack(np.meshgrid(np.arange(1, 19), np.arange(1, 16)), 2).reshape(-1, 2)
-    patterns = [(mz[ion], heights[ion]) for ion in planted]
-    spectra = simulate_spectra(places, patterns)
-    write_imzml(folder / "small.imzML", spectra)
-    return folder / "small.imzML", folder / "lipids.tsv"
+    return plant_lipids(tmp_path_factory.mktemp("simulated"))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The cohort of a run: files in, one packed copy of the genotypes a node out."""
 
 import contextlib
-import ctypes
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,6 +24,7 @@ from hpc_connector.loader.sample_file import ReadOptions, SampleFile, Variants
 from hpc_connector.loader.samples import inspect_sample, read_sample
 from hpc_connector.partitioner import make_distribution
 from hpc_connector.partitioner.communicator import end_together, get_node, share_array
+from hpc_connector.pipeline import return_memory
 
 TRIM_BYTES = 32 << 20
 PIECE_BYTES = 4 << 20  # of a file read by one rank at a time
@@ -256,12 +256,6 @@ def sort_columns(
     return {name: column[by_place] for name, column in columns.items()}
 
 
-def trim_memory() -> None:
-    """Give freed memory back to the system, where the C library can be told to."""
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 def place_shares(
     comm: Any, share: Share, place: np.ndarray, planes: np.ndarray
 ) -> None:
@@ -289,4 +283,4 @@ def place_shares(
                 n_freed_bytes += codes.nbytes
             if n_freed_bytes > TRIM_BYTES:
                 n_freed_bytes = 0
-                trim_memory()
+                return_memory()

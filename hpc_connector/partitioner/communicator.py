@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import shutil
 import sys
 import threading
@@ -10,6 +11,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,17 @@ POLL_S = 0.002
 WAIT_S = 20e-6  # for another rank of the node to hear from another node
 FORWARD_S = 0.3
 SHARED_MEMORY = "/dev/shm"
-LAUNCHED_BY_MPI = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID")
+CODE_FILE = "CONNECTOR_CODE"  # set by job.sh
+SEGMENTS = ("/dev/shm/mpich_shm_",)
+LAUNCHED_BY_MPI = (
+    "PMI_RANK",  # MPICH, Intel MPI, srun --mpi=pmi2
+    "PMIX_RANK",  # Open MPI 5, srun --mpi=pmix
+    "OMPI_COMM_WORLD_RANK",  # Open MPI
+    "MPI_LOCALRANKID",  # Hydra: MPICH, Intel MPI
+    "PMI_CONTROL_PORT",  # srun --mpi=cray_shasta
+    "PALS_RANKID",  # Cray's mpiexec
+    "MV2_COMM_WORLD_RANK",  # MVAPICH
+)
 
 
 Add = Callable[[int, int], int]
@@ -57,15 +69,46 @@ def get_mpicomm(*, serial: bool = False) -> Any:
     """Return the communicator of this run.
 
     MPI starts only where a launcher (mpirun, srun) started this process: a laptop or
-    a login node needs none.
+    a login node needs none. All ranks call it.
 
     Parameters
     ----------
     serial
         Return a communicator of one rank even so.
+
+    Raises
+    ------
+    BadInput
+        This process is one of several, and each of them is alone in its MPI: all would
+        do all the work, in one folder.
     """
-    if serial or not any(name in os.environ for name in LAUNCHED_BY_MPI):
+    if serial:
         return SerialCommunicator()
+    is_launched = any(name in os.environ for name in LAUNCHED_BY_MPI)
+    comm = start_mpi() if is_launched else SerialCommunicator()
+    if comm.size == 1 < (launched := count_launched()):
+        raise BadInput(
+            f"{launched} processes were started, and each is alone in its MPI: "
+            "expected a launcher that fits it; see hpc-connector doctor"
+        )
+    return comm
+
+
+def count_launched() -> int:
+    """Return how many processes the innermost launcher says it started, at least 1.
+
+    A batch script is one process, even if its ``sbatch`` was called in a step whose
+    variables it inherits, and so is the shell of ``srun --pty``.
+    """
+    names = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"]
+    in_step = os.environ.get("SLURM_NTASKS") == os.environ.get("SLURM_STEP_NUM_TASKS")
+    if in_step and "SLURM_PTY_PORT" not in os.environ:
+        names.append("SLURM_STEP_NUM_TASKS")
+    return next((int(os.environ[name]) for name in names if name in os.environ), 1)
+
+
+def start_mpi() -> Any:
+    """Start MPI and return the communicator of all ranks."""
     try:
         from mpi4py import MPI
     except ImportError:
@@ -73,7 +116,43 @@ def get_mpicomm(*, serial: bool = False) -> Any:
             "started by an MPI launcher, but mpi4py is not installed: expected "
             "pip install 'hpc_connector[mpi]'"
         ) from None
+    except RuntimeError as error:  # of mpi4py, which looks for the library
+        raise BadInput(
+            f"mpi4py: {error}: expected the MPI module of this machine to be loaded"
+        ) from None
+    unlink_segments(MPI.COMM_WORLD)
     return MPI.COMM_WORLD
+
+
+def unlink_segments(comm: Any) -> None:
+    """Unlink the files by which the ranks of a node found the memory they share.
+
+    The memory lives on while it is mapped, and so a run that is killed leaves nothing:
+    MPICH would leave half a megabyte a rank in /dev/shm, for ever.
+    """
+    comm.Barrier()  # all have found it
+    with contextlib.suppress(FileNotFoundError):  # on another system than Linux
+        maps = Path("/proc/self/maps").read_text().splitlines()
+        for name in {line.split()[-1] for line in maps}:
+            if name.startswith(SEGMENTS):
+                Path(name).unlink(missing_ok=True)
+
+
+def get_library() -> dict[str, str]:
+    """Return name, ABI, file, and level of threads of the MPI that has been started."""
+    from mpi4py import MPI
+
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    files = {line.split()[-1] for line in maps if "/libmpi" in line}
+    name, *_ = re.split("[,\n]", MPI.Get_library_version())
+    module = Path(MPI.__file__).name.split(".")  # MPI.mpich.cpython-311.so, of a wheel
+    levels = {v: k for k, v in vars(MPI).items() if k.startswith("THREAD_")}
+    return {
+        "library": " ".join(name.replace("Version:", "").split()),
+        "abi": module[1] if len(module) == 4 else "its own",
+        "file": min(files, key=len, default="unknown"),
+        "threads": levels[MPI.Query_thread()].removeprefix("THREAD_").lower(),
+    }
 
 
 def is_serial(comm: Any) -> bool:
@@ -235,7 +314,13 @@ def open_counters(comm: Any, n: int) -> Iterator[Add]:
     """
     from mpi4py import MPI
 
-    window = MPI.Win.Allocate(8 * n if comm.rank == 0 else 0, 8, comm=comm)
+    try:
+        window = MPI.Win.Allocate(8 * n if comm.rank == 0 else 0, 8, comm=comm)
+    except MPI.Exception as error:
+        raise BadInput(
+            f"this MPI cannot count between these ranks ({error}): expected one with "
+            "one-sided communication; see hpc-connector doctor"
+        ) from None
     if comm.rank == 0:
         memory: Any = window.tomemory()
         np.frombuffer(memory, np.int64)[:] = 0
@@ -307,12 +392,23 @@ def end_now(comm: Any, code: int, said: str = "") -> None:
     callback of numba's compiler.
     """
     os.write(2, said.encode())
+    keep_code(code)
     if is_serial(comm):
         os._exit(code)
     time.sleep(FORWARD_S)  # mpirun drops what it has not forwarded when it aborts
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would add a line of its own
     skip_destructors()
     comm.Abort(code)
+
+
+def keep_code(code: int) -> None:
+    """Write an exit code to the file that a job script waits for, if one does.
+
+    Slurm's PMI-2 ends the ranks of an aborted run by SIGKILL, and reports that.
+    """
+    if path := os.environ.get(CODE_FILE):
+        with contextlib.suppress(OSError):
+            Path(path).write_text(f"{code}\n")
 
 
 def skip_destructors() -> None:
