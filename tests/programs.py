@@ -43,8 +43,8 @@ from hpc_connector.partitioner.communicator import (
 )
 
 comm = get_mpicomm()
-with share_array(comm, (1000,), np.int64) as shared, count_tickets(comm) as take:
-    shared[take(1)] = 1
+with share_array(comm, (9,), np.int64) as shared, count_tickets(comm, 9) as (take, _):
+    shared[take()] = 1
     comm.Barrier()
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -223,7 +223,7 @@ def disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
     keeper = Path("/run/slurm-virtual/node1.pid").read_text().strip()
-    on_node = ["nsenter", "--mount", "-t", ask("pgrep", "-P", keeper)]
+    on_node = ["nsenter", "--mount", "--pid", "-t", ask("pgrep", "-P", keeper)]
     disk = ["mount", "-t", "tmpfs", "-o", "size=96k", "disk", folder]
     subprocess.run([*on_node, *disk], check=True)
     yield folder, on_node
@@ -260,6 +260,20 @@ def test_job__with_nowhere_to_write_says_so(cohort, tmp_path, disk):
     assert "ExitCode=2:0" in ask("scontrol", "show", "job", job)
     assert "cannot write" in said
     assert "Read-only file system" in said
+
+
+def test_job__without_accounting(cohort, tmp_path):
+    up = [CLUSTER / "slurm-up", "--quiet"]
+    subprocess.run([*up, "--no-accounting"], check=True)
+    try:
+        job = submit(
+            tmp_path, "mdr-epistasis", "run", cohort, "--out", tmp_path / "out"
+        )
+        state, said = wait_for_end(job, tmp_path)
+    finally:
+        subprocess.run(up, check=True)
+    assert state == "COMPLETED", said
+    assert "slurm" not in json.loads((tmp_path / "out/manifest.json").read_text())
 
 
 def test_submit__passes_on_what_slurm_refuses(cohort, tmp_path):
