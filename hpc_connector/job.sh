@@ -20,7 +20,8 @@ if [ -n "$CONNECTOR_IMAGE" ]; then
         echo "$CONNECTOR_PROGRAM: $CONNECTOR_IMAGE needs apptainer or singularity" >&2
         exit 2
     }
-    inside=("$runtime" exec --bind "$scratch" --env "NUMBA_CACHE_DIR=$NUMBA_CACHE_DIR")
+    inside=("$runtime" exec --bind "$scratch${CONNECTOR_BIND:+,$CONNECTOR_BIND}")
+    inside+=(--env "NUMBA_CACHE_DIR=$NUMBA_CACHE_DIR")
     # without setuid, ranks of a node share memory only in one namespace
     if "$runtime" exec --help | grep -q -- --sharens; then inside+=(--sharens); fi
     inside+=("$CONNECTOR_IMAGE")

@@ -22,6 +22,7 @@ SITE_KEYS = {
     "CONNECTOR_LAUNCH": "launch",
     "CONNECTOR_WARNING": "warning",
     "CONNECTOR_IMAGE": "image",
+    "CONNECTOR_BIND": "bind",
     "CONNECTOR_NODE_CORES": "node_cores",
     "CONNECTOR_NODE_MEM_GB": "node_mem_gb",
     "CONNECTOR_MOST_NODES": "most_nodes",
@@ -57,6 +58,8 @@ class Site:
         The signal that `launch` passes on to the ranks.
     image
         A container to run the program in, if any.
+    bind
+        Folders that it sees beside the home and the current folder, with commas.
     node_cores, node_mem_gb, most_nodes, most_hours
         Of the nodes that `qos` and `slurm_partition` give; 0 where it is not known.
     """
@@ -68,6 +71,7 @@ class Site:
     launch: str = "srun --mpi=pmi2 --wait=30"
     warning: str = "USR1"
     image: str = ""
+    bind: str = ""
     node_cores: int = 0
     node_mem_gb: float = 0
     most_nodes: int = 0
@@ -177,6 +181,7 @@ def render_sbatch(job: Job, site: Site) -> str:
         "LAUNCH": site.launch,
         "WARNING": site.warning,
         "IMAGE": site.image,
+        "BIND": site.bind,
     }
     lines += _format_settings(settings, is_open=job.arguments is None)
     lines += [

@@ -149,10 +149,11 @@ def get_cost(program: str, arguments: tuple[str, ...], site: Site) -> Cost:
     BadInput
         There is no such program, or it refuses the arguments.
     """
+    runtime = shutil.which("apptainer") or shutil.which("singularity")
     inside: list[str] = []
-    if site.image:
-        runtime = shutil.which("apptainer") or shutil.which("singularity")
-        inside = [runtime, "exec", site.image] if runtime else []
+    if site.image and runtime:
+        bind = ["--bind", site.bind] if site.bind else []
+        inside = [runtime, "exec", *bind, site.image]
     if not inside and shutil.which(program) is None:
         raise BadInput(f"{program} is not installed: expected a program of this suite")
     done = subprocess.run(

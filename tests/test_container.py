@@ -4,6 +4,7 @@ import configparser
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -222,6 +223,27 @@ def test_image__same_bytes_on_two_nodes(image, references, cluster, tmp_path, la
         resources = read_manifest(tmp_path / program)["resources"]
         assert (resources["ranks"], resources["nodes"]) == (4, 2)
         assert_same(tmp_path / program, references / program)
+
+
+def test_submit__runs_an_image(image, references, cluster, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    known = make_scratch(image) / "hpc_connector-0/numba"
+    shutil.copytree(known, cache / "hpc_connector/numba")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    site = tmp_path / "site.env"
+    site.write_text(f"CONNECTOR_IMAGE={image}\nCONNECTOR_BIND={DATA}\n")
+    options = ["--site", site, "--nodes", "2", "--ntasks-per-node", "2"]
+    run = make_run("mdr-epistasis", DATA, tmp_path / "out")
+    submit = ["hpc-connector", "submit", *options, "--dry-run", *run]
+    code, script, errors = get_output(*map(str, submit))
+    assert code == 0, errors
+    wait = ["sbatch", "--wait", f"--output={tmp_path}/log"]
+    done = subprocess.run(wait, input=script, text=True, timeout=300, cwd=tmp_path)
+    assert done.returncode == 0, (tmp_path / "log").read_text()
+    assert_same(tmp_path / "out", references / "mdr-epistasis")
+    record = read_manifest(tmp_path / "out")
+    assert record["resources"]["nodes"] == 2
+    assert record["slurm"][0]["cpu_s"] > 0
 
 
 def test_enclave__tests_itself(enclave):
