@@ -20,6 +20,7 @@ from typing import Any
 
 from hpc_connector import cli
 from hpc_connector.errors import BadInput
+from hpc_connector.slurm import get_container, get_site
 
 NAME = "hpc-connector doctor"
 RANK = ["hpc-connector", "doctor", "--rank"]
@@ -154,7 +155,13 @@ def be_rank() -> int:
 
 
 def find_launchers() -> list[str]:
-    """Return the launchers found here: srun with each PMI, mpirun, our own mpirun."""
+    """Return the site's launcher if its file was sourced, else those found here.
+
+    These are srun with each PMI, mpirun, and our own mpirun.
+    """
+    if "CONNECTOR_LAUNCH" in os.environ:
+        site = get_site()
+        return [f"{site.launch} {shlex.join(get_container(site))}".rstrip()]
     found = []
     if shutil.which("srun"):
         listed = subprocess.run(["srun", "--mpi=list"], capture_output=True, text=True)

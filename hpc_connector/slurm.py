@@ -142,6 +142,15 @@ def make_site(lines: dict[str, str], where: str) -> Site:
     return Site(**values)
 
 
+def get_container(site: Site) -> list[str]:
+    """Return what runs a command in the image of a site; nothing without one."""
+    runtime = shutil.which("apptainer") or shutil.which("singularity")
+    if not site.image or runtime is None:
+        return []
+    bind = ["--bind", site.bind] if site.bind else []
+    return [runtime, "exec", *bind, site.image]
+
+
 def _split_line(path: Path, number: int, line: str) -> tuple[str, str]:
     """Return name and value of a line of a site file, empty if it has none."""
     try:

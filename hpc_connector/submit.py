@@ -16,6 +16,7 @@ from hpc_connector.slurm import (
     Job,
     Site,
     find_node,
+    get_container,
     get_site,
     parse_bytes,
     parse_time,
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--qos", default="")
     add("--slurm-partition", default="", metavar="NAME")
     add("--nodes", type=cli.at_least(1), default=0, metavar="N")
+    add("--ntasks", type=cli.at_least(1), default=0, metavar="N", help="ranks in all")
     add("--ntasks-per-node", type=cli.at_least(1), default=0, metavar="N")
     add("--cpus-per-task", type=cli.at_least(1), default=1, metavar="N", help="threads")
     add("--time", type=duration, default=0, metavar="TIME", help="such as 2:00:00")
@@ -90,9 +92,8 @@ def make_job(args: argparse.Namespace, site: Site) -> Job:
     cost = get_cost(args.program, arguments[0], site)
     cores, mem_bytes = find_node(site)
     limits = Limits(cores, mem_bytes, site.most_nodes, round(3600 * site.most_hours))
-    asked = Allocation(
-        args.nodes, args.ntasks_per_node, args.cpus_per_task, args.mem, args.time
-    )
+    nodes, ntasks = deal_ranks(args, cores)
+    asked = Allocation(nodes, ntasks, args.cpus_per_task, args.mem, args.time)
     chosen = propose(cost, limits, asked)
     for reason in chosen.reasons:
         logger.info("%s", reason)
@@ -109,6 +110,25 @@ def make_job(args: argparse.Namespace, site: Site) -> Job:
         most_at_once=args.most_at_once,
         output="%x-%A_%a.out" if len(arguments) > 1 else "%x-%j.out",
     )
+
+
+def deal_ranks(args: argparse.Namespace, cores: int) -> tuple[int, int]:
+    """Return nodes, and ranks of each, as far as the options say; else 0.
+
+    Raises
+    ------
+    BadInput
+        Ranks that are not the same number on every node.
+    """
+    if not args.ntasks:
+        return args.nodes, args.ntasks_per_node
+    nodes = args.nodes or -(-args.ntasks * args.cpus_per_task // cores)
+    if args.ntasks % nodes or args.ntasks_per_node not in (0, args.ntasks // nodes):
+        raise BadInput(
+            f"--ntasks {args.ntasks} on {nodes} nodes: expected a multiple of the "
+            "nodes, and --ntasks-per-node to agree"
+        )
+    return nodes, args.ntasks // nodes
 
 
 def list_arguments(args: argparse.Namespace) -> tuple[tuple[str, ...], ...]:
@@ -149,11 +169,7 @@ def get_cost(program: str, arguments: tuple[str, ...], site: Site) -> Cost:
     BadInput
         There is no such program, or it refuses the arguments.
     """
-    runtime = shutil.which("apptainer") or shutil.which("singularity")
-    inside: list[str] = []
-    if site.image and runtime:
-        bind = ["--bind", site.bind] if site.bind else []
-        inside = [runtime, "exec", *bind, site.image]
+    inside = get_container(site)
     if not inside and shutil.which(program) is None:
         raise BadInput(f"{program} is not installed: expected a program of this suite")
     done = subprocess.run(

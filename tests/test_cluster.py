@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from conftest import CLUSTER
+from hpc_connector.slurm import Job, Site, render_sbatch
 from mdr_epistasis.program import main as mdr
 from metabolite_annotation.program import main as annotate
-from programs import assert_same
+from programs import RAISING, assert_same
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests/data"
@@ -260,6 +261,24 @@ def test_job__with_nowhere_to_write_says_so(cohort, tmp_path, disk):
     assert "ExitCode=2:0" in ask("scontrol", "show", "job", job)
     assert "cannot write" in said
     assert "Read-only file system" in said
+
+
+def test_job__ends_with_the_message_and_code_of_a_rank_that_raises(tmp_path):
+    """Slurm's PMI-2 kills all ranks, and would report that."""
+    job = Job("python", (("-c", RAISING),), 2, 2)
+    start_s = time.monotonic()
+    done = subprocess.run(
+        ["sbatch", "--wait", "--output", tmp_path / "said"],
+        input=render_sbatch(job, Site()),
+        text=True,
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    said = (tmp_path / "said").read_text()
+    assert done.returncode == 1, said
+    assert said.startswith("program: [Errno 5] Input/output error")
+    assert time.monotonic() - start_s < 20  # with the start and the end of a job
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_job__without_accounting(cohort, tmp_path):

@@ -8,7 +8,13 @@ import time
 import pytest
 
 from conftest import CLUSTER, give_up, require
-from hpc_connector.doctor import ALONE, find_last_line, get_state, get_warnings
+from hpc_connector.doctor import (
+    ALONE,
+    find_last_line,
+    find_launchers,
+    get_state,
+    get_warnings,
+)
 
 SOUND = {"messages_arrive": True, "counts": True, "step": "done"}
 
@@ -179,3 +185,8 @@ def test_doctor__on_a_cluster():
     assert len(two["facts"]["hosts"]) == 2
     assert two["facts"]["shares_memory"] is None
     assert (none["state"], none["advice"][0]) == ("alone", ALONE)
+
+
+def test_find_launchers__the_one_of_the_site(monkeypatch):
+    monkeypatch.setenv("CONNECTOR_LAUNCH", "srun --mpi=pmix --wait=30")
+    assert find_launchers() == ["srun --mpi=pmix --wait=30"]

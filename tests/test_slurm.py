@@ -194,6 +194,21 @@ def test_submit__says_why_and_shows_the_script(capsys, caplog, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "nodes", "ntasks"),
+    [(["--ntasks", "12"], 2, 6), (["--ntasks", "12", "--nodes", "3"], 3, 4)],
+)
+def test_submit__ranks_in_all(capsys, monkeypatch, tmp_path, options, nodes, ntasks):
+    monkeypatch.setenv("CONNECTOR_NODE_CORES", "8")
+    monkeypatch.setenv("CONNECTOR_NODE_MEM_GB", "16")
+    run = ["mdr-epistasis", "run", str(COHORT), "--out", str(tmp_path / "out")]
+    assert main(["submit", "--dry-run", *options, *run]) == 0
+    script = capsys.readouterr().out
+    assert f"--nodes={nodes}\n#SBATCH --ntasks-per-node={ntasks}\n" in script
+    assert main(["submit", "--dry-run", "--ntasks", "5", "--nodes", "2", *run]) == 2
+    assert "--ntasks 5 on 2 nodes" in capsys.readouterr().err
+
+
 def test_submit__an_array_of_datasets(capsys, tmp_path):
     listed = tmp_path / "cohorts.txt"
     listed.write_text(f"{COHORT}\n\n{COHORT.with_suffix('')}\n")
