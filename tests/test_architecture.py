@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*ROOT.glob("hpc_connector/**/*.py"), *ROOT.glob("apps/**/*.py")])
 ROLES = {"loader", "partitioner", "learner", "storer"}
 SERVICES = {"cli", "pipeline", "slurm", "burst", "allocation", "telemetry"}
-SERVICES |= {"account", "doctor", "program", "submit", "__main__"}
+SERVICES |= {"account", "doctor", "program", "slices", "submit", "__main__"}
 PROGRAMS = {"mdr_epistasis", "metabolite_annotation"}
 
 # Where a package may be imported; "lazily" means inside a function only, because
@@ -21,6 +21,8 @@ PROGRAMS = {"mdr_epistasis", "metabolite_annotation"}
 HOMES = {
     "mpi4py": ("lazily", ["hpc_connector/partitioner/communicator.py"]),
     "pysam": ("", ["hpc_connector/loader/", "apps/mdr_epistasis/simulate.py"]),
+    "obstore": ("lazily", ["hpc_connector/slices/storage.py"]),
+    "boto3": ("lazily", ["hpc_connector/slices/storage.py"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/export.py"]),
     "catboost": ("lazily", ["apps/metabolite_annotation/scoring_model.py"]),
     "pandas": ("lazily", ["apps/metabolite_annotation/export.py"]),
@@ -31,7 +33,8 @@ HOMES = {
 def get_imports(path: Path) -> Iterator[tuple[str, bool]]:
     """Yield every name a file imports, and whether a function does it."""
     tree = ast.parse(path.read_text())
-    functions = [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)]
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    functions = [f for f in ast.walk(tree) if isinstance(f, kinds)]
     lazy = {node for function in functions for node in ast.walk(function)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -1,0 +1,167 @@
+"""An object: indexed once, then cut in any way without reading it."""
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+from hpc_connector.errors import BadInput
+from hpc_connector.slices import storage
+from hpc_connector.slices.data_slice import DataSlice, Format
+from hpc_connector.slices.index import Index, find_index, load_index, save_index
+from hpc_connector.slices.storage import Source, Version, make_source
+
+Strategy = Callable[..., list[DataSlice]]
+
+
+class CloudObject:
+    """An object of a format, in a store.
+
+    Its version is that of the first look; what changes later is refused.
+
+    Examples
+    --------
+    >>> co = CloudObject.from_path(VCFGZip, "s3://b/chr22.vcf.gz")  # doctest: +SKIP
+    >>> co.preprocess()  # doctest: +SKIP
+    >>> slices = co.partition(partition_num_chunks, num_chunks=8)  # doctest: +SKIP
+    >>> text = slices[0].get()  # doctest: +SKIP
+    """
+
+    def __init__(self, format: Format, source: Source, metadata: str | None = None):
+        self.format = format
+        self.source = source
+        self.metadata = metadata
+
+    @classmethod
+    def from_path(
+        cls,
+        format: Format,
+        path: str,
+        storage_config: dict[str, Any] | None = None,
+        metadata: str | None = None,
+    ) -> "CloudObject":
+        """Return the object at a path; nothing is read yet.
+
+        Parameters
+        ----------
+        path
+            ``s3://bucket/key``, ``http(s)://...`` or a file.
+        storage_config
+            Such as ``endpoint_url`` and ``region_name``; no credentials.
+        metadata
+            A folder or bucket for the index, ``s3://bucket/prefix``; else beside the
+            object.
+        """
+        return cls(format, make_source(os.fspath(path), storage_config), metadata)
+
+    @functools.cached_property
+    def version(self) -> Version:
+        """Size and entity tag of the object."""
+        return storage.get_version(self.source)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the object."""
+        return self.version.size
+
+    @property
+    def index_source(self) -> Source:
+        """Where the index is."""
+        base = self.source
+        if self.metadata:
+            name = self.source.uri.partition("://")[2] or self.source.uri
+            base = Source(
+                f"{self.metadata.rstrip('/')}/{name.lstrip('/')}", base.config
+            )
+        return find_index(base, self.format.kind, self.version)
+
+    @functools.cached_property
+    def _loaded(self) -> tuple[Index, bytes] | None:
+        return load_index(self.index_source, self.format.kind, self.version)
+
+    def is_preprocessed(self) -> bool:
+        """Return whether this version of the object has an index."""
+        return self._loaded is not None
+
+    @property
+    def index(self) -> Index:
+        """The index.
+
+        Raises
+        ------
+        BadInput
+            The object was not preprocessed, or has changed since.
+        """
+        if self._loaded is None:
+            raise BadInput(
+                f"{self.source.uri} has no index of its present version: expected "
+                "preprocess() first"
+            )
+        return self._loaded[0]
+
+    @property
+    def index_bytes(self) -> bytes:
+        """The index as it is stored."""
+        assert self.index is not None
+        return self._loaded[1]  # type: ignore[index]
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The facts of the index."""
+        return self.index.facts
+
+    def preprocess(self, backend: Any = None, force: bool = False) -> "CloudObject":
+        """Make the index, unless there is one; return this object.
+
+        Parameters
+        ----------
+        backend
+            Maps a function over chunks: None for this process, ``local`` for all cores,
+            ``joblib``, or an object with ``map(function, items)``, such as a Lithops
+            preprocessor or an executor.
+        force
+            Make it anew.
+        """
+        if force or not self.is_preprocessed():
+            made = self.format.make_index(
+                self.source, self.version, get_map_chunks(backend)
+            )
+            kind = self.format.kind
+            save_index(self.index_source, made, kind, self.version, force=force)
+            self.__dict__.pop("_loaded", None)
+        return self
+
+    def partition(self, strategy: Strategy, **options: Any) -> list[DataSlice]:
+        """Cut the object; no byte of it is read."""
+        return strategy(self, **options)
+
+    def make_slice(self, ranges: Sequence[storage.Range], **facts: Any) -> DataSlice:
+        """Return a slice of some ranges of the object; for strategies."""
+        return DataSlice(
+            self.format.name, self.source, self.version, tuple(ranges), facts
+        )
+
+
+def get_map_chunks(backend: Any) -> Callable[[Callable, Sequence[Any]], list[Any]]:
+    """Return what maps a function over chunks."""
+    if backend is None:
+        return lambda function, items: [function(item) for item in items]
+    if backend == "local":
+        return map_on_cores
+    if backend == "joblib":
+        return map_with_joblib
+    return lambda function, items: list(backend.map(function, items))
+
+
+def map_on_cores(function: Callable, items: Sequence[Any]) -> list[Any]:
+    """Map a function over chunks in processes of their own."""
+    with ProcessPoolExecutor(min(len(items), os.cpu_count() or 1) or 1) as pool:
+        return list(pool.map(function, items))
+
+
+def map_with_joblib(function: Callable, items: Sequence[Any]) -> list[Any]:
+    """Map a function over chunks as ``joblib.parallel_config`` says."""
+    import joblib
+
+    return joblib.Parallel()(joblib.delayed(function)(item) for item in items)

@@ -1,0 +1,128 @@
+"""A slice: a few numbers that say which bytes of an object to read, and how."""
+
+import importlib
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hpc_connector.publish import publish
+from hpc_connector.slices import storage
+from hpc_connector.slices.index import Index
+from hpc_connector.slices.storage import Range, Source, Version
+
+MapChunks = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of objects: a few functions. Anybody may make one, in any module.
+
+    Parameters
+    ----------
+    name
+        ``module:name`` of this very object, by which slices find it elsewhere.
+    index_version
+        Changes when ``make_index`` makes another index of the same bytes.
+    make_index
+        Takes a source, its version, and what maps a function over chunks, in parallel;
+        returns the index.
+    read
+        Takes a slice and the bytes of its ranges; returns what ``get()`` gives.
+    join
+        Takes what the slices of an object gave, and returns its body: the bytes that
+        they are cut from. For ``verify``.
+    """
+
+    name: str
+    index_version: int
+    make_index: Callable[[Source, Version, MapChunks], Index]
+    read: Callable[["DataSlice", list[bytes]], Any]
+    join: Callable[[list[Any]], bytes] | None = None
+
+    @property
+    def kind(self) -> str:
+        """What the objects of its indexes are named by."""
+        return f"{self.name.rpartition(':')[2]}-{self.index_version}"
+
+
+def find_format(name: str) -> Format:
+    """Return the format of a name such as ``hpc_connector.slices.vcf:VCF``."""
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+@dataclass(frozen=True)
+class DataSlice:
+    """A part of an object, not read yet. It travels as a pickle or as JSON.
+
+    Parameters
+    ----------
+    format
+        Name of the format.
+    ranges
+        Bytes of the object, in the order in which ``read`` takes them.
+    facts
+        What else ``read`` needs, of JSON's types: a few numbers.
+    index_ranges
+        Bytes of the index that come after those of the object.
+    """
+
+    format: str
+    source: Source
+    version: Version
+    ranges: tuple[Range, ...]
+    facts: dict[str, Any] = field(default_factory=dict)
+    index: Source | None = None
+    index_version: Version | None = None
+    index_ranges: tuple[Range, ...] = ()
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of the object that it reads."""
+        return sum(last - first for first, last in self.ranges)
+
+    def get(self) -> Any:
+        """Read the slice; what it gives depends on the format."""
+        pieces = storage.fetch(self.source, self.version, self.ranges)
+        if self.index is not None and self.index_version is not None:
+            pieces += storage.fetch(self.index, self.index_version, self.index_ranges)
+        return find_format(self.format).read(self, pieces)
+
+    def to_file(self, path: str | Path) -> Path:
+        """Write the slice to a file, published by rename; return its path."""
+        content = self.get()
+        data = content.encode() if isinstance(content, str) else content
+        if not isinstance(data, bytes):
+            data = b"".join(data)
+        with publish(Path(path)) as stream:
+            stream.write(data)
+        return Path(path)
+
+    def open(self) -> io.BytesIO:
+        """Return the bytes of the slice as a file."""
+        content = self.get()
+        return io.BytesIO(content.encode() if isinstance(content, str) else content)
+
+    def to_json(self) -> str:
+        """Return the slice as text."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @staticmethod
+    def from_json(text: str) -> "DataSlice":
+        """Return the slice that ``to_json`` wrote."""
+        found = json.loads(text)
+        found |= {"source": _make_source(found["source"])}
+        found |= {"version": Version(**found["version"])}
+        if found["index"]:
+            found["index"] = _make_source(found["index"])
+            found["index_version"] = Version(**found["index_version"])
+        for name in ("ranges", "index_ranges"):
+            found[name] = tuple((first, last) for first, last in found[name])
+        return DataSlice(**found)
+
+
+def _make_source(found: dict[str, Any]) -> Source:
+    return Source(found["uri"], tuple((k, v) for k, v in found["config"]))

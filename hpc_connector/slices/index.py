@@ -1,0 +1,120 @@
+"""What preprocessing leaves of an object: facts and arrays, in one small object.
+
+JSON behind eight bytes of its length, then the arrays, each at a known place: a slice
+may fetch a part of one array and nothing else. There is no code in it to run.
+"""
+
+import json
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hpc_connector.errors import BadInput
+from hpc_connector.slices import storage
+from hpc_connector.slices.storage import Source, Version
+
+FORMAT_VERSION = 1
+LENGTH = struct.Struct("<Q")
+MOST_HEAD_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class Index:
+    """Facts of JSON's types, and arrays of numbers, about one version of an object."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def encode_index(index: Index, kind: str, version: Version) -> bytes:
+    """Return an index as bytes; `kind` names its format and version."""
+    places, pieces, at = {}, [], 0
+    for name, array in index.arrays.items():
+        data = np.ascontiguousarray(array).tobytes()
+        places[name] = {"dtype": array.dtype.str, "shape": array.shape, "at": at}
+        pieces.append(data)
+        at += len(data)
+    head = {
+        "format_version": FORMAT_VERSION,
+        "kind": kind,
+        "size": version.size,
+        "etag": version.etag,
+        "facts": index.facts,
+        "arrays": places,
+        "bytes": at,
+    }
+    text = json.dumps(head, separators=(",", ":")).encode()
+    return b"".join([LENGTH.pack(len(text)), text, *pieces])
+
+
+def decode_index(data: bytes, kind: str, version: Version, name: str) -> Index:
+    """Return an index.
+
+    Raises
+    ------
+    BadInput
+        Bytes that are no index, are cut, or belong to another format, another version
+        of the object, or another version of this program.
+    """
+    head, start = _read_head(data, name)
+    for key, expected in (
+        ("format_version", FORMAT_VERSION),
+        ("kind", kind),
+        ("size", version.size),
+        ("etag", version.etag),
+    ):
+        if head.get(key) != expected:
+            raise BadInput(
+                f"{name} is an index of {key} {head.get(key)!r}: expected {expected!r}"
+            )
+    if len(data) != start + head["bytes"]:
+        raise BadInput(f"{name} is cut: expected {start + head['bytes']} bytes")
+    arrays = {}
+    for array, place in head["arrays"].items():
+        count = int(np.prod(place["shape"], dtype=np.int64))
+        flat = np.frombuffer(data, place["dtype"], count, start + place["at"])
+        arrays[array] = flat.reshape(place["shape"])
+    return Index(head["facts"], arrays)
+
+
+def _read_head(data: bytes, name: str) -> tuple[dict[str, Any], int]:
+    """Return the JSON of an index, and where its arrays begin."""
+    try:
+        (n_bytes,) = LENGTH.unpack_from(data)
+        if not 0 < n_bytes <= MOST_HEAD_BYTES:
+            raise ValueError("no length")
+        start = LENGTH.size + n_bytes
+        return json.loads(data[LENGTH.size : start]), start
+    except (struct.error, ValueError, UnicodeDecodeError) as error:
+        raise BadInput(f"{name} is not an index: {error}") from None
+
+
+def get_place(data: bytes, array: str) -> int:
+    """Return where an array begins in the bytes of an index."""
+    head, start = _read_head(data, array)
+    return start + head["arrays"][array]["at"]
+
+
+def find_index(source: Source, kind: str, version: Version) -> Source:
+    """Return where the index of one version of an object lies: beside the object."""
+    tag = "".join(c for c in version.etag if c.isalnum() or c in "-_")
+    return source.beside(f".index/{kind}-{version.size}-{tag}")
+
+
+def load_index(
+    place: Source, kind: str, version: Version
+) -> tuple[Index, bytes] | None:
+    """Return an index and its bytes, None if there is none."""
+    data = storage.read_whole(place)
+    return (
+        None if data is None else (decode_index(data, kind, version, place.uri), data)
+    )
+
+
+def save_index(
+    place: Source, index: Index, kind: str, version: Version, *, force: bool
+) -> None:
+    """Write an index; of several that do so at once, the first wins."""
+    storage.put(place, encode_index(index, kind, version), only_new=not force)

@@ -1,0 +1,318 @@
+"""Objects in S3, behind HTTP or in a folder: their versions, and ranges of their bytes.
+
+Every range is asked of one version of an object (If-Match), and what comes back is
+checked: a changed object, a short answer or a whole one is an error, never data.
+"""
+
+import asyncio
+import contextlib
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from hpc_connector.errors import BadInput
+
+NEAR_BYTES = 1 << 16  # ranges with less between them are asked for as one
+MOST_BYTES = 8 << 20  # of one request
+AT_ONCE = 16  # requests
+TRIES = 4
+SECRET = ("key", "secret", "token", "password", "credential")
+
+Range = tuple[int, int]  # first byte, last + 1
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an object is; who may read it is up to the standard chain.
+
+    Parameters
+    ----------
+    uri
+        ``s3://bucket/key``, ``http(s)://...``, ``file:///path`` or a path.
+    config
+        Settings of the store, such as ``endpoint_url``; no credentials.
+    """
+
+    uri: str
+    config: tuple[tuple[str, str], ...] = ()
+
+    def beside(self, ending: str) -> "Source":
+        """Return the source whose name has an ending more."""
+        return Source(self.uri + ending, self.config)
+
+
+@dataclass(frozen=True)
+class Version:
+    """Size and entity tag of an object: another object has others."""
+
+    size: int
+    etag: str
+
+
+@dataclass
+class Traffic:
+    """What this process has asked for, and received."""
+
+    requests: int = 0
+    n_bytes: int = 0
+
+
+traffic = Traffic()
+
+
+def make_source(uri: str, storage_config: dict[str, Any] | None = None) -> Source:
+    """Return a source.
+
+    Raises
+    ------
+    BadInput
+        Credentials among the settings: they would travel with every slice.
+    """
+    config = {name: str(value) for name, value in (storage_config or {}).items()}
+    for name in config:
+        if any(word in name.lower() for word in SECRET):
+            raise BadInput(
+                f"storage_config: {name}: expected credentials from the environment or "
+                "~/.aws, for slices travel"
+            )
+    return Source(str(uri), tuple(sorted(config.items())))
+
+
+@functools.cache
+def open_store(place: str, config: tuple[tuple[str, str], ...]) -> Any:
+    """Return the store of a bucket, a server or the file system."""
+    from obstore.store import HTTPStore, LocalStore, S3Store
+
+    retry: Any = {"max_retries": TRIES, "retry_timeout": timedelta(seconds=60)}
+    options: Any = {"timeout": "60s", "connect_timeout": "10s", "allow_http": True}
+    scheme, _, name = place.partition("://")
+    if scheme == "file":
+        return LocalStore()
+    if scheme in ("http", "https"):
+        return HTTPStore(place, client_options=options, retry_config=retry)
+    given = dict(config)
+    endpoint = given.get("endpoint_url") or os.environ.get(
+        "AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL")
+    )
+    region = given.get("region_name") or os.environ.get("AWS_REGION", "us-east-1")
+    settings: Any = {"region": region, "conditional_put": "etag"}
+    if endpoint:
+        settings |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
+    return S3Store(
+        name,
+        config=settings,
+        credential_provider=get_credentials(),
+        client_options=options,
+        retry_config=retry,
+    )
+
+
+def get_credentials() -> Any:
+    """Return what finds credentials: environment, ~/.aws, role of the machine."""
+    import boto3
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    return Boto3CredentialProvider(boto3.Session())
+
+
+def locate(source: Source) -> tuple[Any, str]:
+    """Return the store of an object, and its path there."""
+    parts = urlsplit(source.uri)
+    if parts.scheme in ("s3", "http", "https") and parts.netloc and parts.path[1:]:
+        place = f"{parts.scheme}://{parts.netloc}"
+        return open_store(place, source.config), parts.path[1:]
+    if parts.scheme in ("", "file"):
+        path = parts.path if parts.scheme else source.uri
+        return open_store("file://", ()), str(Path(path).absolute()).lstrip("/")
+    raise BadInput(
+        f"{source.uri}: expected s3://bucket/key, http://host/path, or a file"
+    )
+
+
+@contextlib.contextmanager
+def explain(source: Source) -> Iterator[None]:
+    """Turn what goes wrong with an object into one line.
+
+    Raises
+    ------
+    BadInput
+        There is no such object, it may not be read, it has changed, or the server does
+        not answer.
+    """
+    from obstore import exceptions as known
+
+    try:
+        yield
+    except (known.BaseError, OSError) as error:
+        told = next((said for kind, said in REASONS if isinstance_of(error, kind)), "")
+        first_line = str(error).splitlines()[0][:200]
+        raise BadInput(f"{source.uri}: {told or first_line}") from None
+
+
+REASONS = (
+    ("NotFoundError", "no such object"),
+    ("FileNotFoundError", "no such object"),
+    ("PermissionDeniedError", "access is denied"),
+    ("UnauthenticatedError", "the credentials are not accepted"),
+    ("PreconditionError", "it has changed since it was indexed: index it again"),
+)
+
+
+def isinstance_of(error: BaseException, name: str) -> bool:
+    """Return whether an exception is of a kind, by the name of its class."""
+    return any(kind.__name__ == name for kind in type(error).__mro__)
+
+
+def get_version(source: Source) -> Version:
+    """Return size and entity tag of an object.
+
+    Raises
+    ------
+    BadInput
+        It cannot be read, or its server gives no entity tag.
+    """
+    import obstore
+
+    store, path = locate(source)
+    with explain(source):
+        found = obstore.head(store, path)
+    traffic.requests += 1
+    if not found["e_tag"]:
+        raise BadInput(f"{source.uri}: expected a server that gives an ETag")
+    return Version(found["size"], found["e_tag"])
+
+
+def fetch(source: Source, version: Version, ranges: Sequence[Range]) -> list[bytes]:
+    """Return ranges of the bytes of one version of an object.
+
+    Ranges that are near are asked for as one, long ones in pieces, several at once.
+
+    Raises
+    ------
+    BadInput
+        As ``explain``; and an answer that is not the bytes that were asked for.
+    """
+    for first, last in ranges:
+        if not 0 <= first <= last <= version.size:
+            raise BadInput(f"{source.uri}: bytes {first} to {last} of {version.size}")
+    requests = plan_requests(ranges)
+    with explain(source):
+        answers = run(fetch_all(source, version, requests))
+    held = dict(zip(requests, answers, strict=True))
+    return [assemble(wanted, requests, held) for wanted in ranges]
+
+
+def plan_requests(ranges: Sequence[Range]) -> list[Range]:
+    """Return the ranges to ask for: near ones merged, then cut to pieces."""
+    merged: list[list[int]] = []
+    for first, last in sorted(r for r in ranges if r[0] < r[1]):
+        if merged and first - merged[-1][1] <= NEAR_BYTES:
+            merged[-1][1] = max(merged[-1][1], last)
+        else:
+            merged.append([first, last])
+    return [
+        (at, min(at + MOST_BYTES, last))
+        for first, last in merged
+        for at in range(first, last, MOST_BYTES)
+    ]
+
+
+def assemble(wanted: Range, requests: list[Range], held: dict[Range, bytes]) -> bytes:
+    """Return a range from the answers that cover it."""
+    first, last = wanted
+    return b"".join(
+        held[a, b][max(first - a, 0) : last - a]
+        for a, b in requests
+        if a < last and first < b
+    )
+
+
+def run(work: Any) -> Any:
+    """Run a coroutine, also where a loop runs already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+async def fetch_all(
+    source: Source, version: Version, requests: Sequence[Range]
+) -> list[bytes]:
+    """Return the answers of several requests, some at once."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def fetch_one(wanted: Range) -> bytes:
+        async with room:
+            return await fetch_range(source, version, wanted)
+
+    return list(await asyncio.gather(*map(fetch_one, requests)))
+
+
+async def fetch_range(source: Source, version: Version, wanted: Range) -> bytes:
+    """Return one range; an answer that is cut or of other bytes is asked for again."""
+    import obstore
+
+    store, path = locate(source)
+    options: Any = {"range": wanted, "if_match": version.etag}
+    problem = ""
+    for attempt in range(TRIES):
+        if attempt:
+            await asyncio.sleep(0.1 * 2**attempt)
+        traffic.requests += 1
+        try:
+            answer = await obstore.get_async(store, path, options=options)
+            data = bytes(await answer.bytes_async())
+        except obstore.exceptions.GenericError as error:
+            problem = str(error).splitlines()[0][:200]
+            continue
+        traffic.n_bytes += len(data)
+        if answer.range == wanted and len(data) == wanted[1] - wanted[0]:
+            if answer.meta["e_tag"] not in (None, version.etag):
+                raise BadInput(f"{source.uri}: it has changed since it was indexed")
+            return data
+        problem = f"{len(data)} bytes of {wanted[1] - wanted[0]}"
+    raise BadInput(
+        f"{source.uri}: bytes {wanted[0]} to {wanted[1]}: {TRIES} tries gave: {problem}"
+    )
+
+
+def read_whole(source: Source) -> bytes | None:
+    """Return the bytes of a small object, None if there is none."""
+    import obstore
+
+    store, path = locate(source)
+    traffic.requests += 1
+    try:
+        with explain(source):
+            data = bytes(obstore.get(store, path).bytes())
+    except BadInput as error:
+        if str(error).endswith("no such object"):
+            return None
+        raise
+    traffic.n_bytes += len(data)
+    return data
+
+
+def put(source: Source, data: bytes, *, only_new: bool) -> bool:
+    """Write an object; return False where there is one already that may not change."""
+    import obstore
+
+    store, path = locate(source)
+    traffic.requests += 1
+    try:
+        with explain(source):
+            obstore.put(store, path, data, mode="create" if only_new else "overwrite")
+    except BadInput:
+        if only_new and read_whole(source) is not None:
+            return False
+        raise
+    return True
