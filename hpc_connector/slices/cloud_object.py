@@ -129,7 +129,8 @@ class CloudObject:
             )
             kind = self.format.kind
             save_index(self.index_source, made, kind, self.version, force=force)
-            self.__dict__.pop("_loaded", None)
+            self.__dict__.pop("_loaded", None)  # and read that of the winner
+            self.is_preprocessed()
         return self
 
     def partition(self, strategy: Strategy, **options: Any) -> list[DataSlice]:

@@ -260,6 +260,7 @@ async def fetch_all(
 async def fetch_range(source: Source, version: Version, wanted: Range) -> bytes:
     """Return one range; an answer that is cut or of other bytes is asked for again."""
     import obstore
+    from obstore.exceptions import GenericError, NotSupportedError  # 200 for 206
 
     store, path = locate(source)
     options: Any = {"range": wanted, "if_match": version.etag}
@@ -271,7 +272,7 @@ async def fetch_range(source: Source, version: Version, wanted: Range) -> bytes:
         try:
             answer = await obstore.get_async(store, path, options=options)
             data = bytes(await answer.bytes_async())
-        except obstore.exceptions.GenericError as error:
+        except (GenericError, NotSupportedError) as error:
             problem = str(error).splitlines()[0][:200]
             continue
         traffic.n_bytes += len(data)

@@ -1,0 +1,141 @@
+"""A real S3 server for tests, SeaweedFS, and a proxy that makes faults."""
+
+import contextlib
+import http.server
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+ACCESS = {"AWS_ACCESS_KEY_ID": "testkey123", "AWS_SECRET_ACCESS_KEY": "testsecret123"}
+BUCKET = "testdata"
+
+
+def find_port():
+    """Return a port nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@contextlib.contextmanager
+def serve_s3(folder):
+    """Give the address of an S3 server with an empty bucket; it ends with the block."""
+    services = ("s3", "filer", "master", "volume", "admin")
+    names = [f"{service}.port{kind}" for service in services for kind in ("", ".grpc")]
+    ports = {name: find_port() for name in names}
+    command = [Path(sys.executable).parent / "weed", "mini", f"-dir={folder}"]
+    command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-webdav=false"]
+    command += ["-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    command += [f"-{name}={port}" for name, port in ports.items()]
+    process = subprocess.Popen(
+        list(map(str, command)),
+        env=os.environ | ACCESS,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+    )
+    endpoint = f"http://127.0.0.1:{ports['s3.port']}"
+    try:
+        wait_until_ready(f"{endpoint}/healthz", process)
+        make_client(endpoint).create_bucket(Bucket=BUCKET)
+        yield endpoint
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait_until_ready(address, process, limit_s=60):
+    """Wait until a server answers."""
+    end_s = time.monotonic() + limit_s
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=1):
+                return
+        except OSError:
+            assert process.poll() is None, f"{process.args[0]} ended"
+            assert time.monotonic() < end_s, f"{address} does not answer"
+            time.sleep(0.05)
+
+
+def make_client(endpoint):
+    """Return a client of boto3."""
+    import boto3
+
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=ACCESS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=ACCESS["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+class FaultyServer(http.server.ThreadingHTTPServer):
+    """Serve one object by HTTP with ranges and ETag, and make the faults asked for.
+
+    ``faults`` is a list of names that are taken one a request: ``503``, ``short``
+    (fewer bytes than said), ``whole`` (200 and all bytes, where a range was asked for),
+    ``other`` (bytes of another range).
+    """
+
+    def __init__(self, data, faults=()):
+        super().__init__(("127.0.0.1", 0), FaultyHandler)
+        self.data, self.faults, self.etag = data, list(faults), '"v1"'
+        self.uri = f"http://127.0.0.1:{self.server_port}/object"
+
+
+class FaultyHandler(http.server.BaseHTTPRequestHandler):
+    """Answer for ``FaultyServer``."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):
+        self.reply(200, len(self.server.data))
+
+    def do_GET(self):
+        data, faults = self.server.data, self.server.faults
+        fault = faults.pop(0) if faults and "Range" in self.headers else ""
+        if self.path != "/object":
+            return self.reply(404, 0)
+        if fault == "503":
+            return self.reply(503, 0)
+        if self.headers.get("If-Match", self.server.etag) != self.server.etag:
+            return self.reply(412, 0)
+        if "Range" not in self.headers or fault == "whole":
+            self.reply(200, len(data))
+            return self.wfile.write(data)
+        first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+        part = data[first : last + 1]
+        at = first + 1 if fault == "other" else first
+        self.reply(206, len(part), f"bytes {at}-{at + len(part) - 1}/{len(data)}")
+        if fault == "short":
+            self.close_connection = True
+            part = part[:-3]
+        return self.wfile.write(part)
+
+    def reply(self, code, n_bytes, place=None):
+        self.send_response(code)
+        self.send_header("Content-Length", str(n_bytes))
+        self.send_header("ETag", self.server.etag)
+        if place:
+            self.send_header("Content-Range", place)
+        self.end_headers()
+
+
+@contextlib.contextmanager
+def serve_faults(data, faults=()):
+    """Give a server that makes faults."""
+    with FaultyServer(data, faults) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
