@@ -129,6 +129,7 @@ def set_up_log(name: str, *, rank: int = 0) -> None:
         format=f"{name}: %(message)s",
         stream=sys.stderr,
     )
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # which credentials it has
 
 
 def explain(name: str, error: BaseException) -> int:

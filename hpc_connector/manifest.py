@@ -13,6 +13,7 @@ from typing import Any
 
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
+from hpc_connector.storage import get_object, is_remote
 
 FORMAT_VERSION = 1
 NAME = "manifest.json"
@@ -134,7 +135,10 @@ def is_complete(out: Path, record: dict[str, Any]) -> bool:
 
 
 def describe_input(path: str) -> dict[str, Any]:
-    """Return path, size and checksum of an input file."""
+    """Return path, size and checksum of an input file, or the tag of an object."""
+    if is_remote(path):
+        version = get_object(path)[1]
+        return {"path": path, "bytes": version.size, "etag": version.etag}
     try:
         n_bytes = os.path.getsize(path)
         return {"path": path, "bytes": n_bytes, "sha256": get_checksum(path)}
@@ -142,12 +146,17 @@ def describe_input(path: str) -> dict[str, Any]:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def get_fingerprint(described: dict[str, Any]) -> str:
+    """Return what an input is told from another by, short."""
+    return str(described.get("etag") or described.get("sha256", ""))[:12]
+
+
 def check_resumable(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
     """Refuse to resume a run whose parameters or inputs have changed."""
     facts = [
         {name: record.get(name) for name in ("program", "version")}
         | record.get("parameters", {})
-        | {i["path"]: i["sha256"][:12] for i in record.get("inputs", [])}
+        | {i["path"]: get_fingerprint(i) for i in record.get("inputs", [])}
         for record in (before, now)
     ]
     if changes := find_changes(*facts):

@@ -26,6 +26,7 @@ from hpc_connector.partitioner.communicator import (
     get_node,
 )
 from hpc_connector.publish import publish
+from hpc_connector.storage import get_traffic
 
 logger = logging.getLogger(__name__)
 
@@ -226,8 +227,9 @@ def get_resources(comm: Any, threads: int, start_s: float) -> dict[str, Any]:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = usage.ru_utime + usage.ru_stime
     used = comm.allgather((cpu_s, usage.ru_maxrss * 1024))
+    fetched = [sum(n) for n in zip(*comm.allgather(get_traffic()), strict=True)]
     _, _, nodes = get_node(comm)
-    return {
+    found = {
         "ranks": comm.size,
         "nodes": nodes,
         "threads": threads,
@@ -235,3 +237,6 @@ def get_resources(comm: Any, threads: int, start_s: float) -> dict[str, Any]:
         "cpu_s": round(sum(cpu for cpu, _ in used), 3),
         "max_rss_bytes": max(rss for _, rss in used),
     }
+    if fetched[0]:
+        found |= dict(zip(("fetch_requests", "fetched_bytes"), fetched, strict=True))
+    return found

@@ -10,7 +10,9 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+from hpc_connector import storage
 from mdr_epistasis.program import main
+from s3 import ACCESS, serve_s3
 
 CLUSTER = Path(__file__).parent / "cluster"
 
@@ -47,6 +49,19 @@ def cluster():
         give_up(f"no Slurm cluster: {up.stderr.strip()}")
     yield
     subprocess.run([CLUSTER / "slurm-down", "--quiet"], check=True)
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory):
+    """Return the address of an S3 server, which the environment may write to."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ACCESS.items():
+            patch.setenv(name, value)
+        with serve_s3(tmp_path_factory.mktemp("s3")) as address:
+            patch.setenv("AWS_ENDPOINT_URL_S3", address)
+            storage.open_store.cache_clear()
+            yield address
+    storage.open_store.cache_clear()
 
 
 def require(program: str) -> str:

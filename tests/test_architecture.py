@@ -21,8 +21,8 @@ PROGRAMS = {"mdr_epistasis", "metabolite_annotation"}
 HOMES = {
     "mpi4py": ("lazily", ["hpc_connector/partitioner/communicator.py"]),
     "pysam": ("", ["hpc_connector/loader/", "apps/mdr_epistasis/simulate.py"]),
-    "obstore": ("lazily", ["hpc_connector/slices/storage.py"]),
-    "boto3": ("lazily", ["hpc_connector/slices/storage.py"]),
+    "obstore": ("lazily", ["hpc_connector/storage.py"]),
+    "boto3": ("lazily", ["hpc_connector/storage.py"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/export.py"]),
     "catboost": ("lazily", ["apps/metabolite_annotation/scoring_model.py"]),
     "pandas": ("lazily", ["apps/metabolite_annotation/export.py"]),

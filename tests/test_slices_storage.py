@@ -15,37 +15,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.program import main
-from hpc_connector.slices import CloudObject, DataSlice, Format, storage
+from hpc_connector.slices import CloudObject, DataSlice, Format
 from hpc_connector.slices.index import Index, decode_index, encode_index
-from hpc_connector.slices.storage import Source, Version, fetch, make_source
 from hpc_connector.slices.vcf_gzip import VCFGZip, partition_num_chunks
-from s3 import ACCESS, BUCKET, make_client, serve_faults, serve_s3
+from hpc_connector.storage import Source, Version, fetch, make_source
+from s3 import ACCESS, BUCKET, make_client, serve_faults
 
 DATA = Path(__file__).parent / "data"
 VCF = DATA / "slices/vcf/exome_trios.vcf.gz"
 TEXT = bytes(range(256)) * 400
 
 
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory):
-    """Return the address of an S3 server, which the environment may write to."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ACCESS.items():
-            patch.setenv(name, value)
-        with serve_s3(tmp_path_factory.mktemp("s3")) as address:
-            patch.setenv("AWS_ENDPOINT_URL_S3", address)
-            storage.open_store.cache_clear()
-            yield address
-    storage.open_store.cache_clear()
-
-
 @pytest.fixture
-def uri(endpoint, request):
+def uri(s3_endpoint, request):
     """Return a VCF object of the test's own, with its .tbi."""
     key = f"{request.node.name}.vcf.gz"
-    client = make_client(endpoint)
+    client = make_client(s3_endpoint)
     client.upload_file(str(VCF), BUCKET, key)
     client.upload_file(f"{VCF}.tbi", BUCKET, f"{key}.tbi")
     return f"s3://{BUCKET}/{key}"
@@ -93,11 +81,13 @@ def test_preprocess__of_two_at_once_has_one_winner(uri):
     assert len(set(made)) == 1
 
 
-def test_slice__of_a_changed_object_is_refused(uri, endpoint):
+def test_slice__of_a_changed_object_is_refused(uri, s3_endpoint):
     co = CloudObject.from_path(VCFGZip, uri).preprocess()
     part = co.partition(partition_num_chunks, num_chunks=2)[1]
     key = uri.rpartition("/")[2]
-    make_client(endpoint).put_object(Bucket=BUCKET, Key=key, Body=VCF.read_bytes()[:-1])
+    make_client(s3_endpoint).put_object(
+        Bucket=BUCKET, Key=key, Body=VCF.read_bytes()[:-1]
+    )
     with pytest.raises(BadInput, match="has changed since it was indexed"):
         part.get()
     changed = CloudObject.from_path(VCFGZip, uri)
@@ -106,8 +96,8 @@ def test_slice__of_a_changed_object_is_refused(uri, endpoint):
         changed.partition(partition_num_chunks, num_chunks=2)
 
 
-def test_slice__travels_small_and_without_credentials(uri, endpoint, tmp_path):
-    config = {"endpoint_url": endpoint, "region_name": "us-east-1"}
+def test_slice__travels_small_and_without_credentials(uri, s3_endpoint, tmp_path):
+    config = {"endpoint_url": s3_endpoint, "region_name": "us-east-1"}
     co = CloudObject.from_path(VCFGZip, uri, storage_config=config).preprocess()
     part = co.partition(partition_num_chunks, num_chunks=8)[3]
     packed = pickle.dumps(part)
@@ -137,7 +127,7 @@ def test_index__may_lie_elsewhere(uri, tmp_path):
         ("s3://bucket", "expected s3://bucket/key"),
     ],
 )
-def test_object__that_is_not_there(endpoint, there, message):
+def test_object__that_is_not_there(s3_endpoint, there, message):
     with pytest.raises(BadInput, match=message):
         CloudObject.from_path(VCFGZip, there).preprocess()
 

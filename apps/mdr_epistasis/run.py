@@ -16,6 +16,7 @@ from hpc_connector import cli, pipeline, storer
 from hpc_connector.bitplanes import LANES
 from hpc_connector.errors import BadInput
 from hpc_connector.learner import search as learner
+from hpc_connector.loader.files import exists
 from hpc_connector.loader.labels import Labels, convert_labels, read_labels
 from hpc_connector.loader.sample_file import ReadOptions
 from hpc_connector.manifest import begin_run, get_time, save_manifest
@@ -170,7 +171,7 @@ def list_inputs(args: argparse.Namespace) -> list[str]:
 def get_file(name: str) -> str:
     """Return a file itself, or the .bed file of a PLINK prefix."""
     bed = f"{name}.bed"
-    return bed if not Path(name).exists() and Path(bed).exists() else name
+    return bed if not exists(name) and exists(bed) else name
 
 
 def find_companions(paths: Sequence[str]) -> list[str]:
@@ -179,7 +180,7 @@ def find_companions(paths: Sequence[str]) -> list[str]:
     for ending in (".bed", ".bgen", ".gen"):
         stems = [stem.removesuffix(ending) for stem in stems]
     found = [stem + ending for stem in stems for ending in (".fam", ".bim", ".sample")]
-    return [path for path in found if Path(path).exists() and path not in paths]
+    return [path for path in found if exists(path) and path not in paths]
 
 
 def open_files(args: argparse.Namespace) -> tuple:

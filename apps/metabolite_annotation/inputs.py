@@ -2,7 +2,6 @@
 
 import argparse
 import functools
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from hpc_connector.learner.elements import ISOTOPES, LABELS
 from hpc_connector.learner.formulas import parse_formula
 from hpc_connector.learner.ions import Candidates, Chemistry, Ions, make_ions
 from hpc_connector.learner.patterns import Resolution, get_instrument, get_sigma
+from hpc_connector.loader.files import exists
 from hpc_connector.loader.ibd import check_ibd
 from hpc_connector.loader.imzml import Imzml, read_imzml
 from hpc_connector.loader.molecules import Database, read_database
@@ -47,9 +47,7 @@ class Library:
 def list_inputs(args: argparse.Namespace) -> list[str]:
     """Return the files that decide the results."""
     stem = args.dataset[: -len(Path(args.dataset).suffix) or None]
-    ibd = [
-        stem + ending for ending in (".ibd", ".IBD") if os.path.exists(stem + ending)
-    ]
+    ibd = [stem + ending for ending in (".ibd", ".IBD") if exists(stem + ending)]
     model = [args.model] if args.model else []
     return [args.dataset, *ibd[:1], *args.database, *model]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector.errors import BadInput
+from hpc_connector.loader.files import get_size, open_file
 from hpc_connector.loader.imzml import Imzml
 from hpc_connector.partitioner.communicator import end_together, get_node
 
@@ -35,14 +36,14 @@ def stage(comm: Any, imzml: Imzml, scratch: str | None) -> Iterator[Imzml]:
     path = Path(os.path.expandvars(scratch)) / name
     try:
         with end_together(comm):
-            copy_part(Path(imzml.ibd_path), path, rank, size)
+            copy_part(imzml.ibd_path, path, rank, size)
         yield replace(imzml, ibd_path=str(path))
     finally:
         if rank == 0:
             path.unlink(missing_ok=True)
 
 
-def copy_part(source: Path, copy: Path, part: int, n_parts: int) -> None:
+def copy_part(source: str, copy: Path, part: int, n_parts: int) -> None:
     """Copy one of several parts of a file to its place in the copy.
 
     Raises
@@ -52,10 +53,10 @@ def copy_part(source: Path, copy: Path, part: int, n_parts: int) -> None:
     """
     if not copy.parent.is_dir():
         raise BadInput(f"--scratch: {copy.parent}: expected a folder on every node")
-    n_bytes = source.stat().st_size
+    n_bytes = get_size(source)
     at, end = n_bytes * part // n_parts, n_bytes * (part + 1) // n_parts
     descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT, 0o600)
-    with open(source, "rb") as stream, open(descriptor, "wb") as target:
+    with open_file(source) as stream, open(descriptor, "wb") as target:
         stream.seek(at)
         target.seek(at)
         while at < end and (piece := stream.read(min(PIECE_BYTES, end - at))):

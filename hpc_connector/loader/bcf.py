@@ -1,6 +1,5 @@
 """Records of BCF 2, the binary form of VCF (VCF 4.5 specification, section 6)."""
 
-import os
 import re
 import struct
 from bisect import bisect_left
@@ -14,6 +13,7 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _vcf_kernels as kernels
 from hpc_connector.loader.bgzf import read_blocks
+from hpc_connector.loader.files import exists, get_size
 from hpc_connector.loader.sample_file import ReadOptions, SampleFile
 from hpc_connector.loader.vcf_record import Record, call_numbers, get_n_numbers
 from hpc_connector.loader.vcf_text import parse_column_names
@@ -112,8 +112,8 @@ def get_cuts(path: str, n_parts: int) -> list[tuple[int, int]]:
 
     Parts are of about the same size; the index says where a record begins.
     """
-    whole = os.path.getsize(path)
-    begins = read_index(f"{path}.csi") if os.path.exists(f"{path}.csi") else []
+    whole = get_size(path)
+    begins = read_index(f"{path}.csi") if exists(f"{path}.csi") else []
     cuts = [(0, 0)]
     for part in range(1, n_parts):
         at = bisect_left(begins, (whole * part // n_parts, 0))

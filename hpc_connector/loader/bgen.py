@@ -8,11 +8,9 @@ Source: https://www.well.ox.ac.uk/~gav/bgen_format/spec/latest.html.
 A file has no index of its own; its parts are found by the sizes of its variants.
 """
 
-import os
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -20,6 +18,7 @@ from isal import isal_zlib
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _bgen_kernels as kernels
+from hpc_connector.loader.files import exists, get_size, map_file, open_file
 from hpc_connector.loader.labels import read_oxford_ids
 from hpc_connector.loader.sample_file import (
     Block,
@@ -49,14 +48,14 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
     """
     n_variants, n_individuals, _, individuals, _ = _read_header(path)
     sample = f"{path.removesuffix('.bgen')}.sample"
-    if individuals is None and Path(sample).exists():
+    if individuals is None and exists(sample):
         individuals = tuple(read_oxford_ids(sample))
         if len(individuals) != n_individuals:
             raise BadInput(
                 f"{sample} names {len(individuals)} individuals, expected "
                 f"{n_individuals} as in {path}"
             )
-    size = os.path.getsize(path)
+    size = get_size(path)
     if n_variants * LEAST_VARIANT_BYTES > size:
         raise BadInput(f"{path} is cut: expected {n_variants} variants")
     return SampleFile(
@@ -75,7 +74,7 @@ Header = tuple[int, int, int, tuple[str, ...] | None, int]
 def _read_header(path: str) -> Header:
     """Return numbers of variants and individuals, compression, ids, first byte."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return _parse_header(file, path)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
@@ -89,7 +88,7 @@ def _parse_header(file: BinaryIO, path: str) -> Header:
     start, length, n_variants, n_individuals = struct.unpack("<4I", file.read(16))
     if file.read(4) not in MAGIC or not 20 <= length <= start:
         raise BadInput(f"{path} is no BGEN file: expected 'bgen' at byte 16")
-    size = os.fstat(file.fileno()).st_size
+    size = get_size(path)
     if start + 4 > size:
         raise BadInput(f"{path} is cut: expected variants from byte {start + 4} on")
     file.seek(length)
@@ -167,7 +166,7 @@ def _find_variants(
 
     Kept, for each part of a file needs it and nothing but a walk over all tells it.
     """
-    data = np.memmap(path, np.uint8, "r")
+    data = map_file(path)
     bounds = np.full(n_variants + 1, start, np.int64)
     n_found = kernels.find_variants(data, start, bounds[1:])
     if n_found < n_variants:

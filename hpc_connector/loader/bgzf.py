@@ -6,7 +6,6 @@ lines need no index to be read in parallel. A plain file is taken as blocks of 6
 gzip cannot be entered in the middle and is all in part 0.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -14,6 +13,7 @@ from typing import BinaryIO
 from isal import isal_zlib
 
 from hpc_connector.errors import BadInput
+from hpc_connector.loader.files import get_size, open_file
 
 MAX_BLOCK_BYTES = 1 << 16
 GZIP_BYTES = 1 << 14  # read at once: what they inflate to stays in the cache
@@ -41,7 +41,7 @@ def read_blocks(path: str, start: int = 0) -> Iterator[tuple[int, bytes]]:
         A file that cannot be read, is cut or corrupt.
     """
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             magic = file.read(HEADER_BYTES)
             if BLOCK_HEADER.match(magic):
                 yield from _read_bgzip(file, path, start)
@@ -56,7 +56,7 @@ def read_blocks(path: str, start: int = 0) -> Iterator[tuple[int, bytes]]:
 
 
 def _read_bgzip(file: BinaryIO, path: str, start: int) -> Iterator[tuple[int, bytes]]:
-    file.seek(max(0, os.fstat(file.fileno()).st_size - len(EMPTY_BLOCK)))
+    file.seek(max(0, get_size(path) - len(EMPTY_BLOCK)))
     if file.read() != EMPTY_BLOCK:
         raise BadInput(f"{path} is cut: expected the empty block that ends bgzip files")
     offset = file.seek(start)
@@ -124,8 +124,8 @@ def find_block(path: str, offset: int) -> int:
         A file that cannot be read.
     """
     try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
+        with open_file(path) as file:
+            size = get_size(path)
             magic = file.read(HEADER_BYTES)
             file.seek(offset)
             near = file.read(MAX_BLOCK_BYTES + HEADER_BYTES)
@@ -151,7 +151,7 @@ def read_lines(path: str, part: int = 0, n_parts: int = 1) -> Iterator[bytes]:
         A file that cannot be read, is cut or corrupt, or whose last line has no end.
     """
     try:
-        size = os.path.getsize(path)
+        size = get_size(path)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
     start = find_block(path, size * part // n_parts)

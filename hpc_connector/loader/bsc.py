@@ -5,12 +5,12 @@ lines that start with ``BCF`` or ``#`` are a header. Individuals have no ids.
 Source: github.com/neardata-eu/spark-mdr and MPI-genomics-MDR.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_lines
+from hpc_connector.loader.files import get_size
 from hpc_connector.loader.probability_text import Lead, read_blocks
 from hpc_connector.loader.sample_file import (
     Block,
@@ -39,7 +39,7 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
         format="bsc",
         n_individuals=n_numbers // 3,
         individuals=None,
-        n_bytes=os.path.getsize(path),
+        n_bytes=get_size(path),
         options=options,
     )
 

@@ -1,7 +1,6 @@
 """The peaks of an imzML dataset, which lie in its .ibd file."""
 
 import hashlib
-import os
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +8,9 @@ from isal import isal_zlib
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _imzml_kernels as kernels
+from hpc_connector.loader.files import get_size, read_range
 from hpc_connector.loader.imzml import Imzml
+from hpc_connector.storage import is_remote
 
 UUID_BYTES = 16
 GAP_BYTES = 1 << 16  # read along rather than skipped
@@ -48,7 +49,7 @@ def check_ibd(imzml: Imzml, *, checksum: bool = True) -> None:
             f"{path} has the UUID {uuid}, but {imzml.path} was written with "
             f"{imzml.uuid or 'none'}: expected files of one dataset"
         )
-    n_bytes = os.path.getsize(path)
+    n_bytes = get_size(path)
     last = np.maximum(
         imzml.mz_offset + imzml.mz_bytes, imzml.intensity_offset + imzml.intensity_bytes
     )
@@ -58,7 +59,7 @@ def check_ibd(imzml: Imzml, *, checksum: bool = True) -> None:
             f"{path} is cut: {name_spectrum(imzml, at)} ends at byte {last[at]}, and "
             f"the file at {n_bytes}"
         )
-    if checksum and imzml.checksum is not None:
+    if checksum and imzml.checksum is not None and not is_remote(path):
         algorithm, expected = imzml.checksum
         with open(path, "rb") as stream:
             found = hashlib.file_digest(stream, algorithm).hexdigest()
@@ -87,20 +88,30 @@ def read_bytes(path: str, first: int, n_bytes: int) -> np.ndarray:
     BadInput
         The file cannot be read, or ends before.
     """
-    data = np.empty(n_bytes, np.uint8)
     try:
-        with open(path, "rb", buffering=0) as stream:
-            stream.seek(first)
-            n_read = 0
-            while n_read < n_bytes and (n := stream.readinto(data[n_read:].data)):
-                n_read += n
+        if is_remote(path):
+            last = min(first + n_bytes, get_size(path))
+            data = np.frombuffer(read_range(path, min(first, last), last), np.uint8)
+        else:
+            data = _read_local(path, first, n_bytes)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    if n_read < n_bytes:
+    if len(data) < n_bytes:
         raise BadInput(
-            f"{path} is cut: expected {n_bytes} bytes from {first}, found {n_read}"
+            f"{path} is cut: expected {n_bytes} bytes from {first}, found {len(data)}"
         )
     return data
+
+
+def _read_local(path: str, first: int, n_bytes: int) -> np.ndarray:
+    """Return a stretch of a local file, as much of it as there is."""
+    data = np.empty(n_bytes, np.uint8)
+    with open(path, "rb", buffering=0) as stream:
+        stream.seek(first)
+        n_read = 0
+        while n_read < n_bytes and (n := stream.readinto(data[n_read:].data)):
+            n_read += n
+    return data[:n_read]
 
 
 def read_ranges(

@@ -5,12 +5,11 @@ is the counted allele. A .sample file of the same stem names the individuals.
 Format: https://www.cog-genomics.org/plink/2.0/formats#gen.
 """
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_lines
+from hpc_connector.loader.files import exists, get_size
 from hpc_connector.loader.labels import read_labels, read_oxford_ids
 from hpc_connector.loader.probability_text import Lead, read_blocks
 from hpc_connector.loader.sample_file import (
@@ -26,7 +25,7 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
     n_numbers = _get_n_columns(path) - _get_n_lead(path)
     sample = f"{path.removesuffix('.gz').removesuffix('.gen')}.sample"
     individuals = phenotypes = None
-    if Path(sample).exists():
+    if exists(sample):
         ids = read_oxford_ids(sample)
         individuals = tuple(ids)
         if len(ids) != n_numbers // 3:
@@ -44,7 +43,7 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
         n_individuals=n_numbers // 3,
         individuals=individuals,
         phenotypes=phenotypes,
-        n_bytes=os.path.getsize(path),
+        n_bytes=get_size(path),
         options=options,
     )
 

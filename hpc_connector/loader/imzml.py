@@ -15,6 +15,8 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _imzml_kernels as kernels
+from hpc_connector.loader.files import exists, read_file
+from hpc_connector.storage import is_remote
 
 TYPES = {
     1000518: "<i2",
@@ -85,6 +87,8 @@ def read_imzml(path: str) -> Imzml:
         coordinates or arrays, or a form that is not read.
     """
     ibd_path = find_ibd(path)
+    if is_remote(path):
+        return _read(path, ibd_path, read_file(path))
     try:
         with open(path, "rb") as stream:
             n_bytes = os.fstat(stream.fileno()).st_size
@@ -100,14 +104,14 @@ def find_ibd(path: str) -> str:
     """Return the file of the peaks, which stands beside the imzML."""
     stem = os.path.splitext(path)[0]
     for ending in (".ibd", ".IBD"):
-        if os.path.exists(stem + ending):
+        if exists(stem + ending):
             return stem + ending
-    if not os.path.exists(path):
+    if not exists(path):
         raise BadInput(f"{path}: cannot be read: no such file")
     raise BadInput(f"{stem}.ibd is missing: expected the peaks of {path} beside it")
 
 
-def _read(path: str, ibd_path: str, data: mmap.mmap) -> Imzml:
+def _read(path: str, ibd_path: str, data: mmap.mmap | bytes) -> Imzml:
     """Read the metadata from the bytes of a file."""
     begins = [match.start() for match in SPECTRUM.finditer(data) if match[1]]
     n_spectra = len(begins)
@@ -219,7 +223,7 @@ def _get_accession(param: ElementTree.Element) -> int:
 
 def scan_spectra(
     path: str,
-    data: mmap.mmap,
+    data: mmap.mmap | bytes,
     groups: Groups,
     columns: np.ndarray,
     places: np.ndarray,

@@ -6,12 +6,12 @@ file, is the counted allele.
 
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from hpc_connector._jit import kernel
 from hpc_connector.errors import BadInput
+from hpc_connector.loader.files import get_size, open_file, read_file
 from hpc_connector.loader.labels import get_family_ids
 from hpc_connector.loader.sample_file import (
     Block,
@@ -38,10 +38,10 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
     stem = path.removesuffix(".bed")
     family = _read_rows(f"{stem}.fam", 0, _count_lines(f"{stem}.fam"))
     n_variants = _count_lines(f"{stem}.bim")
-    bed = Path(f"{stem}.bed")
+    bed = f"{stem}.bed"
     try:
-        size = bed.stat().st_size
-        with open(bed, "rb") as stream:
+        size = get_size(bed)
+        with open_file(bed) as stream:
             start = stream.read(3)
     except OSError as error:
         raise BadInput(f"{bed}: cannot be read: {error.strerror}") from None
@@ -80,7 +80,7 @@ def _find_lines(path: str, _: tuple[int, int]) -> tuple[bytes, np.ndarray]:
     Kept, for each piece of a .bed file needs some of them.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     if data and not data.endswith(b"\n"):
@@ -115,7 +115,7 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
     n, n_variants = sample_file.n_individuals, _count_lines(f"{stem}.bim")
     first, last = n_variants * part // n_parts, n_variants * (part + 1) // n_parts
     step = max(1, min(BLOCK_VARIANTS, BLOCK_BYTES // max(n, 1)))
-    with open(f"{stem}.bed", "rb") as stream:
+    with open_file(f"{stem}.bed") as stream:
         for at in range(first, last, step):
             chosen = _read_rows(f"{stem}.bim", at, min(at + step, last))
             stream.seek(3 + at * get_stride(n))

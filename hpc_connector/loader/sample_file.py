@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hpc_connector.errors import BadInput
+from hpc_connector.storage import get_object, is_remote
 
 MAX_POSITION_DIGITS = 12
 
@@ -64,14 +65,17 @@ class Block:
     genotypes: np.ndarray
 
 
-def get_version(path: str) -> tuple[int, int]:
-    """Return size and time of change: what is kept of a file holds for these.
+def get_version(path: str) -> tuple[int, int | str]:
+    """Return size and time of change, or tag: what is kept of a file holds for these.
 
     Raises
     ------
     BadInput
         A file that cannot be found.
     """
+    if is_remote(path):
+        version = get_object(path)[1]
+        return version.size, version.etag
     try:
         found = os.stat(path)
     except OSError as error:

@@ -9,6 +9,7 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_blocks
+from hpc_connector.loader.files import exists
 from hpc_connector.loader.sample_file import (
     Block,
     ReadOptions,
@@ -34,8 +35,8 @@ def get_format(path: str) -> str:
 
     By its ending without ``.gz``; a PLINK prefix; else by its first line.
     """
-    if not Path(path).exists():
-        if Path(f"{path}.bed").exists():
+    if not exists(path):
+        if exists(f"{path}.bed"):
             return "plink"
         raise BadInput(f"{path}: no such genotype file")
     ending = Path(path.removesuffix(".gz")).suffix

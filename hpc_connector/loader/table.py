@@ -4,13 +4,13 @@ A header names the variants and the class; values are 0, 1, 2 or missing. Separa
 tabs, commas or blanks, compressed or not.
 """
 
-import os
 from collections.abc import Iterator
 
 import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_blocks
+from hpc_connector.loader.files import get_size
 from hpc_connector.loader.labels import CASE_NAMES, ID_NAMES
 from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile, Variants
 
@@ -33,7 +33,7 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
         n_individuals=len(rows),
         individuals=None if ids is None else tuple(r[ids].decode() for r in rows),
         phenotypes=tuple(row[of_class].decode() for row in rows),
-        n_bytes=os.path.getsize(path),
+        n_bytes=get_size(path),
         options=options,
     )
 

@@ -10,7 +10,6 @@ Text is read in parts if it is plain or bgzip, with or without an index; gzip is
 part 0; BCF is read in parts with a .csi index beside it, and is all in part 0 without.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -21,6 +20,7 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import bcf, vcf_text
 from hpc_connector.loader.bgzf import read_blocks
+from hpc_connector.loader.files import get_size
 from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile, Variants
 from hpc_connector.loader.vcf_record import Record
 
@@ -55,7 +55,7 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
         format="vcf",
         n_individuals=len(individuals),
         individuals=individuals,
-        n_bytes=os.path.getsize(path),
+        n_bytes=get_size(path),
         options=options,
     )
 

@@ -8,7 +8,7 @@ from isal import isal_zlib
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import BLOCK_HEADER, HEADER_BYTES, MAX_BLOCK_BYTES
-from hpc_connector.slices.storage import Range
+from hpc_connector.storage import Range
 
 WITHIN = 16  # bits
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+from hpc_connector import storage
 from hpc_connector.errors import BadInput
-from hpc_connector.slices import storage
 from hpc_connector.slices.data_slice import DataSlice, Format
 from hpc_connector.slices.index import Index, find_index, load_index, save_index
-from hpc_connector.slices.storage import Source, Version, make_source
+from hpc_connector.storage import Source, Version, make_source
 
 Strategy = Callable[..., list[DataSlice]]
 

@@ -12,10 +12,9 @@ from typing import Any
 
 from isal.igzip import decompress
 
-from hpc_connector import cli
+from hpc_connector import cli, storage
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import GZIP_MAGIC
-from hpc_connector.slices import storage
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, find_format
 

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hpc_connector import storage
 from hpc_connector.publish import publish
-from hpc_connector.slices import storage
 from hpc_connector.slices.index import Index
-from hpc_connector.slices.storage import Range, Source, Version
+from hpc_connector.storage import Range, Source, Version
 
 MapChunks = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 

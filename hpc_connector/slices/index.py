@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from hpc_connector import storage
 from hpc_connector.errors import BadInput
-from hpc_connector.slices import storage
-from hpc_connector.slices.storage import Source, Version
+from hpc_connector.storage import Source, Version
 
 FORMAT_VERSION = 1
 LENGTH = struct.Struct("<Q")

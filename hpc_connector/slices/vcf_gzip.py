@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import EMPTY_BLOCK, MAX_BLOCK_BYTES
-from hpc_connector.slices import storage
 from hpc_connector.slices.blocks import WITHIN, cut_between, get_bytes_between, inflate
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import Index
-from hpc_connector.slices.storage import Source, Version
+from hpc_connector.storage import Source, Version
 
 TABIX, CSI = b"TBI\x01", b"CSI\x01"
 NUMBERS = 37450  # the bin of a .tbi that holds no places

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from hpc_connector.errors import BadInput
 
+REMOTE = ("s3://", "http://", "https://")
 NEAR_BYTES = 1 << 16  # ranges with less between them are asked for as one
 MOST_BYTES = 8 << 20  # of one request
 AT_ONCE = 16  # requests
@@ -63,6 +64,11 @@ class Traffic:
 
 
 traffic = Traffic()
+
+
+def get_traffic() -> tuple[int, int]:
+    """Return the requests of this process, and the bytes it received."""
+    return traffic.requests, traffic.n_bytes
 
 
 def make_source(uri: str, storage_config: dict[str, Any] | None = None) -> Source:
@@ -185,6 +191,18 @@ def get_version(source: Source) -> Version:
     if not found["e_tag"]:
         raise BadInput(f"{source.uri}: expected a server that gives an ETag")
     return Version(found["size"], found["e_tag"])
+
+
+def is_remote(path: str) -> bool:
+    """Return whether a path is that of an object in a store."""
+    return path.startswith(REMOTE)
+
+
+@functools.cache
+def get_object(path: str) -> tuple[Source, Version]:
+    """Return an object in the version that this process saw first."""
+    source = Source(path)
+    return source, get_version(source)
 
 
 def fetch(source: Source, version: Version, ranges: Sequence[Range]) -> list[bytes]:

@@ -1,0 +1,140 @@
+"""Files wherever they are: local ones, and objects in S3 or behind HTTP as files.
+
+An object is read by ranges of one version, so that a rank fetches its share and no
+more, and an object that changes meanwhile is an error.
+"""
+
+import functools
+import io
+import os
+from typing import BinaryIO
+
+import numpy as np
+
+from hpc_connector import storage
+from hpc_connector.errors import BadInput
+from hpc_connector.storage import get_object, is_remote
+
+FIRST_BYTES, MOST_BYTES = 1 << 16, 8 << 20  # of an object at once: more as it goes on
+
+
+def get_size(path: str) -> int:
+    """Return the bytes of a file.
+
+    Raises
+    ------
+    OSError, BadInput
+        There is no such file.
+    """
+    return get_object(path)[1].size if is_remote(path) else os.path.getsize(path)
+
+
+def exists(path: str) -> bool:
+    """Return whether there is a file.
+
+    Raises
+    ------
+    BadInput
+        A store that does not answer, or does not let us look.
+    """
+    if not is_remote(path):
+        return os.path.exists(path)
+    try:
+        get_object(path)
+    except BadInput as error:
+        if str(error).endswith("no such object"):
+            return False
+        raise
+    return True
+
+
+def open_file(path: str) -> BinaryIO:
+    """Open a file to read bytes at any place.
+
+    Raises
+    ------
+    OSError, BadInput
+        There is no such file.
+    """
+    if is_remote(path):
+        return io.BufferedReader(ObjectFile(path))
+    return open(path, "rb")
+
+
+def read_file(path: str) -> bytes:
+    """Return all bytes of a file.
+
+    Raises
+    ------
+    OSError, BadInput
+        There is no such file.
+    """
+    if is_remote(path):
+        return read_range(path, 0, get_size(path))
+    with open(path, "rb") as stream:
+        return stream.read()
+
+
+def read_range(path: str, first: int, last: int) -> bytes:
+    """Return bytes of an object."""
+    source, version = get_object(path)
+    return storage.fetch(source, version, [(first, last)])[0]
+
+
+@functools.lru_cache(maxsize=64)
+def read_head(path: str) -> bytes:
+    """Return the first bytes of an object; kept, for every part of it needs them."""
+    return read_range(path, 0, min(FIRST_BYTES, get_size(path)))
+
+
+def map_file(path: str) -> np.ndarray:
+    """Return all bytes of a file, uint8; of a local one only those that are used."""
+    if is_remote(path):
+        return np.frombuffer(read_file(path), np.uint8)
+    return np.memmap(path, np.uint8, "r")
+
+
+class ObjectFile(io.RawIOBase):
+    """An object as a file of bytes to read."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.size = path, get_size(path)
+        self.at, self.first, self.held = 0, 0, b""
+        self.n_bytes = FIRST_BYTES // 2
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a place; return it."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: self.size}
+        self.at = max(0, base[whence] + offset)
+        return self.at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read as many bytes as there are, and as the buffer holds."""
+        if self.at >= self.size:
+            return 0
+        if not self.first <= self.at < self.first + len(self.held):
+            self.fetch_more(len(buffer))
+        skip = self.at - self.first
+        data = self.held[skip : skip + len(buffer)]
+        buffer[: len(data)] = data
+        self.at += len(data)
+        return len(data)
+
+    def fetch_more(self, least: int) -> None:
+        """Fetch what follows: twice as much as before, if that was read to its end."""
+        goes_on = self.at == self.first + len(self.held)
+        self.n_bytes = min(2 * self.n_bytes, MOST_BYTES) if goes_on else FIRST_BYTES
+        last = min(self.at + max(self.n_bytes, least), self.size)
+        self.first = self.at
+        if last <= FIRST_BYTES and self.at == 0:
+            self.held = read_head(self.path)
+        else:
+            self.held = read_range(self.path, self.at, last)
