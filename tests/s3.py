@@ -45,8 +45,8 @@ def serve_s3(folder):
         make_client(endpoint).create_bucket(Bucket=BUCKET)
         yield endpoint
     finally:
-        process.terminate()
-        process.wait(20)
+        process.kill()  # its data are thrown away
+        process.wait()
 
 
 def wait_until_ready(address, process, limit_s=60):
@@ -56,7 +56,9 @@ def wait_until_ready(address, process, limit_s=60):
         try:
             with urllib.request.urlopen(address, timeout=1):
                 return
-        except OSError:
+        except OSError as error:
+            if getattr(error, "code", 500) < 500:
+                return  # it refuses, so it answers
             assert process.poll() is None, f"{process.args[0]} ended"
             assert time.monotonic() < end_s, f"{address} does not answer"
             time.sleep(0.05)
