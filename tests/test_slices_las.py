@@ -9,7 +9,7 @@ import numpy.testing as npt
 import pytest
 
 from hpc_connector.errors import BadInput
-from hpc_connector.slices import CloudObject
+from hpc_connector.slices import CloudObject, las
 from hpc_connector.slices.las import (
     LAS,
     LiDARPointCloud,
@@ -122,6 +122,14 @@ def test_square_split__points_outside_the_header_are_kept(tmp_path):
     co = CloudObject.from_path(LiDARPointCloud, tmp_path / "a.las").preprocess()
     slices = co.partition(square_split_strategy, num_chunks=8)
     assert sum(len(part.get()) for part in slices) == 1065
+
+
+def test_preprocess__on_all_cores_makes_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(las, "TASK_BYTES", 100_000)
+    co = open_copy(LiDARPointCloud, AUTZEN, tmp_path)
+    blocks = co.index.arrays["blocks"].tobytes()
+    co.preprocess("local", force=True)  # after obstore has run in this process
+    assert co.index.arrays["blocks"].tobytes() == blocks
 
 
 def test_square_split__without_bounds_is_the_same(tmp_path):

@@ -1,6 +1,7 @@
 """An object: indexed once, then cut in any way without reading it."""
 
 import functools
+import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -166,7 +167,9 @@ def get_map_chunks(backend: Any) -> Callable[[Callable, Sequence[Any]], list[Any
 
 def map_on_cores(function: Callable, items: Sequence[Any]) -> list[Any]:
     """Map a function over chunks in processes of their own."""
-    with ProcessPoolExecutor(min(len(items), os.cpu_count() or 1) or 1) as pool:
+    n_workers = min(len(items), os.cpu_count() or 1) or 1
+    fresh = multiprocessing.get_context("spawn")  # threads of obstore end in a fork
+    with ProcessPoolExecutor(n_workers, fresh) as pool:
         return list(pool.map(function, items))
 
 
