@@ -5,6 +5,7 @@ checked: a changed object, a short answer or a whole one is an error, never data
 """
 
 import asyncio
+import bisect
 import contextlib
 import functools
 import os
@@ -243,10 +244,10 @@ def plan_requests(ranges: Sequence[Range]) -> list[Range]:
 def assemble(wanted: Range, requests: list[Range], held: dict[Range, bytes]) -> bytes:
     """Return a range from the answers that cover it."""
     first, last = wanted
+    begin = max(bisect.bisect(requests, (first + 1,)) - 1, 0)
+    end = bisect.bisect_left(requests, (last,))
     return b"".join(
-        held[a, b][max(first - a, 0) : last - a]
-        for a, b in requests
-        if a < last and first < b
+        held[a, b][max(first - a, 0) : last - a] for a, b in requests[begin:end]
     )
 
 
