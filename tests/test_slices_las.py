@@ -115,9 +115,10 @@ def test_square_split__points_on_an_edge_are_in_one(tmp_path):
         assert sum(len(part.get()) for part in slices) == 81
 
 
-def test_square_split__points_outside_the_header_are_kept(tmp_path):
+@pytest.mark.parametrize("highest_x", [637_000, 0])
+def test_square_split__bounds_of_the_header_may_be_wrong(highest_x, tmp_path):
     data = bytearray(SIMPLE.read_bytes())
-    data[179:187] = np.float64(637000).tobytes()  # the highest x
+    data[179:187] = np.float64(highest_x).tobytes()
     (tmp_path / "a.las").write_bytes(data)
     co = CloudObject.from_path(LiDARPointCloud, tmp_path / "a.las").preprocess()
     slices = co.partition(square_split_strategy, num_chunks=8)
@@ -130,6 +131,45 @@ def test_preprocess__on_all_cores_makes_the_same(tmp_path, monkeypatch):
     blocks = co.index.arrays["blocks"].tobytes()
     co.preprocess("local", force=True)  # after obstore has run in this process
     assert co.index.arrays["blocks"].tobytes() == blocks
+
+
+@pytest.mark.parametrize(("version", "number"), [("1.2", 1), ("1.4", 7)])
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_partition__forms_of_laz(version, number, is_stream, tmp_path):
+    header = laspy.LasHeader(version=version, point_format=number)
+    header.add_extra_dim(laspy.ExtraBytesParams("own", "f4"))
+    header.scales = [0.01, 0.01, 0.01]
+    cloud, n = laspy.LasData(header), 120_000
+    cloud.x, cloud.y, cloud.own = np.random.default_rng(1).uniform(-50, 50, (3, n))
+    cloud.write(tmp_path / "a.laz")
+    if is_stream:  # whose chunk table is found from the end
+        data = bytearray((tmp_path / "a.laz").read_bytes())
+        at = int.from_bytes(data[96:100], "little")
+        data += data[at : at + 8]
+        data[at : at + 8] = b"\xff" * 8
+        (tmp_path / "a.laz").write_bytes(data)
+    co = CloudObject.from_path(LAS, tmp_path / "a.laz").preprocess()
+    slices = co.partition(partition_num_points, num_chunks=4)
+    clouds = [part.get() for part in slices]
+    npt.assert_array_equal(get_records(clouds), cloud.points.array)
+
+
+@pytest.mark.parametrize("name", ["a.las", "a.laz"])
+@pytest.mark.parametrize("format", [LAS, LiDARPointCloud])
+def test_partition__a_cloud_without_points(name, format, tmp_path):
+    laspy.LasData(laspy.LasHeader()).write(tmp_path / name)
+    co = CloudObject.from_path(format, tmp_path / name).preprocess()
+    for strategy in (partition_num_points, square_split_strategy):
+        slices = co.partition(strategy, num_chunks=3)
+        assert [len(part.get()) for part in slices] == [0, 0, 0]
+
+
+def test_preprocess__bounds_that_are_no_numbers(tmp_path):
+    data = bytearray(SIMPLE.read_bytes())
+    data[179:187] = np.float64("nan").tobytes()
+    (tmp_path / "a.las").write_bytes(data)
+    with pytest.raises(BadInput, match="no numbers"):
+        CloudObject.from_path(LAS, tmp_path / "a.las").preprocess()
 
 
 def test_square_split__without_bounds_is_the_same(tmp_path):

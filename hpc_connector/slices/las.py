@@ -73,11 +73,14 @@ def make_block_index(
     Raises
     ------
     BadInput
-        A block that ends after the object, or points that are in no block.
+        A block that ends after the object, points that are in no block, bounds that
+        are no numbers.
     """
     last = (blocks["first_byte"] + blocks["n_bytes"]).max(initial=0)
     if last > version.size or blocks["n_bytes"].min(initial=0) < 0:
         raise BadInput(f"{source.uri} is cut: {version.size} bytes, expected {last}")
+    if not np.isfinite([header.mins, header.maxs]).all():
+        raise BadInput(f"{source.uri}: the bounds in its header are no numbers")
     n_points = int(blocks["n_points"].sum())
     if n_points != header.point_count:
         raise BadInput(

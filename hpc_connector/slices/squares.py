@@ -55,7 +55,7 @@ def get_cell(value: np.ndarray, lowest: float, highest: float, n: int) -> np.nda
 
     It never falls where the value grows: the box of some points has their cells.
     """
-    width = (highest - lowest) or 1.0
+    width = highest - lowest if lowest < highest else 1.0
     return np.clip(np.floor((value - lowest) / width * n), 0, n - 1)
 
 
