@@ -235,3 +235,19 @@ def test_preprocess__a_cut_file(path, n_bytes, tmp_path):
     (tmp_path / "a.laz").write_bytes(path.read_bytes()[:n_bytes])
     with pytest.raises(BadInput, match=r"a\.laz"):
         CloudObject.from_path(LAS, tmp_path / "a.laz").preprocess()
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "problem"),
+    [
+        (100, 1 << 31, "records before byte"),
+        (603_333 + 4, 1 << 31, "expected a chunk table"),
+    ],
+    ids=["records", "chunks"],
+)
+def test_preprocess__absurd_numbers(at, value, problem, tmp_path):
+    data = bytearray(AUTZEN.read_bytes())
+    data[at : at + 4] = value.to_bytes(4, "little")
+    (tmp_path / "a.laz").write_bytes(data)
+    with pytest.raises(BadInput, match=problem):
+        CloudObject.from_path(LAS, tmp_path / "a.laz").preprocess()

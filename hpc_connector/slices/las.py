@@ -23,7 +23,9 @@ from hpc_connector.storage import Source, Version
 
 BLOCK_POINTS = 50_000  # of LAS; the usual number of LAZ too
 HEAD_BYTES = 1 << 16  # of the first read: header and its records, mostly
-OFFSET_TO_POINTS = 96  # byte of the header
+HEADER_BYTES = 227  # at least
+SIZES, SIZES_AT = struct.Struct("<HII"), 94  # of the header, all before points, records
+RECORD_BYTES = 54  # at least
 TASK_BYTES = 8 << 20
 PLACES = ("first_point", "n_points", "first_byte", "n_bytes")
 BOUNDS = ("x_low", "x_high", "y_low", "y_high")
@@ -112,11 +114,13 @@ def make_blocks(sizes: np.ndarray) -> np.ndarray:
 def fetch_head(source: Source, version: Version) -> bytes:
     """Return header and variable-length records: what stands before the points."""
     (head,) = storage.fetch(source, version, [(0, min(HEAD_BYTES, version.size))])
-    if head[:4] != b"LASF" or len(head) < OFFSET_TO_POINTS + 4:
+    if head[:4] != b"LASF" or len(head) < HEADER_BYTES:
         raise BadInput(f"{source.uri}: expected LAS or LAZ")
-    (end,) = struct.unpack_from("<I", head, OFFSET_TO_POINTS)
+    header_bytes, end, n_records = SIZES.unpack_from(head, SIZES_AT)
     if end > version.size:
         raise BadInput(f"{source.uri} is cut: its points begin at byte {end}")
+    if header_bytes + n_records * RECORD_BYTES > end:  # laspy would read them all
+        raise BadInput(f"{source.uri}: {n_records} records before byte {end}")
     if end > len(head):
         (head,) = storage.fetch(source, version, [(0, end)])
     return head[:end]
@@ -163,8 +167,11 @@ def fetch_chunk_table(source: Source, version: Version, header: Any) -> np.ndarr
     if not at + 8 <= place < version.size:
         raise BadInput(f"{source.uri} is cut: expected a chunk table at byte {place}")
     (data,) = storage.fetch(source, version, [(place, version.size)])
-    laszip = lazrs.LazVlr(get_laszip(source, header))
+    n_chunks = int.from_bytes(data[4:8], "little")
+    if len(data) < 8 or n_chunks > version.size:  # lazrs would take memory for them
+        raise BadInput(f"{source.uri}: {n_chunks} chunks: expected a chunk table")
     try:
+        laszip = lazrs.LazVlr(get_laszip(source, header))
         table = lazrs.read_chunk_table_only(io.BytesIO(data), laszip)
     except (lazrs.LazrsError, OSError) as error:
         raise BadInput(f"{source.uri}: its chunk table: {error}") from None
