@@ -4,6 +4,7 @@ Every range is asked of one version of an object (If-Match), and what comes back
 checked: a changed object, a short answer or a whole one is an error, never data.
 """
 
+import bisect
 import contextlib
 import functools
 import os
@@ -246,10 +247,10 @@ def assemble(
 ) -> bytes:
     """Return a range from the answers that cover it."""
     first, last = wanted
+    begin = max(bisect.bisect(requests, (first + 1,)) - 1, 0)
+    end = bisect.bisect_left(requests, (last,))
     return b"".join(
-        held[a, b][max(first - a, 0) : last - a]
-        for a, b in requests
-        if a < last and first < b
+        held[a, b][max(first - a, 0) : last - a] for a, b in requests[begin:end]
     )
 
 

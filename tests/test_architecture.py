@@ -21,6 +21,9 @@ PROGRAMS = {"mdr_epistasis", "metabolite_annotation"}
 HOMES = {
     "mpi4py": ("lazily", ["hpc_connector/partitioner/communicator.py"]),
     "pysam": ("", ["hpc_connector/loader/", "apps/mdr_epistasis/simulate.py"]),
+    "imagecodecs": ("lazily", ["hpc_connector/slices/cog.py"]),
+    "laspy": ("lazily", ["hpc_connector/slices/las.py"]),
+    "lazrs": ("lazily", ["hpc_connector/slices/las.py"]),
     "obstore": ("lazily", ["hpc_connector/storage.py"]),
     "boto3": ("lazily", ["hpc_connector/storage.py"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/export.py"]),

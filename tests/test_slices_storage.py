@@ -272,6 +272,20 @@ def test_command__verify_finds_what_is_lost(tmp_path, capsys, monkeypatch):
     assert "NOT the object" in capsys.readouterr().out
 
 
+PLACES = st.integers(0, len(TEXT))
+
+
+@given(st.lists(st.tuples(PLACES, PLACES).map(sorted)), st.sampled_from([9, 1000]))
+def test_assemble__gives_the_ranges_from_the_answers(ranges, most):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "NEAR_BYTES", 50)
+        patch.setattr(storage, "MOST_BYTES", most * 100)
+        requests = storage.plan_requests(ranges)
+    held = {(a, b): TEXT[a:b] for a, b in requests}
+    for first, last in ranges:
+        assert storage.assemble((first, last), requests, held) == TEXT[first:last]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -88,7 +88,7 @@ def read_imzml(path: str) -> Imzml:
     """
     ibd_path = find_ibd(path)
     if is_remote(path):
-        return _read(path, ibd_path, read_file(path))
+        return parse_imzml(path, ibd_path, read_file(path))
     try:
         with open(path, "rb") as stream:
             n_bytes = os.fstat(stream.fileno()).st_size
@@ -97,7 +97,7 @@ def read_imzml(path: str) -> Imzml:
             data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    return _read(path, ibd_path, data)
+    return parse_imzml(path, ibd_path, data)
 
 
 def find_ibd(path: str) -> str:
@@ -111,8 +111,8 @@ def find_ibd(path: str) -> str:
     raise BadInput(f"{stem}.ibd is missing: expected the peaks of {path} beside it")
 
 
-def _read(path: str, ibd_path: str, data: mmap.mmap | bytes) -> Imzml:
-    """Read the metadata from the bytes of a file."""
+def parse_imzml(path: str, ibd_path: str, data: mmap.mmap | bytes) -> Imzml:
+    """Return the metadata in the bytes of a file; the paths are for messages."""
     begins = [match.start() for match in SPECTRUM.finditer(data) if match[1]]
     n_spectra = len(begins)
     facts, groups = read_header(path, data[: min(begins, default=len(data))])

@@ -1,6 +1,7 @@
 """An object: indexed once, then cut in any way without reading it."""
 
 import functools
+import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -106,6 +107,14 @@ class CloudObject:
         assert self.index is not None
         return self._loaded[1]  # type: ignore[index]
 
+    @functools.cached_property
+    def index_version(self) -> Version:
+        """Size and entity tag of the index, for slices that read a part of it."""
+        found = storage.get_version(self.index_source)
+        if found.size != len(self.index_bytes):
+            raise BadInput(f"{self.index_source.uri}: it has changed since it was read")
+        return found
+
     @property
     def attributes(self) -> dict[str, Any]:
         """The facts of the index."""
@@ -129,8 +138,9 @@ class CloudObject:
             )
             kind = self.format.kind
             save_index(self.index_source, made, kind, self.version, force=force)
-            self.__dict__.pop("_loaded", None)  # and read that of the winner
-            self.is_preprocessed()
+            for name in ("_loaded", "index_version"):
+                self.__dict__.pop(name, None)
+            self.is_preprocessed()  # reads that of the winner
         return self
 
     def partition(self, strategy: Strategy, **options: Any) -> list[DataSlice]:
@@ -157,7 +167,9 @@ def get_map_chunks(backend: Any) -> Callable[[Callable, Sequence[Any]], list[Any
 
 def map_on_cores(function: Callable, items: Sequence[Any]) -> list[Any]:
     """Map a function over chunks in processes of their own."""
-    with ProcessPoolExecutor(min(len(items), os.cpu_count() or 1) or 1) as pool:
+    n_workers = min(len(items), os.cpu_count() or 1) or 1
+    fresh = multiprocessing.get_context("spawn")  # threads of obstore end in a fork
+    with ProcessPoolExecutor(n_workers, fresh) as pool:
         return list(pool.map(function, items))
 
 
