@@ -136,7 +136,7 @@ def test_slice__needs_two_requests(open_object, ending, has_index, monkeypatch):
             requests, n_bytes = count(part.get)
             assert requests <= 2
             if not has_index:  # that of tabix has few places in so small a file
-                assert n_bytes <= co.size / n + 3 * MAX_BLOCK_BYTES
+                assert n_bytes <= co.size / n + 2 * MAX_BLOCK_BYTES
 
 
 @pytest.mark.parametrize("name", [GVCF, f"{GVCF}.bcf"])

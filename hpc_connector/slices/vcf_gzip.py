@@ -135,10 +135,19 @@ def make_slice(co: CloudObject, first: int, last: int, **facts: Any) -> DataSlic
     """Return the slice of the records between two places."""
     header = co.index.facts["first"]
     ranges = [
-        get_bytes_between(0, header, co.size),
-        get_bytes_between(first, last, co.size) if first < last else (0, 0),
+        get_bytes_between(0, header, get_block_end(co, header)),
+        get_bytes_between(first, last, get_block_end(co, last)),
     ]
+    if first >= last:
+        ranges[1] = (0, 0)
     return co.make_slice(ranges, header=header, first=first, last=last, **facts)
+
+
+def get_block_end(co: CloudObject, place: int) -> int:
+    """Return where the block of a place ends at the latest: the next that is known."""
+    starts = co.index.arrays["starts"]
+    later = np.searchsorted(starts, np.uint64(((place >> WITHIN) + 1) << WITHIN))
+    return int(starts[later]) >> WITHIN if later < len(starts) else co.size
 
 
 def read(part: DataSlice, pieces: list[bytes]) -> str:
