@@ -1,12 +1,13 @@
 """Text, tables and plain VCF, cut at lines on the fly."""
 
+import gzip
 import itertools
 import pickle
 import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
@@ -111,6 +112,7 @@ def test_whole_words__cuts_one_long_line(put):
     assert max(sizes) < 1.1 * min(sizes)
 
 
+@settings(max_examples=40)
 @given(rows=tables, n=st.integers(1, 40), end=st.sampled_from(["\n", "\r\n"]))
 def test_csv__has_header_and_every_row_once(put, rows, n, end):
     header = f'##made by é{end}"näme";b;c{end}'
@@ -118,8 +120,11 @@ def test_csv__has_header_and_every_row_once(put, rows, n, end):
     co = put((header + body).encode(), CSV)
     assert co.attributes["columns"] == ["näme", "b", "c"]
     assert co.attributes["delimiter"] == ";"
-    for options in ({"num_chunks": n},):
-        got = [part.get() for part in co.partition(partition_num_chunks, **options)]
+    for strategy, options in (
+        (partition_num_chunks, {"num_chunks": n}),
+        (partition_chunk_size, {"chunk_size": n}),
+    ):
+        got = [part.get() for part in co.partition(strategy, **options)]
         assert all(text.startswith(header) for text in got)
         assert CSV.join(got) == (header + body).encode()
 
@@ -246,7 +251,8 @@ def test_get_as_pandas__reads_every_row(put):
     [
         (b"1\t2\n", VCF, "byte 0: expected the header of a VCF"),
         (b"", VCF, "byte 0: expected the header of a VCF"),
-        ("a,b\n".encode("utf-16"), CSV, "is UTF-16: expected UTF-8"),
+        ("a,b\n".encode("utf-16"), CSV, "is UTF-16: expected plain text"),
+        (gzip.compress(b"a,b"), CSV, "is gzip: expected plain text"),
         (b"a,\xff\n1,2\n", CSV, "expected UTF-8"),
     ],
 )

@@ -220,6 +220,14 @@ def test_partition_regions__refuses(open_object):
         co.partition(partition_regions, regions=[("chr20", 0, 1)])
 
 
+def test_keep_region__refuses_a_record_without_a_position(open_object):
+    co = open_object(GVCF).preprocess()
+    (part,) = co.partition(partition_regions, regions=[("20", 0, 10**9)])
+    for line in (b"20 1 .\n", b"20\tx\t.\n", b"\n"):
+        with pytest.raises(BadInput, match=r"g\.vcf\.gz: found .* a record of VCF"):
+            vcf_gzip.keep_region(b"20\t1\t.\n" + line, part)
+
+
 def test_partition_regions__needs_an_index(open_object):
     co = open_object(GVCF, has_index=False).preprocess()
     with pytest.raises(BadInput, match=r"expected a \.tbi or \.csi beside it"):

@@ -24,6 +24,7 @@ HEAD_BYTES = 1 << 16  # of an object, read to index it
 MIN_PADDING, MAX_PADDING = 1 << 8, 1 << 16  # bytes beyond a slice
 DELIMITERS = ",;\t|"
 ENDS = {"lines": re.compile(rb"\n"), "words": re.compile(rb"[ \t\n\r\v\f]")}
+OTHERS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "gzip"}
 
 FindHeader = Callable[[bytes], int | None]
 
@@ -36,8 +37,9 @@ def read_head(
     while True:
         n_bytes = min(n_bytes, version.size)
         (data,) = storage.fetch(source, version, [(0, n_bytes)])
-        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise BadInput(f"{source.uri} is UTF-16: expected UTF-8")
+        for magic, kind in OTHERS.items():
+            if data.startswith(magic):
+                raise BadInput(f"{source.uri} is {kind}: expected plain text")
         body = find_header(data)
         if body is not None or n_bytes == version.size:
             return data, n_bytes if body is None else body
@@ -192,7 +194,8 @@ def refuse_quoted_ends(data: bytes, name: str) -> None:
     """Refuse tables with the end of a line within quotes.
 
     Where one is, the line before it has an odd number of quotes. So have lines with a
-    lone quote that quotes nothing: they are refused as well.
+    lone quote that quotes nothing: they are refused as well. A slice whose bytes are
+    all within one field has none and cannot be refused; the one before it is.
 
     Raises
     ------

@@ -155,7 +155,7 @@ def read(part: DataSlice, pieces: list[bytes]) -> str:
     header, body = read_header(part, pieces), read_body(part, pieces)
     check_vcf_header(header, part.source.uri)
     if "region" in part.facts:
-        body = keep_region(body, part.facts["region"])
+        body = keep_region(body, part)
     return decode(header + body, part.source.uri)
 
 
@@ -187,13 +187,19 @@ def read_body(part: DataSlice, pieces: list[bytes]) -> bytes:
     return data[n_before:]
 
 
-def keep_region(body: bytes, region: Sequence[Any]) -> bytes:
-    """Return the lines of the records that begin in a region."""
-    contig, _, start, stop = region
+def keep_region(body: bytes, part: DataSlice) -> bytes:
+    """Return the lines of the records that begin in the region of a slice."""
+    contig, _, start, stop = part.facts["region"]
     kept = []
     for line in io.BytesIO(body):
-        name, position, _ = line.split(b"\t", 2)
-        if name == contig.encode() and start <= int(position) - 1 < stop:
+        try:
+            name, position, _ = line.split(b"\t", 2)
+            is_within = start <= int(position) - 1 < stop
+        except ValueError:
+            raise BadInput(
+                f"{part.source.uri}: found {line[:40]!r}, expected a record of VCF"
+            ) from None
+        if is_within and name == contig.encode():
             kept.append(line)
     return b"".join(kept)
 
