@@ -105,8 +105,9 @@ def test_whole_words__counts_as_the_whole(put, text, n):
     assert counts == Counter(text.split())
 
 
-def test_whole_words__cuts_one_long_line(put):
-    text = " ".join(f"wörd{n}" for n in range(2000))
+@pytest.mark.parametrize("space", " \t\r\v\f")
+def test_whole_words__cuts_one_long_line(put, space):
+    text = space.join(f"wörd{n}" for n in range(2000))
     slices = put(text.encode(), UTF8Text).partition(whole_words_strategy, num_chunks=8)
     sizes = [len(part.get()) for part in slices]
     assert max(sizes) < 1.1 * min(sizes)

@@ -1,5 +1,6 @@
 """VCF and BCF in bgzip, cut by the index of tabix, or by one pass."""
 
+import dataclasses
 import gzip
 import itertools
 import pickle
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import EMPTY_BLOCK, MAX_BLOCK_BYTES
-from hpc_connector.slices import CloudObject, DataSlice, storage, vcf_gzip
+from hpc_connector.slices import CloudObject, DataSlice, blocks, storage, vcf_gzip
 from hpc_connector.slices.bcf import BCF
 from hpc_connector.slices.tabix import FIRST, read_tabix
 from hpc_connector.slices.vcf_gzip import (
@@ -192,6 +193,69 @@ def test_partition_regions__tile_a_contig(open_object, tmp_path, name, ending):
     assert sum(map(len, got)) == sum(name == contig for name, _ in records)
 
 
+@pytest.fixture(scope="module")
+def long_records(tmp_path_factory):
+    """Return records on three contigs, some of which reach over many bins."""
+    rng = np.random.default_rng(1)
+    path = tmp_path_factory.mktemp("long") / "long.vcf"
+    head = [
+        "##fileformat=VCFv4.2",
+        '##INFO=<ID=END,Number=1,Type=Integer,Description="">',
+    ]
+    head += [f"##contig=<ID={name},length=9000000>" for name in "abc"]
+    lines = [*head, "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    for name in "abc":
+        for at in np.sort(rng.integers(1, 2_000_000, 3000)):
+            end = at + rng.choice([1, 9, 50_000, 400_000], p=[0.5, 0.4, 0.05, 0.05])
+            noise = rng.bytes(60).hex()
+            lines.append(f"{name}\t{at}\t{noise}\tA\t<X>\t.\t.\tEND={end}")
+    path.write_text("\n".join([*lines, ""]))
+    with pysam.VariantFile(str(path)) as file:
+        sites = [(record.contig, record.start, str(record)) for record in file]
+        with pysam.VariantFile(f"{path}.bcf", "wb", header=file.header) as made:
+            file.reset()
+            for record in file:
+                made.write(record)
+    pysam.tabix_index(f"{path}.bcf", preset="bcf")
+    pysam.tabix_compress(str(path), f"{path}.gz")
+    pysam.tabix_index(f"{path}.gz", preset="vcf")
+    return path, sites
+
+
+@pytest.mark.parametrize(("format", "ending"), [(VCFGZip, ".gz"), (BCF, ".bcf")])
+def test_partition_regions__of_records_that_reach_far(long_records, format, ending):
+    path, sites = long_records
+    co = CloudObject.from_path(format, f"{path}{ending}").preprocess()
+    rng = np.random.default_rng(2)
+    bounds = np.sort(rng.integers(0, 2_000_000, (15, 2)), axis=1).tolist()
+    bounds += [[start, start + 3000] for start in rng.integers(0, 2_000_000, 15)]
+    regions = [(name, int(a), int(b)) for name in "abc" for a, b in bounds]
+    slices = co.partition(partition_regions, regions=regions)
+    for part, (name, start, stop) in zip(slices, regions, strict=True):
+        found = get_sites(part.to_file(path.with_name(f"part{ending[-3:]}.vcf")))
+        assert found == [t for n, at, t in sites if n == name and start <= at < stop]
+
+
+@pytest.mark.parametrize("n_more", range(20))
+def test_read_blocks__where_a_head_is_cut(long_records, n_more, monkeypatch):
+    path, _ = long_records
+    co = CloudObject.from_path(VCFGZip, f"{path}.gz")
+    places = vcf_gzip.find_records(co.source, co.version)
+    third = int(places[2]) >> 16
+    monkeypatch.setattr(blocks, "CHUNK_BYTES", third + n_more)
+    again = vcf_gzip.find_records(co.source, co.version)
+    assert again.tolist() == places.tolist()
+
+
+def test_find_records__refuses_a_record_that_is_cut(long_records, tmp_path):
+    path, _ = long_records
+    data = gzip.decompress(Path(f"{path}.bcf").read_bytes())
+    for n_bytes in (len(data) - 5, 8, 100, len(data) - len(data) // 3):
+        (tmp_path / "cut.bcf").write_bytes(blocks.deflate(data[:n_bytes]))
+        with pytest.raises(BadInput, match=r"cut\.bcf is cut: its last record"):
+            CloudObject.from_path(BCF, tmp_path / "cut.bcf").preprocess()
+
+
 def test_partition_regions__reads_little(open_object, monkeypatch):
     monkeypatch.setattr(storage, "NEAR_BYTES", 0)
     co = open_object(GVCF).preprocess()
@@ -290,12 +354,26 @@ def test_slice__refuses_the_index_of_another_file(open_object, tmp_path, other):
 
 
 @pytest.mark.parametrize("shift", [-1, 1, 300])
-def test_slice__refuses_places_within_lines(open_object, shift):
-    co = open_object(GVCF).preprocess()
-    starts = co.index.arrays["starts"]
+@pytest.mark.parametrize("ending", ["", ".bcf"])
+def test_slice__refuses_places_within_records(open_object, shift, ending):
+    co = open_object(GVCF + ending).preprocess()
+    starts, facts = co.index.arrays["starts"], co.index.facts
     place = int(starts[len(starts) // 2]) + shift
-    bad = vcf_gzip.make_slice(co, place, co.index.facts["end"])
-    with pytest.raises(BadInput, match=r"bytes \d+ to \d+: expected whole lines"):
+    ends = [(facts["first"], place)] + [(place, facts["end"])] * (not ending)
+    for first, last in ends:
+        bad = vcf_gzip.make_slice(co, first, last)
+        with pytest.raises(BadInput, match=r"bytes \d+ to \d+: expected whole"):
+            bad.get()
+
+
+@pytest.mark.parametrize("shift", [-30, 30])
+@pytest.mark.parametrize("ending", ["", ".bcf"])
+def test_slice__refuses_another_header(open_object, shift, ending):
+    co = open_object(GVCF + ending).preprocess()
+    (part,) = co.partition(partition_num_chunks, num_chunks=1)
+    header = part.facts["header"] + shift
+    bad = dataclasses.replace(part, facts=part.facts | {"header": header})
+    with pytest.raises(BadInput, match=r"g\.vcf\.gz(\.bcf)?, byte \d+: "):
         bad.get()
 
 

@@ -4,6 +4,7 @@ The layout is that of the VCF 4.5 specification, section 6: a header behind its 
 then records, each behind two sizes.
 """
 
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -48,11 +49,14 @@ def make_index(source: Source, version: Version, _: MapChunks) -> Index:
 
 
 def read_contigs(header: bytes, name: str) -> list[str]:
-    """Return the contigs of a header, each at its number."""
-    from hpc_connector.loader.bcf import parse_header  # numba takes a second
-
+    """Return the contigs of a header, each at its number: IDX, or else its order."""
     check_header(header, name)
-    contigs = parse_header(name, header[N_HEAD:], len(header)).contigs
+    contigs: dict[int, str] = {}
+    for line in header.split(b"\n"):
+        contig = re.search(rb"[<,]ID=([^,>]+)", line)
+        if line.startswith(b"##contig=<") and contig:
+            number = re.search(rb",IDX=(\d{1,6})>$", line)
+            contigs[int(number[1]) if number else len(contigs)] = contig[1].decode()
     return [contigs.get(number, "") for number in range(max(contigs, default=-1) + 1)]
 
 

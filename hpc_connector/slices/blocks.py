@@ -70,13 +70,21 @@ def inflate(data: bytes, name: str, start: int, stop: int | None = None) -> byte
 
 
 def cut_between(data: bytes, first: int, last: int, name: str) -> bytes:
-    """Return what lies between two places, from the bytes of ``get_bytes_between``."""
+    """Return what lies between two places, from the bytes of ``get_bytes_between``.
+
+    Raises
+    ------
+    BadInput
+        A block that is cut or corrupt, or ends before the last place.
+    """
     start, end = first >> WITHIN, last >> WITHIN
     skip, keep = first & (MAX_BLOCK_BYTES - 1), last & (MAX_BLOCK_BYTES - 1)
     whole = inflate(data[: end - start], name, start)
     if not keep:
         return whole[skip:]
     tail = inflate(data[end - start :], name, end, stop=0)
+    if len(tail) < keep:
+        raise BadInput(f"{name}, byte {end}: expected a block of {keep} bytes or more")
     return (whole + tail[:keep])[skip:]
 
 

@@ -128,7 +128,7 @@ def make_region(co: CloudObject, region: Region) -> DataSlice:
     number = facts["contigs"].index(contig)
     first, last = find_region(co.index.arrays["chunks"], number, start, stop)
     last = min(last, facts["end"])
-    return make_slice(co, first, last, region=[contig, number, start, stop])
+    return make_slice(co, first, last, region=[contig, number, int(start), int(stop)])
 
 
 def make_slice(co: CloudObject, first: int, last: int, **facts: Any) -> DataSlice:
@@ -154,6 +154,8 @@ def read(part: DataSlice, pieces: list[bytes]) -> str:
     """Return the header and the records of a slice, as text."""
     header, body = read_header(part, pieces), read_body(part, pieces)
     check_vcf_header(header, part.source.uri)
+    if body and not header.endswith(b"\n"):
+        raise BadInput(f"{part.source.uri}, byte 0: its index is that of another file")
     if "region" in part.facts:
         body = keep_region(body, part)
     return decode(header + body, part.source.uri)
