@@ -28,7 +28,10 @@ HOMES = {
     "boto3": ("lazily", ["hpc_connector/storage.py"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/export.py"]),
     "catboost": ("lazily", ["apps/metabolite_annotation/scoring_model.py"]),
-    "pandas": ("lazily", ["apps/metabolite_annotation/export.py"]),
+    "pandas": (
+        "lazily",
+        ["apps/metabolite_annotation/export.py", "hpc_connector/slices/text.py"],
+    ),
     "h5py": ("", ["hpc_connector/storer/", "hpc_connector/pipeline.py"]),
 }
 

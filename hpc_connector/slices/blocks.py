@@ -4,13 +4,24 @@ A place is a virtual offset (SAM specification, section 4.1): the byte of the fi
 a block begins, times 65,536, plus a byte of what the block holds.
 """
 
+import struct
+from collections.abc import Iterator
+
 from isal import isal_zlib
 
+from hpc_connector import storage
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.bgzf import BLOCK_HEADER, HEADER_BYTES, MAX_BLOCK_BYTES
-from hpc_connector.storage import Range
+from hpc_connector.loader.bgzf import (
+    BLOCK_HEADER,
+    EMPTY_BLOCK,
+    HEADER_BYTES,
+    MAX_BLOCK_BYTES,
+)
+from hpc_connector.storage import Range, Source, Version
 
 WITHIN = 16  # bits
+CHUNK_BYTES = 4 << 20  # read at once
+CONTENT_BYTES = 0xFF00  # of a block that is written: it fits, if it does not shrink
 
 
 def get_bytes_between(first: int, last: int, size: int) -> Range:
@@ -59,11 +70,69 @@ def inflate(data: bytes, name: str, start: int, stop: int | None = None) -> byte
 
 
 def cut_between(data: bytes, first: int, last: int, name: str) -> bytes:
-    """Return what lies between two places, from the bytes of ``get_bytes_between``."""
+    """Return what lies between two places, from the bytes of ``get_bytes_between``.
+
+    Raises
+    ------
+    BadInput
+        A block that is cut or corrupt, or ends before the last place.
+    """
     start, end = first >> WITHIN, last >> WITHIN
     skip, keep = first & (MAX_BLOCK_BYTES - 1), last & (MAX_BLOCK_BYTES - 1)
     whole = inflate(data[: end - start], name, start)
     if not keep:
         return whole[skip:]
     tail = inflate(data[end - start :], name, end, stop=0)
+    if len(tail) < keep:
+        raise BadInput(f"{name}, byte {end}: expected a block of {keep} bytes or more")
     return (whole + tail[:keep])[skip:]
+
+
+def read_blocks(source: Source, version: Version) -> Iterator[tuple[int, bytes]]:
+    """Yield where each block of a file begins, and what it holds.
+
+    Raises
+    ------
+    BadInput
+        A block that is cut or corrupt, or a file that does not end as bgzip does.
+    """
+    at, data = 0, b""
+    while at < version.size:
+        last = min(at + CHUNK_BYTES, version.size)
+        (data,) = storage.fetch(source, version, [(at, last)])
+        n_read = 0
+        while n_read < len(data):
+            n_bytes = get_block_bytes(data, n_read, source.uri, at)
+            if n_read + n_bytes > len(data):
+                break
+            block = data[n_read : n_read + n_bytes]
+            yield at + n_read, inflate(block, source.uri, at + n_read)
+            n_read += n_bytes
+        if n_read == 0:
+            raise BadInput(f"{source.uri}, byte {at}: the bgzip block is cut")
+        at += n_read
+    if data[-len(EMPTY_BLOCK) :] != EMPTY_BLOCK:
+        raise BadInput(
+            f"{source.uri}, byte {at}: it is cut: expected the block that ends bgzip "
+            "files"
+        )
+
+
+def get_block_bytes(data: bytes, at: int, name: str, start: int) -> int:
+    """Return the size of a block; more than there is where its head is cut."""
+    if data[at : at + 4] != b"\x1f\x8b\x08\x04"[: len(data) - at]:
+        raise BadInput(f"{name}, byte {start + at}: expected a bgzip block")
+    head = data[at + 16 : at + 18]
+    return int.from_bytes(head, "little") + 1 if len(head) == 2 else MAX_BLOCK_BYTES
+
+
+def deflate(data: bytes) -> bytes:
+    """Return bytes as a bgzip file."""
+    pieces = []
+    for at in range(0, len(data), CONTENT_BYTES):
+        content = data[at : at + CONTENT_BYTES]
+        packed = isal_zlib.compress(content, 1, -15)
+        n_bytes = struct.pack("<H", HEADER_BYTES + len(packed) + 8 - 1)
+        ending = struct.pack("<2I", isal_zlib.crc32(content), len(content))
+        pieces += [EMPTY_BLOCK[: HEADER_BYTES - 2], n_bytes, packed, ending]
+    return b"".join([*pieces, EMPTY_BLOCK])

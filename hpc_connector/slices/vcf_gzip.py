@@ -4,127 +4,72 @@ The indexes are those of tabix (SAM/BAM and tabix specifications of samtools). W
 there is none, the file is read once.
 """
 
+import io
 import itertools
-import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import EMPTY_BLOCK, MAX_BLOCK_BYTES
-from hpc_connector.slices.blocks import WITHIN, cut_between, get_bytes_between, inflate
+from hpc_connector.slices.blocks import (
+    WITHIN,
+    cut_between,
+    get_bytes_between,
+    read_blocks,
+)
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import Index
+from hpc_connector.slices.tabix import Tabix, find_region, find_tabix
+from hpc_connector.slices.text import check_vcf_header, decode, join_vcf
 from hpc_connector.storage import Source, Version
 
-TABIX, CSI = b"TBI\x01", b"CSI\x01"
-NUMBERS = 37450  # the bin of a .tbi that holds no places
-CHUNK_BYTES = 4 << 20
+Region = tuple[str, int, int]  # contig, first base, last + 1, counted from 0
 
 
-def make_index(source: Source, version: Version, map_chunks: MapChunks) -> Index:
+def make_index(source: Source, version: Version, _: MapChunks) -> Index:
     """Return the places where records begin that are known, and where they end."""
-    for ending in (".tbi", ".csi"):
-        packed = storage.read_whole(source.beside(ending))
-        if packed is not None:
-            name = f"{source.uri}{ending}"
-            starts = read_tabix(inflate(packed, name, 0), name)
-            break
-    else:
-        starts = find_records(source, version)
-    end = (version.size - len(EMPTY_BLOCK)) << WITHIN
-    if len(starts) and not 0 < starts[0] <= starts[-1] < end + (1 << WITHIN):
-        raise BadInput(f"{source.uri}: its index is that of another file")
-    first = int(starts[0]) if len(starts) else end
-    return Index({"first": first, "end": end}, {"starts": starts.astype(np.uint64)})
+    tabix = find_tabix(source, (".tbi", ".csi"))
+    starts = find_records(source, version) if tabix is None else tabix.starts
+    return make_index_of(source, version, starts, tabix)
 
 
-def read_tabix(data: bytes, name: str) -> np.ndarray:
-    """Return the places of a .tbi or .csi, ascending: at each of them a record begins.
+def make_index_of(
+    source: Source, version: Version, starts: np.ndarray, tabix: Tabix | None
+) -> Index:
+    """Return an index of places, with what lies where, if this is known.
 
     Raises
     ------
     BadInput
-        Bytes that are no such index, or are cut.
+        Places that are not in the file.
     """
-    try:
-        if data[:4] == TABIX:
-            (n_names,) = struct.unpack_from("<i", data, 4)
-            (n_bytes,) = struct.unpack_from("<i", data, 32)
-            found = read_bins(data, 36 + n_bytes, n_names, NUMBERS, has_offset=False)
-        elif data[:4] == CSI:
-            depth, n_bytes = struct.unpack_from("<2i", data, 8)
-            (n_names,) = struct.unpack_from("<i", data, 16 + n_bytes)
-            numbers = ((1 << 3 * (depth + 1)) - 1) // 7 + 1
-            found = read_bins(data, 20 + n_bytes, n_names, numbers, has_offset=True)
-        else:
-            raise BadInput(f"{name} is no index of tabix: expected .tbi or .csi")
-    except (struct.error, ValueError) as error:
-        raise BadInput(f"{name} is cut: {error}") from None
-    return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint64)
-
-
-def read_bins(
-    data: bytes, at: int, n_names: int, numbers: int, *, has_offset: bool
-) -> list[np.ndarray]:
-    """Return the places in the bins, and in the linear index of a .tbi.
-
-    The bin `numbers` holds numbers of records, and no place.
-    """
-    found = []
-    for _ in range(n_names):
-        (n_bins,) = struct.unpack_from("<i", data, at)
-        at += 4
-        for _ in range(n_bins):
-            (number,) = struct.unpack_from("<I", data, at)
-            at += 12 if has_offset else 4
-            (n_chunks,) = struct.unpack_from("<i", data, at)
-            chunks = np.frombuffer(data, "<u8", 2 * n_chunks, at + 4)
-            at += 4 + 16 * n_chunks
-            if number != numbers:
-                found.append(chunks[::2])
-        if not has_offset:
-            (n_intervals,) = struct.unpack_from("<i", data, at)
-            linear = np.frombuffer(data, "<u8", n_intervals, at + 4)
-            found.append(linear[linear > 0])
-            at += 4 + 8 * n_intervals
-    return found
+    end = (version.size - len(EMPTY_BLOCK)) << WITHIN
+    if end < 0 or (
+        len(starts) and not 0 < starts[0] <= starts[-1] < end + (1 << WITHIN)
+    ):
+        raise BadInput(
+            f"{source.uri} is cut, or its index is that of another file: it has "
+            f"{version.size} bytes"
+        )
+    facts = {"first": int(starts[0]) if len(starts) else end, "end": end}
+    arrays = {"starts": starts.astype(np.uint64)}
+    if tabix is None:
+        return Index(facts, arrays)
+    return Index(facts | {"contigs": tabix.contigs}, arrays | {"chunks": tabix.chunks})
 
 
 def find_records(source: Source, version: Version) -> np.ndarray:
     """Return the place of the first record that begins in each block of a file."""
-    at, starts, is_line_start = 0, [], True
-    data = b""
-    while at < version.size:
-        last = min(at + CHUNK_BYTES, version.size)
-        (data,) = storage.fetch(source, version, [(at, last)])
-        n_read = 0
-        while n_read < len(data):
-            n_bytes = get_block_bytes(data, n_read, source.uri, at)
-            if n_read + n_bytes > len(data):
-                break
-            content = inflate(data[n_read : n_read + n_bytes], source.uri, at + n_read)
-            place = find_record(content, is_line_start)
-            if place is not None:
-                starts.append((at + n_read) << WITHIN | place)
-            is_line_start = content.endswith(b"\n") if content else is_line_start
-            n_read += n_bytes
-        if n_read == 0:
-            raise BadInput(f"{source.uri}, byte {at}: the bgzip block is cut")
-        at += n_read
-    if data[-len(EMPTY_BLOCK) :] != EMPTY_BLOCK:
-        raise BadInput(f"{source.uri} is cut: expected the block that ends bgzip files")
+    starts, is_line_start = [], True
+    for at, content in read_blocks(source, version):
+        place = find_record(content, is_line_start)
+        if place is not None:
+            starts.append(at << WITHIN | place)
+        is_line_start = content.endswith(b"\n") if content else is_line_start
     return np.array(starts, np.uint64)
-
-
-def get_block_bytes(data: bytes, at: int, name: str, start: int) -> int:
-    """Return the size of a block; more than there is where its head is cut."""
-    if data[at : at + 4] != b"\x1f\x8b\x08\x04":
-        raise BadInput(f"{name}, byte {start + at}: expected a bgzip block")
-    head = data[at + 16 : at + 18]
-    return int.from_bytes(head, "little") + 1 if len(head) == 2 else MAX_BLOCK_BYTES
 
 
 def find_record(content: bytes, is_line_start: bool) -> int | None:
@@ -148,19 +93,72 @@ def partition_num_chunks(co: CloudObject, num_chunks: int) -> list[DataSlice]:
     return [make_slice(co, a, b) for a, b in itertools.pairwise(ends)]
 
 
-def make_slice(co: CloudObject, first: int, last: int) -> DataSlice:
+def partition_chunk_size(co: CloudObject, chunk_size: int) -> list[DataSlice]:
+    """Cut a file to slices of about so many bytes, as they are stored."""
+    if chunk_size < 1:
+        raise BadInput(f"chunk_size: {chunk_size}: expected 1 or more")
+    n_bytes = (co.index.facts["end"] >> WITHIN) - (co.index.facts["first"] >> WITHIN)
+    return partition_num_chunks(co, max(1, -(-n_bytes // chunk_size)))
+
+
+def partition_regions(co: CloudObject, regions: Sequence[Region]) -> list[DataSlice]:
+    """Return a slice of each region: of the records that begin in it.
+
+    Regions are contig, start and stop, counted from 0 and half-open, as in BED and
+    pysam: a record belongs where start <= POS - 1 < stop. So regions that touch have
+    each record once; one that reaches in from before is not of them.
+
+    Raises
+    ------
+    BadInput
+        The file has no .tbi or .csi, or the contig is not in it.
+    """
+    return [make_region(co, region) for region in regions]
+
+
+def make_region(co: CloudObject, region: Region) -> DataSlice:
+    """Return the slice of a region."""
+    contig, start, stop = region
+    facts = co.index.facts
+    if "contigs" not in facts:
+        raise BadInput(f"{co.source.uri}: expected a .tbi or .csi beside it")
+    if contig not in facts["contigs"]:
+        known = ", ".join(facts["contigs"][:5])
+        raise BadInput(f"{co.source.uri}: contig {contig!r}: expected such as {known}")
+    number = facts["contigs"].index(contig)
+    first, last = find_region(co.index.arrays["chunks"], number, start, stop)
+    last = min(last, facts["end"])
+    return make_slice(co, first, last, region=[contig, number, int(start), int(stop)])
+
+
+def make_slice(co: CloudObject, first: int, last: int, **facts: Any) -> DataSlice:
     """Return the slice of the records between two places."""
     header = co.index.facts["first"]
     ranges = [
-        get_bytes_between(0, header, co.size),
-        get_bytes_between(first, last, co.size) if first < last else (0, 0),
+        get_bytes_between(0, header, get_block_end(co, header)),
+        get_bytes_between(first, last, get_block_end(co, last)),
     ]
-    return co.make_slice(ranges, header=header, first=first, last=last)
+    if first >= last:
+        ranges[1] = (0, 0)
+    return co.make_slice(ranges, header=header, first=first, last=last, **facts)
+
+
+def get_block_end(co: CloudObject, place: int) -> int:
+    """Return where the block of a place ends at the latest: the next that is known."""
+    starts = co.index.arrays["starts"]
+    later = np.searchsorted(starts, np.uint64(((place >> WITHIN) + 1) << WITHIN))
+    return int(starts[later]) >> WITHIN if later < len(starts) else co.size
 
 
 def read(part: DataSlice, pieces: list[bytes]) -> str:
     """Return the header and the records of a slice, as text."""
-    return (read_header(part, pieces) + read_body(part, pieces)).decode()
+    header, body = read_header(part, pieces), read_body(part, pieces)
+    check_vcf_header(header, part.source.uri)
+    if body and not header.endswith(b"\n"):
+        raise BadInput(f"{part.source.uri}, byte 0: its index is that of another file")
+    if "region" in part.facts:
+        body = keep_region(body, part)
+    return decode(header + body, part.source.uri)
 
 
 def read_header(part: DataSlice, pieces: list[bytes]) -> bytes:
@@ -169,15 +167,43 @@ def read_header(part: DataSlice, pieces: list[bytes]) -> bytes:
 
 
 def read_body(part: DataSlice, pieces: list[bytes]) -> bytes:
-    """Return the records of a slice, without the header."""
+    """Return the records of a slice, without the header.
+
+    Raises
+    ------
+    BadInput
+        A block that is cut or corrupt, or a slice that does not lie between the ends
+        of lines.
+    """
     first, last = part.facts["first"], part.facts["last"]
-    return cut_between(pieces[1], first, last, part.source.uri)
+    if first >= last:
+        return b""
+    n_before = 1 if first & (MAX_BLOCK_BYTES - 1) else 0
+    data = cut_between(pieces[1], first - n_before, last, part.source.uri)
+    is_end = last >> WITHIN == part.version.size - len(EMPTY_BLOCK)
+    if data[:n_before] not in (b"", b"\n") or not (is_end or data.endswith(b"\n")):
+        raise BadInput(
+            f"{part.source.uri}, bytes {part.ranges[1][0]} to {part.ranges[1][1]}: "
+            "expected whole lines; its index may be that of another file"
+        )
+    return data[n_before:]
 
 
-def join(texts: list[Any]) -> bytes:
-    """Return the whole text from those of all slices."""
-    bodies = [text[text.rindex("\n#CHROM") + 1 :].partition("\n")[2] for text in texts]
-    return (texts[0][: len(texts[0]) - len(bodies[0])] + "".join(bodies)).encode()
+def keep_region(body: bytes, part: DataSlice) -> bytes:
+    """Return the lines of the records that begin in the region of a slice."""
+    contig, _, start, stop = part.facts["region"]
+    kept = []
+    for line in io.BytesIO(body):
+        try:
+            name, position, _ = line.split(b"\t", 2)
+            is_within = start <= int(position) - 1 < stop
+        except ValueError:
+            raise BadInput(
+                f"{part.source.uri}: found {line[:40]!r}, expected a record of VCF"
+            ) from None
+        if is_within and name == contig.encode():
+            kept.append(line)
+    return b"".join(kept)
 
 
-VCFGZip = Format(f"{__name__}:VCFGZip", 1, make_index, read, join)
+VCFGZip = Format(f"{__name__}:VCFGZip", 2, make_index, read, join_vcf)
