@@ -1,6 +1,7 @@
 """An object: indexed once, then cut in any way without reading it."""
 
 import functools
+import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -132,7 +133,7 @@ class CloudObject:
             self.__dict__.pop("_loaded", None)
         return self
 
-    def partition(self, strategy: Strategy, **options: Any) -> list[DataSlice]:
+    def partition(self, strategy: Strategy, /, **options: Any) -> list[DataSlice]:
         """Cut the object; no byte of it is read."""
         return strategy(self, **options)
 
@@ -155,8 +156,13 @@ def get_map_chunks(backend: Any) -> Callable[[Callable, Sequence[Any]], list[Any
 
 
 def map_on_cores(function: Callable, items: Sequence[Any]) -> list[Any]:
-    """Map a function over chunks in processes of their own."""
-    with ProcessPoolExecutor(min(len(items), os.cpu_count() or 1) or 1) as pool:
+    """Map a function over chunks in processes of their own.
+
+    Not forked from this one: the threads of its store would be missing in them.
+    """
+    context = multiprocessing.get_context("forkserver")
+    n_processes = min(len(items), os.cpu_count() or 1) or 1
+    with ProcessPoolExecutor(n_processes, context) as pool:
         return list(pool.map(function, items))
 
 
