@@ -22,6 +22,7 @@ HOMES = {
     "mpi4py": ("lazily", ["hpc_connector/partitioner/communicator.py"]),
     "pysam": ("", ["hpc_connector/loader/", "apps/mdr_epistasis/simulate.py"]),
     "obstore": ("lazily", ["hpc_connector/slices/storage.py"]),
+    "indexed_gzip": ("lazily", ["hpc_connector/slices/gzip_points.py"]),
     "boto3": ("lazily", ["hpc_connector/slices/storage.py"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/export.py"]),
     "catboost": ("lazily", ["apps/metabolite_annotation/scoring_model.py"]),
