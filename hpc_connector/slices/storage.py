@@ -234,14 +234,23 @@ def assemble(wanted: Range, requests: list[Range], held: dict[Range, bytes]) -> 
 
 def run(work: Any) -> Any:
     """Run a coroutine, also where a loop runs already, as in a notebook."""
+    answers = []
+
+    async def keep() -> None:
+        # Not as a result: asyncio.run prints that of its task into an error that
+        # nobody sees, all the bytes of it.
+        answers.append(await work)
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
+        asyncio.run(keep())
+        return answers[0]
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
+        pool.submit(asyncio.run, keep()).result()
+    return answers[0]
 
 
 async def fetch_all(
