@@ -26,6 +26,7 @@ HOMES = {
     "lazrs": ("lazily", ["hpc_connector/slices/las.py"]),
     "obstore": ("lazily", ["hpc_connector/storage.py"]),
     "boto3": ("lazily", ["hpc_connector/storage.py"]),
+    "indexed_gzip": ("lazily", ["hpc_connector/slices/gzip_points.py"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/export.py"]),
     "catboost": ("lazily", ["apps/metabolite_annotation/scoring_model.py"]),
     "pandas": (

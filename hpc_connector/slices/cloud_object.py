@@ -143,7 +143,7 @@ class CloudObject:
             self.is_preprocessed()  # reads that of the winner
         return self
 
-    def partition(self, strategy: Strategy, **options: Any) -> list[DataSlice]:
+    def partition(self, strategy: Strategy, /, **options: Any) -> list[DataSlice]:
         """Cut the object; no byte of it is read."""
         return strategy(self, **options)
 

@@ -94,18 +94,13 @@ class DataSlice:
 
     def to_file(self, path: str | Path) -> Path:
         """Write the slice to a file, published by rename; return its path."""
-        content = self.get()
-        data = content.encode() if isinstance(content, str) else content
-        if not isinstance(data, bytes):
-            data = b"".join(data)
         with publish(Path(path)) as stream:
-            stream.write(data)
+            stream.write(encode(self.get()))
         return Path(path)
 
     def open(self) -> io.BytesIO:
         """Return the bytes of the slice as a file."""
-        content = self.get()
-        return io.BytesIO(content.encode() if isinstance(content, str) else content)
+        return io.BytesIO(encode(self.get()))
 
     def to_json(self) -> str:
         """Return the slice as text."""
@@ -123,6 +118,13 @@ class DataSlice:
         for name in ("ranges", "index_ranges"):
             found[name] = tuple((first, last) for first, last in found[name])
         return DataSlice(**found)
+
+
+def encode(content: Any) -> bytes:
+    """Return text, bytes or many of them as bytes."""
+    if isinstance(content, str):
+        return content.encode("utf-8", "surrogateescape")
+    return content if isinstance(content, bytes) else b"".join(map(encode, content))
 
 
 def _make_source(found: dict[str, Any]) -> Source:
