@@ -233,3 +233,12 @@ def test_partition__bad_options(copy, strategy, options):
     co = open_indexed(FASTQGZip, copy("test.fq.gz"))
     with pytest.raises(BadInput, match="expected"):
         co.partition(strategy, **options)
+
+
+def test_get__index_made_anew(copy):
+    co = open_indexed(FASTQGZip, copy("test.fq.gz"))
+    (old,) = co.partition(partition_reads_batches, num_batches=1)
+    co.preprocess(force=True)
+    (new,) = co.partition(partition_reads_batches, num_batches=1)
+    assert new.index_version != old.index_version
+    assert len(new.get()) == 3200

@@ -1,7 +1,6 @@
 """``hpc-connector slices``: index an object, list its slices, read one, verify all."""
 
 import argparse
-import importlib
 import json
 import logging
 import os
@@ -20,9 +19,26 @@ from hpc_connector.slices.data_slice import DataSlice, find_format
 
 logger = logging.getLogger(__name__)
 
+PACKAGE = "hpc_connector.slices"
+
 # By the ending of a name: a format, and the strategy that cuts it by number
+FASTQ_ENDINGS = (".fastq.gz", ".fq.gz")
+FASTA_ENDINGS = (".fasta", ".fa", ".fna", ".fasta.gz", ".fa.gz", ".fna.gz")
 FORMATS = {
-    (".vcf.gz", ".vcf.bgz"): ("vcf_gzip:VCFGZip", "partition_num_chunks", "num_chunks"),
+    (".vcf.gz", ".vcf.bgz"): ("vcf_gzip:VCFGZip", "vcf_gzip:partition_num_chunks"),
+    (".bcf",): ("bcf:BCF", "vcf_gzip:partition_num_chunks"),
+    (".vcf",): ("text:VCF", "text:partition_num_chunks"),
+    (".fastq.gz", ".fq.gz"): (
+        "fastq_gzip:FASTQGZip",
+        "fastq_gzip:partition_num_chunks",
+    ),
+    FASTA_ENDINGS: ("fasta:FASTA", "fasta:partition_chunks_strategy"),
+    (".imzml",): ("imzml:ImzML", "imzml:partition_chunks_strategy"),
+    (".copc.laz",): ("copc:COPC", "las:square_split_strategy"),
+    (".las", ".laz"): ("las:LAS", "las:partition_num_points"),
+    (".tif", ".tiff"): ("cog:COG", "cog:grid_partition_strategy"),
+    (".csv", ".tsv"): ("text:CSV", "text:partition_num_chunks"),
+    (".txt",): ("text:Lines", "text:partition_num_chunks"),
 }
 
 
@@ -37,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     }.items():
         add = commands.add_parser(name, help=said).add_argument
         add("url", metavar="URL", help="s3://bucket/key, http(s)://..., or a file")
-        add("--format", metavar="MODULE:NAME", help="by the ending of the name")
+        add("--format", metavar="NAME", help="such as CSV, or MODULE:NAME of yours")
         add("--endpoint-url", metavar="URL", help="of S3; credentials as for boto3")
         add("--metadata", metavar="URL", help="where the index is; beside the object")
         if name == "index":
@@ -53,35 +69,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the commands."""
-    name, strategy, option = choose_format(args)
+    name, strategy = choose_format(args)
     config = {"endpoint_url": args.endpoint_url} if args.endpoint_url else {}
     co = CloudObject.from_path(find_format(name), args.url, config, args.metadata)
     if args.what == "index":
         return make_index(co, args)
-    co.preprocess()
-    module = importlib.import_module(name.partition(":")[0])
-    slices = co.partition(getattr(module, strategy), **{option: args.slices})
+    cut: Any = find_format(strategy)
+    slices = cut(co.preprocess(), args.slices)
     return {"list": list_slices, "get": get_slice, "verify": verify}[args.what](
         co, slices, args
     )
 
 
-def choose_format(args: argparse.Namespace) -> tuple[str, str, str]:
-    """Return the name of a format, and the strategy that cuts it by number.
+def choose_format(args: argparse.Namespace) -> tuple[str, str]:
+    """Return the names of a format, and of the strategy that cuts it by number.
 
     Raises
     ------
     BadInput
         A name whose ending says nothing.
     """
-    for endings, (name, strategy, option) in FORMATS.items():
-        full = f"hpc_connector.slices.{name}"
-        if args.format in (full, name.partition(":")[2]) or (
-            not args.format and args.url.lower().endswith(endings)
-        ):
-            return full, strategy, option
     if args.format and ":" in args.format:
-        return args.format, "partition_num_chunks", "num_chunks"
+        return args.format, f"{args.format.partition(':')[0]}:partition_num_chunks"
+    for endings, names in FORMATS.items():
+        is_named = args.format == names[0].partition(":")[2]
+        if is_named or (not args.format and args.url.lower().endswith(endings)):
+            return tuple(f"{PACKAGE}.{name}" for name in names)  # type: ignore
     known = ", ".join(ending for endings in FORMATS for ending in endings)
     raise BadInput(f"{args.url}: expected --format, or a name that ends with {known}")
 

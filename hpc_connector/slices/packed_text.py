@@ -241,16 +241,9 @@ def make_slice(co: CloudObject, spans: Sequence[Range], **facts: Any) -> DataSli
         part.ranges,
         part.facts,
         co.index_source,
-        get_index_version(co),
+        co.index_version,
         tuple(window for _, window, *_ in located),
     )
-
-
-def get_index_version(co: CloudObject) -> Version:
-    """Return the version of the index of an object, asked for once."""
-    if "index_version" not in co.__dict__:
-        co.__dict__["index_version"] = storage.get_version(co.index_source)
-    return co.__dict__["index_version"]
 
 
 def locate(co: CloudObject, first: int, last: int) -> tuple[Range, Range, int, int]:
