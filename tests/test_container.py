@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import CLUSTER, give_up, require
+from conftest import CLUSTER, give_up, leave_alone, require
 from hpc_connector.manifest import read_manifest
 from programs import assert_same
 
@@ -46,6 +46,7 @@ def apptainer():
     """Put Apptainer there, and a folder to build images from."""
     if os.geteuid() != 0:
         give_up("installing Apptainer needs root")
+    leave_alone("apptainer")
     install = [CLUSTER / "apptainer-install", "--base", BUILD / "base"]
     done = subprocess.run(install, capture_output=True, text=True)
     if done.returncode != 0:
