@@ -159,12 +159,19 @@ def explain(source: Source) -> Iterator[None]:
     except (known.BaseError, OSError) as error:
         told = next((said for kind, said in REASONS if isinstance_of(error, kind)), "")
         first_line = str(error).splitlines()[0][:200]
-        raise BadInput(f"{source.uri}: {told or first_line}") from None
+        kind = NoSuchObject if told == NoSuchObject.said else BadInput
+        raise kind(f"{source.uri}: {told or first_line}") from None
+
+
+class NoSuchObject(BadInput):
+    """There is no object of that name."""
+
+    said = "no such object"
 
 
 REASONS = (
-    ("NotFoundError", "no such object"),
-    ("FileNotFoundError", "no such object"),
+    ("NotFoundError", NoSuchObject.said),
+    ("FileNotFoundError", NoSuchObject.said),
     ("PermissionDeniedError", "access is denied"),
     ("UnauthenticatedError", "the credentials are not accepted"),
     ("PreconditionError", "it has changed since it was indexed: index it again"),
@@ -305,10 +312,8 @@ def read_whole(source: Source) -> bytes | None:
     try:
         with explain(source):
             data = bytes(obstore.get(store, path).bytes())
-    except BadInput as error:
-        if str(error).endswith("no such object"):
-            return None
-        raise
+    except NoSuchObject:
+        return None
     traffic.n_bytes += len(data)
     return data
 

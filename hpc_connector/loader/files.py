@@ -12,8 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from hpc_connector import storage
-from hpc_connector.errors import BadInput
-from hpc_connector.storage import get_object, is_remote
+from hpc_connector.storage import NoSuchObject, get_object, is_remote
 
 FIRST_BYTES, MOST_BYTES = 1 << 16, 8 << 20  # of an object at once: more as it goes on
 
@@ -41,10 +40,8 @@ def exists(path: str) -> bool:
         return os.path.exists(path)
     try:
         get_object(path)
-    except BadInput as error:
-        if str(error).endswith("no such object"):
-            return False
-        raise
+    except NoSuchObject:
+        return False
     return True
 
 

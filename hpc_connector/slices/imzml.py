@@ -73,9 +73,8 @@ def find_ibd(source: Source) -> tuple[Source, Version]:
         found = dataclasses.replace(source, uri=stem + ending)
         try:
             return found, storage.get_version(found)
-        except BadInput as error:
-            if not str(error).endswith("no such object"):
-                raise
+        except storage.NoSuchObject:
+            continue
     raise BadInput(f"{stem}.ibd: no such object: expected the peaks beside the .imzML")
 
 
