@@ -293,6 +293,19 @@ def test_run_on_ranks__one_that_is_killed_ends_all():
     assert took_s < 10
 
 
+def test_get_mpicomm__a_rank_that_never_starts_ends_all():
+    start = "from hpc_connector.partitioner import get_mpicomm; get_mpicomm()"
+    shell = f'[ "$PMI_RANK" = 1 ] && exec sleep 50; exec {sys.executable} -c "{start}"'
+    environment = os.environ | {"CONNECTOR_START_S": "3"}
+    code, lines, took_s = get_end(
+        ["mpirun", "-n", "2", "sh", "-c", shell], env=environment
+    )
+    assert code == 1
+    assert took_s < 15
+    assert lines[0] == "Timeout (0:00:03)!"
+    assert "start_mpi" in "".join(lines)
+
+
 # Every rank notes the tasks it ran; the first may stop itself after some
 COUNTING = """
 import os, signal, sys, time

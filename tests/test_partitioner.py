@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from hpc_connector import partitioner
 from hpc_connector.partitioner.communicator import (
+    choose_network,
     count_tickets,
     share_array,
     take_ticket,
@@ -71,6 +72,26 @@ def test_get_mpicomm__serial_has_one_rank():
         assert take() == 0
         end()
         assert take() == 5
+
+
+@pytest.mark.parametrize(
+    ("device", "variables", "network"),
+    [
+        ("ch4:ucx ofi", {"PMI_FD": "11", "SLURM_STEP_ID": "0"}, "ofi"),
+        ("ch4:ucx ofi", {"PMI_FD": "11"}, None),  # Hydra's PMI reads whole lines
+        ("ch4:ucx", {"PMI_FD": "11", "SLURM_STEP_ID": "0"}, None),
+        ("ch3:sock", {"PMI_FD": "11", "SLURM_STEP_ID": "0"}, None),
+    ],
+)
+def test_choose_network__small_addresses_under_slurm(
+    device, variables, network, monkeypatch
+):
+    for name in ("PMI_FD", "SLURM_STEP_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    library = f"MPICH Version:      5.0.2\nMPICH Device:       {device}\nMPICH CC: cc\n"
+    assert choose_network(library) == network
 
 
 @pytest.mark.mpi(ranks=[1, 2, 3, 4])

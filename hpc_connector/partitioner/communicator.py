@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import faulthandler
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 
+START_S = 600.0  # for all ranks to start; CONNECTOR_START_S says otherwise
 GRACE_S = 5.0  # to finish and save, once a rank has failed
 POLL_S = 0.002
 WAIT_S = 20e-6  # for another rank of the node to hear from another node
@@ -108,8 +110,42 @@ def count_launched() -> int:
 
 
 def start_mpi() -> Any:
-    """Start MPI and return the communicator of all ranks."""
+    """Start MPI and return the communicator of all ranks.
+
+    A rank whose MPI does not start in time leaves, with 1 and the place in the code:
+    one that waits for ranks that are not there would wait for ever.
+    """
+    MPI = load_mpi()
+    if (network := choose_network(MPI.Get_library_version())) is not None:
+        os.environ.setdefault("MPIR_CVAR_CH4_NETMOD", network)
+    patience_s = float(os.environ.get("CONNECTOR_START_S", START_S))
+    faulthandler.dump_traceback_later(patience_s, exit=True)
+    if not MPI.Is_initialized():
+        MPI.Init_thread()
+    unlink_segments(MPI.COMM_WORLD)
+    faulthandler.cancel_dump_traceback_later()
+    return MPI.COMM_WORLD
+
+
+def choose_network(library: str) -> str | None:
+    """Return the network layer that MPICH needs under Slurm's PMI-1, or None.
+
+    MPICH 5 over UCX announces 4 KB a rank, most of it the stack as it was. Slurm reads
+    1,024 bytes of a PMI-1 message, and so a start in some hundreds, whose stack is not
+    mostly zeros, is cut and waits for ever. The addresses of OFI have 16 bytes.
+    """
+    device = re.search(r"^MPICH Device:\s*ch4:(.*)", library, re.MULTILINE)
+    has_both = device is not None and {"ucx", "ofi"} <= set(device[1].split())
+    by_slurm = "PMI_FD" in os.environ and "SLURM_STEP_ID" in os.environ
+    return "ofi" if has_both and by_slurm else None
+
+
+def load_mpi() -> Any:
+    """Return mpi4py's MPI, not started."""
     try:
+        import mpi4py
+
+        mpi4py.rc(initialize=False, finalize=True)
         from mpi4py import MPI
     except ImportError:
         raise BadInput(
@@ -120,8 +156,7 @@ def start_mpi() -> Any:
         raise BadInput(
             f"mpi4py: {error}: expected the MPI module of this machine to be loaded"
         ) from None
-    unlink_segments(MPI.COMM_WORLD)
-    return MPI.COMM_WORLD
+    return MPI
 
 
 def unlink_segments(comm: Any) -> None:
@@ -185,7 +220,12 @@ def share_array(comm: Any, shape: tuple[int, ...], dtype: Any) -> Iterator[np.nd
     n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if node.rank == 0:
         check_shared_memory(n_bytes)
-    window = MPI.Win.Allocate_shared(n_bytes if node.rank == 0 else 0, 1, comm=node)
+    with end_together(node):
+        try:
+            own_bytes = n_bytes if node.rank == 0 else 0
+            window = MPI.Win.Allocate_shared(own_bytes, 1, comm=node)
+        except MPI.Exception as error:
+            raise MemoryError(f"{n_bytes:,} bytes to share: {error}") from None
     memory: Any = window.Shared_query(0)[0]
     array = np.frombuffer(memory, dtype).reshape(shape)
     yield array
