@@ -25,7 +25,7 @@ import numba
 import numpy as np
 
 from hpc_connector.partitioner import make_distribution
-from mdr_epistasis.run import LANES, PERMUTATIONS_A_TASK, Tasks, make_tasks
+from mdr_epistasis.tasks import LANES, PERMUTATIONS_A_TASK, Tasks, make_tasks
 
 RANKS_A_NODE = 112
 POLICIES = ("a counter for each node", "one counter", "equal shares")

@@ -49,6 +49,39 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the summary as one JSON object")
 
 
+def add_burst(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a ``run`` that has tasks done in functions of a cloud."""
+    add = parser.add_argument_group("functions of a cloud (Lithops)").add_argument
+    add("--burst", type=Path, metavar="FILE", help="Lithops' configuration, YAML")
+    add("--burst-workers", type=at_least(1), metavar="N", help="functions at a time")
+    add("--burst-share", type=fraction, metavar="F", help="of the tasks, 0..1")
+    add("--budget", type=amount, metavar="EUR", help="that functions may cost")
+    add("--deadline", type=seconds, metavar="TIME", help="2h, 30m, 45s: the rest goes")
+    add(
+        "--engine",
+        choices=("mpi", "lithops"),
+        default="mpi",
+        help="who runs tasks: ranks (and --burst), or functions alone (mpi)",
+    )
+
+
+def amount(text: str) -> float:
+    """Return an argparse value of 0 or more."""
+    if not 0 <= (number := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: expected 0 or more")
+    return number
+
+
+def seconds(text: str) -> float:
+    """Return an argparse value of time: 90, 45s, 30m, 2h, 1d."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    found = amount(number) * units[unit]
+    if found == 0:
+        raise argparse.ArgumentTypeError(f"{text}: expected a time to come")
+    return found
+
+
 def print_plan(name: str, get_cost: Callable[[], Any]) -> int:
     """Print what a run takes as one JSON object; return the exit code."""
     set_up_log(name)

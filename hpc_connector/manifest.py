@@ -19,6 +19,8 @@ FORMAT_VERSION = 1
 NAME = "manifest.json"
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
 NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
+NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}
+NOT_PARAMETERS |= {"engine"}
 
 
 def save_manifest(directory: Path, record: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from hpc_connector.partitioner.communicator import (
     end_now,
     get_mpicomm,
     get_node,
+    wait_asleep,
 )
 from hpc_connector.publish import publish
 from hpc_connector.storage import get_traffic
@@ -36,6 +38,28 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 DAMAGED = (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error)
 
 Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Seat:
+    """What a helper beside the ranks is given, which takes tasks as they do.
+
+    Parameters
+    ----------
+    take
+        Returns the next task, None where none is left.
+    count_taken
+        Returns how many were taken by all, about.
+    is_free
+        Returns whether the threads of this rank have nothing left to do.
+    is_stopped
+        Returns whether the run is to end.
+    """
+
+    take: Callable[[], int | None]
+    count_taken: Callable[[], int]
+    is_free: Callable[[], bool]
+    is_stopped: Callable[[], bool]
 
 
 @contextlib.contextmanager
@@ -82,6 +106,7 @@ def run_on_ranks(
     threads: int = 1,
     show: Callable[[int, int], None] | None = None,
     first: Callable[[], None] | None = None,
+    away: Callable[[Seat], int] | None = None,
 ) -> bool:
     """Run tasks on all ranks, each rank and thread taking the next that is left.
 
@@ -98,6 +123,9 @@ def run_on_ranks(
         Called on rank 0 with the tasks taken by all and their number.
     first
         Work of this rank alone, which it does before it takes a task.
+    away
+        Runs beside the threads, and has tasks done elsewhere; returns how many of those
+        that it took need not be run again.
 
     Returns
     -------
@@ -109,15 +137,23 @@ def run_on_ranks(
     and then that rank raises.
     """
     return_memory()
-    lock, stop = threading.Lock(), threading.Event()
+    lock, stop, is_free = threading.Lock(), threading.Event(), threading.Event()
+    taken = 0
     with on_signals(stop.set), count_tickets(comm, len(todo)) as (take, end):
 
         def take_task() -> int:
+            nonlocal taken
             with lock:
                 if not stop.is_set():
-                    return take()
+                    ticket = take()
+                    taken = max(taken, min(ticket + 1, len(todo)))
+                    return ticket
                 end()
                 return len(todo)
+
+        def take_for_away() -> int | None:
+            ticket = take_task()
+            return int(todo[ticket]) if ticket < len(todo) else None
 
         def work(thread: int) -> int:
             finished: list[int] = []
@@ -142,11 +178,18 @@ def run_on_ranks(
                 save(thread, finished)
             return len(finished)
 
-        if threads == 1:
+        if threads == 1 and away is None:
             n_finished = work(0)
         else:
-            with ThreadPoolExecutor(threads) as pool:
-                n_finished = sum(pool.map(work, range(threads)))
+            seat = Seat(take_for_away, lambda: taken, is_free.is_set, stop.is_set)
+            with ThreadPoolExecutor(threads + 1) as pool:
+                others = pool.submit(away, seat) if away else None
+                try:
+                    n_finished = sum(pool.map(work, range(threads)))
+                finally:
+                    is_free.set()
+                n_finished += others.result() if others else 0
+    wait_asleep(comm)
     return sum(comm.allgather(n_finished)) == len(todo)
 
 

@@ -318,7 +318,42 @@ def read_whole(source: Source) -> bytes | None:
     return data
 
 
-def put(source: Source, data: bytes, *, only_new: bool) -> bool:
+def get_size(source: Source) -> int | None:
+    """Return the bytes of an object, None if there is none."""
+    import obstore
+
+    store, path = locate(source)
+    traffic.requests += 1
+    try:
+        with explain(source):
+            return int(obstore.head(store, path)["size"])
+    except NoSuchObject:
+        return None
+
+
+def list_names(folder: Source) -> list[str]:
+    """Return the names of the objects in a folder, the folder left out."""
+    import obstore
+
+    store, path = locate(folder)
+    traffic.requests += 1
+    with explain(folder):
+        found = [o["path"] for page in obstore.list(store, path) for o in page]
+    return sorted(name.removeprefix(path).lstrip("/") for name in found)
+
+
+def delete(sources: Sequence[Source]) -> None:
+    """Remove objects; one that is not there is no error."""
+    import obstore
+
+    for source in sources:
+        store, path = locate(source)
+        traffic.requests += 1
+        with contextlib.suppress(NoSuchObject), explain(source):
+            obstore.delete(store, path)
+
+
+def put(source: Source, data: bytes | memoryview, *, only_new: bool) -> bool:
     """Write an object; return False where there is one already that may not change."""
     import obstore
 

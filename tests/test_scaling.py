@@ -28,7 +28,7 @@ from rank_simulation import (
 from scaling_picture import draw_scaling
 
 from hpc_connector.partitioner.communicator import take_ticket
-from mdr_epistasis.run import make_tasks
+from mdr_epistasis.tasks import make_tasks
 
 SECONDS = st.lists(st.floats(0.001, 3), min_size=1, max_size=60)
 EVEN = Machine(spread=0, rank_spread=0, slow_nodes=0, task_s=0)

@@ -8,7 +8,8 @@ from hpc_connector.bitplanes import WORD_BITS, get_planes_shape
 from hpc_connector.loader.sample_file import SampleFile
 from hpc_connector.loader.samples import read_sample
 from mdr_epistasis.cohort import PIECE_BYTES
-from mdr_epistasis.run import make_tasks, read_inputs
+from mdr_epistasis.run import read_inputs
+from mdr_epistasis.tasks import make_tasks
 
 # Seconds of one core (AMD Zen 4, AVX-512), by benchmarks/search_mdr.py and kernels.py
 PER_SAMPLE_S = {2: 1 / 240e9, 3: 1 / 89e9}  # of a model: its cells are counted

@@ -30,6 +30,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``mdr-epistasis run``."""
     cli.add_common(parser)
+    cli.add_burst(parser)
     add = parser.add_argument
     add("genotypes", nargs="+", metavar="GENOTYPES", help="VCF, BCF, .bed, BGEN, .gen")
     add("--labels", metavar="FILE", help="who is a case; if the genotypes do not say")

@@ -2,11 +2,10 @@
 
 import argparse
 import logging
-import math
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,103 +13,32 @@ import numpy as np
 
 from hpc_connector import cli, pipeline, storer
 from hpc_connector.bitplanes import LANES
+from hpc_connector.burst.config import check_options
+from hpc_connector.burst.run import Remote, run_tasks
 from hpc_connector.errors import BadInput
 from hpc_connector.learner import search as learner
 from hpc_connector.loader.files import exists
 from hpc_connector.loader.labels import Labels, convert_labels, read_labels
 from hpc_connector.loader.sample_file import ReadOptions
 from hpc_connector.manifest import begin_run, get_time, save_manifest
-from hpc_connector.partitioner import make_tiles
 from hpc_connector.partitioner.communicator import end_together
 from hpc_connector.storer.report import save_report
 from mdr_epistasis.cohort import Cohort, Filters, deal_folds, load_cohort, read_header
 from mdr_epistasis.output import describe, print_top, save_results
+from mdr_epistasis.remote import pack
+from mdr_epistasis.tasks import (
+    Search,
+    Tasks,
+    get_best,
+    make_errors,
+    make_tasks,
+    merge,
+    run_task,
+)
 
 logger = logging.getLogger(__name__)
 
-TILES_AN_EDGE = 16  # of the triangle, unless that makes tiles too small or too large
-TILE_BLOCKS = {2: (8, 64), 3: (8, 16)}
-PERMUTATIONS_A_TASK = 16
-PERMUTED_BLOCKS = 128
-PERMUTED_BYTES = 1 << 26  # of the genotypes that a task holds under its permutations
 RANK_BY = dict(zip(("test", "train", "whole"), learner.STATISTICS, strict=True))
-
-
-@dataclass(frozen=True)
-class Task:
-    """A tile to search, as it is or under some permutations."""
-
-    tile: tuple[int, ...]
-    permutations: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Tasks:
-    """The tasks of a run, made when asked for: a million is an array, not objects.
-
-    Parameters
-    ----------
-    tiles, permuted
-        First and last block along each axis: of the search, of each permutation.
-    """
-
-    tiles: np.ndarray
-    permuted: np.ndarray
-    permutations: int
-
-    def __len__(self) -> int:
-        """Return the number of tasks."""
-        n_batches = -(-self.permutations // PERMUTATIONS_A_TASK)
-        return len(self.tiles) + n_batches * len(self.permuted)
-
-    def __getitem__(self, number: int) -> Task:
-        """Return a task."""
-        number = range(len(self))[number]
-        if number < len(self.tiles):
-            return Task(tuple(self.tiles[number].tolist()))
-        batch, place = divmod(number - len(self.tiles), len(self.permuted))
-        first = batch * PERMUTATIONS_A_TASK
-        last = min(first + PERMUTATIONS_A_TASK, self.permutations)
-        return Task(tuple(self.permuted[place].tolist()), tuple(range(first, last)))
-
-
-def make_tasks(
-    shape: tuple[int, ...], order: int, permutations: int, n_first: int | None
-) -> Tasks:
-    """Return the tasks of a run: all tiles, then all tiles for each permutation.
-
-    Permuting a tile's genotypes costs a little, so its tiles are as large as memory
-    allows; of pairs: for triples, genotypes are few.
-
-    Parameters
-    ----------
-    shape
-        Of the planes.
-    n_first
-        Number of variants of the first list, None without lists.
-    """
-    n_blocks = shape[0]
-    n_first_blocks = None if n_first is None else -(-n_first // LANES)
-    least, most = TILE_BLOCKS[order]
-    edge = min(max(least, -(-n_blocks // TILES_AN_EDGE)), most)
-    tiles = make_tiles(n_blocks, edge, order, n_first_blocks=n_first_blocks)
-    if order == 2:
-        n_bytes = 2 * PERMUTATIONS_A_TASK * 4 * math.prod(shape[1:])
-        edge = max(least, min(PERMUTED_BLOCKS, PERMUTED_BYTES // n_bytes))
-    permuted = make_tiles(n_blocks, edge, order, n_first_blocks=n_first_blocks)
-    return Tasks(tiles, permuted, permutations)
-
-
-class Findings:
-    """What one thread has found so far."""
-
-    def __init__(self, question: learner.Question, folds: int) -> None:
-        self.best = learner.make_best(question, folds)
-        self.maximum = np.full(question.permutations, -np.inf)
-
-    def to_arrays(self) -> pipeline.Arrays:
-        """Return the arrays that a ledger records."""
-        return self.best._asdict() | {"maximum": self.maximum}
 
 
 def run(comm: Any, args: argparse.Namespace) -> int:
@@ -154,6 +82,9 @@ def run(comm: Any, args: argparse.Namespace) -> int:
 
 def begin(args: argparse.Namespace) -> dict[str, Any]:
     """Make or check the folder of the run; return the record so far."""
+    check_options(args)
+    if args.burst and args.all_models:
+        raise BadInput("--all-models: four bytes a model would travel: not for --burst")
     inputs = list_inputs(args)
     record = begin_run("mdr-epistasis", args, inputs, resume=args.resume)
     if args.all_models:
@@ -289,30 +220,21 @@ def search_tasks(
         read_finished(ledger, tasks, shards) if comm.rank == 0 else (None, [])
     )
     todo = np.setdiff1d(np.arange(len(tasks)), comm.bcast(finished))
-    genotypes = learner.make_genotypes(
-        cohort.planes, cohort.n_variants, cohort.arrangement
+    search = Search(
+        cohort.planes,
+        cohort.n_variants,
+        cohort.arrangement,
+        cohort.is_case,
+        question,
     )
-    folds = cohort.arrangement.folds
-    mine = [Findings(question, folds) for _ in range(args.threads)]
+    mine = [search.make_findings() for _ in range(args.threads)]
     prefix = f"{record['attempt']:04d}-{comm.rank:05d}"
     names = [f"{prefix}-{thread:03d}" for thread in range(args.threads)]
 
-    def run_task(number: int, thread: int) -> None:
+    def run(number: int, thread: int) -> None:
         task = tasks[number]
-        if task.permutations:
-            chosen = list(task.permutations)
-            mine[thread].maximum[chosen] = learner.get_permutation_maximum(
-                genotypes,
-                question,
-                cohort.arrangement,
-                cohort.is_case,
-                task.tile,
-                chosen,
-                mine[thread].maximum[chosen],
-            )
-            return
-        errors = make_errors(task.tile) if shards else None
-        learner.search(genotypes, question, task.tile, mine[thread].best, errors)
+        errors = make_errors(task.tile) if shards and not task.permutations else None
+        run_task(search, task, mine[thread], errors)
         if shards and errors is not None:
             shards.save(number, [LANES * b for b in task.tile[::2]], errors)
 
@@ -322,9 +244,13 @@ def search_tasks(
 
     show = pipeline.make_progress(quiet=args.quiet)
     record["resources"] = {"start_s": cli.get_age_s()}
-    is_done = pipeline.run_on_ranks(
-        comm, run_task, todo, save, threads=args.threads, show=show
+    remote = Remote(
+        "mdr_epistasis.remote", partial(pack, search, tasks), ledger, prefix
     )
+    is_done, away, burst = run_tasks(comm, args, run, todo, save, remote, show)
+    if burst:
+        record["burst"] = burst
+    found = [*found, *away]
     here = merge([*found, *(f.to_arrays() for f in mine)], question.top)
     everything = comm.reduce(here, lambda a, b: merge([a, b], question.top))
     return everything, is_done
@@ -339,24 +265,6 @@ def read_finished(
         is_there = [bool(tasks[n].permutations) or shards.has(n) for n in finished]
         finished = finished[np.array(is_there, bool)]
     return finished, found
-
-
-def merge(found: Sequence[pipeline.Arrays], top: int) -> pipeline.Arrays:
-    """Merge what threads, ranks or attempts found; in any order, some at a time."""
-    maximum = np.max([arrays["maximum"] for arrays in found], axis=0)
-    best = learner.merge_best([get_best(arrays) for arrays in found], top)
-    return best._asdict() | {"maximum": maximum}
-
-
-def get_best(arrays: pipeline.Arrays) -> learner.Best:
-    """Return the best models of what was found."""
-    return learner.Best(**{name: arrays[name] for name in learner.Best._fields})
-
-
-def make_errors(tile: tuple[int, ...]) -> np.ndarray:
-    """Return an array for the errors of a tile."""
-    edges = [(b - a) * LANES for a, b in zip(tile[::2], tile[1::2], strict=True)]
-    return np.full(edges, np.nan, np.float32)
 
 
 def make_shards(args: argparse.Namespace, cohort: Cohort) -> storer.Shards | None:

@@ -27,6 +27,7 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``metabolite-annotation run``."""
     cli.add_common(parser)
+    cli.add_burst(parser)
     add = parser.add_argument
     add("dataset", metavar="DATASET.imzML")
     add(

@@ -3,17 +3,20 @@
 import argparse
 import logging
 import time
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from hpc_connector import cli, pipeline
-from hpc_connector.learner.ion_images import SCORES, annotate
+from hpc_connector.burst.config import check_options
+from hpc_connector.burst.run import Remote, run_tasks
+from hpc_connector.learner.ion_images import SCORES
 from hpc_connector.manifest import begin_run
 from hpc_connector.partitioner.communicator import end_together
 from metabolite_annotation.inputs import Library, Setup, list_inputs, read_inputs
 from metabolite_annotation.patterns import Patterns, get_patterns
+from metabolite_annotation.remote import join, pack, score
 from metabolite_annotation.results import (
     PROGRAM,
     Findings,
@@ -40,6 +43,7 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     library: Any = None
     with end_together(comm):
         if comm.rank == 0:
+            check_options(args)
             record = begin_run(PROGRAM, args, list_inputs(args), resume=args.resume)
             if record["status"] != "done":
                 setup, library = read_inputs(args)
@@ -147,28 +151,28 @@ def score_ions(
     mine = [[nothing] for _ in range(args.threads)]
 
     def run_task(number: int, thread: int) -> None:
-        ions = tasks[number]
-        scores = annotate(
-            spectra.peaks, spectra.grid, mz[ions], theoretical[ions], ppm=args.ppm
+        found = score(
+            spectra.peaks, spectra.grid, tasks[number], mz, theoretical, args.ppm
         )
-        (kept,) = np.nonzero(scores[:, 0])
-        mine[thread].append({"ion": ions[kept], "scores": scores[kept]})
+        mine[thread].append(found)
 
     def save(thread: int, done: list[int]) -> None:
         name = f"{record['attempt']:04d}-{comm.rank:05d}-{thread:03d}.npz"
         pipeline.save_ledger(ledger / name, done, join(mine[thread]))
 
     show = pipeline.make_progress(quiet=args.quiet)
-    is_done = pipeline.run_on_ranks(
-        comm, run_task, todo, save, threads=args.threads, show=show
+    remote = Remote(
+        "metabolite_annotation.remote",
+        partial(pack, spectra, patterns, tasks, args.ppm),
+        ledger,
+        f"{record['attempt']:04d}-{comm.rank:05d}",
     )
+    is_done, away, burst = run_tasks(comm, args, run_task, todo, save, remote, show)
+    if burst:
+        record["burst"] = burst
+    mine[0] += away
     here = join([arrays for parts in mine for arrays in parts])
     everything = join([nothing, *found, *comm.allgather(here)])
     scores = np.zeros((len(mz), len(SCORES)))
     scores[everything["ion"]] = everything["scores"]
     return scores, is_done
-
-
-def join(parts: Sequence[pipeline.Arrays]) -> pipeline.Arrays:
-    """Return the scored ions of several tasks as one set of arrays."""
-    return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}

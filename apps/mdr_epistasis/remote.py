@@ -1,0 +1,66 @@
+"""The tasks of a run in a function: packed for a store, and run from there."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from hpc_connector import pipeline
+from hpc_connector.bitplanes import Arrangement
+from hpc_connector.burst.package import Package, load_rows, save_package
+from hpc_connector.learner.search import Question
+from hpc_connector.storage import Range, Source
+from mdr_epistasis.tasks import Search, Task, Tasks, run_task
+
+ARRANGEMENT = ("slot", "group_start", "group_size")
+PER_VARIANT = ("chromosome", "position", "role")
+
+
+def pack(search: Search, tasks: Tasks, folder: Source) -> tuple[str, int]:
+    """Put what tasks need into a store; return the package's name, and bytes sent."""
+    question = {
+        name: value
+        for name, value in asdict(search.question).items()
+        if name not in PER_VARIANT
+    }
+    facts = {
+        "n_variants": search.n_variants,
+        "permutations": tasks.permutations,
+        "question": question,
+    }
+    arrays = {"planes": search.planes, "is_case": search.is_case}
+    arrays |= {"tiles": tasks.tiles, "permuted": tasks.permuted}
+    arrays |= {name: getattr(search.arrangement, name) for name in ARRANGEMENT}
+    arrays |= {name: getattr(search.question, name) for name in PER_VARIANT}
+    return save_package(folder, facts, arrays)
+
+
+def run_tasks(package: Package, numbers: Sequence[int]) -> pipeline.Arrays:
+    """Run some tasks of a package; return what a ledger records of them.
+
+    Of the genotypes the tiles of these tasks are read, and no others.
+    """
+    facts = package.facts
+    names = ("tiles", "permuted", "is_case", *ARRANGEMENT, *PER_VARIANT)
+    arrays: Any = {name: load_rows(package, name) for name in names}
+    tasks = Tasks(arrays["tiles"], arrays["permuted"], facts["permutations"])
+    chosen = [tasks[number] for number in numbers]
+    search = Search(
+        load_rows(package, "planes", list_blocks(chosen)),
+        facts["n_variants"],
+        Arrangement(*(arrays[name] for name in ARRANGEMENT)),
+        arrays["is_case"],
+        Question(**facts["question"], **{name: arrays[name] for name in PER_VARIANT}),
+    )
+    findings = search.make_findings()
+    for task in chosen:
+        run_task(search, task, findings)
+    return findings.to_arrays()
+
+
+def list_blocks(tasks: Sequence[Task]) -> list[Range]:
+    """Return the ranges of blocks that tasks need, first and last + 1."""
+    return sorted({
+        (task.tile[k], task.tile[k + 1])
+        for task in tasks
+        for k in range(0, len(task.tile), 2)
+    })  # fmt: skip

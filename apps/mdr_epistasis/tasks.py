@@ -1,0 +1,164 @@
+"""The tasks of a run: a tile each, searched as it is or under some permutations."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hpc_connector import pipeline
+from hpc_connector.bitplanes import LANES, Arrangement
+from hpc_connector.learner import search as learner
+from hpc_connector.partitioner import make_tiles
+
+TILES_AN_EDGE = 16  # of the triangle, unless that makes tiles too small or too large
+TILE_BLOCKS = {2: (8, 64), 3: (8, 16)}
+PERMUTATIONS_A_TASK = 16
+PERMUTED_BLOCKS = 128
+PERMUTED_BYTES = 1 << 26  # of the genotypes that a task holds under its permutations
+
+
+@dataclass(frozen=True)
+class Task:
+    """A tile to search, as it is or under some permutations."""
+
+    tile: tuple[int, ...]
+    permutations: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """The tasks of a run, made when asked for: a million is an array, not objects.
+
+    Parameters
+    ----------
+    tiles, permuted
+        First and last block along each axis: of the search, of each permutation.
+    """
+
+    tiles: np.ndarray
+    permuted: np.ndarray
+    permutations: int
+
+    def __len__(self) -> int:
+        """Return the number of tasks."""
+        n_batches = -(-self.permutations // PERMUTATIONS_A_TASK)
+        return len(self.tiles) + n_batches * len(self.permuted)
+
+    def __getitem__(self, number: int) -> Task:
+        """Return a task."""
+        number = range(len(self))[number]
+        if number < len(self.tiles):
+            return Task(tuple(self.tiles[number].tolist()))
+        batch, place = divmod(number - len(self.tiles), len(self.permuted))
+        first = batch * PERMUTATIONS_A_TASK
+        last = min(first + PERMUTATIONS_A_TASK, self.permutations)
+        return Task(tuple(self.permuted[place].tolist()), tuple(range(first, last)))
+
+
+def make_tasks(
+    shape: tuple[int, ...], order: int, permutations: int, n_first: int | None
+) -> Tasks:
+    """Return the tasks of a run: all tiles, then all tiles for each permutation.
+
+    Permuting a tile's genotypes costs a little, so its tiles are as large as memory
+    allows; of pairs: for triples, genotypes are few.
+
+    Parameters
+    ----------
+    shape
+        Of the planes.
+    n_first
+        Number of variants of the first list, None without lists.
+    """
+    n_blocks = shape[0]
+    n_first_blocks = None if n_first is None else -(-n_first // LANES)
+    least, most = TILE_BLOCKS[order]
+    edge = min(max(least, -(-n_blocks // TILES_AN_EDGE)), most)
+    tiles = make_tiles(n_blocks, edge, order, n_first_blocks=n_first_blocks)
+    if order == 2:
+        n_bytes = 2 * PERMUTATIONS_A_TASK * 4 * math.prod(shape[1:])
+        edge = max(least, min(PERMUTED_BLOCKS, PERMUTED_BYTES // n_bytes))
+    permuted = make_tiles(n_blocks, edge, order, n_first_blocks=n_first_blocks)
+    return Tasks(tiles, permuted, permutations)
+
+
+class Findings:
+    """What one thread has found so far."""
+
+    def __init__(self, question: learner.Question, folds: int) -> None:
+        self.best = learner.make_best(question, folds)
+        self.maximum = np.full(question.permutations, -np.inf)
+
+    def to_arrays(self) -> pipeline.Arrays:
+        """Return the arrays that a ledger records."""
+        return self.best._asdict() | {"maximum": self.maximum}
+
+
+@dataclass(frozen=True)
+class Search:
+    """What all tasks of a run need.
+
+    Parameters
+    ----------
+    planes
+        Packed genotypes, int32 (blocks, words, 2 or 3, 16).
+    is_case
+        1 for a case, 0 for a control, shape (individuals,).
+    """
+
+    planes: np.ndarray
+    n_variants: int
+    arrangement: Arrangement
+    is_case: np.ndarray
+    question: learner.Question
+
+    def make_findings(self) -> Findings:
+        """Return room for what a thread finds."""
+        return Findings(self.question, self.arrangement.folds)
+
+
+def run_task(
+    search: Search, task: Task, findings: Findings, errors: np.ndarray | None = None
+) -> None:
+    """Run a task and put what it finds into `findings`.
+
+    Parameters
+    ----------
+    errors
+        Array for the error of every model of the tile, float32.
+    """
+    genotypes = learner.make_genotypes(
+        search.planes, search.n_variants, search.arrangement
+    )
+    if not task.permutations:
+        learner.search(genotypes, search.question, task.tile, findings.best, errors)
+        return
+    chosen = list(task.permutations)
+    findings.maximum[chosen] = learner.get_permutation_maximum(
+        genotypes,
+        search.question,
+        search.arrangement,
+        search.is_case,
+        task.tile,
+        chosen,
+        findings.maximum[chosen],
+    )
+
+
+def make_errors(tile: tuple[int, ...]) -> np.ndarray:
+    """Return an array for the errors of a tile."""
+    edges = [(b - a) * LANES for a, b in zip(tile[::2], tile[1::2], strict=True)]
+    return np.full(edges, np.nan, np.float32)
+
+
+def merge(found: Sequence[pipeline.Arrays], top: int) -> pipeline.Arrays:
+    """Merge what threads, ranks or attempts found; in any order, some at a time."""
+    maximum = np.max([arrays["maximum"] for arrays in found], axis=0)
+    best = learner.merge_best([get_best(arrays) for arrays in found], top)
+    return best._asdict() | {"maximum": maximum}
+
+
+def get_best(arrays: pipeline.Arrays) -> learner.Best:
+    """Return the best models of what was found."""
+    return learner.Best(**{name: arrays[name] for name in learner.Best._fields})

@@ -1,0 +1,92 @@
+"""The tasks of a run in a function: peaks in a store, of which a task reads a stretch.
+
+Peaks are in order of m/z, and so are the ions of the tasks: a task has need of the
+peaks between its first and its last centroid, and of the few places of its patterns.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hpc_connector import pipeline
+from hpc_connector.burst.package import Package, load_rows, save_package
+from hpc_connector.learner.ion_images import Grid, PeakList, annotate
+from hpc_connector.storage import Source
+from metabolite_annotation.spectra import Spectra
+
+PEAKS = ("mz", "pixel", "intensity")
+STRIDE = 1 << 16  # peaks between those whose m/z every task knows
+LOOSE = 2e-6  # more than the window: its edges are found in single precision too
+
+
+def pack(
+    spectra: Spectra,
+    patterns: tuple[np.ndarray, np.ndarray],
+    tasks: Sequence[np.ndarray],
+    ppm: float,
+    folder: Source,
+) -> tuple[str, int]:
+    """Put what tasks need into a store; return the package's name, and bytes sent."""
+    grid = spectra.grid
+    arrays = {name: getattr(spectra.peaks, name) for name in PEAKS}
+    arrays |= {"x": grid.x, "y": grid.y}
+    arrays |= {"centroids": patterns[0], "theoretical": patterns[1]}
+    arrays["landmarks"] = spectra.peaks.mz[::STRIDE].astype(np.float64)
+    arrays["ions"] = np.concatenate([np.zeros(0, np.int64), *tasks])
+    facts = {
+        "ppm": ppm,
+        "height": grid.height,
+        "width": grid.width,
+        "ends": np.cumsum([0, *map(len, tasks)]).tolist(),
+    }
+    return save_package(folder, facts, arrays)
+
+
+def run_tasks(package: Package, numbers: Sequence[int]) -> pipeline.Arrays:
+    """Run some tasks of a package; return what a ledger records of them."""
+    facts = package.facts
+    ions_of, mz, theoretical = (
+        load_rows(package, name) for name in ("ions", "centroids", "theoretical")
+    )
+    ends = facts["ends"]
+    chosen = [ions_of[ends[n] : ends[n + 1]] for n in numbers]
+    x, y = load_rows(package, "x"), load_rows(package, "y")
+    grid = Grid(x, y, facts["height"], facts["width"])
+    peaks = load_peaks(package, mz[np.concatenate(chosen)], facts["ppm"])
+    return join([score(peaks, grid, i, mz, theoretical, facts["ppm"]) for i in chosen])
+
+
+def load_peaks(package: Package, mz: np.ndarray, ppm: float) -> PeakList:
+    """Return the peaks that some ions may have, and a few more, read by pieces.
+
+    Parameters
+    ----------
+    mz
+        Centroids of the ions, shape (ions, images), 0 where there is none.
+    """
+    wide = 1e-6 * ppm + LOOSE
+    landmarks = load_rows(package, "landmarks")
+    first = np.searchsorted(landmarks, mz[mz > 0].min() * (1 - wide)) - 1
+    last = np.searchsorted(landmarks, mz.max() * (1 + wide), side="right")
+    n_peaks = package.arrays["mz"].shape[0]
+    rows = max(0, int(first)) * STRIDE, min(int(last) * STRIDE, n_peaks)
+    return PeakList(*(load_rows(package, n, [rows])[slice(*rows)] for n in PEAKS))
+
+
+def score(
+    peaks: PeakList,
+    grid: Grid,
+    ions: np.ndarray,
+    mz: np.ndarray,
+    theoretical: np.ndarray,
+    ppm: float,
+) -> pipeline.Arrays:
+    """Return the scores of some ions, of those that have any."""
+    scores = annotate(peaks, grid, mz[ions], theoretical[ions], ppm=ppm)
+    (kept,) = np.nonzero(scores[:, 0])
+    return {"ion": ions[kept], "scores": scores[kept]}
+
+
+def join(parts: Sequence[pipeline.Arrays]) -> pipeline.Arrays:
+    """Return the scored ions of several tasks as one set of arrays."""
+    return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}

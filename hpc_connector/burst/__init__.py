@@ -1,0 +1,1 @@
+"""Tasks in functions of a cloud, by Lithops, while the ranks run the others."""

@@ -1,0 +1,133 @@
+"""The file of a burst: the configuration of Lithops, and a section of our own."""
+
+import argparse
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from hpc_connector.errors import BadInput
+from hpc_connector.storage import Source, make_source
+
+FREE = ("localhost", "slurm", "vm")  # backends whose seconds are not billed
+STORES = ("minio", "aws_s3", "ceph")  # whose bucket serves for what tasks need
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How tasks go to functions.
+
+    Parameters
+    ----------
+    lithops
+        The configuration of Lithops; never shown, for it may hold secrets.
+    folder
+        Where what tasks need and find is put.
+    workers
+        Functions at a time.
+    memory_mb
+        Of a function.
+    batch_s
+        Seconds of work of a function, about.
+    patience_s
+        After which a function that has not answered is given up, at least.
+    tries
+        Functions that try the same tasks.
+    """
+
+    lithops: dict[str, Any] = field(repr=False)
+    folder: Source
+    workers: int = 100
+    memory_mb: int = 2048
+    eur_per_gb_s: float | None = None
+    eur_per_call: float = 0.0
+    batch_s: float = 30.0
+    patience_s: float = 60.0
+    tries: int = 3
+
+    @property
+    def backend(self) -> str:
+        """Where functions run."""
+        return str(self.lithops.get("lithops", {}).get("backend", "localhost"))
+
+    def get_cost_eur(self, function_s: float, calls: int) -> float | None:
+        """Return what functions cost, None where the price is not known."""
+        if self.eur_per_gb_s is None:
+            return None
+        gb_s = function_s * self.memory_mb / 1024
+        return gb_s * self.eur_per_gb_s + calls * self.eur_per_call
+
+
+def read_settings(path: Path, workers: int | None = None) -> Settings:
+    """Read the file of a burst: YAML as Lithops has it, with a section ``burst``.
+
+    Raises
+    ------
+    BadInput
+        A file that cannot be read, or a section that does not say where to put things.
+    """
+    found = read_yaml(path)
+    own = found.pop("burst", None) or {}
+    lithops = found.get("lithops") or {}
+    known = {f.name: f.type for f in fields(Settings)} | {"endpoint_url": str}
+    for key, value in own.items():
+        if key not in known or key == "lithops":
+            names = ", ".join(sorted(known.keys() - {"lithops"}))
+            raise BadInput(f"{path}: burst: unknown key {key!r}: expected {names}")
+        if key not in ("folder", "endpoint_url") and not is_amount(value):
+            raise BadInput(f"{path}: burst: {key}: {value!r}: expected a number")
+    store = lithops.get("storage", "")
+    section = found.get(store) or {}
+    folder = own.pop("folder", None) or _get_folder(store, section, path)
+    endpoint = own.pop("endpoint_url", section.get("endpoint"))
+    own["folder"] = make_source(folder, {"endpoint_url": endpoint} if endpoint else {})
+    if workers:
+        own["workers"] = workers
+    if lithops.get("backend", "localhost") in FREE:
+        own.setdefault("eur_per_gb_s", 0.0)
+    return Settings(found, **own)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return a file of YAML."""
+    try:
+        import yaml
+    except ImportError:
+        raise BadInput(
+            "--burst needs Lithops: expected pip install 'hpc_connector[cloud,lithops]'"
+        ) from None
+    try:
+        found = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadInput(f"{path}: cannot be read as YAML: {error}") from None
+    if not isinstance(found, dict):
+        raise BadInput(f"{path}: expected a configuration of Lithops")
+    return found
+
+
+def is_amount(value: Any) -> bool:
+    """Return whether a value is a number above or at 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
+def _get_folder(store: str, section: dict[str, Any], path: Path) -> str:
+    """Return the folder for what tasks need where none is given."""
+    if store in STORES and section.get("storage_bucket"):
+        return f"s3://{section['storage_bucket']}/hpc-connector"
+    raise BadInput(
+        f"{path}: expected a section burst with folder: s3://bucket/prefix, or a "
+        "folder that functions share"
+    )
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Raise where options of a burst are given without one."""
+    if args.burst:
+        return
+    for name in ("burst_workers", "burst_share", "budget", "deadline"):
+        if getattr(args, name) is not None:
+            option = name.replace("_", "-")
+            raise BadInput(f"--{option} is for a burst: expected --burst FILE")
+    if args.engine == "lithops":
+        raise BadInput(
+            "--engine lithops: expected --burst FILE, Lithops' configuration"
+        )

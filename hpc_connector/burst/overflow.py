@@ -1,0 +1,183 @@
+"""Tasks away: batches go to functions, come back once, or are given back.
+
+A batch that fails or is late is sent again; of its answers the first counts. What no
+function has done in the end is given back to the ranks.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+POLL_S = 0.3
+LATE = 3.0  # times the longest batch so far
+
+Batch = tuple[int, ...]
+
+
+class Answer(NamedTuple):
+    """What a function has left: what it found, or why it failed."""
+
+    batch: int
+    attempt: int
+    found: Any = None
+    error: str = ""
+
+
+@dataclass
+class Flight:
+    """A batch that is away."""
+
+    tasks: Batch
+    attempts: int = 0
+    failed: int = 0
+    sent_s: float = 0.0
+
+
+@dataclass
+class Books:
+    """What was sent and what came of it; every task away is done or given back."""
+
+    batches: int = 0
+    calls: int = 0
+    failed_calls: int = 0
+    late_calls: int = 0
+    answers_dropped: int = 0
+    tasks_done: int = 0
+    tasks_given_back: int = 0
+    function_s: float = 0.0
+    last_error: str = ""
+
+
+@dataclass
+class Burst:
+    """How a burst is run; what it does to the world are five functions.
+
+    Parameters
+    ----------
+    take
+        Returns the tasks of a batch, none where none goes at the moment, and None where
+        none will go any more.
+    send
+        Starts a function: number of the batch, attempt, tasks.
+    receive
+        Returns the answers that have come since, from any function.
+    accept
+        Keeps what a batch has found: its number, its tasks, what was found; returns the
+        seconds of the function. Raises ValueError where that is not whole.
+    is_rank_free
+        Returns whether ranks wait for what is away.
+    """
+
+    take: Callable[["Burst"], Batch | None]
+    send: Callable[[int, int, Batch], None]
+    receive: Callable[[], Iterable[Answer]]
+    accept: Callable[[int, Batch, Any], float]
+    is_rank_free: Callable[[], bool]
+    workers: int
+    tries: int = 3
+    patience_s: float = 60.0
+    poll_s: float = POLL_S
+    books: Books = field(default_factory=Books)
+    flying: dict[int, Flight] = field(default_factory=dict)
+    longest_s: float = 0.0
+    is_over: bool = False
+
+    def run(self, is_stopped: Callable[[], bool]) -> list[int]:
+        """Send batches until none is left; return the tasks that no function has done.
+
+        After a stop, what is away is not waited for.
+        """
+        back: list[int] = []
+        numbers = itertools.count()
+        while not is_stopped():
+            if not self.is_over:
+                self._send_new(numbers)
+            for answer in self.receive():
+                self._take_answer(answer)
+            back += self._settle()
+            if self.is_over and not self.flying:
+                break
+            time.sleep(self.poll_s)
+        self.books.tasks_given_back += len(back)
+        return back
+
+    def _send_new(self, numbers: Iterable[int]) -> None:
+        """Send batches while functions are free."""
+        while len(self.flying) < self.workers:
+            tasks = self.take(self)
+            if tasks is None:
+                self.is_over = True
+            if not tasks:
+                return
+            number = next(iter(numbers))
+            self.flying[number] = Flight(tasks)
+            self.books.batches += 1
+            self._send(number)
+
+    def _send(self, number: int) -> None:
+        """Send a batch; one that cannot be sent has failed."""
+        flight = self.flying[number]
+        attempt = flight.attempts
+        flight.attempts += 1
+        flight.sent_s = time.monotonic()
+        self.books.calls += 1
+        try:
+            self.send(number, attempt, flight.tasks)
+        except Exception as error:
+            self._fail(flight, error)
+
+    def _fail(self, flight: Flight, error: Any) -> None:
+        """Note that a function has failed."""
+        flight.failed += 1
+        self.books.failed_calls += 1
+        self.books.last_error = str(error).splitlines()[0][:200] if str(error) else ""
+
+    def _take_answer(self, answer: Answer) -> None:
+        """Keep what a function found, if it is the first of its batch to come."""
+        flight = self.flying.get(answer.batch)
+        if answer.error:
+            if flight:
+                self._fail(flight, answer.error)
+            return
+        if flight is None:
+            self.books.answers_dropped += 1
+            return
+        try:
+            self.books.function_s += self.accept(
+                answer.batch, flight.tasks, answer.found
+            )
+        except ValueError as error:  # what came is not whole
+            self._fail(flight, error)
+            return
+        self.longest_s = max(self.longest_s, time.monotonic() - flight.sent_s)
+        self.books.tasks_done += len(flight.tasks)
+        del self.flying[answer.batch]
+
+    def _settle(self) -> list[int]:
+        """Send again what failed or is late; return the tasks that are given back.
+
+        A late function may still answer first. What is late is given to whoever is
+        free first, which may be a rank.
+        """
+        back: list[int] = []
+        patience_s = max(self.patience_s, LATE * self.longest_s)
+        for number, flight in list(self.flying.items()):
+            is_late = time.monotonic() - flight.sent_s > patience_s
+            has_failed = flight.failed == flight.attempts
+            if not (is_late or has_failed):
+                continue
+            self.books.late_calls += not has_failed
+            self._give_up_if_nothing_works()
+            if flight.attempts < self.tries and not self.is_rank_free():
+                self._send(number)
+            else:
+                back += flight.tasks
+                del self.flying[number]
+        return back
+
+    def _give_up_if_nothing_works(self) -> None:
+        """Take no more tasks where functions only fail."""
+        if not self.books.tasks_done and self.books.failed_calls > 2 * self.tries:
+            self.is_over = True

@@ -1,0 +1,306 @@
+"""Tasks of a run on ranks and in functions, with one ledger of both."""
+
+import argparse
+import logging
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpc_connector import cli, pipeline, storage
+from hpc_connector.burst.aim import Aim, split, take_overflow, take_reserved
+from hpc_connector.burst.config import Settings, read_settings
+from hpc_connector.burst.executor import open_executor
+from hpc_connector.burst.overflow import Answer, Batch, Burst
+from hpc_connector.burst.worker import (
+    FAILED,
+    FOUND,
+    Parcel,
+    decode_answer,
+    run_parcel,
+)
+from hpc_connector.errors import BadInput
+from hpc_connector.partitioner.communicator import end_together
+from hpc_connector.storage import Source
+
+logger = logging.getLogger(__name__)
+
+OURS = ["hpc_connector", "mdr_epistasis", "metabolite_annotation"]
+Save = Callable[[int, list[int]], None]
+
+
+@dataclass(frozen=True)
+class Remote:
+    """How the tasks of a program run in a function.
+
+    Parameters
+    ----------
+    module
+        Which has ``run_tasks(package, tasks)``.
+    pack
+        Puts what tasks need into a folder; returns the package's name and bytes sent.
+    ledger
+        Folder of the files that finished tasks are recorded in.
+    prefix
+        Of the names of those files.
+    """
+
+    module: str
+    pack: Callable[[Source], tuple[str, int]]
+    ledger: Path
+    prefix: str
+
+
+@dataclass
+class Line:
+    """The line to the functions of one run: a package, an executor, and a folder.
+
+    ``found`` are the arrays of all answers that count.
+    """
+
+    settings: Settings
+    executor: Any
+    remote: Remote
+    package: str
+    sent_bytes: int
+    answers: Source
+    seen: set[str] = field(default_factory=set)
+    found: list[pipeline.Arrays] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    answer_bytes: int = 0
+
+    def send(self, batch: int, attempt: int, tasks: Batch) -> None:
+        """Start a function."""
+        answer = self.answers.beside(f"/{batch:06d}-{attempt}")
+        parcel = Parcel(
+            self.remote.module, self.settings.folder, self.package, tasks, answer
+        )
+        self.executor.call_async(
+            run_parcel,
+            {"parcel": parcel},
+            runtime_memory=self.settings.memory_mb,
+            exclude_modules=OURS,
+        )
+
+    def receive(self) -> list[Answer]:
+        """Return the answers that have come since."""
+        answers = []
+        for name in storage.list_names(self.answers):
+            if name in self.seen or not name.endswith((FAILED, FOUND)):
+                continue
+            self.seen.add(name)
+            data = storage.read_whole(self.answers.beside(f"/{name}")) or b""
+            batch, _, attempt = name.partition(".")[0].partition("-")
+            error = data.decode(errors="replace") if name.endswith(FAILED) else ""
+            answers.append(Answer(int(batch), int(attempt), data, error))
+        return answers
+
+    def accept(self, batch: int, tasks: Batch, data: bytes) -> float:
+        """Record what a function found as if a rank had; return its seconds.
+
+        Raises
+        ------
+        ValueError
+            What came is not whole, or is of other tasks.
+        """
+        try:
+            arrays, figures = decode_answer(data)
+            finished = arrays.pop("finished")
+        except pipeline.DAMAGED as error:
+            raise ValueError(f"an answer is damaged: {error}") from None
+        if finished.tolist() != list(tasks):
+            raise ValueError("an answer is of other tasks")
+        path = self.remote.ledger / f"{self.remote.prefix}-away-{batch:06d}.npz"
+        pipeline.save_ledger(path, tasks, arrays)
+        self.found.append(arrays)
+        self.figures.append(figures)
+        self.answer_bytes += len(data)
+        return float(figures["wall_s"])
+
+    def close(self) -> None:
+        """Let go of the functions, and remove the answers."""
+        self.executor.__exit__(None, None, None)
+        try:
+            names = storage.list_names(self.answers)
+            storage.delete([self.answers.beside(f"/{name}") for name in names])
+        except BadInput as error:
+            logger.warning("answers of functions were not removed: %s", error)
+
+
+def open_line(args: argparse.Namespace, remote: Remote) -> Line:
+    """Connect with Lithops, and put what tasks need into the store.
+
+    Raises
+    ------
+    BadInput
+        A configuration that does not hold, or a store that does not take it.
+    """
+    settings = read_settings(args.burst, args.burst_workers)
+    if args.budget is not None and settings.eur_per_gb_s is None:
+        raise BadInput(
+            f"--budget: {args.burst} has no eur_per_gb_s in its section burst: "
+            f"expected what a GB second of {settings.backend} costs"
+        )
+    package, sent_bytes = remote.pack(settings.folder)
+    answers = settings.folder.beside(f"/answers/{uuid.uuid4().hex}")
+    executor = open_executor(settings)
+    return Line(settings, executor, remote, package, sent_bytes, answers)
+
+
+def run_tasks(
+    comm: Any,
+    args: argparse.Namespace,
+    run_task: Callable[[int, int], None],
+    todo: Sequence[int] | np.ndarray,
+    save: Save,
+    remote: Remote,
+    show: Callable[[int, int], None] | None = None,
+) -> tuple[bool, list[pipeline.Arrays], dict[str, Any] | None]:
+    """Run tasks on all ranks, and in functions those that ``args.burst`` is for.
+
+    Returns
+    -------
+    Whether all were run; what functions found, on rank 0; and the facts of the burst
+    for the manifest, on rank 0, None without one.
+    """
+    if not args.burst or not len(todo):
+        is_done = pipeline.run_on_ranks(
+            comm, run_task, todo, save, threads=args.threads, show=show
+        )
+        return is_done, [], None
+    line: Line | None = None
+    with end_together(comm):
+        if comm.rank == 0:
+            line = open_line(args, remote)
+    try:
+        return _run_both(comm, args, run_task, todo, save, line, show)
+    finally:
+        if line:
+            line.close()
+
+
+def _run_both(
+    comm: Any,
+    args: argparse.Namespace,
+    run_task: Callable[[int, int], None],
+    todo: Sequence[int] | np.ndarray,
+    save: Save,
+    line: Line | None,
+    show: Callable[[int, int], None] | None,
+) -> tuple[bool, list[pipeline.Arrays], dict[str, Any] | None]:
+    """Run tasks on ranks and in functions; then on ranks what functions did not do."""
+    is_alone = args.engine == "lithops"
+    share = 1.0 if is_alone else args.burst_share or 0.0
+    near, far = split(todo, share)
+    back: list[int] = []
+    burst: Burst | None = None
+    aim = make_aim(args, comm.size)
+
+    def away(seat: pipeline.Seat) -> int:
+        nonlocal burst, back
+        assert line is not None
+        reserved = list(far)
+        take = (
+            take_reserved(reserved, line.settings, aim)
+            if share
+            else take_overflow(seat, len(near), line.settings, aim)
+        )
+        burst = make_burst(line, take, lambda: seat.is_free() and not is_alone)
+        back = burst.run(seat.is_stopped)
+        if not seat.is_stopped():
+            back += reserved
+        return 0 if share else burst.books.tasks_done + len(back)
+
+    finished: list[list[int]] = [[] for _ in range(args.threads)]
+
+    def save_first(thread: int, done: list[int]) -> None:
+        finished[thread] = list(done)
+        save(thread, done)
+
+    def save_rest(thread: int, done: list[int]) -> None:
+        save(thread, [*finished[thread], *done])
+
+    run = partial(
+        pipeline.run_on_ranks, comm, run_task, threads=args.threads, show=show
+    )
+    is_done = run(near, save_first, away=away if comm.rank == 0 else None)
+    n_done = burst.books.tasks_done if burst else 0
+    left, is_whole = comm.bcast((back, not share or n_done + len(back) == len(far)))
+    if left and is_done:
+        if burst:
+            say_given_back(burst, left)
+        is_done = run(left, save_rest)
+    if line is None or burst is None:
+        return is_done and is_whole, [], None
+    return is_done and is_whole, line.found, describe(line, burst, len(todo))
+
+
+def make_aim(args: argparse.Namespace, size: int) -> Aim:
+    """Return what a burst is for."""
+    deadline_s = None
+    if args.deadline is not None:
+        deadline_s = time.monotonic() - cli.get_age_s() + args.deadline
+    return Aim(size * args.threads, deadline_s, args.budget)
+
+
+def make_burst(
+    line: Line,
+    take: Callable[[Burst], Batch | None],
+    is_rank_free: Callable[[], bool],
+) -> Burst:
+    """Return a burst over a line."""
+    settings = line.settings
+    return Burst(
+        take,
+        line.send,
+        line.receive,
+        line.accept,
+        is_rank_free,
+        int(settings.workers),
+        int(settings.tries),
+        settings.patience_s,
+    )
+
+
+def say_given_back(burst: Burst, left: list[int]) -> None:
+    """Log which tasks the ranks have to do after all."""
+    reason = burst.books.last_error or "they did not answer in time"
+    logger.warning("%d tasks are back from functions: %s", len(left), reason)
+
+
+def describe(line: Line, burst: Burst, n_tasks: int) -> dict[str, Any]:
+    """Return the facts of a burst for the manifest, and log them."""
+    books, settings = burst.books, line.settings
+    cost = settings.get_cost_eur(books.function_s, books.calls)
+    facts = {
+        "backend": settings.backend,
+        "workers": settings.workers,
+        "tasks_here": n_tasks - books.tasks_done,
+    }
+    facts |= {k: v for k, v in asdict(books).items() if k != "function_s"}
+    facts |= {
+        "function_s": round(books.function_s, 3),
+        "cpu_s": round(sum(f["cpu_s"] for f in line.figures), 3),
+        "gb_s": round(books.function_s * settings.memory_mb / 1024, 3),
+        "cost_eur": None if cost is None else round(cost, 6),
+        "sent_bytes": line.sent_bytes,
+        "fetched_bytes": sum(f["fetched_bytes"] for f in line.figures),
+        "answer_bytes": line.answer_bytes,
+    }
+    logger.info(
+        "%d of %d tasks in %d calls of functions: %.1f s, %s, %.1f MB there, %.1f MB "
+        "back",
+        books.tasks_done,
+        n_tasks,
+        books.calls,
+        books.function_s,
+        "cost not known" if cost is None else f"{cost:.4f} EUR",
+        line.sent_bytes / 1e6,
+        line.answer_bytes / 1e6,
+    )
+    return facts

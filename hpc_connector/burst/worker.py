@@ -1,0 +1,97 @@
+"""What runs in a function: the tasks of a batch, as a rank would run them."""
+
+import functools
+import importlib
+import io
+import json
+import os
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hpc_connector import storage
+from hpc_connector.burst.package import Package, load_package
+from hpc_connector.storage import Source
+
+FAILED, FOUND = ".error", ".npz"
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A batch as it travels: under a kilobyte, and without credentials.
+
+    Parameters
+    ----------
+    module
+        Which has ``run_tasks(package, tasks)``, that returns the arrays of a ledger.
+    package
+        Checksum of what the tasks need.
+    answer
+        Where the answer goes, without its ending.
+    """
+
+    module: str
+    folder: Source
+    package: str
+    tasks: tuple[int, ...]
+    answer: Source
+
+
+def run_parcel(parcel: Parcel) -> str:
+    """Run the tasks of a batch and put what they find into the store; return where.
+
+    The answer is a ledger, with the figures of this function in it. Where there is one
+    already, of this attempt, it stays.
+    """
+    try:
+        data, ending = make_answer(parcel), FOUND
+    except Exception as error:
+        data, ending = f"{type(error).__name__}: {error}".encode(), FAILED
+    place = parcel.answer.beside(ending)
+    storage.put(place, data, only_new=True)
+    return place.uri
+
+
+def make_answer(parcel: Parcel) -> bytes:
+    """Return the ledger of a batch as bytes."""
+    start_s, cpu_s, traffic = time.time(), time.process_time(), storage.get_traffic()
+    module = importlib.import_module(parcel.module)
+    arrays = module.run_tasks(open_package(parcel.folder, parcel.package), parcel.tasks)
+    requests, n_bytes = storage.get_traffic()
+    figures = {
+        "wall_s": round(time.time() - start_s, 3),
+        "cpu_s": round(time.process_time() - cpu_s, 3),
+        "fetch_requests": requests - traffic[0],
+        "fetched_bytes": n_bytes - traffic[1],
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+    }
+    return encode_answer(parcel.tasks, arrays, figures)
+
+
+@functools.cache
+def open_package(folder: Source, name: str) -> Package:
+    """Return a package, which the next batch in this process may need too."""
+    return load_package(folder, name)
+
+
+def encode_answer(
+    tasks: Sequence[int], arrays: dict[str, np.ndarray], figures: dict[str, Any]
+) -> bytes:
+    """Return finished tasks, what they found, and figures, as the bytes of a .npz."""
+    stream = io.BytesIO()
+    text = np.frombuffer(json.dumps(figures).encode(), np.uint8)
+    everything: Any = {"finished": np.array(tasks, np.int64), "figures": text} | arrays
+    np.savez(stream, **everything)
+    return stream.getvalue()
+
+
+def decode_answer(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays of an answer, and its figures; its checksums are checked."""
+    with np.load(io.BytesIO(data)) as record:
+        arrays = dict(record)
+    return arrays, json.loads(arrays.pop("figures").tobytes())
