@@ -11,6 +11,7 @@ COMMANDS = {  # modules with add_arguments(parser) and run(args)
     "submit": ("submit", "run a program as a Slurm job"),
     "account": ("account", "keep what Slurm says of a job in the manifest of its run"),
     "doctor": ("doctor", "try MPI: two ranks by every launcher"),
+    "burst": ("burst.command", "show what of a run would go to functions of a cloud"),
     "slices": ("slices.command", "cut an object near the data, index, list, get"),
 }
 

@@ -30,9 +30,9 @@ def pack(
     grid = spectra.grid
     arrays = {name: getattr(spectra.peaks, name) for name in PEAKS}
     arrays |= {"x": grid.x, "y": grid.y}
-    arrays |= {"centroids": patterns[0], "theoretical": patterns[1]}
     arrays["landmarks"] = spectra.peaks.mz[::STRIDE].astype(np.float64)
-    arrays["ions"] = np.concatenate([np.zeros(0, np.int64), *tasks])
+    arrays["ions"] = ions = np.concatenate([np.zeros(0, np.int64), *tasks])
+    arrays |= {"centroids": patterns[0][ions], "theoretical": patterns[1][ions]}
     facts = {
         "ppm": ppm,
         "height": grid.height,
@@ -45,15 +45,18 @@ def pack(
 def run_tasks(package: Package, numbers: Sequence[int]) -> pipeline.Arrays:
     """Run some tasks of a package; return what a ledger records of them."""
     facts = package.facts
-    ions_of, mz, theoretical = (
-        load_rows(package, name) for name in ("ions", "centroids", "theoretical")
+    rows = [(facts["ends"][n], facts["ends"][n + 1]) for n in numbers]
+    ions, mz, theoretical = (
+        load_rows(package, name, rows) for name in ("ions", "centroids", "theoretical")
     )
-    ends = facts["ends"]
-    chosen = [ions_of[ends[n] : ends[n + 1]] for n in numbers]
     x, y = load_rows(package, "x"), load_rows(package, "y")
     grid = Grid(x, y, facts["height"], facts["width"])
-    peaks = load_peaks(package, mz[np.concatenate(chosen)], facts["ppm"])
-    return join([score(peaks, grid, i, mz, theoretical, facts["ppm"]) for i in chosen])
+    chosen = np.concatenate([np.arange(*r) for r in rows])
+    peaks = load_peaks(package, mz[chosen], facts["ppm"])
+    parts = [
+        score(peaks, grid, np.arange(*r), mz, theoretical, facts["ppm"]) for r in rows
+    ]
+    return join([part | {"ion": ions[part["ion"]]} for part in parts])
 
 
 def load_peaks(package: Package, mz: np.ndarray, ppm: float) -> PeakList:

@@ -1,5 +1,6 @@
 """Which tasks go to functions, and how many at a time: deadline, budget, share."""
 
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,8 +9,10 @@ from hpc_connector.burst.config import Settings
 from hpc_connector.burst.overflow import Batch, Burst
 from hpc_connector.pipeline import Seat
 
-MARGIN = 0.9  # of what ranks are expected to do until the deadline
+MARGIN = 0.9  # of what ranks do until the deadline, and of the budget
 BATCHES_EACH = 4  # a function, where the number of tasks is known
+FIRST_BATCH = 4
+SPENT = "the budget is spent"
 EARLY = 0.1  # of the time until the deadline, in which ranks show how fast they are
 
 
@@ -43,34 +46,43 @@ def count_excess(left: int, rate: float, left_s: float) -> int:
     return max(0, left - int(MARGIN * rate * max(left_s, 0.0)))
 
 
-def get_cost(burst: Burst, settings: Settings) -> float:
-    """Return what functions have cost so far, in EUR, those under way included."""
-    now_s = time.monotonic()
-    away_s = sum(now_s - f.sent_s for f in burst.flying.values())
-    seconds = burst.books.function_s + away_s
-    return settings.get_cost_eur(seconds, burst.books.calls) or 0.0
+def count_affordable(burst: Burst, settings: Settings, aim: Aim) -> int:
+    """Return how many tasks a function more may take within the budget.
 
-
-def is_affordable(burst: Burst, settings: Settings, aim: Aim, more: int) -> bool:
-    """Return whether some more tasks in a function stay within the budget."""
+    Until functions have shown what a task takes, one function tries one task.
+    """
     if aim.budget_eur is None:
-        return True
-    done = burst.books.tasks_done
-    each_s = burst.books.function_s / done if done else 0.0
-    waiting_s = sum(each_s * len(f.tasks) for f in burst.flying.values())
-    next_s = burst.books.function_s + waiting_s + each_s * more
-    cost = settings.get_cost_eur(next_s, burst.books.calls + 1) or 0.0
-    return max(cost, get_cost(burst, settings)) <= aim.budget_eur
+        return sys.maxsize
+    books, now_s = burst.books, time.monotonic()
+    if not books.tasks_done:
+        return int(not burst.flying)
+    each_s = books.function_s / books.tasks_done
+    away_s = sum(
+        max(each_s * len(f.tasks), now_s - f.sent_s) for f in burst.flying.values()
+    )
+    spent = settings.get_cost_eur(books.function_s + away_s, books.calls + 1) or 0.0
+    each = settings.get_cost_eur(each_s, 0) or 0.0
+    left = MARGIN * aim.budget_eur - spent
+    return (int(left / each) if each else sys.maxsize) if left >= 0 else 0
+
+
+def grow(burst: Burst) -> int:
+    """Return how many tasks a batch may have: few at first, for tasks differ."""
+    return max(FIRST_BATCH, 2 * burst.largest_done)
 
 
 def take_reserved(
     reserved: list[int], settings: Settings, aim: Aim
 ) -> Callable[[Burst], Batch | None]:
     """Return what takes batches of tasks that are for functions alone."""
-    n = max(1, -(-len(reserved) // (BATCHES_EACH * settings.workers)))
+    most = max(1, -(-len(reserved) // (BATCHES_EACH * settings.workers)))
 
     def take(burst: Burst) -> Batch | None:
-        if not reserved or not is_affordable(burst, settings, aim, n):
+        n = min(most, count_affordable(burst, settings, aim))
+        if n == 0 and not burst.flying:
+            burst.books.reason = SPENT
+            return None
+        if not reserved:
             return None
         batch = tuple(reserved[:n])
         del reserved[:n]
@@ -92,20 +104,18 @@ def take_overflow(
     def take(burst: Burst) -> Batch | None:
         nonlocal away
         now_s, taken = time.monotonic(), seat.count_taken()
-        left = total - taken
+        left, by_ranks = total - taken, taken - away
         if left <= 0:
             return None
-        by_ranks = taken - away
         if by_ranks <= aim.rank_workers and not is_late(start_s, now_s, aim):
             return ()  # none is done: nobody knows how fast ranks are
         rate = max(by_ranks - aim.rank_workers / 2, 0.5) / max(now_s - start_s, 1e-3)
-        n = choose_size(left, rate / aim.rank_workers, settings, aim)
-        if aim.deadline_s is not None:
-            n = min(n, count_excess(left, rate, aim.deadline_s - now_s))
+        n = choose_size(left, rate, now_s, settings, aim)
         if n == 0:
             return ()
-        if not is_affordable(burst, settings, aim, n):
-            return None
+        n = min(n, grow(burst), count_affordable(burst, settings, aim))
+        if n == 0:
+            return () if burst.flying else None
         found = [task for _ in range(n) if (task := seat.take()) is not None]
         away += len(found)
         return tuple(found) or None
@@ -120,17 +130,26 @@ def is_late(start_s: float, now_s: float, aim: Aim) -> bool:
     return now_s - start_s > EARLY * (aim.deadline_s - start_s)
 
 
-def choose_size(left: int, rate: float, settings: Settings, aim: Aim) -> int:
+def choose_size(
+    left: int, rate: float, now_s: float, settings: Settings, aim: Aim
+) -> int:
     """Return how many tasks the next batch has: fewer towards the end.
 
     Parameters
     ----------
+    left
+        Tasks that nobody has taken.
     rate
-        Tasks a second of one worker.
+        Tasks a second of all ranks.
     """
+    each = rate / aim.rank_workers
     workers = settings.workers + aim.rank_workers
-    by_time = int(settings.batch_s * rate)
-    return max(1, min(by_time, left // (2 * workers)))
+    n = min(int(settings.batch_s * each), left // (2 * workers))
+    if aim.deadline_s is None:
+        return max(1, n)
+    left_s = aim.deadline_s - now_s
+    n = max(1, min(n, int(each * left_s / 2)))
+    return min(n, count_excess(left, rate, left_s))
 
 
 def split(todo: Iterable[int], share: float) -> tuple[list[int], list[int]]:

@@ -47,7 +47,7 @@ class Books:
     tasks_done: int = 0
     tasks_given_back: int = 0
     function_s: float = 0.0
-    last_error: str = ""
+    reason: str = ""
 
 
 @dataclass
@@ -82,6 +82,7 @@ class Burst:
     books: Books = field(default_factory=Books)
     flying: dict[int, Flight] = field(default_factory=dict)
     longest_s: float = 0.0
+    largest_done: int = 0
     is_over: bool = False
 
     def run(self, is_stopped: Callable[[], bool]) -> list[int]:
@@ -132,7 +133,7 @@ class Burst:
         """Note that a function has failed."""
         flight.failed += 1
         self.books.failed_calls += 1
-        self.books.last_error = str(error).splitlines()[0][:200] if str(error) else ""
+        self.books.reason = (str(error).splitlines() or [""])[0][:200]
 
     def _take_answer(self, answer: Answer) -> None:
         """Keep what a function found, if it is the first of its batch to come."""
@@ -152,6 +153,7 @@ class Burst:
             self._fail(flight, error)
             return
         self.longest_s = max(self.longest_s, time.monotonic() - flight.sent_s)
+        self.largest_done = max(self.largest_done, len(flight.tasks))
         self.books.tasks_done += len(flight.tasks)
         del self.flying[answer.batch]
 

@@ -17,7 +17,7 @@ from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.storage import Range, Source
 
-PIECE_BYTES = 8 << 20
+PIECE_BYTES = 1 << 20
 AT_ONCE = 8
 
 

@@ -213,6 +213,7 @@ def _run_both(
         burst = make_burst(line, take, lambda: seat.is_free() and not is_alone)
         back = burst.run(seat.is_stopped)
         if not seat.is_stopped():
+            burst.books.tasks_given_back += len(reserved)
             back += reserved
         return 0 if share else burst.books.tasks_done + len(back)
 
@@ -269,7 +270,7 @@ def make_burst(
 
 def say_given_back(burst: Burst, left: list[int]) -> None:
     """Log which tasks the ranks have to do after all."""
-    reason = burst.books.last_error or "they did not answer in time"
+    reason = burst.books.reason or "they did not answer in time"
     logger.warning("%d tasks are back from functions: %s", len(left), reason)
 
 
