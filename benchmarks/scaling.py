@@ -40,7 +40,7 @@ from hpc_connector.learner import search as learner
 from hpc_connector.loader.sample_file import ReadOptions
 from hpc_connector.partitioner.communicator import get_mpicomm
 from mdr_epistasis import cohort as loading
-from mdr_epistasis import run as program
+from mdr_epistasis import tasks as program
 
 REPEATS = 3
 RANKS = (1, 2, 4)

@@ -24,6 +24,8 @@ HOMES = {
     "imagecodecs": ("lazily", ["hpc_connector/slices/cog.py"]),
     "laspy": ("lazily", ["hpc_connector/slices/las.py"]),
     "lazrs": ("lazily", ["hpc_connector/slices/las.py"]),
+    "lithops": ("lazily", ["hpc_connector/burst/"]),
+    "yaml": ("lazily", ["hpc_connector/burst/config.py"]),
     "obstore": ("lazily", ["hpc_connector/storage.py"]),
     "boto3": ("lazily", ["hpc_connector/storage.py"]),
     "indexed_gzip": ("lazily", ["hpc_connector/slices/gzip_points.py"]),

@@ -17,7 +17,7 @@ import naive
 from hpc_connector.loader.sample_file import ReadOptions
 from hpc_connector.loader.samples import inspect_sample, read_sample
 from hpc_connector.manifest import read_manifest
-from mdr_epistasis import run as run_module
+from mdr_epistasis import tasks as tasks_module
 from mdr_epistasis.cohort import deal_folds
 from mdr_epistasis.program import main
 from programs import assert_same, wait_for
@@ -121,8 +121,8 @@ def test_run__same_bytes_without_vector_instructions(simulated, reference, tmp_p
 
 
 def test_run__same_bytes_for_any_tile(simulated, reference, tmp_path, monkeypatch):
-    monkeypatch.setattr(run_module, "TILE_BLOCKS", {2: (1, 3)})
-    monkeypatch.setattr(run_module, "PERMUTED_BLOCKS", 2)
+    monkeypatch.setattr(tasks_module, "TILE_BLOCKS", {2: (1, 3)})
+    monkeypatch.setattr(tasks_module, "PERMUTED_BLOCKS", 2)
     assert search(simulated, tmp_path / "out") == 0
     assert_same(tmp_path / "out", reference)
 
@@ -134,11 +134,11 @@ def test_run__same_bytes_after_a_stop(
 ):
     out = tmp_path / "out"
     slow = (
-        "import sys, time; from mdr_epistasis import run, program; "
+        "import sys, time; from mdr_epistasis import tasks, program; "
         "from hpc_connector import pipeline; pipeline.SAVE_EVERY_S = 0.0; "
-        "run.TILE_BLOCKS = {2: (1, 2)}; run.PERMUTED_BLOCKS = 2; "
-        "search = run.learner.search; "
-        "run.learner.search = lambda *a: (time.sleep(0.02), search(*a))[1]; "
+        "tasks.TILE_BLOCKS = {2: (1, 2)}; tasks.PERMUTED_BLOCKS = 2; "
+        "search = tasks.learner.search; "
+        "tasks.learner.search = lambda *a: (time.sleep(0.02), search(*a))[1]; "
         "sys.exit(program.main(sys.argv[1:]))"
     )
     command = ["run", f"{simulated}.bed", "--out", str(out), *FIXED]
@@ -149,8 +149,8 @@ def test_run__same_bytes_after_a_stop(
     code = process.wait(timeout=60)
     assert code == (-9 if number == signal.SIGKILL else 75)
     assert not (out / "models.tsv").exists()
-    monkeypatch.setattr(run_module, "TILE_BLOCKS", {2: (1, 2)})
-    monkeypatch.setattr(run_module, "PERMUTED_BLOCKS", 2)
+    monkeypatch.setattr(tasks_module, "TILE_BLOCKS", {2: (1, 2)})
+    monkeypatch.setattr(tasks_module, "PERMUTED_BLOCKS", 2)
     assert search(simulated, out, "--resume") == 0
     assert_same(out, reference)
 

@@ -63,7 +63,9 @@ def count_affordable(burst: Burst, settings: Settings, aim: Aim) -> int:
     spent = settings.get_cost_eur(books.function_s + away_s, books.calls + 1) or 0.0
     each = settings.get_cost_eur(each_s, 0) or 0.0
     left = MARGIN * aim.budget_eur - spent
-    return (int(left / each) if each else sys.maxsize) if left >= 0 else 0
+    if left < 0:
+        return 0
+    return int(min(left / each, sys.maxsize)) if each else sys.maxsize
 
 
 def grow(burst: Burst) -> int:
