@@ -77,7 +77,13 @@ class World:
 def make_burst(world, patience_s, *, is_rank_free=False):
     functions = (world.take, world.send, world.receive, world.accept)
     return Burst(
-        *functions, lambda: is_rank_free, 3, 3, patience_s=patience_s, poll_s=0.0
+        *functions,
+        lambda: is_rank_free,
+        lambda: 0.0,
+        3,
+        3,
+        patience_s=patience_s,
+        poll_s=0.0,
     )
 
 

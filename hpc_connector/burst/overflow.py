@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 POLL_S = 0.3
-LATE = 3.0  # times the longest batch so far
+LATE = 3.0  # times the longest batch so far, or what it takes on a rank
 
 Batch = tuple[int, ...]
 
@@ -52,7 +52,7 @@ class Books:
 
 @dataclass
 class Burst:
-    """How a burst is run; what it does to the world are five functions.
+    """How a burst is run; what it does to the world are six functions.
 
     Parameters
     ----------
@@ -68,6 +68,10 @@ class Burst:
         seconds of the function. Raises ValueError where that is not whole.
     is_rank_free
         Returns whether ranks wait for what is away.
+    get_task_s
+        Returns the seconds that a task takes on a rank, as far as is known.
+    patience_s
+        Before a batch is late, at least; and ``LATE`` times what it should take.
     """
 
     take: Callable[["Burst"], Batch | None]
@@ -75,6 +79,7 @@ class Burst:
     receive: Callable[[], Iterable[Answer]]
     accept: Callable[[int, Batch, Any], float]
     is_rank_free: Callable[[], bool]
+    get_task_s: Callable[[], float]
     workers: int
     tries: int = 3
     patience_s: float = 60.0
@@ -164,8 +169,9 @@ class Burst:
         free first, which may be a rank.
         """
         back: list[int] = []
-        patience_s = max(self.patience_s, LATE * self.longest_s)
         for number, flight in list(self.flying.items()):
+            expected_s = max(self.longest_s, self.get_task_s() * len(flight.tasks))
+            patience_s = max(self.patience_s, LATE * expected_s)
             is_late = time.monotonic() - flight.sent_s > patience_s
             has_failed = flight.failed == flight.attempts
             if not (is_late or has_failed):

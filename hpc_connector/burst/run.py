@@ -210,7 +210,7 @@ def _run_both(
             if share
             else take_overflow(seat, len(near), line.settings, aim)
         )
-        burst = make_burst(line, take, lambda: seat.is_free() and not is_alone)
+        burst = make_burst(line, take, seat, aim.rank_workers, is_alone=is_alone)
         back = burst.run(seat.is_stopped)
         if not seat.is_stopped():
             burst.books.tasks_given_back += len(reserved)
@@ -252,16 +252,37 @@ def make_aim(args: argparse.Namespace, size: int) -> Aim:
 def make_burst(
     line: Line,
     take: Callable[[Burst], Batch | None],
-    is_rank_free: Callable[[], bool],
+    seat: pipeline.Seat,
+    rank_workers: int,
+    *,
+    is_alone: bool,
 ) -> Burst:
-    """Return a burst over a line."""
+    """Return a burst over a line.
+
+    Parameters
+    ----------
+    rank_workers
+        Ranks times threads.
+    is_alone
+        No rank runs tasks before functions have failed.
+    """
     settings = line.settings
+    start_s, task_s = time.monotonic(), 0.0
+
+    def get_task_s() -> float:
+        nonlocal task_s
+        if not seat.is_free():  # after that, only time goes on
+            elapsed_s = time.monotonic() - start_s
+            task_s = rank_workers * elapsed_s / max(seat.count_taken(), 1)
+        return task_s
+
     return Burst(
         take,
         line.send,
         line.receive,
         line.accept,
-        is_rank_free,
+        lambda: seat.is_free() and not is_alone,
+        get_task_s,
         int(settings.workers),
         int(settings.tries),
         settings.patience_s,
