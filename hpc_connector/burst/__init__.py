@@ -1,0 +1,1 @@
+"""Tasks that run in functions of a cloud, while the ranks run the others."""
