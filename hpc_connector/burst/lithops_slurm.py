@@ -30,6 +30,7 @@ from typing import Any
 
 from hpc_connector.burst import lithops_folder
 from hpc_connector.errors import BadInput
+from hpc_connector.partitioner.communicator import LAUNCHED_BY_MPI
 from hpc_connector.slurm import format_time, parse_bytes, parse_time, submit
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,10 @@ NAME = "slurm"
 BACKENDS, STORAGES = "lithops.serverless.backends", "lithops.storage.backends"
 POLL_S = 5.0
 MOST_ELEMENTS = 1000  # of an array: where the site says nothing, Slurm takes 1,001
+GONE = "FORGOTTEN"
+ENDED = {GONE, "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"}
+ENDED |= {"LAUNCH_FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED"}
+ENDED |= {"TIMEOUT"}
 LITHOPS_KEYS = {"runtime", "runtime_memory", "runtime_timeout", "invoke_pool_threads"}
 LITHOPS_KEYS |= {"storage_bucket", "user_agent"}
 
@@ -281,32 +286,34 @@ class ServerlessBackend:
     def _find_ended(self) -> None:
         """Report the calls of elements that have ended without their answers.
 
-        What a job has written last may be seen late: an element is missing twice before
+        What a job has written last may be seen late: an element is over twice before
         its calls are looked at.
         """
-        missing: set[str] = set()
+        over: set[str] = set()
         while not self.is_over.wait(POLL_S):
             with self.lock:
                 known = set(self.elements)
-            alive = list_elements()
-            if alive is None:
+            if (states := list_states()) is None:
                 continue
-            for element in known & missing - alive:
+            before, over = over, {e for e in known if states.get(e, GONE) in ENDED}
+            for element in before & over:
                 with self.lock:
                     key, calls = self.elements.pop(element, ("", []))
                 if key in self.payloads:
-                    self._report(element, self.payloads[key], calls)
-            missing = known - alive
+                    said = f"Slurm job {element} ended ({states.get(element, GONE)})"
+                    self._report(said, self.payloads[key], calls)
 
-    def _report(self, element: str, payload: dict[str, Any], calls: list[str]) -> None:
+    def _report(self, said: str, payload: dict[str, Any], calls: list[str]) -> None:
         """Write an error as the answer of each call that has none."""
         for call in calls:
             at = payload["executor_id"], payload["job_id"], call
             try:
                 if self.storage.get_call_status(*at) is None:
-                    put_error(self.storage, payload, call, explain(element))
+                    put_error(
+                        self.storage, payload, call, f"{said} before its function"
+                    )
             except Exception as error:  # a store that is away; others are looked at
-                logger.warning("Slurm job %s: call %s: %s", element, call, error)
+                logger.warning("%s, call %s: %s", said, call, error)
 
     def clear(self, job_keys: Iterable[str] | None = None, *_: Any) -> None:
         """End jobs of Lithops, all where none is named; remove what they left."""
@@ -315,8 +322,9 @@ class ServerlessBackend:
             over = [e for e, (key, _) in self.elements.items() if key in keys]
             for element in over:
                 del self.elements[element]
-        if over and (alive := list_elements()) is not None and alive & set(over):
-            subprocess.run(["scancel", *sorted(alive & set(over))], capture_output=True)
+        states = (over and list_states()) or {}
+        if alive := [e for e in over if states.get(e, GONE) not in ENDED]:
+            subprocess.run(["scancel", *alive], capture_output=True)
         for key in keys:
             self.payloads.pop(key, None)
             shutil.rmtree(self.folder / key, ignore_errors=True)
@@ -332,23 +340,18 @@ class ServerlessBackend:
             shutil.rmtree(jobs / name, ignore_errors=True)
 
 
-def list_elements() -> set[str] | None:
-    """Return the elements of this user that wait or run, None where Slurm is silent."""
-    command = ["squeue", "--noheader", "--array", "--me", "--format", "%F_%K"]
+def list_states() -> dict[str, str] | None:
+    """Return the states of this user's elements, None where Slurm is silent.
+
+    Slurm forgets what has ended some minutes ago.
+    """
+    command = ["squeue", "--noheader", "--array", "--me", "--states=all"]
+    command += ["--format", "%F_%K %T"]
     done = subprocess.run(command, capture_output=True, text=True)
-    return set(done.stdout.split()) if done.returncode == 0 else None
-
-
-def explain(element: str) -> str:
-    """Return how an element of a job array has ended, as far as Slurm tells."""
-    command = ["sacct", "-j", element, "-X", "-n", "-P", "-o", "State,NodeList"]
-    said = ""
-    if shutil.which("sacct"):
-        done = subprocess.run(command, capture_output=True, text=True)
-        said = (
-            " on ".join(done.stdout.strip().split("|")) if not done.returncode else ""
-        )
-    return f"Slurm job {element} ended before its function: {said or 'reason unknown'}"
+    if done.returncode != 0:
+        return None
+    words = done.stdout.split()
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 def put_error(storage: Any, payload: dict[str, Any], call: str, text: str) -> None:
@@ -376,7 +379,9 @@ def put_error(storage: Any, payload: dict[str, Any], call: str, text: str) -> No
 
 
 def main(path: str, number: str) -> None:
-    """Run the calls of one element of a job array."""
+    """Run the calls of one element of a job array, which is no rank of who asked."""
+    for name in LAUNCHED_BY_MPI:
+        os.environ.pop(name, None)
     register()
     from lithops.worker import function_handler
 
