@@ -9,10 +9,10 @@ import subprocess
 import sys
 
 
-def run_python(folder, *words, **variables):
+def run_python(folder, *words, is_quiet=True, **variables):
     """Run Python with Lithops' files in a folder; return what it printed.
 
-    It is an error to print anything to stderr.
+    It may not warn of anything, if it is to be quiet.
     """
     places = {"HOME": str(folder), "TMPDIR": str(folder)}
     done = subprocess.run(
@@ -24,5 +24,5 @@ def run_python(folder, *words, **variables):
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
+    assert done.stderr == "" or not is_quiet
     return done.stdout

@@ -4,6 +4,8 @@ For clusters whose nodes reach no S3. Lithops has such a storage for one machine
 keeps it from other backends, and its objects can be read while they are half written.
 """
 
+import glob
+import io
 import shutil
 import types
 from pathlib import Path
@@ -42,8 +44,6 @@ class StorageBackend:
         extra_get_args: dict[str, str] | None = None,
     ) -> Any:
         """Return an object, or a range of its bytes, as bytes or as a stream."""
-        import io
-
         with self._open(bucket_name, key) as found:
             wanted = (extra_get_args or {}).get("Range")
             if wanted:
@@ -93,17 +93,16 @@ class StorageBackend:
 
     def list_keys(self, bucket_name: str, prefix: str | None = None) -> list[str]:
         """Return the keys that begin with a prefix."""
-        bucket, start = self.folder / bucket_name, prefix or ""
-        folder, _, _ = start.rpartition("/")
-        keys = (
-            path.relative_to(bucket).as_posix()
-            for near in (bucket / folder).glob("*")
-            if near.relative_to(bucket).as_posix().startswith(start)
-            or start.startswith(near.relative_to(bucket).as_posix() + "/")
+        bucket = self.folder / bucket_name
+        folder, _, start = (prefix or "").rpartition("/")
+        found = (
+            path
+            for near in (bucket / folder).glob(glob.escape(start) + "*")
             for path in (near.rglob("*") if near.is_dir() else [near])
             if path.is_file() and path.suffix != ".partial"
         )
-        return sorted(key for key in keys if key.startswith(start))
+        keys = (path.relative_to(bucket).as_posix() for path in found)
+        return sorted(key for key in keys if key.startswith(prefix or ""))
 
     def list_objects(self, bucket_name: str, prefix: str | None = None) -> list[dict]:
         """Return keys and sizes of the objects whose keys begin with a prefix."""
