@@ -24,5 +24,5 @@ def run_python(folder, *words, is_quiet=True, **variables):
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == "" or not is_quiet
+    assert not is_quiet or done.stderr == "", done.stderr
     return done.stdout

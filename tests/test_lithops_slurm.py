@@ -13,6 +13,8 @@ from hpc_connector.burst.lithops_slurm import (
     Settings,
     cut_payload,
     get_chunk_size,
+    get_state,
+    list_states,
     read_settings,
     render_array,
 )
@@ -162,10 +164,13 @@ with open_executor(config) as fexec:
     futures = fexec.map(work, range(7))
     fexec.wait(futures, throw_except=False, show_progressbar=False)
     for future in futures:
-        try:
-            print(future.result())
-        except RuntimeError as error:
-            print(error)
+        print(future._exception[1] if future.error else future.result())
+"""
+
+LEFT = """
+with open_executor(config) as fexec:
+    fexec.map(lambda s: time.sleep(s), [60, 60, 60])
+    print(*fexec.compute_handler.backend.elements)
 """
 
 
@@ -195,3 +200,10 @@ def test_functions__of_a_job_that_is_gone_end_in_an_error(cluster, shared, tmp_p
     assert "(CANCELLED) before its function" in lines[2]
     assert "ended (" in lines[5]
     assert [lines[k] for k in (0, 1, 4, 6)] == ["0", "1", "4", "6"]
+
+
+def test_executor__that_is_closed_leaves_no_job(cluster, shared, tmp_path):
+    elements = run_python(tmp_path, "-c", HEAD + LEFT, shared).split()
+    assert len(elements) == 2
+    states = {get_state(list_states(), element) for element in elements}
+    assert states <= {"CANCELLED", "COMPLETING"}

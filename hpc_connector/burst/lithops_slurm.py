@@ -295,12 +295,12 @@ class ServerlessBackend:
                 known = set(self.elements)
             if (states := list_states()) is None:
                 continue
-            before, over = over, {e for e in known if states.get(e, GONE) in ENDED}
+            before, over = over, {e for e in known if get_state(states, e) in ENDED}
             for element in before & over:
                 with self.lock:
                     key, calls = self.elements.pop(element, ("", []))
                 if key in self.payloads:
-                    said = f"Slurm job {element} ended ({states.get(element, GONE)})"
+                    said = f"Slurm job {element} ended ({get_state(states, element)})"
                     self._report(said, self.payloads[key], calls)
 
     def _report(self, said: str, payload: dict[str, Any], calls: list[str]) -> None:
@@ -323,7 +323,7 @@ class ServerlessBackend:
             for element in over:
                 del self.elements[element]
         states = (over and list_states()) or {}
-        if alive := [e for e in over if states.get(e, GONE) not in ENDED]:
+        if alive := [e for e in over if get_state(states, e) not in ENDED]:
             subprocess.run(["scancel", *alive], capture_output=True)
         for key in keys:
             self.payloads.pop(key, None)
@@ -352,6 +352,12 @@ def list_states() -> dict[str, str] | None:
         return None
     words = done.stdout.split()
     return dict(zip(words[::2], words[1::2], strict=True))
+
+
+def get_state(states: dict[str, str], element: str) -> str:
+    """Return the state of an element; one array, cancelled before it ran, has none."""
+    array = element.partition("_")[0]
+    return states.get(element, states.get(f"{array}_N/A", GONE))
 
 
 def put_error(storage: Any, payload: dict[str, Any], call: str, text: str) -> None:
