@@ -3,7 +3,8 @@
 FROM python:3.11-slim-bookworm
 ENV PYTHONUNBUFFERED=TRUE NUMBA_CACHE_DIR=/tmp/numba
 COPY hpc_connector-*.whl /tmp/
-RUN pip install --no-cache-dir flask kubernetes \
+# boto3 stands no newer dateutil, and pip would search long for what suits kubernetes too
+RUN pip install --no-cache-dir flask kubernetes "python-dateutil<3" \
     "$(ls /tmp/hpc_connector-*.whl)[cloud,lithops]"
 WORKDIR /lithops
 COPY lithops_k8s.zip .

@@ -8,12 +8,12 @@ import glob
 import io
 import shutil
 import types
+import uuid
 from pathlib import Path
 from typing import Any
 
-from hpc_connector.publish import publish
-
 BUCKET = "storage"
+PARTIAL = ".partial"
 
 
 class StorageBackend:
@@ -30,11 +30,13 @@ class StorageBackend:
         """Write an object, which is whole once it has its name."""
         path = self.folder / bucket_name / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        with publish(path) as stream:
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+        with open(partial, "wb") as stream:
             if hasattr(data, "read"):
                 shutil.copyfileobj(data, stream)
             else:
                 stream.write(data.encode() if isinstance(data, str) else data)
+        partial.replace(path)
 
     def get_object(
         self,
@@ -99,7 +101,7 @@ class StorageBackend:
             path
             for near in (bucket / folder).glob(glob.escape(start) + "*")
             for path in (near.rglob("*") if near.is_dir() else [near])
-            if path.is_file() and path.suffix != ".partial"
+            if path.is_file() and path.suffix != PARTIAL
         )
         keys = (path.relative_to(bucket).as_posix() for path in found)
         return sorted(key for key in keys if key.startswith(prefix or ""))
@@ -125,5 +127,5 @@ def load_config(config: dict[str, Any]) -> None:
     The process by which Lithops would do so knows no storage but its own.
     """
     config["lithops"]["data_cleaner"] = False
-    config["lithops"].setdefault("monitoring_interval", 0.5)
+    config["lithops"].setdefault("monitoring_interval", 1)
     config["slurm"].setdefault("storage_bucket", BUCKET)

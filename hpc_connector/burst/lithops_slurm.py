@@ -62,7 +62,7 @@ class Settings:
     worker_processes
         Functions at a time in an element, and functions of each.
     max_workers
-        Elements at a time.
+        Elements of an array at a time.
     python
         That runs functions: the same version as here, with Lithops.
     """
@@ -107,7 +107,7 @@ def load_config(config: dict[str, Any]) -> None:
     mem_mb = (parse_bytes(settings.mem) >> 20) // settings.worker_processes
     config[NAME] = section | dataclasses.asdict(settings)
     config[NAME]["runtime"] = settings.python
-    config[NAME].setdefault("runtime_memory", mem_mb or None)
+    config[NAME]["runtime_memory"] = mem_mb or section.get("runtime_memory")
     config[NAME]["runtime_timeout"] = int(parse_time(settings.time))
     config["lithops"].setdefault("storage", NAME)
 
@@ -187,6 +187,14 @@ def cut_payload(payload: dict[str, Any], number: int) -> dict[str, Any]:
     return part
 
 
+def choose_memory(settings: Settings, memory: int | None) -> Settings:
+    """Return settings with the memory that a call asks for, in MB of each function."""
+    n_at_once = settings.worker_processes
+    if not memory or memory == (parse_bytes(settings.mem) >> 20) // n_at_once:
+        return settings
+    return dataclasses.replace(settings, mem=f"{memory * n_at_once}M")
+
+
 def get_chunk_size(payload: dict[str, Any]) -> int:
     """Return how many calls an element runs."""
     return max(1, int(payload.get("chunksize") or payload["worker_processes"]))
@@ -203,9 +211,8 @@ class ServerlessBackend:
         self.folder = Path(self.settings.folder) / "jobs"
         self.payloads: dict[str, dict[str, Any]] = {}  # by the key of a job of Lithops
         self.elements: dict[str, tuple[str, list[str]]] = {}  # its key, its calls
-        self.watcher: threading.Thread | None = None
         self.lock = threading.Lock()
-        self.is_over = threading.Event()
+        self.is_over: threading.Event | None = None  # of the thread that watches
         atexit.register(self.clear)
 
     def get_runtime_info(self) -> dict[str, Any]:
@@ -254,66 +261,58 @@ class ServerlessBackend:
         folder = self.folder / payload["job_key"]
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it may hold secrets
         (folder / "payload.json").write_text(json.dumps(payload))
-        size = get_chunk_size(payload)
-        n_elements = -(-len(payload["call_ids"]) // size)
-        settings = self.settings
-        if memory and memory != self.config["runtime_memory"]:
-            mem = f"{memory * settings.worker_processes}M"
-            settings = dataclasses.replace(settings, mem=mem)
-        jobs = []
         self.payloads[payload["job_key"]] = payload
-        for first in range(0, n_elements, MOST_ELEMENTS):
-            n = min(MOST_ELEMENTS, n_elements - first)
-            jobs.append(submit(render_array(settings, folder, n, first)))
+        settings = choose_memory(self.settings, memory)
+        size, calls = get_chunk_size(payload), payload["call_ids"]
+        chunks = [calls[at : at + size] for at in range(0, len(calls), size)]
+        jobs = []
+        for first in range(0, len(chunks), MOST_ELEMENTS):
+            part = chunks[first : first + MOST_ELEMENTS]
+            jobs.append(submit(render_array(settings, folder, len(part), first)))
             with self.lock:
-                self.elements |= {
-                    f"{jobs[-1]}_{k}": (
-                        payload["job_key"],
-                        cut_payload(payload, first + k)["call_ids"],
-                    )
-                    for k in range(n)
-                }
+                for k, chunk in enumerate(part):
+                    self.elements[f"{jobs[-1]}_{k}"] = payload["job_key"], chunk
         self._watch()
         return jobs[0]
 
     def _watch(self) -> None:
         """Watch jobs from now on, until there is none."""
-        if self.watcher is None or not self.watcher.is_alive():
-            self.is_over.clear()
-            self.watcher = threading.Thread(target=self._find_ended, daemon=True)
-            self.watcher.start()
+        if self.is_over is None:
+            self.is_over = threading.Event()
+            watcher = threading.Thread(
+                target=self._find_ended, args=(self.is_over,), daemon=True
+            )
+            watcher.start()
 
-    def _find_ended(self) -> None:
+    def _find_ended(self, is_over: threading.Event) -> None:
         """Report the calls of elements that have ended without their answers.
 
         What a job has written last may be seen late: an element is over twice before
         its calls are looked at.
         """
         over: set[str] = set()
-        while not self.is_over.wait(POLL_S):
+        while not is_over.wait(POLL_S):
             with self.lock:
                 known = set(self.elements)
             if (states := list_states()) is None:
                 continue
             before, over = over, {e for e in known if get_state(states, e) in ENDED}
             for element in before & over:
-                with self.lock:
-                    key, calls = self.elements.pop(element, ("", []))
-                if key in self.payloads:
-                    said = f"Slurm job {element} ended ({get_state(states, element)})"
-                    self._report(said, self.payloads[key], calls)
+                self._report(element, get_state(states, element))
 
-    def _report(self, said: str, payload: dict[str, Any], calls: list[str]) -> None:
-        """Write an error as the answer of each call that has none."""
-        for call in calls:
-            at = payload["executor_id"], payload["job_id"], call
+    def _report(self, element: str, state: str) -> None:
+        """Write an error as the answer of each call of an element that has none."""
+        key, calls = self.elements.get(element, ("", []))
+        said = f"Slurm job {element} ended ({state}) before its function"
+        if payload := self.payloads.get(key):
             try:
-                if self.storage.get_call_status(*at) is None:
-                    put_error(
-                        self.storage, payload, call, f"{said} before its function"
-                    )
-            except Exception as error:  # a store that is away; others are looked at
-                logger.warning("%s, call %s: %s", said, call, error)
+                for call in calls:
+                    put_error(self.storage, payload, call, said)
+            except Exception as error:  # the store is away: once more, later
+                logger.warning("%s: %s", said, error)
+                return
+        with self.lock:
+            self.elements.pop(element, None)
 
     def clear(self, job_keys: Iterable[str] | None = None, *_: Any) -> None:
         """End jobs of Lithops, all where none is named; remove what they left."""
@@ -322,16 +321,18 @@ class ServerlessBackend:
             over = [e for e, (key, _) in self.elements.items() if key in keys]
             for element in over:
                 del self.elements[element]
-        states = (over and list_states()) or {}
-        if alive := [e for e in over if get_state(states, e) not in ENDED]:
+        states = list_states() if over else {}
+        alive = [e for e in over if not states or get_state(states, e) not in ENDED]
+        if alive:
             subprocess.run(["scancel", *alive], capture_output=True)
         for key in keys:
             self.payloads.pop(key, None)
             shutil.rmtree(self.folder / key, ignore_errors=True)
             if self.storage.backend == NAME and job_keys is None:
                 self._remove_objects(key)
-        if not self.payloads:
+        if not self.payloads and self.is_over:
             self.is_over.set()
+            self.is_over = None
 
     def _remove_objects(self, key: str) -> None:
         """Remove what Lithops has stored for one of its jobs, and its function."""
@@ -347,8 +348,9 @@ def list_states() -> dict[str, str] | None:
     """
     command = ["squeue", "--noheader", "--array", "--me", "--states=all"]
     command += ["--format", "%F_%K %T"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
         return None
     words = done.stdout.split()
     return dict(zip(words[::2], words[1::2], strict=True))
@@ -361,10 +363,12 @@ def get_state(states: dict[str, str], element: str) -> str:
 
 
 def put_error(storage: Any, payload: dict[str, Any], call: str, text: str) -> None:
-    """Write the answer of a call that has failed, as a worker of Lithops would."""
+    """Write an error as the answer of a call, as a worker would, if there is none."""
     from lithops.storage.utils import create_status_key
 
     at = payload["executor_id"], payload["job_id"], call
+    if storage.get_call_status(*at) is not None:
+        return
     error = RuntimeError("HANDLER", text)  # one of Lithops', not of the function's
     now_s = time.time()
     status = {
