@@ -149,13 +149,35 @@ def test_complete_config__runs_functions_in_this_python():
     assert given == {"lithops": {"backend": "localhost"}, "localhost": None}
 
 
-@pytest.mark.parametrize("text", ["a: [", None])
-def test_complete_config__of_what_is_none(tmp_path, text):
+REFUSE = """
+import sys
+from hpc_connector.errors import BadInput
+from hpc_connector.slices import open_executor
+try:
+    open_executor(sys.argv[1])
+except BadInput as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "config.yaml: no configuration of Lithops: while parsing"),
+        ("lithops: {backend: fast}", "refuses its configuration: Unknown compute back"),
+        ("slurm: {cpu: 2}\nlithops: {backend: slurm}", "slurm: unknown key 'cpu'"),
+        ("slurm: {}\nlithops: {backend: slurm}", "slurm: folder: expected the path"),
+        ("- lithops", "no configuration of Lithops"),
+    ],
+)
+def test_open_executor__refuses(tmp_path, text, message):
     path = tmp_path / "config.yaml"
-    if text:
-        path.write_text(text)
-    with pytest.raises(BadInput, match=f"{path}: no configuration of Lithops"):
-        complete_config(path)
+    path.write_text(text)
+    assert message in run_python(tmp_path, "-c", REFUSE, path)
+
+
+def test_open_executor__of_a_file_that_is_not_there(tmp_path):
+    assert "doesn't exist" in run_python(tmp_path, "-c", REFUSE, tmp_path / "none")
 
 
 # That of Kubernetes is read without its client, which its package would import

@@ -57,11 +57,11 @@ class StorageBackend:
         return io.BytesIO(data) if stream else data
 
     def _open(self, bucket_name: str, key: str) -> Any:
-        from lithops.storage.utils import StorageNoSuchKeyError
-
         try:
             return open(self.folder / bucket_name / key, "rb")
         except (FileNotFoundError, IsADirectoryError):
+            from lithops.storage.utils import StorageNoSuchKeyError
+
             raise StorageNoSuchKeyError(bucket_name, key) from None
 
     def upload_file(self, file_name: str, bucket: str, key: str, *_: Any) -> bool:

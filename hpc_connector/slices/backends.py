@@ -151,19 +151,29 @@ def open_executor(config: dict[str, Any] | str | Path | None = None) -> Any:
             "'hpc_connector[cloud,lithops]'"
         ) from None
     lithops_slurm.register()
-    return lithops.FunctionExecutor(config=complete_config(config))
+    complete = complete_config(config)
+    try:
+        return lithops.FunctionExecutor(config=complete)
+    except BadInput:
+        raise
+    except Exception as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"Lithops refuses its configuration: {line}") from None
 
 
 def complete_config(config: dict[str, Any] | str | Path | None) -> dict[str, Any]:
     """Return a configuration with what Lithops does not find out by itself."""
-    from lithops.config import load_config
-
     found: Any = config
     if not isinstance(config, dict):
+        from lithops.config import load_config
+
         try:
             found = load_config(None if config is None else str(config), log=False)
         except Exception as error:  # of YAML, or of the file
-            raise BadInput(f"{config}: no configuration of Lithops: {error}") from None
+            line = str(error).splitlines()[0]
+            raise BadInput(f"{config}: no configuration of Lithops: {line}") from None
+        if not isinstance(found, dict):
+            raise BadInput(f"{config}: no configuration of Lithops: expected sections")
     sections = {name: dict(section or {}) for name, section in found.items()}
     own = sections.setdefault("lithops", {})
     own.setdefault("log_level", "WARNING")
