@@ -51,7 +51,8 @@ def test_examples__count_words(s3_endpoint, tmp_path):
     files = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
     words = Counter(" ".join(f.read_text() for f in files).lower().split())
     said = run_python(tmp_path, EXAMPLES / "put.py", *files, "s3://examples")
-    said = run_python(tmp_path, EXAMPLES / "word_count.py", *said.split())
+    config = {"LITHOPS_CONFIG_FILE": str(EXAMPLES / "lithops/localhost.yaml")}
+    said = run_python(tmp_path, EXAMPLES / "word_count.py", *said.split(), **config)
     *most, last = said.splitlines()
     assert last.startswith(f"{words.total()} words, {len(words)} different, in 8 ")
     found = {word: int(count) for count, word in map(str.split, most)}

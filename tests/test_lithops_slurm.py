@@ -150,6 +150,10 @@ config["slurm"] = {"folder": sys.argv[1], "worker_processes": 2, "account": "bsc
 """
 
 SLICES = """
+config["lithops"]["storage"] = sys.argv[4]
+config["minio"] = {"endpoint": sys.argv[3], "storage_bucket": "lithops-data"}
+config["minio"]["access_key_id"] = os.environ["AWS_ACCESS_KEY_ID"]
+config["minio"]["secret_access_key"] = os.environ["AWS_SECRET_ACCESS_KEY"]
 co = CloudObject.from_path(FASTQGZip, sys.argv[2], {"endpoint_url": sys.argv[3]})
 co.preprocess(LithopsPreprocessor(config), force=True)
 slices = co.partition(partition_reads_batches, num_batches=5)
@@ -193,11 +197,12 @@ def shared(tmp_path):
     )
 
 
-def test_functions__on_nodes_read_slices_from_s3(cluster, shared, tmp_path):
+@pytest.mark.parametrize("kept", ["slurm", "minio"])  # where Lithops has its objects
+def test_functions__on_nodes_read_slices_from_s3(cluster, shared, tmp_path, kept):
     (tmp_path / "s3").mkdir()
     with serve_s3(tmp_path / "s3", GATEWAY) as endpoint:
         make_client(endpoint).upload_file(str(READS), BUCKET, READS.name)
-        words = shared, f"s3://{BUCKET}/{READS.name}", endpoint
+        words = shared, f"s3://{BUCKET}/{READS.name}", endpoint, kept
         found = json.loads(run_python(tmp_path, "-c", HEAD + SLICES, *words, **ACCESS))
     assert [n_lines for n_lines, _ in found] == [2000] * 5
     assert {node[:4] for _, node in found} == {"node"}
