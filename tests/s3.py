@@ -15,21 +15,21 @@ ACCESS = {"AWS_ACCESS_KEY_ID": "testkey123", "AWS_SECRET_ACCESS_KEY": "testsecre
 BUCKET = "testdata"
 
 
-def find_port():
+def find_port(host="127.0.0.1"):
     """Return a port nobody listens at."""
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
+        found.bind((host, 0))
         return found.getsockname()[1]
 
 
 @contextlib.contextmanager
-def serve_s3(folder):
+def serve_s3(folder, host="127.0.0.1"):
     """Give the address of an S3 server with an empty bucket; it ends with the block."""
     services = ("s3", "filer", "master", "volume", "admin")
     names = [f"{service}.port{kind}" for service in services for kind in ("", ".grpc")]
-    ports = {name: find_port() for name in names}
+    ports = {name: find_port(host) for name in names}
     command = [Path(sys.executable).parent / "weed", "mini", f"-dir={folder}"]
-    command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-webdav=false"]
+    command += [f"-ip={host}", f"-ip.bind={host}", "-webdav=false"]
     command += ["-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += [f"-{name}={port}" for name, port in ports.items()]
     process = subprocess.Popen(
@@ -39,7 +39,7 @@ def serve_s3(folder):
         stderr=subprocess.DEVNULL,
         cwd=folder,
     )
-    endpoint = f"http://127.0.0.1:{ports['s3.port']}"
+    endpoint = f"http://{host}:{ports['s3.port']}"
     try:
         wait_until_ready(f"{endpoint}/healthz", process)
         make_client(endpoint).create_bucket(Bucket=BUCKET)

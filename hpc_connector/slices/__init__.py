@@ -5,7 +5,14 @@ on-the-fly dynamic partitioning of unstructured data", CCGrid 2024. The names ar
 of deliverable D2.2; the code is our own.
 """
 
+from hpc_connector.slices.backends import LithopsPreprocessor, open_executor
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format
 
-__all__ = ["CloudObject", "DataSlice", "Format"]
+__all__ = [
+    "CloudObject",
+    "DataSlice",
+    "Format",
+    "LithopsPreprocessor",
+    "open_executor",
+]

@@ -1,15 +1,14 @@
 """An object: indexed once, then cut in any way without reading it."""
 
 import functools
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from hpc_connector import storage
 from hpc_connector.errors import BadInput
-from hpc_connector.slices.data_slice import DataSlice, Format
+from hpc_connector.slices.backends import make_with
+from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import Index, find_index, load_index, save_index
 from hpc_connector.storage import Source, Version, make_source
 
@@ -127,21 +126,27 @@ class CloudObject:
         ----------
         backend
             Maps a function over chunks: None for this process, ``local`` for all cores,
-            ``joblib``, or an object with ``map(function, items)``, such as a Lithops
-            preprocessor or an executor.
+            ``mpi`` for all ranks, each of which calls this, ``joblib``, or an object
+            with ``map(function, items)``, such as a ``LithopsPreprocessor``.
         force
             Make it anew.
         """
+        known = make_with(backend, lambda m: self._preprocess(m, force))
+        self.__dict__.pop("index_version", None)
+        self.__dict__.update(known)
+        return self
+
+    def _preprocess(self, map_chunks: MapChunks, force: bool) -> dict[str, Any]:
+        """Make the index, unless there is one; return what is known by then."""
         if force or not self.is_preprocessed():
-            made = self.format.make_index(
-                self.source, self.version, get_map_chunks(backend)
-            )
+            made = self.format.make_index(self.source, self.version, map_chunks)
             kind = self.format.kind
             save_index(self.index_source, made, kind, self.version, force=force)
             for name in ("_loaded", "index_version"):
                 self.__dict__.pop(name, None)
             self.is_preprocessed()  # reads that of the winner
-        return self
+        known = ("version", "_loaded", "index_version")
+        return {name: self.__dict__[name] for name in known if name in self.__dict__}
 
     def partition(self, strategy: Strategy, /, **options: Any) -> list[DataSlice]:
         """Cut the object; no byte of it is read."""
@@ -152,29 +157,3 @@ class CloudObject:
         return DataSlice(
             self.format.name, self.source, self.version, tuple(ranges), facts
         )
-
-
-def get_map_chunks(backend: Any) -> Callable[[Callable, Sequence[Any]], list[Any]]:
-    """Return what maps a function over chunks."""
-    if backend is None:
-        return lambda function, items: [function(item) for item in items]
-    if backend == "local":
-        return map_on_cores
-    if backend == "joblib":
-        return map_with_joblib
-    return lambda function, items: list(backend.map(function, items))
-
-
-def map_on_cores(function: Callable, items: Sequence[Any]) -> list[Any]:
-    """Map a function over chunks in processes of their own."""
-    n_workers = min(len(items), os.cpu_count() or 1) or 1
-    fresh = multiprocessing.get_context("spawn")  # threads of obstore end in a fork
-    with ProcessPoolExecutor(n_workers, fresh) as pool:
-        return list(pool.map(function, items))
-
-
-def map_with_joblib(function: Callable, items: Sequence[Any]) -> list[Any]:
-    """Map a function over chunks as ``joblib.parallel_config`` says."""
-    import joblib
-
-    return joblib.Parallel()(joblib.delayed(function)(item) for item in items)

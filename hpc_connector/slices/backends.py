@@ -1,0 +1,183 @@
+"""What maps a function over the chunks of an object while it is indexed."""
+
+import functools
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hpc_connector.burst import lithops_slurm
+from hpc_connector.errors import BadInput
+from hpc_connector.partitioner import get_mpicomm
+from hpc_connector.slices.data_slice import MapChunks
+
+Made = TypeVar("Made")
+
+
+def make_with(backend: Any, make: Callable[[MapChunks], Made]) -> Made:
+    """Return what `make` makes with what maps a function over chunks.
+
+    Parameters
+    ----------
+    backend
+        None for this process, ``local`` for all cores, ``mpi`` for all ranks, each of
+        which calls this, ``joblib``, or an object with ``map(function, items)``.
+
+    Raises
+    ------
+    BadInput
+        None of these.
+    """
+    if backend == "mpi":
+        return make_on_ranks(get_mpicomm(), make)
+    known = {None: map_here, "local": map_on_cores, "joblib": map_with_joblib}
+    if backend is None or isinstance(backend, str):
+        if backend not in known:
+            names = ", ".join(sorted([*filter(None, known), "mpi"]))
+            raise BadInput(f"backend {backend!r}: expected {names}, or one that maps")
+        return make(known[backend])
+    return make(lambda function, items: list(backend.map(function, items)))
+
+
+def map_here(function: Callable, items: Sequence[Any]) -> list[Any]:
+    """Map a function over chunks in this process."""
+    return [function(item) for item in items]
+
+
+def map_on_cores(function: Callable, items: Sequence[Any]) -> list[Any]:
+    """Map a function over chunks in processes of their own."""
+    n_workers = min(len(items), os.cpu_count() or 1) or 1
+    fresh = multiprocessing.get_context("spawn")  # threads of obstore end in a fork
+    with ProcessPoolExecutor(n_workers, fresh) as pool:
+        return list(pool.map(function, items))
+
+
+def map_with_joblib(function: Callable, items: Sequence[Any]) -> list[Any]:
+    """Map a function over chunks as ``joblib.parallel_config`` says."""
+    import joblib
+
+    return joblib.Parallel()(joblib.delayed(function)(item) for item in items)
+
+
+def make_on_ranks(comm: Any, make: Callable[[MapChunks], Made]) -> Made:
+    """Return on all ranks what `make` makes on the first, all mapping its chunks.
+
+    So what comes before the chunks and after them is done once. What goes wrong, on
+    any rank, is raised on all.
+    """
+    made, error = None, None
+    if comm.rank == 0:
+        try:
+            made = make(functools.partial(map_on_ranks, comm))
+        except Exception as raised:
+            error = raised
+        comm.bcast(None)  # there are no more chunks
+    else:
+        while (task := comm.bcast(None)) is not None:
+            do_share(comm, *task)
+    made, error = comm.bcast((made, error))
+    if error is not None:
+        raise error
+    return made
+
+
+def map_on_ranks(comm: Any, function: Callable, items: Sequence[Any]) -> list[Any]:
+    """Map a function over chunks; the first rank calls it, the others serve it."""
+    found: list[Any] = [None] * len(items)
+    for rank, share in enumerate(do_share(comm, *comm.bcast((function, items)))):
+        if isinstance(share, Exception):
+            raise share
+        found[rank :: comm.size] = share
+    return found
+
+
+def do_share(comm: Any, function: Callable, items: Sequence[Any]) -> list[Any]:
+    """Do the chunks of this rank; return on the first what all found, or why not."""
+    share: Any
+    try:
+        share = [function(item) for item in items[comm.rank :: comm.size]]
+    except Exception as error:
+        share = error
+    return comm.gather(share) or []
+
+
+class LithopsPreprocessor:
+    """Maps chunks with functions of Lithops, one a chunk.
+
+    Parameters
+    ----------
+    config
+        Of Lithops: what its file says, or the path of one. None for what Lithops itself
+        finds: ``LITHOPS_CONFIG_FILE``, ``.lithops_config``, ``~/.lithops/config``, and
+        else this machine.
+    """
+
+    def __init__(self, config: dict[str, Any] | str | Path | None = None):
+        self.config = config
+
+    def map(self, function: Callable, items: Sequence[Any]) -> list[Any]:
+        """Map a function over chunks."""
+        if not items:
+            return []
+        with open_executor(self.config) as executor:
+            # not the function itself: Lithops gives meaning to names of parameters
+            futures = executor.map(lambda chunk: function(chunk), [(x,) for x in items])
+            return executor.get_result(futures, show_progressbar=False)
+
+
+def open_executor(config: dict[str, Any] | str | Path | None = None) -> Any:
+    """Return an executor of Lithops, which logs warnings only; ``with`` closes it.
+
+    Functions on this machine run in this very Python, and Slurm is one more backend.
+
+    Parameters
+    ----------
+    config
+        As ``LithopsPreprocessor`` takes it.
+
+    Raises
+    ------
+    BadInput
+        Lithops is not installed, or the configuration cannot be used.
+    """
+    try:
+        import lithops
+    except ImportError:
+        raise BadInput(
+            "Lithops is not installed: expected pip install "
+            "'hpc_connector[cloud,lithops]'"
+        ) from None
+    lithops_slurm.register()
+    complete = complete_config(config)
+    try:
+        return lithops.FunctionExecutor(config=complete)
+    except BadInput:
+        raise
+    except Exception as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"Lithops refuses its configuration: {line}") from None
+
+
+def complete_config(config: dict[str, Any] | str | Path | None) -> dict[str, Any]:
+    """Return a configuration with what Lithops does not find out by itself."""
+    found: Any = config
+    if not isinstance(config, dict):
+        from lithops.config import load_config
+
+        try:
+            found = load_config(None if config is None else str(config), log=False)
+        except Exception as error:  # of YAML, or of the file
+            line = str(error).splitlines()[0]
+            raise BadInput(f"{config}: no configuration of Lithops: {line}") from None
+        if not isinstance(found, dict):
+            raise BadInput(f"{config}: no configuration of Lithops: expected sections")
+    sections = {name: dict(section or {}) for name, section in found.items()}
+    own = sections.setdefault("lithops", {})
+    own.setdefault("log_level", "WARNING")
+    if own.get("backend", own.get("mode")) == "localhost":
+        here = sections.setdefault("localhost", {})
+        here.setdefault("runtime", sys.executable)
+    return sections
