@@ -110,7 +110,8 @@ def open_store(place: str, config: tuple[tuple[str, str], ...]) -> Any:
     region = given.get("region_name") or os.environ.get("AWS_REGION", "us-east-1")
     settings: Any = {"region": region, "conditional_put": "etag"}
     if endpoint:
-        settings |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
+        settings |= {"aws_endpoint_url_s3": endpoint}  # which wins over the environment
+        settings |= {"virtual_hosted_style_request": False}
     return S3Store(
         name,
         config=settings,

@@ -27,10 +27,6 @@ HOMES = {
     "lithops": ("lazily", ["hpc_connector/burst/"]),
     "yaml": ("lazily", ["hpc_connector/burst/config.py"]),
     "obstore": ("lazily", ["hpc_connector/storage.py"]),
-    "lithops": (
-        "lazily",
-        ["hpc_connector/burst/", "hpc_connector/slices/backends.py"],
-    ),
     "boto3": ("lazily", ["hpc_connector/storage.py"]),
     "indexed_gzip": ("lazily", ["hpc_connector/slices/gzip_points.py"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/export.py"]),

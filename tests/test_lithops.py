@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from hpc_connector import storage
+from hpc_connector.burst.executor import complete_config
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner import get_mpicomm
 from hpc_connector.slices import (
@@ -20,7 +21,7 @@ from hpc_connector.slices import (
     fastq_gzip,
     packed_text,
 )
-from hpc_connector.slices.backends import complete_config, make_on_ranks, make_with
+from hpc_connector.slices.backends import make_on_ranks, make_with
 from hpc_connector.slices.fastq_gzip import FASTQGZip, partition_reads_batches
 from lithops_runs import run_python
 from s3 import BUCKET, make_client
@@ -190,7 +191,7 @@ package = types.ModuleType("lithops.serverless.backends.k8s")
 package.__path__ = [f"{Path(lithops.__file__).parent}/serverless/backends/k8s"]
 sys.modules[package.__name__] = package
 from hpc_connector.burst.lithops_slurm import register
-from hpc_connector.slices.backends import complete_config
+from hpc_connector.burst.executor import complete_config
 from lithops.config import default_config
 register()
 config = default_config(config_data=complete_config(sys.argv[1]))

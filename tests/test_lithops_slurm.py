@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from hpc_connector.burst.lithops_slurm import (
 )
 from hpc_connector.errors import BadInput
 from lithops_runs import run_python
+from mdr_epistasis.program import main as mdr
+from programs import assert_same
 from s3 import ACCESS, BUCKET, make_client, serve_s3
 
 READS = Path(__file__).parent / "data/slices/fastq/reads_1.fq.gz"
@@ -221,3 +224,26 @@ def test_executor__that_is_closed_leaves_no_job(cluster, shared, tmp_path):
     assert len(elements) == 2
     states = {get_state(list_states(), element) for element in elements}
     assert states <= {"CANCELLED", "COMPLETING"}
+
+
+def test_run__half_of_it_on_nodes(cluster, shared, tmp_path):
+    data = Path(__file__).parent / "data/bitepi_plink_100snps_2000/bfile.bed"
+    run = ["run", str(data), "--permutations", "200", "--top", "20", "--quiet", "--out"]
+    assert mdr([*run, str(tmp_path / "alone")]) == 0
+    config = {
+        "lithops": {"backend": "slurm", "storage": "slurm"},
+        "slurm": {"folder": str(shared), "account": "bsc00"},
+        "burst": {"workers": 2, "memory_mb": 1024},
+    }
+    (tmp_path / "burst.json").write_text(json.dumps(config))  # which is YAML
+    words = ["-m", "mdr_epistasis", *run, tmp_path / "out"]
+    words += ["--burst", tmp_path / "burst.json", "--burst-share", "0.5"]
+    run_python(tmp_path, *words, is_quiet=False)
+    assert_same(tmp_path / "out", tmp_path / "alone")
+    facts = json.loads((tmp_path / "out/manifest.json").read_text())["burst"]
+    assert facts["backend"] == "slurm"
+    assert facts["tasks_done"] == round(
+        0.5 * (facts["tasks_done"] + facts["tasks_here"])
+    )
+    assert facts["cost_eur"] == 0
+    shutil.rmtree(shared / "hpc-connector")

@@ -142,6 +142,13 @@ def test_object__with_wrong_credentials(uri, monkeypatch):
         storage.open_store.cache_clear()
 
 
+def test_object__of_the_server_that_its_settings_name(uri, s3_endpoint, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    config = {"endpoint_url": s3_endpoint}
+    assert CloudObject.from_path(VCFGZip, uri, config).size == VCF.stat().st_size
+
+
 def test_make_source__takes_no_credentials():
     with pytest.raises(BadInput, match="expected credentials from the environment"):
         make_source("s3://b/k", {"aws_secret_access_key": "x"})

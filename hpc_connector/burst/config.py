@@ -113,6 +113,8 @@ def _get_folder(store: str, section: dict[str, Any], path: Path) -> str:
     """Return the folder for what tasks need where none is given."""
     if store in STORES and section.get("storage_bucket"):
         return f"s3://{section['storage_bucket']}/hpc-connector"
+    if store == "slurm" and section.get("folder"):
+        return f"{section['folder']}/hpc-connector"
     raise BadInput(
         f"{path}: expected a section burst with folder: s3://bucket/prefix, or a "
         "folder that functions share"

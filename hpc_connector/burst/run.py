@@ -148,7 +148,7 @@ def open_line(args: argparse.Namespace, remote: Remote) -> Line:
         )
     package, sent_bytes = remote.pack(settings.folder)
     answers = settings.folder.beside(f"/answers/{uuid.uuid4().hex}")
-    executor = open_executor(settings)
+    executor = open_executor(settings.lithops)
     return Line(settings, executor, remote, package, sent_bytes, answers)
 
 

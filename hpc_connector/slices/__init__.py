@@ -5,7 +5,8 @@ on-the-fly dynamic partitioning of unstructured data", CCGrid 2024. The names ar
 of deliverable D2.2; the code is our own.
 """
 
-from hpc_connector.slices.backends import LithopsPreprocessor, open_executor
+from hpc_connector.burst.executor import open_executor
+from hpc_connector.slices.backends import LithopsPreprocessor
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format
 

@@ -3,13 +3,12 @@
 import functools
 import multiprocessing
 import os
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hpc_connector.burst import lithops_slurm
+from hpc_connector.burst.executor import open_executor
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner import get_mpicomm
 from hpc_connector.slices.data_slice import MapChunks
@@ -110,9 +109,7 @@ class LithopsPreprocessor:
     Parameters
     ----------
     config
-        Of Lithops: what its file says, or the path of one. None for what Lithops itself
-        finds: ``LITHOPS_CONFIG_FILE``, ``.lithops_config``, ``~/.lithops/config``, and
-        else this machine.
+        As ``open_executor`` takes it.
     """
 
     def __init__(self, config: dict[str, Any] | str | Path | None = None):
@@ -126,58 +123,3 @@ class LithopsPreprocessor:
             # not the function itself: Lithops gives meaning to names of parameters
             futures = executor.map(lambda chunk: function(chunk), [(x,) for x in items])
             return executor.get_result(futures, show_progressbar=False)
-
-
-def open_executor(config: dict[str, Any] | str | Path | None = None) -> Any:
-    """Return an executor of Lithops, which logs warnings only; ``with`` closes it.
-
-    Functions on this machine run in this very Python, and Slurm is one more backend.
-
-    Parameters
-    ----------
-    config
-        As ``LithopsPreprocessor`` takes it.
-
-    Raises
-    ------
-    BadInput
-        Lithops is not installed, or the configuration cannot be used.
-    """
-    try:
-        import lithops
-    except ImportError:
-        raise BadInput(
-            "Lithops is not installed: expected pip install "
-            "'hpc_connector[cloud,lithops]'"
-        ) from None
-    lithops_slurm.register()
-    complete = complete_config(config)
-    try:
-        return lithops.FunctionExecutor(config=complete)
-    except BadInput:
-        raise
-    except Exception as error:
-        line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"Lithops refuses its configuration: {line}") from None
-
-
-def complete_config(config: dict[str, Any] | str | Path | None) -> dict[str, Any]:
-    """Return a configuration with what Lithops does not find out by itself."""
-    found: Any = config
-    if not isinstance(config, dict):
-        from lithops.config import load_config
-
-        try:
-            found = load_config(None if config is None else str(config), log=False)
-        except Exception as error:  # of YAML, or of the file
-            line = str(error).splitlines()[0]
-            raise BadInput(f"{config}: no configuration of Lithops: {line}") from None
-        if not isinstance(found, dict):
-            raise BadInput(f"{config}: no configuration of Lithops: expected sections")
-    sections = {name: dict(section or {}) for name, section in found.items()}
-    own = sections.setdefault("lithops", {})
-    own.setdefault("log_level", "WARNING")
-    if own.get("backend", own.get("mode")) == "localhost":
-        here = sections.setdefault("localhost", {})
-        here.setdefault("runtime", sys.executable)
-    return sections
