@@ -194,30 +194,72 @@ def _run_both(
     show: Callable[[int, int], None] | None,
 ) -> tuple[bool, list[pipeline.Arrays], dict[str, Any] | None]:
     """Run tasks on ranks and in functions; then on ranks what functions did not do."""
-    is_alone = args.engine == "lithops"
-    share = 1.0 if is_alone else args.burst_share or 0.0
+    share = 1.0 if args.engine == "lithops" else args.burst_share or 0.0
     near, far = split(todo, share)
-    back: list[int] = []
+    end = End()
+    away = line and partial(run_away, line, args, comm.size, far, len(near), end)
+    run = partial(
+        pipeline.run_on_ranks, comm, run_task, threads=args.threads, show=show
+    )
+    save_first, save_rest = join_saves(save, args.threads)
+    is_done = run(near, save_first, away=away)
+    n_done = end.burst.books.tasks_done if end.burst else 0
+    is_whole = not share or n_done + len(end.back) == len(far)
+    left, is_whole = comm.bcast((end.back, is_whole))
+    if left and is_done:
+        if end.burst:
+            say_given_back(end.burst, left)
+        is_done = run(left, save_rest)
+    if line is None or end.burst is None:
+        return is_done and is_whole, [], None
+    return is_done and is_whole, line.found, describe(line, end.burst, len(todo))
+
+
+@dataclass
+class End:
+    """What a burst has come to: ``back`` are the tasks that no function has done."""
+
     burst: Burst | None = None
-    aim = make_aim(args, comm.size)
+    back: list[int] = field(default_factory=list)
 
-    def away(seat: pipeline.Seat) -> int:
-        nonlocal burst, back
-        assert line is not None
-        reserved = list(far)
-        take = (
-            take_reserved(reserved, line.settings, aim)
-            if share
-            else take_overflow(seat, len(near), line.settings, aim)
-        )
-        burst = make_burst(line, take, seat, aim.rank_workers, is_alone=is_alone)
-        back = burst.run(seat.is_stopped)
-        if not seat.is_stopped():
-            burst.books.tasks_given_back += len(reserved)
-            back += reserved
-        return 0 if share else burst.books.tasks_done + len(back)
 
-    finished: list[list[int]] = [[] for _ in range(args.threads)]
+def run_away(
+    line: Line,
+    args: argparse.Namespace,
+    size: int,
+    far: list[int],
+    n_near: int,
+    end: End,
+    seat: pipeline.Seat,
+) -> int:
+    """Have tasks done in functions; return how many were taken from the ranks' tasks.
+
+    Parameters
+    ----------
+    size
+        Ranks.
+    far
+        Tasks that are for functions alone; where there are none, functions take what
+        ranks would not do in time of their `n_near`.
+    """
+    aim = make_aim(args, size)
+    reserved = list(far)
+    if far:
+        take = take_reserved(reserved, line.settings, aim)
+    else:
+        take = take_overflow(seat, n_near, line.settings, aim)
+    is_alone = args.engine == "lithops"
+    burst = make_burst(line, take, seat, aim.rank_workers, is_alone=is_alone)
+    end.burst, end.back = burst, burst.run(seat.is_stopped)
+    if not seat.is_stopped():
+        burst.books.tasks_given_back += len(reserved)
+        end.back += reserved
+    return 0 if far else burst.books.tasks_done + len(end.back)
+
+
+def join_saves(save: Save, threads: int) -> tuple[Save, Save]:
+    """Return what saves the tasks of a first and of a second round in one file."""
+    finished: list[list[int]] = [[] for _ in range(threads)]
 
     def save_first(thread: int, done: list[int]) -> None:
         finished[thread] = list(done)
@@ -226,19 +268,7 @@ def _run_both(
     def save_rest(thread: int, done: list[int]) -> None:
         save(thread, [*finished[thread], *done])
 
-    run = partial(
-        pipeline.run_on_ranks, comm, run_task, threads=args.threads, show=show
-    )
-    is_done = run(near, save_first, away=away if comm.rank == 0 else None)
-    n_done = burst.books.tasks_done if burst else 0
-    left, is_whole = comm.bcast((back, not share or n_done + len(back) == len(far)))
-    if left and is_done:
-        if burst:
-            say_given_back(burst, left)
-        is_done = run(left, save_rest)
-    if line is None or burst is None:
-        return is_done and is_whole, [], None
-    return is_done and is_whole, line.found, describe(line, burst, len(todo))
+    return save_first, save_rest
 
 
 def make_aim(args: argparse.Namespace, size: int) -> Aim:
