@@ -8,6 +8,7 @@ import bisect
 import contextlib
 import functools
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ TRIES = 4
 SECRET = ("key", "secret", "token", "password", "credential")
 
 Range = tuple[int, int]  # first byte, last + 1
+Wanted = tuple["Source", "Version", Sequence[Range]]
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,14 @@ class Traffic:
 
 
 traffic = Traffic()
+traffic_lock = threading.Lock()
+
+
+def count_traffic(requests: int, n_bytes: int) -> None:
+    """Add to what this process has asked for, and received, in whatever thread."""
+    with traffic_lock:
+        traffic.requests += requests
+        traffic.n_bytes += n_bytes
 
 
 def get_traffic() -> tuple[int, int]:
@@ -196,7 +206,7 @@ def get_version(source: Source) -> Version:
     store, path = locate(source)
     with explain(source):
         found = obstore.head(store, path)
-    traffic.requests += 1
+    count_traffic(1, 0)
     if not found["e_tag"]:
         raise BadInput(f"{source.uri}: expected a server that gives an ETag")
     return Version(found["size"], found["e_tag"])
@@ -215,23 +225,39 @@ def get_object(path: str) -> tuple[Source, Version]:
 
 
 def fetch(source: Source, version: Version, ranges: Sequence[Range]) -> list[bytes]:
-    """Return ranges of the bytes of one version of an object.
+    """Return ranges of one version of an object, as ``fetch_together`` does."""
+    return fetch_together([(source, version, ranges)])
 
-    Ranges that are near are asked for as one, long ones in pieces, several at once.
+
+def fetch_together(wanted: Sequence[Wanted]) -> list[bytes]:
+    """Return ranges of the bytes of some objects, each in one version, in order.
+
+    Ranges that are near are asked for as one, long ones in pieces, several at once: all
+    of them wait for one round trip.
 
     Raises
     ------
     BadInput
         As ``explain``; and an answer that is not the bytes that were asked for.
     """
-    for first, last in ranges:
-        if not 0 <= first <= last <= version.size:
-            raise BadInput(f"{source.uri}: bytes {first} to {last} of {version.size}")
-    requests = plan_requests(ranges)
-    with explain(source):
-        answers = fetch_all(source, version, requests)
-    held = dict(zip(requests, answers, strict=True))
-    return [assemble(wanted, requests, held) for wanted in ranges]
+    for source, version, ranges in wanted:
+        for first, last in ranges:
+            if not 0 <= first <= last <= version.size:
+                raise BadInput(
+                    f"{source.uri}: bytes {first} to {last} of {version.size}"
+                )
+    plans = [plan_requests(ranges) for _, _, ranges in wanted]
+    requests = [
+        (source, version, request)
+        for (source, version, _), plan in zip(wanted, plans, strict=True)
+        for request in plan
+    ]
+    answers = iter(fetch_all(requests))
+    found = []
+    for (_, _, ranges), plan in zip(wanted, plans, strict=True):
+        held = dict(zip(plan, answers, strict=False))
+        found += [assemble(pair, plan, held) for pair in ranges]
+    return found
 
 
 def plan_requests(ranges: Sequence[Range]) -> list[Range]:
@@ -262,7 +288,7 @@ def assemble(
 
 
 def fetch_all(
-    source: Source, version: Version, requests: Sequence[Range]
+    requests: Sequence[tuple[Source, Version, Range]],
 ) -> list[memoryview]:
     """Return the answers of several requests, some at once.
 
@@ -270,9 +296,15 @@ def fetch_all(
     as by coroutines.
     """
     if len(requests) <= 1:
-        return [fetch_range(source, version, wanted) for wanted in requests]
+        return [fetch_one(request) for request in requests]
     with ThreadPoolExecutor(min(AT_ONCE, len(requests))) as pool:
-        return list(pool.map(lambda r: fetch_range(source, version, r), requests))
+        return list(pool.map(fetch_one, requests))
+
+
+def fetch_one(request: tuple[Source, Version, Range]) -> memoryview:
+    """Return one range, or one line of what is wrong with its object."""
+    with explain(request[0]):
+        return fetch_range(*request)
 
 
 def fetch_range(source: Source, version: Version, wanted: Range) -> memoryview:
@@ -285,14 +317,14 @@ def fetch_range(source: Source, version: Version, wanted: Range) -> memoryview:
     problem = ""
     for attempt in range(TRIES):
         time.sleep(0.1 * (2**attempt - 1))
-        traffic.requests += 1
         try:
             answer = obstore.get(store, path, options=options)
             data = memoryview(answer.bytes())
         except (GenericError, NotSupportedError) as error:
+            count_traffic(1, 0)
             problem = str(error).splitlines()[0][:200]
             continue
-        traffic.n_bytes += len(data)
+        count_traffic(1, len(data))
         if answer.range == wanted and len(data) == wanted[1] - wanted[0]:
             if answer.meta["e_tag"] not in (None, version.etag):
                 raise BadInput(f"{source.uri}: it has changed since it was indexed")
@@ -303,32 +335,34 @@ def fetch_range(source: Source, version: Version, wanted: Range) -> memoryview:
     )
 
 
-def read_whole(source: Source) -> bytes | None:
-    """Return the bytes of a small object, None if there is none."""
+def read_whole(source: Source) -> tuple[bytes, Version] | None:
+    """Return the bytes of a small object and its version, None if there is none."""
     import obstore
 
     store, path = locate(source)
-    traffic.requests += 1
     try:
         with explain(source):
-            data = bytes(obstore.get(store, path).bytes())
+            answer = obstore.get(store, path)
+            data = bytes(answer.bytes())
     except NoSuchObject:
+        count_traffic(1, 0)
         return None
-    traffic.n_bytes += len(data)
-    return data
+    count_traffic(1, len(data))
+    return data, Version(len(data), answer.meta["e_tag"] or get_version(source).etag)
 
 
-def put(source: Source, data: bytes, *, only_new: bool) -> bool:
-    """Write an object; return False where there is one already that may not change."""
+def put(source: Source, data: bytes, *, only_new: bool) -> Version | None:
+    """Write an object; return its version, None if there is one that may not change."""
     import obstore
 
     store, path = locate(source)
-    traffic.requests += 1
+    count_traffic(1, 0)
     try:
         with explain(source):
-            obstore.put(store, path, data, mode="create" if only_new else "overwrite")
+            mode: Any = "create" if only_new else "overwrite"
+            written = obstore.put(store, path, data, mode=mode)
     except BadInput:
         if only_new and read_whole(source) is not None:
-            return False
+            return None
         raise
-    return True
+    return Version(len(data), written["e_tag"] or get_version(source).etag)

@@ -10,7 +10,13 @@ from typing import Any
 from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.data_slice import DataSlice, Format
-from hpc_connector.slices.index import Index, find_index, load_index, save_index
+from hpc_connector.slices.index import (
+    Index,
+    StoredIndex,
+    find_index,
+    load_index,
+    save_index,
+)
 from hpc_connector.storage import Source, Version, make_source
 
 Strategy = Callable[..., list[DataSlice]]
@@ -78,12 +84,12 @@ class CloudObject:
         return find_index(base, self.format.kind, self.version)
 
     @functools.cached_property
-    def _loaded(self) -> tuple[Index, bytes] | None:
+    def _stored(self) -> StoredIndex | None:
         return load_index(self.index_source, self.format.kind, self.version)
 
     def is_preprocessed(self) -> bool:
         """Return whether this version of the object has an index."""
-        return self._loaded is not None
+        return self._stored is not None
 
     @property
     def index(self) -> Index:
@@ -94,26 +100,25 @@ class CloudObject:
         BadInput
             The object was not preprocessed, or has changed since.
         """
-        if self._loaded is None:
+        return self._get_stored().index
+
+    def _get_stored(self) -> StoredIndex:
+        if self._stored is None:
             raise BadInput(
                 f"{self.source.uri} has no index of its present version: expected "
                 "preprocess() first"
             )
-        return self._loaded[0]
+        return self._stored
 
     @property
     def index_bytes(self) -> bytes:
         """The index as it is stored."""
-        assert self.index is not None
-        return self._loaded[1]  # type: ignore[index]
+        return self._get_stored().data
 
-    @functools.cached_property
+    @property
     def index_version(self) -> Version:
         """Size and entity tag of the index, for slices that read a part of it."""
-        found = storage.get_version(self.index_source)
-        if found.size != len(self.index_bytes):
-            raise BadInput(f"{self.index_source.uri}: it has changed since it was read")
-        return found
+        return self._get_stored().version
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -137,10 +142,9 @@ class CloudObject:
                 self.source, self.version, get_map_chunks(backend)
             )
             kind = self.format.kind
-            save_index(self.index_source, made, kind, self.version, force=force)
-            for name in ("_loaded", "index_version"):
-                self.__dict__.pop(name, None)
-            self.is_preprocessed()  # reads that of the winner
+            place, version = self.index_source, self.version
+            written = save_index(place, made, kind, version, force=force)
+            self._stored = written or load_index(place, kind, version)  # of who won
         return self
 
     def partition(self, strategy: Strategy, /, **options: Any) -> list[DataSlice]:

@@ -87,10 +87,10 @@ class DataSlice:
 
     def get(self) -> Any:
         """Read the slice; what it gives depends on the format."""
-        pieces = storage.fetch(self.source, self.version, self.ranges)
+        wanted = [(self.source, self.version, self.ranges)]
         if self.index is not None and self.index_version is not None:
-            pieces += storage.fetch(self.index, self.index_version, self.index_ranges)
-        return find_format(self.format).read(self, pieces)
+            wanted.append((self.index, self.index_version, self.index_ranges))
+        return find_format(self.format).read(self, storage.fetch_together(wanted))
 
     def to_file(self, path: str | Path) -> Path:
         """Write the slice to a file, published by rename; return its path."""
