@@ -76,7 +76,9 @@ def compare_ranges(endpoint, key):
         rng.shuffle(at)
         ranges = [(a, a + min(n_bytes, step)) for a in at]
         ways = {
-            "ours": lambda r=ranges: storage.fetch_all([(source, version, one) for one in r]),
+            "ours": lambda r=ranges: storage.fetch_all(
+                [(source, version, one) for one in r]
+            ),
             "boto3": lambda r=ranges: read_with_boto3(client, key, r),
         }
         best = {way: [float("inf")] * 2 for way in ways}
