@@ -25,6 +25,7 @@ NEAR_BYTES = 1 << 16  # ranges with less between them are asked for as one
 MOST_BYTES = 8 << 20  # of one request
 AT_ONCE = 16  # requests
 TRIES = 4
+TIMEOUT = "60s"  # of one request
 SECRET = ("key", "secret", "token", "password", "credential")
 
 Range = tuple[int, int]  # first byte, last + 1
@@ -107,7 +108,7 @@ def open_store(place: str, config: tuple[tuple[str, str], ...]) -> Any:
     from obstore.store import HTTPStore, LocalStore, S3Store
 
     retry: Any = {"max_retries": TRIES, "retry_timeout": timedelta(seconds=60)}
-    options: Any = {"timeout": "60s", "connect_timeout": "10s", "allow_http": True}
+    options: Any = {"timeout": TIMEOUT, "connect_timeout": "10s", "allow_http": True}
     scheme, _, name = place.partition("://")
     if scheme == "file":
         return LocalStore()
@@ -120,22 +121,36 @@ def open_store(place: str, config: tuple[tuple[str, str], ...]) -> Any:
     region = given.get("region_name") or os.environ.get("AWS_REGION", "us-east-1")
     settings: Any = {"region": region, "conditional_put": "etag"}
     if endpoint:
-        settings |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
+        # not "endpoint": that of the environment would go before it
+        settings |= {"aws_endpoint_url_s3": endpoint}
+        settings |= {"virtual_hosted_style_request": False}
     return S3Store(
         name,
         config=settings,
-        credential_provider=get_credentials(),
+        credential_provider=get_credentials(place),
         client_options=options,
         retry_config=retry,
     )
 
 
-def get_credentials() -> Any:
-    """Return what finds credentials: environment, ~/.aws, role of the machine."""
+def get_credentials(place: str) -> Any:
+    """Return what finds credentials: environment, ~/.aws, role of the machine.
+
+    Raises
+    ------
+    BadInput
+        There are none.
+    """
     import boto3
     from obstore.auth.boto3 import Boto3CredentialProvider
 
-    return Boto3CredentialProvider(boto3.Session())
+    try:
+        return Boto3CredentialProvider(boto3.Session())
+    except Exception as error:  # of botocore or obstore, of many kinds
+        raise BadInput(
+            f"{place}: no credentials: expected AWS_ACCESS_KEY_ID and "
+            f"AWS_SECRET_ACCESS_KEY, or ~/.aws: {error}"
+        ) from None
 
 
 def locate(source: Source) -> tuple[Any, str]:
@@ -169,6 +184,8 @@ def explain(source: Source) -> Iterator[None]:
     except (known.BaseError, OSError) as error:
         told = next((said for kind, said in REASONS if isinstance_of(error, kind)), "")
         first_line = str(error).splitlines()[0][:200]
+        if "error sending request" in first_line:
+            told = f"its server does not answer: {first_line}"
         kind = NoSuchObject if told == NoSuchObject.said else BadInput
         raise kind(f"{source.uri}: {told or first_line}") from None
 
@@ -182,7 +199,7 @@ class NoSuchObject(BadInput):
 REASONS = (
     ("NotFoundError", NoSuchObject.said),
     ("FileNotFoundError", NoSuchObject.said),
-    ("PermissionDeniedError", "access is denied"),
+    ("PermissionDeniedError", "access is denied: expected other credentials or rights"),
     ("UnauthenticatedError", "the credentials are not accepted"),
     ("PreconditionError", "it has changed since it was indexed: index it again"),
 )

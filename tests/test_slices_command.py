@@ -25,6 +25,7 @@ from hpc_connector.slices import CloudObject, command, gzip_points, verify
 from hpc_connector.slices.data_slice import find_format
 from hpc_connector.slices.picture import say_bytes
 from hpc_connector.storage import Source
+from s3 import ACCESS, BUCKET, find_port, make_client, serve_faults
 from slice_checks import pack
 
 DATA = Path(__file__).parent / "data"
@@ -208,3 +209,130 @@ def test_progress__of_a_long_object(capsys, tmp_path, monkeypatch):
     assert shown.endswith("\033[K")
     assert main(["slices", "index", str(path), "--force", "--quiet"]) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """Return a patch of the environment, which new stores see."""
+    storage.open_store.cache_clear()
+    yield monkeypatch
+    storage.open_store.cache_clear()
+
+
+def get_line(capsys, *words):
+    """Return the one line that a command says before it ends with code 2."""
+    code, said, told = run(capsys, *words)
+    assert (code, said) == (2, "")
+    (line,) = told.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("what", ["index", "list", "get", "verify"])
+def test_command__no_such_object(what, capsys, s3_endpoint):
+    line = get_line(capsys, what, f"s3://{BUCKET}/none.vcf.gz")
+    assert line.endswith(f"s3://{BUCKET}/none.vcf.gz: no such object")
+
+
+def test_command__wrong_credentials(capsys, s3_endpoint, fresh):
+    make_client(s3_endpoint).upload_file(str(VCF), BUCKET, "wrong.vcf.gz")
+    for name in ACCESS:
+        fresh.setenv(name, "nobody")
+    line = get_line(capsys, "index", f"s3://{BUCKET}/wrong.vcf.gz")
+    assert "wrong.vcf.gz: access is denied: expected other credentials" in line
+
+
+def test_command__no_credentials(capsys, fresh, tmp_path):
+    for name in ACCESS:
+        fresh.delenv(name, raising=False)
+    fresh.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    fresh.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    fresh.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    line = get_line(capsys, "index", "s3://bucket/a.vcf.gz")
+    assert "s3://bucket: no credentials: expected AWS_ACCESS_KEY_ID" in line
+    fresh.setenv("AWS_PROFILE", "absent")
+    assert "absent" in get_line(capsys, "index", "s3://bucket/a.vcf.gz")
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_command__access_denied(code, capsys, tmp_path):
+    with serve_faults(b"", status=code) as server:
+        line = get_line(capsys, "index", server.uri, "--format", "CSV")
+    assert ("access is denied" if code == 403 else "are not accepted") in line
+
+
+@pytest.mark.parametrize("scheme", ["s3", "http"])
+def test_command__endpoint_is_down(scheme, capsys, fresh):
+    for name, value in ACCESS.items():
+        fresh.setenv(name, value)
+    nobody = f"http://127.0.0.1:{find_port()}"
+    uri = "s3://bucket/a.vcf.gz" if scheme == "s3" else f"{nobody}/a.vcf.gz"
+    start_s = time.monotonic()
+    line = get_line(capsys, "index", uri, "--endpoint-url", nobody)
+    assert time.monotonic() - start_s < 60
+    assert f"{uri}: its server does not answer" in line
+    assert "after 4 retries" in line
+
+
+def test_command__endpoint_goes_before_that_of_the_environment(capsys, fresh):
+    for name, value in (ACCESS | {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}).items():
+        fresh.setenv(name, value)
+    nobody = f"http://127.0.0.1:{find_port()}"
+    line = get_line(capsys, "index", "s3://b/a.vcf.gz", "--endpoint-url", nobody)
+    assert nobody in line
+
+
+def test_command__index_of_another_version(capsys, tmp_path):
+    run(capsys, "index", VCF, "--metadata", tmp_path)
+    (path,) = (found for found in tmp_path.rglob("VCFGZip-*") if found.is_file())
+    data = path.read_bytes()
+    for changed, said in (
+        (
+            data.replace(b'"format_version":1', b'"format_version":2'),
+            "format_version 2",
+        ),
+        (data.replace(b"VCFGZip-2", b"VCFGZip-1"), "kind 'VCFGZip-1'"),
+        (data[:-1], "is cut"),
+        (b"no index", "is not an index"),
+    ):
+        path.write_bytes(changed)
+        line = get_line(capsys, "list", VCF, "--metadata", tmp_path)
+        assert str(path) in line
+        assert said in line
+        assert "expected" in line or "not an index" in line
+    assert run(capsys, "index", VCF, "--metadata", tmp_path, "--force")[0] == 0
+    assert run(capsys, "list", VCF, "--metadata", tmp_path)[0] == 0
+
+
+WRONG = [
+    *itertools.product(["VCFGZip", "BCF"], ["fastq", "laz", "cog", "imzml"]),
+    *itertools.product(["FASTQGZip"], ["imzml", "laz", "cog"]),
+    *itertools.product(["FASTA"], ["imzml", "vcf", "fastq"]),
+    *itertools.product(["VCF", "CSV", "Lines"], ["vcf", "fastq"]),
+    *itertools.product(["VCF"], ["imzml", "laz"]),
+    *itertools.product(["ImzML"], ["vcf", "fasta", "cog"]),
+    *itertools.product(["LAS", "COPC"], ["vcf", "imzml", "cog"]),
+    ("COPC", "laz"),
+    *itertools.product(["COG"], ["vcf", "imzml", "laz"]),
+]
+
+
+@pytest.mark.parametrize(("format", "name"), WRONG)
+def test_command__a_format_that_is_not_that_of_the_content(
+    format, name, capsys, tmp_path
+):
+    path = shutil.copy(FILES[name], tmp_path)
+    (tmp_path / Path(path).with_suffix(".ibd").name).write_bytes(bytes(99))
+    line = get_line(capsys, "verify", path, "--format", format)
+    assert Path(path).stem in line
+
+
+@pytest.mark.parametrize("format", ["Nothing", "nowhere:Lines", "tests:", "json:dumps"])
+def test_command__no_such_format(format, capsys):
+    assert "format" in get_line(capsys, "index", VCF, "--format", format)
+
+
+def test_command__a_format_of_a_third_party(capsys, tmp_path):
+    (tmp_path / "a.lines").write_bytes(b"a\nb\nc\nd\n" * 999)
+    words = [tmp_path / "a.lines", "--format", "third_party:Lines", "--slices", 3]
+    code, said, _ = run(capsys, "verify", *words)
+    assert (code, said) == (0, "3 slices are the object\n")

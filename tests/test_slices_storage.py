@@ -146,8 +146,9 @@ def test_make_source__takes_no_credentials():
         make_source("s3://b/k", {"aws_secret_access_key": "x"})
 
 
-@pytest.mark.parametrize("fault", ["503", "short", "whole", "other"])
-def test_fetch__tries_again_what_is_wrong(fault):
+@pytest.mark.parametrize("fault", ["503", "short", "whole", "other", "stall"])
+def test_fetch__tries_again_what_is_wrong(fault, monkeypatch):
+    monkeypatch.setattr(storage, "TIMEOUT", "1s")
     with serve_faults(TEXT, [fault, fault]) as server:
         source = Source(server.uri)
         version = storage.get_version(source)

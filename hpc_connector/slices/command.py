@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from hpc_connector import cli, pipeline, storage
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
 from hpc_connector.slices.cloud_object import CloudObject
-from hpc_connector.slices.data_slice import DataSlice, find_format
+from hpc_connector.slices.data_slice import DataSlice, Format, find_format
 from hpc_connector.slices.verify import verify_slices
 
 PACKAGE = "hpc_connector.slices"
@@ -78,12 +79,12 @@ def run(args: argparse.Namespace) -> int:
     """Run one of the commands."""
     name, strategy = choose_format(args)
     config = {"endpoint_url": args.endpoint_url} if args.endpoint_url else {}
-    co = CloudObject.from_path(find_format(name), args.url, config, args.metadata)
+    format, cut = load(name, Format), load(strategy, FunctionType)
+    co = CloudObject.from_path(format, args.url, config, args.metadata)
     if args.what == "index":
         return make_index(co, args)
     with show_bytes(0 if co.is_preprocessed() else co.size, args):
         co.preprocess()
-    cut: Any = find_format(strategy)
     act = {"list": list_slices, "get": get_slice, "verify": verify}[args.what]
     return act(co, cut(co, args.slices or get_number(co, args.what)), args)
 
@@ -108,8 +109,28 @@ def choose_format(args: argparse.Namespace) -> tuple[str, str]:
         is_named = args.format == names[0].partition(":")[2]
         if is_named or (not args.format and args.url.lower().endswith(endings)):
             return tuple(f"{PACKAGE}.{name}" for name in names)  # type: ignore
+    if args.format:
+        known = ", ".join(sorted(n.partition(":")[2] for n, _ in FORMATS.values()))
+        raise BadInput(f"--format {args.format}: expected MODULE:NAME, or {known}")
     known = ", ".join(ending for endings in FORMATS for ending in endings)
     raise BadInput(f"{args.url}: expected --format, or a name that ends with {known}")
+
+
+def load(name: str, kind: type) -> Any:
+    """Return what a module has by a name.
+
+    Raises
+    ------
+    BadInput
+        There is no such module, or nothing of that name and kind in it.
+    """
+    try:
+        found = find_format(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(f"--format: {name}: {error}") from None
+    if not isinstance(found, kind):
+        raise BadInput(f"--format: {name}: expected a {kind.__name__.lower()}")
+    return found
 
 
 @contextlib.contextmanager
@@ -140,7 +161,7 @@ def show_bytes(total: int, args: argparse.Namespace) -> Iterator[None]:
 def make_index(co: CloudObject, args: argparse.Namespace) -> int:
     """Index an object, and say what that took."""
     start_s = time.monotonic()
-    known = co.is_preprocessed() and not args.force
+    known = not args.force and co.is_preprocessed()
     with show_bytes(0 if known or args.cores else co.size, args):
         co.preprocess("local" if args.cores else None, force=args.force)
     n_bytes = len(co.index_bytes)

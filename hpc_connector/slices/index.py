@@ -67,7 +67,8 @@ def decode_index(data: bytes, kind: str, version: Version, name: str) -> Index:
     ):
         if head.get(key) != expected:
             raise BadInput(
-                f"{name} is an index of {key} {head.get(key)!r}: expected {expected!r}"
+                f"{name} is an index of {key} {head.get(key)!r}: expected "
+                f"{expected!r}, or force to make it anew"
             )
     if len(data) != start + head["bytes"]:
         raise BadInput(f"{name} is cut: expected {start + head['bytes']} bytes")
