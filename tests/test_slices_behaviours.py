@@ -19,6 +19,7 @@ import tifffile
 import imzml
 from hpc_connector import storage
 from hpc_connector.errors import BadInput
+from hpc_connector.loader.bgzf import MAX_BLOCK_BYTES
 from hpc_connector.slices import CloudObject, DataSlice
 from s3 import ACCESS, BUCKET, make_client, serve_hadro
 from slice_checks import pack
@@ -256,7 +257,8 @@ def test_partition__slices_are_within_a_tenth(name, paths, tmp_path):
     for n in (2, 3, 7, 8):
         parts = case.cut(co, n)
         sizes = [len(part.read_bytes()) for part in parts]
-        assert max(sizes) < 1.1 * min(sizes)
+        block = MAX_BLOCK_BYTES if name == "vcf.gz alone" else 0  # it is cut there
+        assert max(sizes) < 1.1 * min(sizes) + block
         assert co.format.join([part.get() for part in parts]) == text
 
 
