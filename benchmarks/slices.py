@@ -1,16 +1,17 @@
-"""Slices of objects: requests, bytes and time, beside boto3 and download-then-split.
+"""Slices of objects: requests, bytes and time, beside Dataplug and download-then-split.
 
-    python benchmarks/slices.py
+    python benchmarks/slices.py [--dataplug]
 
 On SeaweedFS on this machine, and for latency behind hadro, which waits 30 ms for each
-answer. Ranges are read by our data path and by threads of boto3, 8 at once; the same
-ranges, in turns, best of three. Then one slice of eight of a VCF of 20,000 variants and
-1,000 individuals, bgzip, beside fetching it whole, and cutting it after that.
+answer. One slice of eight is read: by our slices, by today's Dataplug (with
+``--dataplug``, which installs it in an environment of its own), and by fetching the
+whole with boto3 and cutting it here. Ranges are read by our data path and by threads of
+boto3, 8 at once; the same ranges, in turns. All times are the best of three, of one
+process. Tables are Markdown; the first one says what must be reached.
 """
 
-import contextlib
+import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,36 +19,55 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from isal import igzip
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import slices_dataplug
+from slices_objects import SIDE, write_objects
+
 from hpc_connector import storage
-from hpc_connector.slices import CloudObject
+from hpc_connector.loader.bgzf import MAX_BLOCK_BYTES
+from hpc_connector.loader.imzml import parse_imzml
+from hpc_connector.slices import CloudObject, fastq_gzip, imzml, text, vcf_gzip
 from hpc_connector.slices.blocks import inflate
-from hpc_connector.slices.vcf_gzip import VCFGZip, partition_num_chunks
-from s3 import ACCESS, BUCKET, find_port, make_client, serve_s3, wait_until_ready
+from s3 import ACCESS, BUCKET, make_client, serve_hadro, serve_s3
 
 SIZES = {"64 KiB": (1 << 16, 1000), "1 MiB": (1 << 20, 200), "8 MiB": (8 << 20, 24)}
+WANTED = {"64 KiB": 2.0, "1 MiB": 1.0, "8 MiB": 0.95}  # parity, but for noise
 AT_ONCE = 8
-OBJECT_BYTES = 256 << 20
+N, CHOSEN = 8, 3
+LATENCY_MS = 30
+BOX = ((40, 65), (40, 65))  # pixels of an image of 100 x 100
+FORMATS = {
+    "cohort.vcf.gz": (vcf_gzip.VCFGZip, vcf_gzip.partition_num_chunks, "num_chunks"),
+    "cohort.vcf": (text.VCF, text.partition_num_chunks, "num_chunks"),
+    "reads.fastq.gz": (
+        fastq_gzip.FASTQGZip,
+        fastq_gzip.partition_reads_batches,
+        "num_batches",
+    ),
+    "processed.imzML": (imzml.ImzML, imzml.partition_chunks_strategy, "num_chunks"),
+}
+checks = []  # what must be reached: name, wanted, found, whether it is
 
 
-@contextlib.contextmanager
-def serve_slowly(folder, latency_ms=30):
-    """Give the address of hadro on a folder of buckets."""
-    port = find_port()
-    command = ["hadro", "--backend", "local", "--host", "127.0.0.1", "--port", port]
-    command += ["--latency-ms", latency_ms, "--access-key", ACCESS["AWS_ACCESS_KEY_ID"]]
-    command += ["--secret-key", ACCESS["AWS_SECRET_ACCESS_KEY"], folder]
-    program = Path(sys.executable).parent / command[0]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen([program, *map(str, command[1:])], **quiet)
-    try:
-        endpoint = f"http://127.0.0.1:{port}"
-        wait_until_ready(endpoint, process)
-        yield endpoint
-    finally:
-        process.terminate()
-        process.wait()
+def check(name, wanted, found, is_reached):
+    """Keep a row of the first table."""
+    checks.append((name, wanted, found, is_reached))
+
+
+def take(work):
+    """Return what work gives, and its requests, bytes and seconds."""
+    before, start_s = storage.get_traffic(), time.perf_counter()
+    given = work()
+    took_s = time.perf_counter() - start_s
+    requests, n_bytes = storage.get_traffic()
+    return given, requests - before[0], n_bytes - before[1], took_s
+
+
+def take_best(work):
+    """Return the quickest of three, as ``take``; what it gives is let go of first."""
+    return min((take(work)[1:] for _ in range(3)), key=lambda found: found[2])
 
 
 def read_with_boto3(client, key, ranges):
@@ -70,13 +90,16 @@ def compare_ranges(endpoint, key):
     version, client = storage.get_version(source), make_client(endpoint)
     rng = np.random.default_rng(1)
     storage.AT_ONCE = AT_ONCE
+    print("| ranges | ours, requests/s | boto3, threads | times | times less CPU |")
+    print("| --- | --- | --- | --- | --- |")
     for name, (n_bytes, n) in SIZES.items():
         step = version.size // n
         at = (np.arange(n) * step).tolist()
         rng.shuffle(at)
         ranges = [(a, a + min(n_bytes, step)) for a in at]
+        requests = [(source, version, wanted) for wanted in ranges]
         ways = {
-            "ours": lambda r=ranges: storage.fetch_all(source, version, r),
+            "ours": lambda r=requests: storage.fetch_all(r),
             "boto3": lambda r=ranges: read_with_boto3(client, key, r),
         }
         best = {way: [float("inf")] * 2 for way in ways}
@@ -87,84 +110,195 @@ def compare_ranges(endpoint, key):
                 took = time.perf_counter() - start_s, time.process_time() - cpu_s
                 best[way] = [min(*pair) for pair in zip(best[way], took, strict=True)]
                 assert sum(map(len, found)) == sum(b - a for a, b in ranges)
-        rates = {way: n / wall_s for way, (wall_s, _) in best.items()}
-        print(
-            f"  {name}: {rates['ours']:,.0f} requests/s, boto3 {rates['boto3']:,.0f}: "
-            f"{rates['ours'] / rates['boto3']:.1f} times, CPU "
-            f"{best['boto3'][1] / best['ours'][1]:.1f} times less",
-            flush=True,
+        ours, theirs = (n / best[way][0] for way in ways)
+        cpu = best["boto3"][1] / best["ours"][1]
+        times = f"{ours / theirs:.1f} | {cpu:.1f}"
+        print(f"| {name} | {ours:,.0f} | {theirs:,.0f} | {times} |", flush=True)
+        if WANTED[name] != 1:
+            at_least = f"{WANTED[name]:g} times boto3's rate"
+            rate = ours / theirs
+            check(f"{name} ranges", at_least, f"{rate:.1f}", rate >= WANTED[name])
+
+
+def measure_slices(endpoint, key, metadata):
+    """Return the object, what its index took, and what one slice of eight takes."""
+    format, strategy, option = FORMATS[key]
+    config = {"endpoint_url": endpoint}
+    co = CloudObject.from_path(format, f"s3://{BUCKET}/{key}", config, metadata)
+    index = take(lambda: co.preprocess(force=True))[1:]
+    parts, *cutting = take(lambda: co.partition(strategy, **{option: N}))
+    assert cutting[:2] == [0, 0]
+    return co, index, take_best(parts[CHOSEN].get)
+
+
+def measure_whole(endpoint, key):
+    """Return requests, bytes and seconds of fetching an object to cut it here."""
+    client, names = make_client(endpoint), [key]
+    if key.endswith(".imzML"):
+        names.append(key.replace(".imzML", ".ibd"))
+    best_s, n_bytes = float("inf"), 0
+    for _ in range(3):
+        start_s = time.perf_counter()
+        found = [client.get_object(Bucket=BUCKET, Key=n)["Body"].read() for n in names]
+        cut_here(key, *found)
+        best_s = min(best_s, time.perf_counter() - start_s)
+        n_bytes = sum(map(len, found))
+    return len(names), n_bytes, best_s
+
+
+def cut_here(key, data, ibd=b""):
+    """Return one slice of eight of the bytes of an object."""
+    if ibd:
+        found = parse_imzml(key, key, data)
+        spectra = range(CHOSEN * len(found.x) // N, (CHOSEN + 1) * len(found.x) // N)
+        return [
+            (ibd[a : a + n], ibd[b : b + m])
+            for a, n, b, m in (
+                (
+                    found.mz_offset[k],
+                    found.mz_bytes[k],
+                    found.intensity_offset[k],
+                    found.intensity_bytes[k],
+                )
+                for k in spectra
+            )
+        ]
+    if key.endswith(".vcf.gz"):
+        data = inflate(data, key, 0)  # three times as fast as gzip
+    elif key.endswith(".gz"):
+        data = igzip.decompress(data)
+    lines = data.splitlines(keepends=True)
+    per_record = 4 if "fastq" in key else 1
+    n = len(lines) // per_record
+    first, last = CHOSEN * n // N, (CHOSEN + 1) * n // N
+    return lines[first * per_record : last * per_record]
+
+
+def compare_slices(endpoint, dataplug, metadata):
+    """Print what one slice of eight takes by each way, for each format."""
+    print("| object | way | index reads | index | slice | requests | s | times |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for key in FORMATS:
+        co, index, part = measure_slices(endpoint, key, metadata)
+        whole = measure_whole(endpoint, key)
+        size = whole[1]
+        name = f"{key}, {size / 1e6:,.1f} MB"
+        rows = [("slices", index, len(co.index_bytes), part)]
+        theirs = key.replace(".imzML", ".ibd")
+        if dataplug and theirs in slices_dataplug.FORMATS:
+            found = slices_dataplug.measure(*dataplug, endpoint, BUCKET, theirs)
+            took = found["index"], found["index_bytes"], found["slice"]
+            rows.append((f"Dataplug {slices_dataplug.VERSION}", *took))
+        rows.append(("download, then split", (0, 0, 0.0), 0, whole))
+        for way, (_, n_read, index_s), n_index, (requests, n_bytes, took_s) in rows:
+            print(
+                f"| {name} | {way} | {n_read / 1e6:,.2f} MB, {index_s:.2f} s | "
+                f"{n_index / 1e6:,.3f} MB | {n_bytes / 1e6:,.2f} MB | {requests} | "
+                f"{took_s:.3f} | {whole[2] / took_s:.1f} |",
+                flush=True,
+            )
+        check_format(key, co, index, part)
+
+
+def check_format(key, co, index, part):
+    """Keep what must be reached of a format."""
+    requests, n_bytes, _ = part
+    if key.endswith(".vcf.gz"):
+        tabix = storage.get_version(co.source.beside(".tbi")).size
+        data = index[1] - tabix
+        check("VCF.gz: data read by preprocess", "0 bytes", f"{data:,}", data == 0)
+        check("VCF.gz: a slice of 8", "2 requests", f"{requests}", requests <= 2)
+        most = co.size // N + 2 * MAX_BLOCK_BYTES
+        check_bytes("VCF.gz: a slice of 8, size/8 + 2 blocks", most, n_bytes)
+    elif key.endswith(".vcf"):
+        check("VCF: a slice of 8", "3 requests", f"{requests}", requests <= 3)
+    elif "fastq" in key:
+        share = 100 * len(co.index_bytes) / co.size
+        check("FASTQ.gz: index", "0.4 %", f"{share:.2f} %", share <= 0.4)
+        most = int(1.05 * co.size / N) + 100_000
+        check_bytes("FASTQ.gz: a slice of 8, 1.05 x size/8 + 100 KB", most, n_bytes)
+
+
+def check_bytes(name, most, found):
+    """Keep what must be reached in bytes."""
+    check(name, f"{most:,} bytes", f"{found:,}", found <= most)
+
+
+def compare_boxes(endpoint, metadata):
+    """Keep what a box of pixels of both kinds of imzML takes, beside what it needs."""
+    for mode in ("continuous", "processed"):
+        uri = f"s3://{BUCKET}/{mode}.imzML"
+        config = {"endpoint_url": endpoint}
+        co = CloudObject.from_path(imzml.ImzML, uri, config, metadata).preprocess()
+        (part,) = co.partition(imzml.partition_boxes, boxes=[BOX])
+        spectra, requests, n_bytes, _ = take(part.get)
+        index = storage.plan_requests(part.index_ranges)
+        rows = sum(last - first for first, last in index)
+        own = {id(array): array.nbytes for s in spectra for array in s[2:]}
+        needed = sum(own.values())
+        axes = len({id(s[2]) for s in spectra})
+        said = f"{needed:,} bytes of peaks, rows of the index apart"
+        name = (
+            f"imzML {mode}: {len(spectra)} of {SIDE * SIDE} pixels, {requests} requests"
         )
+        check(name, said, f"{n_bytes - rows:,}", n_bytes - rows == needed)
+        if mode == "continuous":
+            check("imzML continuous: the m/z axis", "once", f"{axes}", axes == 1)
 
 
-def compare_slice(endpoint, key):
-    """Print what one slice of eight takes, and fetching the object to cut it."""
-    uri = f"s3://{BUCKET}/{key}"
-    before = storage.traffic.n_bytes
-    co = CloudObject.from_path(
-        VCFGZip, uri, {"endpoint_url": endpoint}, metadata=tempfile.mkdtemp()
-    ).preprocess()
-    indexed = storage.traffic.n_bytes - before
-    part = co.partition(partition_num_chunks, num_chunks=8)[3]
-    before = storage.traffic.requests, storage.traffic.n_bytes
-    start_s = time.perf_counter()
-    part.get()
-    slice_s = time.perf_counter() - start_s
-    requests, n_bytes = (
-        storage.traffic.requests - before[0],
-        storage.traffic.n_bytes - before[1],
-    )
-    client = make_client(endpoint)
-    start_s = time.perf_counter()
-    data = client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-    text = inflate(data, uri, 0)
-    lines = text.splitlines(keepends=True)
-    lines[3 * len(lines) // 8 : 4 * len(lines) // 8]
-    whole_s = time.perf_counter() - start_s
-    print(
-        f"  a slice of 8 of {co.size:,} bytes: {n_bytes:,} bytes, {requests} requests,"
-        f" {slice_s:.2f} s; whole and cut: {len(data):,} bytes, {whole_s:.2f} s: "
-        f"{whole_s / slice_s:.1f} times; the index read {indexed:,} bytes",
-        flush=True,
-    )
+def compare_latency(endpoint, metadata):
+    """Print what one slice of eight and the whole take where each answer waits."""
+    print("| object | slice, s | download, then split, s | times |")
+    print("| --- | --- | --- | --- |")
+    for key in ("cohort.vcf.gz", "cohort.vcf", "processed.imzML"):
+        _, _, (_, _, slice_s) = measure_slices(endpoint, key, metadata)
+        whole_s = measure_whole(endpoint, key)[2]
+        times = whole_s / slice_s
+        print(f"| {key} | {slice_s:.3f} | {whole_s:.3f} | {times:.1f} |", flush=True)
+        if key == "cohort.vcf.gz":
+            name = f"VCF.gz at {LATENCY_MS} ms: a slice of 8"
+            wanted = "3 times download, then split"
+            check(name, wanted, f"{times:.1f}", times >= 3)
 
 
-def make_vcf(folder):
-    """Write a bgzip VCF with its .tbi; return its path."""
-    prefix = f"{folder}/cohort"
-    options = "--variants 20000 --individuals 1000 --heritability 0.1 --maf 0.3"
-    options += " --format vcf.gz"
-    command = ["mdr-epistasis", "simulate", "--out", prefix, *options.split()]
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-    (path,) = Path(folder).glob("*.vcf.gz")
-    import pysam
-
-    pysam.tabix_index(str(path), preset="vcf", force=True)
-    return path
+def print_checks():
+    """Print the table of what must be reached; return whether all is."""
+    print("| must reach | at least, or at most | found | |\n| --- | --- | --- | --- |")
+    for name, wanted, found, is_reached in checks:
+        print(f"| {name} | {wanted} | {found} | {'yes' if is_reached else 'NO'} |")
+    return all(is_reached for *_, is_reached in checks)
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--dataplug", action="store_true", help="install it, beside it")
+    parser.add_argument("--variants", type=int, default=40_000)
+    parser.add_argument("--fastq-mb", type=int, default=420)
+    args = parser.parse_args()
     os.environ |= ACCESS
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bucket = folder / "slow" / BUCKET
+        bucket, metadata = folder / "slow" / BUCKET, str(folder / "metadata")
         bucket.mkdir(parents=True)
-        vcf = make_vcf(folder)
-        data = np.random.default_rng(1).bytes(OBJECT_BYTES)
-        for path in (vcf, Path(f"{vcf}.tbi")):
-            (bucket / path.name).write_bytes(path.read_bytes())
-        (bucket / "large").write_bytes(data)
+        size = args.fastq_mb * 10**6
+        write_objects(bucket, variants=args.variants, fastq_bytes=size)
+        dataplug = slices_dataplug.install(folder / "venv") if args.dataplug else None
         (folder / "s3").mkdir()
         with serve_s3(folder / "s3") as endpoint:
             client = make_client(endpoint)
             for path in bucket.iterdir():
                 client.upload_file(str(path), BUCKET, path.name)
-            print("SeaweedFS")
+            print("\nOne slice of eight, SeaweedFS\n")
+            compare_slices(endpoint, dataplug, metadata)
+            compare_boxes(endpoint, metadata)
+            print("\nRanges, 8 at once, SeaweedFS\n")
             compare_ranges(endpoint, "large")
-            compare_slice(endpoint, vcf.name)
-        with serve_slowly(folder / "slow") as endpoint:
-            print("hadro, 30 ms")
-            compare_slice(endpoint, vcf.name)
+        with serve_hadro(folder / "slow", LATENCY_MS) as endpoint:
+            print(f"\nOne slice of eight, hadro, {LATENCY_MS} ms\n")
+            compare_latency(endpoint, metadata)
+    print("\nAll of the above\n")
+    return 0 if print_checks() else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

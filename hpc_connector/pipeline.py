@@ -240,7 +240,9 @@ def read_ledger(directory: Path) -> tuple[np.ndarray, list[Arrays]]:
     return np.unique(np.concatenate(finished)), found
 
 
-def make_progress(*, quiet: bool) -> Callable[[int, int], None] | None:
+def make_progress(
+    *, quiet: bool, unit: str = "tasks"
+) -> Callable[[int, int], None] | None:
     """Return what shows progress: one line on a terminal, else a log line a minute."""
     if quiet:
         return None
@@ -255,7 +257,7 @@ def make_progress(*, quiet: bool) -> Callable[[int, int], None] | None:
         shown_s[0] = now_s
         rate = taken / max(now_s - start_s, 1e-9)
         left_s = (total - taken) / rate
-        line = f"{taken} of {total} tasks, {rate:.1f}/s, {left_s:.0f} s left"
+        line = f"{taken} of {total} {unit}, {rate:.1f}/s, {left_s:.0f} s left"
         if is_terminal:
             end = "\n" if taken == total else ""
             print(f"\r\033[K{line}", end=end, file=sys.stderr, flush=True)

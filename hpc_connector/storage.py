@@ -8,6 +8,7 @@ import bisect
 import contextlib
 import functools
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +25,11 @@ NEAR_BYTES = 1 << 16  # ranges with less between them are asked for as one
 MOST_BYTES = 8 << 20  # of one request
 AT_ONCE = 16  # requests
 TRIES = 4
+TIMEOUT = "60s"  # of one request
 SECRET = ("key", "secret", "token", "password", "credential")
 
 Range = tuple[int, int]  # first byte, last + 1
+Wanted = tuple["Source", "Version", Sequence[Range]]
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,14 @@ class Traffic:
 
 
 traffic = Traffic()
+traffic_lock = threading.Lock()
+
+
+def count_traffic(requests: int, n_bytes: int) -> None:
+    """Add to what this process has asked for, and received, in whatever thread."""
+    with traffic_lock:
+        traffic.requests += requests
+        traffic.n_bytes += n_bytes
 
 
 def get_traffic() -> tuple[int, int]:
@@ -97,7 +108,7 @@ def open_store(place: str, config: tuple[tuple[str, str], ...]) -> Any:
     from obstore.store import HTTPStore, LocalStore, S3Store
 
     retry: Any = {"max_retries": TRIES, "retry_timeout": timedelta(seconds=60)}
-    options: Any = {"timeout": "60s", "connect_timeout": "10s", "allow_http": True}
+    options: Any = {"timeout": TIMEOUT, "connect_timeout": "10s", "allow_http": True}
     scheme, _, name = place.partition("://")
     if scheme == "file":
         return LocalStore()
@@ -110,23 +121,36 @@ def open_store(place: str, config: tuple[tuple[str, str], ...]) -> Any:
     region = given.get("region_name") or os.environ.get("AWS_REGION", "us-east-1")
     settings: Any = {"region": region, "conditional_put": "etag"}
     if endpoint:
-        settings |= {"aws_endpoint_url_s3": endpoint}  # which wins over the environment
+        # not "endpoint": that of the environment would go before it
+        settings |= {"aws_endpoint_url_s3": endpoint}
         settings |= {"virtual_hosted_style_request": False}
     return S3Store(
         name,
         config=settings,
-        credential_provider=get_credentials(),
+        credential_provider=get_credentials(place),
         client_options=options,
         retry_config=retry,
     )
 
 
-def get_credentials() -> Any:
-    """Return what finds credentials: environment, ~/.aws, role of the machine."""
+def get_credentials(place: str) -> Any:
+    """Return what finds credentials: environment, ~/.aws, role of the machine.
+
+    Raises
+    ------
+    BadInput
+        There are none.
+    """
     import boto3
     from obstore.auth.boto3 import Boto3CredentialProvider
 
-    return Boto3CredentialProvider(boto3.Session())
+    try:
+        return Boto3CredentialProvider(boto3.Session())
+    except Exception as error:  # of botocore or obstore, of many kinds
+        raise BadInput(
+            f"{place}: no credentials: expected AWS_ACCESS_KEY_ID and "
+            f"AWS_SECRET_ACCESS_KEY, or ~/.aws: {error}"
+        ) from None
 
 
 def locate(source: Source) -> tuple[Any, str]:
@@ -160,6 +184,8 @@ def explain(source: Source) -> Iterator[None]:
     except (known.BaseError, OSError) as error:
         told = next((said for kind, said in REASONS if isinstance_of(error, kind)), "")
         first_line = str(error).splitlines()[0][:200]
+        if "error sending request" in first_line:
+            told = f"its server does not answer: {first_line}"
         kind = NoSuchObject if told == NoSuchObject.said else BadInput
         raise kind(f"{source.uri}: {told or first_line}") from None
 
@@ -173,7 +199,7 @@ class NoSuchObject(BadInput):
 REASONS = (
     ("NotFoundError", NoSuchObject.said),
     ("FileNotFoundError", NoSuchObject.said),
-    ("PermissionDeniedError", "access is denied"),
+    ("PermissionDeniedError", "access is denied: expected other credentials or rights"),
     ("UnauthenticatedError", "the credentials are not accepted"),
     ("PreconditionError", "it has changed since it was indexed: index it again"),
 )
@@ -197,7 +223,7 @@ def get_version(source: Source) -> Version:
     store, path = locate(source)
     with explain(source):
         found = obstore.head(store, path)
-    traffic.requests += 1
+    count_traffic(1, 0)
     if not found["e_tag"]:
         raise BadInput(f"{source.uri}: expected a server that gives an ETag")
     return Version(found["size"], found["e_tag"])
@@ -216,23 +242,39 @@ def get_object(path: str) -> tuple[Source, Version]:
 
 
 def fetch(source: Source, version: Version, ranges: Sequence[Range]) -> list[bytes]:
-    """Return ranges of the bytes of one version of an object.
+    """Return ranges of one version of an object, as ``fetch_together`` does."""
+    return fetch_together([(source, version, ranges)])
 
-    Ranges that are near are asked for as one, long ones in pieces, several at once.
+
+def fetch_together(wanted: Sequence[Wanted]) -> list[bytes]:
+    """Return ranges of the bytes of some objects, each in one version, in order.
+
+    Ranges that are near are asked for as one, long ones in pieces, several at once: all
+    of them wait for one round trip.
 
     Raises
     ------
     BadInput
         As ``explain``; and an answer that is not the bytes that were asked for.
     """
-    for first, last in ranges:
-        if not 0 <= first <= last <= version.size:
-            raise BadInput(f"{source.uri}: bytes {first} to {last} of {version.size}")
-    requests = plan_requests(ranges)
-    with explain(source):
-        answers = fetch_all(source, version, requests)
-    held = dict(zip(requests, answers, strict=True))
-    return [assemble(wanted, requests, held) for wanted in ranges]
+    for source, version, ranges in wanted:
+        for first, last in ranges:
+            if not 0 <= first <= last <= version.size:
+                raise BadInput(
+                    f"{source.uri}: bytes {first} to {last} of {version.size}"
+                )
+    plans = [plan_requests(ranges) for _, _, ranges in wanted]
+    requests = [
+        (source, version, request)
+        for (source, version, _), plan in zip(wanted, plans, strict=True)
+        for request in plan
+    ]
+    answers = iter(fetch_all(requests))
+    found = []
+    for (_, _, ranges), plan in zip(wanted, plans, strict=True):
+        held = dict(zip(plan, answers, strict=False))
+        found += [assemble(pair, plan, held) for pair in ranges]
+    return found
 
 
 def plan_requests(ranges: Sequence[Range]) -> list[Range]:
@@ -263,7 +305,7 @@ def assemble(
 
 
 def fetch_all(
-    source: Source, version: Version, requests: Sequence[Range]
+    requests: Sequence[tuple[Source, Version, Range]],
 ) -> list[memoryview]:
     """Return the answers of several requests, some at once.
 
@@ -271,9 +313,15 @@ def fetch_all(
     as by coroutines.
     """
     if len(requests) <= 1:
-        return [fetch_range(source, version, wanted) for wanted in requests]
+        return [fetch_one(request) for request in requests]
     with ThreadPoolExecutor(min(AT_ONCE, len(requests))) as pool:
-        return list(pool.map(lambda r: fetch_range(source, version, r), requests))
+        return list(pool.map(fetch_one, requests))
+
+
+def fetch_one(request: tuple[Source, Version, Range]) -> memoryview:
+    """Return one range, or one line of what is wrong with its object."""
+    with explain(request[0]):
+        return fetch_range(*request)
 
 
 def fetch_range(source: Source, version: Version, wanted: Range) -> memoryview:
@@ -286,14 +334,14 @@ def fetch_range(source: Source, version: Version, wanted: Range) -> memoryview:
     problem = ""
     for attempt in range(TRIES):
         time.sleep(0.1 * (2**attempt - 1))
-        traffic.requests += 1
         try:
             answer = obstore.get(store, path, options=options)
             data = memoryview(answer.bytes())
         except (GenericError, NotSupportedError) as error:
+            count_traffic(1, 0)
             problem = str(error).splitlines()[0][:200]
             continue
-        traffic.n_bytes += len(data)
+        count_traffic(1, len(data))
         if answer.range == wanted and len(data) == wanted[1] - wanted[0]:
             if answer.meta["e_tag"] not in (None, version.etag):
                 raise BadInput(f"{source.uri}: it has changed since it was indexed")
@@ -304,19 +352,20 @@ def fetch_range(source: Source, version: Version, wanted: Range) -> memoryview:
     )
 
 
-def read_whole(source: Source) -> bytes | None:
-    """Return the bytes of a small object, None if there is none."""
+def read_whole(source: Source) -> tuple[bytes, Version] | None:
+    """Return the bytes of a small object and its version, None if there is none."""
     import obstore
 
     store, path = locate(source)
-    traffic.requests += 1
     try:
         with explain(source):
-            data = bytes(obstore.get(store, path).bytes())
+            answer = obstore.get(store, path)
+            data = bytes(answer.bytes())
     except NoSuchObject:
+        count_traffic(1, 0)
         return None
-    traffic.n_bytes += len(data)
-    return data
+    count_traffic(1, len(data))
+    return data, Version(len(data), answer.meta["e_tag"] or get_version(source).etag)
 
 
 def get_size(source: Source) -> int | None:
@@ -324,7 +373,7 @@ def get_size(source: Source) -> int | None:
     import obstore
 
     store, path = locate(source)
-    traffic.requests += 1
+    count_traffic(1, 0)
     try:
         with explain(source):
             return int(obstore.head(store, path)["size"])
@@ -337,7 +386,7 @@ def list_names(folder: Source) -> list[str]:
     import obstore
 
     store, path = locate(folder)
-    traffic.requests += 1
+    count_traffic(1, 0)
     with explain(folder):
         found = [o["path"] for page in obstore.list(store, path) for o in page]
     return sorted(name.removeprefix(path).lstrip("/") for name in found)
@@ -349,22 +398,23 @@ def delete(sources: Sequence[Source]) -> None:
 
     for source in sources:
         store, path = locate(source)
-        traffic.requests += 1
+        count_traffic(1, 0)
         with contextlib.suppress(NoSuchObject), explain(source):
             obstore.delete(store, path)
 
 
-def put(source: Source, data: bytes | memoryview, *, only_new: bool) -> bool:
-    """Write an object; return False where there is one already that may not change."""
+def put(source: Source, data: bytes | memoryview, *, only_new: bool) -> Version | None:
+    """Write an object; return its version, None if there is one that may not change."""
     import obstore
 
     store, path = locate(source)
-    traffic.requests += 1
+    count_traffic(1, 0)
     try:
         with explain(source):
-            obstore.put(store, path, data, mode="create" if only_new else "overwrite")
+            mode: Any = "create" if only_new else "overwrite"
+            written = obstore.put(store, path, data, mode=mode)
     except BadInput:
         if only_new and read_whole(source) is not None:
-            return False
+            return None
         raise
-    return True
+    return Version(len(data), written["e_tag"] or get_version(source).etag)

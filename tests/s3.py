@@ -49,6 +49,26 @@ def serve_s3(folder, host="127.0.0.1"):
         process.wait()
 
 
+@contextlib.contextmanager
+def serve_hadro(folder, latency_ms=30, error_rate=0.0):
+    """Give the address of hadro on a folder of buckets: a slow, faulty store."""
+    port = str(find_port())
+    command = ["hadro", "--backend", "local", "--host", "127.0.0.1", "--port", port]
+    command += ["--latency-ms", str(latency_ms), "--error-rate", str(error_rate)]
+    command += ["--fault-seed", "1", "--access-key", ACCESS["AWS_ACCESS_KEY_ID"]]
+    command += ["--secret-key", ACCESS["AWS_SECRET_ACCESS_KEY"], str(folder)]
+    command[0] = str(Path(sys.executable).parent / command[0])
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, **quiet)
+    try:
+        endpoint = f"http://127.0.0.1:{port}"
+        wait_until_ready(endpoint, process)
+        yield endpoint
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def wait_until_ready(address, process, limit_s=60):
     """Wait until a server answers."""
     end_s = time.monotonic() + limit_s
@@ -82,12 +102,13 @@ class FaultyServer(http.server.ThreadingHTTPServer):
 
     ``faults`` is a list of names that are taken one a request: ``503``, ``short``
     (fewer bytes than said), ``whole`` (200 and all bytes, where a range was asked for),
-    ``other`` (bytes of another range).
+    ``other`` (bytes of another range), ``stall`` (no answer for a while).
     """
 
-    def __init__(self, data, faults=()):
+    def __init__(self, data, faults=(), status=200):
         super().__init__(("127.0.0.1", 0), FaultyHandler)
         self.data, self.faults, self.etag = data, list(faults), '"v1"'
+        self.status = status
         self.uri = f"http://127.0.0.1:{self.server_port}/object"
 
 
@@ -100,13 +121,15 @@ class FaultyHandler(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_HEAD(self):
-        self.reply(200, len(self.server.data))
+        self.reply(self.server.status, len(self.server.data))
 
     def do_GET(self):
         data, faults = self.server.data, self.server.faults
         fault = faults.pop(0) if faults and "Range" in self.headers else ""
         if self.path != "/object":
             return self.reply(404, 0)
+        if fault == "stall":
+            time.sleep(1.5)
         if fault == "503":
             return self.reply(503, 0)
         if self.headers.get("If-Match", self.server.etag) != self.server.etag:
@@ -133,9 +156,9 @@ class FaultyHandler(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serve_faults(data, faults=()):
-    """Give a server that makes faults."""
-    with FaultyServer(data, faults) as server:
+def serve_faults(data, faults=(), status=200):
+    """Give a server that makes faults, and looks at objects with some status."""
+    with FaultyServer(data, faults, status) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield server

@@ -18,7 +18,6 @@ from hpc_connector.errors import BadInput
 from hpc_connector.partitioner import get_mpicomm
 from hpc_connector.slices import (
     CloudObject,
-    fastq_gzip,
     packed_text,
 )
 from hpc_connector.slices.backends import make_on_ranks, make_with
@@ -280,4 +279,4 @@ def test_preprocess__on_ranks_makes_one_index(mpi_tmp_path, monkeypatch):
     assert n_bytes[2] < co.size  # it read chunks, and no index
     slices = co.partition(partition_reads_batches, num_batches=comm.size)
     lines = comm.allgather(slices[comm.rank].get())
-    assert fastq_gzip.join(lines).count(b"\n") == 4 * N_READS
+    assert FASTQGZip.join(lines).count(b"\n") == 4 * N_READS

@@ -120,9 +120,10 @@ def load_piece(folder: Source, name: str) -> bytes:
         There are none, or others.
     """
     place = get_place(folder, name)
-    data = storage.read_whole(place)
-    if data is None:
+    found = storage.read_whole(place)
+    if found is None:
         raise BadInput(f"{place.uri}: no such object: expected what the run has put")
+    data, _ = found
     if hashlib.sha256(data).hexdigest() != name:
         raise BadInput(f"{place.uri}: {len(data)} bytes with another checksum")
     return data

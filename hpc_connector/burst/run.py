@@ -94,7 +94,8 @@ class Line:
             if name in self.seen or not name.endswith((FAILED, FOUND)):
                 continue
             self.seen.add(name)
-            data = storage.read_whole(self.answers.beside(f"/{name}")) or b""
+            found = storage.read_whole(self.answers.beside(f"/{name}"))
+            data = found[0] if found else b""
             batch, _, attempt = name.partition(".")[0].partition("-")
             error = data.decode(errors="replace") if name.endswith(FAILED) else ""
             answers.append(Answer(int(batch), int(attempt), data, error))
@@ -197,7 +198,9 @@ def _run_both(
     share = 1.0 if args.engine == "lithops" else args.burst_share or 0.0
     near, far = split(todo, share)
     end = End()
-    away = line and partial(run_away, line, args, comm.size, far, len(near), end)
+    away = None
+    if line:
+        away = partial(run_away, line, args, comm.size, far, len(near), end)
     run = partial(
         pipeline.run_on_ranks, comm, run_task, threads=args.threads, show=show
     )

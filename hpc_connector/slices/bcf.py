@@ -6,8 +6,7 @@ then records, each behind two sizes.
 
 import re
 import struct
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -138,11 +137,11 @@ def split_records(body: bytes, part: DataSlice) -> list[bytes]:
     return records
 
 
-def join(files: Sequence[Any]) -> bytes:
-    """Return the whole file, inflated, from what its slices gave."""
-    whole = [inflate(data, "slice", 0) for data in files]
-    n_header = N_HEAD + int.from_bytes(whole[0][5:N_HEAD], "little")
-    return whole[0] + b"".join(data[n_header:] for data in whole[1:])
+def iter_body(files: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the file, inflated, from what its slices gave."""
+    for n, packed in enumerate(files):
+        data = inflate(packed, "slice", 0)
+        yield data[N_HEAD + int.from_bytes(data[5:N_HEAD], "little") if n else 0 :]
 
 
-BCF = Format(f"{__name__}:BCF", 1, make_index, read, join)
+BCF = Format(f"{__name__}:BCF", 1, make_index, read, iter_body)

@@ -80,12 +80,12 @@ def cut_between(data: bytes, first: int, last: int, name: str) -> bytes:
     start, end = first >> WITHIN, last >> WITHIN
     skip, keep = first & (MAX_BLOCK_BYTES - 1), last & (MAX_BLOCK_BYTES - 1)
     whole = inflate(data[: end - start], name, start)
-    if not keep:
-        return whole[skip:]
-    tail = inflate(data[end - start :], name, end, stop=0)
+    tail = inflate(data[end - start :], name, end, stop=0) if keep else b""
     if len(tail) < keep:
         raise BadInput(f"{name}, byte {end}: expected a block of {keep} bytes or more")
-    return (whole + tail[:keep])[skip:]
+    if start == end:
+        return tail[skip:keep]
+    return b"".join([memoryview(whole)[skip:], memoryview(tail)[:keep]])
 
 
 def read_blocks(source: Source, version: Version) -> Iterator[tuple[int, bytes]]:

@@ -9,7 +9,13 @@ from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.backends import make_with
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
-from hpc_connector.slices.index import Index, find_index, load_index, save_index
+from hpc_connector.slices.index import (
+    Index,
+    StoredIndex,
+    find_index,
+    load_index,
+    save_index,
+)
 from hpc_connector.storage import Source, Version, make_source
 
 Strategy = Callable[..., list[DataSlice]]
@@ -77,12 +83,12 @@ class CloudObject:
         return find_index(base, self.format.kind, self.version)
 
     @functools.cached_property
-    def _loaded(self) -> tuple[Index, bytes] | None:
+    def _stored(self) -> StoredIndex | None:
         return load_index(self.index_source, self.format.kind, self.version)
 
     def is_preprocessed(self) -> bool:
         """Return whether this version of the object has an index."""
-        return self._loaded is not None
+        return self._stored is not None
 
     @property
     def index(self) -> Index:
@@ -93,26 +99,25 @@ class CloudObject:
         BadInput
             The object was not preprocessed, or has changed since.
         """
-        if self._loaded is None:
+        return self._get_stored().index
+
+    def _get_stored(self) -> StoredIndex:
+        if self._stored is None:
             raise BadInput(
                 f"{self.source.uri} has no index of its present version: expected "
                 "preprocess() first"
             )
-        return self._loaded[0]
+        return self._stored
 
     @property
     def index_bytes(self) -> bytes:
         """The index as it is stored."""
-        assert self.index is not None
-        return self._loaded[1]  # type: ignore[index]
+        return self._get_stored().data
 
-    @functools.cached_property
+    @property
     def index_version(self) -> Version:
         """Size and entity tag of the index, for slices that read a part of it."""
-        found = storage.get_version(self.index_source)
-        if found.size != len(self.index_bytes):
-            raise BadInput(f"{self.index_source.uri}: it has changed since it was read")
-        return found
+        return self._get_stored().version
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -131,22 +136,21 @@ class CloudObject:
         force
             Make it anew.
         """
-        known = make_with(backend, lambda m: self._preprocess(m, force))
-        self.__dict__.pop("index_version", None)
-        self.__dict__.update(known)
+        self.version, self._stored = make_with(
+            backend, lambda map_chunks: self._preprocess(map_chunks, force)
+        )
         return self
 
-    def _preprocess(self, map_chunks: MapChunks, force: bool) -> dict[str, Any]:
-        """Make the index, unless there is one; return what is known by then."""
-        if force or not self.is_preprocessed():
-            made = self.format.make_index(self.source, self.version, map_chunks)
-            kind = self.format.kind
-            save_index(self.index_source, made, kind, self.version, force=force)
-            for name in ("_loaded", "index_version"):
-                self.__dict__.pop(name, None)
-            self.is_preprocessed()  # reads that of the winner
-        known = ("version", "_loaded", "index_version")
-        return {name: self.__dict__[name] for name in known if name in self.__dict__}
+    def _preprocess(
+        self, map_chunks: MapChunks, force: bool
+    ) -> tuple[Version, StoredIndex | None]:
+        """Make the index, unless there is one; return it, and of what version."""
+        version, stored = self.version, None if force else self._stored
+        if stored is None:
+            made = self.format.make_index(self.source, version, map_chunks)
+            place, kind = self.index_source, self.format.kind
+            stored = save_index(place, made, kind, version, force=force)
+        return version, stored or load_index(place, kind, version)  # of who won
 
     def partition(self, strategy: Strategy, /, **options: Any) -> list[DataSlice]:
         """Cut the object; no byte of it is read."""

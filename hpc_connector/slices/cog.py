@@ -4,17 +4,19 @@ The levels are the image, then its overviews; masks are left out. The index has 
 block of each level: a tile, or a strip where there are none.
 """
 
+import io
 import itertools
 import math
 import warnings
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
-from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
+from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks, Tally
 from hpc_connector.slices.index import Index
 from hpc_connector.slices.rows import fetch_arrays, make_cuts, make_row_slice, read_rows
 from hpc_connector.slices.tiff import (
@@ -209,6 +211,7 @@ def make_slice(co: CloudObject, level: int, blocks: list[int]) -> DataSlice:
         f"blocks-{level}",
         chosen,
         table["n_bytes"],
+        table["first_byte"],
         ((tables[0], tables[1]),) if tables else (),
         form=form,
         blocks=blocks,
@@ -322,4 +325,18 @@ def add_bytes(data: np.ndarray, shape: tuple[int, int, int], dtype: str) -> np.n
     return values.reshape(shape)
 
 
-COG = Format(f"{__name__}:COG", 1, make_index, read)
+def tally(index: Index, windows: Iterable[np.ndarray]) -> Tally:
+    """Count the pixels of the image."""
+    _, height, width = index.facts["levels"][0]["shape"]
+    found = sum(window.shape[1] * window.shape[2] for window in windows)
+    return Tally(found, height * width, "pixels")
+
+
+def encode(values: np.ndarray) -> bytes:
+    """Return a window as a file of numpy, .npy."""
+    stream = io.BytesIO()
+    np.save(stream, values)
+    return stream.getvalue()
+
+
+COG = Format(f"{__name__}:COG", 1, make_index, read, tally=tally, encode=encode)

@@ -1,25 +1,28 @@
 """``hpc-connector slices``: index an object, list its slices, read one, verify all."""
 
 import argparse
+import contextlib
 import json
-import logging
 import os
 import sys
+import threading
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
-from isal.igzip import decompress
-
-from hpc_connector import cli, storage
+from hpc_connector import cli, pipeline, storage
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.bgzf import GZIP_MAGIC
+from hpc_connector.publish import publish
 from hpc_connector.slices.cloud_object import CloudObject
-from hpc_connector.slices.data_slice import DataSlice, find_format
-
-logger = logging.getLogger(__name__)
+from hpc_connector.slices.data_slice import DataSlice, Format, find_format
+from hpc_connector.slices.verify import verify_slices
 
 PACKAGE = "hpc_connector.slices"
+MEGABYTE = 10**6
+WATCH_S = 0.2
+MOST_VERIFY_BYTES = 64 << 20  # of a slice, which is held in memory
 
 # By the ending of a name: a format, and the strategy that cuts it by number
 FASTQ_ENDINGS = (".fastq.gz", ".fq.gz")
@@ -56,12 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add("--format", metavar="NAME", help="such as CSV, or MODULE:NAME of yours")
         add("--endpoint-url", metavar="URL", help="of S3; credentials as for boto3")
         add("--metadata", metavar="URL", help="where the index is; beside the object")
+        add("--quiet", action="store_true", help="no progress")
         if name == "index":
             add("--force", action="store_true", help="make it anew")
             add("--cores", action="store_true", help="use all cores of this machine")
         else:
-            add("--slices", type=cli.at_least(1), default=8, metavar="N", help="(8)")
-            add("--json", action="store_true", help="print JSON")
+            said = "(8; of an image, N x N windows)"
+            add("--slices", type=cli.at_least(1), metavar="N", help=said)
+        if name != "get":
+            add("--json", action="store_true", help="print one JSON object")
+        if name == "list":
+            add("--svg", type=Path, metavar="FILE", help="write a picture of the cuts")
         if name == "get":
             add("--number", type=cli.at_least(0), default=0, metavar="K", help="from 0")
             add("--out", type=Path, metavar="FILE")
@@ -71,14 +79,20 @@ def run(args: argparse.Namespace) -> int:
     """Run one of the commands."""
     name, strategy = choose_format(args)
     config = {"endpoint_url": args.endpoint_url} if args.endpoint_url else {}
-    co = CloudObject.from_path(find_format(name), args.url, config, args.metadata)
+    format, cut = load(name, Format), load(strategy, FunctionType)
+    co = CloudObject.from_path(format, args.url, config, args.metadata)
     if args.what == "index":
         return make_index(co, args)
-    cut: Any = find_format(strategy)
-    slices = cut(co.preprocess(), args.slices)
-    return {"list": list_slices, "get": get_slice, "verify": verify}[args.what](
-        co, slices, args
-    )
+    with show_bytes(0 if co.is_preprocessed() else co.size, args):
+        co.preprocess()
+    act = {"list": list_slices, "get": get_slice, "verify": verify}[args.what]
+    return act(co, cut(co, args.slices or get_number(co, args.what)), args)
+
+
+def get_number(co: CloudObject, what: str) -> int:
+    """Return how many slices there are if nobody says."""
+    is_long = what == "verify" and co.format.iter_body
+    return max(8, -(-co.size // MOST_VERIFY_BYTES)) if is_long else 8
 
 
 def choose_format(args: argparse.Namespace) -> tuple[str, str]:
@@ -95,21 +109,80 @@ def choose_format(args: argparse.Namespace) -> tuple[str, str]:
         is_named = args.format == names[0].partition(":")[2]
         if is_named or (not args.format and args.url.lower().endswith(endings)):
             return tuple(f"{PACKAGE}.{name}" for name in names)  # type: ignore
+    if args.format:
+        known = ", ".join(sorted(n.partition(":")[2] for n, _ in FORMATS.values()))
+        raise BadInput(f"--format {args.format}: expected MODULE:NAME, or {known}")
     known = ", ".join(ending for endings in FORMATS for ending in endings)
     raise BadInput(f"{args.url}: expected --format, or a name that ends with {known}")
+
+
+def load(name: str, kind: type) -> Any:
+    """Return what a module has by a name.
+
+    Raises
+    ------
+    BadInput
+        There is no such module, or nothing of that name and kind in it.
+    """
+    try:
+        found = find_format(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(f"--format: {name}: {error}") from None
+    if not isinstance(found, kind):
+        raise BadInput(f"--format: {name}: expected a {kind.__name__.lower()}")
+    return found
+
+
+@contextlib.contextmanager
+def show_bytes(total: int, args: argparse.Namespace) -> Iterator[None]:
+    """Show how much of some bytes this process has fetched, while a block runs."""
+    show = pipeline.make_progress(quiet=args.quiet or total < MEGABYTE, unit="MB")
+    if show is None:
+        yield
+        return
+    ended, before = threading.Event(), storage.traffic.n_bytes
+
+    def watch() -> None:
+        while not ended.wait(WATCH_S):
+            seen = min(storage.traffic.n_bytes - before, total - MEGABYTE // 2)
+            show(seen // MEGABYTE, -(-total // MEGABYTE))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        if sys.stderr.isatty():
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 def make_index(co: CloudObject, args: argparse.Namespace) -> int:
     """Index an object, and say what that took."""
     start_s = time.monotonic()
-    known = co.is_preprocessed() and not args.force
-    co.preprocess("local" if args.cores else None, force=args.force)
+    known = not args.force and co.is_preprocessed()
+    with show_bytes(0 if known or args.cores else co.size, args):
+        co.preprocess("local" if args.cores else None, force=args.force)
     n_bytes = len(co.index_bytes)
-    took_s = time.monotonic() - start_s
+    said = {
+        "url": co.source.uri,
+        "format": co.format.name,
+        "bytes": co.size,
+        "index_url": co.index_source.uri,
+        "index_bytes": n_bytes,
+        "made": not known,
+        "wall_s": round(time.monotonic() - start_s, 3),
+        "fetch_requests": storage.traffic.requests,
+        "fetched_bytes": storage.traffic.n_bytes,
+    }
+    if args.json:
+        print(json.dumps(said))
+        return cli.DONE
     print(
         f"{co.source.uri}: {co.size:,} bytes, index {n_bytes:,} bytes "
         f"({100 * n_bytes / max(co.size, 1):.2f} %), "
-        + ("was there" if known else f"made in {took_s:.1f} s")
+        + ("was there" if known else f"made in {said['wall_s']:.1f} s")
         + f"; read {storage.traffic.n_bytes:,} bytes in {storage.traffic.requests} "
         f"requests\n{co.index_source.uri}"
     )
@@ -118,44 +191,66 @@ def make_index(co: CloudObject, args: argparse.Namespace) -> int:
 
 def list_slices(co: CloudObject, slices: list[DataSlice], args: Any) -> int:
     """Show the slices of an object, with a bar as long as their bytes."""
+    if args.svg:
+        from hpc_connector.slices.picture import draw_slices
+
+        with publish(args.svg) as stream:
+            stream.write(draw_slices(co, slices).encode())
     if args.json:
-        print("[" + ",\n".join(part.to_json() for part in slices) + "]")
+        print(json.dumps(describe_slices(co, slices)))
         return cli.DONE
     most = max(part.n_bytes for part in slices) or 1
+    print(f"{'slice':>6} {'first byte':>15} {'end':>15} {'bytes':>13}")
     for number, part in enumerate(slices):
-        first, last = part.ranges[-1] if part.ranges else (0, 0)
+        first, last = part.span
         bar = "#" * round(40 * part.n_bytes / most)
         print(f"{number:>6} {first:>15,} {last:>15,} {part.n_bytes:>13,} {bar}")
     return cli.DONE
+
+
+def describe_slices(co: CloudObject, slices: Sequence[DataSlice]) -> dict[str, Any]:
+    """Return an object and its slices, each as it travels too, of JSON's types."""
+    return {
+        "url": co.source.uri,
+        "format": co.format.name,
+        "bytes": co.size,
+        "index_url": co.index_source.uri,
+        "index_bytes": len(co.index_bytes),
+        "slices": [
+            {"number": n, "span": part.span, "bytes": part.n_bytes}
+            | {"slice": json.loads(part.to_json())}
+            for n, part in enumerate(slices)
+        ],
+    }
 
 
 def get_slice(co: CloudObject, slices: list[DataSlice], args: Any) -> int:
     """Write one slice."""
     if args.number >= len(slices):
         raise BadInput(f"--number {args.number}: expected 0 to {len(slices) - 1}")
+    part = slices[args.number]
+    with show_bytes(part.n_bytes, args):
+        data = part.read_bytes()
     if args.out:
-        slices[args.number].to_file(args.out)
+        with publish(args.out) as stream:
+            stream.write(data)
         return cli.DONE
-    content = slices[args.number].get()
-    data = content.encode() if isinstance(content, str) else content
-    with os.fdopen(sys.stdout.fileno(), "wb", closefd=False) as stream:
-        stream.write(data if isinstance(data, bytes) else repr(data).encode())
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # of head, which has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return cli.DONE
 
 
 def verify(co: CloudObject, slices: list[DataSlice], args: Any) -> int:
-    """Compare all slices, joined, with the object, decompressed if it is gzip."""
-    if co.format.join is None:
-        raise BadInput(f"{co.format.name} cannot be joined")
-    contents = []
-    for number, part in enumerate(slices, 1):
-        contents.append(part.get())
-        logger.info("slice %d of %d", number, len(slices))
-    (data,) = storage.fetch(co.source, co.version, [(0, co.size)])
-    body = decompress(data) if data.startswith(GZIP_MAGIC) else data
-    same = co.format.join(contents) == body
+    """Compare all slices with the object, and say what that proves."""
+    total = sum(part.n_bytes for part in slices)
+    with show_bytes(total + (co.size if co.format.iter_body else 0), args):
+        same, said = verify_slices(co, slices)
     if args.json:
-        print(json.dumps({"url": co.source.uri, "slices": len(slices), "same": same}))
+        found = {"url": co.source.uri, "slices": len(slices), "same": same}
+        print(json.dumps(found | {"said": said}))
     else:
-        print(f"{len(slices)} slices are {'' if same else 'NOT '}the object")
+        print(f"{len(slices)} slices {said}")
     return cli.DONE if same else cli.FAILED

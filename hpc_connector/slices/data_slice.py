@@ -3,7 +3,7 @@
 import importlib
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,30 @@ from hpc_connector.slices.index import Index
 from hpc_connector.storage import Range, Source, Version
 
 MapChunks = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+
+
+def encode(content: Any) -> bytes:
+    """Return text, bytes or many of them as bytes."""
+    if isinstance(content, str):
+        return content.encode("utf-8", "surrogateescape")
+    return content if isinstance(content, bytes) else b"".join(map(encode, content))
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What was counted in slices.
+
+    Parameters
+    ----------
+    found, expected
+        Records of the slices, and of the object.
+    unit
+        What they are called, and what the count says of them.
+    """
+
+    found: int
+    expected: int
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -31,21 +55,33 @@ class Format:
         returns the index.
     read
         Takes a slice and the bytes of its ranges; returns what ``get()`` gives.
-    join
-        Takes what the slices of an object gave, and returns its body: the bytes that
-        they are cut from. For ``verify``.
+    iter_body
+        Takes what the slices of an object gave, one after the other, and yields the
+        bytes they are cut from: those of the object, decompressed. For ``verify``.
+    tally
+        Where there are no such bytes: takes the index and what the slices gave, and
+        counts.
+    encode
+        Takes what ``get()`` gives; returns the bytes of a file.
     """
 
     name: str
     index_version: int
     make_index: Callable[[Source, Version, MapChunks], Index]
     read: Callable[["DataSlice", list[bytes]], Any]
-    join: Callable[[list[Any]], bytes] | None = None
+    iter_body: Callable[[Iterable[Any]], Iterator[bytes]] | None = None
+    tally: Callable[[Index, Iterable[Any]], Tally] | None = None
+    encode: Callable[[Any], bytes] = encode
 
     @property
     def kind(self) -> str:
         """What the objects of its indexes are named by."""
         return f"{self.name.rpartition(':')[2]}-{self.index_version}"
+
+    def join(self, contents: Iterable[Any]) -> bytes:
+        """Return the whole from what all slices gave."""
+        assert self.iter_body is not None
+        return b"".join(self.iter_body(contents))
 
 
 def find_format(name: str) -> Format:
@@ -85,22 +121,33 @@ class DataSlice:
         known = sum(last - first for first, last in self.ranges)
         return known + self.facts.get("n_bytes", 0)
 
+    @property
+    def span(self) -> Range:
+        """The first byte of the object that is the slice's own, and the last + 1."""
+        ranges = (self.ranges[-1] if self.ranges else (0, 0),)
+        first, last = self.facts.get("around", *ranges)
+        return (first, last) if self.n_bytes else (0, 0)
+
     def get(self) -> Any:
         """Read the slice; what it gives depends on the format."""
-        pieces = storage.fetch(self.source, self.version, self.ranges)
+        wanted = [(self.source, self.version, self.ranges)]
         if self.index is not None and self.index_version is not None:
-            pieces += storage.fetch(self.index, self.index_version, self.index_ranges)
-        return find_format(self.format).read(self, pieces)
+            wanted.append((self.index, self.index_version, self.index_ranges))
+        return find_format(self.format).read(self, storage.fetch_together(wanted))
 
     def to_file(self, path: str | Path) -> Path:
         """Write the slice to a file, published by rename; return its path."""
         with publish(Path(path)) as stream:
-            stream.write(encode(self.get()))
+            stream.write(self.read_bytes())
         return Path(path)
 
     def open(self) -> io.BytesIO:
         """Return the bytes of the slice as a file."""
-        return io.BytesIO(encode(self.get()))
+        return io.BytesIO(self.read_bytes())
+
+    def read_bytes(self) -> bytes:
+        """Read the slice, as the bytes of a file."""
+        return find_format(self.format).encode(self.get())
 
     def to_json(self) -> str:
         """Return the slice as text."""
@@ -118,13 +165,6 @@ class DataSlice:
         for name in ("ranges", "index_ranges"):
             found[name] = tuple((first, last) for first, last in found[name])
         return DataSlice(**found)
-
-
-def encode(content: Any) -> bytes:
-    """Return text, bytes or many of them as bytes."""
-    if isinstance(content, str):
-        return content.encode("utf-8", "surrogateescape")
-    return content if isinstance(content, bytes) else b"".join(map(encode, content))
 
 
 def _make_source(found: dict[str, Any]) -> Source:

@@ -5,8 +5,7 @@ much of its text, ends of lines and all, comes before.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -146,12 +145,7 @@ def mark_header(header: bytes, offset: int) -> bytes:
     return b"%s offset=%d%s" % (line, offset, header[len(line) :])
 
 
-def join(parts: list[Any]) -> bytes:
-    """Return the whole text from those of all slices."""
-    return b"".join(cut_marks(parts))
-
-
-def cut_marks(parts: Sequence[bytes]) -> Iterator[bytes]:
+def cut_marks(parts: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the texts of slices without the headers that were added."""
     header, offset = b"", 0
     for part in parts:
@@ -165,4 +159,4 @@ def cut_marks(parts: Sequence[bytes]) -> Iterator[bytes]:
             offset += len(body) if header else 0
 
 
-FASTA = Format(f"{__name__}:FASTA", 1, make_index, read, join)
+FASTA = Format(f"{__name__}:FASTA", 1, make_index, read, cut_marks)

@@ -2,14 +2,14 @@
 
 import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
-from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
+from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks, encode
 from hpc_connector.slices.index import Index
 from hpc_connector.slices.packed_text import PLAIN, make_slice, read_spans, scan_text
 from hpc_connector.storage import Source, Version
@@ -130,10 +130,9 @@ def read(part: DataSlice, pieces: list[bytes]) -> list[str]:
     return [line.decode("utf-8", "surrogateescape") for line in lines]
 
 
-def join(parts: list[Any]) -> bytes:
-    """Return the whole text from the lines of all slices."""
-    lines = itertools.chain.from_iterable(parts)
-    return "".join(lines).encode("utf-8", "surrogateescape")
+def iter_body(parts: Iterable[Any]) -> Iterator[bytes]:
+    """Yield the text from the lines of all slices."""
+    return map(encode, parts)
 
 
-FASTQGZip = Format(f"{__name__}:FASTQGZip", 1, make_index, read, join)
+FASTQGZip = Format(f"{__name__}:FASTQGZip", 1, make_index, read, iter_body)

@@ -9,7 +9,7 @@ import functools
 import itertools
 import math
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.loader.ibd import UUID_BYTES, get_spectrum_bytes
 from hpc_connector.loader.imzml import Imzml, parse_imzml
 from hpc_connector.slices.cloud_object import CloudObject
-from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
+from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks, Tally
 from hpc_connector.slices.index import Index
 from hpc_connector.slices.rows import (
     fetch_arrays,
@@ -197,8 +197,12 @@ def make_slice(
     facts = {name: co.index.facts[name] for name in names}
     facts |= {"box": [list(pair) for pair in box]} if box else {}
     n_bytes = co.index.arrays["n_bytes"]
+    starts = (
+        "mz_offset" if co.index.facts["mode"] == "processed" else "intensity_offset"
+    )
+    first_byte = co.index.arrays["spectra"].view(SPECTRUM)[starts]
     return dataclasses.replace(
-        make_row_slice(co, "spectra", chosen, n_bytes, **facts),
+        make_row_slice(co, "spectra", chosen, n_bytes, first_byte, **facts),
         source=dataclasses.replace(co.source, uri=co.index.facts["ibd"]),
         version=Version(**co.index.facts["ibd_version"]),
     )
@@ -248,4 +252,23 @@ def decode(part: DataSlice, name: str, data: bytes, n: int, at: int) -> np.ndarr
     return np.frombuffer(data, dtype)
 
 
-ImzML = Format(f"{__name__}:ImzML", 1, make_index, read)
+def tally(index: Index, contents: Iterable[list[Spectrum]]) -> Tally:
+    """Count the spectra at their pixels, in the order of the file."""
+    spectra = index.arrays["spectra"].view(SPECTRUM)
+    expected = spectra[["x", "y"]].tolist()
+    found = [spectrum[:2] for content in contents for spectrum in content]
+    n_same = sum(a == b for a, b in zip(found, expected, strict=False))
+    n_found = n_same if len(found) == len(expected) else len(found)
+    return Tally(n_found, len(expected), "spectra at their pixels, in order")
+
+
+def encode(spectra: list[Spectrum]) -> bytes:
+    """Return spectra as a table of text, a line a peak."""
+    lines = ["x\ty\tmz\tintensity\n"]
+    for x, y, mz, intensity in spectra:
+        peaks = zip(mz.tolist(), intensity.tolist(), strict=True)
+        lines += [f"{x}\t{y}\t{m:.10g}\t{i:.9g}\n" for m, i in peaks]
+    return "".join(lines).encode()
+
+
+ImzML = Format(f"{__name__}:ImzML", 1, make_index, read, tally=tally, encode=encode)

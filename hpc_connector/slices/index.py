@@ -67,7 +67,8 @@ def decode_index(data: bytes, kind: str, version: Version, name: str) -> Index:
     ):
         if head.get(key) != expected:
             raise BadInput(
-                f"{name} is an index of {key} {head.get(key)!r}: expected {expected!r}"
+                f"{name} is an index of {key} {head.get(key)!r}: expected "
+                f"{expected!r}, or force to make it anew"
             )
     if len(data) != start + head["bytes"]:
         raise BadInput(f"{name} is cut: expected {start + head['bytes']} bytes")
@@ -103,18 +104,30 @@ def find_index(source: Source, kind: str, version: Version) -> Source:
     return source.beside(f".index/{kind}-{version.size}-{tag}")
 
 
-def load_index(
-    place: Source, kind: str, version: Version
-) -> tuple[Index, bytes] | None:
-    """Return an index and its bytes, None if there is none."""
-    data = storage.read_whole(place)
-    return (
-        None if data is None else (decode_index(data, kind, version, place.uri), data)
-    )
+@dataclass(frozen=True)
+class StoredIndex:
+    """An index, its bytes as they are stored, and the version of that object."""
+
+    index: Index
+    data: bytes
+    version: Version
+
+
+def load_index(place: Source, kind: str, version: Version) -> StoredIndex | None:
+    """Return the index of a version of an object, None if there is none."""
+    found = storage.read_whole(place)
+    if found is None:
+        return None
+    data, stored = found
+    return StoredIndex(decode_index(data, kind, version, place.uri), data, stored)
 
 
 def save_index(
     place: Source, index: Index, kind: str, version: Version, *, force: bool
-) -> None:
-    """Write an index; of several that do so at once, the first wins."""
-    storage.put(place, encode_index(index, kind, version), only_new=not force)
+) -> StoredIndex | None:
+    """Write an index and return it; None if another was first, which stays."""
+    data = encode_index(index, kind, version)
+    stored = storage.put(place, data, only_new=not force)
+    if stored is None:
+        return None
+    return StoredIndex(decode_index(data, kind, version, place.uri), data, stored)

@@ -8,6 +8,7 @@ reads all points once, and knows them.
 import io
 import itertools
 import struct
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
-from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
+from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks, Tally
 from hpc_connector.slices.index import Index
 from hpc_connector.slices.rows import fetch_arrays, make_cuts, make_row_slice, read_rows
 from hpc_connector.slices.squares import Square, plan_squares
@@ -250,9 +251,10 @@ def square_split_strategy(co: CloudObject, num_chunks: int) -> list[DataSlice]:
 def make_slice(co: CloudObject, chosen: np.ndarray, **facts: Any) -> DataSlice:
     """Return the slice of some blocks, of whose points it takes some."""
     head = (0, co.index.facts["head_bytes"])
-    n_bytes = co.index.arrays["blocks"].view(BLOCK)["n_bytes"]
+    blocks = co.index.arrays["blocks"].view(BLOCK)
+    places = blocks["n_bytes"], blocks["first_byte"]
     rows = np.flatnonzero(chosen)
-    return make_row_slice(co, "blocks", rows, n_bytes, (head,), **facts)
+    return make_row_slice(co, "blocks", rows, *places, (head,), **facts)
 
 
 def read(part: DataSlice, pieces: list[bytes]) -> Any:
@@ -335,5 +337,25 @@ def make_cloud(laspy: Any, header: Any, points: Any) -> Any:
     return cloud
 
 
-LAS = Format(f"{__name__}:LAS", 1, make_index, read)
-LiDARPointCloud = Format(f"{__name__}:LiDARPointCloud", 1, make_bounds_index, read)
+def tally(index: Index, clouds: Iterable[Any]) -> Tally:
+    """Count the points."""
+    found = sum(len(cloud.points) for cloud in clouds)
+    return Tally(found, index.facts["n_points"], "points")
+
+
+def encode(cloud: Any) -> bytes:
+    """Return points as a file of LAS."""
+    stream = io.BytesIO()
+    cloud.write(stream)
+    return stream.getvalue()
+
+
+LAS = Format(f"{__name__}:LAS", 1, make_index, read, tally=tally, encode=encode)
+LiDARPointCloud = Format(
+    f"{__name__}:LiDARPointCloud",
+    1,
+    make_bounds_index,
+    read,
+    tally=tally,
+    encode=encode,
+)

@@ -20,6 +20,7 @@ def make_row_slice(
     table: str,
     chosen: np.ndarray,
     n_bytes: np.ndarray,
+    first_byte: np.ndarray,
     ranges: tuple[Range, ...] = (),
     **facts: object,
 ) -> DataSlice:
@@ -32,6 +33,8 @@ def make_row_slice(
         between them too, and leaves those out.
     n_bytes
         Bytes of the object that each row of the table stands for.
+    first_byte
+        Where these begin.
     ranges
         Bytes of the object that come before the rows.
     """
@@ -41,12 +44,17 @@ def make_row_slice(
         (at + first * rows.itemsize, at + last * rows.itemsize)
         for first, last in cover(chosen)
     )
+    facts["n_bytes"] = int(n_bytes[chosen].sum())
+    filled = chosen[n_bytes[chosen] > 0]
+    if len(filled):
+        last_byte = (first_byte + n_bytes)[filled].max()
+        facts["around"] = [int(first_byte[filled].min()), int(last_byte)]
     return DataSlice(
         co.format.name,
         co.source,
         co.version,
         ranges,
-        {"n_bytes": int(n_bytes[chosen].sum()), **facts},
+        facts,
         co.index_source if found else None,
         co.index_version if found else None,
         found,

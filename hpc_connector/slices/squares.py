@@ -25,7 +25,8 @@ class Square:
 
     def as_facts(self) -> dict[str, Any]:
         """Return it as facts of a slice."""
-        return asdict(self)
+        corners = {"lowest": list(self.lowest), "highest": list(self.highest)}
+        return asdict(self) | corners
 
     def holds(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return which points are in it, bool.

@@ -45,10 +45,10 @@ class Tabix:
 def find_tabix(source: Source, endings: tuple[str, ...]) -> Tabix | None:
     """Return the index beside a file, the first there is."""
     for ending in endings:
-        packed = storage.read_whole(source.beside(ending))
-        if packed is not None:
+        found = storage.read_whole(source.beside(ending))
+        if found is not None:
             name = f"{source.uri}{ending}"
-            return read_tabix(inflate(packed, name, 0), name)
+            return read_tabix(inflate(found[0], name, 0), name)
     return None
 
 

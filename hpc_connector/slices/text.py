@@ -10,7 +10,7 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from hpc_connector import storage
@@ -242,26 +242,30 @@ def get_as_pandas(part: DataSlice, **options: Any) -> Any:
     return pandas.read_csv(io.StringIO(text), **(found | options))
 
 
-def join_csv(texts: list[Any]) -> bytes:
-    """Return the whole table from what its slices gave."""
-    whole = [text.encode() for text in texts]
-    header = find_csv_header(whole[0])
-    return whole[0] + b"".join(data[header:] for data in whole[1:] if header)
+def iter_table(texts: Iterable[str]) -> Iterator[bytes]:
+    """Yield a table from what its slices gave."""
+    return cut_headers(texts, find_csv_header)
 
 
-def join_vcf(texts: list[Any]) -> bytes:
-    """Return the whole VCF from what its slices gave."""
-    whole = [text.encode() for text in texts]
-    header = find_vcf_header(max(whole, key=len))
-    return whole[0] + b"".join(data[header:] for data in whole[1:] if header)
+def iter_vcf(texts: Iterable[str]) -> Iterator[bytes]:
+    """Yield a VCF from what its slices gave."""
+    return cut_headers(texts, find_vcf_header)
 
 
-def join_text(texts: list[Any]) -> bytes:
-    """Return the whole text from what its slices gave."""
-    return "".join(texts).encode()
+def cut_headers(texts: Iterable[str], find_header: FindHeader) -> Iterator[bytes]:
+    """Yield texts as bytes, all but the first without the header."""
+    for n, text in enumerate(texts):
+        data = text.encode()
+        header = find_header(data)
+        yield data[header:] if n and header is not None else b"" if n else data
 
 
-Lines = Format(f"{__name__}:Lines", 1, index_text, read_bytes, b"".join)
-UTF8Text = Format(f"{__name__}:UTF8Text", 1, index_text, read_str, join_text)
-CSV = Format(f"{__name__}:CSV", 1, index_csv, read_csv, join_csv)
-VCF = Format(f"{__name__}:VCF", 1, index_vcf, read_str, join_vcf)
+def iter_text(texts: Iterable[str]) -> Iterator[bytes]:
+    """Yield text from what its slices gave."""
+    return map(str.encode, texts)
+
+
+Lines = Format(f"{__name__}:Lines", 1, index_text, read_bytes, iter)
+UTF8Text = Format(f"{__name__}:UTF8Text", 1, index_text, read_str, iter_text)
+CSV = Format(f"{__name__}:CSV", 1, index_csv, read_csv, iter_table)
+VCF = Format(f"{__name__}:VCF", 1, index_vcf, read_str, iter_vcf)

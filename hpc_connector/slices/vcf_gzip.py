@@ -23,7 +23,7 @@ from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import Index
 from hpc_connector.slices.tabix import Tabix, find_region, find_tabix
-from hpc_connector.slices.text import check_vcf_header, decode, join_vcf
+from hpc_connector.slices.text import check_vcf_header, decode, iter_vcf
 from hpc_connector.storage import Source, Version
 
 Region = tuple[str, int, int]  # contig, first base, last + 1, counted from 0
@@ -206,4 +206,4 @@ def keep_region(body: bytes, part: DataSlice) -> bytes:
     return b"".join(kept)
 
 
-VCFGZip = Format(f"{__name__}:VCFGZip", 2, make_index, read, join_vcf)
+VCFGZip = Format(f"{__name__}:VCFGZip", 2, make_index, read, iter_vcf)

@@ -1,0 +1,165 @@
+"""A picture of how an object would be cut: a row a slice, along the bytes of it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hpc_connector.slices.blocks import WITHIN
+from hpc_connector.slices.cloud_object import CloudObject
+from hpc_connector.slices.data_slice import DataSlice
+from hpc_connector.storer._svg import (
+    draw_line,
+    draw_path,
+    draw_rect,
+    draw_text,
+    get_ticks,
+    make_scale,
+    make_svg,
+)
+
+WIDTH, LEFT, RIGHT = 960, 70, 170  # pixels; margins of numbers and of sizes
+TOP, BOTTOM, STRIP = 116, 46, 14
+MOST_ROWS, LEAST_ROW, ROW = 2000, 3, 22
+LABEL = 18  # pixels that a number needs
+STEPS = (1, 2, 5, 10, 20, 50, 100)  # between numbers
+UNITS = ("bytes", "KB", "MB", "GB", "TB")
+STYLE = """<style>
+text { font: 12px system-ui, "Segoe UI", Roboto, Arial, sans-serif; fill: #1c2630;
+  font-variant-numeric: tabular-nums; }
+.title { font-size: 16px; font-weight: 650; } .soft { fill: #5a6773; }
+.end { text-anchor: end; } .middle { text-anchor: middle; }
+.slice { fill: #2f6f9f; } .more { fill: #a9c6dc; }
+.slice:hover, .more:hover { fill: #c8541b; } .sheet { fill: #fff; }
+.grid, .axis { stroke: #dfe4e9; fill: none; }
+.axis { stroke: #8a96a1; } .mark { stroke: #c8541b; fill: none; }
+</style>"""
+
+
+def draw_slices(co: CloudObject, slices: Sequence[DataSlice]) -> str:
+    """Return a picture, SVG, of the slices of an object: where they are, and how large.
+
+    A picture has at most 2,000 rows; of more slices the first ones are shown.
+    """
+    shown = slices[:MOST_ROWS]
+    row = max(LEAST_ROW, min(ROW, 1200 // len(shown)))
+    end = max(co.size, *(part.span[1] for part in shown))
+    places = get_places(co)
+    lift = 0 if len(places) else STRIP + 18  # no strip
+    height = TOP + row * len(shown) + BOTTOM - lift
+    body = [STYLE, draw_rect(0, 0, WIDTH, height, "sheet")]
+    body += draw_title(co, slices, len(shown))
+    body += [f'<g transform="translate(0 {-lift})">']
+    body += draw_places(places, end)
+    has_more = any(a < b for part in shown for a, b in part.ranges[:-1])
+    body += draw_axis(end, TOP + row * len(shown), has_more=has_more)
+    body += [*draw_rows(shown, end, row), "</g>"]
+    label = f"{len(slices)} slices of {co.source.uri}"
+    picture = make_svg(WIDTH, height, label, "".join(body))
+    return picture.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+
+
+def draw_title(co: CloudObject, slices: Sequence[DataSlice], n_shown: int) -> list[str]:
+    """Return what object and index are, and how even the slices."""
+    sizes = [part.n_bytes for part in slices if part.n_bytes] or [0]
+    n_empty = sum(part.n_bytes == 0 for part in slices)
+    even = f"of {say_bytes(min(sizes))} to {say_bytes(max(sizes))}"
+    even += f", {n_empty:,} of them empty" if n_empty else ""
+    even += f"; the first {n_shown:,} are shown" if n_shown < len(slices) else ""
+    name = co.format.name.rpartition(":")[2]
+    index = f"index {say_bytes(len(co.index_bytes))}"
+    facts = f"{name}, {say_bytes(co.size)}, {index}"
+    return [
+        draw_text(16, 28, shorten(co.source.uri), "title"),
+        draw_text(16, 48, f"{facts}; {len(slices):,} slices {even}", "soft"),
+    ]
+
+
+def shorten(name: str, most: int = 100) -> str:
+    """Return a name without its middle, if it is long."""
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 :]}"
+
+
+def get_places(co: CloudObject) -> np.ndarray:
+    """Return the bytes of the object where the index lets a reader enter, if it says.
+
+    Points of gzip, blocks of bgzip where a record begins; text is cut anywhere.
+    """
+    arrays = co.index.arrays
+    if "points" in arrays or "places" in arrays:
+        return arrays["points" if "points" in arrays else "places"][:-1, 0]
+    if "starts" in arrays and "first" in co.index.facts:
+        return np.unique(arrays["starts"] >> np.uint64(WITHIN))
+    return np.zeros(0, np.uint64)
+
+
+def draw_places(places: np.ndarray, end: int) -> list[str]:
+    """Return a strip with a mark at each place, and how many they are."""
+    if not len(places):
+        return []
+    x = make_scale(0, end, LEFT, WIDTH - RIGHT)
+    top = TOP - 26 - STRIP
+    at = np.unique(np.round([x(float(place)) for place in places], 1))
+    marks = "".join(f"M{a:g} {top}v{STRIP}" for a in at)
+    return [
+        draw_text(LEFT - 10, top + 11, "index", "end soft"),
+        draw_path(marks, "mark", f"{len(places):,} places to enter"),
+        draw_text(WIDTH - 16, top + 11, f"{len(places):,} places to enter", "end soft"),
+    ]
+
+
+def draw_axis(end: int, bottom: float, *, has_more: bool) -> list[str]:
+    """Return the bytes of the object below the rows, and lines through these."""
+    power = get_power(end)
+    x = make_scale(0, end, LEFT, WIDTH - RIGHT)
+    parts = [draw_line(LEFT, bottom, WIDTH - RIGHT, bottom, "axis")]
+    for tick in get_ticks(0, end / 1000**power):
+        at = x(tick * 1000**power)
+        parts.append(draw_line(at, TOP, at, bottom, "grid"))
+        parts.append(draw_text(at, bottom + 18, f"{tick:g}", "middle soft"))
+    name = f"place in the object, {UNITS[power]}"
+    name += "; pale: read besides, such as a header" if has_more else ""
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    return [*parts, draw_text(middle, bottom + 36, name, "middle soft")]
+
+
+def draw_rows(slices: Sequence[DataSlice], end: int, row: int) -> list[str]:
+    """Return a bar a slice, from its first byte to its last, and its size."""
+    x = make_scale(0, end, LEFT, WIDTH - RIGHT)
+    every = next((n for n in STEPS if n * row >= LABEL), STEPS[-1])
+    parts = [
+        draw_text(LEFT - 10, TOP - 8, "slice", "end soft"),
+        draw_text(WIDTH - 16, TOP - 8, "bytes read", "end soft"),
+    ]
+    for number, part in enumerate(slices):
+        (first, last), y = part.span, TOP + row * number
+        title = f"slice {number}: bytes {first:,} to {last:,}, reads {part.n_bytes:,}"
+        others = [("more", *pair) for pair in part.ranges[:-1] if part.n_bytes]
+        for kind, first, last in [*others, ("slice", *part.span)]:
+            if first < last:
+                room = max(x(last) - x(first), 1)
+                gap = row / 10
+                place = x(first), y + gap, room, row - 2 * gap
+                parts.append(draw_rect(*place, kind, title))
+        if number % every == 0:
+            base = y + row / 2 + 4
+            parts.append(draw_text(LEFT - 10, base, f"{number}", "end soft"))
+            size = f"{part.n_bytes:,}" if part.n_bytes else "empty"
+            parts.append(draw_text(WIDTH - 16, base, size, "end"))
+    return parts
+
+
+def get_power(n_bytes: int) -> int:
+    """Return the power of 1,000 to say a number of bytes in."""
+    return min((len(str(n_bytes)) - 1) // 3, len(UNITS) - 1)
+
+
+def say_bytes(n_bytes: int) -> str:
+    """Return a number of bytes as people say it.
+
+    Examples
+    --------
+    >>> say_bytes(999), say_bytes(1_234_567)
+    ('999 bytes', '1.23 MB')
+    """
+    power = get_power(n_bytes)
+    return f"{n_bytes / 1000**power:.3g} {UNITS[power]}"
