@@ -267,8 +267,16 @@ def make_progress(
     return show
 
 
-def get_resources(comm: Any, threads: int, start_s: float) -> dict[str, Any]:
-    """Return what the run used, summed over ranks."""
+def get_resources(
+    comm: Any, threads: int, start_s: float, inputs: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return what the run used, summed over ranks.
+
+    Parameters
+    ----------
+    inputs
+        As the manifest describes them. Of objects, it counts what was not fetched.
+    """
     usage = resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = usage.ru_utime + usage.ru_stime
     used = comm.allgather((cpu_s, usage.ru_maxrss * 1024))
@@ -283,5 +291,16 @@ def get_resources(comm: Any, threads: int, start_s: float) -> dict[str, Any]:
         "max_rss_bytes": max(rss for _, rss in used),
     }
     if fetched[0]:
+        total = sum(one["bytes"] for one in inputs if "etag" in one)
         found |= dict(zip(("fetch_requests", "fetched_bytes"), fetched, strict=True))
+        found["avoided_bytes"] = max(total - fetched[1], 0)
     return found
+
+
+def say_fetched(used: dict[str, Any]) -> None:
+    """Log how much of the objects was fetched, if there were any."""
+    if "fetched_bytes" in used:
+        fetched, requests = used["fetched_bytes"], used["fetch_requests"]
+        total = fetched + used["avoided_bytes"]
+        said = "fetched %.1f of %.1f MB of the objects, in %d requests"
+        logger.info(said, fetched / 1e6, total / 1e6, requests)

@@ -22,7 +22,7 @@ from hpc_connector.errors import BadInput
 
 REMOTE = ("s3://", "http://", "https://")
 NEAR_BYTES = 1 << 16  # ranges with less between them are asked for as one
-MOST_BYTES = 8 << 20  # of one request
+MOST_BYTES = 16 << 20  # of one request
 AT_ONCE = 16  # requests
 TRIES = 4
 TIMEOUT = "60s"  # of one request

@@ -1,6 +1,7 @@
 """Both programs on objects in a real S3 server: the same bytes as from files."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -47,6 +48,16 @@ def run(ranks, program, *words):
     return json.loads((out / "manifest.json").read_text())
 
 
+def check_traffic(record):
+    """Check what the manifest says was fetched; return the bytes of the objects."""
+    used = record["resources"]
+    size = sum(one["bytes"] for one in record["inputs"] if "etag" in one)
+    assert used["fetched_bytes"] > 1000
+    assert used["fetch_requests"] >= 2
+    assert used["avoided_bytes"] == max(size - used["fetched_bytes"], 0)
+    return size
+
+
 @pytest.mark.parametrize("ranks", [1, 3])
 @pytest.mark.parametrize("name", FORMATS)
 def test_epistasis__same_bytes_from_s3(cohort, tmp_path, name, ranks):
@@ -56,7 +67,7 @@ def test_epistasis__same_bytes_from_s3(cohort, tmp_path, name, ranks):
     record = run(ranks, "mdr_epistasis", f"s3://{BUCKET}/{name}", *options, objects)
     assert_same(objects, tmp_path / "files")
     assert record["inputs"][0]["etag"]
-    assert record["resources"]["fetched_bytes"] > 1000
+    check_traffic(record)
 
 
 @pytest.mark.parametrize(("ranks", "more"), [(1, []), (3, []), (3, ["--scratch"])])
@@ -68,9 +79,16 @@ def test_annotation__same_bytes_from_s3(dataset, tmp_path, ranks, more):
     uri = f"s3://{BUCKET}/small.imzML"
     record = run(ranks, "metabolite_annotation", uri, *more, *options, tmp_path / "o")
     assert_same(tmp_path / "o", tmp_path / "f")
-    size = sum(i["bytes"] for i in record["inputs"] if "etag" in i)
+    size = check_traffic(record)
     fetched = record["resources"]["fetched_bytes"]
     assert fetched < (1.1 if more else 2.1) * size + 300_000
+
+
+def test_epistasis__says_how_much_it_fetched(cohort, tmp_path):
+    words = ["--labels", cohort / "labels.tsv", "--folds", "1", "--out", tmp_path / "o"]
+    command = make_command(1, f"s3://{BUCKET}/bed.bed", *words)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert re.search(r"fetched 0\.\d of 0\.\d MB of the objects, in \d+", done.stderr)
 
 
 @pytest.mark.parametrize("name", ["none.vcf.gz", "none.bed"])

@@ -1,7 +1,11 @@
 """FASTQ.gz by slices: every read once, in order, to the byte."""
 
+import bz2
 import gzip
+import itertools
+import os
 import tempfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +22,7 @@ from hpc_connector.slices.fastq_gzip import (
     partition_reads_batches,
     partition_sequences_per_chunk,
 )
+from hpc_connector.slices.gzip_points import inflate_from, thin
 from hpc_connector.slices.packed_text import make_slice, read_spans
 from slice_checks import KINDS, check_partition, measure_most_bytes, open_indexed, pack
 
@@ -242,3 +247,34 @@ def test_get__index_made_anew(copy):
     (new,) = co.partition(partition_reads_batches, num_batches=1)
     assert new.index_version != old.index_version
     assert len(new.get()) == 3200
+
+
+@pytest.mark.parametrize("level", [1, 6, 9])
+def test_thin__loses_no_byte_that_is_copied(level, tmp_path):
+    text = make_fastq(15_000)
+    path = tmp_path / "a.fq.gz"
+    path.write_bytes(gzip.compress(text, level))
+    co = open_indexed(FASTQGZip, path)
+    points, windows = co.index.arrays["points"], co.index.arrays["windows"].tobytes()
+    data = path.read_bytes()
+    n_zeros = []
+    for (byte, bits, at, first), (*_, last) in itertools.pairwise(points.tolist()):
+        window = bz2.decompress(windows[first:last]) if first < last else b""
+        n_zeros.append(window.count(0))
+        n_text = min(300_000, len(text) - at)  # far beyond what copies from the window
+        got = inflate_from(
+            data[byte - (bits > 0) :], bits, windows[first:last], n_text, ""
+        )
+        assert got[:n_text] == text[at : at + n_text]
+    assert max(n_zeros) > 1000
+
+
+def test_thin__keeps_all_where_data_are_short():
+    window = os.urandom(1 << 15)
+    packer = zlib.compressobj(6, wbits=-15, zdict=window)
+    data = packer.compress(window[1000:9000]) + packer.compress(os.urandom(40_000))
+    data += packer.flush()
+    assert thin(window, data[:20_000], 0) == window
+    kept = np.frombuffer(thin(window, data, 0), np.uint8)
+    assert kept[1000:8990].tobytes() == window[1000:8990]
+    assert not kept[:999].any()

@@ -117,6 +117,17 @@ def test_bcf__has_every_record_once(open_object, tmp_path, name, n, has_index):
         pysam.tabix_index(str(paths[0]), preset="bcf", force=True)
 
 
+@given(
+    st.lists(st.integers(0, 50), min_size=1).map(sorted),
+    st.lists(st.integers(-5, 60)).map(sorted),
+)
+def test_find_nearest__is_as_near_as_any(values, wanted):
+    found = vcf_gzip.find_nearest(np.array(values, float), np.array(wanted, float))
+    for number, value in zip(found, wanted, strict=True):
+        assert abs(values[number] - value) == min(abs(v - value) for v in values)
+    assert (np.diff(found) >= 0).all()
+
+
 def test_partition_chunk_size__is_of_about_that_size(open_object):
     co = open_object(GVCF, has_index=False).preprocess()
     whole = gzip.decompress((DATA / GVCF).read_bytes())

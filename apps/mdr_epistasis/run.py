@@ -71,9 +71,11 @@ def run(comm: Any, args: argparse.Namespace) -> int:
         if comm.rank == 0:
             record["cohort"] = describe_cohort(cohort, match.notes)
             record["search"] = describe_search(args, cohort, tasks)
-        used = pipeline.get_resources(comm, args.threads, start_s)
+        inputs = record["inputs"]
+        used = pipeline.get_resources(comm, args.threads, start_s, inputs)
         with end_together(comm):
             if comm.rank == 0:
+                pipeline.say_fetched(used)
                 used = record["resources"] | used
                 record |= {"resources": used, "finished": get_time()}
                 finish(args, cohort, question, findings, record, is_done)

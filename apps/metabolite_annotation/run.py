@@ -58,9 +58,10 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     if patterns is not None:
         findings = search(comm, args, setup, library, patterns, record)
     is_done = comm.bcast(findings is not None)
-    used |= pipeline.get_resources(comm, args.threads, start_s)
+    used |= pipeline.get_resources(comm, args.threads, start_s, record["inputs"])
     with end_together(comm):
         if comm.rank == 0:
+            pipeline.say_fetched(used)
             finish(args, record | {"resources": used}, findings)
     return cli.DONE if is_done else cli.STOPPED
 

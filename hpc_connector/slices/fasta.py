@@ -159,4 +159,4 @@ def cut_marks(parts: Iterable[bytes]) -> Iterator[bytes]:
             offset += len(body) if header else 0
 
 
-FASTA = Format(f"{__name__}:FASTA", 1, make_index, read, cut_marks)
+FASTA = Format(f"{__name__}:FASTA", 2, make_index, read, cut_marks)

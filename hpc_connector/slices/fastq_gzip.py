@@ -135,4 +135,4 @@ def iter_body(parts: Iterable[Any]) -> Iterator[bytes]:
     return map(encode, parts)
 
 
-FASTQGZip = Format(f"{__name__}:FASTQGZip", 1, make_index, read, iter_body)
+FASTQGZip = Format(f"{__name__}:FASTQGZip", 2, make_index, read, iter_body)

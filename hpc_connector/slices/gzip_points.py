@@ -1,7 +1,8 @@
 """Places where plain gzip can be entered: a bit of the file, and the text before it.
 
 Deflate copies from the last 32 KiB of text (RFC 1951), so whoever has those, the window
-of a point, can go on from there: the access points of zlib's examples/zran.c.
+of a point, can go on from there: the access points of zlib's examples/zran.c. Of a
+window only the bytes that are copied are kept; the others are zeros, which pack well.
 """
 
 import bz2
@@ -22,6 +23,8 @@ MAGIC = b"\x1f\x8b\x08"
 TRAILER_BYTES = 8
 CHUNK_BYTES = 16 << 20
 BUFFER_BYTES = 1 << 20  # of indexed_gzip, which may go back as far
+WINDOW_BYTES = 1 << 15
+AHEAD_BYTES = WINDOW_BYTES + (1 << 11)  # of the object, that hold as much text
 HEAD = struct.Struct("<5s2BQQIII")  # of an exported index, version 1
 POINT = np.dtype([("byte", "<u8"), ("text", "<u8"), ("bits", "u1"), ("window", "u1")])
 
@@ -162,27 +165,61 @@ def find_points(
     finish()
     if failure:
         raise BadInput(f"{source.uri}: {failure}")
-    return read_points(packed.getbuffer(), version.size)
+    return read_points(source, version, packed.getbuffer())
 
 
-def read_points(packed: Any, size: int) -> dict[str, np.ndarray]:
+def read_points(source: Source, version: Version, packed: Any) -> dict[str, np.ndarray]:
     """Return points and windows of an index that indexed_gzip exported."""
     _, _, _, _, n_text, _, n_window, n_points = HEAD.unpack_from(packed)
     found = np.frombuffer(packed, POINT, n_points, HEAD.size)
     at = HEAD.size + found.nbytes
+    firsts = [(int(point["byte"]) - (point["bits"] > 0)) for point in found]
+    ahead = [(first, min(first + AHEAD_BYTES, version.size)) for first in firsts]
+    pieces = storage.fetch(source, version, ahead)
     windows = []
-    for has_window in found["window"]:
-        data = packed[at : at + n_window * int(has_window)]
-        windows.append(bz2.compress(data) if has_window else b"")
+    for (_, _, bits, has_window), piece in zip(found.tolist(), pieces, strict=True):
+        data = bytes(packed[at : at + n_window * has_window])
+        windows.append(bz2.compress(thin(data, piece, bits)) if data else b"")
         at += len(data)
     ends = np.cumsum([0, *map(len, windows)])
     columns = [found["byte"], found["bits"], found["text"], ends[:-1]]
     points = np.stack([column.astype(np.uint64) for column in columns], axis=1)
-    end = np.array([[size, 0, n_text, ends[-1]]], np.uint64)
+    end = np.array([[version.size, 0, n_text, ends[-1]]], np.uint64)
     return {
         "points": np.concatenate([points, end]),
         "windows": np.frombuffer(b"".join(windows), np.uint8),
     }
+
+
+def thin(window: bytes, data: bytes, bits: int) -> bytes:
+    """Return a window with zeros where no text is copied from.
+
+    Deflate looks back 32 KiB, so the first 32 KiB of text show all that is copied: in
+    windows that number their bytes, each byte of that text says where it is from.
+
+    Parameters
+    ----------
+    data, bits
+        As of ``inflate_from``.
+    """
+    number = np.arange(len(window))
+    low, high = (number & 255).astype(np.uint8), (number >> 8).astype(np.uint8)
+    one, other, highs = (inflate_ahead(w, data, bits) for w in (low, ~low, high))
+    if one is None or other is None or highs is None:
+        return window
+    is_copied = one != other
+    kept = np.zeros_like(low)
+    places = highs[is_copied].astype(np.int64) << 8 | one[is_copied]
+    kept[places] = np.frombuffer(window, np.uint8)[places]
+    return kept.tobytes()
+
+
+def inflate_ahead(window: np.ndarray, data: bytes, bits: int) -> np.ndarray | None:
+    """Return the first 32 KiB of text after a point, or all; None if data are short."""
+    member = isal_zlib.decompressobj(wbits=DEFLATE, zdict=window.tobytes())
+    text = member.decompress(shift(data, bits), WINDOW_BYTES)
+    is_all = member.eof or len(text) == WINDOW_BYTES
+    return np.frombuffer(text, np.uint8) if is_all else None
 
 
 def inflate_from(

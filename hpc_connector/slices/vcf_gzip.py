@@ -87,10 +87,25 @@ def partition_num_chunks(co: CloudObject, num_chunks: int) -> list[DataSlice]:
     facts, starts = co.index.facts, co.index.arrays["starts"]
     first, end = facts["first"], facts["end"]
     wanted = np.linspace(first >> WITHIN, end >> WITHIN, num_chunks + 1)[1:-1]
-    near = np.searchsorted((starts >> np.uint64(WITHIN)).astype(np.float64), wanted)
-    inner = [int(starts[n]) if n < len(starts) else end for n in near]
-    ends = [first, *inner, end]
+    known = np.append(starts, np.uint64(end))
+    near = find_nearest((known >> np.uint64(WITHIN)).astype(np.float64), wanted)
+    ends = [first, *known[near].tolist(), end]
     return [make_slice(co, a, b) for a, b in itertools.pairwise(ends)]
+
+
+def find_nearest(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return which of ascending values is the nearest to each that is wanted.
+
+    Examples
+    --------
+    >>> find_nearest(np.array([1.0, 5.0]), np.array([0.0, 2.0, 4.0, 9.0])).tolist()
+    [0, 0, 1, 1]
+    """
+    after = np.searchsorted(values, wanted)
+    before = np.maximum(after - 1, 0)
+    after = np.minimum(after, len(values) - 1)
+    is_before = wanted - values[before] < values[after] - wanted
+    return np.where(is_before, before, after)
 
 
 def partition_chunk_size(co: CloudObject, chunk_size: int) -> list[DataSlice]:
