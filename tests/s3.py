@@ -47,6 +47,9 @@ def serve_s3(folder, host="127.0.0.1"):
     finally:
         process.kill()  # its data are thrown away
         process.wait()
+        for port in ports.values():
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink()
 
 
 @contextlib.contextmanager
