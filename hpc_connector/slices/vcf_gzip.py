@@ -13,6 +13,7 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import EMPTY_BLOCK, MAX_BLOCK_BYTES
+from hpc_connector.loader.tabix import Tabix, find_region
 from hpc_connector.slices.blocks import (
     WITHIN,
     cut_between,
@@ -22,7 +23,7 @@ from hpc_connector.slices.blocks import (
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import Index
-from hpc_connector.slices.tabix import Tabix, find_region, find_tabix
+from hpc_connector.slices.tabix import find_tabix
 from hpc_connector.slices.text import check_vcf_header, decode, iter_vcf
 from hpc_connector.storage import Source, Version
 
