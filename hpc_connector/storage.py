@@ -368,6 +368,21 @@ def read_whole(source: Source) -> tuple[bytes, Version] | None:
     return data, Version(len(data), answer.meta["e_tag"] or get_version(source).etag)
 
 
+def check_writable(source: Source) -> None:
+    """Refuse what cannot be written to, before there is anything to write.
+
+    Raises
+    ------
+    BadInput
+        A server of HTTP.
+    """
+    if source.uri.startswith(("http://", "https://")):
+        raise BadInput(
+            f"{source.uri} cannot be written: expected a folder or bucket for the "
+            "index (metadata)"
+        )
+
+
 def put(source: Source, data: bytes, *, only_new: bool) -> Version | None:
     """Write an object; return its version, None if there is one that may not change."""
     import obstore

@@ -138,6 +138,7 @@ class CloudObject:
             Make it anew.
         """
         if force or not self.is_preprocessed():
+            storage.check_writable(self.index_source)
             made = self.format.make_index(
                 self.source, self.version, get_map_chunks(backend)
             )
