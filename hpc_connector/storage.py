@@ -403,6 +403,21 @@ def delete(sources: Sequence[Source]) -> None:
             obstore.delete(store, path)
 
 
+def check_writable(source: Source) -> None:
+    """Refuse what cannot be written to, before there is anything to write.
+
+    Raises
+    ------
+    BadInput
+        A server of HTTP.
+    """
+    if source.uri.startswith(("http://", "https://")):
+        raise BadInput(
+            f"{source.uri} cannot be written: expected a folder or bucket for the "
+            "index (metadata)"
+        )
+
+
 def put(source: Source, data: bytes | memoryview, *, only_new: bool) -> Version | None:
     """Write an object; return its version, None if there is one that may not change."""
     import obstore

@@ -228,6 +228,15 @@ def get_line(capsys, *words):
 
 
 @pytest.mark.parametrize("what", ["index", "list", "get", "verify"])
+def test_command__behind_http(what, capsys, tmp_path):
+    with serve_faults(FILES["fastq"].read_bytes()) as server:
+        words = [what, server.uri, "--format", "FASTQGZip"]
+        line = get_line(capsys, *words)
+        assert "cannot be written: expected a folder or bucket for the index" in line
+        assert main(["slices", *words, "--metadata", str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize("what", ["index", "list", "get", "verify"])
 def test_command__no_such_object(what, capsys, s3_endpoint):
     line = get_line(capsys, what, f"s3://{BUCKET}/none.vcf.gz")
     assert line.endswith(f"s3://{BUCKET}/none.vcf.gz: no such object")

@@ -15,6 +15,7 @@ from hpc_connector.loader import _vcf_kernels as kernels
 from hpc_connector.loader.bgzf import read_blocks
 from hpc_connector.loader.files import exists, get_size
 from hpc_connector.loader.sample_file import ReadOptions, SampleFile
+from hpc_connector.loader.tabix import read_tabix
 from hpc_connector.loader.vcf_record import Record, call_numbers, get_n_numbers
 from hpc_connector.loader.vcf_text import parse_column_names
 
@@ -124,37 +125,14 @@ def get_cuts(path: str, n_parts: int) -> list[tuple[int, int]]:
 def read_index(path: str) -> list[tuple[int, int]]:
     """Read where the chunks of a .csi index begin, in the order of the file.
 
-    Source: the CSI specification of samtools, CSIv1.
+    Raises
+    ------
+    BadInput
+        A file that is no such index, or is cut.
     """
     data = b"".join(block for _, block in read_blocks(path))
-    try:
-        return sorted(set(parse_index(data)))
-    except MALFORMED as error:
-        raise BadInput(f"{path} is corrupt: expected a CSI index ({error})") from error
-
-
-def parse_index(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where each chunk begins."""
-    magic, _, depth, n_aux = struct.unpack_from("<4siii", data)
-    if magic != b"CSI\x01" or not 0 <= depth <= 20 or n_aux < 0:
-        raise ValueError("it does not begin as one")
-    counts_bin = ((1 << 3 * (depth + 1)) - 1) // 7 + 1  # counts, not places
-    at = 16 + n_aux
-    (n_contigs,) = struct.unpack_from("<i", data, at)
-    at += 4
-    for _ in range(n_contigs):
-        (n_bins,) = struct.unpack_from("<i", data, at)
-        at += 4
-        for _ in range(n_bins):
-            number, _, n_chunks = struct.unpack_from("<IQi", data, at)
-            at += 16
-            if n_chunks < 0:
-                raise ValueError("a count is negative")
-            for chunk in range(n_chunks):
-                begin, _ = struct.unpack_from("<QQ", data, at + 16 * chunk)
-                if number != counts_bin:
-                    yield begin >> 16, begin & 0xFFFF
-            at += 16 * n_chunks
+    starts = read_tabix(data, path).starts.tolist()
+    return [(start >> 16, start & 0xFFFF) for start in starts]
 
 
 def read_span(

@@ -12,6 +12,7 @@ import numpy as np
 
 from hpc_connector import storage
 from hpc_connector.errors import BadInput
+from hpc_connector.loader.tabix import Tabix
 from hpc_connector.slices.blocks import (
     WITHIN,
     cut_between,
@@ -22,7 +23,7 @@ from hpc_connector.slices.blocks import (
 )
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import Index
-from hpc_connector.slices.tabix import Tabix, find_tabix
+from hpc_connector.slices.tabix import find_tabix
 from hpc_connector.slices.vcf_gzip import make_index_of, read_header
 from hpc_connector.storage import Source, Version
 

@@ -147,10 +147,12 @@ class CloudObject:
         """Make the index, unless there is one; return it, and of what version."""
         version, stored = self.version, None if force else self._stored
         if stored is None:
-            made = self.format.make_index(self.source, version, map_chunks)
             place, kind = self.index_source, self.format.kind
-            stored = save_index(place, made, kind, version, force=force)
-        return version, stored or load_index(place, kind, version)  # of who won
+            storage.check_writable(place)
+            made = self.format.make_index(self.source, version, map_chunks)
+            written = save_index(place, made, kind, version, force=force)
+            stored = written or load_index(place, kind, version)  # of who won
+        return version, stored
 
     def partition(self, strategy: Strategy, /, **options: Any) -> list[DataSlice]:
         """Cut the object; no byte of it is read."""

@@ -4,6 +4,7 @@ The indexes are those of tabix (SAM/BAM and tabix specifications of samtools). W
 there is none, the file is read once.
 """
 
+import bisect
 import io
 import itertools
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import EMPTY_BLOCK, MAX_BLOCK_BYTES
+from hpc_connector.loader.tabix import Tabix, find_region
 from hpc_connector.slices.blocks import (
     WITHIN,
     cut_between,
@@ -22,7 +24,7 @@ from hpc_connector.slices.blocks import (
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import Index
-from hpc_connector.slices.tabix import Tabix, find_region, find_tabix
+from hpc_connector.slices.tabix import find_tabix
 from hpc_connector.slices.text import check_vcf_header, decode, iter_vcf
 from hpc_connector.storage import Source, Version
 
@@ -85,27 +87,32 @@ def partition_num_chunks(co: CloudObject, num_chunks: int) -> list[DataSlice]:
     if num_chunks < 1:
         raise BadInput(f"num_chunks: {num_chunks}: expected 1 or more")
     facts, starts = co.index.facts, co.index.arrays["starts"]
-    first, end = facts["first"], facts["end"]
-    wanted = np.linspace(first >> WITHIN, end >> WITHIN, num_chunks + 1)[1:-1]
-    known = np.append(starts, np.uint64(end))
-    near = find_nearest((known >> np.uint64(WITHIN)).astype(np.float64), wanted)
-    ends = [first, *known[near].tolist(), end]
+    known = [*starts.tolist(), facts["end"]]
+    cuts = cut_evenly([place >> WITHIN for place in known], num_chunks)
+    ends = [*(known[n] for n in cuts), facts["end"]]
     return [make_slice(co, a, b) for a, b in itertools.pairwise(ends)]
 
 
-def find_nearest(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return which of ascending values is the nearest to each that is wanted.
+def cut_evenly(values: Sequence[int], n: int) -> list[int]:
+    """Return where n pieces of ascending values begin, of about as much each.
+
+    What is left is shared anew after each cut, so that no piece is off by more than
+    half of what lies between two values.
 
     Examples
     --------
-    >>> find_nearest(np.array([1.0, 5.0]), np.array([0.0, 2.0, 4.0, 9.0])).tolist()
-    [0, 0, 1, 1]
+    >>> cut_evenly([0, 4, 5, 9, 10], 2)
+    [0, 2]
     """
-    after = np.searchsorted(values, wanted)
-    before = np.maximum(after - 1, 0)
-    after = np.minimum(after, len(values) - 1)
-    is_before = wanted - values[before] < values[after] - wanted
-    return np.where(is_before, before, after)
+    cuts = [0]
+    for left in range(n, 1, -1):
+        at = cuts[-1]
+        wanted = values[at] + (values[-1] - values[at]) / left
+        after = min(bisect.bisect_left(values, wanted, at), len(values) - 1)
+        before = max(after - 1, at)
+        is_before = wanted - values[before] < values[after] - wanted
+        cuts.append(before if is_before else after)
+    return cuts
 
 
 def partition_chunk_size(co: CloudObject, chunk_size: int) -> list[DataSlice]:
