@@ -117,17 +117,15 @@ def test_bcf__has_every_record_once(open_object, tmp_path, name, n, has_index):
         pysam.tabix_index(str(paths[0]), preset="bcf", force=True)
 
 
-@given(st.lists(st.integers(0, 99), min_size=1).map(sorted), st.integers(1, 30))
-def test_cut_evenly__is_off_by_half_a_gap(values, n):
-    cuts = vcf_gzip.cut_evenly(values, n)
-    assert len(cuts) == n
-    assert cuts[0] == 0
-    assert sorted(cuts) == cuts
-    gap = max(np.diff(values), default=0)
-    sizes = np.diff([*(values[k] for k in cuts), values[-1]])
-    for k, size in enumerate(sizes[:-1]):
-        left = values[-1] - values[cuts[k]]
-        assert abs(size - left / (n - k)) <= gap / 2
+@given(
+    st.lists(st.integers(0, 50), min_size=1).map(sorted),
+    st.lists(st.integers(-5, 60)).map(sorted),
+)
+def test_find_nearest__is_as_near_as_any(values, wanted):
+    found = vcf_gzip.find_nearest(np.array(values, float), np.array(wanted, float))
+    for number, value in zip(found, wanted, strict=True):
+        assert abs(values[number] - value) == min(abs(v - value) for v in values)
+    assert (np.diff(found) >= 0).all()
 
 
 def test_partition_chunk_size__is_of_about_that_size(open_object):

@@ -216,10 +216,10 @@ def scan_gzip(
 
 
 def get_spacing(source: Source, version: Version) -> int:
-    """Return the text between points: a two-hundredth of it, less in large objects."""
+    """Return the text between points: a small share, less in large objects."""
     (head,) = storage.fetch(source, version, [(0, min(PROBE_BYTES, version.size))])
     ratio = len(Inflater(source.uri).inflate(head)) / len(head)
-    spacing = ((32 << 10) + version.size // 200) * ratio
+    spacing = ((32 << 10) + version.size // 180) * ratio
     return int(np.clip(spacing, 1 << 16, MOST_SPACING))
 
 

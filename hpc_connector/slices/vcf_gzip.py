@@ -4,7 +4,6 @@ The indexes are those of tabix (SAM/BAM and tabix specifications of samtools). W
 there is none, the file is read once.
 """
 
-import bisect
 import io
 import itertools
 from collections.abc import Sequence
@@ -87,32 +86,27 @@ def partition_num_chunks(co: CloudObject, num_chunks: int) -> list[DataSlice]:
     if num_chunks < 1:
         raise BadInput(f"num_chunks: {num_chunks}: expected 1 or more")
     facts, starts = co.index.facts, co.index.arrays["starts"]
-    known = [*starts.tolist(), facts["end"]]
-    cuts = cut_evenly([place >> WITHIN for place in known], num_chunks)
-    ends = [*(known[n] for n in cuts), facts["end"]]
+    first, end = facts["first"], facts["end"]
+    wanted = np.linspace(first >> WITHIN, end >> WITHIN, num_chunks + 1)[1:-1]
+    known = np.append(starts, np.uint64(end))
+    near = find_nearest((known >> np.uint64(WITHIN)).astype(np.float64), wanted)
+    ends = [first, *known[near].tolist(), end]
     return [make_slice(co, a, b) for a, b in itertools.pairwise(ends)]
 
 
-def cut_evenly(values: Sequence[int], n: int) -> list[int]:
-    """Return where n pieces of ascending values begin, of about as much each.
-
-    What is left is shared anew after each cut, so that no piece is off by more than
-    half of what lies between two values.
+def find_nearest(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return which of ascending values is the nearest to each that is wanted.
 
     Examples
     --------
-    >>> cut_evenly([0, 4, 5, 9, 10], 2)
-    [0, 2]
+    >>> find_nearest(np.array([1.0, 5.0]), np.array([0.0, 2.0, 4.0, 9.0])).tolist()
+    [0, 0, 1, 1]
     """
-    cuts = [0]
-    for left in range(n, 1, -1):
-        at = cuts[-1]
-        wanted = values[at] + (values[-1] - values[at]) / left
-        after = min(bisect.bisect_left(values, wanted, at), len(values) - 1)
-        before = max(after - 1, at)
-        is_before = wanted - values[before] < values[after] - wanted
-        cuts.append(before if is_before else after)
-    return cuts
+    after = np.searchsorted(values, wanted)
+    before = np.maximum(after - 1, 0)
+    after = np.minimum(after, len(values) - 1)
+    is_before = wanted - values[before] < values[after] - wanted
+    return np.where(is_before, before, after)
 
 
 def partition_chunk_size(co: CloudObject, chunk_size: int) -> list[DataSlice]:
