@@ -6,15 +6,13 @@ container holds other work as well.
 """
 
 import os
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 ROOT = "/sys/fs/cgroup"
 SELF = "/proc/self/cgroup"
 
 
-@dataclass(frozen=True)
-class Cgroup:
+class Cgroup(NamedTuple):
     """The open files of a job's groups; -1 for one that there is not.
 
     Parameters
@@ -30,8 +28,7 @@ class Cgroup:
     io: int
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(NamedTuple):
     """What a job has used on a node; None for what is not known.
 
     Parameters
@@ -83,7 +80,8 @@ def find_cgroup(root: str = ROOT, own: str = SELF) -> Cgroup | None:
 def read_paths(own: str) -> dict[str, str]:
     """Return the path of the job in each hierarchy of Slurm's; "" is version 2."""
     try:
-        lines = Path(own).read_text().splitlines()
+        with open(own) as stream:
+            lines = stream.read().splitlines()
     except OSError:
         return {}
     paths = {}

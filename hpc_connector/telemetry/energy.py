@@ -4,15 +4,13 @@ A package holds its cores; memory (dram) is counted beside it. Since 2020 only r
 read the counters, on most machines: a zone that is refused is left out, and said.
 """
 
+import glob
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
 ROOT = "/sys/class/powercap"
 
 
-@dataclass
 class Energy:
     """Counters of zones, and the energy since they were opened.
 
@@ -24,9 +22,11 @@ class Energy:
         What could not be read.
     """
 
-    zones: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    total_uj: int = 0
+    def __init__(self) -> None:
+        """Begin with no zone."""
+        self.zones: dict[str, tuple[int, int, int]] = {}
+        self.notes: list[str] = []
+        self.total_uj = 0
 
     @property
     def source(self) -> str:
@@ -37,22 +37,29 @@ class Energy:
 def open_energy(root: str = ROOT) -> Energy:
     """Open the counters of all packages and their memory."""
     energy = Energy()
-    for path in find_zones(Path(root)):
+    for path in find_zones(root):
+        name = os.path.basename(path)
         try:
-            counter = os.open(path / "energy_uj", os.O_RDONLY | os.O_CLOEXEC)
-            most = int((path / "max_energy_range_uj").read_text())
-            energy.zones[path.name] = (counter, most, int(os.pread(counter, 64, 0)))
+            counter = os.open(f"{path}/energy_uj", os.O_RDONLY | os.O_CLOEXEC)
+            most = int(read_text(f"{path}/max_energy_range_uj"))
+            energy.zones[name] = (counter, most, int(os.pread(counter, 64, 0)))
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
-            energy.notes.append(f"energy of {path.name} is not counted: {why}")
+            energy.notes.append(f"energy of {name} is not counted: {why}")
     return energy
 
 
-def find_zones(root: Path) -> Iterator[Path]:
+def read_text(path: str) -> str:
+    """Return the text of a file."""
+    with open(path) as stream:
+        return stream.read()
+
+
+def find_zones(root: str) -> Iterator[str]:
     """Yield the zones to add up: not the cores, which a package holds, nor psys."""
-    for path in sorted(root.glob("intel-rapl:*")):
+    for path in sorted(glob.glob(f"{root}/intel-rapl:*")):
         try:
-            name = (path / "name").read_text().strip()
+            name = read_text(f"{path}/name").strip()
         except OSError:
             continue
         if name == "dram" or name.startswith("package"):
