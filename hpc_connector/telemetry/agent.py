@@ -29,13 +29,15 @@ from hpc_connector.telemetry.ranks import (
 )
 
 FORMAT_VERSION = 1
-COLUMNS = ("time_s", "elapsed_s", "node", "rank", "pid", "cpu_s", "rss_bytes")
-COLUMNS += ("peak_bytes", "read_bytes", "write_bytes", "net_rx_bytes", "net_tx_bytes")
-COLUMNS += ("energy_j", "source", "energy_source")
+COLUMNS = (
+    *("time_s", "elapsed_s", "node", "rank", "pid", "cpu_s", "rss_bytes"),
+    *("peak_bytes", "read_bytes", "write_bytes", "net_rx_bytes", "net_tx_bytes"),
+    *("energy_j", "source", "energy_source"),
+)
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 START_S = 60.0  # for the first rank to appear
 SCAN_S = 30.0  # between two looks for new processes, at most
-MORE_S = 2.0  # in which the dearer files of every rank are read once
+MORE_S = 10.0  # in which the dearer files of every rank are read once
 SHOW_S = 5.0  # between two files for Prometheus
 MOST_GAPS = 100
 

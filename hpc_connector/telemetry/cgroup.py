@@ -84,7 +84,7 @@ def read_paths(own: str) -> dict[str, str]:
             lines = stream.read().splitlines()
     except OSError:
         return {}
-    paths = {}
+    paths: dict[str, str] = {}
     for line in lines:
         _, controllers, path = line.split(":", 2)
         job, step, _ = path.partition("/step_")

@@ -4,8 +4,9 @@ One reading costs about 5 microseconds. A file that is open belongs to its proce
 the number of the process is given to another, reading fails.
 """
 
+import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 ROOT = "/proc"
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -26,9 +27,6 @@ class Process:
     read_bytes, write_bytes
         Of storage so far; None where the kernel does not say.
     """
-
-    __slots__ = ("cpu_s", "io", "peak_bytes", "pid", "read_bytes", "rss_bytes")
-    __slots__ += ("stat", "status", "write_bytes")
 
     def __init__(self, pid: int, root: str = ROOT) -> None:
         """Open the files; raises OSError if the process is not there."""
@@ -151,12 +149,11 @@ def parse_net(data: bytes) -> tuple[int, int]:
     return rx, tx
 
 
-def get_increases(counter: Sequence[float] | Iterable[float]) -> list[float]:
+def get_increases(counter: Iterable[float]) -> list[float]:
     """Return by how much a counter grew from each value to the next, never below 0.
 
     A negative step is a counter that has begun again at 0: what it shows then is what
     it has grown since.
     """
-    values = list(counter)
-    pairs = zip(values, values[1:], strict=False)
+    pairs = itertools.pairwise(counter)
     return [b - a if b >= a else max(b, 0) for a, b in pairs]

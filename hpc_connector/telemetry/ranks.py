@@ -157,9 +157,10 @@ def read_more(rank: Rank) -> None:
         process.read_peak()
         process.read_io()
     rank.peak_bytes = max(rank.peak_bytes, sum(p.peak_bytes for p in rank.processes))
-    read, written = zip(*((p.read_bytes, p.write_bytes) for p in rank.processes))
-    rank.read_bytes = add_known(list(read), rank.read_bytes)
-    rank.write_bytes = add_known(list(written), rank.write_bytes)
+    read = [process.read_bytes for process in rank.processes]
+    written = [process.write_bytes for process in rank.processes]
+    rank.read_bytes = add_known(read, rank.read_bytes)
+    rank.write_bytes = add_known(written, rank.write_bytes)
 
 
 def add_known(parts: list[int | None], least: int | None = None) -> int | None:
