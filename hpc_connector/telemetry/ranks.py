@@ -136,11 +136,14 @@ def read_rank(rank: Rank) -> bool:
     """
     own, *children = rank.processes
     is_alive = own.read()
-    if children:
-        lost = [child for child in children if not child.read()]
-        for child in lost:
-            child.close()
-        rank.processes = [p for p in rank.processes if p not in lost]
+    if not children:
+        rank.cpu_s, rank.rss_bytes = max(rank.cpu_s, own.cpu_s), own.rss_bytes
+        rank.peak_bytes = max(rank.peak_bytes, own.peak_bytes)
+        return is_alive
+    lost = [child for child in children if not child.read()]
+    for child in lost:
+        child.close()
+    rank.processes = [process for process in rank.processes if process not in lost]
     cpu_s = sum([process.cpu_s for process in rank.processes])
     peak_bytes = sum([process.peak_bytes for process in rank.processes])
     rank.rss_bytes = sum([process.rss_bytes for process in rank.processes])
