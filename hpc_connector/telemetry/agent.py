@@ -8,6 +8,7 @@ that is killed leaves all but the last.
 import argparse
 import json
 import os
+import select
 import signal
 import sys
 import time
@@ -95,14 +96,14 @@ def roots(text: str) -> dict[int, int | None]:
 
 def run(args: argparse.Namespace) -> int:
     """Watch until the ranks have ended, or SIGTERM."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    stop = catch_signals()
     node = open_node(args.pid)
     folder = os.path.join(args.out, "telemetry")
     os.makedirs(folder, exist_ok=True)
     started_s = time.time()
     file = open_rows(os.path.join(folder, f"{node.name}.csv"))
     try:
-        for elapsed_s in get_ticks(node, args.interval):
+        for elapsed_s in get_ticks(node, args.interval, stop):
             sample(node, elapsed_s, args.interval)
             append(file, format_rows(node, elapsed_s), node)
             if args.prometheus and is_due(elapsed_s, args.interval, SHOW_S):
@@ -116,6 +117,18 @@ def run(args: argparse.Namespace) -> int:
     record = {"started_s": started_s, "interval_s": args.interval} | describe(node)
     save_record(os.path.join(folder, f"{node.name}.json"), record)
     return 0
+
+
+def catch_signals() -> int:
+    """Return a descriptor that can be read once the agent is to end.
+
+    It wakes a wait at once; ``sigtimedwait`` would return also after a SIGCONT.
+    """
+    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(writing)
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)
+    return reading
 
 
 def open_node(pids: dict[int, int | None]) -> Node:
@@ -144,7 +157,7 @@ def get_labels(node: Node) -> dict[str, str]:
     return {k: os.environ.get(n, "") for k, n in names.items()} | {"node": node.name}
 
 
-def get_ticks(node: Node, interval_s: float) -> Iterator[float]:
+def get_ticks(node: Node, interval_s: float, stop: int) -> Iterator[float]:
     """Yield the elapsed seconds of each sample, the last after a signal or the end.
 
     Times that were missed, as where the node was suspended, are a gap.
@@ -161,7 +174,7 @@ def get_ticks(node: Node, interval_s: float) -> Iterator[float]:
             return
         due_s = max(due_s + interval_s, elapsed_s - elapsed_s % interval_s)
         wait_s = due_s - (time.monotonic() - start_s)
-        if signal.sigtimedwait(STOP_SIGNALS, max(wait_s, 0)):
+        if select.select([stop], [], [], max(wait_s, 0))[0]:
             for rank in node.watch.ranks:
                 read_more(rank)
             yield time.monotonic() - start_s

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector.errors import BadInput
+from hpc_connector.partitioner.communicator import wait_asleep
 from hpc_connector.telemetry.agent import get_name
 from hpc_connector.telemetry.proc import RANK_NAMES
 
@@ -31,7 +33,7 @@ def run_watched(comm: Any, args: Any, run: Callable[[], int]) -> int:
         return run()
     agent = start_agent(args.out, comm.allgather((get_name(), os.getpid())), comm.rank)
     code = run()
-    comm.Barrier()  # the last sample sees all ranks
+    wait_asleep(comm)  # the last sample sees all ranks
     if agent is not None:
         end_agent(agent)
     comm.Barrier()
@@ -85,7 +87,7 @@ def end_agent(agent: subprocess.Popen) -> None:
     except subprocess.TimeoutExpired:
         agent.kill()
         code = agent.wait()
-    if code != 0:
+    if code not in (0, -signal.SIGTERM):  # a run may be over before it has begun
         logger.warning("the telemetry agent of %s ended with %d", get_name(), code)
 
 
