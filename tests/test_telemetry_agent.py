@@ -509,3 +509,19 @@ def test_submit__asks_for_it(capsys, tmp_path):
     assert main([*command, "run", str(COHORT), "--out", str(tmp_path / "out")]) == 0
     assert "\nCONNECTOR_TELEMETRY=1\n" in capsys.readouterr().out
     assert "\nCONNECTOR_TELEMETRY=" not in render_sbatch(Job("x"), Site())
+
+
+@pytest.mark.usefixtures("cluster")
+def test_job__on_two_nodes_is_watched(tmp_path):
+    command = ["hpc-connector", "submit", "--telemetry", "--nodes", "2"]
+    command += ["--ntasks-per-node", "1", "--mem", "900M", "mdr-epistasis", "run"]
+    command += [COHORT, "--out", tmp_path / "out", "--quiet", "--permutations", "50"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    manifest = tmp_path / "out/manifest.json"
+    wait_for(lambda: manifest.exists() and "telemetry" in manifest.read_text())
+    summary = read_manifest(tmp_path / "out")["telemetry"]
+    assert len({node["node"] for node in summary["nodes"]}) == 2
+    assert [rank["rank"] for rank in summary["ranks"]] == [0, 1]
+    assert len({rank["node"] for rank in summary["ranks"]}) == 2
+    assert summary["notes"] == []
