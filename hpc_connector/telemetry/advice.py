@@ -47,13 +47,14 @@ def advise_cores(
     elif utilisation is not None and utilisation < IDLE:
         said.append(
             f"Cores were busy {utilisation:.0%} of the time. Fewer ranks would take "
-            "about as long where they wait for files or for each other."
+            "about as long where they wait for files, for each other, or for cores "
+            "that other work uses."
         )
     if imbalance is not None and imbalance > UNEVEN and len(ranks) > 1:
         busiest = max(ranks, key=lambda rank: rank["cpu_s"])
         said.append(
-            f"Rank {busiest['rank']} worked {imbalance:.0%} more than the mean rank, "
-            "and the others waited for it: more and smaller tasks share out better."
+            f"Rank {busiest['rank']} worked {imbalance:.0%} more than the mean rank: "
+            "if the others waited for it, smaller tasks share out better."
         )
     return said
 

@@ -139,13 +139,15 @@ def draw_ranks(timeline: Timeline, threads: int) -> str:
     shown = timeline.ranks[:MOST_RANKS]
     if not shown.size:
         return "<p>No rank was seen.</p>"
-    row = float(np.clip(480 / len(shown), 2, 22))
+    row, top = float(np.clip(480 / len(shown), 2, 22)), 8
     x = make_scale(0, timeline.edges[-1], LEFT, WIDTH - 16)
     parts = []
     for k, cores in enumerate(shown):
         if row >= 10 or k % 16 == 0:
             name = f"rank {timeline.numbers[k]}"
-            parts.append(draw_text(LEFT - 8, (k + 0.5) * row + 4, name, "end soft"))
+            parts.append(
+                draw_text(LEFT - 8, top + (k + 0.5) * row + 4, name, "end soft")
+            )
         for start, end, busy in zip(
             timeline.edges, timeline.edges[1:], cores / threads, strict=False
         ):
@@ -153,8 +155,10 @@ def draw_ranks(timeline: Timeline, threads: int) -> str:
                 said = f"rank {timeline.numbers[k]}, {start:.1f} s: {busy:.0%}"
                 shade = f"busy{round(SHADES * float(np.clip(busy, 0, 1)))}"
                 width = x(end) - x(start)
-                parts.append(draw_rect(x(start), k * row, width, row - 1, shade, said))
-    height = len(shown) * row + EDGE
+                parts.append(
+                    draw_rect(x(start), top + k * row, width, row - 1, shade, said)
+                )
+    height = top + len(shown) * row + EDGE
     parts.append(draw_time(x, timeline.edges[-1], height - EDGE))
     body = "".join(parts)
     picture = make_svg(WIDTH, height, "how busy each rank was over time", body, "wide")
@@ -193,12 +197,15 @@ def draw_nodes(timeline: Timeline, what: str) -> str:
         draw_time(x, timeline.edges[-1], height - EDGE),
         draw_text(14, height / 2, unit, "middle", turned=True),
     ]
-    names = ", ".join(shorten(name) for name in timeline.nodes[: len(shown)])
+    names = ", ".join(
+        f'<b class="name{k % 4}">{escape(clean(shorten(name)))}</b>'
+        for k, name in enumerate(timeline.nodes[: len(shown)])
+    )
     more = len(values) - len(shown)
     names += f" and {more} more that are not drawn" if more else ""
     label = f"{unit} in use on each node over time"
     picture = make_svg(WIDTH, height, label, "".join(parts), "wide")
-    caption = f"<figcaption>{escape(clean(names))}</figcaption>"
+    caption = f"<figcaption>{names}</figcaption>"
     return f'<figure class="scroll">{picture}{caption}</figure>'
 
 
