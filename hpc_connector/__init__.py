@@ -1,5 +1,12 @@
 """Bring the computation to extreme omics data on a supercomputer."""
 
-from importlib.metadata import version
+from typing import Any
 
-__version__ = version("hpc_connector")
+
+def __getattr__(name: str) -> Any:
+    """Return the version, looked up when it is asked for: that costs megabytes."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("hpc_connector")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -45,6 +45,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=at_least(0), default=42, metavar="N", help="of all chance (42)")
     add("--resume", action="store_true", help="go on with a run that was stopped")
     add("--quiet", action="store_true", help="no progress")
+    add("--telemetry", action="store_true", help="watch the ranks of each node")
     add("--plan", action="store_true", help="print what the run takes, and end")
     add("--json", action="store_true", help="print the summary as one JSON object")
 

@@ -61,8 +61,10 @@ keep_figures() { # once the accounting knows the end of the steps
 export CONNECTOR_CODE=$PWD/.$CONNECTOR_PROGRAM-$SLURM_JOB_ID.code
 rm -f "$CONNECTOR_CODE"
 read -ra launch <<<"$CONNECTOR_LAUNCH"
+watched=()
+if [ "${CONNECTOR_TELEMETRY:-0}" = 1 ]; then watched=(--telemetry); fi
 "${launch[@]}" "${inside[@]}" "$CONNECTOR_PROGRAM" "$@" \
-    --threads "$threads" --resume &
+    --threads "$threads" --resume "${watched[@]}" &
 ranks=$!
 trap 'kill -s "$CONNECTOR_WARNING" "$ranks" 2>/dev/null' USR1 TERM
 code=0

@@ -17,10 +17,11 @@ from hpc_connector.storage import get_object, is_remote
 
 FORMAT_VERSION = 1
 NAME = "manifest.json"
+NO_RUN = {f"{NAME}.partial", "telemetry"}  # what may lie in the folder before
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
 NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
 NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}
-NOT_PARAMETERS |= {"engine"}
+NOT_PARAMETERS |= {"engine", "telemetry"}
 
 
 def save_manifest(directory: Path, record: dict[str, Any]) -> None:
@@ -110,7 +111,7 @@ def begin_run(
         if is_complete(out, before):
             return before
         record["attempt"] = before.get("attempt", 1) + 1
-    elif out.exists() and any(p.name != f"{NAME}.partial" for p in out.iterdir()):
+    elif out.exists() and any(p.name not in NO_RUN for p in out.iterdir()):
         raise BadInput(
             f"{out} is not empty: expected a new folder, or --resume to go on with the "
             "run in it"

@@ -73,13 +73,15 @@ def on_signals(act: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def run_program(name: str, run: Callable[[Any], int]) -> int:
+def run_program(name: str, run: Callable[[Any], int], args: Any = None) -> int:
     """Run a program on all ranks, none of which is left behind; return its exit code.
 
     Parameters
     ----------
     run
         Takes the communicator and returns an exit code.
+    args
+        Of the program; with ``args.telemetry`` an agent watches the ranks of each node.
     """
     try:
         comm = get_mpicomm()
@@ -92,6 +94,10 @@ def run_program(name: str, run: Callable[[Any], int]) -> int:
             abort_on_error(comm, lambda error: cli.explain(name, error)),
             on_signals(lambda: end_now(comm, cli.STOPPED, stopped)),
         ):
+            if args is not None and args.telemetry:
+                from hpc_connector.telemetry.session import run_watched
+
+                return run_watched(comm, args, lambda: run(comm))
             return run(comm)
     except SystemExit as end:
         return int(end.code or 0)

@@ -12,6 +12,8 @@ COMMANDS = {  # modules with add_arguments(parser) and run(args)
     "account": ("account", "keep what Slurm says of a job in the manifest of its run"),
     "doctor": ("doctor", "try MPI: two ranks by every launcher"),
     "burst": ("burst.command", "show what of a run would go to functions of a cloud"),
+    "telemetry": ("telemetry.command", "watch runs, learn what the next will need"),
+    "inspect": ("telemetry.dashboard", "show what a run with --telemetry used"),
     "slices": ("slices.command", "cut an object near the data, index, list, get"),
 }
 

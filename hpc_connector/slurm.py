@@ -89,6 +89,8 @@ class Job:
         stand on the command line of sbatch.
     warn_s
         Before the end of its time a job is told to stop.
+    telemetry
+        An agent watches the ranks of each node.
     """
 
     program: str
@@ -103,6 +105,7 @@ class Job:
     dependency: str = ""
     most_at_once: int = 0
     output: str = "%x-%j.out"
+    telemetry: bool = False
 
 
 def read_site(path: Path) -> Site:
@@ -197,6 +200,7 @@ def render_sbatch(job: Job, site: Site) -> str:
         f"CONNECTOR_PROGRAM={job.program}",
         f"CONNECTOR_RESTARTS={job.restarts} # at most",
         f"CONNECTOR_FIGURES={','.join(FIGURES)}",
+        *(["CONNECTOR_TELEMETRY=1"] if job.telemetry else []),
         *_format_arguments(job.arguments),
         "",
     ]

@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--most-at-once", type=cli.at_least(1), default=0, metavar="N")
     add("--warn", type=duration, default=120, metavar="TIME", help="before the end")
+    add("--telemetry", action="store_true", help="watch the ranks of each node")
     add("--dry-run", action="store_true", help="print the script, submit nothing")
     add("program", metavar="PROGRAM")
     add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT")
@@ -109,6 +110,7 @@ def make_job(args: argparse.Namespace, site: Site) -> Job:
         dependency=args.dependency,
         most_at_once=args.most_at_once,
         output="%x-%A_%a.out" if len(arguments) > 1 else "%x-%j.out",
+        telemetry=args.telemetry,
     )
 
 

@@ -29,6 +29,7 @@ HOMES = {
     "obstore": ("lazily", ["hpc_connector/storage.py"]),
     "boto3": ("lazily", ["hpc_connector/storage.py"]),
     "indexed_gzip": ("lazily", ["hpc_connector/slices/gzip_points.py"]),
+    "pyarrow": ("lazily", ["hpc_connector/telemetry/"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/export.py"]),
     "catboost": ("lazily", ["apps/metabolite_annotation/scoring_model.py"]),
     "pandas": (

@@ -115,4 +115,4 @@ def run_search(args: argparse.Namespace) -> int:
             from mdr_epistasis.run import run
         return run(comm, args)
 
-    return pipeline.run_program(NAME, search)
+    return pipeline.run_program(NAME, search, args)

@@ -152,4 +152,4 @@ def run_annotation(args: argparse.Namespace) -> int:
 
         return run(comm, args)
 
-    return pipeline.run_program(NAME, annotate)
+    return pipeline.run_program(NAME, annotate, args)

@@ -1,0 +1,69 @@
+"""What the telemetry of a run says to do next time, in plain words."""
+
+from typing import Any
+
+IDLE = 0.7  # utilisation below which cores are left over
+CROWDED = 1.1  # above which ranks used more cores than they were to have
+UNEVEN = 0.15  # imbalance from which waiting is worth a word
+MARGIN = 1.1  # on the memory that was used: ask for that much
+SHORT_S = 10.0  # a run that says little
+SEEN = 0.99  # share of the time that samples should cover
+
+
+def make_advice(summary: dict[str, Any]) -> list[str]:
+    """Return sentences, the most useful first; one at least.
+
+    Parameters
+    ----------
+    summary
+        As ``collect`` puts it into the manifest, "telemetry".
+    """
+    nodes, ranks = summary["nodes"], summary["ranks"]
+    wall_s = max(node["wall_s"] for node in nodes)
+    gap_s = max(node["gap_s"] for node in nodes)
+    said = []
+    if wall_s < SHORT_S:
+        said.append(
+            f"The run took {wall_s:.1f} s: most of that is the start, and the figures "
+            "say little of a longer one."
+        )
+    said += advise_cores(summary["utilisation"], summary["imbalance"], ranks)
+    said.append(advise_memory(nodes))
+    if gap_s > (1 - SEEN) * wall_s:
+        said.append(f"A node was not seen for {gap_s:.1f} s: it was paused or crowded.")
+    return said
+
+
+def advise_cores(
+    utilisation: float | None, imbalance: float | None, ranks: list[dict[str, Any]]
+) -> list[str]:
+    """Return what to say of the cores, and of ranks that waited."""
+    said = []
+    if utilisation is not None and utilisation > CROWDED:
+        said.append(
+            f"Ranks used {utilisation:.1f} cores for each that they were to have: give "
+            "them more with --cpus-per-task, or limit their threads."
+        )
+    elif utilisation is not None and utilisation < IDLE:
+        said.append(
+            f"Cores were busy {utilisation:.0%} of the time. Fewer ranks would take "
+            "about as long where they wait for files, for each other, or for cores "
+            "that other work uses."
+        )
+    if imbalance is not None and imbalance > UNEVEN and len(ranks) > 1:
+        busiest = max(ranks, key=lambda rank: rank["cpu_s"])
+        said.append(
+            f"Rank {busiest['rank']} worked {imbalance:.0%} more than the mean rank: "
+            "if the others waited for it, smaller tasks share out better."
+        )
+    return said
+
+
+def advise_memory(nodes: list[dict[str, Any]]) -> str:
+    """Return what to ask for: the peak of the largest node and a tenth."""
+    peak = max(nodes, key=lambda node: node["peak_bytes"])
+    mib = -(-int(peak["peak_bytes"] * MARGIN) >> 20)
+    return (
+        f"A node needed {peak['peak_bytes'] / 2**20:,.0f} MiB at most: --mem={mib}M "
+        "leaves a tenth to spare."
+    )

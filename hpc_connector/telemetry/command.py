@@ -1,0 +1,38 @@
+"""``hpc-connector telemetry``: watch runs, and learn from what was seen."""
+
+import argparse
+import importlib
+import os
+import sys
+from typing import Any
+
+from hpc_connector import cli
+
+COMMANDS = {  # modules with add_arguments(parser) and run(args)
+    "agent": ("agent", "watch the ranks on this node"),
+    "collect": ("collect", "join the rows of all nodes of a run"),
+    "train": ("train", "learn to forecast from runs"),
+    "forecast": ("forecast", "say what a run will use next"),
+    "recommend": ("recommend", "say what the next run should ask for"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the commands; their own arguments are read by ``run``."""
+    add = parser.add_argument
+    said = "; ".join(f"{name}: {said}" for name, (_, said) in COMMANDS.items())
+    add("what", choices=COMMANDS, metavar="WHAT", help=said)
+    add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="WHAT -h says")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one of the commands; only its module is imported."""
+    module, said = COMMANDS[args.what]
+    chosen: Any = importlib.import_module(f"hpc_connector.telemetry.{module}")
+    parser = cli.make_parser(f"hpc-connector telemetry {args.what}", said)
+    chosen.add_arguments(parser)
+    parsed = parser.parse_args(args.arguments)
+    if args.what == "agent":  # without what is imported here, it needs 3 MB less
+        command = [sys.executable, "-m", chosen.__name__, *args.arguments]
+        os.execv(sys.executable, command)
+    return chosen.run(parsed)

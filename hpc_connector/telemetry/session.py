@@ -1,0 +1,108 @@
+"""The agents of a run: one process on each node, from its start to its end."""
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hpc_connector.errors import BadInput
+from hpc_connector.partitioner.communicator import wait_asleep
+from hpc_connector.telemetry.agent import get_name
+from hpc_connector.telemetry.proc import RANK_NAMES
+
+logger = logging.getLogger(__name__)
+
+END_S = 10.0  # for an agent to write its totals
+
+
+def run_watched(comm: Any, args: Any, run: Callable[[], int]) -> int:
+    """Run with an agent on each node, then join what they wrote; return the exit code.
+
+    All ranks call it. A rank that raises leaves the agent alone, which ends with the
+    ranks. A folder that the run will refuse gets none.
+    """
+    is_refused = comm.rank == 0 and is_in_use(args.out) and not args.resume
+    if comm.bcast(is_refused):
+        return run()
+    agent = start_agent(args.out, comm.allgather((get_name(), os.getpid())), comm.rank)
+    code = run()
+    wait_asleep(comm)  # the last sample sees all ranks
+    if agent is not None:
+        end_agent(agent)
+    comm.Barrier()
+    if comm.rank == 0:
+        collect(args.out)
+    return code
+
+
+def is_in_use(out: Path) -> bool:
+    """Return whether a folder holds anything that is not of telemetry."""
+    return out.exists() and any(path.name != "telemetry" for path in out.iterdir())
+
+
+def start_agent(
+    out: Path, places: list[tuple[str, int]], rank: int
+) -> subprocess.Popen | None:
+    """Start the agent if this is the first rank of its node; return its process.
+
+    Parameters
+    ----------
+    places
+        Node and process of each rank.
+    """
+    here = [(pid, k) for k, (node, pid) in enumerate(places) if node == get_name()]
+    if here[0][1] != rank:
+        return None
+    command = [sys.executable, "-m", "hpc_connector.telemetry.agent"]
+    command += ["--out", str(out), "--pid", ",".join(f"{pid}:{k}" for pid, k in here)]
+    ranks = {name.decode() for name in RANK_NAMES}
+    environment = {k: text for k, text in os.environ.items() if k not in ranks}
+    try:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # a launcher waits until its pipes are closed
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        logger.warning("no telemetry of %s: %s", get_name(), error)
+        return None
+
+
+def end_agent(agent: subprocess.Popen) -> None:
+    """Have the agent take its last sample and end."""
+    with contextlib.suppress(OSError):
+        agent.terminate()
+    try:
+        code = agent.wait(END_S)
+    except subprocess.TimeoutExpired:
+        agent.kill()
+        code = agent.wait()
+    if code not in (0, -signal.SIGTERM):  # a run may be over before it has begun
+        logger.warning("the telemetry agent of %s ended with %d", get_name(), code)
+
+
+def collect(out: Path) -> None:
+    """Join the rows of all nodes, if that can be done here; no run fails by it."""
+    if find_spec("pyarrow") is None:
+        logger.info(
+            "telemetry: no pyarrow here; hpc-connector telemetry collect %s", out
+        )
+        return
+    from hpc_connector.telemetry.collect import collect as join
+
+    try:
+        summary = join(out)
+    except (OSError, BadInput) as error:
+        logger.warning("telemetry is not collected: %s", error)
+        return
+    logger.info("telemetry: %s", json.dumps(summary["utilisation"]))
