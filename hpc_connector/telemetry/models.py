@@ -5,7 +5,6 @@ without scikit-learn, which only fits it.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -13,11 +12,21 @@ from hpc_connector.errors import BadInput
 
 Fitted = dict[str, np.ndarray]
 
-TREES, RATE, MOST_BINS = 100, 0.1, 255
-SVR_ROWS, MLP_ROWS = 8000, 30000  # more costs time and brings little
+TREES, RATE = 100, 0.1
+HGB_ROWS, SVR_ROWS, MLP_ROWS = 60000, 8000, 30000  # more brings little
 MLP_LAYERS = (64, 32)
 SEED = 42
 MOST = 50.0  # a difference over its scale; larger ones would rule squared losses
+
+
+def fit_nothing(features: np.ndarray, target: np.ndarray, quantile: float) -> Fitted:
+    """Fit a model that has nothing to learn."""
+    return {}
+
+
+def predict_persistence(fitted: Fitted, features: np.ndarray) -> np.ndarray:
+    """Return that nothing changes, shape (n,)."""
+    return np.zeros(len(features))
 
 
 def fit_linear(features: np.ndarray, target: np.ndarray, quantile: float) -> Fitted:
@@ -66,9 +75,7 @@ def fit_mlp(features: np.ndarray, target: np.ndarray, quantile: float) -> Fitted
 
     chosen = _choose(len(target), MLP_ROWS)
     x, kept = _standardise(features[chosen])
-    made = MLPRegressor(
-        MLP_LAYERS, early_stopping=True, max_iter=60, random_state=SEED
-    )
+    made = MLPRegressor(MLP_LAYERS, early_stopping=True, max_iter=60, random_state=SEED)
     made.fit(x, np.clip(target[chosen], -MOST, MOST))
     layers = zip(made.coefs_, made.intercepts_, strict=True)
     for k, (weights, offset) in enumerate(layers):
@@ -88,15 +95,20 @@ def predict_mlp(fitted: Fitted, features: np.ndarray) -> np.ndarray:
 def fit_boosting(features: np.ndarray, target: np.ndarray, quantile: float) -> Fitted:
     """Fit gradient boosting of a quantile; 0.5 is the least absolute error."""
     from sklearn.ensemble import HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
 
-    made = HistGradientBoostingRegressor(
+    chosen = _choose(len(target), HGB_ROWS)
+    model = HistGradientBoostingRegressor(
         loss="absolute_error" if quantile == 0.5 else "quantile",
         quantile=None if quantile == 0.5 else quantile,
         max_iter=TREES,
         learning_rate=RATE,
         early_stopping=False,
         random_state=SEED,
-    ).fit(features, target)
+    )
+    # On a busy machine threads that wait for one another take ten times as long.
+    with threadpool_limits(1, "openmp"):
+        made = model.fit(features[chosen], target[chosen])
     trees = [stage[0].nodes for stage in made._predictors]
     width = max(map(len, trees))
     names = {
@@ -128,8 +140,9 @@ def predict_boosting(fitted: Fitted, features: np.ndarray) -> np.ndarray:
         node = np.zeros((len(x), n_trees), np.intp)
         row = np.arange(len(x))[:, None]
         while (left := fitted["left"][tree, node]).any():
-            is_left = x[row, fitted["feature"][tree, node]] <= (
-                fitted["threshold"][tree, node]
+            is_left = (
+                x[row, fitted["feature"][tree, node]]
+                <= (fitted["threshold"][tree, node])
             )
             below = np.where(is_left, left, fitted["right"][tree, node])
             node = np.where(left > 0, below, node)
@@ -158,9 +171,10 @@ def _choose(n: int, most: int) -> np.ndarray:
 Fit = Callable[[np.ndarray, np.ndarray, float], Fitted]
 Predict = Callable[[Fitted, np.ndarray], np.ndarray]
 KINDS: dict[str, tuple[Fit, Predict]] = {
+    "persistence": (fit_nothing, predict_persistence),
     "linear": (fit_linear, predict_linear),
     "svr": (fit_svr, predict_svr),
-    "boosting": (fit_boosting, predict_boosting),
+    "hgb": (fit_boosting, predict_boosting),
     "mlp": (fit_mlp, predict_mlp),
 }
 
@@ -196,15 +210,3 @@ def fit(
 def predict(kind: str, fitted: Fitted, features: np.ndarray) -> np.ndarray:
     """Return differences from the last window over the scale, shape (n,)."""
     return KINDS[kind][1](fitted, features)
-
-
-def get_simple(lags: np.ndarray, horizons: int) -> dict[str, Any]:
-    """Return what needs no training, each of shape (n, horizons).
-
-    Persistence says the last window again, the median that of the last three.
-    """
-    middle = np.median(lags[:, -3:], axis=1)
-    return {
-        "persistence": np.repeat(lags[:, -1:], horizons, axis=1),
-        "median": np.repeat(middle[:, None], horizons, axis=1),
-    }

@@ -1,7 +1,7 @@
 """Windows to rows of features, and the split by run and time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -10,13 +10,10 @@ from hpc_connector.telemetry.windows import TARGETS, Series
 
 LAGS = 8
 HORIZONS = 3
-EMBARGO = LAGS + HORIZONS  # windows between what trains and what tests
 TRAIN = 0.7
-LEAST_SERIES = 4  # of a group that is split by run; fewer are cut in time
+LEAST_RUNS = 4  # of a group that is split by run; fewer are cut in time
 FLOOR = {"cpu": 0.01, "memory": 2.0**20}  # of the scale: cores, bytes
 SHAPE = ("spread", "above", "below", "median", "roughness", "level", "size")
-OWN = (*(f"lag_{k}" for k in range(LAGS - 1, 0, -1)), *SHAPE)
-FEATURES = (*OWN, "age", *(f"other_{name}" for name in OWN))
 
 
 @dataclass(frozen=True)
@@ -25,10 +22,14 @@ class Rows:
 
     Parameters
     ----------
+    past
+        The last windows of all targets, oldest first, shape (n, 2, lags).
     lags
-        The last windows, oldest first, shape (n, LAGS).
+        Those of the target that is forecast, shape (n, lags).
+    age
+        Windows since the series began, shape (n,).
     features
-        Shape (n, len(FEATURES)), made of the past alone.
+        Shape (n, features), made of the past and the age alone.
     scale
         By which differences were divided, shape (n,).
     future
@@ -40,7 +41,9 @@ class Rows:
         window to be forecast ends, shape (n,).
     """
 
+    past: np.ndarray
     lags: np.ndarray
+    age: np.ndarray
     features: np.ndarray
     scale: np.ndarray
     future: np.ndarray
@@ -49,35 +52,49 @@ class Rows:
     end_s: np.ndarray
     until_s: np.ndarray
 
+    def take(self, chosen: np.ndarray) -> "Rows":
+        """Return some of the rows."""
+        return Rows(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
-def make_rows(series: Sequence[Series], target: str) -> Rows:
+
+def get_feature_names(lags: int = LAGS) -> list[str]:
+    """Return what the columns of the features are."""
+    own = [*(f"lag_{k}" for k in range(lags - 1, 0, -1)), *SHAPE]
+    return [*own, "age", *(f"other_{name}" for name in own)]
+
+
+def make_rows(series: Sequence[Series], target: str, lags: int = LAGS) -> Rows:
     """Return the rows of all series for one of ``TARGETS``; gaps have none."""
-    parts = [_make_rows_of(one, number, target) for number, one in enumerate(series)]
+    parts = [_make_rows_of(s, number, target, lags) for number, s in enumerate(series)]
     names = Rows.__annotations__
     return Rows(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
 
-def _make_rows_of(one: Series, number: int, target: str) -> Rows:
+def _make_rows_of(one: Series, number: int, target: str, lags: int) -> Rows:
     place = TARGETS.index(target)
-    n = max(len(one.values) - LAGS + 1, 0)
-    values = np.concatenate([one.values, np.full((HORIZONS, 2), np.nan)])
+    n = max(len(one.values) - lags + 1, 0)
+    stretch = np.zeros((0, len(TARGETS), lags + HORIZONS))
     if n:
+        values = np.concatenate([one.values, np.full((HORIZONS, len(TARGETS)), np.nan)])
         view = np.lib.stride_tricks.sliding_window_view
-        stretch = view(values, LAGS + HORIZONS, axis=0)[:n]  # (n, targets, windows)
-    else:
-        stretch = np.zeros((0, len(TARGETS), LAGS + HORIZONS))
-    past = stretch[:, :, :LAGS]
-    is_whole = ~np.isnan(past).any(axis=(1, 2))
-    age = np.arange(LAGS, LAGS + n)
-    begin_s = one.start_s + one.width_s * np.arange(n)
-    keep = [x[is_whole] for x in (past, stretch[:, place, LAGS:], age, begin_s)]
-    past, future, age, begin_s = keep
+        stretch = view(values, lags + HORIZONS, axis=0)  # (n, targets, windows)
+    kept = np.flatnonzero(~np.isnan(stretch[:, :, :lags]).any(axis=(1, 2)))
+    past, future = stretch[kept, :, :lags], stretch[kept, place, lags:]
+    age = lags + kept
     features, scale = get_features(past, age, place)
-    end_s = begin_s + LAGS * one.width_s
-    until_s = end_s + HORIZONS * one.width_s
-    numbers = np.full(len(age), number)
+    begin_s = one.start_s + one.width_s * kept
+    end_s = begin_s + lags * one.width_s
     return Rows(
-        past[:, place], features, scale, future, numbers, begin_s, end_s, until_s
+        past=past,
+        lags=past[:, place],
+        age=age,
+        features=features,
+        scale=scale,
+        future=future,
+        series=np.full(len(kept), number),
+        begin_s=begin_s,
+        end_s=end_s,
+        until_s=end_s + HORIZONS * one.width_s,
     )
 
 
@@ -92,7 +109,7 @@ def get_features(
     Parameters
     ----------
     past
-        Of all targets, oldest first, shape (n, 2, LAGS); nothing later is seen.
+        Of all targets, oldest first, shape (n, 2, lags); nothing later is seen.
     age
         Windows since the series began, shape (n,).
     place
@@ -100,7 +117,7 @@ def get_features(
 
     Returns
     -------
-    Shape (n, len(FEATURES)) and (n,).
+    Shape (n, features), see :func:`get_feature_names`, and (n,).
     """
     own, scale = _describe(past[:, place], FLOOR[TARGETS[place]])
     other, _ = _describe(past[:, 1 - place], FLOOR[TARGETS[1 - place]])
@@ -127,10 +144,10 @@ def _describe(lags: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray]:
 def split_rows(series: Sequence[Series], rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Return which rows train and which test: by run and time, with an embargo.
 
-    Of each group the later runs test, and only windows that ended before the first
-    of them trains, by an embargo of ``EMBARGO`` windows. A group of fewer runs than
-    ``LEAST_SERIES`` is cut in time. Where the user has split the windows, that is
-    checked and kept.
+    Of each group the later runs test, and what ended before the first of them trains.
+    A group of fewer runs than ``LEAST_RUNS`` is cut in time, each run by itself. Lags
+    and horizons together lie between both. Where the user has split the windows, that
+    is checked and kept.
 
     Returns
     -------
@@ -141,51 +158,55 @@ def split_rows(series: Sequence[Series], rows: Rows) -> tuple[np.ndarray, np.nda
     BadInput
         A split by the user that lets the future into the training.
     """
-    width_s = np.array([one.width_s for one in series])
+    width_s = np.array([one.width_s for one in series])[rows.series]
+    embargo_s = width_s * (rows.lags.shape[1] + HORIZONS)
     if any(one.part for one in series):
         train, test = _take_parts(series, rows)
     else:
-        cut_s, by_run = _get_cuts(series)
-        wait_s = EMBARGO * width_s[rows.series]
-        start_s = np.array([one.start_s for one in series])[rows.series]
-        by_run = by_run[rows.series]
-        limit_s = cut_s[rows.series]
-        train = rows.until_s <= limit_s - np.where(by_run, wait_s, 0)
-        train &= ~by_run | (start_s < limit_s)
-        test = np.where(by_run, start_s, rows.begin_s - wait_s) >= limit_s
-    check_split(rows, train, test, EMBARGO * float(width_s.max()))
+        cut_s, trains, tests = (x[rows.series] for x in _get_cuts(series))
+        train = trains & (rows.until_s <= cut_s - embargo_s)
+        test = tests & (rows.begin_s >= cut_s)
+    check_split(rows, train, test, embargo_s)
     return train, test
 
 
-def _get_cuts(series: Sequence[Series]) -> tuple[np.ndarray, np.ndarray]:
-    """Return when the test of each series starts, and whether it is split by run."""
-    cut_s, by_run = np.zeros(len(series)), np.zeros(len(series), bool)
-    groups = np.array([one.group for one in series])
-    for group in np.unique(groups):
-        mine = np.flatnonzero(groups == group)
-        starts = np.sort([series[k].start_s for k in mine])
-        by_run[mine] = len(np.unique(starts)) >= LEAST_SERIES
-        cut_s[mine] = starts[int(TRAIN * len(starts))]
-        for k in mine[~by_run[mine]]:
-            one = series[k]
-            cut_s[k] = one.start_s + TRAIN * one.width_s * len(one.values)
-    return cut_s, by_run
+def _get_cuts(series: Sequence[Series]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return when the test of each series starts, and whether it trains and tests."""
+    spans: dict[tuple[str, str], list[float]] = {}
+    keys = [(one.group, one.run) for one in series]
+    for key, one in zip(keys, series, strict=True):
+        end_s = one.start_s + one.width_s * len(one.values)
+        span = spans.setdefault(key, [one.start_s, end_s])
+        span[:] = min(span[0], one.start_s), max(span[1], end_s)
+    cuts = {}
+    for group in {one.group for one in series}:
+        runs = sorted((k for k in spans if k[0] == group), key=lambda k: spans[k][0])
+        first_s = spans[runs[int(TRAIN * len(runs))]][0]
+        by_run = len(runs) >= LEAST_RUNS
+        for run in runs:
+            start_s, end_s = spans[run]
+            inside_s = start_s + TRAIN * (end_s - start_s)
+            is_later = start_s >= first_s
+            cuts[run] = (
+                (first_s, not is_later, is_later) if by_run else (inside_s, 1, 1)
+            )
+    cut_s, trains, tests = np.array([cuts[key] for key in keys], float).T
+    return cut_s, trains > 0, tests > 0
 
 
 def _take_parts(series: Sequence[Series], rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Return the split that the user's table asks for, by the first window ahead."""
     words = []
     for number, one in enumerate(series):
-        end_s = rows.end_s[rows.series == number]
-        place = np.rint((end_s - one.start_s) / one.width_s).astype(int)
+        age = rows.age[rows.series == number]
         padded = np.array([*(one.part or [""] * len(one.values)), ""])
-        words.append(padded[np.minimum(place, len(padded) - 1)])
+        words.append(padded[np.minimum(age, len(padded) - 1)])
     word = np.concatenate(words)
     return word == "train", word == "test"
 
 
 def check_split(
-    rows: Rows, train: np.ndarray, test: np.ndarray, embargo_s: float
+    rows: Rows, train: np.ndarray, test: np.ndarray, embargo_s: np.ndarray
 ) -> None:
     """Refuse a split in which a series trains on what lies beside its test.
 
@@ -198,10 +219,11 @@ def check_split(
         mine = rows.series == number
         latest = rows.until_s[mine & train].max()
         earliest = rows.begin_s[mine & test].min()
-        if earliest < latest + embargo_s - 1e-6:
+        wait_s = float(embargo_s[mine][0])
+        if earliest < latest + wait_s - 1e-6:
             raise BadInput(
-                "rows of one series both train and test within "
-                f"{embargo_s:g} s of each other, as in a split at random: neighbours "
+                "windows of one series both train and test within "
+                f"{wait_s:g} s of each other, as in a split at random: neighbours "
                 "share their past, and skill is then made up; expected a split by run, "
                 "or by time with that embargo"
             )

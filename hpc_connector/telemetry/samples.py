@@ -111,7 +111,9 @@ def read_parquet(path: Path) -> dict[str, np.ndarray]:
     """Return the columns of a Parquet file that are used."""
     table = open_parquet(path)
     check_columns(path, table.column_names)
-    return {name: make_column(name, table[name].to_pylist()) for name in USED}
+    columns = {name: make_column(name, np.asarray(table[name])) for name in USED}
+    is_whole = ~np.isnan(columns["cpu_s"] + columns["rss_bytes"])
+    return {name: column[is_whole] for name, column in columns.items()}
 
 
 def open_parquet(path: Path) -> Any:
@@ -161,9 +163,7 @@ def make_clock(time_s: np.ndarray, elapsed_s: np.ndarray, where: str) -> np.ndar
         Both clocks step back.
     """
     begins = np.flatnonzero(np.diff(elapsed_s, prepend=np.inf) < 0)
-    offset = np.repeat(
-        (time_s - elapsed_s)[begins], np.diff([*begins, len(time_s)])
-    )
+    offset = np.repeat((time_s - elapsed_s)[begins], np.diff([*begins, len(time_s)]))
     clock_s = elapsed_s + offset
     if len(back := np.flatnonzero(np.diff(clock_s) < 0)):
         k = int(back[0]) + 1

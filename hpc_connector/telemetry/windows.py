@@ -22,8 +22,10 @@ class Series:
     ----------
     name
         Of the series.
+    run
+        It is of; the series of a run are split together.
     group
-        Of series that are alike: a program.
+        Of runs that are alike: a program.
     start_s
         Unix time at which the first window starts.
     values
@@ -33,6 +35,7 @@ class Series:
     """
 
     name: str
+    run: str
     group: str
     start_s: float
     width_s: float
@@ -118,23 +121,34 @@ def make_windows(
 
 
 def make_series(
-    samples: Sequence[Samples], group: str, name: str, width_s: float = WIDTH_S
+    samples: Sequence[Samples],
+    run: str,
+    group: str,
+    *,
+    width_s: float = WIDTH_S,
+    step_s: float | None = None,
 ) -> list[Series]:
-    """Return the windows of a run: of its ranks, or of its nodes where none is told."""
-    ranks = [s for s in samples if s.rank >= 0] or samples
-    return [
-        Series(
-            f"{name} {s.node} {s.rank}",
-            group,
-            float(s.clock_s[0]),
-            width_s,
-            make_windows(s.clock_s, s.cpu_s, s.rss_bytes, width_s=width_s),
+    """Return the windows of a run: one series a node and one a rank.
+
+    Raises
+    ------
+    BadInput
+        Windows that overlap.
+    """
+    made = []
+    for s in samples:
+        values = make_windows(
+            s.clock_s, s.cpu_s, s.rss_bytes, width_s=width_s, step_s=step_s
         )
-        for s in ranks
-    ]
+        name = f"{s.node} rank {s.rank}" if s.rank >= 0 else s.node
+        step = width_s if step_s is None else step_s
+        made.append(Series(name, run, group, float(s.clock_s[0]), step, values))
+    return made
 
 
-def read_series(path: Path, width_s: float = WIDTH_S) -> list[Series]:
+def read_series(
+    path: Path, width_s: float = WIDTH_S, step_s: float | None = None
+) -> list[Series]:
     """Return the windows of a run's folder, or of a Parquet table of windows.
 
     Raises
@@ -144,7 +158,10 @@ def read_series(path: Path, width_s: float = WIDTH_S) -> list[Series]:
     """
     if path.suffix == ".parquet":
         return read_table(path)
-    return make_series(read_samples(path), get_group(path), path.name, width_s)
+    run = path.resolve().name
+    return make_series(
+        read_samples(path), run, get_group(path), width_s=width_s, step_s=step_s
+    )
 
 
 def get_group(directory: Path) -> str:
@@ -169,7 +186,8 @@ def read_table(path: Path) -> list[Series]:
         raise BadInput(
             f"{path}: no column {', '.join(missing)}; expected {', '.join(TABLE)}"
         )
-    columns = {n: np.array(table[n].to_pylist()) for n in table.column_names}
+    wanted = [name for name in (*TABLE, "part") if name in table.column_names]
+    columns = {n: np.asarray(table[n]) for n in wanted}
     order = np.lexsort((columns["start_s"], columns["series"]))
     columns = {name: column[order] for name, column in columns.items()}
     cuts = np.flatnonzero(columns["series"][1:] != columns["series"][:-1]) + 1
@@ -199,4 +217,4 @@ def _take_series(path: Path, columns: dict[str, np.ndarray]) -> Series:
         words[place] = columns["part"]
         part = tuple(map(str, words))
     group = str(columns["group"][0])
-    return Series(name, group, float(start_s[0]), width_s, values, part)
+    return Series(name, name, group, float(start_s[0]), width_s, values, part)
