@@ -1,7 +1,7 @@
 """A trained predictor of the next windows: the models of both targets together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from hpc_connector.telemetry.rows import HORIZONS, Rows, get_features
 from hpc_connector.telemetry.windows import TARGETS
 
 P90 = 0.9
+RESIDUALS = 5000
 Forecast = tuple[np.ndarray, np.ndarray]  # P50 and P90, each (n, horizons)
 
 
@@ -76,14 +77,26 @@ def train_predictor(
                 fitted[name] = fit(kind, x, y, quantile=P90)
     lags = next(iter(rows.values())).lags.shape[1]
     predictor = Predictor(kind, lags, width_s, recursive, fitted, {})
-    offsets = {}
-    middle = get_middle(predictor, {name: r.take(train) for name, r in rows.items()})
-    for target, made in rows.items():
-        known = made.take(train)
-        excess = (known.future - middle[target]) / known.scale[:, None]
-        with np.errstate(invalid="ignore"):
-            offsets[target] = np.nanquantile(excess, P90, axis=0)
-    return Predictor(kind, lags, width_s, recursive, fitted, offsets)
+    some = {t: made.take(_choose(train)) for t, made in rows.items()}
+    return replace(predictor, offsets=_get_offsets(predictor, some))
+
+
+def _choose(train: np.ndarray) -> np.ndarray:
+    """Return which rows give the residuals: these many tell their quantile."""
+    known = np.flatnonzero(train)
+    return known[:: 1 + len(known) // RESIDUALS]
+
+
+def _get_offsets(
+    predictor: Predictor, rows: Mapping[str, Rows]
+) -> dict[str, np.ndarray]:
+    """Return the quantile of the residuals over the scale, of each target."""
+    found = {}
+    for target, middle in get_middle(predictor, rows).items():
+        made = rows[target]
+        excess = (made.future - middle) / made.scale[:, None]
+        found[target] = np.nanquantile(excess, P90, axis=0)
+    return found
 
 
 def has_quantiles(kind: str, recursive: bool) -> bool:
