@@ -67,7 +67,7 @@ def evaluate(
     found = []
     for target, (p50, p90) in get_forecasts(predictor, tested).items():
         made = tested[target]
-        served = serve(made, p50, p90, is_known[test])
+        served = serve(target, made, p50, p90, is_known[test])
         residuals = rows[target].future - rows[target].lags[:, -1:]
         margins = [get_quantile(residuals[train, h]) for h in range(HORIZONS)]
         for h in range(HORIZONS):

@@ -83,7 +83,12 @@ def fit_mlp(features: np.ndarray, target: np.ndarray, quantile: float) -> Fitted
 
     chosen = _choose(len(target), MLP_ROWS)
     x, kept = _standardise(features[chosen])
-    made = MLPRegressor(MLP_LAYERS, early_stopping=True, max_iter=60, random_state=SEED)
+    made = MLPRegressor(
+        hidden_layer_sizes=MLP_LAYERS,
+        early_stopping=True,
+        max_iter=60,
+        random_state=SEED,
+    )
     made.fit(x, np.clip(target[chosen], -MOST, MOST))
     layers = zip(made.coefs_, made.intercepts_, strict=True)
     for k, (weights, offset) in enumerate(layers):
