@@ -1,0 +1,174 @@
+"""Samples of a run as the agent wrote them: CSV a node, or one Parquet file."""
+
+import csv
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpc_connector.errors import BadInput
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "telemetry"
+USED = ("time_s", "elapsed_s", "node", "rank", "cpu_s", "rss_bytes")
+NODE_RANK = -1  # of the samples of a whole node
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What one rank, or one whole node, had used at each sample, in order of time.
+
+    Parameters
+    ----------
+    clock_s
+        Unix time by a clock that does not step, shape (n,).
+    cpu_s
+        A counter; it may start again from 0, shape (n,).
+    rss_bytes
+        Shape (n,).
+    """
+
+    node: str
+    rank: int
+    clock_s: np.ndarray
+    cpu_s: np.ndarray
+    rss_bytes: np.ndarray
+
+
+def read_samples(directory: Path) -> list[Samples]:
+    """Return the samples of a run, of each rank and each node.
+
+    A line that was cut, as a killed node leaves it, is left out with a warning.
+
+    Raises
+    ------
+    BadInput
+        No telemetry, columns that are not there, or a clock that steps back.
+    """
+    folder = directory / FOLDER if (directory / FOLDER).is_dir() else directory
+    parquet = folder / "telemetry.parquet"
+    paths = [parquet] if parquet.exists() else sorted(folder.glob("*.csv"))
+    if not paths:
+        raise BadInput(
+            f"{directory} has no telemetry: expected {FOLDER}/NODE.csv in it, of a run "
+            "with --telemetry"
+        )
+    read = read_parquet if paths == [parquet] else read_csv
+    return [s for path in paths for s in split_samples(path, read(path))]
+
+
+def read_csv(path: Path) -> dict[str, np.ndarray]:
+    """Return the columns of a CSV file that are used."""
+    try:
+        with open(path, newline="") as stream:
+            header, *lines = list(csv.reader(stream)) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{path}: cannot be read as CSV: {error}") from None
+    check_columns(path, header)
+    last_is_cut = bool(lines) and not ends_in_newline(path)
+    rows = [
+        line
+        for number, line in enumerate(lines, 2)
+        if _is_whole(path, number, line, header, last_is_cut and number > len(lines))
+    ]
+    columns = [[row[header.index(name)] for row in rows] for name in USED]
+    return {n: make_column(n, c) for n, c in zip(USED, columns, strict=True)}
+
+
+def ends_in_newline(path: Path) -> bool:
+    """Return whether the last line of a file is whole."""
+    with open(path, "rb") as stream:
+        stream.seek(-1, 2)
+        return stream.read() == b"\n"
+
+
+def _is_whole(
+    path: Path, number: int, line: list[str], header: list[str], is_cut: bool
+) -> bool:
+    """Return whether a line can be used; a cut one may look like a smaller number."""
+    if not is_cut and len(line) == len(header):
+        try:
+            [float(line[header.index(name)]) for name in USED if name != "node"]
+            return True
+        except ValueError:
+            pass
+    logger.warning("%s, line %d is cut or no sample: the rest is used", path, number)
+    return False
+
+
+def make_column(name: str, words: Any) -> np.ndarray:
+    """Return a column in its type."""
+    if name == "node":
+        return np.asarray(words, str)
+    return np.asarray(words, float).astype(int if name == "rank" else float)
+
+
+def read_parquet(path: Path) -> dict[str, np.ndarray]:
+    """Return the columns of a Parquet file that are used."""
+    table = open_parquet(path)
+    check_columns(path, table.column_names)
+    columns = {name: make_column(name, np.asarray(table[name])) for name in USED}
+    is_whole = ~np.isnan(columns["cpu_s"] + columns["rss_bytes"])
+    return {name: column[is_whole] for name, column in columns.items()}
+
+
+def open_parquet(path: Path) -> Any:
+    """Return the table of a Parquet file."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise BadInput(
+            f"{path}: expected pyarrow to be installed: pip install "
+            "'hpc_connector[telemetry]'"
+        ) from None
+    try:
+        return pyarrow.parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise BadInput(f"{path}: cannot be read as Parquet: {error}") from None
+
+
+def check_columns(path: Path, found: list[str]) -> None:
+    """Refuse a table without the columns that are used."""
+    if missing := [name for name in USED if name not in found]:
+        raise BadInput(
+            f"{path}: no column {', '.join(missing)}; expected {', '.join(USED)}"
+        )
+
+
+def split_samples(path: Path, table: dict[str, np.ndarray]) -> Iterator[Samples]:
+    """Yield the samples of each rank of each node."""
+    for node in np.unique(table["node"]):
+        for rank in np.unique(table["rank"][table["node"] == node]):
+            chosen = (table["node"] == node) & (table["rank"] == rank)
+            mine = {name: column[chosen] for name, column in table.items()}
+            clock_s = make_clock(mine["time_s"], mine["elapsed_s"], f"{path}, {node}")
+            yield Samples(
+                str(node), int(rank), clock_s, mine["cpu_s"], mine["rss_bytes"]
+            )
+
+
+def make_clock(time_s: np.ndarray, elapsed_s: np.ndarray, where: str) -> np.ndarray:
+    """Return the Unix time of samples by the clock that does not step, shape (n,).
+
+    Where `elapsed_s` starts again, a job was queued again; `time_s` says when.
+
+    Raises
+    ------
+    BadInput
+        Both clocks step back.
+    """
+    begins = np.flatnonzero(np.diff(elapsed_s, prepend=np.inf) < 0)
+    offset = np.repeat((time_s - elapsed_s)[begins], np.diff([*begins, len(time_s)]))
+    clock_s = elapsed_s + offset
+    if len(back := np.flatnonzero(np.diff(clock_s) < 0)):
+        k = int(back[0]) + 1
+        raise BadInput(
+            f"{where}: the clock steps back by {clock_s[k - 1] - clock_s[k]:.3f} s at "
+            f"sample {k + 1}: expected samples in order of time"
+        )
+    return clock_s

@@ -1,0 +1,188 @@
+"""``hpc-connector telemetry train``: learn from runs what the next windows need."""
+
+import argparse
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpc_connector import cli
+from hpc_connector.errors import BadInput
+from hpc_connector.telemetry.card import save_model
+from hpc_connector.telemetry.evaluate import Figures, evaluate
+from hpc_connector.telemetry.guard import classify
+from hpc_connector.telemetry.models import KINDS
+from hpc_connector.telemetry.predictor import Predictor, train_predictor
+from hpc_connector.telemetry.rows import LAGS, Rows, make_rows, split_rows
+from hpc_connector.telemetry.windows import TARGETS, WIDTH_S, Series, read_series
+
+logger = logging.getLogger(__name__)
+
+LEAST_WINDOWS = 1000  # with fewer nothing beat persistence reliably
+UNITS = {"cpu": (1.0, "cores"), "memory": (2.0**20, "MiB")}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add = parser.add_argument
+    add(
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="folder of a run with telemetry, or a Parquet table of windows",
+    )
+    add("--out", type=Path, required=True, metavar="MODEL", help="folder of the model")
+    add("--window", type=cli.seconds, default=WIDTH_S, help="seconds of a window (10)")
+    add("--step", type=cli.seconds, help="from window to window (as long as a window)")
+    add("--lags", type=cli.at_least(3), default=LAGS, help="windows to look back (8)")
+    add("--model", choices=sorted(KINDS), default="hgb", help="(hgb)")
+    add("--recursive", action="store_true", help="forecast from forecasts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, tell how good the model is on later runs, and save it."""
+    series = [
+        s for path in args.runs for s in read_series(path, args.window, args.step)
+    ]
+    predictor, about = train(
+        series, kind=args.model, lags=args.lags, recursive=args.recursive
+    )
+    save_model(args.out, predictor, about)
+    print(format_table(about))
+    print(f"{args.out}: {about['verdict']}")
+    return cli.DONE
+
+
+def train(
+    series: Sequence[Series],
+    *,
+    kind: str = "hgb",
+    lags: int = LAGS,
+    recursive: bool = False,
+) -> tuple[Predictor, dict[str, Any]]:
+    """Train on earlier runs, test on later ones; return the model and its card.
+
+    Raises
+    ------
+    BadInput
+        No windows to train on, windows of different widths, or a split that leaks.
+    """
+    width_s = get_width(series)
+    rows = {target: make_rows(series, target, lags) for target in TARGETS}
+    training, test = split_rows(series, rows[TARGETS[0]])
+    if not training.any():
+        raise BadInput(
+            f"{sum(len(s.values) for s in series)} windows of {width_s:g} s in "
+            f"{len({s.run for s in series})} runs: too few to train and to test on "
+            "later ones; expected longer runs, more of them, or a shorter --window"
+        )
+    if is_small := training.sum() < LEAST_WINDOWS:
+        kind = "persistence"
+    predictor = train_predictor(
+        rows, training, kind=kind, width_s=width_s, recursive=recursive
+    )
+    groups = np.array([one.group for one in series])[rows[TARGETS[0]].series]
+    known = np.isin(groups, groups[training]) & (groups != "")
+    figures = []
+    if test.any():
+        figures = evaluate(predictor, rows, training, test, known)
+    usable = {t: is_usable(figures, t) and kind != "persistence" for t in TARGETS}
+    about = {
+        "programs": sorted({*groups[training]} - {""}),
+        "trained_until_s": get_ends(rows[TARGETS[0]], series, training),
+        "data_sha256": get_data_hash(series),
+        "train_windows": int(training.sum()),
+        "test_windows": int(test.sum()),
+        "classes": count_classes(series),
+        "figures": [asdict(f) | {"skill": f.get_skill()} for f in figures],
+        "usable": usable,
+        "verdict": get_verdict(kind, usable, bool(is_small), int(training.sum())),
+    }
+    return predictor, about
+
+
+def get_width(series: Sequence[Series]) -> float:
+    """Return the width of the windows of all series; raise BadInput if they differ."""
+    widths = sorted({one.width_s for one in series})
+    if len(widths) != 1:
+        raise BadInput(f"windows of {widths} s: expected one width in all runs")
+    return widths[0]
+
+
+def is_usable(figures: Sequence[Figures], target: str) -> bool:
+    """Return whether what is served beats persistence at every horizon."""
+    skills = [f.get_skill() for f in figures if f.target == target]
+    return bool(skills) and min(skills) > 0
+
+
+def get_ends(
+    rows: Rows, series: Sequence[Series], training: np.ndarray
+) -> dict[str, float]:
+    """Return when the training ended in each run that it saw, Unix time."""
+    ends: dict[str, float] = {}
+    for number in np.unique(rows.series[training]):
+        end_s = float(rows.until_s[training & (rows.series == number)].max())
+        name = series[number].run
+        ends[name] = max(end_s, ends.get(name, end_s))
+    return ends
+
+
+def get_data_hash(series: Sequence[Series]) -> str:
+    """Return the SHA-256 of all windows, in the order in which they were given."""
+    digest = hashlib.sha256()
+    for one in series:
+        digest.update(f"{one.group}\n{one.run}\n{one.name}\n{one.start_s}\n".encode())
+        digest.update(one.values.tobytes())
+    return digest.hexdigest()
+
+
+def count_classes(series: Sequence[Series]) -> dict[str, dict[str, int]]:
+    """Return how many series are constant, trending or heterogeneous, by target."""
+    counts: dict[str, dict[str, int]] = {target: {} for target in TARGETS}
+    for one in series:
+        for place, target in enumerate(TARGETS):
+            found = classify(one.values[:, place], target)
+            counts[target][found] = counts[target].get(found, 0) + 1
+    return counts
+
+
+def get_verdict(
+    kind: str, usable: dict[str, bool], is_small: bool, windows: int
+) -> str:
+    """Return in words what the model is good for."""
+    if is_small:
+        return (
+            f"{windows:,} windows train, fewer than {LEAST_WINDOWS:,}: "
+            "persistence serves until there are more"
+        )
+    good = [target for target in TARGETS if usable[target]]
+    if kind == "persistence" or not good:
+        return "not usable: no better than persistence on later runs; it serves instead"
+    if len(good) < len(TARGETS):
+        return f"usable for {good[0]} alone; persistence serves the rest"
+    return "usable: better than persistence on later runs at every horizon"
+
+
+def format_table(about: dict[str, Any]) -> str:
+    """Return the figures as a table, persistence beside every one."""
+    lines = [
+        f"{about['train_windows']:,} windows train, {about['test_windows']:,} later "
+        "ones test; MAE of persistence, of the model with its guard",
+        f"{'':8}{'ahead':>6}{'persistence':>14}{'median of 3':>14}{'served':>10}"
+        f"{'':8}{'skill':>7}{'P90 covers':>12}{'pinball, of persistence':>26}",
+    ]
+    for found in about["figures"]:
+        size, unit = UNITS[found["target"]]
+        low, high = found["pinball"] / size, found["pinball_persistence"] / size
+        lines.append(
+            f"{found['target']:8}{found['horizon']:6}"
+            f"{found['mae_persistence'] / size:14.3f}{found['mae_median'] / size:14.3f}"
+            f"{found['mae'] / size:10.3f} {unit:7}{found['skill']:+7.3f}"
+            f"{100 * found['coverage']:10.1f} %{low:13.3f}{high:13.3f}"
+        )
+    return "\n".join(lines)
