@@ -1,0 +1,1 @@
+"""Telemetry: what runs use, and what the next will need."""
