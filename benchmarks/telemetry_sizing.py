@@ -2,8 +2,8 @@
 
     python benchmarks/telemetry_sizing.py --data DIR
 
-`DIR` holds memory_*.csv.gz (tasks of workflows, from Sizey), scaleout_*.tsv (Spark jobs,
-from C3O) and mpi_numpy_scaling.csv (mpids_benchmarks). Prints tables in Markdown.
+`DIR` holds memory_*.csv.gz (tasks of workflows, Sizey), scaleout_*.tsv (Spark jobs,
+C3O) and mpi_numpy_scaling.csv (mpids_benchmarks). Prints tables in Markdown.
 """
 
 import argparse
