@@ -122,7 +122,7 @@ def fit(sizes: Sizes, time_s: np.ndarray, *, trust: float = PRIOR) -> Model:
     if n < LEAST_RUNS:
         errors = _get_ratio(sizes, time_s, coefficients) + math.log1p(1 / n)
     else:
-        shape = process and (process.length, process.height, process.noise)
+        shape = (process.length, process.height, process.noise) if process else None
         errors = np.array(
             [_leave_out(sizes, time_s, trust, shape, k) for k in range(n)]
         )
