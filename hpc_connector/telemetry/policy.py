@@ -189,7 +189,7 @@ def _convert(path: Path, key: str, default: Any, value: Any) -> Any:
     if isinstance(default, tuple) and isinstance(value, list):
         return tuple(map(str, value))
     expected = next((e for word, e in EXPECTED.items() if word in key), "a number")
-    number = _measure(key, value) if isinstance(value, str) else value
+    number: Any = _measure(key, value) if isinstance(value, str) else value
     if type(number) not in (int, float) or not 0 <= number < float("inf"):
         raise BadInput(f"{path}: {key} = {value!r}: expected {expected}")
     if isinstance(default, int) and number % 1:

@@ -20,7 +20,7 @@ import numpy as np
 LEAST_RUNS = 5  # fewer are too few to leave one out and learn from the rest
 LEAST_SMOOTHED = 8
 PRIOR = 0.3  # weight of the formula's word that b is 1, beside a run
-RIDGE = np.array([1e-3, 0, 1e-2, 1e-2, 1e-2])  # where runs leave it open, the first two
+RIDGE = np.array([1e-4, 0, 1e-2, 1e-2, 1e-2])  # where runs leave it open, the first two
 LENGTHS = (0.5, 1.0, 2.0, 4.0)  # of the process, in doublings of work and of ranks
 HEIGHTS = (0.05, 0.1, 0.2, 0.4)  # of the logarithm of a time
 NOISES = (0.02, 0.05, 0.1, 0.2)
