@@ -1,6 +1,5 @@
-"""What a run takes on this machine, from short runs on slices of its work."""
+"""What a run takes on this machine, from a short run on a slice of its work."""
 
-import logging
 import os
 import subprocess
 import tempfile
@@ -8,59 +7,50 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from hpc_connector.allocation import Cost
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import read_manifest
 
-logger = logging.getLogger(__name__)
-
-SLICES = (0.01, 0.01, 0.05)  # of the work; the first run compiles and is not counted
+SHARE = 0.05  # of the work
 
 
 def calibrate(command: Sequence[str], arguments: Sequence[str], cost: Cost) -> Cost:
-    """Return the cost of a run, its CPU time by that of slices of its work.
+    """Return the cost of a run, its CPU time by that of a slice of its work.
 
-    CPU time, for wall time depends on who else uses the machine.
+    Two runs, for kernels compile in the first. CPU time, for wall time depends on who
+    else uses the machine.
 
     Raises
     ------
     BadInput
         The program refuses, or a slice fails.
     """
-    work, cpu_s = [], []
     with tempfile.TemporaryDirectory() as folder:
-        for k, share in enumerate(SLICES):
-            plan_s, used_s = run_slice(command, arguments, Path(folder, str(k)), share)
-            logger.info("%g of the work: %.1f CPU s", share, used_s)
-            work.append(plan_s)
-            cpu_s.append(used_s)
-    found_s = extend_line(np.array(work[1:]), np.array(cpu_s[1:]), cost.cpu_s)
-    said = f"{SLICES[-1]:.0%} of the work ran here: {found_s:,.0f} CPU s in all"
-    return replace(cost, cpu_s=found_s, reasons=(*cost.reasons, said))
+        run_slice(command, arguments, Path(folder, "first"), SHARE)
+        used_s, task_s = run_slice(command, arguments, Path(folder, "second"), SHARE)
+    cpu_s = extend(used_s, task_s, SHARE)
+    said = f"{SHARE:.0%} of the work ran here: {cpu_s:,.1f} CPU s for all of it"
+    return replace(cost, cpu_s=cpu_s, reasons=(*cost.reasons, said))
 
 
-def extend_line(work: np.ndarray, cpu_s: np.ndarray, all_work: float) -> float:
-    """Return the CPU seconds of all work by a line through those of slices.
+def extend(used_s: float, task_s: float, share: float) -> float:
+    """Return the CPU seconds of all the work, by those of a share of it.
 
-    What each run takes, whatever its size, is the part of the line at no work; the
-    slope is not below 0.
+    Tasks take as much more as there are more of them; what else a run takes, to start
+    and to read, it takes once.
 
-    Parameters
-    ----------
-    work, cpu_s
-        By the formula, and measured, shape (slices,), the greatest slice last.
+    Examples
+    --------
+    >>> extend(3.0, 1.0, 0.05)
+    22.0
     """
-    x = work - work.mean()
-    slope = max(float(x @ cpu_s) / max(float(x @ x), 1e-12), 0.0)
-    return float(cpu_s[-1]) + slope * (all_work - float(work[-1]))
+    return used_s - task_s + task_s / share
 
 
 def run_slice(
     command: Sequence[str], arguments: Sequence[str], out: Path, share: float
 ) -> tuple[float, float]:
-    """Run a slice on one rank; return the CPU seconds of its plan, and what it took."""
+    """Run a slice on one rank; return its CPU seconds, and how many were of tasks."""
     words = [*arguments, "--out", str(out), "--slice", str(share), "--quiet"]
     before = os.times()
     done = subprocess.run([*command, *words], capture_output=True, text=True)
@@ -70,4 +60,4 @@ def run_slice(
         raise BadInput(f"--calibrate: a slice of {share:g} failed: {said}")
     used_s = after.children_user - before.children_user
     used_s += after.children_system - before.children_system
-    return float(read_manifest(out)["plan"]["cpu_s"]), used_s
+    return used_s, float(read_manifest(out)["resources"]["task_cpu_s"])
