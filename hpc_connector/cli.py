@@ -44,6 +44,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     )
     add("--seed", type=at_least(0), default=42, metavar="N", help="of all chance (42)")
     add("--resume", action="store_true", help="go on with a run that was stopped")
+    add("--slice", type=part, metavar="F", help="try a share of the work, 0..1")
     add("--quiet", action="store_true", help="no progress")
     add("--telemetry", action="store_true", help="watch the ranks of each node")
     add("--plan", action="store_true", help="print what the run takes, and end")
@@ -109,6 +110,13 @@ def fraction(text: str) -> float:
     """Return an argparse value between 0 and 1."""
     if not 0 <= (number := float(text)) <= 1:
         raise argparse.ArgumentTypeError(f"{text}: expected 0..1")
+    return number
+
+
+def part(text: str) -> float:
+    """Return an argparse value above 0, and at most 1."""
+    if not (number := fraction(text)):
+        raise argparse.ArgumentTypeError(f"{text}: expected more than 0")
     return number
 
 

@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 SAVE_EVERY_S = 5.0
 LOG_EVERY_S = 60.0
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+TASK_CPU_S = [0.0]  # of this process so far: in tasks, on all threads
 DAMAGED = (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error)
 
 Arrays = dict[str, np.ndarray]
@@ -164,6 +165,7 @@ def run_on_ranks(
         def work(thread: int) -> int:
             finished: list[int] = []
             saved_s = time.monotonic()
+            began_s = time.thread_time()
             try:
                 if first and thread == 0:
                     first()
@@ -182,6 +184,8 @@ def run_on_ranks(
                 raise
             finally:
                 save(thread, finished)
+                with lock:
+                    TASK_CPU_S[0] += time.thread_time() - began_s
             return len(finished)
 
         if threads == 1 and away is None:
@@ -285,7 +289,7 @@ def get_resources(
     """
     usage = resource.getrusage(resource.RUSAGE_SELF)
     cpu_s = usage.ru_utime + usage.ru_stime
-    used = comm.allgather((cpu_s, usage.ru_maxrss * 1024))
+    used = comm.allgather((cpu_s, TASK_CPU_S[0], usage.ru_maxrss * 1024))
     fetched = [sum(n) for n in zip(*comm.allgather(get_traffic()), strict=True)]
     _, _, nodes = get_node(comm)
     found = {
@@ -293,8 +297,9 @@ def get_resources(
         "nodes": nodes,
         "threads": threads,
         "wall_s": round(time.time() - start_s, 3),
-        "cpu_s": round(sum(cpu for cpu, _ in used), 3),
-        "max_rss_bytes": max(rss for _, rss in used),
+        "cpu_s": round(sum(cpu for cpu, _, _ in used), 3),
+        "task_cpu_s": round(sum(task for _, task, _ in used), 3),
+        "max_rss_bytes": max(rss for _, _, rss in used),
     }
     if fetched[0]:
         total = sum(one["bytes"] for one in inputs if "etag" in one)

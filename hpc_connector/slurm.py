@@ -304,6 +304,25 @@ def find_node(site: Site) -> tuple[int, int]:
     return cores or least_cores, mem_bytes or least_mib << 20
 
 
+def find_limits(site: Site) -> tuple[int, float]:
+    """Return the most nodes and seconds of a job: of the site file, else of Slurm.
+
+    Where there is no Slurm it is this machine alone, and 0 for any time.
+    """
+    nodes, most_s = site.most_nodes, 3600 * site.most_hours
+    if not shutil.which("sinfo"):
+        return nodes or 1, most_s
+    chosen = ["--partition", site.slurm_partition] if site.slurm_partition else []
+    command = ["sinfo", "--noheader", "--format", "%D %l", *chosen]
+    done = subprocess.run(command, capture_output=True, text=True)
+    rows = [line.split() for line in done.stdout.splitlines()]
+    times = [parse_time(text) for _, text in rows if text[:1].isdigit()]
+    return (
+        nodes or max((int(n) for n, _ in rows), default=1),
+        most_s or max(times, default=0.0),
+    )
+
+
 def read_figures(text: str) -> list[dict[str, Any]]:
     """Return what sacct says of the steps of a job, one record for each attempt.
 

@@ -5,6 +5,8 @@ import json
 import logging
 import shutil
 import subprocess
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +51,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a dataset a line, which {} stands for, and {name} for its bare name",
     )
     add("--most-at-once", type=cli.at_least(1), default=0, metavar="N")
+    add_question(parser)
     add("--warn", type=duration, default=120, metavar="TIME", help="before the end")
     add("--telemetry", action="store_true", help="watch the ranks of each node")
     add("--dry-run", action="store_true", help="print the script, submit nothing")
     add("program", metavar="PROGRAM")
     add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT")
+
+
+def add_question(parser: argparse.ArgumentParser) -> None:
+    """Add what is wanted of a run, and by what it is sized."""
+    add = parser.add_argument
+    add("--deadline", type=deadline, default=0.0, metavar="TIME", help="2h, or ISO")
+    add("--policy", type=Path, metavar="FILE", help="TOML: caps, margin, growth")
+    add(
+        "--history",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="recorded runs, or folders of them (those beside --out)",
+    )
+
+
+def deadline(text: str) -> float:
+    """Return the seconds to a deadline: 2h, or a time of ISO 8601, local or zoned."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return cli.seconds(text)
+    if (left_s := when.timestamp() - time.time()) <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is past: expected a time to come")
+    return left_s
 
 
 def duration(text: str) -> int:
@@ -92,10 +120,16 @@ def make_job(args: argparse.Namespace, site: Site) -> Job:
     arguments = list_arguments(args)
     cost = get_cost(args.program, arguments[0], site)
     cores, mem_bytes = find_node(site)
-    limits = Limits(cores, mem_bytes, site.most_nodes, round(3600 * site.most_hours))
     nodes, ntasks = deal_ranks(args, cores)
     asked = Allocation(nodes, ntasks, args.cpus_per_task, args.mem, args.time)
-    chosen = propose(cost, limits, asked)
+    if args.deadline or args.policy or args.history:
+        from hpc_connector.telemetry.recommend import choose_allocation
+
+        chosen = choose_allocation(args, arguments[0], cost, site, asked)
+    else:
+        most_s = round(3600 * site.most_hours)
+        limits = Limits(cores, mem_bytes, site.most_nodes, most_s)
+        chosen = propose(cost, limits, asked)
     for reason in chosen.reasons:
         logger.info("%s", reason)
     return Job(

@@ -47,6 +47,7 @@ class Filters:
     min_maf: float = 0.01
     max_missing: float = 0.05
     only: frozenset[str] | None = None
+    share: float = 1.0
 
 
 @dataclass
@@ -159,6 +160,8 @@ def keep_variants(
     if filters.only is not None:
         listed = np.array([name in filters.only for name in variants.id], bool)
         reason[~listed] = "not listed"
+    steps = np.floor((share.n_read + np.arange(len(n) + 1)) * filters.share)
+    reason[np.diff(steps) == 0] = "not in the slice"
     kept = np.flatnonzero(reason == "kept")
     share.n_read += len(n)
     share.removed.update(reason[reason != "kept"].tolist())

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 BLOCK_PAIRS = 1 << 17  # scored at once: 90 counts each, 50 MB
 FIXED: dict[str, Any] = {
     "order": 2,
+    "slice": None,
     "permutations": 0,
     "all_models": False,
     "fold_file": None,

@@ -8,7 +8,7 @@ from hpc_connector.bitplanes import WORD_BITS, get_planes_shape
 from hpc_connector.loader.sample_file import SampleFile
 from hpc_connector.loader.samples import read_sample
 from mdr_epistasis.cohort import PIECE_BYTES
-from mdr_epistasis.run import read_inputs
+from mdr_epistasis.run import get_slice, read_inputs
 from mdr_epistasis.tasks import make_tasks
 
 # Seconds of one core (AMD Zen 4, AVX-512), by benchmarks/search_mdr.py and kernels.py
@@ -28,8 +28,13 @@ def get_cost(args: argparse.Namespace) -> Cost:
     BadInput
         Inputs that ``run`` would refuse before it reads genotypes.
     """
-    files, match, fold, _ = read_inputs(args)
-    n_variants = sum(map(count_variants, files))
+    return make_cost(args, read_inputs(args))
+
+
+def make_cost(args: argparse.Namespace, inputs: tuple) -> Cost:
+    """Return what a run takes, from what :func:`mdr_epistasis.run.read_inputs` gave."""
+    files, match, fold, _ = inputs
+    n_variants = max(1, round(sum(map(count_variants, files)) * get_slice(args)))
     n, folds = len(match.is_case), int(fold.max()) + 1
     n_models = math.comb(n_variants, args.order)
     each_s = n * PER_SAMPLE_S[args.order]

@@ -5,6 +5,7 @@ import logging
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,13 +44,17 @@ RANK_BY = dict(zip(("test", "train", "whole"), learner.STATISTICS, strict=True))
 
 def run(comm: Any, args: argparse.Namespace) -> int:
     """Search the models of a cohort and write the results to ``args.out``."""
+    from mdr_epistasis.plan import make_cost
+
     start_s = time.time()
     out = args.out
-    record, header = None, None
+    record: Any = None
+    header: Any = None
     with end_together(comm):
         if comm.rank == 0:
             record = begin(args)
             header = read_inputs(args)
+            record["plan"] = asdict(make_cost(args, header))
     record, header = comm.bcast((record, header))
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", out)
@@ -57,7 +62,8 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     files, match, fold, lists = header
     first_list, second_list = lists
     only = first_list | second_list if first_list and second_list else first_list
-    filters = Filters(args.min_maf, args.max_missing, only)
+    share = get_slice(args)
+    filters = Filters(args.min_maf, args.max_missing, only, share)
     before = first_list if second_list else None
 
     with load_cohort(comm, files, match, fold, filters, before) as cohort:
@@ -92,6 +98,11 @@ def begin(args: argparse.Namespace) -> dict[str, Any]:
     if args.all_models:
         (args.out / "all_models").mkdir(exist_ok=True)
     return record
+
+
+def get_slice(args: argparse.Namespace) -> float:
+    """Return the share of the variants whose models are the share to be tried."""
+    return float((args.slice or 1.0) ** (1 / args.order))
 
 
 def list_inputs(args: argparse.Namespace) -> list[str]:

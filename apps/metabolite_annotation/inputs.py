@@ -68,7 +68,7 @@ def read_inputs(args: argparse.Namespace) -> tuple[Setup, Library]:
     if not args.polarity and not imzml.polarity:
         notes.append(f"{args.dataset} names no polarity, positive is taken")
     adducts = args.adducts or ADDUCTS[polarity]
-    databases = read_databases(args.database)
+    databases = read_databases(args.database, args.slice or 1.0)
     chemistry = Chemistry(
         tuple(adducts),
         tuple(args.neutral_losses),
@@ -90,13 +90,25 @@ def read_inputs(args: argparse.Namespace) -> tuple[Setup, Library]:
     return Setup(imzml, ions, resolution), library
 
 
-def read_databases(paths: Sequence[str]) -> list[Database]:
-    """Read the databases, whose file names must differ."""
-    databases = [read_database(path, check_formula) for path in paths]
+def read_databases(paths: Sequence[str], share: float) -> list[Database]:
+    """Read a share of the databases, whose file names must differ."""
+    databases = [
+        take_share(read_database(path, check_formula), share) for path in paths
+    ]
     titles = [database.title for database in databases]
     if twice := [title for title in titles if titles.count(title) > 1]:
         raise BadInput(f"two databases are named {twice[0]}: expected different names")
     return databases
+
+
+def take_share(database: Database, share: float) -> Database:
+    """Return the molecules of some formulas, evenly among all."""
+    formulas = database.get_formulas()
+    n = max(1, round(share * len(formulas)))
+    chosen = {formulas[k * len(formulas) // n] for k in range(n)}
+    rows = zip(database.id, database.name, database.formula, strict=True)
+    kept = [row for row in rows if row[2] in chosen]
+    return Database(database.path, *zip(*kept, strict=True))
 
 
 @functools.cache

@@ -4,7 +4,7 @@ import argparse
 
 from hpc_connector.allocation import Cost
 from hpc_connector.loader.ibd import get_spectrum_bytes
-from metabolite_annotation.inputs import read_inputs
+from metabolite_annotation.inputs import Setup, read_inputs
 from metabolite_annotation.run import IONS_A_TASK
 
 # Seconds of one core (AMD Zen 4, AVX-512), by benchmarks/annotate_runs.py
@@ -23,7 +23,11 @@ def get_cost(args: argparse.Namespace) -> Cost:
     BadInput
         Inputs that ``run`` would refuse before it reads spectra.
     """
-    setup, _ = read_inputs(args)
+    return make_cost(read_inputs(args)[0])
+
+
+def make_cost(setup: Setup) -> Cost:
+    """Return what a run takes, from what :func:`read_inputs` gave."""
     n_ions, n_peaks = len(setup.ions), int(setup.imzml.n_peaks.sum())
     n_spectra = len(setup.imzml.x)
     ibd_bytes = int(get_spectrum_bytes(setup.imzml).sum())

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import time
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -37,6 +38,8 @@ MOST_TASKS = 1024
 
 def run(comm: Any, args: argparse.Namespace) -> int:
     """Annotate a dataset and write the results to ``args.out``."""
+    from metabolite_annotation.plan import make_cost
+
     start_s = time.time()
     record: Any = None
     setup: Any = None
@@ -47,6 +50,7 @@ def run(comm: Any, args: argparse.Namespace) -> int:
             record = begin_run(PROGRAM, args, list_inputs(args), resume=args.resume)
             if record["status"] != "done":
                 setup, library = read_inputs(args)
+                record["plan"] = asdict(make_cost(setup))
         else:
             load_compiler()
     record, setup = comm.bcast((record, setup))

@@ -1,0 +1,316 @@
+"""What a run would take on every allocation there is, and the best that is allowed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hpc_connector.allocation import (
+    LEAST_S,
+    MARGIN,
+    MEM_MARGIN,
+    START_S,
+    Allocation,
+    Cost,
+)
+from hpc_connector.telemetry.history import Run
+from hpc_connector.telemetry.policy import Machine, Policy
+from hpc_connector.telemetry.runtime import Model, Sizes, fit, predict
+from hpc_connector.telemetry.sizing import LEAST_RUNS, size_memory
+
+MOST_RUNS = 64  # the last ones; more take longer than they are worth
+FAR = 2.0  # times what was seen: beyond it a run may take MARGIN times the median
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is known of a run before it starts.
+
+    Parameters
+    ----------
+    cost
+        By the formula.
+    wall, cpu
+        Models of time and of CPU time, None without recorded runs.
+    memory
+        Of recorded runs, what their greatest rank used over the formula.
+    longest_s
+        By the formula, of the recorded runs.
+    """
+
+    cost: Cost
+    wall: Model | None = None
+    cpu: Model | None = None
+    memory: tuple[float, ...] = ()
+    longest_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An allocation, what the run would take on it, and why it is out, if it is.
+
+    Memory is that of a node; P50 and P90 are what half, and nine of ten, runs need.
+    """
+
+    nodes: int
+    ntasks_per_node: int
+    cpus_per_task: int
+    p50_s: float
+    p90_s: float
+    p50_mem_bytes: int
+    p90_mem_bytes: int
+    core_s: float
+    energy_j: float | None
+    rejected: str = ""
+
+    @property
+    def cores(self) -> int:
+        """Return the cores of a node."""
+        return self.ntasks_per_node * self.cpus_per_task
+
+    def describe(self) -> str:
+        """Return its shape, short."""
+        return f"{self.nodes} x {self.ntasks_per_node} x {self.cpus_per_task}"
+
+
+def learn(cost: Cost, runs: Sequence[Run]) -> Knowledge:
+    """Return what recorded runs say of a run beside the formula, of all or none."""
+    if not runs:
+        return Knowledge(cost)
+    runs = runs[-MOST_RUNS:]
+    workers = np.array([run.ranks * run.threads for run in runs], float)
+    plans = [run.plan for run in runs]
+    wall = make_sizes(plans, workers)
+    cpu = Sizes(wall.work + [p.serial_s for p in plans], wall.work, wall.ranks)
+    memory = [
+        run.max_rss_bytes / (p.node_bytes + p.rank_bytes)
+        for run, p in zip(runs, plans, strict=True)
+    ]
+    return Knowledge(
+        cost,
+        fit(wall, np.array([run.wall_s for run in runs])),
+        fit(cpu, np.array([run.cpu_s for run in runs])),
+        tuple(memory),
+        float(wall.formula_s.max()),
+    )
+
+
+def make_sizes(plans: Sequence[Cost], workers: np.ndarray) -> Sizes:
+    """Return the sizes of runs by their formulas, each on some ranks times threads."""
+    work = np.array([plan.cpu_s for plan in plans], float)
+    serial_s = np.array([plan.serial_s for plan in plans], float)
+    return Sizes(work / workers + serial_s, work, workers)
+
+
+def estimate_time(known: Knowledge, workers: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return P50 and P90 of the time on some ranks times threads, seconds."""
+    sizes = make_sizes([known.cost] * len(workers), workers)
+    if known.wall is None:
+        median = sizes.formula_s + START_S
+        return median, MARGIN * median
+    median, upper = (predict(known.wall, sizes, q) for q in (0.5, 0.9))
+    is_far = sizes.formula_s > FAR * known.longest_s
+    return median, np.where(is_far, np.maximum(upper, MARGIN * median), upper)
+
+
+def estimate_cpu(known: Knowledge, workers: np.ndarray) -> np.ndarray:
+    """Return the CPU seconds of all ranks, on some ranks times threads."""
+    cost = known.cost
+    work = np.full(len(workers), cost.cpu_s)
+    sizes = Sizes(work + cost.serial_s, work, workers)
+    return sizes.formula_s if known.cpu is None else predict(known.cpu, sizes)
+
+
+def estimate_memory(known: Knowledge, ntasks: int) -> tuple[int, int]:
+    """Return P50 and P90 of the bytes of a node with some ranks.
+
+    One rank is sized by what runs used; others add their part by the formula.
+    """
+    cost = known.cost
+    one = max(cost.node_bytes + cost.rank_bytes, 1)
+    all_bytes = cost.node_bytes + ntasks * cost.rank_bytes
+    if len(known.memory) < LEAST_RUNS:
+        return all_bytes, int(MEM_MARGIN * all_bytes)
+    upper = size_memory([ratio * one for ratio in known.memory], one)
+    median = float(np.median(known.memory))
+    return int(median * all_bytes), int(upper * all_bytes / one)
+
+
+def list_shapes(
+    machine: Machine, policy: Policy, asked: Allocation
+) -> list[tuple[int, int, int]]:
+    """Return nodes, ranks of each and threads of each, as far as they are not asked.
+
+    Powers of two and whole nodes, on no more nodes than machine or policy have: some
+    hundred shapes.
+    """
+    caps = [n for n in (machine.most_nodes, policy.most_nodes) if n]
+    nodes = [asked.nodes] if asked.nodes else list_powers(min(caps, default=64))
+    if asked.cpus_per_task:
+        threads = [asked.cpus_per_task]
+    else:
+        threads = [n for n in (1, 2, 4, 8) if n <= machine.cores]
+    return [
+        (n, ntasks, cpus)
+        for n in nodes
+        for cpus in threads
+        for ntasks in (
+            [asked.ntasks_per_node]
+            if asked.ntasks_per_node
+            else list_powers(machine.cores // cpus)
+        )
+    ]
+
+
+def list_powers(most: int) -> list[int]:
+    """Return the powers of two below a number, and the number."""
+    return [*(1 << k for k in range(most.bit_length()) if 1 << k < most), max(most, 1)]
+
+
+def list_candidates(
+    known: Knowledge,
+    machine: Machine,
+    policy: Policy,
+    deadline_s: float = 0.0,
+    asked: Allocation | None = None,
+) -> list[Candidate]:
+    """Return all allocations, each with what speaks against it.
+
+    Parameters
+    ----------
+    deadline_s
+        From the start of the job, 0 for none.
+    asked
+        What is not 0 in it stays as it is.
+    """
+    asked = asked or Allocation(cpus_per_task=0)
+    shapes = list_shapes(machine, policy, asked)
+    workers = np.array([n * ntasks * cpus for n, ntasks, cpus in shapes], float)
+    p50_s, p90_s = estimate_time(known, workers)
+    cpu_s = estimate_cpu(known, workers)
+    found = []
+    for k, (nodes, ntasks, cpus) in enumerate(shapes):
+        time_s = float(p50_s[k])
+        candidate = Candidate(
+            nodes,
+            ntasks,
+            cpus,
+            time_s,
+            float(p90_s[k]),
+            *estimate_memory(known, ntasks),
+            core_s=time_s * float(workers[k]),
+            energy_j=get_energy(machine, nodes, time_s, float(cpu_s[k])),
+        )
+        reason = find_reason(candidate, known.cost, machine, policy, deadline_s, asked)
+        found.append(replace(candidate, rejected=reason))
+    return found
+
+
+def get_energy(
+    machine: Machine, nodes: int, time_s: float, cpu_s: float
+) -> float | None:
+    """Return joules: what nodes draw when idle, and more as cores are busy."""
+    if not machine.busy_watts:
+        return None
+    more = machine.busy_watts - machine.idle_watts
+    return nodes * machine.idle_watts * time_s + more * cpu_s / machine.cores
+
+
+def find_reason(
+    candidate: Candidate,
+    cost: Cost,
+    machine: Machine,
+    policy: Policy,
+    deadline_s: float,
+    asked: Allocation,
+) -> str:
+    """Return why a candidate is out, empty if it is not."""
+    workers = candidate.nodes * candidate.cores
+    time_s = get_time(candidate, policy, asked)
+    mem_bytes = get_memory(candidate, policy, asked)
+    need_gb, ends_s = candidate.p90_mem_bytes / 1e9, candidate.p90_s
+    no = f"{workers} cores, the policy gives {policy.most_cores}"
+    pairs: tuple[tuple[bool, str], ...] = (
+        (candidate.cores > machine.cores, f"a node has {machine.cores} cores"),
+        (bool(policy.most_cores) and workers > policy.most_cores, no),
+        (workers > max(cost.tasks, 1), f"{workers} cores for {cost.tasks} tasks"),
+        (
+            bool(machine.mem) and mem_bytes > machine.mem,
+            f"{mem_bytes / 1e9:.1f} GB, a node has {machine.mem / 1e9:.1f} GB",
+        ),
+        (
+            bool(policy.most_mem) and mem_bytes > policy.most_mem,
+            f"{mem_bytes / 1e9:.1f} GB, the policy gives {policy.most_mem / 1e9:.1f}",
+        ),
+        (
+            bool(asked.mem_bytes) and candidate.p90_mem_bytes > asked.mem_bytes,
+            f"needs {need_gb:.1f} GB, {asked.mem_bytes / 1e9:.1f} GB are asked for",
+        ),
+        (
+            bool(deadline_s) and ends_s > deadline_s,
+            f"may take {ends_s:,.0f} s, the deadline is in {deadline_s:,.0f} s",
+        ),
+        (
+            bool(machine.most_time) and time_s > machine.most_time,
+            f"may take {time_s:,.0f} s, the site gives {machine.most_time:,.0f} s",
+        ),
+        (
+            bool(policy.most_time) and time_s > policy.most_time,
+            f"may take {time_s:,.0f} s, the policy gives {policy.most_time:,.0f} s",
+        ),
+    )
+    return next((reason for is_out, reason in pairs if is_out), "")
+
+
+def get_time(candidate: Candidate, policy: Policy, asked: Allocation) -> int:
+    """Return the seconds to ask for, which are no more than needed beyond `LEAST_S`."""
+    needed_s = int(policy.margin * candidate.p90_s) + 1
+    return asked.time_s or needed_s
+
+
+def get_memory(candidate: Candidate, policy: Policy, asked: Allocation) -> int:
+    """Return the bytes of a node to ask for."""
+    return asked.mem_bytes or int(policy.margin * candidate.p90_mem_bytes)
+
+
+def choose(
+    candidates: Sequence[Candidate], minimise: str, energy_weight: float
+) -> Candidate | None:
+    """Return the best candidate that is not rejected, None where all are.
+
+    Parameters
+    ----------
+    minimise
+        "time", "cost" (core seconds) or "energy".
+    energy_weight
+        Of energy beside cost, where cost is minimised.
+    """
+    allowed = [c for c in candidates if not c.rejected]
+    if not allowed:
+        return None
+    if minimise == "time":
+        return min(allowed, key=lambda c: (c.p90_s, c.core_s))
+    weight = 1.0 if minimise == "energy" else energy_weight
+    least_core_s = min(c.core_s for c in allowed)
+    least_j = min(c.energy_j or 1.0 for c in allowed)
+
+    def get_price(c: Candidate) -> tuple[float, float]:
+        energy = (c.energy_j or 1.0) / least_j
+        return (1 - weight) * c.core_s / least_core_s + weight * energy, c.p90_s
+
+    return min(allowed, key=get_price)
+
+
+def make_allocation(
+    chosen: Candidate, machine: Machine, policy: Policy, asked: Allocation
+) -> Allocation:
+    """Return what to ask for: at least `LEAST_S`, where that is allowed."""
+    caps = [t for t in (machine.most_time, policy.most_time) if t]
+    least_s = min([LEAST_S, *caps])
+    return Allocation(
+        chosen.nodes,
+        chosen.ntasks_per_node,
+        chosen.cpus_per_task,
+        get_memory(chosen, policy, asked),
+        asked.time_s or int(max(least_s, get_time(chosen, policy, asked))),
+    )

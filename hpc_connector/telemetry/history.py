@@ -1,0 +1,114 @@
+"""Runs that were recorded, from the manifests in their folders."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpc_connector.allocation import Cost
+from hpc_connector.errors import BadInput
+from hpc_connector.manifest import NAME, read_manifest
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended, and what the formula of its program said before.
+
+    Parameters
+    ----------
+    wall_s
+        From the start of the job, where Slurm said so, else of the program.
+    cpu_s
+        Of all ranks.
+    max_rss_bytes
+        Of the rank that had most, with what it shares with others of its node.
+    """
+
+    folder: Path
+    program: str
+    finished: str
+    plan: Cost
+    ranks: int
+    nodes: int
+    threads: int
+    wall_s: float
+    cpu_s: float
+    max_rss_bytes: int
+
+
+def read_history(folders: Iterable[Path], program: str) -> tuple[list[Run], list[str]]:
+    """Return the runs of a program, by the time they ended, and what was left out.
+
+    Parameters
+    ----------
+    folders
+        Of runs, or that hold such folders.
+
+    Returns
+    -------
+    The runs, and why others are not among them, a phrase each.
+    """
+    runs, skipped = [], []
+    for folder in find_runs(folders):
+        try:
+            record = read_manifest(folder)
+            if record.get("program") == program:
+                runs.append(make_run(folder, record))
+        except BadInput as error:
+            skipped.append(str(error))
+    return sorted(runs, key=lambda run: (run.finished, str(run.folder))), skipped
+
+
+def find_runs(folders: Iterable[Path]) -> list[Path]:
+    """Return the folders with a manifest: these themselves, and those in them."""
+    found = {
+        path.parent.resolve()
+        for folder in folders
+        for pattern in (NAME, f"*/{NAME}")
+        for path in folder.glob(pattern)
+    }
+    return sorted(found)
+
+
+def make_run(folder: Path, record: dict[str, Any]) -> Run:
+    """Return a run from its manifest.
+
+    Raises
+    ------
+    BadInput
+        It did not end in one go on its ranks alone, or figures are missing or no
+        numbers.
+    """
+    if record.get("status") != "done":
+        raise BadInput(f"{folder} has not ended: status {record.get('status')!r}")
+    if record.get("attempt", 1) != 1 or "burst" in record:
+        raise BadInput(f"{folder} ran in several attempts, or partly elsewhere")
+    if "plan" not in record:
+        raise BadInput(f"{folder} has no plan to compare it by")
+    try:
+        used = record["resources"]
+        plan = Cost(**record["plan"] | {"reasons": ()})
+        run = Run(
+            folder,
+            record["program"],
+            str(record.get("finished", "")),
+            plan,
+            int(used["ranks"]),
+            int(used["nodes"]),
+            int(used["threads"]),
+            max(float(used["wall_s"]), get_elapsed_s(record)),
+            float(used["cpu_s"]),
+            int(used["max_rss_bytes"]),
+        )
+        figures = (run.ranks, run.threads, run.nodes, run.wall_s, run.cpu_s, plan.cpu_s)
+        if min(figures) <= 0:
+            raise ValueError(f"{min(figures)} is no size or time")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadInput(f"{folder / NAME}: damaged figures: {error!r}") from None
+    return run
+
+
+def get_elapsed_s(record: dict[str, Any]) -> float:
+    """Return how long Slurm says the job took, 0 if it says nothing."""
+    jobs = [job for job in record.get("slurm", []) if job["state"] == "COMPLETED"]
+    return float(jobs[-1]["elapsed_s"]) if len(jobs) == 1 else 0.0

@@ -1,0 +1,207 @@
+"""What a site or a group lets jobs ask for, and how they grow after a failure."""
+
+import argparse
+import tomllib
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from hpc_connector import cli
+from hpc_connector.allocation import Allocation
+from hpc_connector.errors import BadInput
+from hpc_connector.slurm import parse_bytes
+
+OUT_OF_MEMORY, TIME_OUT = "OUT_OF_MEMORY", "TIMEOUT"  # as Slurm calls them
+PEAK_MARGIN = 1.1  # over a peak that was measured
+EXPECTED = {
+    "mem": "bytes, or a size such as 20G",
+    "time": "seconds, or a time such as 2h",
+    "partitions": "a list of names",
+    "qos": "a list of names",
+    "after": "a table of factor, least and retries",
+}
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What is asked for after a resource ran short: the greatest of these."""
+
+    factor: float
+    least: float  # bytes or seconds more
+    retries: int = 3
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Caps of a job, 0 or empty for none; the fields are the keys of the file.
+
+    Parameters
+    ----------
+    most_nodes, most_cores, most_mem, most_time
+        Cores are those of all nodes, memory (bytes) that of a node, time in seconds.
+    partitions, qos
+        Those of Slurm that may be used.
+    energy_weight
+        0 minimises cost, 1 energy; what lies between, both.
+    margin
+        Times what runs need at the most (P90), which is asked for.
+    """
+
+    most_nodes: int = 0
+    most_cores: int = 0
+    most_mem: float = 0.0
+    most_time: float = 0.0
+    partitions: tuple[str, ...] = ()
+    qos: tuple[str, ...] = ()
+    energy_weight: float = 0.0
+    margin: float = 1.0
+    after_out_of_memory: Growth = field(default=Growth(1.2, 100.0 * (1 << 20)))
+    after_time_out: Growth = field(default=Growth(1.5, 600.0))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What nodes have; the fields are the keys of a file of limits, 0 is not known.
+
+    Watts are those of a node that idles, and of one that is busy on all cores.
+    """
+
+    cores: int = 0
+    mem: float = 0.0
+    most_nodes: int = 0
+    most_time: float = 0.0
+    idle_watts: float = 0.0
+    busy_watts: float = 0.0
+
+
+def read_policy(path: Path) -> Policy:
+    """Read a policy.
+
+    Raises
+    ------
+    BadInput
+        A file that is not TOML, a key that is not known, or a value that is none.
+    """
+    policy: Policy = _read(path, Policy)
+    factors = (policy.after_out_of_memory.factor, policy.after_time_out.factor)
+    if policy.energy_weight > 1 or min(policy.margin, *factors) < 1:
+        raise BadInput(
+            f"{path}: expected energy_weight 0..1, margin and factors of 1 or more"
+        )
+    return policy
+
+
+def read_machine(path: Path) -> Machine:
+    """Read the limits of a machine; see :func:`read_policy` for what is raised."""
+    machine: Machine = _read(path, Machine)
+    return machine
+
+
+def check_site(policy: Policy, slurm_partition: str, qos: str) -> None:
+    """Refuse a partition or a QOS that the policy does not name.
+
+    Raises
+    ------
+    BadInput
+        It is not among those that are allowed.
+    """
+    pairs = (
+        ("partition", slurm_partition, policy.partitions),
+        ("QOS", qos, policy.qos),
+    )
+    for what, asked, allowed in pairs:
+        if allowed and asked and asked not in allowed:
+            raise BadInput(
+                f"{what} {asked}: the policy allows {', '.join(sorted(allowed))}"
+            )
+
+
+def grow(
+    policy: Policy, asked: Allocation, state: str, *, attempt: int, peak_bytes: int = 0
+) -> Allocation:
+    """Return what to ask for after an attempt: only what ran short grows.
+
+    Parameters
+    ----------
+    state
+        Of the job, as Slurm has it: after a preemption, a failing node or a failure of
+        the program nothing grows.
+    attempt
+        How many have ended like this, 1 or more.
+    peak_bytes
+        Of a node, where it was measured.
+
+    Raises
+    ------
+    BadInput
+        No more may be asked for, or it was tried often enough.
+    """
+    if state == OUT_OF_MEMORY:
+        rule, most = policy.after_out_of_memory, policy.most_mem
+        mem_bytes = _grow(rule, asked.mem_bytes, most, attempt, "memory")
+        peak = PEAK_MARGIN * peak_bytes
+        peak = min(peak, most) if most else peak
+        return replace(asked, mem_bytes=max(mem_bytes, int(peak)))
+    if state == TIME_OUT:
+        rule, most = policy.after_time_out, policy.most_time
+        time_s = _grow(rule, asked.time_s, most, attempt, "time")
+        return replace(asked, time_s=time_s)
+    return asked
+
+
+def _grow(rule: Growth, given: float, most: float, attempt: int, what: str) -> int:
+    """Return more than was given, at most what is allowed."""
+    if attempt > rule.retries:
+        raise BadInput(f"{what} ran short {attempt} times: expected {rule.retries}")
+    more = max(given * rule.factor, given + rule.least)
+    if most and given >= most:
+        raise BadInput(f"{what} ran short, and the policy gives no more than {most:g}")
+    return int(min(more, most) if most else more)
+
+
+def _read(path: Path, kind: type) -> Any:
+    """Return a dataclass filled from a TOML file."""
+    try:
+        found = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read as TOML: {error}") from None
+    return _fill(path, "", kind(), found)
+
+
+def _fill(path: Path, where: str, defaults: Any, found: dict[str, Any]) -> Any:
+    """Return a dataclass whose fields are replaced by what was found."""
+    known = {f.name: getattr(defaults, f.name) for f in fields(defaults)}
+    if unknown := found.keys() - known.keys():
+        raise BadInput(
+            f"{path}: unknown key {where}{min(unknown)}; expected one of "
+            f"{', '.join(known)}"
+        )
+    return replace(
+        defaults,
+        **{k: _convert(path, where + k, known[k], value) for k, value in found.items()},
+    )
+
+
+def _convert(path: Path, key: str, default: Any, value: Any) -> Any:
+    """Return a value as the type of its default; sizes and times may be text."""
+    if isinstance(default, Growth) and isinstance(value, dict):
+        return _fill(path, f"{key}.", default, value)
+    if isinstance(default, tuple) and isinstance(value, list):
+        return tuple(map(str, value))
+    expected = next((e for word, e in EXPECTED.items() if word in key), "a number")
+    number: Any = _measure(key, value) if isinstance(value, str) else value
+    if type(number) not in (int, float) or not 0 <= number < float("inf"):
+        raise BadInput(f"{path}: {key} = {value!r}: expected {expected}")
+    if isinstance(default, int) and number % 1:
+        raise BadInput(f"{path}: {key} = {value!r}: expected a whole number")
+    return type(default)(number)
+
+
+def _measure(key: str, text: str) -> float | None:
+    """Return the bytes of 20G or the seconds of 2h; None for what is neither."""
+    try:
+        if "mem" in key:
+            return parse_bytes(text) or None
+        return cli.seconds(text) if "time" in key else None
+    except (ValueError, argparse.ArgumentTypeError):
+        return None

@@ -1,0 +1,300 @@
+"""``hpc-connector telemetry recommend``: nodes, ranks, memory and time for a run."""
+
+import argparse
+import json
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hpc_connector import cli
+from hpc_connector.account import find_out
+from hpc_connector.allocation import AIM_S, Allocation, Cost
+from hpc_connector.errors import BadInput
+from hpc_connector.slurm import (
+    Site,
+    find_limits,
+    find_node,
+    get_container,
+    get_site,
+    read_site,
+)
+from hpc_connector.submit import add_question, get_cost
+from hpc_connector.telemetry.candidates import (
+    Candidate,
+    choose,
+    learn,
+    list_candidates,
+    make_allocation,
+)
+from hpc_connector.telemetry.history import Run, read_history
+from hpc_connector.telemetry.policy import (
+    Machine,
+    Policy,
+    check_site,
+    read_machine,
+    read_policy,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is wanted of a run: the deadline, 0 for none, and what is to be least."""
+
+    deadline_s: float = 0.0
+    minimise: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to ask for, of which candidates it was chosen, and why.
+
+    `allocation` and `chosen` are None where no allocation meets what is wanted.
+    """
+
+    allocation: Allocation | None
+    chosen: Candidate | None
+    candidates: tuple[Candidate, ...]
+    uncapped: Candidate | None
+    reasons: tuple[str, ...]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add = parser.add_argument
+    add_question(parser)
+    add("--minimise", choices=("time", "cost", "energy"), default="")
+    add("--limits", type=Path, metavar="FILE", help="TOML: cores, mem, most_nodes, ...")
+    add("--site", type=Path, metavar="FILE", help="of the cluster, as slurm/mn5.env")
+    add("--slurm-partition", default="", metavar="NAME")
+    add("--qos", default="")
+    add("--calibrate", action="store_true", help="run 5 %% of the work here first")
+    add("--format", choices=("text", "json", "vpa"), default="text")
+    add("program", metavar="PROGRAM")
+    add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what to ask for; the exit code is 2 where no allocation meets it."""
+    site = read_site(args.site) if args.site else get_site()
+    chosen = {k: v for k in ("qos", "slurm_partition") if (v := getattr(args, k))}
+    site = replace(site, **chosen)
+    cost = get_cost(args.program, tuple(args.arguments), site)
+    if args.calibrate:
+        from hpc_connector.telemetry.calibrate import calibrate
+
+        command = [*get_container(site), args.program]
+        cost = calibrate(command, args.arguments, cost)
+    machine = get_machine(args.limits, site)
+    question = Question(args.deadline, args.minimise)
+    answer = answer_for(args, args.arguments, cost, site, machine, question)
+    print(FORMATS[args.format](answer, args.program, machine))
+    if answer.chosen is None:
+        raise BadInput(explain(answer))
+    return cli.DONE
+
+
+def choose_allocation(
+    args: argparse.Namespace,
+    arguments: Sequence[str],
+    cost: Cost,
+    site: Site,
+    asked: Allocation,
+) -> Allocation:
+    """Return what ``hpc-connector submit`` asks for; what is asked stays as it is.
+
+    Raises
+    ------
+    BadInput
+        No allocation meets the deadline and the policy.
+    """
+    machine, question = get_machine(None, site), Question(args.deadline)
+    answer = answer_for(args, arguments, cost, site, machine, question, asked)
+    if answer.allocation is None:
+        raise BadInput(explain(answer))
+    return answer.allocation
+
+
+def answer_for(
+    args: argparse.Namespace,
+    arguments: Sequence[str],
+    cost: Cost,
+    site: Site,
+    machine: Machine,
+    question: Question,
+    asked: Allocation | None = None,
+) -> Answer:
+    """Return the answer by the policy and the history of a command line.
+
+    Raises
+    ------
+    BadInput
+        A policy that cannot be read, or does not allow the partition or the QOS.
+    """
+    policy = read_policy(args.policy) if args.policy else Policy()
+    check_site(policy, site.slurm_partition, site.qos)
+    runs: list[Run] = []
+    notes = ["calibrated here: recorded runs are not looked at"]
+    if not getattr(args, "calibrate", False):
+        runs, notes = get_runs(args.history, arguments, args.program)
+    return recommend(cost, runs, machine, policy, question, asked, notes)
+
+
+def get_machine(limits: Path | None, site: Site) -> Machine:
+    """Return the limits of a file, and of the site what the file does not say."""
+    machine = read_machine(limits) if limits else Machine()
+    if not (machine.cores and machine.mem):
+        cores, mem_bytes = find_node(site)
+        machine = replace(
+            machine, cores=machine.cores or cores, mem=machine.mem or float(mem_bytes)
+        )
+    if not (machine.most_nodes and machine.most_time):
+        nodes, most_s = find_limits(site)
+        machine = replace(
+            machine,
+            most_nodes=machine.most_nodes or nodes,
+            most_time=machine.most_time or most_s,
+        )
+    return machine
+
+
+def get_runs(
+    folders: Sequence[Path] | None, arguments: Sequence[str], program: str
+) -> tuple[list[Run], list[str]]:
+    """Return recorded runs of a program, and what is to be said of them."""
+    out = find_out(list(arguments))
+    if folders is None:
+        folders = [out.parent] if out else []
+    runs, skipped = read_history(folders, program)
+    where = ", ".join(map(str, folders)) or "no folder"
+    notes = [f"left out: {reason}" for reason in skipped]
+    if runs:
+        ranks = max(run.ranks * run.threads for run in runs)
+        return runs, [*notes, f"{len(runs)} runs in {where}, on at most {ranks} cores"]
+    said = f"no recorded run of {program} in {where}: by the formula of the program"
+    return runs, [*notes, said]
+
+
+def recommend(
+    cost: Cost,
+    runs: Sequence[Run],
+    machine: Machine,
+    policy: Policy,
+    question: Question,
+    asked: Allocation | None = None,
+    notes: Sequence[str] = (),
+) -> Answer:
+    """Return the best allocation for a run.
+
+    Without a deadline, and nothing to minimise, it is the cheapest that ends within
+    ``AIM_S``, or the fastest where none does.
+
+    Raises
+    ------
+    BadInput
+        Energy is to be minimised, and the watts of a node are not known.
+    """
+    by_energy = question.minimise == "energy" or policy.energy_weight > 0
+    if by_energy and not machine.busy_watts:
+        raise BadInput("energy: expected idle_watts and busy_watts in --limits")
+    asked = asked or Allocation(cpus_per_task=0)
+    known = learn(cost, runs)
+    is_open = not (question.deadline_s or question.minimise or asked.time_s)
+    limit_s = AIM_S if is_open else question.deadline_s
+    minimise = question.minimise or "cost"
+    candidates = list_candidates(known, machine, policy, limit_s, asked)
+    chosen = choose(candidates, minimise, policy.energy_weight)
+    reasons = [*cost.reasons, *notes]
+    if is_open and chosen is None:
+        candidates = list_candidates(known, machine, policy, 0, asked)
+        chosen = choose(candidates, "time", 0)
+        reasons.append(f"none ends within {AIM_S} s: the fastest")
+    free = list_candidates(known, machine, Policy(), limit_s, asked)
+    uncapped = choose(free, minimise, policy.energy_weight) or chosen
+    allocation = None
+    if chosen is not None:
+        reasons += describe(chosen)
+        allocation = make_allocation(chosen, machine, policy, asked)
+        allocation = replace(allocation, reasons=tuple(reasons))
+    return Answer(allocation, chosen, tuple(candidates), uncapped, tuple(reasons))
+
+
+def describe(chosen: Candidate) -> list[str]:
+    """Return what is expected of a candidate, in words."""
+    return [
+        f"{chosen.describe()} nodes x ranks x threads: {chosen.p50_s:,.0f} s (P50), "
+        f"{chosen.p90_s:,.0f} s (P90)",
+        f"{chosen.p50_mem_bytes / 1e9:.2f} GB a node (P50), "
+        f"{chosen.p90_mem_bytes / 1e9:.2f} GB (P90)",
+    ]
+
+
+def explain(answer: Answer) -> str:
+    """Return why no allocation meets what is wanted: the reason of the nearest."""
+    nearest = min(
+        answer.candidates, key=lambda c: ("deadline" not in c.rejected, c.p90_s)
+    )
+    return f"no allocation meets this; {nearest.describe()}: {nearest.rejected}"
+
+
+def format_text(answer: Answer, program: str, machine: Machine) -> str:
+    """Return an answer as text, every candidate in a line."""
+    lines = []
+    if answer.allocation:
+        ask = answer.allocation
+        lines += [
+            f"--nodes {ask.nodes} --ntasks-per-node {ask.ntasks_per_node} "
+            f"--cpus-per-task {ask.cpus_per_task} --mem {-(-ask.mem_bytes >> 20)}M "
+            f"--time {-(-ask.time_s // 60)}"
+        ]
+    lines += [f"  {reason}" for reason in answer.reasons]
+    head = ("nodes x ranks x threads", "P50 s", "P90 s", "GB a node", "core h", "kJ")
+    lines += ["", "{:>24}{:>11}{:>11}{:>11}{:>10}{:>10}".format(*head)]
+    lines += [format_candidate(c, c == answer.chosen) for c in answer.candidates]
+    return "\n".join(lines)
+
+
+def format_candidate(c: Candidate, is_chosen: bool) -> str:
+    """Return a line of the table."""
+    energy = "-" if c.energy_j is None else f"{c.energy_j / 1e3:,.1f}"
+    verdict = c.rejected or ("<- proposed" if is_chosen else "")
+    times = f"{c.p50_s:>11,.0f}{c.p90_s:>11,.0f}"
+    price = f"{c.p90_mem_bytes / 1e9:>11.2f}{c.core_s / 3600:>10,.2f}{energy:>10}"
+    return f"{c.describe():>24}{times}{price}  {verdict}".rstrip()
+
+
+def format_json(answer: Answer, program: str, machine: Machine) -> str:
+    """Return an answer as one JSON object."""
+    return json.dumps(asdict(answer))
+
+
+def format_vpa(answer: Answer, program: str, machine: Machine) -> str:
+    """Return an answer as the VerticalPodAutoscaler of Kubernetes, a pod a node."""
+    if answer.chosen is None or answer.allocation is None:
+        return json.dumps({"recommendation": {"containerRecommendations": []}})
+    chosen, free = answer.chosen, answer.uncapped or answer.chosen
+    allowed = [c for c in answer.candidates if not c.rejected]
+    target_bytes = answer.allocation.mem_bytes
+    bounds = {
+        "target": (chosen.cores, target_bytes),
+        "lowerBound": (
+            min(c.cores for c in allowed),
+            min([target_bytes, *(c.p50_mem_bytes for c in allowed)]),
+        ),
+        "upperBound": (
+            max(c.cores for c in allowed),
+            max([target_bytes, *(c.p90_mem_bytes for c in allowed)]),
+        ),
+        "uncappedTarget": (free.cores, free.p90_mem_bytes),
+    }
+    container: dict[str, Any] = {"containerName": program}
+    for name, (cores, n_bytes) in bounds.items():
+        container[name] = {"cpu": str(cores), "memory": str(math.ceil(n_bytes))}
+    return json.dumps({"recommendation": {"containerRecommendations": [container]}})
+
+
+FORMATS = {"text": format_text, "json": format_json, "vpa": format_vpa}

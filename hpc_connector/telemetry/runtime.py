@@ -1,0 +1,229 @@
+"""How long a run takes on some ranks, from what runs took before.
+
+The model is Ernest's (Venkataraman et al., NSDI 2016), with the formula of the program
+in place of w/p and a term for work that each rank repeats:
+
+    t = a + b formula + c log2 p + d p + e w
+
+It is fitted to relative errors. No coefficient is negative, so it can be trusted beyond
+the ranks that were seen. What is left is smoothed by a Gaussian process on logarithms,
+which has an effect near recorded runs only.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+LEAST_RUNS = 5  # fewer are too few to leave one out and learn from the rest
+LEAST_SMOOTHED = 8
+PRIOR = 0.3  # weight of the formula's word that b is 1, beside a run
+RIDGE = np.array([1e-4, 0, 1e-2, 1e-2, 1e-2])  # where runs leave it open, the first two
+LENGTHS = (0.5, 1.0, 2.0, 4.0)  # of the process, in doublings of work and of ranks
+HEIGHTS = (0.05, 0.1, 0.2, 0.4)  # of the logarithm of a time
+NOISES = (0.02, 0.05, 0.1, 0.2)
+Shape: TypeAlias = tuple[float, float, float]  # length, height, noise
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What runs do, each array of shape (runs,), float64.
+
+    Parameters
+    ----------
+    formula_s
+        Seconds by the formula of the program: w/p and what is serial, or CPU time.
+    work
+        Core seconds by the formula, w.
+    ranks
+        Ranks times threads, p.
+    """
+
+    formula_s: np.ndarray
+    work: np.ndarray
+    ranks: np.ndarray
+
+    def __getitem__(self, chosen: np.ndarray | slice) -> "Sizes":
+        """Return some of the runs."""
+        return Sizes(self.formula_s[chosen], self.work[chosen], self.ranks[chosen])
+
+
+@dataclass(frozen=True)
+class Process:
+    """A Gaussian process; `weights` of shape (runs,) at `places` of shape (runs, 2)."""
+
+    length: float
+    height: float
+    noise: float
+    places: np.ndarray
+    weights: np.ndarray
+
+
+@dataclass(frozen=True)
+class Model:
+    """What was learnt from runs.
+
+    Parameters
+    ----------
+    coefficients
+        Of the five terms, shape (5,).
+    process
+        Of the logarithm of what is left; None where runs are few.
+    errors
+        Logarithms of what runs took over what the model of the others says, sorted.
+    """
+
+    coefficients: np.ndarray
+    process: Process | None
+    errors: np.ndarray
+
+
+def solve_nonnegative(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Return x >= 0 with the least squares of ``matrix @ x - target``.
+
+    All sets of columns are tried, for there are few.
+
+    Parameters
+    ----------
+    matrix
+        Shape (rows, columns).
+    target
+        Shape (rows,).
+    """
+    scale = np.linalg.norm(matrix, axis=0)
+    scale[scale == 0] = 1.0
+    q, r = np.linalg.qr(matrix / scale)
+    short = q.T @ target
+    best, least = np.zeros(len(scale)), float(short @ short)
+    for chosen in itertools.product((False, True), repeat=len(scale)):
+        columns = np.flatnonzero(chosen)
+        x = np.linalg.lstsq(r[:, columns], short)[0]
+        left = short - r[:, columns] @ x
+        if (x >= 0).all() and left @ left < least:
+            best, least = np.zeros(len(scale)), float(left @ left)
+            best[columns] = x
+    return best / scale
+
+
+def fit(sizes: Sizes, time_s: np.ndarray, *, trust: float = PRIOR) -> Model:
+    """Return the model of runs.
+
+    Parameters
+    ----------
+    time_s
+        What they took, shape (runs,); one run at least.
+    trust
+        Weight of the formula, 0 where its seconds are not those of this machine.
+    """
+    coefficients, process = _fit_both(sizes, time_s, trust)
+    n = len(time_s)
+    if n < LEAST_RUNS:
+        errors = _get_ratio(sizes, time_s, coefficients) + math.log1p(1 / n)
+    else:
+        shape = (process.length, process.height, process.noise) if process else None
+        errors = np.array(
+            [_leave_out(sizes, time_s, trust, shape, k) for k in range(n)]
+        )
+    return Model(coefficients, process, np.sort(errors))
+
+
+def predict(model: Model, sizes: Sizes, quantile: float = 0.5) -> np.ndarray:
+    """Return seconds that runs do not exceed with a probability, shape (runs,).
+
+    Above the median the errors of past runs are added: of 9, the greatest is P90.
+    """
+    log_s = _predict_log(model.coefficients, model.process, sizes)
+    if quantile > 0.5:
+        n = len(model.errors)
+        place = min(math.ceil((n + 1) * quantile), n) - 1
+        log_s = log_s + max(model.errors[place], 0.0)
+    return np.exp(log_s)
+
+
+def _make_terms(sizes: Sizes) -> np.ndarray:
+    """Return the five terms of the model, shape (runs, 5)."""
+    p = sizes.ranks
+    return np.stack([np.ones_like(p), sizes.formula_s, np.log2(p), p, sizes.work], -1)
+
+
+def _fit_terms(sizes: Sizes, time_s: np.ndarray, trust: float) -> np.ndarray:
+    """Return the coefficients; they are pulled to the formula where runs say little."""
+    terms = _make_terms(sizes)
+    rows = np.concatenate(
+        [
+            terms / time_s[:, None],
+            np.diag(RIDGE * terms.mean(axis=0) / time_s.mean()),
+            trust * np.eye(5)[1:2],
+        ]
+    )
+    target = np.concatenate([np.ones(len(time_s)), np.zeros(5), [trust]])
+    return solve_nonnegative(rows, target)
+
+
+def _fit_both(
+    sizes: Sizes, time_s: np.ndarray, trust: float, shape: Shape | None = None
+) -> tuple[np.ndarray, Process | None]:
+    """Return the coefficients, and the process where runs are not few."""
+    coefficients = _fit_terms(sizes, time_s, trust)
+    if shape is None and len(time_s) < LEAST_SMOOTHED:
+        return coefficients, None
+    ratio, places = _get_ratio(sizes, time_s, coefficients), _get_places(sizes)
+    shape = shape or _choose_shape(places, ratio)
+    weights = np.linalg.solve(_add_noise(places, shape), ratio)
+    return coefficients, Process(*shape, places, weights)
+
+
+def _predict_log(
+    coefficients: np.ndarray, process: Process | None, sizes: Sizes
+) -> np.ndarray:
+    log_s = np.log(np.maximum(_make_terms(sizes) @ coefficients, 1e-9))
+    if process is None:
+        return log_s
+    k = _get_covariance(
+        _get_places(sizes), process.places, process.length, process.height
+    )
+    return log_s + k @ process.weights
+
+
+def _get_ratio(
+    sizes: Sizes, time_s: np.ndarray, coefficients: np.ndarray
+) -> np.ndarray:
+    return np.log(time_s) - _predict_log(coefficients, None, sizes)
+
+
+def _leave_out(
+    sizes: Sizes, time_s: np.ndarray, trust: float, shape: Shape | None, k: int
+) -> float:
+    """Return the logarithm of what a run took over what the others say of it."""
+    others = np.arange(len(time_s)) != k
+    fitted = _fit_both(sizes[others], time_s[others], trust, shape)
+    return float(np.log(time_s[k]) - _predict_log(*fitted, sizes[k : k + 1])[0])
+
+
+def _get_places(sizes: Sizes) -> np.ndarray:
+    return np.log2(np.stack([np.maximum(sizes.work, 1e-9), sizes.ranks], axis=-1))
+
+
+def _get_covariance(
+    a: np.ndarray, b: np.ndarray, length: float, height: float
+) -> np.ndarray:
+    square = ((a[:, None] - b[None]) ** 2).sum(axis=-1)
+    return height**2 * np.exp(-square / (2 * length**2))
+
+
+def _add_noise(places: np.ndarray, shape: Shape) -> np.ndarray:
+    length, height, noise = shape
+    k = _get_covariance(places, places, length, height)
+    return k + noise**2 * np.eye(len(places))
+
+
+def _choose_shape(places: np.ndarray, ratio: np.ndarray) -> Shape:
+    """Return length, height and noise under which the ratios are most likely."""
+
+    def get_surprise(shape: Shape) -> float:
+        k = _add_noise(places, shape)
+        return float(ratio @ np.linalg.solve(k, ratio) + np.linalg.slogdet(k)[1])
+
+    return min(itertools.product(LENGTHS, HEIGHTS, NOISES), key=get_surprise)
