@@ -6,6 +6,7 @@ that is killed leaves all but the last.
 """
 
 import argparse
+import gc
 import json
 import os
 import select
@@ -38,7 +39,7 @@ COLUMNS = (
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 START_S = 60.0  # for the first rank to appear
 SCAN_S = 30.0  # between two looks for new processes, at most
-MORE_S = 10.0  # in which the dearer files of every rank are read once
+MORE_S = 20.0  # in which the dearer files of every rank are read once
 SHOW_S = 5.0  # between two files for Prometheus
 MOST_GAPS = 100
 
@@ -97,6 +98,7 @@ def roots(text: str) -> dict[int, int | None]:
 def run(args: argparse.Namespace) -> int:
     """Watch until the ranks have ended, or SIGTERM."""
     stop = catch_signals()
+    gc.disable()  # nothing here makes cycles, and looking for them takes time
     node = open_node(args.pid)
     folder = os.path.join(args.out, "telemetry")
     os.makedirs(folder, exist_ok=True)
@@ -194,14 +196,15 @@ def is_due(elapsed_s: float, interval_s: float, every_s: float) -> bool:
 def sample(node: Node, elapsed_s: float, interval_s: float) -> None:
     """Read the counters of the node and its ranks.
 
-    New processes are looked for at every sample at first, then ever more seldom.
+    New processes are looked for at every sample at first, then ever more seldom; the
+    same holds for what is dearer to read.
     """
     watch = node.watch
     if elapsed_s >= node.scan_s:
         find_ranks(watch)
-        node.scan_s = elapsed_s + min(elapsed_s / 4, SCAN_S)
+        node.scan_s = elapsed_s + min(elapsed_s / 2, SCAN_S)
     read_ranks(watch)
-    turns = max(1, round(MORE_S / interval_s))
+    turns = max(1, round(min(MORE_S, elapsed_s) / interval_s))
     for rank in watch.ranks[node.n_samples % turns :: turns]:
         read_more(rank)
     node.n_samples += 1

@@ -49,7 +49,7 @@ class Process:
     def read(self) -> bool:
         """Read CPU time and memory now; return whether the process lives."""
         try:
-            data = os.pread(self.stat, 1024, 0)
+            data = os.pread(self.stat, 512, 0)
         except OSError:
             return False
         state, self.cpu_s, self.rss_bytes = parse_stat(data)

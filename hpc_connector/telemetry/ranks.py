@@ -82,14 +82,16 @@ def find_ranks(watch: Watch) -> None:
 def take_up(watch: Watch, pid: int) -> None:
     """Put a process into the rank that it belongs to, if it is one to watch."""
     parent = watch.members.get(proc.read_parent(pid, watch.proc_root))
+    is_ours = pid in watch.roots or parent is not None
+    if watch.roots and not is_ours:
+        return  # without a look at its variables, which costs more
     number = watch.roots.get(pid)
     if number is None:
         number = proc.read_rank(pid, watch.job, watch.proc_root)
-    is_wanted = pid in watch.roots or parent is not None
-    if not watch.roots:
-        is_wanted = is_wanted or number is not None
+    if not is_ours and number is None:
+        return
     before = watch.members.get(pid)
-    if not is_wanted or (before is not None and number in (None, before.number)):
+    if before is not None and number in (None, before.number):
         return
     try:
         process = Process(pid, watch.proc_root)
