@@ -4,6 +4,7 @@ A fitted model is a few arrays of numbers, so it is saved without pickle and for
 without scikit-learn, which only fits it.
 """
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -89,7 +90,9 @@ def fit_mlp(features: np.ndarray, target: np.ndarray, quantile: float) -> Fitted
         max_iter=60,
         random_state=SEED,
     )
-    made.fit(x, np.clip(target[chosen], -MOST, MOST))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it could go on: the figures tell
+        made.fit(x, np.clip(target[chosen], -MOST, MOST))
     layers = zip(made.coefs_, made.intercepts_, strict=True)
     for k, (weights, offset) in enumerate(layers):
         kept |= {f"weights_{k}": weights, f"offset_{k}": offset}

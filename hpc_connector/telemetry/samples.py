@@ -2,7 +2,7 @@
 
 import csv
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 FOLDER = "telemetry"
 USED = ("time_s", "elapsed_s", "node", "rank", "cpu_s", "rss_bytes")
+PEAK = "peak_bytes"  # may be missing
 NODE_RANK = -1  # of the samples of a whole node
 
 
@@ -28,15 +29,16 @@ class Samples:
         Unix time by a clock that does not step, shape (n,).
     cpu_s
         A counter; it may start again from 0, shape (n,).
-    rss_bytes
-        Shape (n,).
+    memory_bytes
+        Resident; of a rank the kernel's high-water mark where that rose since the last
+        sample, for the peak was then reached in between. Shape (n,).
     """
 
     node: str
     rank: int
     clock_s: np.ndarray
     cpu_s: np.ndarray
-    rss_bytes: np.ndarray
+    memory_bytes: np.ndarray
 
 
 def read_samples(directory: Path) -> list[Samples]:
@@ -70,13 +72,23 @@ def read_csv(path: Path) -> dict[str, np.ndarray]:
         raise BadInput(f"{path}: cannot be read as CSV: {error}") from None
     check_columns(path, header)
     last_is_cut = bool(lines) and not ends_in_newline(path)
-    rows = [
-        line
-        for number, line in enumerate(lines, 2)
-        if _is_whole(path, number, line, header, last_is_cut and number > len(lines))
+    whole = [
+        line for line in lines[: len(lines) - last_is_cut] if _is_whole(line, header)
     ]
-    columns = [[row[header.index(name)] for row in rows] for name in USED]
-    return {n: make_column(n, c) for n, c in zip(USED, columns, strict=True)}
+    if lost := len(lines) - len(whole):
+        logger.warning(
+            "%s: %d of %d lines are cut or hold no sample; the rest is used",
+            path,
+            lost,
+            len(lines),
+        )
+    columns = {n: [line[header.index(n)] for line in whole] for n in get_used(header)}
+    return {name: make_column(name, column) for name, column in columns.items()}
+
+
+def get_used(names: Sequence[str]) -> list[str]:
+    """Return the columns that are used, of those that there are."""
+    return [*USED, PEAK] if PEAK in names else [*USED]
 
 
 def ends_in_newline(path: Path) -> bool:
@@ -86,24 +98,23 @@ def ends_in_newline(path: Path) -> bool:
         return stream.read() == b"\n"
 
 
-def _is_whole(
-    path: Path, number: int, line: list[str], header: list[str], is_cut: bool
-) -> bool:
-    """Return whether a line can be used; a cut one may look like a smaller number."""
-    if not is_cut and len(line) == len(header):
-        try:
-            [float(line[header.index(name)]) for name in USED if name != "node"]
-            return True
-        except ValueError:
-            pass
-    logger.warning("%s, line %d is cut or no sample: the rest is used", path, number)
-    return False
+def _is_whole(line: list[str], header: list[str]) -> bool:
+    """Return whether a line holds a sample."""
+    if len(line) != len(header):
+        return False
+    try:
+        numbers = [float(line[header.index(name)]) for name in USED if name != "node"]
+    except ValueError:
+        return False
+    return bool(np.isfinite(numbers).all())
 
 
 def make_column(name: str, words: Any) -> np.ndarray:
     """Return a column in its type."""
     if name == "node":
         return np.asarray(words, str)
+    if name == PEAK:
+        words = [word or "nan" for word in words]  # not every kernel tells it
     return np.asarray(words, float).astype(int if name == "rank" else float)
 
 
@@ -111,7 +122,8 @@ def read_parquet(path: Path) -> dict[str, np.ndarray]:
     """Return the columns of a Parquet file that are used."""
     table = open_parquet(path)
     check_columns(path, table.column_names)
-    columns = {name: make_column(name, np.asarray(table[name])) for name in USED}
+    names = get_used(table.column_names)
+    columns = {name: make_column(name, np.asarray(table[name])) for name in names}
     is_whole = ~np.isnan(columns["cpu_s"] + columns["rss_bytes"])
     return {name: column[is_whole] for name, column in columns.items()}
 
@@ -147,9 +159,22 @@ def split_samples(path: Path, table: dict[str, np.ndarray]) -> Iterator[Samples]
             chosen = (table["node"] == node) & (table["rank"] == rank)
             mine = {name: column[chosen] for name, column in table.items()}
             clock_s = make_clock(mine["time_s"], mine["elapsed_s"], f"{path}, {node}")
-            yield Samples(
-                str(node), int(rank), clock_s, mine["cpu_s"], mine["rss_bytes"]
-            )
+            memory = mine["rss_bytes"]
+            if rank >= 0 and PEAK in mine:
+                memory = raise_to_peak(memory, mine[PEAK])
+            yield Samples(str(node), int(rank), clock_s, mine["cpu_s"], memory)
+
+
+def raise_to_peak(rss_bytes: np.ndarray, peak_bytes: np.ndarray) -> np.ndarray:
+    """Return the most memory since the last sample, as far as the kernel tells.
+
+    Examples
+    --------
+    >>> raise_to_peak(np.array([5.0, 6.0, 5.0]), np.array([5.0, 9.0, 9.0])).tolist()
+    [5.0, 9.0, 5.0]
+    """
+    has_risen = np.diff(peak_bytes, prepend=np.inf) > 0
+    return np.where(has_risen, np.maximum(rss_bytes, peak_bytes), rss_bytes)
 
 
 def make_clock(time_s: np.ndarray, elapsed_s: np.ndarray, where: str) -> np.ndarray:

@@ -79,7 +79,7 @@ def check_step(width_s: float, step_s: float) -> None:
 def make_windows(
     clock_s: np.ndarray,
     cpu_s: np.ndarray,
-    rss_bytes: np.ndarray,
+    memory_bytes: np.ndarray,
     *,
     width_s: float = WIDTH_S,
     step_s: float | None = None,
@@ -88,7 +88,7 @@ def make_windows(
 
     Parameters
     ----------
-    clock_s, cpu_s, rss_bytes
+    clock_s, cpu_s, memory_bytes
         Of samples in order of time, shape (n,); `cpu_s` is a counter.
     step_s
         From one window to the next, a window's width by default.
@@ -116,7 +116,7 @@ def make_windows(
     values = np.full((len(begin), 2), np.nan)
     first, last = (np.searchsorted(clock_s, t - 1e-9) for t in (begin, begin + width_s))
     for k in np.flatnonzero(last > first):
-        values[k] = used[k] / width_s, rss_bytes[first[k] : last[k]].max()
+        values[k] = used[k] / width_s, memory_bytes[first[k] : last[k]].max()
     return values
 
 
@@ -138,7 +138,7 @@ def make_series(
     made = []
     for s in samples:
         values = make_windows(
-            s.clock_s, s.cpu_s, s.rss_bytes, width_s=width_s, step_s=step_s
+            s.clock_s, s.cpu_s, s.memory_bytes, width_s=width_s, step_s=step_s
         )
         name = f"{s.node} rank {s.rank}" if s.rank >= 0 else s.node
         step = width_s if step_s is None else step_s

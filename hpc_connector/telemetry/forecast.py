@@ -1,0 +1,207 @@
+"""``hpc-connector telemetry forecast``: what the next windows of a run will use."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpc_connector import cli
+from hpc_connector.errors import BadInput
+from hpc_connector.publish import publish
+from hpc_connector.telemetry.card import load_model
+from hpc_connector.telemetry.guard import CANDIDATES, Served, classify, serve
+from hpc_connector.telemetry.predictor import (
+    Predictor,
+    get_forecasts,
+    train_predictor,
+)
+from hpc_connector.telemetry.rows import HORIZONS, LAGS, TRAIN, Rows, make_rows
+from hpc_connector.telemetry.samples import FOLDER
+from hpc_connector.telemetry.windows import TARGETS, WIDTH_S, Series, read_series
+
+UNITS = {"cpu": (1.0, "cores"), "memory": (2.0**30, "GiB")}
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What was forecast of one series, window by window, and what comes.
+
+    Parameters
+    ----------
+    series
+        Its windows.
+    seen_until_s
+        Unix time until which it was trained on; its start where it was not.
+    rows, served
+        By target; the last row is the forecast of what comes.
+    """
+
+    series: Series
+    seen_until_s: float
+    rows: dict[str, Rows]
+    served: dict[str, Served]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add = parser.add_argument
+    add("run", type=Path, metavar="DIR", help="folder of a run, which may go on")
+    add("--model", type=Path, metavar="MODEL", help="from train; without, persistence")
+    add("--window", type=cli.seconds, help="seconds of a window (those of the model)")
+    add("--svg", type=Path, metavar="FILE", help="draw it")
+    add("--series", metavar="NAME", help="that is drawn: NODE, or 'NODE rank N'")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the forecast, save it beside the telemetry, and draw it."""
+    predictor, card = None, None
+    if args.model is not None:
+        predictor, card = load_model(args.model)
+        if args.window not in (None, predictor.width_s):
+            raise BadInput(
+                f"--window {args.window:g}: {args.model} was trained on windows of "
+                f"{predictor.width_s:g} s; expected those, or a model of this width"
+            )
+    width_s = predictor.width_s if predictor else args.window or WIDTH_S
+    series = read_series(args.run, width_s)
+    outlooks = forecast(series, predictor, card)
+    print(format_outlooks(outlooks))
+    save_forecast(args.run, outlooks, args.model)
+    if args.svg is not None:
+        from hpc_connector.telemetry.forecast_picture import draw_forecast
+
+        args.svg.write_text(draw_forecast(pick(outlooks, args.series)))
+    return cli.DONE
+
+
+def forecast(
+    series: list[Series],
+    predictor: Predictor | None = None,
+    card: Mapping[str, Any] | None = None,
+) -> list[Outlook]:
+    """Return the outlook of each series that is long enough.
+
+    Parameters
+    ----------
+    series
+        Of one run.
+    predictor, card
+        From :func:`load_model`. Without, persistence serves, and P90 is what changes
+        in the first part of the run did not exceed.
+
+    Raises
+    ------
+    BadInput
+        No series has as many windows without a gap as the model looks back.
+    """
+    lags = predictor.lags if predictor else LAGS
+    found = []
+    for one in series:
+        rows = {target: make_rows([one], target, lags) for target in TARGETS}
+        if len(rows[TARGETS[0]].series):
+            found.append(_forecast_one(one, rows, predictor, card or {}))
+    if not found:
+        width_s = series[0].width_s if series else WIDTH_S
+        longest = max((len(one.values) for one in series), default=0)
+        raise BadInput(
+            f"the run has {longest} windows of {width_s:g} s: expected at least "
+            f"{lags} without a gap; wait, or take a shorter --window"
+        )
+    return found
+
+
+def _forecast_one(
+    one: Series,
+    rows: dict[str, Rows],
+    predictor: Predictor | None,
+    card: Mapping[str, Any],
+) -> Outlook:
+    n = len(rows[TARGETS[0]].series)
+    seen_until_s = one.start_s
+    is_known = np.full(n, one.group in card.get("programs", ()) and bool(one.group))
+    if predictor is None:
+        first = np.arange(n) < max(1, int(TRAIN * n) - HORIZONS)
+        predictor = train_predictor(
+            rows, first, kind="persistence", width_s=one.width_s
+        )
+        seen_until_s = float(rows[TARGETS[0]].end_s[first][-1])
+    seen_until_s = float(card.get("trained_until_s", {}).get(one.run, seen_until_s))
+    served = {}
+    for target, (p50, p90) in get_forecasts(predictor, rows).items():
+        made = rows[target]
+        if not card.get("usable", {}).get(target, False):
+            p50 = np.repeat(made.lags[:, -1:], HORIZONS, axis=1)
+        served[target] = serve(target, made, p50, np.maximum(p90, p50), is_known)
+    return Outlook(one, seen_until_s, rows, served)
+
+
+def get_next(outlook: Outlook) -> dict[str, Any]:
+    """Return the next windows of a series, as forecast.json holds them."""
+    one = outlook.series
+    last_s = float(outlook.rows[TARGETS[0]].end_s[-1])
+    following = {}
+    for place, target in enumerate(TARGETS):
+        served = outlook.served[target]
+        following[target] = {
+            "class": classify(one.values[:, place], target),
+            "last": float(outlook.rows[target].lags[-1, -1]),
+            "p50": served.p50[-1].tolist(),
+            "p90": served.p90[-1].tolist(),
+            "by": [CANDIDATES[k] for k in served.chosen[-1]],
+        }
+    until = [last_s + one.width_s * h for h in range(1, HORIZONS + 1)]
+    return {"series": one.name, "window_ends_s": until, **following}
+
+
+def save_forecast(directory: Path, outlooks: list[Outlook], model: Path | None) -> None:
+    """Write ``forecast.json`` into the telemetry of a run."""
+    folder = directory / FOLDER if directory.is_dir() else directory.parent
+    folder.mkdir(exist_ok=True)
+    record = {
+        "window_s": outlooks[0].series.width_s,
+        "units": {"cpu": "cores", "memory": "bytes"},
+        "model": None if model is None else str(model),
+        "forecasts": [get_next(outlook) for outlook in outlooks],
+    }
+    with publish(folder / "forecast.json") as stream:
+        stream.write(f"{json.dumps(record, indent=2)}\n".encode())
+
+
+def format_outlooks(outlooks: list[Outlook]) -> str:
+    """Return the next windows as a table."""
+    width_s = outlooks[0].series.width_s
+    ahead = "".join(f"{f'+{width_s * h:g} s':>18}" for h in range(1, HORIZONS + 1))
+    lines = [f"{'series':24}{'':18}{'last':>9}{ahead}   (P50, P90)"]
+    for outlook in outlooks:
+        for target, found in get_next(outlook).items():
+            if target not in TARGETS:
+                continue
+            size, unit = UNITS[target]
+            pairs = zip(found["p50"], found["p90"], strict=True)
+            cells = "".join(f"{a / size:9.2f}{b / size:9.2f}" for a, b in pairs)
+            lines.append(
+                f"{outlook.series.name:24}{f'{target}, {unit}':18}"
+                f"{found['last'] / size:9.2f}{cells}   {found['by'][0]}"
+            )
+    return "\n".join(lines)
+
+
+def pick(outlooks: list[Outlook], name: str | None) -> Outlook:
+    """Return the series to draw: of that name, or the one that uses most CPU.
+
+    Raises
+    ------
+    BadInput
+        There is no series of that name.
+    """
+    if name is None:
+        return max(outlooks, key=lambda o: float(np.nanmean(o.series.values[:, 0])))
+    for outlook in outlooks:
+        if outlook.series.name == name:
+            return outlook
+    names = ", ".join(outlook.series.name for outlook in outlooks)
+    raise BadInput(f"no series {name!r} of enough windows; expected one of {names}")

@@ -1,0 +1,190 @@
+"""The picture of a forecast: what a run used, what was foretold, what comes."""
+
+from html import escape
+
+import numpy as np
+
+from hpc_connector.storer._svg import (
+    Scale,
+    draw_circle,
+    draw_line,
+    draw_path,
+    draw_rect,
+    draw_text,
+    get_ticks,
+    make_scale,
+)
+from hpc_connector.telemetry.forecast import UNITS, Outlook
+from hpc_connector.telemetry.rows import HORIZONS
+
+WIDTH, PANEL, TOP, LEFT, RIGHT, FOOT = 960, 230, 74, 64, 24, 46
+GAP = 44  # between the panels, pixels
+MOST = 180  # windows drawn, the last ones: more would hide what comes
+LETTER = 6.0  # mean width of a letter of the legend, pixels
+TITLES = {"cpu": "CPU, cores", "memory": "Memory, GiB"}
+STYLE = """
+text { font: 11px system-ui, sans-serif; fill: #1c2630; }
+.title { font-size: 15px; font-weight: 650; } .name { font-weight: 650; }
+.soft { fill: #5a6773; } .end { text-anchor: end; } .middle { text-anchor: middle; }
+.paper { fill: #fff; } .seen { fill: #eef1f4; } .grid { stroke: #dfe4e9; }
+.axis { stroke: #8a96a1; } .now { stroke: #1c2630; stroke-dasharray: 3 3; }
+.truth { stroke: #1c2630; fill: none; stroke-width: 1.1; }
+.told { stroke: #e4687a; fill: none; stroke-width: 2.4; }
+.before { stroke: #a68cc4; fill: none; stroke-width: 2.4; }
+.band { fill: #d1495b; fill-opacity: .16; } .dot { fill: #d1495b; }
+"""
+
+
+def draw_forecast(outlook: Outlook) -> str:
+    """Return an SVG of its own: CPU above, memory below, over the time of the run."""
+    one = outlook.series
+    height = TOP + len(TITLES) * (PANEL + GAP) + FOOT - GAP
+    count = len(one.values)
+    span_s = one.width_s * max(count - MOST, 0), one.width_s * (count + HORIZONS)
+    scale, unit = next(
+        (s, u) for s, u in ((3600, "h"), (60, "min"), (1, "s")) if span_s[1] >= 3 * s
+    )
+    body = [draw_rect(0, 0, WIDTH, height, "paper"), *_draw_head(outlook)]
+    for k, target in enumerate(TITLES):
+        top = TOP + k * (PANEL + GAP)
+        x = make_scale(*span_s, LEFT, WIDTH - RIGHT)
+        body.append(_draw_times(x, top + PANEL, span_s, scale))
+        body.append(_draw_panel(outlook, target, top, x))
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    words = f"time since the start, {unit}"
+    body.append(draw_text(middle, height - 8, words, "middle soft"))
+    label = f"CPU and memory of {one.name}, and their forecast"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">'
+        f"<style>{STYLE}</style>{''.join(body)}</svg>\n"
+    )
+
+
+def _draw_head(outlook: Outlook) -> list[str]:
+    """Return the title and the legend."""
+    one = outlook.series
+    count = len(one.values)
+    which = f"the last {MOST} of {count}" if count > MOST else f"{count}"
+    title = f"{one.group or one.run}: {one.name}, {which} windows of {one.width_s:g} s"
+    parts = [draw_text(LEFT, 24, title, "title")]
+    entries = [
+        ("truth", "used"),
+        ("told", "foretold one window before (test)"),
+        ("band", "up to P90"),
+    ]
+    if outlook.seen_until_s > _get_drawn_s(outlook):
+        entries.insert(2, ("before", "the same where it learned (train)"))
+    x = float(LEFT)
+    for kind, words in entries:
+        if kind == "band":
+            parts.append(draw_rect(x, 40, 20, 10, kind))
+        else:
+            parts.append(draw_line(x, 45, x + 20, 45, kind))
+        parts.append(draw_text(x + 26, 49, words))
+        x += 26 + LETTER * len(words) + 16
+    return parts
+
+
+def _get_drawn_s(outlook: Outlook) -> float:
+    """Return the Unix time at which the picture starts."""
+    one = outlook.series
+    return one.start_s + one.width_s * max(len(one.values) - MOST, 0)
+
+
+def _draw_times(x: Scale, y: float, span_s: tuple[float, float], scale: float) -> str:
+    """Return the numbers below a panel."""
+    ticks = get_ticks(span_s[0] / scale, span_s[1] / scale, 8)
+    return "".join(
+        draw_text(x(tick * scale), y + 16, f"{tick:g}", "middle soft") for tick in ticks
+    )
+
+
+def _draw_panel(outlook: Outlook, target: str, top: float, x: Scale) -> str:
+    """Return one target over time; a window is drawn at its end."""
+    one, rows, served = outlook.series, outlook.rows[target], outlook.served[target]
+    size, unit = UNITS[target]
+    first = max(len(one.values) - MOST, 0)
+    used = one.values[first:, list(TITLES).index(target)] / size
+    used_s = one.width_s * np.arange(first + 1, len(one.values) + 1)
+    now_s = float(rows.end_s[-1] - one.start_s)
+    told_s = rows.end_s - one.start_s + one.width_s
+    is_drawn = told_s[:-1] > one.width_s * first
+    ahead_s = now_s + one.width_s * np.arange(1, HORIZONS + 1)
+    at_s = np.concatenate([told_s[:-1][is_drawn], ahead_s])
+    low, high = (
+        np.concatenate([told[:-1, 0][is_drawn], told[-1]]) / size
+        for told in (served.p50, served.p90)
+    )
+    most = 1.06 * max(np.nanmax(used), high.max(), 1e-6)
+    y = make_scale(0, most, top + PANEL, top)
+    seen_s = outlook.seen_until_s - one.start_s
+    n_seen = int((at_s[:-HORIZONS] <= seen_s + 1e-6).sum())
+    return "".join(
+        [
+            _draw_seen(x, seen_s, one.width_s * first, top),
+            _draw_rows(y, most),
+            draw_line(LEFT, top + PANEL, WIDTH - RIGHT, top + PANEL, "axis"),
+            _draw_band(x, y, at_s, low, high),
+            _draw_steps(x, y, at_s[: n_seen + 1], low[: n_seen + 1], "before"),
+            _draw_steps(x, y, at_s[n_seen:], low[n_seen:], "told"),
+            _draw_steps(x, y, used_s, used, "truth"),
+            draw_line(x(now_s), top, x(now_s), top + PANEL, "now"),
+            _draw_dots(x, y, ahead_s, low[-HORIZONS:]),
+            draw_text(LEFT, top - 7, TITLES[target], "name"),
+            draw_text(
+                WIDTH - RIGHT,
+                top - 7,
+                f"next: {_join(low[-HORIZONS:])} {unit}, P90 {_join(high[-HORIZONS:])}",
+                "end soft",
+            ),
+        ]
+    )
+
+
+def _join(values: np.ndarray) -> str:
+    return " / ".join(f"{value:.3g}" for value in values)
+
+
+def _draw_seen(x: Scale, seen_s: float, first_s: float, top: float) -> str:
+    """Return the shade over what was trained on."""
+    if seen_s <= first_s:
+        return ""
+    width = min(x(seen_s), WIDTH - RIGHT) - LEFT
+    return draw_rect(LEFT, top, width, PANEL, "seen")
+
+
+def _draw_rows(y: Scale, most: float) -> str:
+    """Return the grid and the numbers beside it."""
+    lines = []
+    for tick in get_ticks(0, most, 5):
+        lines.append(draw_line(LEFT, y(tick), WIDTH - RIGHT, y(tick), "grid"))
+        lines.append(draw_text(LEFT - 8, y(tick) + 4, f"{tick:g}", "end soft"))
+    return "".join(lines)
+
+
+def _draw_dots(x: Scale, y: Scale, at: np.ndarray, values: np.ndarray) -> str:
+    """Return what comes."""
+    pairs = zip(at.tolist(), values.tolist(), strict=True)
+    return "".join(draw_circle(x(t), y(v), 3, "dot", f"{v:.3g}") for t, v in pairs)
+
+
+def _draw_steps(
+    x: Scale, y: Scale, at: np.ndarray, values: np.ndarray, kind: str
+) -> str:
+    """Return a line that is broken where a window is missing."""
+    steps, is_on = [], False
+    for t, value in zip(at.tolist(), values.tolist(), strict=True):
+        if value == value:
+            steps.append(f"{'L' if is_on else 'M'}{x(t):.1f} {y(value):.1f}")
+        is_on = value == value
+    return draw_path("".join(steps), kind) if steps else ""
+
+
+def _draw_band(
+    x: Scale, y: Scale, at: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> str:
+    """Return the area between P50 and P90."""
+    ends = [*zip(at, high, strict=True), *reversed(list(zip(at, low, strict=True)))]
+    points = "L".join(f"{x(float(t)):.1f} {y(float(v)):.1f}" for t, v in ends)
+    return draw_path(f"M{points}Z", "band")
