@@ -40,7 +40,11 @@ from hpc_connector.telemetry.policy import (
 from hpc_connector.telemetry.recommend import Question, recommend
 from hpc_connector.telemetry.sizing import (
     LEAST_RUNS,
+    MOST_RUNS,
+    SPARE_BYTES,
+    SPREADS,
     Task,
+    choose_spread,
     follow,
     grow_memory,
     replay,
@@ -90,8 +94,23 @@ def test_size_memory__asks_as_the_user_while_little_is_known():
 
 
 @given(st.lists(st.floats(0, 1e12), min_size=LEAST_RUNS), st.floats(1, 1e12))
-def test_size_memory__is_above_all_that_were_seen(peaks, asked):
-    assert size_memory(peaks, asked) >= max(peaks)
+def test_size_memory__is_above_the_last_that_were_seen(peaks, asked):
+    assert size_memory(peaks, asked) >= max(peaks[-MOST_RUNS:])
+
+
+@given(st.lists(st.floats(0, 1e12), min_size=LEAST_RUNS, max_size=20))
+def test_choose_spread__wastes_least_on_what_was_seen(peaks):
+    def get_waste(spread):
+        total = 0.0
+        for k in range(LEAST_RUNS, len(peaks)):
+            given = max(peaks[:k]) + max(SPARE_BYTES, spread * np.std(peaks[:k]))
+            if given < peaks[k]:
+                given += max(2 * given, peaks[k])
+            total += given - peaks[k]
+        return total
+
+    best = min(map(get_waste, SPREADS))
+    assert get_waste(choose_spread(np.array(peaks))) <= best * (1 + 1e-9) + 1
 
 
 @given(st.floats(1e6, 1e11), st.lists(st.floats(0, 1e11)))
