@@ -13,13 +13,7 @@ from hpc_connector.slurm import parse_bytes
 
 OUT_OF_MEMORY, TIME_OUT = "OUT_OF_MEMORY", "TIMEOUT"  # as Slurm calls them
 PEAK_MARGIN = 1.1  # over a peak that was measured
-EXPECTED = {
-    "mem": "bytes, or a size such as 20G",
-    "time": "seconds, or a time such as 2h",
-    "partitions": "a list of names",
-    "qos": "a list of names",
-    "after": "a table of factor, least and retries",
-}
+SIZE, TIME = "bytes, or a size such as 20G", "seconds, or a time such as 2h"
 
 
 @dataclass(frozen=True)
@@ -29,6 +23,12 @@ class Growth:
     factor: float
     least: float  # bytes or seconds more
     retries: int = 3
+
+
+EXPECTED: dict[type, str] = {
+    tuple: "a list of names",
+    Growth: "a table of factor, least and retries",
+}
 
 
 @dataclass(frozen=True)
@@ -188,20 +188,29 @@ def _convert(path: Path, key: str, default: Any, value: Any) -> Any:
         return _fill(path, f"{key}.", default, value)
     if isinstance(default, tuple) and isinstance(value, list):
         return tuple(map(str, value))
-    expected = next((e for word, e in EXPECTED.items() if word in key), "a number")
-    number: Any = _measure(key, value) if isinstance(value, str) else value
-    if type(number) not in (int, float) or not 0 <= number < float("inf"):
+    unit = _get_unit(key)
+    number: Any = _measure(unit, value) if isinstance(value, str) else value
+    is_number = type(number) in (int, float) and type(default) in (int, float)
+    if not is_number or not 0 <= number < float("inf"):
+        expected = EXPECTED.get(type(default), unit or "a number")
         raise BadInput(f"{path}: {key} = {value!r}: expected {expected}")
     if isinstance(default, int) and number % 1:
         raise BadInput(f"{path}: {key} = {value!r}: expected a whole number")
     return type(default)(number)
 
 
-def _measure(key: str, text: str) -> float | None:
+def _get_unit(key: str) -> str:
+    """Return what a key is measured in, empty for a number."""
+    if key.endswith(("factor", "retries")):
+        return ""
+    return SIZE if "mem" in key else TIME if "time" in key else ""
+
+
+def _measure(unit: str, text: str) -> float | None:
     """Return the bytes of 20G or the seconds of 2h; None for what is neither."""
     try:
-        if "mem" in key:
+        if unit == SIZE:
             return parse_bytes(text) or None
-        return cli.seconds(text) if "time" in key else None
+        return cli.seconds(text) if unit == TIME else None
     except (ValueError, argparse.ArgumentTypeError):
         return None

@@ -235,9 +235,8 @@ def describe(chosen: Candidate) -> list[str]:
 
 def explain(answer: Answer) -> str:
     """Return why no allocation meets what is wanted: the reason of the nearest."""
-    nearest = min(
-        answer.candidates, key=lambda c: ("deadline" not in c.rejected, c.p90_s)
-    )
+    late = [c for c in answer.candidates if "may take" in c.rejected]
+    nearest = min(late, key=lambda c: c.p90_s) if late else answer.candidates[0]
     return f"no allocation meets this; {nearest.describe()}: {nearest.rejected}"
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 LEAST_RUNS = 5  # fewer are too few to leave one out and learn from the rest
 LEAST_SMOOTHED = 8
-PRIOR = 0.3  # weight of the formula's word that b is 1, beside a run
+PRIOR = 0.3  # weight of the formula's word that b is 1 and e is 0, beside a run
 RIDGE = np.array([1e-4, 0, 1e-2, 1e-2, 1e-2])  # where runs leave it open, the first two
 LENGTHS = (0.5, 1.0, 2.0, 4.0)  # of the process, in doublings of work and of ranks
 HEIGHTS = (0.05, 0.1, 0.2, 0.4)  # of the logarithm of a time
@@ -155,10 +155,10 @@ def _fit_terms(sizes: Sizes, time_s: np.ndarray, trust: float) -> np.ndarray:
         [
             terms / time_s[:, None],
             np.diag(RIDGE * terms.mean(axis=0) / time_s.mean()),
-            trust * np.eye(5)[1:2],
+            trust * np.eye(5)[[1, 4]],
         ]
     )
-    target = np.concatenate([np.ones(len(time_s)), np.zeros(5), [trust]])
+    target = np.concatenate([np.ones(len(time_s)), np.zeros(5), [trust, 0]])
     return solve_nonnegative(rows, target)
 
 

@@ -1,14 +1,16 @@
 """Memory for a task, from what tasks of its kind have used before."""
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 LEAST_RUNS = 3  # fewer say nothing of how much runs differ
 SPARE_BYTES = 100 << 20  # least margin: small tasks differ by more than a tenth
-SPREAD = 1.0  # margin, in standard deviations of the peaks
+SPREADS = (1.0, 0.5, 0.25, 2.0)  # margins, in standard deviations of the peaks
+MOST_RUNS = 40  # the last ones are looked at
 MOST_BYTES = 128 << 30  # of a node
 
 
@@ -50,12 +52,12 @@ def size_memory(peaks: Sequence[float], asked_bytes: float) -> float:
     """Return the memory to give to a task: the greatest peak, and a margin.
 
     The margin is what peaks differ by, for a tenth is too much where all runs are alike
-    and too little where they are not.
+    and too little where they are not; see :func:`choose_spread`.
 
     Parameters
     ----------
     peaks
-        Bytes that completed tasks of this kind have used.
+        Bytes that completed tasks of this kind have used, in the order they ended.
     asked_bytes
         What the user would ask for; it is kept while fewer than ``LEAST_RUNS`` are
         known.
@@ -67,9 +69,37 @@ def size_memory(peaks: Sequence[float], asked_bytes: float) -> float:
     """
     if len(peaks) < LEAST_RUNS:
         return asked_bytes
-    mean = math.fsum(peaks) / len(peaks)
-    spread = math.sqrt(math.fsum((p - mean) ** 2 for p in peaks) / len(peaks))
-    return max(peaks) + max(SPARE_BYTES, SPREAD * spread)
+    last = np.array(peaks[-MOST_RUNS:], float)
+    return float(last.max() + get_margin(choose_spread(last), last.std()))
+
+
+def get_margin(spread: float, deviation: np.ndarray | float) -> np.ndarray:
+    """Return the bytes above the greatest peak, by the standard deviation of peaks."""
+    return np.maximum(SPARE_BYTES, spread * deviation)
+
+
+def choose_spread(peaks: np.ndarray) -> float:
+    """Return how many standard deviations as a margin would have wasted least.
+
+    Each peak is held against those before it; a task that fails is run again with twice
+    as much.
+
+    Parameters
+    ----------
+    peaks
+        Bytes, in the order tasks ended, shape (runs,).
+    """
+    places = range(LEAST_RUNS, len(peaks))
+    now = peaks[LEAST_RUNS:]
+    most = np.maximum.accumulate(peaks)[LEAST_RUNS - 1 : -1]
+    deviation = np.array([peaks[:k].std() for k in places])
+
+    def get_waste(spread: float) -> float:
+        given = most + get_margin(spread, deviation)
+        again = given + np.maximum(2 * given, now)
+        return float((np.where(given < now, again, given) - now).sum())
+
+    return min(SPREADS, key=get_waste)
 
 
 def grow_memory(given_bytes: float, peaks: Sequence[float]) -> float:
