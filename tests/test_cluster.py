@@ -301,3 +301,33 @@ def test_submit__passes_on_what_slurm_refuses(cohort, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert "Invalid qos" in done.stderr.splitlines()[-1]
+
+
+def test_submit__sized_by_the_run_before(cohort, tmp_path):
+    run = ["mdr-epistasis", "run", cohort, *SLOW, "--out"]
+    first, second = tmp_path / "first", tmp_path / "second"
+    options = ("--nodes", 2, "--ntasks-per-node", 1, "--telemetry")
+    state, said = wait_for_end(submit(tmp_path, *options, *run, first), tmp_path)
+    assert state == "COMPLETED", said
+    summary = json.loads((first / "manifest.json").read_text())["telemetry"]
+    assert [rank["rank"] for rank in summary["ranks"]] == [0, 1]
+    assert len(summary["nodes"]) == 2
+    model = str(tmp_path / "model")
+    for words in (
+        ["train", str(first), "--out", model, "--window", "1"],
+        ["forecast", str(first), "--model", model],
+    ):
+        ask("hpc-connector", "telemetry", *words)
+    assert (first / "telemetry/forecast.json").exists()
+
+    command = ["hpc-connector", "submit", "--deadline", "4m", "--history", first]
+    begin_s = time.monotonic()
+    done = subprocess.run(
+        [*command, *run, second], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 runs in" in done.stderr
+    state, said = wait_for_end(done.stdout.strip(), tmp_path)
+    assert state == "COMPLETED", said
+    assert time.monotonic() - begin_s < 240
+    assert_same(second, first)
