@@ -15,7 +15,7 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import get_checksum
 from hpc_connector.publish import publish
-from hpc_connector.telemetry.models import KINDS, NODES
+from hpc_connector.telemetry.models import KINDS, LEARN_NOTHING, NODES
 from hpc_connector.telemetry.predictor import Predictor, get_forecasts
 from hpc_connector.telemetry.rows import HORIZONS, get_feature_names, make_rows
 from hpc_connector.telemetry.windows import TARGETS, Series
@@ -136,7 +136,7 @@ def _read_arrays(directory: Path, card: dict[str, Any]) -> dict[str, Any]:
         fitted.setdefault(part, {})[inner] = array
     offsets = {target: fitted[target].pop("offsets") for target in TARGETS}
     fitted = {name: f for name, f in fitted.items() if name not in TARGETS}
-    if card["kind"] == "persistence":
+    if card["kind"] in LEARN_NOTHING:
         steps = range(1, 2 if card["recursive"] else 1 + HORIZONS)
         fitted = {f"{target} {h}": {} for target in TARGETS for h in steps}
     for name, model in fitted.items():

@@ -83,7 +83,7 @@ def forecast(
     predictor: Predictor | None = None,
     card: Mapping[str, Any] | None = None,
 ) -> list[Outlook]:
-    """Return the outlook of each series that is long enough.
+    """Return the outlook of each series that is long enough and has no gap at its end.
 
     Parameters
     ----------
@@ -102,14 +102,15 @@ def forecast(
     found = []
     for one in series:
         rows = {target: make_rows([one], target, lags) for target in TARGETS}
-        if len(rows[TARGETS[0]].series):
+        ages = rows[TARGETS[0]].age
+        if len(ages) and ages[-1] == len(one.values):  # else it would tell the past
             found.append(_forecast_one(one, rows, predictor, card or {}))
     if not found:
         width_s = series[0].width_s if series else WIDTH_S
         longest = max((len(one.values) for one in series), default=0)
         raise BadInput(
             f"the run has {longest} windows of {width_s:g} s: expected at least "
-            f"{lags} without a gap; wait, or take a shorter --window"
+            f"{lags} without a gap at the end; wait, or take a shorter --window"
         )
     return found
 
@@ -128,7 +129,7 @@ def _forecast_one(
         predictor = train_predictor(
             rows, first, kind="persistence", width_s=one.width_s
         )
-        seen_until_s = float(rows[TARGETS[0]].end_s[first][-1])
+        seen_until_s = float(rows[TARGETS[0]].until_s[first][-1])
     seen_until_s = float(card.get("trained_until_s", {}).get(one.run, seen_until_s))
     served = {}
     for target, (p50, p90) in get_forecasts(predictor, rows).items():

@@ -169,22 +169,35 @@ def _draw_dots(x: Scale, y: Scale, at: np.ndarray, values: np.ndarray) -> str:
     return "".join(draw_circle(x(t), y(v), 3, "dot", f"{v:.3g}") for t, v in pairs)
 
 
+def _split(at: np.ndarray, values: np.ndarray) -> list[np.ndarray]:
+    """Return the places of values that follow one another without a gap."""
+    known = np.flatnonzero(~np.isnan(values))
+    if len(known) < 2:
+        return [known]
+    steps = np.diff(at[known])
+    return np.split(known, np.flatnonzero(steps > 1.5 * steps.min()) + 1)
+
+
 def _draw_steps(
     x: Scale, y: Scale, at: np.ndarray, values: np.ndarray, kind: str
 ) -> str:
     """Return a line that is broken where a window is missing."""
-    steps, is_on = [], False
-    for t, value in zip(at.tolist(), values.tolist(), strict=True):
-        if value == value:
-            steps.append(f"{'L' if is_on else 'M'}{x(t):.1f} {y(value):.1f}")
-        is_on = value == value
-    return draw_path("".join(steps), kind) if steps else ""
+    parts = [_join_points(x, y, at[k], values[k]) for k in _split(at, values) if len(k)]
+    return "".join(draw_path(f"M{part}", kind) for part in parts)
 
 
 def _draw_band(
     x: Scale, y: Scale, at: np.ndarray, low: np.ndarray, high: np.ndarray
 ) -> str:
     """Return the area between P50 and P90."""
-    ends = [*zip(at, high, strict=True), *reversed(list(zip(at, low, strict=True)))]
-    points = "L".join(f"{x(float(t)):.1f} {y(float(v)):.1f}" for t, v in ends)
-    return draw_path(f"M{points}Z", "band")
+    parts = []
+    for k in _split(at, low):
+        there, back = at[k], at[k][::-1]
+        ends = np.concatenate([there, back]), np.concatenate([high[k], low[k][::-1]])
+        parts.append(draw_path(f"M{_join_points(x, y, *ends)}Z", "band"))
+    return "".join(parts)
+
+
+def _join_points(x: Scale, y: Scale, at: np.ndarray, values: np.ndarray) -> str:
+    pairs = zip(at.tolist(), values.tolist(), strict=True)
+    return "L".join(f"{x(t):.1f} {y(value):.1f}" for t, value in pairs)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hpc_connector.errors import BadInput
+from hpc_connector.telemetry.rows import SHAPE
 
 Fitted = dict[str, np.ndarray]
 
@@ -36,6 +37,12 @@ def fit_nothing(features: np.ndarray, target: np.ndarray, quantile: float) -> Fi
 def predict_persistence(fitted: Fitted, features: np.ndarray) -> np.ndarray:
     """Return that nothing changes, shape (n,)."""
     return np.zeros(len(features))
+
+
+def predict_median(fitted: Fitted, features: np.ndarray) -> np.ndarray:
+    """Return the median of the last three windows, shape (n,), which is a feature."""
+    own = features[:, : features.shape[1] // 2]
+    return own[:, SHAPE.index("median") - len(SHAPE)]
 
 
 def fit_linear(features: np.ndarray, target: np.ndarray, quantile: float) -> Fitted:
@@ -166,11 +173,15 @@ Fit = Callable[[np.ndarray, np.ndarray, float], Fitted]
 Predict = Callable[[Fitted, np.ndarray], np.ndarray]
 KINDS: dict[str, tuple[Fit, Predict]] = {
     "persistence": (fit_nothing, predict_persistence),
+    "median": (fit_nothing, predict_median),
     "linear": (fit_linear, predict_linear),
     "svr": (fit_svr, predict_svr),
     "hgb": (fit_boosting, predict_boosting),
     "mlp": (fit_mlp, predict_mlp),
 }
+
+
+LEARN_NOTHING = tuple(kind for kind, (fit, _) in KINDS.items() if fit is fit_nothing)
 
 
 def fit(

@@ -52,8 +52,9 @@ def read_samples(directory: Path) -> list[Samples]:
         No telemetry, columns that are not there, or a clock that steps back.
     """
     folder = directory / FOLDER if (directory / FOLDER).is_dir() else directory
-    parquet = folder / "telemetry.parquet"
-    paths = [parquet] if parquet.exists() else sorted(folder.glob("*.csv"))
+    parquet, paths = folder / "telemetry.parquet", sorted(folder.glob("*.csv"))
+    if parquet.exists() and not any(is_newer(path, parquet) for path in paths):
+        paths = [parquet]  # else the run has gone on since
     if not paths:
         raise BadInput(
             f"{directory} has no telemetry: expected {FOLDER}/NODE.csv in it, of a run "
@@ -61,6 +62,11 @@ def read_samples(directory: Path) -> list[Samples]:
         )
     read = read_parquet if paths == [parquet] else read_csv
     return [s for path in paths for s in split_samples(path, read(path))]
+
+
+def is_newer(path: Path, other: Path) -> bool:
+    """Return whether a file was written after another."""
+    return path.stat().st_mtime_ns > other.stat().st_mtime_ns
 
 
 def read_csv(path: Path) -> dict[str, np.ndarray]:
