@@ -69,9 +69,10 @@ def evaluate(
         made = tested[target]
         served = serve(target, made, p50, p90, is_known[test])
         residuals = rows[target].future - rows[target].lags[:, -1:]
-        margins = [get_quantile(residuals[train, h]) for h in range(HORIZONS)]
         for h in range(HORIZONS):
-            found.append(_measure(target, h, made, p50, served, margins[h]))
+            if not np.isnan(made.future[:, h]).all():  # runs are that long
+                margin = get_quantile(residuals[train, h])
+                found.append(_measure(target, h, made, p50, served, margin))
     return found
 
 
@@ -98,8 +99,9 @@ def _measure(
 
 
 def get_quantile(residuals: np.ndarray) -> float:
-    """Return the 90 % quantile of what is known of residuals, shape (n,)."""
-    return float(np.quantile(residuals[~np.isnan(residuals)], P90))
+    """Return the 90 % quantile of what is known of residuals, shape (n,), else 0."""
+    known = residuals[~np.isnan(residuals)]
+    return float(np.quantile(known, P90)) if len(known) else 0.0
 
 
 def get_pinball(came: np.ndarray, upper: np.ndarray) -> float:
