@@ -7,8 +7,7 @@ the k-Segments traces) and own_10hz.csv.gz (18 runs of our own at 10 Hz). Of eac
 of task the later 30 % test; only windows that ended before the first of them trains.
 The pinball ratio is to persistence plus the 90 % quantile of its residuals. Then each
 type is held out: the model has never seen it, while the baseline of P90 is given the
-quantile of the test itself. Last, how long 60,000 windows
-take to train.
+quantile of the test itself. Last, how long 60,000 windows take to train.
 """
 
 import argparse
@@ -20,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 
-from hpc_connector.telemetry.evaluate import evaluate
+from hpc_connector.telemetry.evaluate import evaluate, get_pinball, get_quantile
 from hpc_connector.telemetry.predictor import train_predictor
-from hpc_connector.telemetry.rows import make_rows, split_rows
+from hpc_connector.telemetry.rows import HORIZONS, make_rows, split_rows
 from hpc_connector.telemetry.windows import TARGETS, Series, make_windows
 
 UNIT = {"cpu": 1.0, "memory": 2.0**30}
@@ -108,6 +107,46 @@ def run_models(series, rows, models):
         tell(name, evaluate(predictor, rows, train, test, known))
 
 
+def run_rules(series, rows):
+    """Print what simple rules reach that need no training, on the same windows."""
+    train, test = split_rows(series, rows["cpu"])
+    print(
+        "\n### Rules without training, horizons 1/2/3\n\n"
+        "| target | rule | skill | P90 rule | covers, % | pinball ratio |\n"
+        + "| --- " * 6
+        + "|"
+    )
+    for target in TARGETS:
+        made = rows[target].take(test)
+        last, most = made.lags[:, -1], made.lags.max(axis=1)
+        residuals = rows[target].future[train] - rows[target].lags[train, -1:]
+        margins = [get_quantile(r) for r in residuals.T]
+        middles = {
+            "moving average of 3": made.lags[:, -3:].mean(axis=1),
+            "moving average of 8": made.lags.mean(axis=1),
+            "median of 3": np.median(made.lags[:, -3:], axis=1),
+        }
+        uppers = {
+            "persistence + residual quantile": [last + margin for margin in margins],
+            "max of 8": [most] * HORIZONS,
+            "max of 8 x 1.15 (VPA-like)": [1.15 * most] * HORIZONS,
+        }
+        for (rule, middle), (upper_rule, upper) in zip(
+            middles.items(), uppers.items(), strict=True
+        ):
+            skills, covers, losses = [], [], []
+            for h, came in enumerate(made.future.T):
+                kept = ~np.isnan(came)
+                error = np.abs(np.stack([last, middle]) - came)[:, kept].mean(axis=1)
+                skills.append(f"{1 - error[1] / error[0]:+.2f}")
+                covers.append(f"{100 * (came <= upper[h])[kept].mean():.0f}")
+                base = get_pinball(came[kept], (last + margins[h])[kept])
+                losses.append(f"{get_pinball(came[kept], upper[h][kept]) / base:.2f}")
+            cells = (target, rule, "/".join(skills), upper_rule)
+            cells += "/".join(covers), "/".join(losses)
+            print(f"| {' | '.join(cells)} |", flush=True)
+
+
 def run_unseen(series, rows, own):
     """Test on programs that were not trained on, with the guard."""
     print_header("Programs not trained on (hgb)")
@@ -149,6 +188,7 @@ def main():
     args = parser.parse_args()
     series = read_tasks(args.data / "tasks_10s_eager.parquet")
     rows = make_all(series)
+    run_rules(series, rows)
     run_models(series, rows, args.models.split(","))
     run_unseen(series, rows, read_own(args.data / "own_10hz.csv.gz"))
     time_training(rows, split_rows(series, rows["cpu"])[0])

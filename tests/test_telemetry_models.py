@@ -19,7 +19,7 @@ from hpc_connector.telemetry import forecast, train
 from hpc_connector.telemetry.card import ARRAYS, CARD, load_model, save_model
 from hpc_connector.telemetry.evaluate import evaluate, get_pinball
 from hpc_connector.telemetry.forecast_picture import draw_forecast
-from hpc_connector.telemetry.guard import choose, classify, recalibrate
+from hpc_connector.telemetry.guard import choose, classify, raise_p90, recalibrate
 from hpc_connector.telemetry.models import KINDS, LEARN_NOTHING, fit, predict
 from hpc_connector.telemetry.predictor import get_forecasts, train_predictor
 from hpc_connector.telemetry.rows import (
@@ -223,8 +223,12 @@ def test_guard__does_not_see_the_future():
             changed[now - h :, h] = 99  # ends after the window `now`
         after = choose(candidates, changed, steps, is_known=is_known)
         np.testing.assert_array_equal(before[: now + 1], after[: now + 1])
-    moved = recalibrate(candidates[0], future, steps, 0.2)
-    again = recalibrate(candidates[0], changed, steps, 0.2)
+    moved, again = (
+        recalibrate(candidates[0], f, steps, 0.2) for f in (future, changed)
+    )
+    np.testing.assert_array_equal(moved[: now + 1], again[: now + 1])
+    lags = random.random((50, LAGS))
+    moved, again = (raise_p90(candidates[0], lags, f, steps) for f in (future, changed))
     np.testing.assert_array_equal(moved[: now + 1], again[: now + 1])
 
 
@@ -393,6 +397,18 @@ def test_p90__of_a_model_that_is_wrong_comes_to_cover():
     moved = recalibrate(np.full((3000, 3), 9.0), future, np.full(3000, 1.0), 0.2)
     covered = (future <= moved)[500:].mean(axis=0)
     np.testing.assert_allclose(covered, 0.9, atol=0.02)
+
+
+@pytest.mark.parametrize("wrong", [-1e3, 1e3])
+def test_p90__of_a_new_program_survives_a_model_that_is_far_off(wrong):
+    random = np.random.default_rng(1)
+    values = random.normal(100, 1, 1000)
+    view = np.lib.stride_tricks.sliding_window_view(values, LAGS + HORIZONS)
+    lags, future = view[:, :LAGS], view[:, LAGS:]
+    steps = np.abs(np.diff(lags, axis=1)).mean(axis=1)
+    upper = raise_p90(np.full(future.shape, 100 + wrong), lags, future, steps)
+    assert 0.82 < (future <= upper)[200:].mean() < 0.96
+    assert get_pinball(future[200:], upper[200:]) < 0.5  # 0.18 were the best
 
 
 def test_pinball__is_least_at_the_quantile():

@@ -10,6 +10,7 @@ CANDIDATES = ("model", "persistence", "median of 3")
 DECAY = 0.9  # of a past error, a window
 PROOF = 0.9  # of the error of persistence: what another must reach on a new program
 BUDGET = 0.01  # of the error of persistence, that a new program's trials may cost
+HANDICAP = 3.0  # usual steps, that a single P90 of a new program has to make up
 RATE = {True: 0.05, False: 0.2}  # at which P90 follows a known and a new program
 # Coefficient of variation. Memory swings by a few percent of a large base, and a model
 # foresees that: 10 % would take a third of what is gained.
@@ -90,7 +91,10 @@ def serve(
         known = bool(is_known[k[0]])
         chosen[k] = choose(candidates[:, k], rows.future[k], steps[k], is_known=known)
         chosen[k[get_variation(rows.lags[k]) <= CONSTANT[target]]] = 1
-        upper[k] = recalibrate(p90[k], rows.future[k], steps[k], RATE[known])
+        if known:
+            upper[k] = recalibrate(p90[k], rows.future[k], steps[k], RATE[True])
+        else:
+            upper[k] = raise_p90(p90[k], rows.lags[k], rows.future[k], steps[k])
     middle = np.take_along_axis(candidates, chosen[None], 0)[0].clip(0)
     return Served(middle, np.maximum(upper, middle), chosen)
 
@@ -119,20 +123,60 @@ def choose(
     Numbers of the candidates, shape (n, horizons).
     """
     error = np.nan_to_num(np.abs(candidates - future))
-    score, credit = np.zeros(error[:, 0].shape), np.zeros(future.shape[1])
-    chosen = np.zeros(future.shape, int)
+    scores = get_scores(error)
+    chosen = scores.argmin(axis=0)  # the model, while all are equal
+    if is_known:
+        return chosen
+    is_better = scores.min(axis=0) < PROOF * scores[1]
+    credit = np.zeros(future.shape[1])
     for now in range(len(future)):
-        score *= DECAY
-        for h in range(min(now, future.shape[1])):
+        for h in range(min(now, len(credit))):
             then = now - 1 - h
-            score[:, h] += error[:, then, h]
             credit[h] += (1 + BUDGET) * error[1, then, h]
             credit[h] -= error[chosen[then, h], then, h]
-        chosen[now] = score.argmin(axis=0)  # the model, while all are equal
-        if not is_known:
-            is_better = score[chosen[now], range(len(credit))] < PROOF * score[1]
-            chosen[now, ~is_better | (credit < steps[now])] = 1
+        chosen[now, ~is_better[now] | (credit < steps[now])] = 1
     return chosen
+
+
+def get_scores(error: np.ndarray) -> np.ndarray:
+    """Return the sum of the errors that are known at each row, older ones less.
+
+    Parameters
+    ----------
+    error
+        Of each candidate, row and horizon, shape (candidates, n, horizons).
+    """
+    scores = np.zeros(error.shape)
+    for now in range(1, error.shape[1]):
+        scores[:, now] = DECAY * scores[:, now - 1]
+        for h in range(min(now, error.shape[2])):
+            scores[:, now, h] += error[:, now - 1 - h, h]
+    return scores
+
+
+def raise_p90(
+    p90: np.ndarray, lags: np.ndarray, future: np.ndarray, steps: np.ndarray
+) -> np.ndarray:
+    """Return a P90 for a series of a program that the model was not trained on.
+
+    It is the largest of the model's, of the most of the lags, and of the last window
+    and a usual step; one of them alone once its loss is less by ``HANDICAP`` steps.
+    Shapes as in :func:`choose`.
+    """
+    ahead = np.sqrt(np.arange(1, p90.shape[1] + 1))
+    step = lags[:, -1:] + steps[:, None] * ahead
+    most = np.repeat(lags.max(axis=1)[:, None], p90.shape[1], axis=1)
+    single = np.stack([p90, step, most])
+    moved = np.stack(
+        [
+            recalibrate(upper, future, steps, RATE[False])
+            for upper in (single.max(axis=0), *single)
+        ]
+    )
+    off = np.nan_to_num(future - moved)
+    scores = get_scores(np.maximum(0.9 * off, -0.1 * off))
+    scores[1:] += HANDICAP * steps[:, None]
+    return np.take_along_axis(moved, scores.argmin(axis=0)[None], 0)[0]
 
 
 def recalibrate(
