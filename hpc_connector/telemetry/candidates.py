@@ -15,7 +15,14 @@ from hpc_connector.allocation import (
 )
 from hpc_connector.telemetry.history import Run
 from hpc_connector.telemetry.policy import Machine, Policy
-from hpc_connector.telemetry.runtime import Model, Sizes, fit, predict
+from hpc_connector.telemetry.runtime import (
+    CPU_PRIOR,
+    CPU_RIDGE,
+    Model,
+    Sizes,
+    fit,
+    predict,
+)
 from hpc_connector.telemetry.sizing import LEAST_RUNS, size_memory
 
 MOST_RUNS = 64  # the last ones; more take longer than they are worth
@@ -89,7 +96,12 @@ def learn(cost: Cost, runs: Sequence[Run]) -> Knowledge:
     return Knowledge(
         cost,
         fit(wall, np.array([run.wall_s for run in runs])),
-        fit(cpu, np.array([run.cpu_s for run in runs])),
+        fit(
+            cpu,
+            np.array([run.cpu_s for run in runs]),
+            trust=CPU_PRIOR,
+            ridge=CPU_RIDGE,
+        ),
         tuple(memory),
         float(wall.formula_s.max()),
     )

@@ -21,6 +21,8 @@ LEAST_RUNS = 5  # fewer are too few to leave one out and learn from the rest
 LEAST_SMOOTHED = 8
 PRIOR = 0.3  # weight of the formula's word that b is 1 and e is 0, beside a run
 RIDGE = np.array([1e-4, 0, 1e-2, 1e-2, 1e-2])  # where runs leave it open, the first two
+CPU_PRIOR = 0.02  # CPU time is measured well
+CPU_RIDGE = np.array([1e-2, 0, 1e-1, 1e-4, 1e-1])  # what is no work, each rank does
 LENGTHS = (0.5, 1.0, 2.0, 4.0)  # of the process, in doublings of work and of ranks
 HEIGHTS = (0.05, 0.1, 0.2, 0.4)  # of the logarithm of a time
 NOISES = (0.02, 0.05, 0.1, 0.2)
@@ -107,7 +109,13 @@ def solve_nonnegative(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
     return best / scale
 
 
-def fit(sizes: Sizes, time_s: np.ndarray, *, trust: float = PRIOR) -> Model:
+def fit(
+    sizes: Sizes,
+    time_s: np.ndarray,
+    *,
+    trust: float = PRIOR,
+    ridge: np.ndarray = RIDGE,
+) -> Model:
     """Return the model of runs.
 
     Parameters
@@ -116,15 +124,17 @@ def fit(sizes: Sizes, time_s: np.ndarray, *, trust: float = PRIOR) -> Model:
         What they took, shape (runs,); one run at least.
     trust
         Weight of the formula, 0 where its seconds are not those of this machine.
+    ridge
+        Weights that pull the terms to 0, where runs do not tell them apart.
     """
-    coefficients, process = _fit_both(sizes, time_s, trust)
+    coefficients, process = _fit_both(sizes, time_s, trust, ridge)
     n = len(time_s)
     if n < LEAST_RUNS:
         errors = _get_ratio(sizes, time_s, coefficients) + math.log1p(1 / n)
     else:
         shape = (process.length, process.height, process.noise) if process else None
         errors = np.array(
-            [_leave_out(sizes, time_s, trust, shape, k) for k in range(n)]
+            [_leave_out(sizes, time_s, trust, ridge, shape, k) for k in range(n)]
         )
     return Model(coefficients, process, np.sort(errors))
 
@@ -148,13 +158,15 @@ def _make_terms(sizes: Sizes) -> np.ndarray:
     return np.stack([np.ones_like(p), sizes.formula_s, np.log2(p), p, sizes.work], -1)
 
 
-def _fit_terms(sizes: Sizes, time_s: np.ndarray, trust: float) -> np.ndarray:
+def _fit_terms(
+    sizes: Sizes, time_s: np.ndarray, trust: float, ridge: np.ndarray
+) -> np.ndarray:
     """Return the coefficients; they are pulled to the formula where runs say little."""
     terms = _make_terms(sizes)
     rows = np.concatenate(
         [
             terms / time_s[:, None],
-            np.diag(RIDGE * terms.mean(axis=0) / time_s.mean()),
+            np.diag(ridge * terms.mean(axis=0) / time_s.mean()),
             trust * np.eye(5)[[1, 4]],
         ]
     )
@@ -163,10 +175,14 @@ def _fit_terms(sizes: Sizes, time_s: np.ndarray, trust: float) -> np.ndarray:
 
 
 def _fit_both(
-    sizes: Sizes, time_s: np.ndarray, trust: float, shape: Shape | None = None
+    sizes: Sizes,
+    time_s: np.ndarray,
+    trust: float,
+    ridge: np.ndarray,
+    shape: Shape | None = None,
 ) -> tuple[np.ndarray, Process | None]:
     """Return the coefficients, and the process where runs are not few."""
-    coefficients = _fit_terms(sizes, time_s, trust)
+    coefficients = _fit_terms(sizes, time_s, trust, ridge)
     if shape is None and len(time_s) < LEAST_SMOOTHED:
         return coefficients, None
     ratio, places = _get_ratio(sizes, time_s, coefficients), _get_places(sizes)
@@ -194,11 +210,16 @@ def _get_ratio(
 
 
 def _leave_out(
-    sizes: Sizes, time_s: np.ndarray, trust: float, shape: Shape | None, k: int
+    sizes: Sizes,
+    time_s: np.ndarray,
+    trust: float,
+    ridge: np.ndarray,
+    shape: Shape | None,
+    k: int,
 ) -> float:
     """Return the logarithm of what a run took over what the others say of it."""
     others = np.arange(len(time_s)) != k
-    fitted = _fit_both(sizes[others], time_s[others], trust, shape)
+    fitted = _fit_both(sizes[others], time_s[others], trust, ridge, shape)
     return float(np.log(time_s[k]) - _predict_log(*fitted, sizes[k : k + 1])[0])
 
 
