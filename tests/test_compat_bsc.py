@@ -75,6 +75,7 @@ def test_compat_bsc__takes_the_list_of_file_pairs(tmp_path):
     ("option", "said"),
     [
         (["--order", "3"], "--order does not go with --compat bsc"),
+        (["--burst", "cloud.yaml"], "--burst does not go with --compat bsc"),
         (["--missing", "level"], "--missing does not go with --compat bsc"),
         (["--file-pairs", str(SIMPLE / "listoffiles.txt")], "names chr0_synth0003"),
     ],

@@ -33,6 +33,8 @@ BLOCK_PAIRS = 1 << 17  # scored at once: 90 counts each, 50 MB
 FIXED: dict[str, Any] = {
     "order": 2,
     "slice": None,
+    "burst": None,
+    "engine": "mpi",
     "permutations": 0,
     "all_models": False,
     "fold_file": None,
