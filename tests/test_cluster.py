@@ -303,18 +303,20 @@ def test_submit__passes_on_what_slurm_refuses(cohort, tmp_path):
     assert "Invalid qos" in done.stderr.splitlines()[-1]
 
 
-def test_submit__sized_by_the_run_before(cohort, tmp_path):
-    run = ["mdr-epistasis", "run", cohort, *SLOW, "--out"]
+def test_submit__sized_by_the_run_before(cohort, reference, tmp_path):
+    program = ["mdr-epistasis", "run", cohort]
     first, second = tmp_path / "first", tmp_path / "second"
-    options = ("--nodes", 2, "--ntasks-per-node", 1, "--telemetry")
-    state, said = wait_for_end(submit(tmp_path, *options, *run, first), tmp_path)
+    options = ("--nodes", 2, "--ntasks-per-node", 1, "--telemetry", *program)
+    long = ("--permutations", 24000)  # enough windows to train on
+    job = submit(tmp_path, *options, *long, "--out", first)
+    state, said = wait_for_end(job, tmp_path)
     assert state == "COMPLETED", said
     summary = json.loads((first / "manifest.json").read_text())["telemetry"]
     assert [rank["rank"] for rank in summary["ranks"]] == [0, 1]
     assert len(summary["nodes"]) == 2
     model = str(tmp_path / "model")
     for words in (
-        ["train", str(first), "--out", model, "--window", "1"],
+        ["train", str(first), "--out", model, "--window", "1", "--lags", "3"],
         ["forecast", str(first), "--model", model],
     ):
         ask("hpc-connector", "telemetry", *words)
@@ -323,11 +325,14 @@ def test_submit__sized_by_the_run_before(cohort, tmp_path):
     command = ["hpc-connector", "submit", "--deadline", "4m", "--history", first]
     begin_s = time.monotonic()
     done = subprocess.run(
-        [*command, *run, second], cwd=tmp_path, capture_output=True, text=True
+        [*command, *program, *SLOW, "--out", second],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert "1 runs in" in done.stderr
     state, said = wait_for_end(done.stdout.strip(), tmp_path)
     assert state == "COMPLETED", said
     assert time.monotonic() - begin_s < 240
-    assert_same(second, first)
+    assert_same(second, reference)
