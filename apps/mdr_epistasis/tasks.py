@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -113,6 +114,11 @@ class Search:
     is_case: np.ndarray
     question: learner.Question
 
+    @cached_property
+    def genotypes(self) -> learner.Genotypes:
+        """Genotypes and groups as the kernels take them."""
+        return learner.make_genotypes(self.planes, self.n_variants, self.arrangement)
+
     def make_findings(self) -> Findings:
         """Return room for what a thread finds."""
         return Findings(self.question, self.arrangement.folds)
@@ -128,15 +134,14 @@ def run_task(
     errors
         Array for the error of every model of the tile, float32.
     """
-    genotypes = learner.make_genotypes(
-        search.planes, search.n_variants, search.arrangement
-    )
     if not task.permutations:
-        learner.search(genotypes, search.question, task.tile, findings.best, errors)
+        learner.search(
+            search.genotypes, search.question, task.tile, findings.best, errors
+        )
         return
     chosen = list(task.permutations)
     findings.maximum[chosen] = learner.get_permutation_maximum(
-        genotypes,
+        search.genotypes,
         search.question,
         search.arrangement,
         search.is_case,
