@@ -370,13 +370,8 @@ def read_whole(source: Source) -> tuple[bytes, Version] | None:
 
 def get_size(source: Source) -> int | None:
     """Return the bytes of an object, None if there is none."""
-    import obstore
-
-    store, path = locate(source)
-    count_traffic(1, 0)
     try:
-        with explain(source):
-            return int(obstore.head(store, path)["size"])
+        return get_version(source).size
     except NoSuchObject:
         return None
 
