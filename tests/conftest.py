@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +21,12 @@ CLUSTER = Path(__file__).parent / "cluster"
 os.environ["PATH"] = os.pathsep.join(
     [os.path.dirname(sys.executable), os.environ["PATH"]]
 )
+
+# Each rank of an MPI test is a pytest of its own, and every pytest removes the
+# older temporary folders that it sees: each has a place that no other sees.
+if "PYTEST_ISOLATE_MPI_IS_FORKED" in os.environ:
+    place = tempfile.mkdtemp(dir=os.environ["PYTEST_MPI_CACHE_PATH"])
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = place
 
 # A busy machine, or a kernel that compiles, is no failure; CI tries the same
 # examples each time, so that it does not fail for what nobody changed.
