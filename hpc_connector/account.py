@@ -5,6 +5,7 @@ import logging
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from hpc_connector import cli
 from hpc_connector.manifest import read_manifest, save_manifest
@@ -31,9 +32,29 @@ def run(args: argparse.Namespace) -> int:
         logger.info("no figures of Slurm to keep")
         return cli.DONE
     record = read_manifest(out)
-    earlier = [a for a in record.get("slurm", []) if a["job"] != attempts[0]["job"]]
-    save_manifest(out, record | {"slurm": earlier + attempts})
+    kept = join_attempts(record.get("slurm", []), attempts)
+    save_manifest(out, record | {"slurm": kept})
     return cli.DONE
+
+
+def join_attempts(
+    before: list[dict[str, Any]], now: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the attempts of earlier jobs, and those of a job as they are now.
+
+    What an attempt had asked for is kept as it was first read: later Slurm shows what
+    the job asks for now.
+    """
+    jobs = {attempt["job"] for attempt in now}
+    asked = {
+        (attempt["job"], attempt.get("start")): {
+            name: attempt[name] for name in ("mem_bytes", "limit_s") if name in attempt
+        }
+        for attempt in before
+    }
+    return [attempt for attempt in before if attempt["job"] not in jobs] + [
+        attempt | asked.get((attempt["job"], attempt["start"]), {}) for attempt in now
+    ]
 
 
 def find_out(arguments: list[str]) -> Path | None:

@@ -43,16 +43,15 @@ keep_kernels() { # for the next job, if some were compiled
     rm -rf "$kept.$SLURM_JOB_ID.old"
 }
 
-keep_figures() { # once the accounting knows the end of the steps
+figures= # of Slurm
+keep_figures() { # once the accounting knows the job, and the end of the steps
     command -v sacct >/dev/null || return 0
-    local figures=
     for _ in 1 2 3 4 5; do
         sleep 1
         figures=$(sacct --jobs "$SLURM_JOB_ID" --duplicates --noheader --parsable2 \
             --format "$CONNECTOR_FIGURES" 2>/dev/null) || return 0
-        if ! grep -F "$SLURM_JOB_ID." <<<"$figures" | grep -v batch | grep -q RUNNING; then
-            break
-        fi
+        grep -v batch <<<"$figures" |
+            grep -qE "^$SLURM_JOB_ID([.].*[|]RUNNING|[|]PENDING)" || break
     done
     "${inside[@]}" hpc-connector account "$@" <<<"$figures" || true
 }
@@ -79,8 +78,27 @@ rm -f "$CONNECTOR_CODE"
 
 keep_kernels || true
 keep_figures "$@"
-if [ "$code" -eq 75 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt "$CONNECTOR_RESTARTS" ]; then
-    # refused where Slurm has queued the job again itself, or it was cancelled
-    scontrol requeue "$SLURM_JOB_ID" && sleep 60
+
+short= # what the next attempt gets more of, as scontrol takes it
+if [ "$code" -ne 0 ] && [ "$code" -ne 2 ]; then
+    policy=(${CONNECTOR_POLICY:+--policy "$CONNECTOR_POLICY"})
+    short=$("${inside[@]}" hpc-connector telemetry grow --code "$code" \
+        --warn "$CONNECTOR_WARN" "${policy[@]}" "$@" <<<"$figures") || short=
+fi
+
+queue_again() { # refused where Slurm has done so itself, or it was cancelled
+    trap '' TERM # which this script and what it starts get now
+    if [ -z "$short" ]; then
+        scontrol requeue "$SLURM_JOB_ID"
+    else
+        scontrol requeuehold "$SLURM_JOB_ID" || return
+        scontrol update "JobId=$SLURM_JOB_ID" "$short" || true
+        scontrol release "$SLURM_JOB_ID"
+    fi
+}
+if [ "$code" -eq 75 ] || [ -n "$short" ]; then
+    if [ "${SLURM_RESTART_COUNT:-0}" -lt "$CONNECTOR_RESTARTS" ]; then
+        queue_again && sleep 60
+    fi
 fi
 exit "$code"

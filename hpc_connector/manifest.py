@@ -100,6 +100,7 @@ def begin_run(
         "version": version("hpc_connector"),
         "status": "running",
         "attempt": 1,
+        "job": os.environ.get("SLURM_JOB_ID", ""),
         "started": get_time(),
         "parameters": get_parameters(args),
         "inputs": [describe_input(path) for path in inputs],
@@ -111,6 +112,7 @@ def begin_run(
         if is_complete(out, before):
             return before
         record["attempt"] = before.get("attempt", 1) + 1
+        record["slurm"] = before.get("slurm", [])
     elif out.exists() and any(p.name not in NO_RUN for p in out.iterdir()):
         raise BadInput(
             f"{out} is not empty: expected a new folder, or --resume to go on with the "

@@ -40,6 +40,8 @@ FIGURES = (
     "NodeList",
     "Start",
     "End",
+    "ReqMem",
+    "TimelimitRaw",
 )
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "": 1}
 
@@ -91,6 +93,8 @@ class Job:
         Before the end of its time a job is told to stop.
     telemetry
         An agent watches the ranks of each node.
+    policy
+        A file that says what grows after a resource ran short.
     """
 
     program: str
@@ -106,6 +110,7 @@ class Job:
     most_at_once: int = 0
     output: str = "%x-%j.out"
     telemetry: bool = False
+    policy: str = ""
 
 
 def read_site(path: Path) -> Site:
@@ -199,6 +204,8 @@ def render_sbatch(job: Job, site: Site) -> str:
     lines += [
         f"CONNECTOR_PROGRAM={job.program}",
         f"CONNECTOR_RESTARTS={job.restarts} # at most",
+        f"CONNECTOR_WARN={job.warn_s} # seconds before the end of the time",
+        *([f"CONNECTOR_POLICY={shlex.quote(job.policy)}"] if job.policy else []),
         f"CONNECTOR_FIGURES={','.join(FIGURES)}",
         *(["CONNECTOR_TELEMETRY=1"] if job.telemetry else []),
         *_format_arguments(job.arguments),
@@ -323,6 +330,15 @@ def find_limits(site: Site) -> tuple[int, float]:
     )
 
 
+def ask_figures(job: str) -> str:
+    """Return what sacct says of all attempts of a job, empty where it knows nothing."""
+    if not job or shutil.which("sacct") is None:
+        return ""
+    command = ["sacct", "--jobs", job, "--duplicates", "--noheader", "--parsable2"]
+    command += ["--format", ",".join(FIGURES)]
+    return subprocess.run(command, capture_output=True, text=True).stdout
+
+
 def read_figures(text: str) -> list[dict[str, Any]]:
     """Return what sacct says of the steps of a job, one record for each attempt.
 
@@ -345,22 +361,41 @@ def read_figures(text: str) -> list[dict[str, Any]]:
 
 
 def _make_attempt(row: dict[str, str]) -> dict[str, Any]:
+    n_nodes = int(row["NNodes"] or 0)
+    minutes = row["TimelimitRaw"]
     return {
         "job": row["JobIDRaw"],
         "state": row["State"],
+        "step_state": "",
         "nodes": row["NodeList"],
-        "n_nodes": int(row["NNodes"] or 0),
+        "n_nodes": n_nodes,
+        "n_tasks": 0,
         "start": row["Start"],
         "elapsed_s": int(row["ElapsedRaw"] or 0),
+        "limit_s": 60 * int(minutes) if minutes.isdigit() else 0,
         "cpu_s": 0.0,
         "max_rss_bytes": 0,
+        "mem_bytes": _get_memory(row["ReqMem"], n_nodes),
         "energy_j": None,
     }
+
+
+def _get_memory(asked: str, n_nodes: int) -> int:
+    """Return the bytes of a node that a job asked for, 0 where it is not known.
+
+    Slurm gives those of all nodes; before 21.08 those of one, with an n, or of a core.
+    """
+    if asked.endswith("n"):
+        return parse_bytes(asked[:-1])
+    return parse_bytes(asked) // max(n_nodes, 1)
 
 
 def _add_step(attempt: dict[str, Any], row: dict[str, str]) -> None:
     attempt["cpu_s"] = round(attempt["cpu_s"] + parse_time(row["TotalCPU"] or "0"), 3)
     attempt["max_rss_bytes"] = max(attempt["max_rss_bytes"], parse_bytes(row["MaxRSS"]))
+    if not row["JobIDRaw"].endswith(".batch"):
+        attempt["step_state"] = row["State"]
+        attempt["n_tasks"] = max(attempt["n_tasks"], int(row["NTasks"] or 0))
     if row["ConsumedEnergyRaw"].isdigit() and int(row["ConsumedEnergyRaw"]):
         energy_j = attempt["energy_j"] or 0
         attempt["energy_j"] = energy_j + int(row["ConsumedEnergyRaw"])

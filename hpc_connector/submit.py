@@ -130,6 +130,7 @@ def make_job(args: argparse.Namespace, site: Site) -> Job:
         most_s = round(3600 * site.most_hours)
         limits = Limits(cores, mem_bytes, site.most_nodes, most_s)
         chosen = propose(cost, limits, asked)
+    chosen = grow_from_last(args, arguments[0], chosen, site, asked)
     for reason in chosen.reasons:
         logger.info("%s", reason)
     return Job(
@@ -145,7 +146,26 @@ def make_job(args: argparse.Namespace, site: Site) -> Job:
         most_at_once=args.most_at_once,
         output="%x-%A_%a.out" if len(arguments) > 1 else "%x-%j.out",
         telemetry=args.telemetry,
+        policy=str(args.policy.resolve()) if args.policy else "",
     )
+
+
+def grow_from_last(
+    args: argparse.Namespace,
+    arguments: tuple[str, ...],
+    chosen: Allocation,
+    site: Site,
+    asked: Allocation,
+) -> Allocation:
+    """Return what to ask for, more where the last job of this run was short of it."""
+    out = find_out(list(arguments))
+    if out is None or not out.exists():
+        return chosen
+    from hpc_connector.telemetry.grow import cap, raise_to
+    from hpc_connector.telemetry.policy import Policy, read_policy
+
+    policy = read_policy(args.policy) if args.policy else Policy()
+    return raise_to(chosen, asked, out, cap(policy, site), args.warn)
 
 
 def deal_ranks(args: argparse.Namespace, cores: int) -> tuple[int, int]:

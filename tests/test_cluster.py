@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -191,6 +192,8 @@ def test_job__goes_on_where_it_was_stopped(stopped, reference, way):
     job, folder = stopped[way]
     record = check_end(job, folder, reference)
     assert len(record["slurm"]) >= 2
+    limits = {attempt["limit_s"] for attempt in record["slurm"]}
+    assert limits == ({60, 660} if way == "limit" else {600})
     assert "stopped on request" in "".join(p.read_text() for p in folder.glob("*.out"))
 
 
@@ -216,6 +219,38 @@ def test_job__makes_way_and_goes_on(cohort, reference, tmp_path):
     done = subprocess.run([*urgent, "--wrap=true"], cwd=tmp_path, capture_output=True)
     assert done.returncode == 0, done.stderr
     check_end(job, tmp_path, reference)
+
+
+def test_job__grows_after_it_ran_out_of_memory(cohort, tmp_path):
+    """Slurm kills the ranks; the next attempt has the memory that these had used."""
+    run = ["mdr-epistasis", "run", cohort, "--permutations", "3000", "--out"]
+    options = ("--ntasks-per-node", 2, "--mem", "150M", "--time", 5)
+    job = submit(tmp_path, *options, *run, tmp_path / "out")
+    state, said = wait_for_end(job, tmp_path)
+    assert state == "COMPLETED", said
+    attempts = json.loads((tmp_path / "out/manifest.json").read_text())["slurm"]
+    assert len(attempts) == 1 + said.count("ran out of memory") > 1
+    given = [attempt["mem_bytes"] for attempt in attempts]
+    assert given[-1] >= 250 << 20
+    assert {attempt["limit_s"] for attempt in attempts} == {300}
+
+
+def test_submit__gives_more_memory_than_the_last_job_had(cohort, tmp_path, monkeypatch):
+    """A policy without retries leaves it to the user to submit again."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text("[after_out_of_memory]\nretries = 0\n")
+    run = ["mdr-epistasis", "run", cohort, "--permutations", "3000", "--out"]
+    run += [tmp_path / "out"]
+    monkeypatch.setenv("CONNECTOR_POLICY", str(policy))
+    options = ("--ntasks-per-node", 2, "--mem", "150M")
+    state, said = wait_for_end(submit(tmp_path, *options, *run), tmp_path)
+    assert state == "FAILED"
+    assert "memory ran short 1 times: expected 0" in said
+    again = ["hpc-connector", "submit", "--dry-run", "--ntasks-per-node", "2"]
+    done = subprocess.run([*again, *map(str, run)], capture_output=True, text=True)
+    (mib,) = re.findall("--mem=([0-9]+)M", done.stdout)
+    assert int(mib) > 250
+    assert "ran out of memory" in done.stderr
 
 
 @pytest.fixture

@@ -222,7 +222,7 @@ def test_grow__ends():
     asked = Allocation(1, 1, 1, GB, 600)
     with pytest.raises(BadInput, match="memory ran short 4 times"):
         grow(Policy(), asked, "OUT_OF_MEMORY", attempt=4)
-    with pytest.raises(BadInput, match="the policy gives no more than 600"):
+    with pytest.raises(BadInput, match="no more than 600 s may be given"):
         grow(Policy(most_time=600), asked, "TIMEOUT", attempt=1)
 
 

@@ -14,6 +14,7 @@ COMMANDS = {  # modules with add_arguments(parser) and run(args)
     "train": ("train", "learn to forecast from runs"),
     "forecast": ("forecast", "say what a run will use next"),
     "recommend": ("recommend", "say what the next run should ask for"),
+    "grow": ("grow", "say what a job that ran short should ask for"),
 }
 
 

@@ -155,7 +155,10 @@ def _grow(rule: Growth, given: float, most: float, attempt: int, what: str) -> i
         raise BadInput(f"{what} ran short {attempt} times: expected {rule.retries}")
     more = max(given * rule.factor, given + rule.least)
     if most and given >= most:
-        raise BadInput(f"{what} ran short, and the policy gives no more than {most:g}")
+        unit = "bytes" if what == "memory" else "s"
+        raise BadInput(
+            f"{what} ran short: no more than {most:,.0f} {unit} may be given"
+        )
     return int(min(more, most) if most else more)
 
 

@@ -1,0 +1,195 @@
+"""``hpc-connector telemetry grow``: what a job that ran short is to ask for next."""
+
+import argparse
+import itertools
+import logging
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hpc_connector import cli
+from hpc_connector.account import find_out, join_attempts
+from hpc_connector.allocation import Allocation
+from hpc_connector.manifest import NAME, read_manifest
+from hpc_connector.slurm import (
+    Site,
+    ask_figures,
+    find_limits,
+    find_node,
+    read_figures,
+)
+from hpc_connector.telemetry.policy import (
+    OUT_OF_MEMORY,
+    TIME_OUT,
+    Policy,
+    grow,
+    read_policy,
+)
+
+logger = logging.getLogger(__name__)
+
+EARLY_S = 60  # by which Slurm may be early with its warning
+STOPPED = ("RUNNING", "REQUEUED")  # what a job is while its script asks, and after that
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add = parser.add_argument
+    add("--policy", type=Path, metavar="FILE", help="TOML: caps, and how much it grows")
+    add("--code", type=int, default=cli.STOPPED, metavar="N", help="it ended with")
+    add("--warn", type=cli.at_least(0), default=120, metavar="S", help="before the end")
+    add(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="ARGUMENT",
+        help="those of the program, whose job has ended",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what the next attempt gets more of, as ``scontrol update`` takes it.
+
+    What sacct says is read from standard input: a container has no Slurm in it.
+    """
+    attempts = list_attempts(find_out(args.arguments), sys.stdin.read())
+    if not attempts:
+        return cli.DONE
+    policy = read_policy(args.policy) if args.policy else Policy()
+    policy = cap(
+        policy, Site(slurm_partition=os.environ.get("SLURM_JOB_PARTITION", ""))
+    )
+    given, more = get_given(attempts[-1]), grow_after(attempts, policy, args.warn)
+    if more.mem_bytes > given.mem_bytes:
+        print(f"MinMemoryNode={-(-more.mem_bytes >> 20)}")
+    elif more.time_s > given.time_s and args.code == cli.STOPPED:
+        print(f"TimeLimit={-(-more.time_s // 60)}")
+    for reason in more.reasons:
+        logger.info("%s", reason)
+    return cli.DONE
+
+
+def get_own_memory() -> int:
+    """Return the bytes of a node that this job asked for, 0 if not by the node."""
+    return int(os.environ.get("SLURM_MEM_PER_NODE", 0)) << 20
+
+
+def raise_to(
+    chosen: Allocation,
+    asked: Allocation,
+    out: Path | None,
+    policy: Policy,
+    warn_s: float,
+) -> Allocation:
+    """Return what to ask for, more of what the last job of an unfinished run lacked.
+
+    Parameters
+    ----------
+    chosen
+        What would be asked for.
+    asked
+        What the user gives stays as it is.
+
+    Raises
+    ------
+    BadInput
+        No more may be asked for.
+    """
+    attempts = list_attempts(out)
+    if not attempts or (asked.mem_bytes and asked.time_s):
+        return chosen
+    more = grow_after(attempts, policy, warn_s)
+    return replace(
+        chosen,
+        mem_bytes=asked.mem_bytes or max(chosen.mem_bytes, more.mem_bytes),
+        time_s=asked.time_s or max(chosen.time_s, more.time_s),
+        reasons=(*chosen.reasons, *more.reasons),
+    )
+
+
+def list_attempts(out: Path | None, figures: str = "") -> list[dict[str, Any]]:
+    """Return what Slurm says of the jobs of an unfinished run, the last one at the end.
+
+    Parameters
+    ----------
+    figures
+        Of its last job. Without them Slurm is asked, for a job that is killed leaves
+        none.
+    """
+    has_run = out is not None and (out / NAME).exists()
+    record = read_manifest(out) if out and has_run else {}
+    if record.get("status") == "done":
+        return []
+    found = read_figures(figures or ask_figures(record.get("job", "")))
+    return join_attempts(record.get("slurm", []), found)
+
+
+def cap(policy: Policy, site: Site) -> Policy:
+    """Return a policy that gives no more than the nodes and the partition have."""
+    mem_bytes, most_s = find_node(site)[1], find_limits(site)[1]
+    return replace(
+        policy,
+        most_mem=min(policy.most_mem or mem_bytes, float(mem_bytes)),
+        most_time=min(filter(None, (policy.most_time, most_s)), default=0.0),
+    )
+
+
+def get_given(attempt: dict[str, Any]) -> Allocation:
+    """Return what an attempt had asked for."""
+    return Allocation(mem_bytes=attempt["mem_bytes"], time_s=attempt["limit_s"])
+
+
+def grow_after(
+    attempts: list[dict[str, Any]], policy: Policy, warn_s: float
+) -> Allocation:
+    """Return memory and time of the last attempt, more of what it was short of.
+
+    Raises
+    ------
+    BadInput
+        No more may be asked for, or it was tried often enough.
+    """
+    last, given = attempts[-1], get_given(attempts[-1])
+    short = find_shortage(last, warn_s)
+    alike = itertools.takewhile(
+        lambda attempt: find_shortage(attempt, warn_s) == short, reversed(attempts)
+    )
+    more = grow(
+        policy,
+        given,
+        short,
+        attempt=sum(1 for _ in alike),
+        peak_bytes=get_used(last),
+    )
+    said = {
+        OUT_OF_MEMORY: f"memory, {given.mem_bytes:,} bytes a node: {more.mem_bytes:,}",
+        TIME_OUT: f"time, {given.time_s:,} s: {more.time_s:,}",
+    }
+    reasons = (f"job {last['job']} ran out of {said[short]}",) if short in said else ()
+    return replace(more, reasons=reasons)
+
+
+def find_shortage(attempt: dict[str, Any], warn_s: float) -> str:
+    """Return ``OUT_OF_MEMORY`` or ``TIMEOUT`` if an attempt ended so, else its state.
+
+    Where Slurm's accounting kills what is over its memory, instead of a cgroup, the
+    step is cancelled. A program that was told to stop near the end of its time leaves a
+    job that seems to run, or was queued again.
+    """
+    state, step = attempt["state"], attempt.get("step_state", "")
+    given = attempt.get("mem_bytes", 0)
+    is_killed = step.startswith("CANCELLED") and 0 < given < get_used(attempt)
+    if OUT_OF_MEMORY in (state, step) or is_killed:
+        return OUT_OF_MEMORY
+    left_s = attempt.get("limit_s", 0) - attempt["elapsed_s"]
+    is_stopped = state in STOPPED and left_s <= warn_s + EARLY_S
+    if attempt.get("limit_s") and (state == TIME_OUT or is_stopped):
+        return TIME_OUT
+    return state
+
+
+def get_used(attempt: dict[str, Any]) -> int:
+    """Return the bytes on a node as Slurm counts: what ranks share, for each."""
+    ranks = -(-attempt.get("n_tasks", 0) // max(attempt["n_nodes"], 1))
+    return ranks * attempt["max_rss_bytes"]
