@@ -13,7 +13,8 @@ from conftest import require
 from hpc_connector.program import main
 from hpc_connector.telemetry import agent
 from hpc_connector.telemetry.advice import make_advice
-from hpc_connector.telemetry.collect import count, parse_row, read_nodes
+from hpc_connector.telemetry.counters import get_cpu_steps
+from hpc_connector.telemetry.nodes import parse_row, read_nodes
 from hpc_connector.telemetry.timeline import get_cores, get_highest, make_timeline
 
 
@@ -41,11 +42,15 @@ COUNTER = st.lists(st.floats(0, 1e6), min_size=2, max_size=50)
 
 @given(COUNTER, st.integers(2, 130))
 def test_get_cores__keeps_the_cpu_time(counter, n_edges):
-    rows = [{"cpu_s": value} for value in counter]
-    clock_s = np.arange(len(rows)) * 1.5
+    clock_s = np.arange(len(counter)) * 1.5
+    names = ("pid", "cpu_s", "clock_s")
+    rows = [
+        dict(zip(names, (7, *pair), strict=True))
+        for pair in zip(counter, clock_s.tolist(), strict=True)
+    ]
     edges = np.linspace(0, clock_s[-1], n_edges)
     spent = np.nansum(get_cores(rows, clock_s, edges) * np.diff(edges))
-    assert spent == pytest.approx(count(counter) - counter[0], abs=1e-3)
+    assert spent == pytest.approx(sum(get_cpu_steps(counter, clock_s)), abs=1e-3)
 
 
 @given(st.lists(st.integers(0, 1 << 40), min_size=2), st.integers(2, 130))

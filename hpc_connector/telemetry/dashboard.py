@@ -26,7 +26,8 @@ from hpc_connector.storer._svg import (
 )
 from hpc_connector.storer._text import clean, shorten
 from hpc_connector.telemetry.advice import make_advice
-from hpc_connector.telemetry.collect import read_nodes, summarise
+from hpc_connector.telemetry.collect import summarise
+from hpc_connector.telemetry.nodes import read_nodes
 from hpc_connector.telemetry.timeline import Timeline, make_timeline
 
 WIDTH, EDGE, LEFT = 1060, 34, 84  # pixels; LEFT holds names

@@ -14,13 +14,13 @@ from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
 from hpc_connector.telemetry.card import load_model
 from hpc_connector.telemetry.guard import CANDIDATES, Served, classify, serve
+from hpc_connector.telemetry.nodes import FOLDER
 from hpc_connector.telemetry.predictor import (
     Predictor,
     get_forecasts,
     train_predictor,
 )
 from hpc_connector.telemetry.rows import HORIZONS, LAGS, TRAIN, Rows, make_rows
-from hpc_connector.telemetry.samples import FOLDER
 from hpc_connector.telemetry.windows import TARGETS, WIDTH_S, Series, read_series
 
 UNITS = {"cpu": (1.0, "cores"), "memory": (2.0**30, "GiB")}
