@@ -3,7 +3,6 @@
 import argparse
 import json
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -14,7 +13,7 @@ from hpc_connector import cli
 from hpc_connector.manifest import NAME, read_manifest
 from hpc_connector.publish import publish
 from hpc_connector.storer._facts import format_bytes, format_duration
-from hpc_connector.storer._page import make_section, read_part
+from hpc_connector.storer._page import fill_page, make_section, read_part
 from hpc_connector.storer._svg import (
     draw_line,
     draw_path,
@@ -34,6 +33,7 @@ WIDTH, EDGE, LEFT = 1060, 34, 84  # pixels; LEFT holds names
 MOST_RANKS = 256  # drawn, and in the table
 MOST_NODES = 12  # lines in a chart
 SHADES = 10
+PACKAGE = "hpc_connector.telemetry"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +89,6 @@ def make_page(
     record: dict[str, Any], summary: dict[str, Any], timeline: Timeline, threads: int
 ) -> str:
     """Return the whole page."""
-    page = Template(read_own("dashboard.html"))
     program = clean(str(record.get("program", "a run")))
     n_ranks, n_nodes = len(summary["ranks"]), len(summary["nodes"])
     tiles = [
@@ -107,21 +106,19 @@ def make_page(
         make_section("memory", "Memory", "", draw_nodes(timeline, "memory")),
         make_section("table", "Ranks", "", make_table(summary["ranks"])),
     ]
-    return page.substitute(
-        style=read_part("common.css") + read_own("dashboard.css"),
+    about = Template(read_part("dashboard.html", PACKAGE)).substitute(
+        advice=make_list(summary["advice"]),
+        notes=make_list(summary["notes"], "cautions"),
+    )
+    return fill_page(
+        style=read_part("dashboard.css", PACKAGE),
         title=f"Telemetry: {escape(program)}",
         kicker=f"{escape(program)} · {escape(clean(str(record.get('finished', ''))))}",
         heading=f"{count(n_ranks, 'rank')} on {count(n_nodes, 'node')}",
         tiles="".join(tiles),
-        advice=make_list(summary["advice"]),
-        notes=make_list(summary["notes"], "cautions"),
-        sections="".join(sections),
+        about=about,
+        sections=sections,
     )
-
-
-def read_own(name: str) -> str:
-    """Return a template or a style sheet of this package."""
-    return (files("hpc_connector.telemetry") / name).read_text(encoding="utf-8")
 
 
 def count(number: int, name: str) -> str:
