@@ -40,6 +40,7 @@ FIGURES = (
     "NodeList",
     "Start",
     "End",
+    "AllocTRES",  # the last: jobs that older versions submitted do without
 )
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "": 1}
 
@@ -334,7 +335,7 @@ def read_figures(text: str) -> list[dict[str, Any]]:
     attempts: list[dict[str, Any]] = []
     for line in text.splitlines():
         row = dict(zip(FIGURES, line.split("|"), strict=False))
-        if len(row) < len(FIGURES):
+        if len(row) < len(FIGURES) - 1:
             continue
         job, _, step = row["JobIDRaw"].partition(".")
         if not step:
@@ -345,11 +346,15 @@ def read_figures(text: str) -> list[dict[str, Any]]:
 
 
 def _make_attempt(row: dict[str, str]) -> dict[str, Any]:
+    given = dict(re.findall(r"(\w+)=([^,]+)", row.get("AllocTRES", "")))
+    n_nodes = int(row["NNodes"] or 0)
     return {
         "job": row["JobIDRaw"],
         "state": row["State"],
         "nodes": row["NodeList"],
-        "n_nodes": int(row["NNodes"] or 0),
+        "n_nodes": n_nodes,
+        "cores": int(given.get("cpu", 0)),
+        "node_mem_bytes": parse_bytes(given.get("mem", "")) // max(n_nodes, 1),
         "start": row["Start"],
         "elapsed_s": int(row["ElapsedRaw"] or 0),
         "cpu_s": 0.0,

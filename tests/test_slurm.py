@@ -143,6 +143,14 @@ def test_read_figures__of_a_job_that_was_queued_again():
     assert second["nodes"] == "node[3-4]"
 
 
+def test_read_figures__says_what_the_job_held():
+    lines = FIGURES.splitlines(keepends=True)
+    lines[3] = lines[3].replace("\n", "|billing=8,cpu=8,mem=3.50G,node=2\n")
+    first, second = read_figures("".join(lines))
+    assert (first["cores"], first["node_mem_bytes"]) == (0, 0)
+    assert (second["cores"], second["node_mem_bytes"]) == (8, 7 << 28)
+
+
 @pytest.mark.parametrize("text", ["", "\n", "slurm_load_jobs error: x\n", "7.0|x|y"])
 def test_read_figures__without_accounting(text):
     assert read_figures(text) == []

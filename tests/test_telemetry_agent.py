@@ -630,3 +630,6 @@ def test_job__on_two_nodes_is_watched(tmp_path):
     assert [rank["rank"] for rank in summary["ranks"]] == [0, 1]
     assert len({rank["node"] for rank in summary["ranks"]}) == 2
     assert summary["notes"] == []
+    wait_for(lambda: "slurm" in read_manifest(tmp_path / "out"))
+    (job,) = read_manifest(tmp_path / "out")["slurm"]
+    assert (job["cores"], job["node_mem_bytes"]) == (2, 900 << 20)

@@ -38,6 +38,18 @@ def get_limits(values: np.ndarray) -> Limits:
     return low - room, high + room
 
 
+def get_time_unit(seconds: float) -> tuple[float, str]:
+    """Return the seconds of the unit for an axis that ends at some time, and its name.
+
+    Examples
+    --------
+    >>> get_time_unit(100), get_time_unit(7200)
+    ((1.0, 's'), (60.0, 'min'))
+    """
+    units = (3600.0, "h"), (60.0, "min"), (1.0, "s")
+    return next((s, unit) for s, unit in units if seconds >= 3 * s or unit == "s")
+
+
 def draw_rows(
     y: Scale,
     limits: Limits,

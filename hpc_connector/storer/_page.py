@@ -1,5 +1,6 @@
 """A page of a report: its parts as they are in the package, and its file."""
 
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -52,6 +53,14 @@ def make_section(name: str, title: str, said: str, body: str) -> str:
     """Return a part of the page; empty without a body."""
     intro = f'<p class="intro">{said}</p>' if said else ""
     return f'<section id="{name}"><h2>{title}</h2>{intro}{body}</section>'
+
+
+def make_legend(names: dict[str, str]) -> str:
+    """Return a line that says what the colours are, by class."""
+    items = "".join(
+        f'<li><i class="{kind}"></i>{escape(name)}</li>' for name, kind in names.items()
+    )
+    return f'<ul class="legend">{items}</ul>'
 
 
 def save_page(directory: Path, page: str) -> Path:

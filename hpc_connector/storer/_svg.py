@@ -85,6 +85,23 @@ def join_points(x: Scale, y: Scale, at: Iterable, values: Iterable) -> str:
     return "M" + "L".join(f"{x(a):.1f} {y(value):.1f}" for a, value in points)
 
 
+def join_steps(
+    x: Scale, y: Scale, begins: Iterable[float], width: float, values: Iterable[float]
+) -> str:
+    """Return the steps of a path that is level over each window.
+
+    It is broken where a value is NaN, or windows do not follow one another.
+    """
+    steps, end = "", -np.inf
+    for begin, value in zip(begins, values, strict=True):
+        if np.isfinite(value):
+            follows = abs(begin - end) <= 1e-6 * width
+            steps += f"{'L' if follows else 'M'}{x(begin):.1f} {y(value):.1f}"
+            end = begin + width
+            steps += f"H{x(end):.1f}"
+    return steps
+
+
 def _make_title(title: str) -> str:
     return f"<title>{escape(title)}</title>" if title else ""
 

@@ -26,7 +26,13 @@ from hpc_connector.storer._annotation_run import (
     read_annotation_run,
 )
 from hpc_connector.storer._facts import make_facts
-from hpc_connector.storer._page import fill_page, make_section, read_part, save_page
+from hpc_connector.storer._page import (
+    fill_page,
+    make_legend,
+    make_section,
+    read_part,
+    save_page,
+)
 from hpc_connector.storer._text import clean, shorten
 
 PARTS = ("dataset", "annotation", "parameters", "resources", "software")
@@ -196,11 +202,3 @@ def _make_scores(run: AnnotationRun) -> str:
         )
     body = f'<div class="scores">{"".join(figures)}</div>'
     return make_section("scores", "Targets and decoys", said, body)
-
-
-def make_legend(names: dict[str, str]) -> str:
-    """Return a line that says what the colours are, by class."""
-    items = "".join(
-        f'<li><i class="{kind}"></i>{escape(name)}</li>' for name, kind in names.items()
-    )
-    return f'<ul class="legend">{items}</ul>'

@@ -7,33 +7,32 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import numpy as np
-
 from hpc_connector import cli
+from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest
 from hpc_connector.publish import publish
 from hpc_connector.storer._facts import format_bytes, format_duration
 from hpc_connector.storer._page import fill_page, make_section, read_part
-from hpc_connector.storer._svg import (
-    draw_line,
-    draw_path,
-    draw_rect,
-    draw_text,
-    get_ticks,
-    make_scale,
-    make_svg,
-)
-from hpc_connector.storer._text import clean, shorten
+from hpc_connector.storer._text import clean
 from hpc_connector.telemetry.advice import make_advice
 from hpc_connector.telemetry.collect import summarise
-from hpc_connector.telemetry.nodes import read_nodes
-from hpc_connector.telemetry.timeline import Timeline, make_timeline
+from hpc_connector.telemetry.efficiency import count, get_efficiency
+from hpc_connector.telemetry.forecast_section import (
+    Told,
+    make_forecast,
+    read_told,
+    say_told,
+)
+from hpc_connector.telemetry.nodes import Rows, read_nodes
+from hpc_connector.telemetry.timeline import make_timeline
+from hpc_connector.telemetry.timeline_picture import (
+    MOST_RANKS,
+    draw_nodes,
+    draw_ranks,
+)
 
-WIDTH, EDGE, LEFT = 1060, 34, 84  # pixels; LEFT holds names
-MOST_RANKS = 256  # drawn, and in the table
-MOST_NODES = 12  # lines in a chart
-SHADES = 10
 PACKAGE = "hpc_connector.telemetry"
+NAMES = {"cpu": "Cores", "memory": "Memory"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,18 +51,49 @@ def run(args: argparse.Namespace) -> int:
         record = read_manifest(args.directory)
     threads = record.get("resources", {}).get("threads", 1)
     summary = summarise(nodes, threads)
+    summary["efficiency"] = get_efficiency(summary, record, threads)
     summary["advice"] = make_advice(summary)
+    told = find_told(args.directory, nodes, summary)
     if args.html:
-        page = make_page(record, summary, make_timeline(nodes), threads)
+        page = make_page(record, summary, nodes, threads, told)
         with publish(args.html) as stream:
             stream.write(page.encode(errors="xmlcharrefreplace"))
         print(args.html)
     elif args.json:
         print(json.dumps(summary))
     else:
-        lines = [f"{value:>12}  {name}" for name, value in list_figures(summary)]
-        print("\n".join(lines + summary["advice"] + summary["notes"]))
+        print(format_summary(summary))
     return cli.DONE
+
+
+def find_told(
+    directory: Path, nodes: list[Rows], summary: dict[str, Any]
+) -> list[Told]:
+    """Return the forecasts of a run, said in its summary; a damaged file is noted."""
+    try:
+        told = read_told(directory, [node.node for node in nodes])
+    except BadInput as error:
+        summary["notes"].append(str(error))
+        return []
+    first_s, now_s = get_span(nodes)
+    summary["forecast"] = [say_told(one, now_s, first_s) for one in told]
+    return told
+
+
+def get_span(nodes: list[Rows]) -> tuple[float, float]:
+    """Return the Unix times of the first and of the last sample of a run."""
+    return (
+        min(node.rows[0]["clock_s"] for node in nodes),
+        max(node.rows[-1]["clock_s"] for node in nodes),
+    )
+
+
+def format_summary(summary: dict[str, Any]) -> str:
+    """Return what a run used as text."""
+    lines = [f"{value:>12}  {name}" for name, value in list_figures(summary)]
+    lines += [found["said"] for found in summary["efficiency"].values()]
+    lines += [*summary["advice"], *summary.get("forecast", []), *summary["notes"]]
+    return "\n".join(lines)
 
 
 def list_figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
@@ -77,6 +107,8 @@ def list_figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("imbalance of ranks", format_share(summary["imbalance"])),
         ("peak of a node", format_bytes(summary["peak_bytes"])),
     ]
+    if (share := summary["efficiency"]["memory"]["share"]) is not None:
+        figures.append(("memory of the job in use", format_share(share)))
     return figures + ([("energy of nodes", f"{sum(known):,.0f} J")] if known else [])
 
 
@@ -86,24 +118,33 @@ def format_share(share: float | None) -> str:
 
 
 def make_page(
-    record: dict[str, Any], summary: dict[str, Any], timeline: Timeline, threads: int
+    record: dict[str, Any],
+    summary: dict[str, Any],
+    nodes: list[Rows],
+    threads: int,
+    told: list[Told],
 ) -> str:
     """Return the whole page."""
+    timeline = make_timeline(nodes)
     program = clean(str(record.get("program", "a run")))
     n_ranks, n_nodes = len(summary["ranks"]), len(summary["nodes"])
     tiles = [
         f"<div><dd>{escape(value)}</dd><dt>{escape(name)}</dt></div>"
         for name, value in list_figures(summary)
     ]
+    memory = draw_nodes(timeline, timeline.memory_bytes / 2**30, "GiB")
     sections = [
         make_section(
-            "ranks",
-            "Ranks over time",
-            "Each row is a rank, dark where its cores were busy.",
-            draw_ranks(timeline, threads),
+            "efficiency", "Efficiency", "", make_meters(summary["efficiency"])
         ),
-        make_section("cores", "Cores in use", "", draw_nodes(timeline, "cores")),
-        make_section("memory", "Memory", "", draw_nodes(timeline, "memory")),
+        make_section(
+            "ranks", "Ranks over time", "A row a rank.", draw_ranks(timeline, threads)
+        ),
+        make_section(
+            "cores", "Cores in use", "", draw_nodes(timeline, timeline.cores, "cores")
+        ),
+        make_section("memory", "Memory", "", memory),
+        make_forecast(told, nodes, get_span(nodes)[0]),
         make_section("table", "Ranks", "", make_table(summary["ranks"])),
     ]
     about = Template(read_part("dashboard.html", PACKAGE)).substitute(
@@ -121,100 +162,24 @@ def make_page(
     )
 
 
-def count(number: int, name: str) -> str:
-    """Return a number with the name of what it counts."""
-    return f"{number:,} {name}{'' if number == 1 else 's'}"
-
-
 def make_list(lines: list[str], kind: str = "advice") -> str:
     """Return a list of sentences; empty without any."""
     items = "".join(f"<li>{escape(clean(line))}</li>" for line in lines)
     return f'<ul class="{kind}">{items}</ul>' if items else ""
 
 
-def draw_ranks(timeline: Timeline, threads: int) -> str:
-    """Return a row for each rank, a cell for each window, the darker the busier."""
-    shown = timeline.ranks[:MOST_RANKS]
-    if not shown.size:
-        return "<p>No rank was seen.</p>"
-    row, top = float(np.clip(480 / len(shown), 2, 22)), 8
-    x = make_scale(0, timeline.edges[-1], LEFT, WIDTH - 16)
+def make_meters(efficiency: dict[str, dict[str, Any]]) -> str:
+    """Return a bar for each share that is known, and what it is a share of."""
     parts = []
-    for k, cores in enumerate(shown):
-        if row >= 10 or k % 16 == 0:
-            name = f"rank {timeline.numbers[k]}"
-            parts.append(
-                draw_text(LEFT - 8, top + (k + 0.5) * row + 4, name, "end soft")
-            )
-        for start, end, busy in zip(
-            timeline.edges, timeline.edges[1:], cores / threads, strict=False
-        ):
-            if np.isfinite(busy):
-                said = f"rank {timeline.numbers[k]}, {start:.1f} s: {busy:.0%}"
-                shade = f"busy{round(SHADES * float(np.clip(busy, 0, 1)))}"
-                width = x(end) - x(start)
-                parts.append(
-                    draw_rect(x(start), top + k * row, width, row - 1, shade, said)
-                )
-    height = top + len(shown) * row + EDGE
-    parts.append(draw_time(x, timeline.edges[-1], height - EDGE))
-    body = "".join(parts)
-    picture = make_svg(WIDTH, height, "how busy each rank was over time", body, "wide")
-    more = len(timeline.ranks) - len(shown)
-    note = f"<p>{count(more, 'rank')} more are not drawn.</p>" if more else ""
-    return f'<div class="scroll">{picture}</div>{note}'
-
-
-def draw_time(x: Any, end_s: float, y: float) -> str:
-    """Return the axis of time with its numbers."""
-    parts = [draw_line(LEFT, y, WIDTH - 16, y, "axis")]
-    for tick in get_ticks(0, end_s, 10):
-        parts.append(draw_text(x(tick), y + 16, f"{tick:g}", "middle soft"))
-    parts.append(draw_text(WIDTH - 16, y + 30, "seconds", "end soft"))
-    return "".join(parts)
-
-
-def draw_nodes(timeline: Timeline, what: str) -> str:
-    """Return the lines of all nodes: the cores that they used, or their memory."""
-    values = timeline.cores if what == "cores" else timeline.memory_bytes / 2**30
-    unit = "cores" if what == "cores" else "GiB"
-    shown = values[:MOST_NODES]
-    high = float(np.nanmax(shown, initial=0)) * 1.05 or 1.0
-    height = 240
-    x = make_scale(0, timeline.edges[-1], LEFT, WIDTH - 16)
-    y = make_scale(0, high, height - EDGE, 12)
-    parts = []
-    for tick in get_ticks(0, high, 5):
-        parts.append(draw_line(LEFT, y(tick), WIDTH - 16, y(tick), "grid"))
-        parts.append(draw_text(LEFT - 8, y(tick) + 4, f"{tick:g}", "end soft"))
-    middle = (timeline.edges[1:] + timeline.edges[:-1]) / 2
-    for k, line in enumerate(shown):
-        steps = make_steps(middle, line, x, y)
-        parts.append(draw_path(steps, f"line{k % 4}", timeline.nodes[k]))
-    parts += [
-        draw_time(x, timeline.edges[-1], height - EDGE),
-        draw_text(14, height / 2, unit, "middle", turned=True),
-    ]
-    names = ", ".join(
-        f'<b class="name{k % 4}">{escape(clean(shorten(name)))}</b>'
-        for k, name in enumerate(timeline.nodes[: len(shown)])
-    )
-    more = len(values) - len(shown)
-    names += f" and {more} more that are not drawn" if more else ""
-    label = f"{unit} in use on each node over time"
-    picture = make_svg(WIDTH, height, label, "".join(parts), "wide")
-    caption = f"<figcaption>{names}</figcaption>"
-    return f'<figure class="scroll">{picture}{caption}</figure>'
-
-
-def make_steps(middle: np.ndarray, line: np.ndarray, x: Any, y: Any) -> str:
-    """Return a path through the windows that were seen, broken where one was not."""
-    steps, is_open = [], False
-    for time_s, value in zip(middle, line, strict=True):
-        if np.isfinite(value):
-            steps.append(f"{'L' if is_open else 'M'}{x(time_s):.1f} {y(value):.1f}")
-        is_open = bool(np.isfinite(value))
-    return "".join(steps)
+    for name, found in efficiency.items():
+        share = found["share"]
+        width = 0 if share is None else 100 * min(share, 1)
+        bar = f'<div class="meter"><div style="width:{width:.1f}%"></div></div>'
+        head = f"<b>{NAMES[name]}</b> {format_share(share)}"
+        said = escape(clean(found["said"]))
+        shown = bar if share is not None else ""
+        parts.append(f"<div><p>{head}</p>{shown}<p class=intro>{said}</p></div>")
+    return f'<div class="meters">{"".join(parts)}</div>'
 
 
 def make_table(ranks: list[dict[str, Any]]) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hpc_connector.storer._axes import Frame, draw_rows, draw_ticks
+from hpc_connector.storer._axes import Frame, draw_rows, draw_ticks, get_time_unit
 from hpc_connector.storer._svg import (
     Scale,
     draw_circle,
@@ -36,9 +36,7 @@ def draw_forecast(outlook: Outlook) -> str:
     height = TOP + len(TITLES) * (PANEL + GAP) + FOOT - GAP
     count = len(one.values)
     span_s = one.width_s * max(count - MOST, 0), one.width_s * (count + HORIZONS)
-    scale, unit = next(
-        (s, u) for s, u in ((3600, "h"), (60, "min"), (1, "s")) if span_s[1] >= 3 * s
-    )
+    scale, unit = get_time_unit(span_s[1])
     body = _draw_head(outlook)
     for k, target in enumerate(TITLES):
         top = TOP + k * (PANEL + GAP)

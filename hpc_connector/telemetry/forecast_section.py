@@ -1,0 +1,235 @@
+"""What the next windows of a run will use, for its page: read, said and drawn.
+
+``hpc-connector telemetry forecast`` has written it beside the telemetry.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hpc_connector.errors import BadInput
+from hpc_connector.storer._axes import Frame, draw_rows, draw_ticks, get_time_unit
+from hpc_connector.storer._facts import format_bytes
+from hpc_connector.storer._page import make_legend, make_section
+from hpc_connector.storer._svg import (
+    draw_line,
+    draw_path,
+    draw_rect,
+    draw_text,
+    join_steps,
+    make_svg,
+)
+from hpc_connector.storer._text import clean, shorten
+from hpc_connector.telemetry.nodes import Rows, find_folder
+from hpc_connector.telemetry.samples import Samples, split_samples
+from hpc_connector.telemetry.windows import TARGETS, make_windows
+
+FILE = "forecast.json"
+WIDTH, HEIGHT = 520, 230
+FRAME = Frame(52, 26, WIDTH - 12, HEIGHT - 44)
+SEEN = 24  # windows before the forecast that are drawn
+MOST = 8  # nodes that are drawn
+TITLES = {"cpu": "CPU", "memory": "Memory"}
+LINES = {
+    "measured": "truth",
+    "foretold: P50": "told",
+    "up to P90": "band",
+    "as the last window (persistence)": "same",
+}
+
+
+class Told(NamedTuple):
+    """The forecast of one target of a node.
+
+    Parameters
+    ----------
+    ends_s
+        Unix time at which each of the windows that were foretold ends.
+    last
+        The last window that was known; cores or bytes, as `p50` and `p90`.
+    by
+        What has told the first window: a model, or persistence.
+    """
+
+    node: str
+    target: str
+    width_s: float
+    ends_s: list[float]
+    last: float
+    p50: list[float]
+    p90: list[float]
+    by: str
+
+    @property
+    def made_s(self) -> float:
+        """Return the Unix time at which it was made: the end of the last window."""
+        return self.ends_s[0] - self.width_s
+
+
+def read_told(directory: Path, nodes: Sequence[str]) -> list[Told]:
+    """Return the forecasts of the nodes of a run; none where none was made.
+
+    Raises
+    ------
+    BadInput
+        The file is damaged.
+    """
+    path = find_folder(directory) / FILE
+    if not path.exists():
+        return []
+    try:
+        record = json.loads(path.read_text())
+        found = [
+            make_told(one, target, float(record["window_s"]))
+            for one in record["forecasts"]
+            if one["series"] in nodes
+            for target in TARGETS
+        ]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise BadInput(
+            f"{path}: damaged, so there is no forecast: {error!r}; expected what "
+            "hpc-connector telemetry forecast writes"
+        ) from None
+    return found
+
+
+def make_told(one: dict[str, Any], target: str, width_s: float) -> Told:
+    """Return a forecast as it stands in the file.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError, IndexError
+        It is not as it should be.
+    """
+    found = one[target]
+    ends_s, p50, p90 = (
+        [float(value) for value in values]
+        for values in (one["window_ends_s"], found["p50"], found["p90"])
+    )
+    numbers = [width_s, float(found["last"]), *ends_s, *p50, *p90]
+    if not all(map(math.isfinite, numbers)) or width_s <= 0:
+        raise ValueError("a number that is not finite")
+    if not len(ends_s) == len(p50) == len(p90) > 0:
+        raise ValueError("lists of different lengths")
+    by, last = str(found["by"][0]), float(found["last"])
+    return Told(str(one["series"]), target, width_s, ends_s, last, p50, p90, by)
+
+
+def say_told(told: Told, now_s: float, first_s: float) -> str:
+    """Return the next window in plain words.
+
+    Parameters
+    ----------
+    now_s, first_s
+        Unix time of the last and of the first sample.
+    """
+    width = f"{told.width_s:g} s"
+    when = f"in the next {width}"
+    if now_s >= told.ends_s[0]:
+        when = f"in the {width} after {told.made_s - first_s:g} s"
+    value, most = (format_value(told.target, v[0]) for v in (told.p50, told.p90))
+    return (
+        f"{TITLES[told.target]} of node {told.node}: {value} {when}, at most {most} in "
+        "nine of ten cases."
+    )
+
+
+def format_value(target: str, value: float) -> str:
+    """Return cores or bytes with their unit.
+
+    Examples
+    --------
+    >>> format_value("cpu", 3.94), format_value("memory", 1.2 * 2**30)
+    ('3.9 cores', '1.20 GiB')
+    """
+    if target == "memory":
+        return format_bytes(value)
+    return f"{value:.1f} cores" if value >= 1 else f"{value:.2f} cores"
+
+
+def make_forecast(told: Sequence[Told], nodes: Sequence[Rows], first_s: float) -> str:
+    """Return the part of the page: what is said, and a chart a node and target."""
+    samples = {s.node: s for node in nodes for s in split_samples(node) if s.rank < 0}
+    told = [one for one in told if one.node in samples]
+    if not told:
+        return ""
+    names = list(dict.fromkeys(one.node for one in told))[:MOST]
+    figures = [
+        make_figure(one, samples[one.node], first_s)
+        for one in told
+        if one.node in names
+    ]
+    more = len({one.node for one in told}) - len(names)
+    note = f"<p>{more} more nodes are in telemetry/{FILE}.</p>" if more else ""
+    said = (
+        "Windows before the line were measured, those after it were foretold. Nine of "
+        "ten windows should stay within the shade."
+    )
+    body = f'{make_legend(LINES)}<div class="halves">{"".join(figures)}</div>{note}'
+    return make_section("forecast", "Forecast", said, body)
+
+
+def make_figure(told: Told, samples: Samples, first_s: float) -> str:
+    """Return the chart of one target of a node, and below it what it says."""
+    name = f"{TITLES[told.target]} of {shorten(clean(told.node))}"
+    said = escape(clean(say_told(told, float(samples.clock_s[-1]), first_s)))
+    by = f"Told by {'the model' if told.by == 'model' else told.by}."
+    picture = draw_told(told, samples, first_s, name)
+    return f"<figure>{picture}<figcaption>{said} {escape(by)}</figcaption></figure>"
+
+
+def draw_told(told: Told, samples: Samples, first_s: float, name: str) -> str:
+    """Return the chart: the windows that were measured, and those that are foretold."""
+    size, unit = (2.0**30, "GiB") if told.target == "memory" else (1.0, "cores")
+    width_s = told.width_s
+    begins_s, used = get_measured(told, samples)
+    begins_s, used, made_s = begins_s - first_s, used / size, told.made_s - first_s
+    ahead_s = np.array(told.ends_s) - width_s - first_s
+    p50, p90 = np.array(told.p50) / size, np.array(told.p90) / size
+    span = (
+        float(min([*begins_s, *ahead_s])),
+        float(max([*begins_s, *ahead_s]) + width_s),
+    )
+    high = 1.08 * max([*used[~np.isnan(used)], *p90, told.last / size]) or 1.0
+    x, y = FRAME.make_x(*span), FRAME.make_y(0, high)
+    seconds, time_name = get_time_unit(span[1])
+    parts = [draw_rows(y, (0, high), FRAME, about=4)]
+    for at, low, top in zip(ahead_s, p50, p90, strict=True):
+        edges = x(at), x(at + width_s)
+        box = edges[0], y(top), edges[1] - edges[0], max(y(low) - y(top), 1)
+        said = f"{low:.3g} {unit}, at most {top:.3g} in nine of ten cases"
+        parts.append(draw_rect(*box, "band", said))
+    same = y(told.last / size)
+    parts += [
+        draw_line(x(made_s), same, x(ahead_s[-1] + width_s), same, "same"),
+        draw_path(join_steps(x, y, begins_s, width_s, used), "truth"),
+        draw_path(join_steps(x, y, ahead_s, width_s, p50), "told"),
+        draw_line(x(made_s), FRAME.top, x(made_s), FRAME.bottom, "now"),
+        draw_ticks(x, span, FRAME, about=6, unit=seconds),
+        draw_text(FRAME.left, 14, f"{name}, {unit}", "strong"),
+        draw_text(
+            (FRAME.left + FRAME.right) / 2,
+            HEIGHT - 8,
+            f"time, {time_name}",
+            "middle soft",
+        ),
+    ]
+    return make_svg(WIDTH, HEIGHT, f"{name}: measured and foretold", "".join(parts))
+
+
+def get_measured(told: Told, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
+    """Return begin and value of the last windows before the forecast, and of since.
+
+    The windows lie as those of the forecast do.
+    """
+    s = samples
+    values = make_windows(s.clock_s, s.cpu_s, s.memory_bytes, width_s=told.width_s)
+    begins_s = s.clock_s[0] + told.width_s * np.arange(len(values))
+    first_s = told.made_s - SEEN * told.width_s
+    is_near = (begins_s >= first_s - 1e-6) & (begins_s < told.ends_s[-1] - 1e-6)
+    return begins_s[is_near], values[is_near, TARGETS.index(told.target)]
