@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from html import escape
 from pathlib import Path
 from string import Template
@@ -24,15 +25,17 @@ from hpc_connector.telemetry.forecast_section import (
     say_told,
 )
 from hpc_connector.telemetry.nodes import Rows, read_nodes
-from hpc_connector.telemetry.timeline import make_timeline
+from hpc_connector.telemetry.timeline import Timeline, make_timeline
 from hpc_connector.telemetry.timeline_picture import (
     MOST_RANKS,
     draw_nodes,
     draw_ranks,
 )
 
+SHORT_S = 0.01  # between first and last sample: too short to draw
 PACKAGE = "hpc_connector.telemetry"
-NAMES = {"cpu": "Cores", "memory": "Memory"}
+NAMES = {"cores": "Cores", "memory": "Memory"}
+OPTION = re.compile(r"--[\w-]+(?:=\w+)?")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,8 +93,12 @@ def get_span(nodes: list[Rows]) -> tuple[float, float]:
 
 def format_summary(summary: dict[str, Any]) -> str:
     """Return what a run used as text."""
-    lines = [f"{value:>12}  {name}" for name, value in list_figures(summary)]
-    lines += [found["said"] for found in summary["efficiency"].values()]
+    figures = list_figures(summary)
+    figures += [
+        (f"of {name} used. {found['said']}", format_share(found["share"]))
+        for name, found in summary["efficiency"].items()
+    ]
+    lines = [f"{value:>12}  {name}" for name, value in figures]
     lines += [*summary["advice"], *summary.get("forecast", []), *summary["notes"]]
     return "\n".join(lines)
 
@@ -107,8 +114,6 @@ def list_figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("imbalance of ranks", format_share(summary["imbalance"])),
         ("peak of a node", format_bytes(summary["peak_bytes"])),
     ]
-    if (share := summary["efficiency"]["memory"]["share"]) is not None:
-        figures.append(("memory of the job in use", format_share(share)))
     return figures + ([("energy of nodes", f"{sum(known):,.0f} J")] if known else [])
 
 
@@ -126,25 +131,23 @@ def make_page(
 ) -> str:
     """Return the whole page."""
     timeline = make_timeline(nodes)
-    program = clean(str(record.get("program", "a run")))
+    program = escape(clean(str(record.get("program", "a run"))))
+    finished = escape(clean(str(record.get("finished", ""))[:16].replace("T", " ")))
+    attempts = max(row["attempt"] for node in nodes for row in node.rows)
+    words = [program, finished, count(attempts, "attempt") if attempts > 1 else ""]
     n_ranks, n_nodes = len(summary["ranks"]), len(summary["nodes"])
     tiles = [
         f"<div><dd>{escape(value)}</dd><dt>{escape(name)}</dt></div>"
         for name, value in list_figures(summary)
     ]
-    memory = draw_nodes(timeline, timeline.memory_bytes / 2**30, "GiB")
     sections = [
         make_section(
             "efficiency", "Efficiency", "", make_meters(summary["efficiency"])
         ),
-        make_section(
-            "ranks", "Ranks over time", "A row a rank.", draw_ranks(timeline, threads)
+        *make_pictures(timeline, threads),
+        make_forecast(
+            told, nodes, get_span(nodes)[0], has_ended=record.get("status") == "done"
         ),
-        make_section(
-            "cores", "Cores in use", "", draw_nodes(timeline, timeline.cores, "cores")
-        ),
-        make_section("memory", "Memory", "", memory),
-        make_forecast(told, nodes, get_span(nodes)[0]),
         make_section("table", "Ranks", "", make_table(summary["ranks"])),
     ]
     about = Template(read_part("dashboard.html", PACKAGE)).substitute(
@@ -153,8 +156,8 @@ def make_page(
     )
     return fill_page(
         style=read_part("dashboard.css", PACKAGE),
-        title=f"Telemetry: {escape(program)}",
-        kicker=f"{escape(program)} · {escape(clean(str(record.get('finished', ''))))}",
+        title=f"Telemetry: {program}",
+        kicker=" · ".join(filter(None, words)),
         heading=f"{count(n_ranks, 'rank')} on {count(n_nodes, 'node')}",
         tiles="".join(tiles),
         about=about,
@@ -162,9 +165,26 @@ def make_page(
     )
 
 
+def make_pictures(timeline: Timeline, threads: int) -> list[str]:
+    """Return the parts that show the time of the run."""
+    if timeline.edges[-1] < SHORT_S:
+        said = "There is one sample of each rank: no time to draw."
+        return [make_section("ranks", "Ranks over time", said, "")]
+    parts = {
+        "Ranks over time": draw_ranks(timeline, threads),
+        "Cores in use": draw_nodes(timeline, timeline.cores, "cores"),
+        "Memory in use": draw_nodes(timeline, timeline.memory_bytes / 2**30, "GiB"),
+    }
+    return [
+        make_section(title.partition(" ")[0].lower(), title, "", body)
+        for title, body in parts.items()
+    ]
+
+
 def make_list(lines: list[str], kind: str = "advice") -> str:
     """Return a list of sentences; empty without any."""
-    items = "".join(f"<li>{escape(clean(line))}</li>" for line in lines)
+    shown = [OPTION.sub(r"<code>\g<0></code>", escape(clean(line))) for line in lines]
+    items = "".join(f"<li>{line}</li>" for line in shown)
     return f'<ul class="{kind}">{items}</ul>' if items else ""
 
 

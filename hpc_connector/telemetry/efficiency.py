@@ -4,7 +4,10 @@ from typing import Any
 
 from hpc_connector.storer._facts import format_bytes, format_duration
 
-CPU_OVER = "More than 100%: ranks ran more threads than they were to have."
+CPU_OVER = (
+    "More than 100%: ranks ran more threads than they were to have, or attempts are "
+    "missing from Slurm's account."
+)
 DEFAULT = (
     "Where a site gives memory with each core and nobody asked for more, a low figure "
     "is no fault of the job."
@@ -36,12 +39,12 @@ def get_efficiency(
 
     Returns
     -------
-    "cpu" and "memory": "used", "held", "share" and "said"; seconds of cores, bytes on a
-    node. What was held is None where it is not known, and so is the share.
+    "cores" and "memory", each with "used", "held", "share" and "said"; seconds, and
+    bytes on a node. What was held is None where it is not known, and so is the share.
     """
     jobs = record.get("slurm", [])
     return {
-        "cpu": get_cpu(summary, jobs, threads),
+        "cores": get_cpu(summary, jobs, threads),
         "memory": get_memory(summary["nodes"], jobs),
     }
 
@@ -56,7 +59,7 @@ def get_cpu(
     used_s = round(sum(rank["cpu_s"] for rank in summary["ranks"]), 3)
     if jobs and all(job.get("cores") for job in jobs):
         held_s = float(sum(job["cores"] * job["elapsed_s"] for job in jobs))
-        whose = "the job held"
+        whose = "the job held from its start to its end"
     else:
         held_s = sum(node["core_s"] for node in summary["nodes"])
         each = f" of {threads} threads" if threads > 1 else ""
@@ -81,7 +84,7 @@ def get_memory(
         return {"used": used, "held": None, "share": None, "said": UNKNOWN}
     share = round(used / held, 4)
     said = (
-        f"At its peak node {fullest['node']} used {format_bytes(used)} of the "
+        f"The peak of {fullest['node']} was {format_bytes(used)}, of the "
         f"{format_bytes(held)} that the job held on a node. "
     )
     over = f"More than 100%: {OVER[fullest['source'] == 'proc']}"

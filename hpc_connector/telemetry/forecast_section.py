@@ -14,7 +14,7 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.storer._axes import Frame, draw_rows, draw_ticks, get_time_unit
-from hpc_connector.storer._facts import format_bytes
+from hpc_connector.storer._facts import format_bytes, format_duration
 from hpc_connector.storer._page import make_legend, make_section
 from hpc_connector.storer._svg import (
     draw_line,
@@ -35,6 +35,11 @@ FRAME = Frame(52, 26, WIDTH - 12, HEIGHT - 44)
 SEEN = 24  # windows before the forecast that are drawn
 MOST = 8  # nodes that are drawn
 TITLES = {"cpu": "CPU", "memory": "Memory"}
+BY = {  # as the guard names them
+    "model": "Told by the model.",
+    "persistence": "Told by persistence: the last window again.",
+    "median of 3": "Told by the median of the last 3 windows.",
+}
 LINES = {
     "measured": "truth",
     "foretold: P50": "told",
@@ -128,13 +133,14 @@ def say_told(told: Told, now_s: float, first_s: float) -> str:
     now_s, first_s
         Unix time of the last and of the first sample.
     """
-    width = f"{told.width_s:g} s"
+    size, unit = (60, "min") if told.width_s % 60 == 0 else (1, "s")
+    width = f"{told.width_s / size:g} {unit}"
     when = f"in the next {width}"
     if now_s >= told.ends_s[0]:
-        when = f"in the {width} after {told.made_s - first_s:g} s"
+        when = f"in the {width} after {format_duration(told.made_s - first_s)}"
     value, most = (format_value(told.target, v[0]) for v in (told.p50, told.p90))
     return (
-        f"{TITLES[told.target]} of node {told.node}: {value} {when}, at most {most} in "
+        f"{TITLES[told.target]} of {told.node}: {value} {when}, at most {most} in "
         "nine of ten cases."
     )
 
@@ -152,7 +158,9 @@ def format_value(target: str, value: float) -> str:
     return f"{value:.1f} cores" if value >= 1 else f"{value:.2f} cores"
 
 
-def make_forecast(told: Sequence[Told], nodes: Sequence[Rows], first_s: float) -> str:
+def make_forecast(
+    told: Sequence[Told], nodes: Sequence[Rows], first_s: float, *, has_ended: bool
+) -> str:
     """Return the part of the page: what is said, and a chart a node and target."""
     samples = {s.node: s for node in nodes for s in split_samples(node) if s.rank < 0}
     told = [one for one in told if one.node in samples]
@@ -167,9 +175,11 @@ def make_forecast(told: Sequence[Told], nodes: Sequence[Rows], first_s: float) -
     more = len({one.node for one in told}) - len(names)
     note = f"<p>{more} more nodes are in telemetry/{FILE}.</p>" if more else ""
     said = (
-        "Windows before the line were measured, those after it were foretold. Nine of "
-        "ten windows should stay within the shade."
+        "What came before the dotted line was measured, what comes after it was "
+        "foretold. Nine of ten windows should end up in the shade or below."
     )
+    if has_ended:
+        said += " The run has ended: this is what it would have used next."
     body = f'{make_legend(LINES)}<div class="halves">{"".join(figures)}</div>{note}'
     return make_section("forecast", "Forecast", said, body)
 
@@ -178,7 +188,7 @@ def make_figure(told: Told, samples: Samples, first_s: float) -> str:
     """Return the chart of one target of a node, and below it what it says."""
     name = f"{TITLES[told.target]} of {shorten(clean(told.node))}"
     said = escape(clean(say_told(told, float(samples.clock_s[-1]), first_s)))
-    by = f"Told by {'the model' if told.by == 'model' else told.by}."
+    by = BY.get(told.by, f"Told by {clean(told.by)}.")
     picture = draw_told(told, samples, first_s, name)
     return f"<figure>{picture}<figcaption>{said} {escape(by)}</figcaption></figure>"
 
@@ -206,16 +216,16 @@ def draw_told(told: Told, samples: Samples, first_s: float, name: str) -> str:
         parts.append(draw_rect(*box, "band", said))
     same = y(told.last / size)
     parts += [
-        draw_line(x(made_s), same, x(ahead_s[-1] + width_s), same, "same"),
         draw_path(join_steps(x, y, begins_s, width_s, used), "truth"),
         draw_path(join_steps(x, y, ahead_s, width_s, p50), "told"),
+        draw_line(x(made_s), same, x(ahead_s[-1] + width_s), same, "same"),
         draw_line(x(made_s), FRAME.top, x(made_s), FRAME.bottom, "now"),
         draw_ticks(x, span, FRAME, about=6, unit=seconds),
         draw_text(FRAME.left, 14, f"{name}, {unit}", "strong"),
         draw_text(
             (FRAME.left + FRAME.right) / 2,
             HEIGHT - 8,
-            f"time, {time_name}",
+            f"time since the first sample, {time_name}",
             "middle soft",
         ),
     ]

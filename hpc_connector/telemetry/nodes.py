@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -55,7 +56,7 @@ def read_nodes(directory: Path) -> list[Rows]:
         There are none, or columns are not there.
     """
     folder = find_folder(directory)
-    paths = sorted(folder.glob("*.csv"))
+    paths = sorted(folder.glob("*.csv"), key=lambda path: get_order(path.stem))
     found = [read_rows(path) for path in paths]
     if not paths and (folder / FILE).exists():
         found = [read_table(folder / FILE)]
@@ -71,6 +72,20 @@ def read_nodes(directory: Path) -> list[Rows]:
 def find_folder(directory: Path) -> Path:
     """Return the folder of telemetry of a run, or that folder itself."""
     return directory / FOLDER if (directory / FOLDER).is_dir() else directory
+
+
+def get_order(name: str) -> list[tuple[int, str]]:
+    """Return by what names sort as people count: node2 is before node10.
+
+    Examples
+    --------
+    >>> sorted(["node10", "node2"], key=get_order)
+    ['node2', 'node10']
+    """
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part)
+        for part in re.split(r"(\d+)", name)
+    ]
 
 
 def read_rows(path: Path) -> Rows:

@@ -74,10 +74,12 @@ def get_clock(rows: list[Row]) -> np.ndarray:
 
 
 def get_cores(rows: list[Row], clock_s: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return CPU time over time in each window, NaN outside what was seen."""
+    """Return CPU time over time in each window, NaN outside and between attempts."""
     used_s = np.interp(edges, clock_s, get_cpu_s(rows))
     cores = np.diff(used_s) / np.diff(edges)
     is_seen = (edges[1:] > clock_s[0]) & (edges[:-1] < clock_s[-1])
+    for k in np.flatnonzero(np.diff([row["attempt"] for row in rows])):
+        is_seen &= (edges[:-1] < clock_s[k]) | (edges[1:] > clock_s[k + 1])
     return np.where(is_seen, cores, np.nan)
 
 

@@ -71,7 +71,7 @@ def draw_cells(
 def make_ramp() -> str:
     """Return what the shades mean."""
     steps = "".join(f'<i class="ramp{k}"></i>' for k in range(SHADES + 1))
-    return f'<p class="ramp">idle {steps} all its cores busy</p>'
+    return f'<p class="ramp">A row is a rank: idle {steps} all its cores busy</p>'
 
 
 def draw_nodes(timeline: Timeline, values: np.ndarray, unit: str) -> str:
