@@ -17,12 +17,14 @@ from hpc_connector.storer._axes import Frame, draw_ticks, get_time_unit
 from hpc_connector.storer._svg import join_steps
 from hpc_connector.telemetry import agent
 from hpc_connector.telemetry.advice import make_advice
+from hpc_connector.telemetry.collect import summarise
 from hpc_connector.telemetry.counters import get_cpu_steps
 from hpc_connector.telemetry.efficiency import get_efficiency
-from hpc_connector.telemetry.forecast_section import FILE, get_measured, read_told
+from hpc_connector.telemetry.forecast_section import get_measured
 from hpc_connector.telemetry.nodes import get_order, parse_row, read_nodes
 from hpc_connector.telemetry.samples import split_samples
 from hpc_connector.telemetry.timeline import get_cores, get_highest, make_timeline
+from hpc_connector.telemetry.told import FILE, read_told
 
 
 def make_line(k, node, rank, cpu_s, rss):
@@ -79,6 +81,32 @@ def test_make_timeline__of_attempts(tmp_path):
     assert timeline.cores[0, 0] == timeline.cores[0, -1] == pytest.approx(2)
     assert np.isnan(timeline.memory_bytes[0, 5])
     assert np.isnan(timeline.ranks[0, 5])
+
+
+LIFE = st.lists(st.floats(0, 1), min_size=1, max_size=6)
+
+
+@given(st.lists(st.tuples(LIFE, st.booleans()), min_size=1, max_size=5))
+def test_readers__agree_on_what_was_used(tmp_path_factory, lives):
+    """What collect sums, train is given and the page draws, over any restarts."""
+    out = tmp_path_factory.mktemp("run")
+    lines, pid, k = [",".join(agent.COLUMNS)], 1, 0
+    for steps, is_another in lives:
+        pid, used = pid + is_another, 0.0
+        for step in steps:
+            used, k = used + step, k + 1
+            line = make_line(k, "n1", 0, round(used, 3), 9)
+            lines += [line.replace(",7,", f",{pid},", 1), make_line(k, "n1", -1, 0, 9)]
+    (out / "telemetry").mkdir()
+    (out / "telemetry/n1.csv").write_text("\n".join([*lines, ""]))
+    nodes = read_nodes(out)
+    (rank,) = summarise(nodes, 1)["ranks"]
+    (_, sample) = split_samples(nodes[0])
+    assert sample.cpu_s[-1] == pytest.approx(rank["cpu_s"], abs=2e-3)
+    assert (np.diff(sample.cpu_s) >= 0).all()
+    timeline = make_timeline(nodes)
+    drawn = np.nansum(timeline.ranks[0] * np.diff(timeline.edges))
+    assert sample.cpu_s[0] + drawn == pytest.approx(rank["cpu_s"], abs=1e-2)
 
 
 def test_parse_row__of_this_file():
@@ -239,8 +267,10 @@ def test_inspect__prints_efficiency(folder, capsys):
     save_manifest(folder, {"program": "sim", "slurm": [job]})
     assert main(["inspect", str(folder)]) == 0
     said = capsys.readouterr().out
-    assert "75%  of cores used. Ranks used 1 min 27 s of CPU time of the 1 min" in said
-    assert "50%  of memory used. The peak of <n1> was 229.00 MiB" in said
+    assert "75%  efficiency of cores" in said
+    assert "50%  efficiency of memory" in said
+    assert "Ranks used 1 min 27 s of CPU time of the 1 min 56 s of cores that" in said
+    assert "The peak of <n1> was 229.00 MiB, of the 458.00 MiB that" in said
 
 
 # ---- charts

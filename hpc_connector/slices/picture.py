@@ -15,6 +15,7 @@ from hpc_connector.storer._svg import (
     make_picture,
     make_scale,
 )
+from hpc_connector.storer._text import say_count, shorten
 
 WIDTH, LEFT, RIGHT = 960, 70, 170  # pixels; margins of numbers and of sizes
 TOP, BOTTOM, STRIP = 116, 46, 14
@@ -52,21 +53,17 @@ def draw_title(co: CloudObject, slices: Sequence[DataSlice], n_shown: int) -> li
     """Return what object and index are, and how even the slices."""
     sizes = [part.n_bytes for part in slices if part.n_bytes] or [0]
     n_empty = sum(part.n_bytes == 0 for part in slices)
-    even = f"of {say_bytes(min(sizes))} to {say_bytes(max(sizes))}"
+    least, most = say_bytes(min(sizes)), say_bytes(max(sizes))
+    even = f"of {least}" + (f" to {most}" if most != least else "")
     even += f", {n_empty:,} of them empty" if n_empty else ""
     even += f"; the first {n_shown:,} are shown" if n_shown < len(slices) else ""
     name = co.format.name.rpartition(":")[2]
     index = f"index {say_bytes(len(co.index_bytes))}"
     facts = f"{name}, {say_bytes(co.size)}, {index}"
     return [
-        draw_text(16, 28, shorten(co.source.uri), "title"),
-        draw_text(16, 48, f"{facts}; {len(slices):,} slices {even}", "soft"),
+        draw_text(16, 28, shorten(co.source.uri, 100), "title"),
+        draw_text(16, 48, f"{facts}; {say_count(len(slices), 'slice')} {even}", "soft"),
     ]
-
-
-def shorten(name: str, most: int = 100) -> str:
-    """Return a name without its middle, if it is long."""
-    return name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 :]}"
 
 
 def get_places(co: CloudObject) -> np.ndarray:
@@ -90,10 +87,11 @@ def draw_places(places: np.ndarray, end: int) -> list[str]:
     top = TOP - 26 - STRIP
     at = np.unique(np.round([x(float(place)) for place in places], 1))
     marks = "".join(f"M{a:g} {top}v{STRIP}" for a in at)
+    said = f"{say_count(len(places), 'place')} to enter"
     return [
         draw_text(LEFT - 10, top + 11, "index", "end soft"),
-        draw_path(marks, "mark", f"{len(places):,} places to enter"),
-        draw_text(WIDTH - 16, top + 11, f"{len(places):,} places to enter", "end soft"),
+        draw_path(marks, "mark", said),
+        draw_text(WIDTH - 16, top + 11, said, "end soft"),
     ]
 
 

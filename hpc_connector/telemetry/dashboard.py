@@ -14,16 +14,11 @@ from hpc_connector.manifest import NAME, read_manifest
 from hpc_connector.publish import publish
 from hpc_connector.storer._facts import format_bytes, format_duration
 from hpc_connector.storer._page import fill_page, make_section, read_part
-from hpc_connector.storer._text import clean
+from hpc_connector.storer._text import clean, say_count
 from hpc_connector.telemetry.advice import make_advice
 from hpc_connector.telemetry.collect import summarise
-from hpc_connector.telemetry.efficiency import count, get_efficiency
-from hpc_connector.telemetry.forecast_section import (
-    Told,
-    make_forecast,
-    read_told,
-    say_told,
-)
+from hpc_connector.telemetry.efficiency import get_efficiency
+from hpc_connector.telemetry.forecast_section import make_forecast
 from hpc_connector.telemetry.nodes import Rows, read_nodes
 from hpc_connector.telemetry.timeline import Timeline, make_timeline
 from hpc_connector.telemetry.timeline_picture import (
@@ -31,6 +26,7 @@ from hpc_connector.telemetry.timeline_picture import (
     draw_nodes,
     draw_ranks,
 )
+from hpc_connector.telemetry.told import Told, read_told, say_told
 
 SHORT_S = 0.01  # between first and last sample: too short to draw
 PACKAGE = "hpc_connector.telemetry"
@@ -93,12 +89,13 @@ def get_span(nodes: list[Rows]) -> tuple[float, float]:
 
 def format_summary(summary: dict[str, Any]) -> str:
     """Return what a run used as text."""
-    figures = list_figures(summary)
-    figures += [
-        (f"of {name} used. {found['said']}", format_share(found["share"]))
-        for name, found in summary["efficiency"].items()
+    shares = summary["efficiency"].items()
+    figures = list_figures(summary) + [
+        (f"efficiency of {name}", format_share(found["share"]))
+        for name, found in shares
     ]
     lines = [f"{value:>12}  {name}" for name, value in figures]
+    lines += [found["said"] for _, found in shares]
     lines += [*summary["advice"], *summary.get("forecast", []), *summary["notes"]]
     return "\n".join(lines)
 
@@ -134,7 +131,7 @@ def make_page(
     program = escape(clean(str(record.get("program", "a run"))))
     finished = escape(clean(str(record.get("finished", ""))[:16].replace("T", " ")))
     attempts = max(row["attempt"] for node in nodes for row in node.rows)
-    words = [program, finished, count(attempts, "attempt") if attempts > 1 else ""]
+    words = [program, finished, say_count(attempts, "attempt") if attempts > 1 else ""]
     n_ranks, n_nodes = len(summary["ranks"]), len(summary["nodes"])
     tiles = [
         f"<div><dd>{escape(value)}</dd><dt>{escape(name)}</dt></div>"
@@ -158,7 +155,7 @@ def make_page(
         style=read_part("dashboard.css", PACKAGE),
         title=f"Telemetry: {program}",
         kicker=" · ".join(filter(None, words)),
-        heading=f"{count(n_ranks, 'rank')} on {count(n_nodes, 'node')}",
+        heading=f"{say_count(n_ranks, 'rank')} on {say_count(n_nodes, 'node')}",
         tiles="".join(tiles),
         about=about,
         sections=sections,

@@ -3,11 +3,9 @@
 from typing import Any
 
 from hpc_connector.storer._facts import format_bytes, format_duration
+from hpc_connector.storer._text import say_count
 
-CPU_OVER = (
-    "More than 100%: ranks ran more threads than they were to have, or attempts are "
-    "missing from Slurm's account."
-)
+THREADS = "More than 100%: ranks ran more threads than they were to have"
 DEFAULT = (
     "Where a site gives memory with each core and nobody asked for more, a low figure "
     "is no fault of the job."
@@ -60,17 +58,20 @@ def get_cpu(
     if jobs and all(job.get("cores") for job in jobs):
         held_s = float(sum(job["cores"] * job["elapsed_s"] for job in jobs))
         whose = "the job held from its start to its end"
+        over = f"{THREADS}, or Slurm's account lacks some of its attempts."
     else:
         held_s = sum(node["core_s"] for node in summary["nodes"])
         each = f" of {threads} threads" if threads > 1 else ""
-        whose = f"{count(len(summary['ranks']), 'rank')}{each} could have used"
+        whose = f"{say_count(len(summary['ranks']), 'rank')}{each} could have used"
+        over = f"{THREADS}."
     share = round(used_s / held_s, 4) if held_s else None
     said = (
         f"Ranks used {format_duration(used_s)} of CPU time of the "
         f"{format_duration(held_s)} of cores that {whose}."
     )
-    over = f" {CPU_OVER}" if share is not None and share > 1 else ""
-    return {"used": used_s, "held": held_s, "share": share, "said": said + over}
+    if share is not None and share > 1:
+        said += f" {over}"
+    return {"used": used_s, "held": held_s, "share": share, "said": said}
 
 
 def get_memory(
@@ -90,8 +91,3 @@ def get_memory(
     over = f"More than 100%: {OVER[fullest['source'] == 'proc']}"
     said += over if share > 1 else DEFAULT
     return {"used": used, "held": held, "share": share, "said": said}
-
-
-def count(number: int, name: str) -> str:
-    """Return a number with the name of what it counts."""
-    return f"{number:,} {name}{'' if number == 1 else 's'}"

@@ -21,6 +21,7 @@ from hpc_connector.telemetry.predictor import (
     train_predictor,
 )
 from hpc_connector.telemetry.rows import HORIZONS, LAGS, TRAIN, Rows, make_rows
+from hpc_connector.telemetry.told import FILE
 from hpc_connector.telemetry.windows import TARGETS, WIDTH_S, Series, read_series
 
 UNITS = {"cpu": (1.0, "cores"), "memory": (2.0**30, "GiB")}
@@ -168,7 +169,7 @@ def save_forecast(directory: Path, outlooks: list[Outlook], model: Path | None) 
         "model": None if model is None else str(model),
         "forecasts": [get_next(outlook) for outlook in outlooks],
     }
-    with publish(folder / "forecast.json") as stream:
+    with publish(folder / FILE) as stream:
         stream.write(f"{json.dumps(record, indent=2)}\n".encode())
 
 

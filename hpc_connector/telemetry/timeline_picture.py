@@ -14,7 +14,7 @@ from hpc_connector.storer._svg import (
     join_steps,
     make_svg,
 )
-from hpc_connector.storer._text import clean, shorten
+from hpc_connector.storer._text import clean, say_count, shorten
 from hpc_connector.telemetry.timeline import Timeline
 
 WIDTH, HEIGHT, LEFT, FOOT = 1060, 240, 84, 48  # pixels; LEFT and FOOT hold words
@@ -49,7 +49,7 @@ def draw_ranks(timeline: Timeline, threads: int) -> str:
     label = "how busy each rank was over time"
     picture = make_svg(WIDTH, frame.bottom + FOOT - 8, label, body, "wide")
     more = len(timeline.ranks) - len(shown)
-    note = f"<p>{more:,} more ranks are not drawn.</p>" if more else ""
+    note = f"<p>{say_count(more, 'more rank')} not drawn.</p>" if more else ""
     return f'{make_ramp()}<div class="scroll">{picture}</div>{note}'
 
 
@@ -97,7 +97,7 @@ def draw_nodes(timeline: Timeline, values: np.ndarray, unit: str) -> str:
     label = f"{unit} in use on each node over time"
     picture = make_svg(WIDTH, HEIGHT, label, "".join(parts), "wide")
     more = len(values) - len(shown)
-    note = f"<p>{more:,} more nodes are not drawn.</p>" if more else ""
+    note = f"<p>{say_count(more, 'more node')} not drawn.</p>" if more else ""
     legend = make_node_legend(timeline.nodes[: len(shown)])
     return f'{legend}<figure class="scroll">{picture}</figure>{note}'
 
