@@ -221,6 +221,29 @@ def test_inspect__notes_a_damaged_forecast(folder, tmp_path, capsys, damage):
     assert 'id="forecast"' not in page.read_text()
 
 
+def test_forecast__of_a_bare_folder_lies_where_it_is_looked_for(folder, capsys):
+    bare = folder / "telemetry"
+    for _ in range(2):
+        assert main(["telemetry", "forecast", str(bare), "--window", "2"]) == 0
+    capsys.readouterr()
+    assert main(["inspect", str(bare)]) == 0
+    assert "CPU of n2: 2.0 cores in the next 2 s" in capsys.readouterr().out
+
+
+def test_inspect__of_a_clock_that_steps_back_has_no_chart(folder, tmp_path):
+    assert main(["telemetry", "forecast", str(folder), "--window", "2"]) == 0
+    path = folder / "telemetry/n2.csv"
+    head, *lines = path.read_text().splitlines()
+    lines[30:33], lines[60:63] = lines[60:63], lines[30:33]
+    path.write_text("\n".join([head, *lines, ""]))
+    page = tmp_path / "page.html"
+    assert main(["inspect", str(folder), "--html", str(page)]) == 0
+    assert "No chart: n2: the clock steps back by" in page.read_text()
+    (folder / "telemetry" / FILE).unlink()
+    assert main(["inspect", str(folder), "--html", str(page)]) == 0
+    assert "steps back" not in page.read_text()
+
+
 def test_inspect__without_a_forecast_says_nothing_of_one(folder, tmp_path, capsys):
     page = tmp_path / "page.html"
     assert main(["inspect", str(folder), "--html", str(page)]) == 0

@@ -14,7 +14,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
 from hpc_connector.telemetry.card import load_model
 from hpc_connector.telemetry.guard import CANDIDATES, Served, classify, serve
-from hpc_connector.telemetry.nodes import FOLDER
+from hpc_connector.telemetry.nodes import find_folder
 from hpc_connector.telemetry.predictor import (
     Predictor,
     get_forecasts,
@@ -161,8 +161,7 @@ def get_next(outlook: Outlook) -> dict[str, Any]:
 
 def save_forecast(directory: Path, outlooks: list[Outlook], model: Path | None) -> None:
     """Write ``forecast.json`` into the telemetry of a run."""
-    folder = directory / FOLDER if directory.is_dir() else directory.parent
-    folder.mkdir(exist_ok=True)
+    folder = find_folder(directory) if directory.is_dir() else directory.parent
     record = {
         "window_s": outlooks[0].series.width_s,
         "units": {"cpu": "cores", "memory": "bytes"},

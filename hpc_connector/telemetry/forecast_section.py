@@ -5,6 +5,7 @@ from html import escape
 
 import numpy as np
 
+from hpc_connector.errors import BadInput
 from hpc_connector.storer._axes import Frame, draw_rows, draw_ticks, get_time_unit
 from hpc_connector.storer._page import make_legend, make_section
 from hpc_connector.storer._svg import (
@@ -16,7 +17,7 @@ from hpc_connector.storer._svg import (
     make_svg,
 )
 from hpc_connector.storer._text import clean, say_count, shorten
-from hpc_connector.telemetry.nodes import Rows
+from hpc_connector.telemetry.nodes import FOLDER, NODE_RANK, Rows
 from hpc_connector.telemetry.samples import Samples, split_samples
 from hpc_connector.telemetry.told import FILE, TITLES, Told, say_told
 from hpc_connector.telemetry.windows import TARGETS, make_windows
@@ -30,6 +31,11 @@ BY = {  # as the guard names them
     "persistence": "Told by persistence: the last window again.",
     "median of 3": "Told by the median of the last 3 windows.",
 }
+SAID = (
+    "What came before the dotted line was measured, what comes after it was foretold. "
+    "Nine of ten windows should end up in the shade or below."
+)
+ENDED = " The run has ended: this is what it would have used next."
 LINES = {
     "measured": "truth",
     "foretold: P50": "told",
@@ -41,27 +47,29 @@ LINES = {
 def make_forecast(
     told: Sequence[Told], nodes: Sequence[Rows], first_s: float, *, has_ended: bool
 ) -> str:
-    """Return the part of the page: what is said, and a chart a node and target."""
-    samples = {s.node: s for node in nodes for s in split_samples(node) if s.rank < 0}
-    told = [one for one in told if one.node in samples]
+    """Return the part of the page: what is said, and a chart a node and target.
+
+    Without a forecast there is no such part.
+    """
     if not told:
         return ""
-    names = list(dict.fromkeys(one.node for one in told))[:MOST]
+    try:
+        found = [sample for node in nodes for sample in split_samples(node)]
+    except BadInput as error:  # a clock that steps back
+        return make_section("forecast", "Forecast", escape(f"No chart: {error}."), "")
+    samples = {sample.node: sample for sample in found if sample.rank == NODE_RANK}
+    told = [one for one in told if one.node in samples]
+    names = list(dict.fromkeys(one.node for one in told))
     figures = [
         make_figure(one, samples[one.node], first_s)
         for one in told
-        if one.node in names
+        if one.node in names[:MOST]
     ]
-    more = len({one.node for one in told}) - len(names)
-    note = f"<p>{say_count(more, 'more node')} in telemetry/{FILE}.</p>" if more else ""
-    said = (
-        "What came before the dotted line was measured, what comes after it was "
-        "foretold. Nine of ten windows should end up in the shade or below."
-    )
-    if has_ended:
-        said += " The run has ended: this is what it would have used next."
-    body = f'{make_legend(LINES)}<div class="halves">{"".join(figures)}</div>{note}'
-    return make_section("forecast", "Forecast", said, body)
+    more = len(names) - MOST
+    note = f"<p>{say_count(more, 'more node')} in {FOLDER}/{FILE}.</p>"
+    body = f'{make_legend(LINES)}<div class="halves">{"".join(figures)}</div>'
+    said = SAID + (ENDED if has_ended else "")
+    return make_section("forecast", "Forecast", said, body + (note if more > 0 else ""))
 
 
 def make_figure(told: Told, samples: Samples, first_s: float) -> str:
