@@ -110,7 +110,7 @@ def test_readers__agree_on_what_was_used(tmp_path_factory, lives):
 
 
 def test_parse_row__of_this_file():
-    assert parse_row(make_line(1, "n1", 0, 2, 3))["cpu_s"] == 2
+    assert parse_row(make_line(1, "n1", 0, 2, 3) + "\n")["cpu_s"] == 2
 
 
 def browse(page, profile):

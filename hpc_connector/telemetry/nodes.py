@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -97,15 +98,13 @@ def read_rows(path: Path) -> Rows:
         The file cannot be read, or has not the columns that are needed.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+        with open(path, encoding="utf-8-sig", errors="replace") as stream:
+            names = split_line(stream.readline().rstrip("\n"))
+            check_columns(path, names)
+            found = [parse_row(line, names) for line in stream if line != "\n"]
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    head, *lines = text.replace("\r\n", "\n").split("\n")
-    names = split_line(head)
-    check_columns(path, names)
-    rest = lines.pop() if lines else ""  # of a last line without its end
-    found = [parse_row(line, names) for line in lines if line]
-    return make_rows(path, found, n_cut=bool(rest))
+    return make_rows(path, found)
 
 
 def read_table(path: Path) -> Rows:
@@ -122,13 +121,12 @@ def read_table(path: Path) -> Rows:
     return make_rows(path, [make_row(row) for row in kept.to_pylist()])
 
 
-def make_rows(path: Path, found: Sequence[Row | None], n_cut: int = 0) -> Rows:
+def make_rows(path: Path, found: Sequence[Row | None]) -> Rows:
     """Return the rows of a file, with their attempts and clocks, and what is wrong."""
     rows = [row for row in found if row is not None]
-    n_lost = len(found) - len(rows) + n_cut
     notes = []
-    if n_lost:
-        lost = f"{n_lost} of {len(found) + n_cut} lines are cut or hold no sample"
+    if n_lost := len(found) - len(rows):
+        lost = f"{n_lost} of {len(found)} lines are cut or hold no sample"
         notes.append(f"{path}: {lost}; the rest is used")
     for (node,), mine in split(rows, "node").items():
         number_attempts(mine)
@@ -154,8 +152,8 @@ def split_line(line: str) -> list[str]:
 
 def parse_row(line: str, names: Sequence[str] = COLUMNS) -> Row | None:
     """Return the values of a line, None for one that is not whole."""
-    words = split_line(line)
-    if len(words) != len(names):
+    words = split_line(line.rstrip("\n"))
+    if not line.endswith("\n") or len(words) != len(names):
         return None
     return make_row(dict(zip(names, words, strict=True)))
 
@@ -183,7 +181,7 @@ def convert(name: str, word: Any) -> Any:
     if word is None or word == "":
         return None
     if name in TEXTS:
-        return str(word)
+        return sys.intern(str(word))  # the same in every row
     if name not in NUMBERS:
         try:
             return int(word)
