@@ -17,7 +17,7 @@ from hpc_connector.telemetry.forecast import UNITS, Outlook
 from hpc_connector.telemetry.rows import HORIZONS
 
 WIDTH, PANEL, TOP, LEFT, RIGHT, FOOT = 960, 230, 86, 64, 24, 46
-GAP = 44  # between the panels, pixels
+GAP = 56  # between the panels, pixels
 MOST = 180  # windows drawn, the last ones: more would hide what comes
 LETTER = 6.0  # mean width of a letter of the legend, pixels
 TITLES = {"cpu": "CPU, cores", "memory": "Memory, GiB"}
