@@ -11,6 +11,8 @@ from hpc_connector import cli
 from hpc_connector.manifest import read_manifest, save_manifest
 from hpc_connector.slurm import read_figures
 
+ASKED = ("node_mem_bytes", "limit_s")
+
 logger = logging.getLogger(__name__)
 
 
@@ -48,7 +50,7 @@ def join_attempts(
     jobs = {attempt["job"] for attempt in now}
     asked = {
         (attempt["job"], attempt.get("start")): {
-            name: attempt[name] for name in ("mem_bytes", "limit_s") if name in attempt
+            name: attempt[name] for name in ASKED if name in attempt
         }
         for attempt in before
     }

@@ -40,9 +40,10 @@ FIGURES = (
     "NodeList",
     "Start",
     "End",
-    "ReqMem",
     "TimelimitRaw",
+    "AllocTRES",
 )
+LATER = 2  # of these, the last, which scripts of older versions do not ask for
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "": 1}
 
 
@@ -350,7 +351,7 @@ def read_figures(text: str) -> list[dict[str, Any]]:
     attempts: list[dict[str, Any]] = []
     for line in text.splitlines():
         row = dict(zip(FIGURES, line.split("|"), strict=False))
-        if len(row) < len(FIGURES):
+        if len(row) < len(FIGURES) - LATER:
             continue
         job, _, step = row["JobIDRaw"].partition(".")
         if not step:
@@ -361,8 +362,9 @@ def read_figures(text: str) -> list[dict[str, Any]]:
 
 
 def _make_attempt(row: dict[str, str]) -> dict[str, Any]:
+    given = dict(re.findall(r"(\w+)=([^,]+)", row.get("AllocTRES", "")))
     n_nodes = int(row["NNodes"] or 0)
-    minutes = row["TimelimitRaw"]
+    minutes = row.get("TimelimitRaw", "")
     return {
         "job": row["JobIDRaw"],
         "state": row["State"],
@@ -370,24 +372,15 @@ def _make_attempt(row: dict[str, str]) -> dict[str, Any]:
         "nodes": row["NodeList"],
         "n_nodes": n_nodes,
         "n_tasks": 0,
+        "cores": int(given.get("cpu", 0)),
+        "node_mem_bytes": parse_bytes(given.get("mem", "")) // max(n_nodes, 1),
         "start": row["Start"],
         "elapsed_s": int(row["ElapsedRaw"] or 0),
         "limit_s": 60 * int(minutes) if minutes.isdigit() else 0,
         "cpu_s": 0.0,
         "max_rss_bytes": 0,
-        "mem_bytes": _get_memory(row["ReqMem"], n_nodes),
         "energy_j": None,
     }
-
-
-def _get_memory(asked: str, n_nodes: int) -> int:
-    """Return the bytes of a node that a job asked for, 0 where it is not known.
-
-    Slurm gives those of all nodes; before 21.08 those of one, with an n, or of a core.
-    """
-    if asked.endswith("n"):
-        return parse_bytes(asked[:-1])
-    return parse_bytes(asked) // max(n_nodes, 1)
 
 
 def _add_step(attempt: dict[str, Any], row: dict[str, str]) -> None:

@@ -230,7 +230,7 @@ def test_job__grows_after_it_ran_out_of_memory(cohort, tmp_path):
     assert state == "COMPLETED", said
     attempts = json.loads((tmp_path / "out/manifest.json").read_text())["slurm"]
     assert len(attempts) == 1 + said.count("ran out of memory") > 1
-    given = [attempt["mem_bytes"] for attempt in attempts]
+    given = [attempt["node_mem_bytes"] for attempt in attempts]
     assert given[-1] >= 250 << 20
     assert {attempt["limit_s"] for attempt in attempts} == {300}
 

@@ -126,10 +126,10 @@ def test_parse_bytes__of_slurms_forms(text, n_bytes):
 
 
 FIGURES = """\
-7|REQUEUED|30|00:40.100||0|2||node[1-2]|2026-01-01T00:00:00|2026-01-01T00:00:30|2G|10
+7|REQUEUED|30|00:40.100||0|2||node[1-2]|2026-01-01T00:00:00|2026-01-01T00:00:30|10|cpu=4,mem=2G,node=2
 7.batch|CANCELLED|30|00:00.100|5000K|0|1|1|node1|2026-01-01T00:00:00|x||
 7.0|CANCELLED|29|00:40.000|90000K|17|2|4|node[1-2]|2026-01-01T00:00:01|x||
-7|RUNNING|12|00:08.000||0|2||node[3-4]|2026-01-01T00:01:00|Unknown|300Mn|UNLIMITED
+7|RUNNING|12|00:08.000||0|2||node[3-4]|2026-01-01T00:01:00|Unknown|UNLIMITED|billing=8,cpu=8,mem=3.50G,node=2
 7.batch|RUNNING|12|||0|1|1|node3|2026-01-01T00:01:00|Unknown||
 7.extern|RUNNING|12||9999999K|0|1|1|node3|2026-01-01T00:01:00|Unknown||
 7.0|COMPLETED|10|00:08.000|100M||2|4|node[3-4]|2026-01-01T00:01:01|x||
@@ -142,12 +142,20 @@ def test_read_figures__of_a_job_that_was_queued_again():
     assert (second["max_rss_bytes"], second["energy_j"]) == (100 << 20, None)
     assert second["nodes"] == "node[3-4]"
     for name, values in {
-        "mem_bytes": (1 << 30, 300 << 20),  # of a node
+        "node_mem_bytes": (1 << 30, 7 << 28),
+        "cores": (4, 8),
         "limit_s": (600, 0),
         "n_tasks": (4, 4),
         "step_state": ("CANCELLED", "COMPLETED"),
     }.items():
         assert (first[name], second[name]) == values
+
+
+def test_read_figures__of_a_script_of_an_older_version():
+    short = "\n".join(line.rsplit("|", 2)[0] for line in FIGURES.splitlines())
+    for attempt in read_figures(short):
+        assert attempt["elapsed_s"]
+        assert attempt["cores"] == attempt["node_mem_bytes"] == attempt["limit_s"] == 0
 
 
 @pytest.mark.parametrize("text", ["", "\n", "slurm_load_jobs error: x\n", "7.0|x|y"])

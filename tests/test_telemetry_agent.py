@@ -1,5 +1,6 @@
 """The telemetry of a run: what is read, what is written, what is left by a kill."""
 
+import itertools
 import json
 import os
 import re
@@ -18,7 +19,9 @@ from hpc_connector.manifest import read_manifest
 from hpc_connector.program import main
 from hpc_connector.slurm import Job, Site, render_sbatch
 from hpc_connector.telemetry import agent, cgroup, energy, proc, ranks
-from hpc_connector.telemetry.collect import collect, count, read_rows
+from hpc_connector.telemetry.collect import collect, count
+from hpc_connector.telemetry.counters import SLACK, get_cpu_s, get_cpu_steps
+from hpc_connector.telemetry.nodes import read_nodes, read_rows
 from hpc_connector.telemetry.prometheus import format_metrics
 from programs import wait_for
 
@@ -221,6 +224,60 @@ def test_count__whatever_is_reset(steps):
     assert count(counter) == truth
 
 
+READINGS = st.lists(
+    st.tuples(st.floats(0.1, 60), st.floats(0, 1), st.booleans()), min_size=1
+)
+
+
+@given(READINGS, st.floats(0.5, 256))
+def test_get_cpu_steps__whatever_begins_again(readings, cores):
+    """What is used is counted once, if some reading shows that all cores are busy."""
+    counter, clock_s, truth = [0.0, cores], [0.0, 1.0], cores
+    for time_s, share, is_reset in readings:
+        used, last = share * cores * time_s, counter[-1]
+        counter.append(used if is_reset and used < last else last + used)
+        clock_s.append(clock_s[-1] + time_s)
+        truth += used
+    steps = get_cpu_steps(counter, clock_s)
+    assert min(steps) >= 0
+    assert sum(steps) == pytest.approx(truth)
+
+
+@given(READINGS, READINGS, st.integers(1, 40))
+def test_get_cpu_steps__of_a_sum_that_loses_a_process(first, second, after):
+    """What the others have used before is not counted again."""
+    both = list(zip(first, second, strict=False))
+    clock_s, counters, truth = [0.0], [[0.0, 0.0]], [0.0]
+    for (time_s, mine, _), (_, yours, _) in both:
+        lost = len(clock_s) > after
+        spent = [mine * time_s, 0 if lost else yours * time_s]
+        last = [counters[-1][0], 0 if lost else counters[-1][1]]
+        counters.append([a + b for a, b in zip(last, spent, strict=True)])
+        clock_s.append(clock_s[-1] + time_s)
+        truth.append(truth[-1] + sum(spent))
+    steps = get_cpu_steps([sum(pair) for pair in counters], clock_s)
+    times = [b - a for a, b in itertools.pairwise(clock_s)]
+    most = [2 * SLACK * time + proc.TICK_S for time in times]
+    assert all(step <= limit for step, limit in zip(steps, most, strict=True))
+    assert sum(steps) <= truth[-1] + max(most) + 1e-6
+
+
+def make_life(pid, *cpu_s, at):
+    return [
+        {"pid": pid, "cpu_s": used, "clock_s": float(at + k)}
+        for k, used in enumerate(cpu_s)
+    ]
+
+
+def test_get_cpu_s__of_processes_one_after_the_other_and_at_once():
+    one, two = make_life(7, 1.0, 2.0, 3.0, at=0), make_life(8, 5.0, 6.0, at=9)
+    assert get_cpu_s(one + two) == [1, 2, 3, 8, 9]
+    at_once = [row for pair in zip(one, two, strict=False) for row in pair]
+    assert get_cpu_s(at_once) == [1, 6, 7, 8]
+    again = make_life(7, 0.5, 1.5, at=20)  # the number was given again
+    assert get_cpu_s(one + again) == [1, 2, 3, 3.5, 4.5]
+
+
 @given(st.text(max_size=15), st.integers(0, 10**6), st.integers(0, 10**6))
 def test_parse_stat__whatever_the_name(name, ticks, pages):
     fields = ["R", "1", *["0"] * 9, *[str(ticks)] * 4, *["0"] * 6, str(pages), "0"]
@@ -315,7 +372,7 @@ def test_agent__killed_leaves_rows_and_another_goes_on(tmp_path, start):
     summary = collect(tmp_path)
     assert [rank["rank"] for rank in summary["ranks"]] == [3]
     assert {row["attempt"] for row in list_rows(tmp_path).rows} == {1, 2}
-    assert f"{path}: 2 lines are cut, the rest is used" in summary["notes"]
+    assert any("2 of " in n and "lines are cut" in n for n in summary["notes"])
     assert any("its agent was killed" in note for note in summary["notes"])
 
 
@@ -405,6 +462,54 @@ def test_read_rows__refuses_another_table(tmp_path):
     write(tmp_path, {"telemetry/n1.csv": "a,b\n1,2\n"})
     with pytest.raises(BadInput, match=r"n1\.csv: expected the columns time_s,"):
         collect(tmp_path)
+
+
+def test_read_nodes__of_another_sampler(tmp_path):
+    """Columns in another order, some more, some fewer; both nodes in one file."""
+    lines = ["\ufeffnode,rank,extra,cpu_s,rss_bytes,elapsed_s,time_s"]
+    for node in ("n1", '"n2, rack 7"'):
+        for k in range(4):
+            lines += [f"{node},{r},x,{k}.5,9e3,{k},{1000 + k}" for r in (-1, 0)]
+    lines += ["n1,0,x,nan,9,5,1005", "n1,0,x,1,inf,6,1006", ""]
+    write(tmp_path, {"telemetry/trace.csv": "\r\n".join(lines)})
+    first, second = read_nodes(tmp_path)
+    assert (first.node, second.node) == ("n1", "n2, rack 7")
+    assert len(first.rows) == len(second.rows) == 8
+    assert first.rows[0]["rss_bytes"] == 9000
+    assert {row["attempt"] for row in first.rows + second.rows} == {1}
+    assert "2 of 18 lines are cut or hold no sample" in first.notes[0]
+    summary = collect(tmp_path)
+    assert [rank["cpu_s"] for rank in summary["ranks"]] == [3.5, 3.5]
+    assert [rank["peak_bytes"] for rank in summary["ranks"]] == [9000, 9000]
+    assert [node["wall_s"] for node in summary["nodes"]] == [3, 3]
+
+
+def test_read_nodes__gives_what_was_collected_without_the_rows(tmp_path):
+    write(tmp_path, {"telemetry/n1.csv": TEXT + TEXT.partition("\n")[2]})
+    write(tmp_path, {"telemetry/n2.csv": TEXT.replace(",n1,", ",n2,")})
+    collect(tmp_path)
+    read = [node.rows for node in read_nodes(tmp_path)]
+    assert {row["attempt"] for row in read[0]} == {1, 2}
+    for path in (tmp_path / "telemetry").glob("*.csv"):
+        path.unlink()
+    assert [node.rows for node in read_nodes(tmp_path)] == read
+
+
+def test_collect__counts_once_what_two_agents_saw(tmp_path):
+    """The second agent found the same process; a third run had its number again."""
+    head, *lines = TEXT.splitlines()
+    later = make_rows(4).splitlines()[1:]
+    for first_s, used in ((2000, 4), (3000, 0)):
+        for line in later:
+            words = line.split(",")
+            words[0] = str(first_s + float(words[1]))
+            words[5] = str(used + float(words[5]))
+            lines.append(",".join(words))
+    write(tmp_path, {"telemetry/n1.csv": "\n".join([head, *lines, ""])})
+    summary = collect(tmp_path)
+    assert summary["ranks"][0]["cpu_s"] == 7.5 + 3.5
+    assert summary["nodes"][0]["cpu_s"] == 7.5 + 3.5
+    assert summary["nodes"][0]["wall_s"] == 9
 
 
 def test_collect__says_that_there_is_none(tmp_path, capsys):
@@ -525,3 +630,6 @@ def test_job__on_two_nodes_is_watched(tmp_path):
     assert [rank["rank"] for rank in summary["ranks"]] == [0, 1]
     assert len({rank["node"] for rank in summary["ranks"]}) == 2
     assert summary["notes"] == []
+    wait_for(lambda: "slurm" in read_manifest(tmp_path / "out"))
+    (job,) = read_manifest(tmp_path / "out")["slurm"]
+    assert (job["cores"], job["node_mem_bytes"]) == (2, 900 << 20)

@@ -24,7 +24,7 @@ def make_attempts(*rows):
     lines = []
     for elapsed_s, state, step, max_rss in rows:
         lines += [
-            f"7|{state}|{elapsed_s}|00:01||0|1||n|x|x|200M|10",
+            f"7|{state}|{elapsed_s}|00:01||0|1||n|x|x|10|cpu=2,mem=200M,node=1",
             f"7.batch|{state}|{elapsed_s}|00:01|5000K|0|1|1|n|x|x||",
             f"7.0|{step}|{elapsed_s}|00:01|{max_rss}|0|1|2|n|x|x||",
         ]
@@ -70,12 +70,12 @@ def test_grow_after__time_alone():
 
 def test_join_attempts__keeps_what_was_asked_for_then():
     (killed,) = make_attempts((30, "RUNNING", KILLED, "150M"))
-    now = [killed | {"state": "REQUEUED", "mem_bytes": 330 * MIB}]
-    now += [killed | {"start": "y", "mem_bytes": 330 * MIB}]
+    now = [killed | {"state": "REQUEUED", "node_mem_bytes": 330 * MIB}]
+    now += [killed | {"start": "y", "node_mem_bytes": 330 * MIB}]
     first, second = join_attempts([killed], now)
-    assert (first["state"], first["mem_bytes"]) == ("REQUEUED", 200 * MIB)
+    assert (first["state"], first["node_mem_bytes"]) == ("REQUEUED", 200 * MIB)
     assert find_shortage(first, WARN_S) == "OUT_OF_MEMORY"
-    assert second["mem_bytes"] == 330 * MIB
+    assert second["node_mem_bytes"] == 330 * MIB
 
 
 def test_grow_after__counts_what_ran_short_in_a_row():
@@ -131,7 +131,7 @@ def test_grow__of_no_run_says_nothing(tmp_path, capsys):
 def test_grow__of_a_job_that_was_killed_before_its_run_began(
     tmp_path, capsys, monkeypatch
 ):
-    figures = "7|RUNNING|9|00:01||0|1||n|x|x|200M|10\n"
+    figures = "7|RUNNING|9|00:01||0|1||n|x|x|10|cpu=2,mem=200M,node=1\n"
     figures += "7.0|CANCELLED by 0|9|00:01|150M|0|1|2|n|x|x||\n"
     monkeypatch.setattr("sys.stdin", io.StringIO(figures))
     words = ["telemetry", "grow", "--code", "137", "run", "--out", str(tmp_path / "o")]

@@ -7,15 +7,15 @@ import numpy as np
 from hpc_connector.slices.blocks import WITHIN
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice
+from hpc_connector.storer._axes import Frame, draw_ticks
 from hpc_connector.storer._svg import (
-    draw_line,
     draw_path,
     draw_rect,
     draw_text,
-    get_ticks,
+    make_picture,
     make_scale,
-    make_svg,
 )
+from hpc_connector.storer._text import say_count, shorten
 
 WIDTH, LEFT, RIGHT = 960, 70, 170  # pixels; margins of numbers and of sizes
 TOP, BOTTOM, STRIP = 116, 46, 14
@@ -23,16 +23,9 @@ MOST_ROWS, LEAST_ROW, ROW = 2000, 3, 22
 LABEL = 18  # pixels that a number needs
 STEPS = (1, 2, 5, 10, 20, 50, 100)  # between numbers
 UNITS = ("bytes", "KB", "MB", "GB", "TB")
-STYLE = """<style>
-text { font: 12px system-ui, "Segoe UI", Roboto, Arial, sans-serif; fill: #1c2630;
-  font-variant-numeric: tabular-nums; }
-.title { font-size: 16px; font-weight: 650; } .soft { fill: #5a6773; }
-.end { text-anchor: end; } .middle { text-anchor: middle; }
-.slice { fill: #2f6f9f; } .more { fill: #a9c6dc; }
-.slice:hover, .more:hover { fill: #c8541b; } .sheet { fill: #fff; }
-.grid, .axis { stroke: #dfe4e9; fill: none; }
-.axis { stroke: #8a96a1; } .mark { stroke: #c8541b; fill: none; }
-</style>"""
+STYLE = """.slice { fill: #2f6f9f; } .more { fill: #a9c6dc; }
+.slice:hover, .more:hover { fill: #c8541b; } .mark { stroke: #c8541b; }
+"""
 
 
 def draw_slices(co: CloudObject, slices: Sequence[DataSlice]) -> str:
@@ -46,37 +39,31 @@ def draw_slices(co: CloudObject, slices: Sequence[DataSlice]) -> str:
     places = get_places(co)
     lift = 0 if len(places) else STRIP + 18  # no strip
     height = TOP + row * len(shown) + BOTTOM - lift
-    body = [STYLE, draw_rect(0, 0, WIDTH, height, "sheet")]
-    body += draw_title(co, slices, len(shown))
+    body = draw_title(co, slices, len(shown))
     body += [f'<g transform="translate(0 {-lift})">']
     body += draw_places(places, end)
     has_more = any(a < b for part in shown for a, b in part.ranges[:-1])
     body += draw_axis(end, TOP + row * len(shown), has_more=has_more)
     body += [*draw_rows(shown, end, row), "</g>"]
     label = f"{len(slices)} slices of {co.source.uri}"
-    picture = make_svg(WIDTH, height, label, "".join(body))
-    return picture.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    return make_picture(WIDTH, height, label, "".join(body), STYLE)
 
 
 def draw_title(co: CloudObject, slices: Sequence[DataSlice], n_shown: int) -> list[str]:
     """Return what object and index are, and how even the slices."""
     sizes = [part.n_bytes for part in slices if part.n_bytes] or [0]
     n_empty = sum(part.n_bytes == 0 for part in slices)
-    even = f"of {say_bytes(min(sizes))} to {say_bytes(max(sizes))}"
+    least, most = say_bytes(min(sizes)), say_bytes(max(sizes))
+    even = f"of {least}" + (f" to {most}" if most != least else "")
     even += f", {n_empty:,} of them empty" if n_empty else ""
     even += f"; the first {n_shown:,} are shown" if n_shown < len(slices) else ""
     name = co.format.name.rpartition(":")[2]
     index = f"index {say_bytes(len(co.index_bytes))}"
     facts = f"{name}, {say_bytes(co.size)}, {index}"
     return [
-        draw_text(16, 28, shorten(co.source.uri), "title"),
-        draw_text(16, 48, f"{facts}; {len(slices):,} slices {even}", "soft"),
+        draw_text(16, 28, shorten(co.source.uri, 100), "title"),
+        draw_text(16, 48, f"{facts}; {say_count(len(slices), 'slice')} {even}", "soft"),
     ]
-
-
-def shorten(name: str, most: int = 100) -> str:
-    """Return a name without its middle, if it is long."""
-    return name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 :]}"
 
 
 def get_places(co: CloudObject) -> np.ndarray:
@@ -100,26 +87,25 @@ def draw_places(places: np.ndarray, end: int) -> list[str]:
     top = TOP - 26 - STRIP
     at = np.unique(np.round([x(float(place)) for place in places], 1))
     marks = "".join(f"M{a:g} {top}v{STRIP}" for a in at)
+    said = f"{say_count(len(places), 'place')} to enter"
     return [
         draw_text(LEFT - 10, top + 11, "index", "end soft"),
-        draw_path(marks, "mark", f"{len(places):,} places to enter"),
-        draw_text(WIDTH - 16, top + 11, f"{len(places):,} places to enter", "end soft"),
+        draw_path(marks, "mark", said),
+        draw_text(WIDTH - 16, top + 11, said, "end soft"),
     ]
 
 
 def draw_axis(end: int, bottom: float, *, has_more: bool) -> list[str]:
     """Return the bytes of the object below the rows, and lines through these."""
     power = get_power(end)
-    x = make_scale(0, end, LEFT, WIDTH - RIGHT)
-    parts = [draw_line(LEFT, bottom, WIDTH - RIGHT, bottom, "axis")]
-    for tick in get_ticks(0, end / 1000**power):
-        at = x(tick * 1000**power)
-        parts.append(draw_line(at, TOP, at, bottom, "grid"))
-        parts.append(draw_text(at, bottom + 18, f"{tick:g}", "middle soft"))
+    frame = Frame(LEFT, TOP, WIDTH - RIGHT, bottom)
+    ticks = draw_ticks(
+        frame.make_x(0, end), (0, end), frame, unit=1000**power, has_grid=True
+    )
     name = f"place in the object, {UNITS[power]}"
     name += "; pale: read besides, such as a header" if has_more else ""
     middle = (LEFT + WIDTH - RIGHT) / 2
-    return [*parts, draw_text(middle, bottom + 36, name, "middle soft")]
+    return [ticks, draw_text(middle, bottom + 36, name, "middle soft")]
 
 
 def draw_rows(slices: Sequence[DataSlice], end: int, row: int) -> list[str]:

@@ -4,9 +4,10 @@ import numpy as np
 
 from hpc_connector.storer._annotation_run import LEVELS, AnnotationRun
 from hpc_connector.storer._axes import (
-    EDGE,
+    CHART,
     HEIGHT,
     WIDTH,
+    Frame,
     draw_axis_names,
     draw_rows,
     draw_ticks,
@@ -20,7 +21,6 @@ from hpc_connector.storer._svg import (
     draw_rect,
     draw_text,
     get_ticks,
-    make_scale,
     make_svg,
 )
 
@@ -28,6 +28,7 @@ MOST_DOTS = 2000
 HUES = 6  # colours of adducts, as in annotation.css
 BINS = 25
 SMALL_WIDTH, SMALL_HEIGHT, SMALL_EDGE = 330, 210, 44
+SMALL = Frame(SMALL_EDGE, 8, SMALL_WIDTH - 10, SMALL_HEIGHT - 36)
 
 
 def get_level_class(level: float) -> str:
@@ -40,9 +41,8 @@ def draw_errors(run: AnnotationRun) -> str:
     mz, error = run.rows["mz"], run.ppm_errors
     shown = np.flatnonzero(np.isfinite(mz) & np.isfinite(error))[:MOST_DOTS]
     across = get_limits(mz[shown])
-    x = make_scale(*across, EDGE, WIDTH - 16)
     along = (-1.05 * run.ppm, 1.05 * run.ppm)
-    y = make_scale(*along, HEIGHT - EDGE, 16)
+    x, y = CHART.make_x(*across), CHART.make_y(*along)
     parts = [draw_rows(y, along, marked=0.0), draw_ticks(x, across)]
     for m in shown[::-1].tolist():
         kind = get_level_class(run.rows["fdr_level"][m])
@@ -59,8 +59,7 @@ def draw_curve(run: AnnotationRun, database: str, adducts: list[str]) -> str:
     fdr = {a: run.rows["fdr"][is_here & (run.rows["adduct"] == a)] for a in adducts}
     limit = 100 * get_curve_end(np.concatenate([*fdr.values()]))
     top = 1.08 * max((f <= limit / 100).sum() for f in fdr.values()) or 1.0
-    x = make_scale(0, limit, EDGE, WIDTH - 16)
-    y = make_scale(0, top, HEIGHT - EDGE, 16)
+    x, y = CHART.make_x(0, limit), CHART.make_y(0, top)
     parts = [draw_rows(y, (0, top), whole=True), draw_ticks(x, (0, limit))]
     for level in LEVELS:
         if 100 * level < limit:
@@ -87,9 +86,9 @@ def draw_scores(targets: np.ndarray, decoys: np.ndarray, label: str) -> str:
     """Draw the scores of targets upwards and those of decoys downwards."""
     edges = np.linspace(0, 1, BINS + 1)
     up, down = (np.histogram(s, edges)[0] for s in (targets, decoys))
-    x = make_scale(0, 1, SMALL_EDGE, SMALL_WIDTH - 10)
+    x = SMALL.make_x(0, 1)
     high, low = int(up.max()), int(down.max())
-    y = make_scale(-(low or 1) * 1.08, (high or 1) * 1.08, SMALL_HEIGHT - 36, 8)
+    y = SMALL.make_y(-(low or 1) * 1.08, (high or 1) * 1.08)
     parts = [_draw_counts(y, tick) for tick in get_ticks(-low, high, 5)]
     for k, (a, b) in enumerate(zip(up.tolist(), down.tolist(), strict=True)):
         left, wide = x(edges[k]), x(edges[k + 1]) - x(edges[k]) - 1

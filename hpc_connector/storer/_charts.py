@@ -3,6 +3,7 @@
 import numpy as np
 
 from hpc_connector.storer._axes import (
+    CHART,
     EDGE,
     HEIGHT,
     WIDTH,
@@ -19,7 +20,6 @@ from hpc_connector.storer._svg import (
     draw_line,
     draw_rect,
     draw_text,
-    make_scale,
     make_svg,
 )
 from hpc_connector.storer._text import shorten
@@ -46,8 +46,7 @@ def draw_scatter(run: Run) -> str:
     line = get_line(run) if run.rank_by == "test_balanced_accuracy" else None
     across = get_limits(train[known])
     along = get_limits(np.append(test[known], [0.5] if line is None else [0.5, line]))
-    x = make_scale(*across, EDGE, WIDTH - 16)
-    y = make_scale(*along, HEIGHT - EDGE, 16)
+    x, y = CHART.make_x(*across), CHART.make_y(*along)
     parts = [draw_rows(y, along, marked=0.5), draw_ticks(x, across)]
     parts += _draw_diagonal(x, y, max(across[0], along[0]), min(across[1], along[1]))
     if line is not None:
@@ -74,8 +73,7 @@ def draw_permutations(run: Run) -> str:
     bins = int(np.clip(np.sqrt(len(run.maximum)) * 1.5, 4, 40))
     counts, edges = np.histogram(run.maximum, bins)
     top = int(counts.max())
-    x = make_scale(*spread, EDGE, WIDTH - 16)
-    y = make_scale(0, top * 1.12, HEIGHT - EDGE, 16)
+    x, y = CHART.make_x(*spread), CHART.make_y(0, top * 1.12)
     parts = [draw_rows(y, (0, top * 1.12), whole=True), draw_ticks(x, spread)]
     for count, left, right in zip(counts.tolist(), edges, edges[1:], strict=False):
         wide = max(x(right) - x(left) - 1.5, 1.0)

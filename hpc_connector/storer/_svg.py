@@ -1,6 +1,6 @@
 """Elements of a picture. Colours and fonts are classes of the style sheets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from html import escape
 
 import numpy as np
@@ -8,6 +8,15 @@ import numpy as np
 CHARACTER = 6.6  # mean width of a letter of a label, pixels: labels are 11 px
 
 Scale = Callable[[float], float]
+
+# Of a picture that stands alone; on a page common.css says the same
+STYLE = """text { font: 12px system-ui, "Segoe UI", Roboto, Arial, sans-serif;
+  fill: #1c2630; font-variant-numeric: tabular-nums; }
+.title { font-size: 16px; font-weight: 650; } .soft { fill: #5a6773; }
+.end { text-anchor: end; } .middle { text-anchor: middle; }
+path { fill: none; } .sheet { fill: #fff; }
+.grid { stroke: #dfe4e9; } .axis { stroke: #8a96a1; }
+"""
 
 
 def make_svg(width: float, height: float, label: str, body: str, kind: str = "") -> str:
@@ -17,6 +26,20 @@ def make_svg(width: float, height: float, label: str, body: str, kind: str = "")
         f'viewBox="0 0 {width:.0f} {height:.0f}" aria-label="{escape(label)}">'
         f"{body}</svg>"
     )
+
+
+def make_picture(width: float, height: float, label: str, body: str, style: str) -> str:
+    """Return a picture that stands alone, as a file, on a white sheet.
+
+    Parameters
+    ----------
+    style
+        What it adds to the style that all such pictures share.
+    """
+    sheet = draw_rect(0, 0, width, height, "sheet")
+    whole = f"<style>{STYLE}{style}</style>{sheet}{body}"
+    picture = make_svg(width, height, label, whole)
+    return picture.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
 
 
 def draw_text(
@@ -54,6 +77,29 @@ def draw_path(steps: str, kind: str, title: str = "", width: float = 0) -> str:
 def draw_line(x0: float, y0: float, x1: float, y1: float, kind: str) -> str:
     """Return a straight line."""
     return draw_path(f"M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}", kind)
+
+
+def join_points(x: Scale, y: Scale, at: Iterable, values: Iterable) -> str:
+    """Return the steps of a path from point to point."""
+    points = zip(at, values, strict=True)
+    return "M" + "L".join(f"{x(a):.1f} {y(value):.1f}" for a, value in points)
+
+
+def join_steps(
+    x: Scale, y: Scale, begins: Iterable[float], width: float, values: Iterable[float]
+) -> str:
+    """Return the steps of a path that is level over each window.
+
+    It is broken where a value is NaN, or windows do not follow one another.
+    """
+    steps, end = "", -np.inf
+    for begin, value in zip(begins, values, strict=True):
+        if np.isfinite(value):
+            follows = abs(begin - end) <= 1e-6 * width
+            steps += f"{'L' if follows else 'M'}{x(begin):.1f} {y(value):.1f}"
+            end = begin + width
+            steps += f"H{x(end):.1f}"
+    return steps
 
 
 def _make_title(title: str) -> str:

@@ -15,3 +15,8 @@ def shorten(name: str, most: int = 22) -> str:
     """Return a name that fits, its middle left out: ids differ at both ends."""
     tail = (most - 1) // 2
     return name if len(name) <= most else f"{name[: most - 1 - tail]}…{name[-tail:]}"
+
+
+def say_count(number: int, name: str) -> str:
+    """Return a number with the name of what it counts: 1 rank, 2 ranks."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"

@@ -26,7 +26,13 @@ from hpc_connector.storer._annotation_run import (
     read_annotation_run,
 )
 from hpc_connector.storer._facts import make_facts
-from hpc_connector.storer._page import make_section, read_part, save_page
+from hpc_connector.storer._page import (
+    fill_page,
+    make_legend,
+    make_section,
+    read_part,
+    save_page,
+)
 from hpc_connector.storer._text import clean, shorten
 
 PARTS = ("dataset", "annotation", "parameters", "resources", "software")
@@ -52,19 +58,25 @@ def make_page(run: AnnotationRun) -> str:
         _make_scores(run),
         make_section("run", "About this run", "", make_facts(run.record, PARTS)),
     ]
-    return Template(read_part("annotation.html")).substitute(
-        style=read_part("common.css") + read_part("annotation.css"),
-        title=f"Annotation: {escape(shorten(run.dataset, 60))}",
-        finished=escape(clean(str(run.record.get("finished", ""))[:10])),
-        heading=summary.make_heading(run),
-        summary=summary.make_summary(run),
-        tiles=summary.make_tiles(run),
+    finished = escape(clean(str(run.record.get("finished", ""))[:10]))
+    about = Template(read_part("annotation.html")).substitute(
         databases=summary.make_databases_table(run),
         cautions=summary.make_cautions(run),
         method=summary.get_method(run),
-        sections="".join(sections),
-        data=encode_data(make_data(run)),
-        script=read_part("annotation.js"),
+    )
+    end = Template(read_part("annotation_end.html")).substitute(
+        data=encode_data(make_data(run)), script=read_part("annotation.js")
+    )
+    return fill_page(
+        style=read_part("annotation.css"),
+        title=f"Annotation: {escape(shorten(run.dataset, 60))}",
+        kicker=f"metabolite-annotation · {finished}",
+        heading=summary.make_heading(run),
+        lead=summary.make_summary(run),
+        tiles=summary.make_tiles(run),
+        about=about,
+        sections=sections,
+        end=end,
     )
 
 
@@ -190,11 +202,3 @@ def _make_scores(run: AnnotationRun) -> str:
         )
     body = f'<div class="scores">{"".join(figures)}</div>'
     return make_section("scores", "Targets and decoys", said, body)
-
-
-def make_legend(names: dict[str, str]) -> str:
-    """Return a line that says what the colours are, by class."""
-    items = "".join(
-        f'<li><i class="{kind}"></i>{escape(name)}</li>' for name, kind in names.items()
-    )
-    return f'<ul class="legend">{items}</ul>'

@@ -2,7 +2,6 @@
 
 from html import escape
 from pathlib import Path
-from string import Template
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from hpc_connector.storer._charts import (
 )
 from hpc_connector.storer._facts import make_facts
 from hpc_connector.storer._network import draw_network
-from hpc_connector.storer._page import make_section, read_part, save_page
+from hpc_connector.storer._page import fill_page, make_section, read_part, save_page
 from hpc_connector.storer._run import Run, read_run
 from hpc_connector.storer._tables import MOST_ROWS, make_models_table
 from hpc_connector.storer._text import clean, shorten
@@ -41,7 +40,6 @@ def save_report(directory: Path) -> Path:
 
 def make_page(run: Run) -> str:
     """Return the whole page."""
-    page = Template(read_part("report.html"))
     sections = [
         _make_models(run),
         _make_cells(run),
@@ -50,15 +48,17 @@ def make_page(run: Run) -> str:
         _make_network(run),
         make_section("run", "About this run", "", make_facts(run.record, PARTS)),
     ]
-    return page.substitute(
-        style=read_part("common.css") + read_part("report.css"),
+    finished = escape(clean(str(run.record.get("finished", ""))[:10]))
+    return fill_page(
+        style=read_part("report.css"),
         title=f"MDR: {escape(shorten(run.get_name(run.best), 60))}",
-        finished=escape(clean(str(run.record.get("finished", ""))[:10])),
+        kicker=f"mdr-epistasis · {finished}",
         heading=summary.make_heading(run),
-        summary=summary.make_summary(run),
+        lead=summary.make_summary(run),
         tiles=summary.make_tiles(run),
-        cautions=summary.make_cautions(run),
-        sections="".join(sections),
+        about=f"{summary.make_cautions(run)}\n{read_part('report.html')}",
+        sections=sections,
+        end=f"<script>\n{read_part('report.js')}</script>\n",
     )
 
 

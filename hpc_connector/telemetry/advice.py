@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from hpc_connector.storer._facts import format_bytes
+
 IDLE = 0.7  # utilisation below which cores are left over
 CROWDED = 1.1  # above which ranks used more cores than they were to have
 UNEVEN = 0.15  # imbalance from which waiting is worth a word
 MARGIN = 1.1  # on the memory that was used: ask for that much
+LARGE = 20 << 30  # bytes from which --mem is told in G
 SHORT_S = 10.0  # a run that says little
 SEEN = 0.99  # share of the time that samples should cover
 
@@ -46,9 +49,10 @@ def advise_cores(
         )
     elif utilisation is not None and utilisation < IDLE:
         said.append(
-            f"Cores were busy {utilisation:.0%} of the time. Fewer ranks would take "
-            "about as long where they wait for files, for each other, or for cores "
-            "that other work uses."
+            f"Cores were busy {utilisation:.0%} of the time. Fewer "
+            f"{'ranks' if len(ranks) > 1 else 'threads'} would take about as long "
+            "where they wait for files, for each other, or for cores that other work "
+            "uses."
         )
     if imbalance is not None and imbalance > UNEVEN and len(ranks) > 1:
         busiest = max(ranks, key=lambda rank: rank["cpu_s"])
@@ -62,8 +66,9 @@ def advise_cores(
 def advise_memory(nodes: list[dict[str, Any]]) -> str:
     """Return what to ask for: the peak of the largest node and a tenth."""
     peak = max(nodes, key=lambda node: node["peak_bytes"])
-    mib = -(-int(peak["peak_bytes"] * MARGIN) >> 20)
+    ask = int(peak["peak_bytes"] * MARGIN)
+    shift, unit = (20, "M") if ask < LARGE else (30, "G")
     return (
-        f"A node needed {peak['peak_bytes'] / 2**20:,.0f} MiB at most: --mem={mib}M "
-        "leaves a tenth to spare."
+        f"A node needed {format_bytes(peak['peak_bytes'])} at most: "
+        f"--mem={-(-ask >> shift)}{unit} leaves a tenth to spare."
     )

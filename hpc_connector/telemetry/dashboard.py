@@ -2,37 +2,36 @@
 
 import argparse
 import json
+import re
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
 
-import numpy as np
-
 from hpc_connector import cli
+from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest
 from hpc_connector.publish import publish
 from hpc_connector.storer._facts import format_bytes, format_duration
-from hpc_connector.storer._page import make_section, read_part
-from hpc_connector.storer._svg import (
-    draw_line,
-    draw_path,
-    draw_rect,
-    draw_text,
-    get_ticks,
-    make_scale,
-    make_svg,
-)
-from hpc_connector.storer._text import clean, shorten
+from hpc_connector.storer._page import fill_page, make_section, read_part
+from hpc_connector.storer._text import clean, say_count
 from hpc_connector.telemetry.advice import make_advice
-from hpc_connector.telemetry.collect import read_nodes, summarise
+from hpc_connector.telemetry.collect import summarise
+from hpc_connector.telemetry.efficiency import get_efficiency
+from hpc_connector.telemetry.forecast_section import make_forecast
+from hpc_connector.telemetry.nodes import Rows, read_nodes
 from hpc_connector.telemetry.timeline import Timeline, make_timeline
+from hpc_connector.telemetry.timeline_picture import (
+    MOST_RANKS,
+    draw_nodes,
+    draw_ranks,
+)
+from hpc_connector.telemetry.told import Told, read_told, say_told
 
-WIDTH, EDGE, LEFT = 1060, 34, 84  # pixels; LEFT holds names
-MOST_RANKS = 256  # drawn, and in the table
-MOST_NODES = 12  # lines in a chart
-SHADES = 10
+SHORT_S = 0.01  # between first and last sample: too short to draw
+PACKAGE = "hpc_connector.telemetry"
+NAMES = {"cores": "Cores", "memory": "Memory"}
+OPTION = re.compile(r"--[\w-]+(?:=\w+)?")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,18 +50,54 @@ def run(args: argparse.Namespace) -> int:
         record = read_manifest(args.directory)
     threads = record.get("resources", {}).get("threads", 1)
     summary = summarise(nodes, threads)
+    summary["efficiency"] = get_efficiency(summary, record, threads)
     summary["advice"] = make_advice(summary)
+    told = find_told(args.directory, nodes, summary)
     if args.html:
-        page = make_page(record, summary, make_timeline(nodes), threads)
+        page = make_page(record, summary, nodes, threads, told)
         with publish(args.html) as stream:
             stream.write(page.encode(errors="xmlcharrefreplace"))
         print(args.html)
     elif args.json:
         print(json.dumps(summary))
     else:
-        lines = [f"{value:>12}  {name}" for name, value in list_figures(summary)]
-        print("\n".join(lines + summary["advice"] + summary["notes"]))
+        print(format_summary(summary))
     return cli.DONE
+
+
+def find_told(
+    directory: Path, nodes: list[Rows], summary: dict[str, Any]
+) -> list[Told]:
+    """Return the forecasts of a run, said in its summary; a damaged file is noted."""
+    try:
+        told = read_told(directory, [node.node for node in nodes])
+    except BadInput as error:
+        summary["notes"].append(str(error))
+        return []
+    first_s, now_s = get_span(nodes)
+    summary["forecast"] = [say_told(one, now_s, first_s) for one in told]
+    return told
+
+
+def get_span(nodes: list[Rows]) -> tuple[float, float]:
+    """Return the Unix times of the first and of the last sample of a run."""
+    return (
+        min(node.rows[0]["clock_s"] for node in nodes),
+        max(node.rows[-1]["clock_s"] for node in nodes),
+    )
+
+
+def format_summary(summary: dict[str, Any]) -> str:
+    """Return what a run used as text."""
+    shares = summary["efficiency"].items()
+    figures = list_figures(summary) + [
+        (f"efficiency of {name}", format_share(found["share"]))
+        for name, found in shares
+    ]
+    lines = [f"{value:>12}  {name}" for name, value in figures]
+    lines += [found["said"] for _, found in shares]
+    lines += [*summary["advice"], *summary.get("forecast", []), *summary["notes"]]
+    return "\n".join(lines)
 
 
 def list_figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
@@ -85,11 +120,18 @@ def format_share(share: float | None) -> str:
 
 
 def make_page(
-    record: dict[str, Any], summary: dict[str, Any], timeline: Timeline, threads: int
+    record: dict[str, Any],
+    summary: dict[str, Any],
+    nodes: list[Rows],
+    threads: int,
+    told: list[Told],
 ) -> str:
     """Return the whole page."""
-    page = Template(read_own("dashboard.html"))
-    program = clean(str(record.get("program", "a run")))
+    timeline = make_timeline(nodes)
+    program = escape(clean(str(record.get("program", "a run"))))
+    finished = escape(clean(str(record.get("finished", ""))[:16].replace("T", " ")))
+    attempts = max(row["attempt"] for node in nodes for row in node.rows)
+    words = [program, finished, say_count(attempts, "attempt") if attempts > 1 else ""]
     n_ranks, n_nodes = len(summary["ranks"]), len(summary["nodes"])
     tiles = [
         f"<div><dd>{escape(value)}</dd><dt>{escape(name)}</dt></div>"
@@ -97,126 +139,64 @@ def make_page(
     ]
     sections = [
         make_section(
-            "ranks",
-            "Ranks over time",
-            "Each row is a rank, dark where its cores were busy.",
-            draw_ranks(timeline, threads),
+            "efficiency", "Efficiency", "", make_meters(summary["efficiency"])
         ),
-        make_section("cores", "Cores in use", "", draw_nodes(timeline, "cores")),
-        make_section("memory", "Memory", "", draw_nodes(timeline, "memory")),
+        *make_pictures(timeline, threads),
+        make_forecast(
+            told, nodes, get_span(nodes)[0], has_ended=record.get("status") == "done"
+        ),
         make_section("table", "Ranks", "", make_table(summary["ranks"])),
     ]
-    return page.substitute(
-        style=read_part("common.css") + read_own("dashboard.css"),
-        title=f"Telemetry: {escape(program)}",
-        kicker=f"{escape(program)} · {escape(clean(str(record.get('finished', ''))))}",
-        heading=f"{count(n_ranks, 'rank')} on {count(n_nodes, 'node')}",
-        tiles="".join(tiles),
+    about = Template(read_part("dashboard.html", PACKAGE)).substitute(
         advice=make_list(summary["advice"]),
         notes=make_list(summary["notes"], "cautions"),
-        sections="".join(sections),
+    )
+    return fill_page(
+        style=read_part("dashboard.css", PACKAGE),
+        title=f"Telemetry: {program}",
+        kicker=" · ".join(filter(None, words)),
+        heading=f"{say_count(n_ranks, 'rank')} on {say_count(n_nodes, 'node')}",
+        tiles="".join(tiles),
+        about=about,
+        sections=sections,
     )
 
 
-def read_own(name: str) -> str:
-    """Return a template or a style sheet of this package."""
-    return (files("hpc_connector.telemetry") / name).read_text(encoding="utf-8")
-
-
-def count(number: int, name: str) -> str:
-    """Return a number with the name of what it counts."""
-    return f"{number:,} {name}{'' if number == 1 else 's'}"
+def make_pictures(timeline: Timeline, threads: int) -> list[str]:
+    """Return the parts that show the time of the run."""
+    if timeline.edges[-1] < SHORT_S:
+        said = "There is one sample of each rank: no time to draw."
+        return [make_section("ranks", "Ranks over time", said, "")]
+    parts = {
+        "Ranks over time": draw_ranks(timeline, threads),
+        "Cores in use": draw_nodes(timeline, timeline.cores, "cores"),
+        "Memory in use": draw_nodes(timeline, timeline.memory_bytes / 2**30, "GiB"),
+    }
+    return [
+        make_section(title.partition(" ")[0].lower(), title, "", body)
+        for title, body in parts.items()
+    ]
 
 
 def make_list(lines: list[str], kind: str = "advice") -> str:
     """Return a list of sentences; empty without any."""
-    items = "".join(f"<li>{escape(clean(line))}</li>" for line in lines)
+    shown = [OPTION.sub(r"<code>\g<0></code>", escape(clean(line))) for line in lines]
+    items = "".join(f"<li>{line}</li>" for line in shown)
     return f'<ul class="{kind}">{items}</ul>' if items else ""
 
 
-def draw_ranks(timeline: Timeline, threads: int) -> str:
-    """Return a row for each rank, a cell for each window, the darker the busier."""
-    shown = timeline.ranks[:MOST_RANKS]
-    if not shown.size:
-        return "<p>No rank was seen.</p>"
-    row, top = float(np.clip(480 / len(shown), 2, 22)), 8
-    x = make_scale(0, timeline.edges[-1], LEFT, WIDTH - 16)
+def make_meters(efficiency: dict[str, dict[str, Any]]) -> str:
+    """Return a bar for each share that is known, and what it is a share of."""
     parts = []
-    for k, cores in enumerate(shown):
-        if row >= 10 or k % 16 == 0:
-            name = f"rank {timeline.numbers[k]}"
-            parts.append(
-                draw_text(LEFT - 8, top + (k + 0.5) * row + 4, name, "end soft")
-            )
-        for start, end, busy in zip(
-            timeline.edges, timeline.edges[1:], cores / threads, strict=False
-        ):
-            if np.isfinite(busy):
-                said = f"rank {timeline.numbers[k]}, {start:.1f} s: {busy:.0%}"
-                shade = f"busy{round(SHADES * float(np.clip(busy, 0, 1)))}"
-                width = x(end) - x(start)
-                parts.append(
-                    draw_rect(x(start), top + k * row, width, row - 1, shade, said)
-                )
-    height = top + len(shown) * row + EDGE
-    parts.append(draw_time(x, timeline.edges[-1], height - EDGE))
-    body = "".join(parts)
-    picture = make_svg(WIDTH, height, "how busy each rank was over time", body, "wide")
-    more = len(timeline.ranks) - len(shown)
-    note = f"<p>{count(more, 'rank')} more are not drawn.</p>" if more else ""
-    return f'<div class="scroll">{picture}</div>{note}'
-
-
-def draw_time(x: Any, end_s: float, y: float) -> str:
-    """Return the axis of time with its numbers."""
-    parts = [draw_line(LEFT, y, WIDTH - 16, y, "axis")]
-    for tick in get_ticks(0, end_s, 10):
-        parts.append(draw_text(x(tick), y + 16, f"{tick:g}", "middle soft"))
-    parts.append(draw_text(WIDTH - 16, y + 30, "seconds", "end soft"))
-    return "".join(parts)
-
-
-def draw_nodes(timeline: Timeline, what: str) -> str:
-    """Return the lines of all nodes: the cores that they used, or their memory."""
-    values = timeline.cores if what == "cores" else timeline.memory_bytes / 2**30
-    unit = "cores" if what == "cores" else "GiB"
-    shown = values[:MOST_NODES]
-    high = float(np.nanmax(shown, initial=0)) * 1.05 or 1.0
-    height = 240
-    x = make_scale(0, timeline.edges[-1], LEFT, WIDTH - 16)
-    y = make_scale(0, high, height - EDGE, 12)
-    parts = []
-    for tick in get_ticks(0, high, 5):
-        parts.append(draw_line(LEFT, y(tick), WIDTH - 16, y(tick), "grid"))
-        parts.append(draw_text(LEFT - 8, y(tick) + 4, f"{tick:g}", "end soft"))
-    middle = (timeline.edges[1:] + timeline.edges[:-1]) / 2
-    for k, line in enumerate(shown):
-        steps = make_steps(middle, line, x, y)
-        parts.append(draw_path(steps, f"line{k % 4}", timeline.nodes[k]))
-    parts += [
-        draw_time(x, timeline.edges[-1], height - EDGE),
-        draw_text(14, height / 2, unit, "middle", turned=True),
-    ]
-    names = ", ".join(
-        f'<b class="name{k % 4}">{escape(clean(shorten(name)))}</b>'
-        for k, name in enumerate(timeline.nodes[: len(shown)])
-    )
-    more = len(values) - len(shown)
-    names += f" and {more} more that are not drawn" if more else ""
-    label = f"{unit} in use on each node over time"
-    picture = make_svg(WIDTH, height, label, "".join(parts), "wide")
-    caption = f"<figcaption>{names}</figcaption>"
-    return f'<figure class="scroll">{picture}{caption}</figure>'
-
-
-def make_steps(middle: np.ndarray, line: np.ndarray, x: Any, y: Any) -> str:
-    """Return a path through the windows that were seen, broken where one was not."""
-    steps, is_open = [], False
-    for time_s, value in zip(middle, line, strict=True):
-        if np.isfinite(value):
-            steps.append(f"{'L' if is_open else 'M'}{x(time_s):.1f} {y(value):.1f}")
-        is_open = bool(np.isfinite(value))
-    return "".join(steps)
+    for name, found in efficiency.items():
+        share = found["share"]
+        width = 0 if share is None else 100 * min(share, 1)
+        bar = f'<div class="meter"><div style="width:{width:.1f}%"></div></div>'
+        head = f"<b>{NAMES[name]}</b> {format_share(share)}"
+        said = escape(clean(found["said"]))
+        shown = bar if share is not None else ""
+        parts.append(f"<div><p>{head}</p>{shown}<p class=intro>{said}</p></div>")
+    return f'<div class="meters">{"".join(parts)}</div>'
 
 
 def make_table(ranks: list[dict[str, Any]]) -> str:

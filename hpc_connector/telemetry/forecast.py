@@ -14,13 +14,14 @@ from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
 from hpc_connector.telemetry.card import load_model
 from hpc_connector.telemetry.guard import CANDIDATES, Served, classify, serve
+from hpc_connector.telemetry.nodes import find_folder
 from hpc_connector.telemetry.predictor import (
     Predictor,
     get_forecasts,
     train_predictor,
 )
 from hpc_connector.telemetry.rows import HORIZONS, LAGS, TRAIN, Rows, make_rows
-from hpc_connector.telemetry.samples import FOLDER
+from hpc_connector.telemetry.told import FILE
 from hpc_connector.telemetry.windows import TARGETS, WIDTH_S, Series, read_series
 
 UNITS = {"cpu": (1.0, "cores"), "memory": (2.0**30, "GiB")}
@@ -160,15 +161,14 @@ def get_next(outlook: Outlook) -> dict[str, Any]:
 
 def save_forecast(directory: Path, outlooks: list[Outlook], model: Path | None) -> None:
     """Write ``forecast.json`` into the telemetry of a run."""
-    folder = directory / FOLDER if directory.is_dir() else directory.parent
-    folder.mkdir(exist_ok=True)
+    folder = find_folder(directory) if directory.is_dir() else directory.parent
     record = {
         "window_s": outlooks[0].series.width_s,
         "units": {"cpu": "cores", "memory": "bytes"},
         "model": None if model is None else str(model),
         "forecasts": [get_next(outlook) for outlook in outlooks],
     }
-    with publish(folder / "forecast.json") as stream:
+    with publish(folder / FILE) as stream:
         stream.write(f"{json.dumps(record, indent=2)}\n".encode())
 
 

@@ -1,9 +1,8 @@
 """The picture of a forecast: what a run used, what was foretold, what comes."""
 
-from html import escape
-
 import numpy as np
 
+from hpc_connector.storer._axes import Frame, draw_rows, draw_ticks, get_time_unit
 from hpc_connector.storer._svg import (
     Scale,
     draw_circle,
@@ -11,26 +10,22 @@ from hpc_connector.storer._svg import (
     draw_path,
     draw_rect,
     draw_text,
-    get_ticks,
-    make_scale,
+    join_points,
+    make_picture,
 )
 from hpc_connector.telemetry.forecast import UNITS, Outlook
 from hpc_connector.telemetry.rows import HORIZONS
 
-WIDTH, PANEL, TOP, LEFT, RIGHT, FOOT = 960, 230, 74, 64, 24, 46
-GAP = 44  # between the panels, pixels
+WIDTH, PANEL, TOP, LEFT, RIGHT, FOOT = 960, 230, 86, 64, 24, 46
+GAP = 56  # between the panels, pixels
 MOST = 180  # windows drawn, the last ones: more would hide what comes
 LETTER = 6.0  # mean width of a letter of the legend, pixels
 TITLES = {"cpu": "CPU, cores", "memory": "Memory, GiB"}
-STYLE = """
-text { font: 11px system-ui, sans-serif; fill: #1c2630; }
-.title { font-size: 15px; font-weight: 650; } .name { font-weight: 650; }
-.soft { fill: #5a6773; } .end { text-anchor: end; } .middle { text-anchor: middle; }
-.paper { fill: #fff; } .seen { fill: #eef1f4; } .grid { stroke: #dfe4e9; }
-.axis { stroke: #8a96a1; } .now { stroke: #1c2630; stroke-dasharray: 3 3; }
-.truth { stroke: #1c2630; fill: none; stroke-width: 1.1; }
-.told { stroke: #e4687a; fill: none; stroke-width: 2.4; }
-.before { stroke: #a68cc4; fill: none; stroke-width: 2.4; }
+STYLE = """.name { font-weight: 650; } .seen { fill: #eef1f4; }
+.now { stroke: #1c2630; stroke-dasharray: 3 3; }
+.truth { stroke: #1c2630; stroke-width: 1.1; }
+.told { stroke: #e4687a; stroke-width: 2.4; }
+.before { stroke: #a68cc4; stroke-width: 2.4; }
 .band { fill: #d1495b; fill-opacity: .16; } .dot { fill: #d1495b; }
 """
 
@@ -41,24 +36,19 @@ def draw_forecast(outlook: Outlook) -> str:
     height = TOP + len(TITLES) * (PANEL + GAP) + FOOT - GAP
     count = len(one.values)
     span_s = one.width_s * max(count - MOST, 0), one.width_s * (count + HORIZONS)
-    scale, unit = next(
-        (s, u) for s, u in ((3600, "h"), (60, "min"), (1, "s")) if span_s[1] >= 3 * s
-    )
-    body = [draw_rect(0, 0, WIDTH, height, "paper"), *_draw_head(outlook)]
+    scale, unit = get_time_unit(span_s[1])
+    body = _draw_head(outlook)
     for k, target in enumerate(TITLES):
         top = TOP + k * (PANEL + GAP)
-        x = make_scale(*span_s, LEFT, WIDTH - RIGHT)
-        body.append(_draw_times(x, top + PANEL, span_s, scale))
-        body.append(_draw_panel(outlook, target, top, x))
+        frame = Frame(LEFT, top, WIDTH - RIGHT, top + PANEL)
+        x = frame.make_x(*span_s)
+        body.append(_draw_panel(outlook, target, frame, x))
+        body.append(draw_ticks(x, span_s, frame, about=8, unit=scale))
     middle = (LEFT + WIDTH - RIGHT) / 2
     words = f"time since the start, {unit}"
     body.append(draw_text(middle, height - 8, words, "middle soft"))
     label = f"CPU and memory of {one.name}, and their forecast"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-        f'viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">'
-        f"<style>{STYLE}</style>{''.join(body)}</svg>\n"
-    )
+    return make_picture(WIDTH, height, label, "".join(body), STYLE) + "\n"
 
 
 def _draw_head(outlook: Outlook) -> list[str]:
@@ -92,15 +82,7 @@ def _get_drawn_s(outlook: Outlook) -> float:
     return one.start_s + one.width_s * max(len(one.values) - MOST, 0)
 
 
-def _draw_times(x: Scale, y: float, span_s: tuple[float, float], scale: float) -> str:
-    """Return the numbers below a panel."""
-    ticks = get_ticks(span_s[0] / scale, span_s[1] / scale, 8)
-    return "".join(
-        draw_text(x(tick * scale), y + 16, f"{tick:g}", "middle soft") for tick in ticks
-    )
-
-
-def _draw_panel(outlook: Outlook, target: str, top: float, x: Scale) -> str:
+def _draw_panel(outlook: Outlook, target: str, frame: Frame, x: Scale) -> str:
     """Return one target over time; a window is drawn at its end."""
     one, rows, served = outlook.series, outlook.rows[target], outlook.served[target]
     size, unit = UNITS[target]
@@ -117,24 +99,23 @@ def _draw_panel(outlook: Outlook, target: str, top: float, x: Scale) -> str:
         for told in (served.p50, served.p90)
     )
     most = 1.06 * max(np.nanmax(used), high.max(), 1e-6)
-    y = make_scale(0, most, top + PANEL, top)
+    y = frame.make_y(0, most)
     seen_s = outlook.seen_until_s - one.start_s
     n_seen = int((at_s[:-HORIZONS] <= seen_s + 1e-6).sum())
     return "".join(
         [
-            _draw_seen(x, seen_s, one.width_s * first, top),
-            _draw_rows(y, most),
-            draw_line(LEFT, top + PANEL, WIDTH - RIGHT, top + PANEL, "axis"),
+            _draw_seen(x, seen_s, one.width_s * first, frame),
+            draw_rows(y, (0, most), frame, about=5),
             _draw_band(x, y, at_s, low, high),
             _draw_steps(x, y, at_s[: n_seen + 1], low[: n_seen + 1], "before"),
             _draw_steps(x, y, at_s[n_seen:], low[n_seen:], "told"),
             _draw_steps(x, y, used_s, used, "truth"),
-            draw_line(x(now_s), top, x(now_s), top + PANEL, "now"),
+            draw_line(x(now_s), frame.top, x(now_s), frame.bottom, "now"),
             _draw_dots(x, y, ahead_s, low[-HORIZONS:]),
-            draw_text(LEFT, top - 7, TITLES[target], "name"),
+            draw_text(LEFT, frame.top - 7, TITLES[target], "name"),
             draw_text(
                 WIDTH - RIGHT,
-                top - 7,
+                frame.top - 7,
                 f"next: {_join(low[-HORIZONS:])} {unit}, P90 {_join(high[-HORIZONS:])}",
                 "end soft",
             ),
@@ -146,21 +127,12 @@ def _join(values: np.ndarray) -> str:
     return " / ".join(f"{value:.3g}" for value in values)
 
 
-def _draw_seen(x: Scale, seen_s: float, first_s: float, top: float) -> str:
+def _draw_seen(x: Scale, seen_s: float, first_s: float, frame: Frame) -> str:
     """Return the shade over what was trained on."""
     if seen_s <= first_s:
         return ""
-    width = min(x(seen_s), WIDTH - RIGHT) - LEFT
-    return draw_rect(LEFT, top, width, PANEL, "seen")
-
-
-def _draw_rows(y: Scale, most: float) -> str:
-    """Return the grid and the numbers beside it."""
-    lines = []
-    for tick in get_ticks(0, most, 5):
-        lines.append(draw_line(LEFT, y(tick), WIDTH - RIGHT, y(tick), "grid"))
-        lines.append(draw_text(LEFT - 8, y(tick) + 4, f"{tick:g}", "end soft"))
-    return "".join(lines)
+    width = min(x(seen_s), frame.right) - frame.left
+    return draw_rect(frame.left, frame.top, width, frame.bottom - frame.top, "seen")
 
 
 def _draw_dots(x: Scale, y: Scale, at: np.ndarray, values: np.ndarray) -> str:
@@ -182,8 +154,8 @@ def _draw_steps(
     x: Scale, y: Scale, at: np.ndarray, values: np.ndarray, kind: str
 ) -> str:
     """Return a line that is broken where a window is missing."""
-    parts = [_join_points(x, y, at[k], values[k]) for k in _split(at, values) if len(k)]
-    return "".join(draw_path(f"M{part}", kind) for part in parts)
+    parts = [join_points(x, y, at[k], values[k]) for k in _split(at, values) if len(k)]
+    return "".join(draw_path(part, kind) for part in parts)
 
 
 def _draw_band(
@@ -194,10 +166,5 @@ def _draw_band(
     for k in _split(at, low):
         there, back = at[k], at[k][::-1]
         ends = np.concatenate([there, back]), np.concatenate([high[k], low[k][::-1]])
-        parts.append(draw_path(f"M{_join_points(x, y, *ends)}Z", "band"))
+        parts.append(draw_path(f"{join_points(x, y, *ends)}Z", "band"))
     return "".join(parts)
-
-
-def _join_points(x: Scale, y: Scale, at: np.ndarray, values: np.ndarray) -> str:
-    pairs = zip(at.tolist(), values.tolist(), strict=True)
-    return "L".join(f"{x(t):.1f} {y(value):.1f}" for t, value in pairs)

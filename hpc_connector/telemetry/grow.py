@@ -137,7 +137,7 @@ def cap(policy: Policy, site: Site) -> Policy:
 
 def get_given(attempt: dict[str, Any]) -> Allocation:
     """Return what an attempt had asked for."""
-    return Allocation(mem_bytes=attempt["mem_bytes"], time_s=attempt["limit_s"])
+    return Allocation(mem_bytes=attempt["node_mem_bytes"], time_s=attempt["limit_s"])
 
 
 def grow_after(
@@ -178,7 +178,7 @@ def find_shortage(attempt: dict[str, Any], warn_s: float) -> str:
     job that seems to run, or was queued again.
     """
     state, step = attempt["state"], attempt.get("step_state", "")
-    given = attempt.get("mem_bytes", 0)
+    given = attempt.get("node_mem_bytes", 0)
     is_killed = step.startswith("CANCELLED") and 0 < given < get_used(attempt)
     if OUT_OF_MEMORY in (state, step) or is_killed:
         return OUT_OF_MEMORY

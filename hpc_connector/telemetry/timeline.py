@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hpc_connector.telemetry.collect import Row, Rows, split
-from hpc_connector.telemetry.proc import get_increases
+from hpc_connector.telemetry.counters import get_cpu_s
+from hpc_connector.telemetry.nodes import Row, Rows, split
 
 MOST_WINDOWS = 120
 
@@ -40,7 +40,7 @@ class Timeline(NamedTuple):
 
 def make_timeline(nodes: list[Rows]) -> Timeline:
     """Return what was used in windows as long as a sample or longer."""
-    first_s = min(get_starts(node.rows)[1] for node in nodes)
+    first_s = min(node.rows[0]["clock_s"] for node in nodes)
     parts = {
         (node.node, number): part
         for node in nodes
@@ -68,27 +68,18 @@ def make_timeline(nodes: list[Rows]) -> Timeline:
     )
 
 
-def get_starts(rows: list[Row]) -> dict[int, float]:
-    """Return the time at which each attempt began, by the clock of its first row."""
-    starts: dict[int, float] = {}
-    for row in rows:
-        starts.setdefault(row["attempt"], row["time_s"] - row["elapsed_s"])
-    return starts
-
-
 def get_clock(rows: list[Row]) -> np.ndarray:
-    """Return the time of rows by the clock that does not step within an attempt."""
-    starts = get_starts(rows)
-    clock = np.array([starts[row["attempt"]] + row["elapsed_s"] for row in rows])
-    return np.maximum.accumulate(clock)
+    """Return the times of rows; where the clock was set back, time stands still."""
+    return np.maximum.accumulate([row["clock_s"] for row in rows])
 
 
 def get_cores(rows: list[Row], clock_s: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return CPU time over time in each window, NaN outside what was seen."""
-    steps = get_increases([row["cpu_s"] for row in rows])
-    total_s = np.cumsum([0.0, *steps])
-    cores = np.diff(np.interp(edges, clock_s, total_s)) / np.diff(edges)
+    """Return CPU time over time in each window, NaN outside and between attempts."""
+    used_s = np.interp(edges, clock_s, get_cpu_s(rows))
+    cores = np.diff(used_s) / np.diff(edges)
     is_seen = (edges[1:] > clock_s[0]) & (edges[:-1] < clock_s[-1])
+    for k in np.flatnonzero(np.diff([row["attempt"] for row in rows])):
+        is_seen &= (edges[:-1] < clock_s[k]) | (edges[1:] > clock_s[k + 1])
     return np.where(is_seen, cores, np.nan)
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.telemetry.samples import Samples, open_parquet, read_samples
+from hpc_connector.telemetry.counters import get_cpu_steps
+from hpc_connector.telemetry.nodes import open_parquet
+from hpc_connector.telemetry.samples import Samples, read_samples
 
 TARGETS = ("cpu", "memory")  # cores, mean of a window; bytes, its maximum
 TABLE = ("series", "group", "start_s", "end_s", *TARGETS)
@@ -41,20 +43,6 @@ class Series:
     width_s: float
     values: np.ndarray
     part: tuple[str, ...] = ()
-
-
-def sum_counter(counter: np.ndarray) -> np.ndarray:
-    """Return what a counter has counted since its first sample, resets undone.
-
-    A step down is a reset and counts nothing. What is left after it is no use: where
-    a child exits, its share leaves the sum of the living, and the rest is old.
-
-    Examples
-    --------
-    >>> sum_counter(np.array([5.0, 7.0, 1.0, 4.0])).tolist()
-    [0.0, 2.0, 2.0, 5.0]
-    """
-    return np.cumsum(np.maximum(np.diff(counter, prepend=counter[:1]), 0.0))
 
 
 def check_step(width_s: float, step_s: float) -> None:
@@ -110,7 +98,7 @@ def make_windows(
         return np.full((0, 2), np.nan)
     n = int((clock_s[-1] - clock_s[0] - width_s) / step_s + 1 + 1e-9)
     begin = clock_s[0] + step_s * np.arange(max(n, 0))
-    counted = sum_counter(cpu_s)
+    counted = np.cumsum([0.0, *get_cpu_steps(cpu_s.tolist(), clock_s.tolist())])
     used = np.interp(begin + width_s, clock_s, counted)
     used -= np.interp(begin, clock_s, counted)
     values = np.full((len(begin), 2), np.nan)

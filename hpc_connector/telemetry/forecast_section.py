@@ -1,0 +1,133 @@
+"""The part of a run's page that says and draws what its next windows will use."""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from hpc_connector.errors import BadInput
+from hpc_connector.storer._axes import Frame, draw_rows, draw_ticks, get_time_unit
+from hpc_connector.storer._page import make_legend, make_section
+from hpc_connector.storer._svg import (
+    draw_line,
+    draw_path,
+    draw_rect,
+    draw_text,
+    join_steps,
+    make_svg,
+)
+from hpc_connector.storer._text import clean, say_count, shorten
+from hpc_connector.telemetry.nodes import FOLDER, NODE_RANK, Rows
+from hpc_connector.telemetry.samples import Samples, split_samples
+from hpc_connector.telemetry.told import FILE, TITLES, Told, say_told
+from hpc_connector.telemetry.windows import TARGETS, make_windows
+
+WIDTH, HEIGHT = 520, 230
+FRAME = Frame(52, 26, WIDTH - 12, HEIGHT - 44)
+SEEN = 24  # windows before the forecast that are drawn
+MOST = 8  # nodes that are drawn
+BY = {  # as the guard names them
+    "model": "Told by the model.",
+    "persistence": "Told by persistence: the last window again.",
+    "median of 3": "Told by the median of the last 3 windows.",
+}
+SAID = (
+    "What came before the dotted line was measured, what comes after it was foretold. "
+    "Nine of ten windows should end up in the shade or below."
+)
+ENDED = " The run has ended: this is what it would have used next."
+LINES = {
+    "measured": "truth",
+    "foretold: P50": "told",
+    "up to P90": "band",
+    "as the last window (persistence)": "same",
+}
+
+
+def make_forecast(
+    told: Sequence[Told], nodes: Sequence[Rows], first_s: float, *, has_ended: bool
+) -> str:
+    """Return the part of the page: what is said, and a chart a node and target.
+
+    Without a forecast there is no such part.
+    """
+    if not told:
+        return ""
+    try:
+        found = [sample for node in nodes for sample in split_samples(node)]
+    except BadInput as error:  # a clock that steps back
+        return make_section("forecast", "Forecast", escape(f"No chart: {error}."), "")
+    samples = {sample.node: sample for sample in found if sample.rank == NODE_RANK}
+    told = [one for one in told if one.node in samples]
+    names = list(dict.fromkeys(one.node for one in told))
+    figures = [
+        make_figure(one, samples[one.node], first_s)
+        for one in told
+        if one.node in names[:MOST]
+    ]
+    more = len(names) - MOST
+    note = f"<p>{say_count(more, 'more node')} in {FOLDER}/{FILE}.</p>"
+    body = f'{make_legend(LINES)}<div class="halves">{"".join(figures)}</div>'
+    said = SAID + (ENDED if has_ended else "")
+    return make_section("forecast", "Forecast", said, body + (note if more > 0 else ""))
+
+
+def make_figure(told: Told, samples: Samples, first_s: float) -> str:
+    """Return the chart of one target of a node, and below it what it says."""
+    name = f"{TITLES[told.target]} of {shorten(clean(told.node))}"
+    said = escape(clean(say_told(told, float(samples.clock_s[-1]), first_s)))
+    by = BY.get(told.by, f"Told by {clean(told.by)}.")
+    picture = draw_told(told, samples, first_s, name)
+    return f"<figure>{picture}<figcaption>{said} {escape(by)}</figcaption></figure>"
+
+
+def draw_told(told: Told, samples: Samples, first_s: float, name: str) -> str:
+    """Return the chart: the windows that were measured, and those that are foretold."""
+    size, unit = (2.0**30, "GiB") if told.target == "memory" else (1.0, "cores")
+    width_s = told.width_s
+    begins_s, used = get_measured(told, samples)
+    begins_s, used, made_s = begins_s - first_s, used / size, told.made_s - first_s
+    ahead_s = np.array(told.ends_s) - width_s - first_s
+    p50, p90 = np.array(told.p50) / size, np.array(told.p90) / size
+    span = (
+        float(min([*begins_s, *ahead_s])),
+        float(max([*begins_s, *ahead_s]) + width_s),
+    )
+    high = 1.08 * max([*used[~np.isnan(used)], *p90, told.last / size]) or 1.0
+    x, y = FRAME.make_x(*span), FRAME.make_y(0, high)
+    seconds, time_name = get_time_unit(span[1])
+    parts = [draw_rows(y, (0, high), FRAME, about=4)]
+    for at, low, top in zip(ahead_s, p50, p90, strict=True):
+        edges = x(at), x(at + width_s)
+        box = edges[0], y(top), edges[1] - edges[0], max(y(low) - y(top), 1)
+        said = f"{low:.3g} {unit}, at most {top:.3g} in nine of ten cases"
+        parts.append(draw_rect(*box, "band", said))
+    same = y(told.last / size)
+    parts += [
+        draw_path(join_steps(x, y, begins_s, width_s, used), "truth"),
+        draw_path(join_steps(x, y, ahead_s, width_s, p50), "told"),
+        draw_line(x(made_s), same, x(ahead_s[-1] + width_s), same, "same"),
+        draw_line(x(made_s), FRAME.top, x(made_s), FRAME.bottom, "now"),
+        draw_ticks(x, span, FRAME, about=6, unit=seconds),
+        draw_text(FRAME.left, 14, f"{name}, {unit}", "strong"),
+        draw_text(
+            (FRAME.left + FRAME.right) / 2,
+            HEIGHT - 8,
+            f"time since the first sample, {time_name}",
+            "middle soft",
+        ),
+    ]
+    return make_svg(WIDTH, HEIGHT, f"{name}: measured and foretold", "".join(parts))
+
+
+def get_measured(told: Told, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
+    """Return begin and value of the last windows before the forecast, and of since.
+
+    The windows lie as those of the forecast do.
+    """
+    s = samples
+    values = make_windows(s.clock_s, s.cpu_s, s.memory_bytes, width_s=told.width_s)
+    begins_s = s.clock_s[0] + told.width_s * np.arange(len(values))
+    first_s = told.made_s - SEEN * told.width_s
+    is_near = (begins_s >= first_s - 1e-6) & (begins_s < told.ends_s[-1] - 1e-6)
+    return begins_s[is_near], values[is_near, TARGETS.index(told.target)]

@@ -1,0 +1,130 @@
+"""Pictures of a run over its time: how busy each rank was, what each node used."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hpc_connector.storer._axes import Frame, draw_rows, draw_ticks, get_time_unit
+from hpc_connector.storer._page import make_legend
+from hpc_connector.storer._svg import (
+    Scale,
+    draw_path,
+    draw_rect,
+    draw_text,
+    join_steps,
+    make_svg,
+)
+from hpc_connector.storer._text import clean, say_count, shorten
+from hpc_connector.telemetry.timeline import Timeline
+
+WIDTH, HEIGHT, LEFT, FOOT = 1060, 240, 84, 48  # pixels; LEFT and FOOT hold words
+MOST_RANKS = 256  # drawn, and in the table
+MOST_NODES = 12  # lines in a chart: each has a colour, or a dash, of its own
+HUES = 6
+SHADES = 10
+LABEL = 13  # pixels that a name needs
+STEPS = (1, 2, 4, 8, 16, 32, 64)  # ranks from name to name
+NARROW = 0.5  # pixels by which cells overlap, or seams would show
+
+
+def draw_ranks(timeline: Timeline, threads: int) -> str:
+    """Return a row for each rank, a cell for each window, the darker the busier."""
+    shown = timeline.ranks[:MOST_RANKS]
+    if not shown.size:
+        return "<p>No rank was seen.</p>"
+    row = float(np.clip(480 / len(shown), 2, 22))
+    frame = Frame(LEFT, 8, WIDTH - 16, 8 + row * len(shown) + 4)
+    x = frame.make_x(0, timeline.edges[-1])
+    every = next((n for n in STEPS if n * row >= LABEL), STEPS[-1])
+    parts = []
+    for k, cores in enumerate(shown):
+        top = frame.top + k * row
+        if k % every == 0:
+            name = f"rank {timeline.numbers[k]}"
+            parts.append(draw_text(LEFT - 8, top + row / 2 + 4, name, "end soft"))
+        name = f"rank {timeline.numbers[k]}"
+        parts += draw_cells(x, timeline.edges, cores / threads, top, row, name)
+    parts += draw_time(x, timeline, frame)
+    body = "".join(parts)
+    label = "how busy each rank was over time"
+    picture = make_svg(WIDTH, frame.bottom + FOOT - 8, label, body, "wide")
+    more = len(timeline.ranks) - len(shown)
+    note = f"<p>{say_count(more, 'more rank')} not drawn.</p>" if more else ""
+    return f'{make_ramp()}<div class="scroll">{picture}</div>{note}'
+
+
+def draw_cells(
+    x: Scale, edges: np.ndarray, shares: np.ndarray, top: float, row: float, name: str
+) -> list[str]:
+    """Return the windows of a rank in which it was seen."""
+    gap = 1 if row >= 4 else 0
+    cells = []
+    for k in np.flatnonzero(np.isfinite(shares)):
+        begin, end, share = edges[k], edges[k + 1], float(shares[k])
+        said = f"{name}, {begin:.1f} to {end:.1f} s: {share:.0%}"
+        shade = f"busy{round(SHADES * float(np.clip(share, 0, 1)))}"
+        width = x(end) - x(begin) + NARROW
+        cells.append(draw_rect(x(begin), top, width, row - gap, shade, said))
+    return cells
+
+
+def make_ramp() -> str:
+    """Return what the shades mean."""
+    steps = "".join(f'<i class="ramp{k}"></i>' for k in range(SHADES + 1))
+    return f'<p class="ramp">A row is a rank: idle {steps} all its cores busy</p>'
+
+
+def draw_nodes(timeline: Timeline, values: np.ndarray, unit: str) -> str:
+    """Return a line for each node over the time of the run.
+
+    Parameters
+    ----------
+    values
+        In `unit`, shape (n_nodes, n_windows).
+    """
+    shown = values[:MOST_NODES]
+    high = float(np.nanmax(shown, initial=0)) * 1.08 or 1.0
+    frame = Frame(LEFT, 12, WIDTH - 16, HEIGHT - FOOT)
+    x, y = frame.make_x(0, timeline.edges[-1]), frame.make_y(0, high)
+    parts = [draw_rows(y, (0, high), frame, about=5)]
+    width_s = float(timeline.edges[1])
+    for k, line in enumerate(shown):
+        steps = join_steps(x, y, timeline.edges[:-1], width_s, line)
+        parts.append(draw_path(steps, get_line(k), clean(timeline.nodes[k])))
+    parts += draw_time(x, timeline, frame)
+    middle = (frame.top + frame.bottom) / 2
+    parts.append(draw_text(14, middle, unit, "middle soft", turned=True))
+    label = f"{unit} in use on each node over time"
+    picture = make_svg(WIDTH, HEIGHT, label, "".join(parts), "wide")
+    more = len(values) - len(shown)
+    note = f"<p>{say_count(more, 'more node')} not drawn.</p>" if more else ""
+    legend = make_node_legend(timeline.nodes[: len(shown)])
+    return f'{legend}<figure class="scroll">{picture}</figure>{note}'
+
+
+def get_line(number: int) -> str:
+    """Return the classes of the line of a node."""
+    dashed = " dashed" if number >= HUES else ""
+    return f"line{number % HUES}{dashed}"
+
+
+def make_node_legend(names: Sequence[str]) -> str:
+    """Return whose the lines are."""
+    return make_legend(
+        {clean(shorten(name)): get_line(k) for k, name in enumerate(names)}
+    )
+
+
+def draw_time(x: Scale, timeline: Timeline, frame: Frame) -> list[str]:
+    """Return the axis of time, its numbers and their unit."""
+    end_s = float(timeline.edges[-1])
+    size, unit = get_time_unit(end_s)
+    return [
+        draw_ticks(x, (0, end_s), frame, about=10, unit=size),
+        draw_text(
+            (frame.left + frame.right) / 2,
+            frame.bottom + 36,
+            f"time since the first sample, {unit}",
+            "middle soft",
+        ),
+    ]
