@@ -242,14 +242,14 @@ def test_submit__gives_more_memory_than_the_last_job_had(cohort, tmp_path, monke
     run = ["mdr-epistasis", "run", cohort, "--permutations", "3000", "--out"]
     run += [tmp_path / "out"]
     monkeypatch.setenv("CONNECTOR_POLICY", str(policy))
-    options = ("--ntasks-per-node", 2, "--mem", "150M")
+    options = ("--ntasks-per-node", 2, "--mem", "280M")  # once it has begun
     state, said = wait_for_end(submit(tmp_path, *options, *run), tmp_path)
     assert state == "FAILED"
     assert "memory ran short 1 times: expected 0" in said
     again = ["hpc-connector", "submit", "--dry-run", "--ntasks-per-node", "2"]
     done = subprocess.run([*again, *map(str, run)], capture_output=True, text=True)
     (mib,) = re.findall("--mem=([0-9]+)M", done.stdout)
-    assert int(mib) > 250
+    assert int(mib) > 380
     assert "ran out of memory" in done.stderr
 
 
