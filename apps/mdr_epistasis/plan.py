@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Sequence
 
 from hpc_connector.allocation import Cost
 from hpc_connector.bitplanes import WORD_BITS, get_planes_shape
@@ -11,11 +12,12 @@ from mdr_epistasis.cohort import PIECE_BYTES
 from mdr_epistasis.run import get_slice, read_inputs
 from mdr_epistasis.tasks import make_tasks
 
-# Seconds of one core (AMD Zen 4, AVX-512), by benchmarks/search_mdr.py and kernels.py
-PER_SAMPLE_S = {2: 1 / 240e9, 3: 1 / 89e9}  # of a model: its cells are counted
-PER_FOLD_S = {2: 3.3e-9, 3: 20e-9}  # its accuracy in a fold
-MISSING = 2.0  # times that, where models count different individuals
-PERMUTATION = 0.28  # of a search
+# Seconds of one core (AMD Zen 4, AVX-512) of a model, by benchmarks/plan_mdr.py: for
+# each individual, twice that where some are missing; for each fold, where nobody is
+# missing, they are left out, or are a level; of a permutation of pairs, nobody missing
+PER_SAMPLE_S = {2: 1 / 400e9, 3: 1 / 110e9}
+PER_FOLD_S = {2: (1.7e-9, 2.7e-9, 3.7e-9), 3: (18e-9, 18e-9, 40e-9)}
+PERMUTED_SAMPLE_S, PERMUTED_S, PERMUTED_FOLD_S = 1 / 600e9, 0.5e-9, 0.06e-9
 READ_S = 10e-9  # a byte of a genotype file
 RANK_BYTES = 500_000_000  # while its kernels compile
 
@@ -28,30 +30,39 @@ def get_cost(args: argparse.Namespace) -> Cost:
     BadInput
         Inputs that ``run`` would refuse before it reads genotypes.
     """
-    return make_cost(args, read_inputs(args))
+    inputs = read_inputs(args)
+    return make_cost(args, inputs, *look(inputs[0]))
 
 
-def make_cost(args: argparse.Namespace, inputs: tuple) -> Cost:
-    """Return what a run takes, from what :func:`mdr_epistasis.run.read_inputs` gave."""
+def make_cost(
+    args: argparse.Namespace, inputs: tuple, n_variants: int, is_missing: bool
+) -> Cost:
+    """Return what a run takes, from what :func:`mdr_epistasis.run.read_inputs` gave.
+
+    Parameters
+    ----------
+    n_variants
+        Of all files, before filters.
+    is_missing
+        Some genotypes are missing.
+    """
     files, match, fold, _ = inputs
-    n_variants = max(1, round(sum(map(count_variants, files)) * get_slice(args)))
+    n_variants = max(1, round(n_variants * get_slice(args)))
     n, folds = len(match.is_case), int(fold.max()) + 1
     n_models = math.comb(n_variants, args.order)
-    each_s = n * PER_SAMPLE_S[args.order]
-    if folds > 1:
-        each_s += folds * PER_FOLD_S[args.order]
-    each_s *= MISSING if args.max_missing > 0 and args.missing == "exclude" else 1
-    searches = 1 + args.permutations * PERMUTATION
+    each_s = get_search_s(args, n, folds, is_missing)
+    permuted_s = get_permuted_s(args, n, folds, is_missing)
     n_words = -(-n // WORD_BITS) + 2 * folds  # a group may need a word more
     shape = get_planes_shape(n_variants, n_words, missing=args.max_missing > 0)
     read_s = READ_S * sum(file.n_bytes for file in files)
     reasons = (
         f"{n_variants:,} variants (before filters) x {n:,} individuals, {folds} folds",
-        f"{n_models:,} models x {each_s * 1e9:.0f} ns x {searches:.1f} searches",
+        f"{n_models:,} models x {each_s * 1e9:.1f} ns, and {permuted_s * 1e9:.1f} ns "
+        f"for each of {args.permutations} permutations",
         f"genotypes packed to {4 * math.prod(shape) / 1e9:.2f} GB a node",
     )
     return Cost(
-        cpu_s=n_models * each_s * searches + read_s,
+        cpu_s=n_models * (each_s + args.permutations * permuted_s) + read_s,
         serial_s=2e-6 * n_variants,
         node_bytes=4 * math.prod(shape),
         rank_bytes=RANK_BYTES + 40 * n_variants,
@@ -60,7 +71,36 @@ def make_cost(args: argparse.Namespace, inputs: tuple) -> Cost:
     )
 
 
-def count_variants(file: SampleFile) -> int:
-    """Return about how many variants a file has, by its first megabytes."""
-    n_parts = max(1, -(-file.n_bytes // PIECE_BYTES))
-    return n_parts * sum(len(b.variants.id) for b in read_sample(file, 0, n_parts))
+def get_search_s(
+    args: argparse.Namespace, n: int, folds: int, is_missing: bool
+) -> float:
+    """Return the seconds of a model of `n` individuals."""
+    kind = 0 if not is_missing else 2 if args.missing == "level" else 1
+    per_sample_s = PER_SAMPLE_S[args.order] * (2 if is_missing else 1)
+    return n * per_sample_s + folds * PER_FOLD_S[args.order][kind]
+
+
+def get_permuted_s(
+    args: argparse.Namespace, n: int, folds: int, is_missing: bool
+) -> float:
+    """Return the seconds of a model in a permutation.
+
+    Where all models count the same individuals, permutations of pairs share counts.
+    """
+    if args.order == 3 or is_missing or args.permutation_test == "interaction":
+        return get_search_s(args, n, folds, is_missing)
+    return n * PERMUTED_SAMPLE_S + PERMUTED_S + folds * PERMUTED_FOLD_S
+
+
+def look(files: Sequence[SampleFile]) -> tuple[int, bool]:
+    """Return about how many variants there are, and whether genotypes are missing.
+
+    By the first megabytes of each file.
+    """
+    n_variants, is_missing = 0, False
+    for file in files:
+        n_parts = max(1, -(-file.n_bytes // PIECE_BYTES))
+        for block in read_sample(file, 0, n_parts):
+            n_variants += n_parts * len(block.variants.id)
+            is_missing |= bool((block.genotypes < 0).any())
+    return n_variants, is_missing

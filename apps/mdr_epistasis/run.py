@@ -54,7 +54,6 @@ def run(comm: Any, args: argparse.Namespace) -> int:
         if comm.rank == 0:
             record = begin(args)
             header = read_inputs(args)
-            record["plan"] = asdict(make_cost(args, header))
     record, header = comm.bcast((record, header))
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", out)
@@ -69,6 +68,9 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     with load_cohort(comm, files, match, fold, filters, before) as cohort:
         if comm.rank == 0:
             say_cohort(cohort, match.notes)
+            is_missing = bool(cohort.variants["missing"].any())
+            n_read = cohort.facts["variants_read"]
+            record["plan"] = asdict(make_cost(args, header, n_read, is_missing))
         question = make_question(args, cohort, lists)
         n_first = get_n_first(cohort, before)
         shape = cohort.planes.shape
