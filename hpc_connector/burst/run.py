@@ -55,6 +55,30 @@ class Remote:
     ledger: Path
     prefix: str
 
+    def get_path(self, name: str) -> Path:
+        """Return the file that finished tasks are recorded in, by a name of theirs."""
+        return self.ledger / f"{self.prefix}-{name}.npz"
+
+
+def make_remote(
+    comm: Any,
+    args: argparse.Namespace,
+    record: dict[str, Any],
+    module: str,
+    pack: Callable[[Source], tuple[str, int]],
+) -> Remote:
+    """Return how the tasks of a run are done elsewhere; files are of this rank alone.
+
+    Parameters
+    ----------
+    record
+        Of the run so far.
+    module, pack
+        See :class:`Remote`.
+    """
+    prefix = f"{record['attempt']:04d}-{comm.rank:05d}"
+    return Remote(module, pack, args.out / "ledger", prefix)
+
 
 @dataclass
 class Line:
@@ -116,7 +140,7 @@ class Line:
             raise ValueError(f"an answer is damaged: {error}") from None
         if finished.tolist() != list(tasks):
             raise ValueError("an answer is of other tasks")
-        path = self.remote.ledger / f"{self.remote.prefix}-away-{batch:06d}.npz"
+        path = self.remote.get_path(f"away-{batch:06d}")
         pipeline.save_ledger(path, tasks, arrays)
         self.found.append(arrays)
         self.figures.append(figures)
