@@ -27,6 +27,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.pipeline import DAMAGED
 from hpc_connector.program import main as connector
 from hpc_connector.storage import Source
+from hpc_connector.telemetry.functions import read_calls
 from mdr_epistasis.program import main as mdr
 from metabolite_annotation.program import main as annotate
 from programs import assert_same, end_after, get_end
@@ -343,7 +344,7 @@ def read_burst(out):
 def test_run__half_of_it_in_functions(cohort, near, tmp_path, ranks):
     run, expected = cohort
     out = tmp_path / "out"
-    options = [*near(), "--burst-share", "0.5"]
+    options = [*near(), "--burst-share", "0.5", *["--telemetry"] * (ranks > 1)]
     code, lines, _ = get_end(
         launch(ranks, "mdr-epistasis", *run, "--out", out, *options)
     )
@@ -358,6 +359,15 @@ def test_run__half_of_it_in_functions(cohort, near, tmp_path, ranks):
     assert facts["fetched_bytes"] > facts["answer_bytes"] > 0
     names = storage.list_names(Source(f"s3://{BUCKET}/hpc-connector/answers"))
     assert names == []
+    calls = read_calls(out)
+    assert len(calls) == (facts["batches"] if ranks > 1 else 0)
+    assert facts["peak_bytes"] > 10 << 20
+    assert 0 < facts["task_p50_s"] <= facts["task_p90_s"]
+    if ranks > 1:
+        telemetry = json.loads((out / "manifest.json").read_text())["telemetry"]
+        assert telemetry["functions"]["calls"] == len(calls)
+        assert telemetry["functions"]["peak_bytes"] == facts["peak_bytes"]
+        assert {rank["rank"] for rank in telemetry["ranks"]} == {0, 1}
 
 
 MORTAL = """#!/bin/bash

@@ -27,6 +27,8 @@ from hpc_connector.burst.worker import (
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner.communicator import end_together
 from hpc_connector.storage import Source
+from hpc_connector.telemetry.agent import COLUMNS
+from hpc_connector.telemetry.functions import append_call, find_peak
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +86,8 @@ def make_remote(
 class Line:
     """The line to the functions of one run: a package, an executor, and a folder.
 
-    ``found`` are the arrays of all answers that count.
+    ``found`` are the arrays of all answers that count, ``figures`` what their calls
+    used; these rows are kept in the folder ``watched``, if any.
     """
 
     settings: Settings
@@ -93,6 +96,7 @@ class Line:
     package: str
     sent_bytes: int
     answers: Source
+    watched: Path | None = None
     seen: set[str] = field(default_factory=set)
     found: list[pipeline.Arrays] = field(default_factory=list)
     figures: list[dict[str, Any]] = field(default_factory=list)
@@ -140,12 +144,16 @@ class Line:
             raise ValueError(f"an answer is damaged: {error}") from None
         if finished.tolist() != list(tasks):
             raise ValueError("an answer is of other tasks")
+        if not figures.keys() >= {*COLUMNS}:
+            raise ValueError("an answer is of another version of hpc_connector")
         path = self.remote.get_path(f"away-{batch:06d}")
         pipeline.save_ledger(path, tasks, arrays)
         self.found.append(arrays)
-        self.figures.append(figures)
+        self.figures.append(figures | {"tasks": len(tasks)})
         self.answer_bytes += len(data)
-        return float(figures["wall_s"])
+        if self.watched:
+            append_call(self.watched, figures)
+        return float(figures["elapsed_s"])
 
     def close(self) -> None:
         """Let go of the functions, and remove the answers."""
@@ -174,7 +182,8 @@ def open_line(args: argparse.Namespace, remote: Remote) -> Line:
     package, sent_bytes = remote.pack(settings.folder)
     answers = settings.folder.beside(f"/answers/{uuid.uuid4().hex}")
     executor = open_executor(settings.lithops)
-    return Line(settings, executor, remote, package, sent_bytes, answers)
+    watched = args.out if args.telemetry else None
+    return Line(settings, executor, remote, package, sent_bytes, answers, watched)
 
 
 def run_tasks(
@@ -368,9 +377,10 @@ def describe(line: Line, burst: Burst, n_tasks: int) -> dict[str, Any]:
         "gb_s": round(books.function_s * settings.memory_mb / 1024, 3),
         "cost_eur": None if cost is None else round(cost, 6),
         "sent_bytes": line.sent_bytes,
-        "fetched_bytes": sum(f["fetched_bytes"] for f in line.figures),
+        "fetched_bytes": sum(f["net_rx_bytes"] for f in line.figures),
         "answer_bytes": line.answer_bytes,
     }
+    facts |= describe_calls(line.figures)
     logger.info(
         "%d of %d tasks in %d calls of functions: %.1f s, %s, %.1f MB there, %.1f MB "
         "back",
@@ -383,3 +393,17 @@ def describe(line: Line, burst: Burst, n_tasks: int) -> dict[str, Any]:
         line.answer_bytes / 1e6,
     )
     return facts
+
+
+def describe_calls(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the greatest peak of a call, and P50 and P90 of its seconds a task."""
+    if not figures:
+        return {}
+    p50_s, p90_s = np.quantile(
+        [f["elapsed_s"] / f["tasks"] for f in figures], (0.5, 0.9)
+    )
+    task_s = {
+        "task_p50_s": round(float(p50_s), 4),
+        "task_p90_s": round(float(p90_s), 4),
+    }
+    return find_peak(figures) | task_s

@@ -14,6 +14,7 @@ from hpc_connector import cli
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest, save_manifest
 from hpc_connector.publish import publish
+from hpc_connector.telemetry import functions
 from hpc_connector.telemetry.agent import COLUMNS
 from hpc_connector.telemetry.proc import get_increases
 
@@ -70,10 +71,12 @@ def collect(directory: Path) -> dict[str, Any]:
         There is no telemetry, or no pyarrow.
     """
     nodes = read_nodes(directory)
-    save_table(directory / "telemetry" / FILE, nodes)
+    calls = functions.read_calls(directory)
+    rows = [*nodes, Rows("functions", calls, {}, [])]
+    save_table(directory / "telemetry" / FILE, rows)
     record = read_manifest(directory) if (directory / NAME).exists() else {}
     threads = record.get("resources", {}).get("threads", 1)
-    summary = summarise(nodes, threads)
+    summary = summarise(nodes, threads) | functions.summarise_calls(calls)
     for note in summary["notes"]:
         logger.warning("%s", note)
     if record:
@@ -89,7 +92,8 @@ def read_nodes(directory: Path) -> list[Rows]:
     BadInput
         There are none.
     """
-    paths = sorted((directory / "telemetry").glob("*.csv"))
+    found = (directory / "telemetry").glob("*.csv")
+    paths = sorted(path for path in found if path.name != functions.FILE)
     nodes = [node for node in map(read_rows, paths) if node.rows]
     if not nodes:
         raise BadInput(

@@ -27,6 +27,7 @@ from hpc_connector.storer._svg import (
 from hpc_connector.storer._text import clean, shorten
 from hpc_connector.telemetry.advice import make_advice
 from hpc_connector.telemetry.collect import read_nodes, summarise
+from hpc_connector.telemetry.functions import read_calls, summarise_calls
 from hpc_connector.telemetry.timeline import Timeline, make_timeline
 
 WIDTH, EDGE, LEFT = 1060, 34, 84  # pixels; LEFT holds names
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
         record = read_manifest(args.directory)
     threads = record.get("resources", {}).get("threads", 1)
     summary = summarise(nodes, threads)
+    summary |= summarise_calls(read_calls(args.directory))
     summary["advice"] = make_advice(summary)
     if args.html:
         page = make_page(record, summary, make_timeline(nodes), threads)
@@ -76,7 +78,12 @@ def list_figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("imbalance of ranks", format_share(summary["imbalance"])),
         ("peak of a node", format_bytes(summary["peak_bytes"])),
     ]
-    return figures + ([("energy of nodes", f"{sum(known):,.0f} J")] if known else [])
+    figures += [("energy of nodes", f"{sum(known):,.0f} J")] if known else []
+    if calls := summary.get("functions"):
+        peak = format_bytes(calls["peak_bytes"] or 0)
+        name = f"CPU time of {count(calls['calls'], 'call')} of functions, peak {peak}"
+        figures.append((name, format_duration(calls["cpu_s"])))
+    return figures
 
 
 def format_share(share: float | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hpc_connector.errors import BadInput
+from hpc_connector.telemetry import functions
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ def read_samples(directory: Path) -> list[Samples]:
     """
     folder = directory / FOLDER if (directory / FOLDER).is_dir() else directory
     parquet, paths = folder / "telemetry.parquet", sorted(folder.glob("*.csv"))
+    paths = [path for path in paths if path.name != functions.FILE]
     if parquet.exists() and not any(is_newer(path, parquet) for path in paths):
         paths = [parquet]  # else the run has gone on since
     if not paths:
@@ -131,6 +133,7 @@ def read_parquet(path: Path) -> dict[str, np.ndarray]:
     names = get_used(table.column_names)
     columns = {name: make_column(name, np.asarray(table[name])) for name in names}
     is_whole = ~np.isnan(columns["cpu_s"] + columns["rss_bytes"])
+    is_whole &= columns["rank"] >= NODE_RANK  # those of functions are totals
     return {name: column[is_whole] for name, column in columns.items()}
 
 
