@@ -43,13 +43,15 @@ class World:
         self.tasks, self.chance, self.ways = list(tasks), chance, ways
         self.on_the_way = []
         self.accepted = []
+        self.given_mb = []
 
     def take(self, burst):
         n = self.chance.randint(1, 5)
         batch, self.tasks = tuple(self.tasks[:n]), self.tasks[n:]
         return batch or None
 
-    def send(self, batch, attempt, tasks):
+    def send(self, batch, attempt, tasks, memory_mb):
+        self.given_mb.append(memory_mb)
         way = self.chance.choice(self.ways)
         if way == "refused":
             raise OSError("no function")
@@ -57,7 +59,8 @@ class World:
             "good": [Answer(batch, attempt, tasks)],
             "twice": [Answer(batch, attempt, tasks)] * 2,
             "damaged": [Answer(batch, attempt, None)],
-            "error": [Answer(batch, attempt, error="MemoryError: too little")],
+            "error": [Answer(batch, attempt, error="OSError: no space")],
+            "short": [Answer(batch, attempt, error="MemoryError", is_short=True)],
             "dead": [],
         }
         self.on_the_way += answers[way]
@@ -67,6 +70,9 @@ class World:
         n = self.chance.randint(0, len(self.on_the_way))
         come, self.on_the_way = self.on_the_way[:n], self.on_the_way[n:]
         return come
+
+    def grow(self, given_mb, attempt):
+        return given_mb + 64 if given_mb < 640 else None
 
     def accept(self, batch, tasks, found):
         if found != tasks:
@@ -81,14 +87,16 @@ def make_burst(world, patience_s, *, is_rank_free=False):
         *functions,
         lambda: is_rank_free,
         lambda: 0.0,
+        world.grow,
         3,
-        3,
+        512,
+        tries=3,
         patience_s=patience_s,
         poll_s=0.0,
     )
 
 
-WAYS = ["good", "twice", "damaged", "error", "refused"]
+WAYS = ["good", "twice", "damaged", "error", "short", "refused"]
 
 
 @given(
@@ -115,7 +123,8 @@ def test_burst__tries_again_what_fails_and_gives_up_where_nothing_works():
     assert burst.books.calls == 3 * burst.books.batches
     assert 0 < len(back) < 40
     assert sorted([*back, *world.tasks]) == list(range(40))
-    assert burst.books.reason == "MemoryError: too little"
+    assert burst.books.reason == "OSError: no space"
+    assert set(world.given_mb) == {512}  # it was not memory that ran short
 
 
 def test_burst__takes_a_late_answer_of_an_earlier_try():
@@ -164,10 +173,11 @@ PAID = Settings({}, Source("x"), workers=3, memory_mb=1024, eur_per_gb_s=0.01)
 )
 def test_count_affordable__keeps_within_the_budget(budget, seconds, done, flying):
     burst = make_burst(World([], random.Random(1), ["good"]), 1.0)
-    burst.books.tasks_done, burst.books.function_s = done, seconds
+    burst.books.tasks_done, burst.books.gb_s = done, seconds  # with 1 GB
     now_s = time.monotonic()
     burst.flying = {
-        k: Flight(tuple(range(n)), sent_s=now_s) for k, n in enumerate(flying)
+        k: Flight(tuple(range(n)), given_mb=[1024], sent_s=now_s)
+        for k, n in enumerate(flying)
     }
     n = count_affordable(burst, PAID, Aim(1, budget_eur=budget))
     each_s = seconds / done
@@ -394,9 +404,57 @@ def test_run__a_third_of_the_functions_is_killed(cohort, near, tmp_path):
     assert_same(out, expected)
     facts = read_burst(out)
     assert facts["late_calls"] >= 1
+    assert facts["grown_batches"] == 0  # nobody says that they ran out of memory
     tasks = json.loads((out / "manifest.json").read_text())["search"]["tasks"]
     assert facts["tasks_done"] + facts["tasks_here"] == tasks
     assert facts["tasks_done"] + facts["tasks_given_back"] == round(0.5 * tasks)
+
+
+# In place of mdr_epistasis.remote: the first function of all runs out of memory
+HUNGRY = """
+import contextlib, os, signal
+import numpy as np
+from mdr_epistasis import remote
+
+def run_tasks(package, tasks):
+    with contextlib.suppress(FileExistsError):
+        open(os.environ["MARK"], "x").close()
+        if os.environ["WAY"] == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if os.environ["WAY"] == "fails":
+            raise OSError("no such thing")
+        np.empty(1 << 60, np.uint8)
+    return remote.run_tasks(package, tasks)
+"""
+PROGRAM = """
+import sys
+from mdr_epistasis import program, run
+make = run.make_remote
+run.make_remote = lambda *known: make(*known[:3], "hungry", known[4])
+sys.exit(program.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("way", "last_mb"), [("raises", 640), ("killed", 640), ("fails", 512)]
+)
+def test_run__functions_run_out_of_memory(cohort, near, tmp_path, way, last_mb):
+    run, expected = cohort
+    (tmp_path / "hungry.py").write_text(HUNGRY)
+    places = {"PYTHONPATH": f"{tmp_path}", "MARK": f"{tmp_path}/mark", "WAY": way}
+    out = tmp_path / "out"
+    words = ["run", *run, "--out", out, "--quiet", "--engine", "lithops"]
+    words += near(memory_mb=512, workers=2, patience_s=120)
+    code, lines, _ = get_end(
+        [sys.executable, "-c", PROGRAM, *map(str, words)], env=os.environ | places
+    )
+    assert code == 0, lines
+    assert_same(out, expected)
+    facts = read_burst(out)
+    assert facts["failed_calls"] == 1
+    assert facts["tasks_given_back"] == facts["late_calls"] == 0
+    assert (facts["memory_mb"], facts["last_memory_mb"]) == (512, last_mb)
+    assert facts["grown_batches"] == (way != "fails")
 
 
 def test_run__wholly_in_functions(cohort, near, tmp_path):

@@ -5,7 +5,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from hpc_connector import cli, pipeline, storage
+from hpc_connector.allocation import Cost
 from hpc_connector.burst.aim import Aim, split, take_overflow, take_reserved
 from hpc_connector.burst.config import Settings, read_settings
 from hpc_connector.burst.executor import open_executor
 from hpc_connector.burst.overflow import Answer, Batch, Burst
+from hpc_connector.burst.resources import choose_resources, grow_memory
 from hpc_connector.burst.worker import (
     FAILED,
     FOUND,
@@ -29,6 +31,7 @@ from hpc_connector.partitioner.communicator import end_together
 from hpc_connector.storage import Source
 from hpc_connector.telemetry.agent import COLUMNS
 from hpc_connector.telemetry.functions import append_call, find_peak
+from hpc_connector.telemetry.policy import Policy
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +53,16 @@ class Remote:
         Folder of the files that finished tasks are recorded in.
     prefix
         Of the names of those files.
+    program, cost
+        Which program it is, and what its formula says of the whole run.
     """
 
     module: str
     pack: Callable[[Source], tuple[str, int]]
     ledger: Path
     prefix: str
+    program: str
+    cost: Cost
 
     def get_path(self, name: str) -> Path:
         """Return the file that finished tasks are recorded in, by a name of theirs."""
@@ -79,7 +86,8 @@ def make_remote(
         See :class:`Remote`.
     """
     prefix = f"{record['attempt']:04d}-{comm.rank:05d}"
-    return Remote(module, pack, args.out / "ledger", prefix)
+    cost = Cost(**record["plan"])
+    return Remote(module, pack, args.out / "ledger", prefix, record["program"], cost)
 
 
 @dataclass
@@ -96,27 +104,33 @@ class Line:
     package: str
     sent_bytes: int
     answers: Source
+    policy: Policy = field(default_factory=Policy)
     watched: Path | None = None
+    futures: dict[tuple[int, int], Any] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     found: list[pipeline.Arrays] = field(default_factory=list)
     figures: list[dict[str, Any]] = field(default_factory=list)
     answer_bytes: int = 0
 
-    def send(self, batch: int, attempt: int, tasks: Batch) -> None:
+    def send(self, batch: int, attempt: int, tasks: Batch, memory_mb: int) -> None:
         """Start a function."""
         answer = self.answers.beside(f"/{batch:06d}-{attempt}")
         parcel = Parcel(
             self.remote.module, self.settings.folder, self.package, tasks, answer
         )
-        self.executor.call_async(
+        self.futures[batch, attempt] = self.executor.call_async(
             run_parcel,
             {"parcel": parcel},
-            runtime_memory=self.settings.memory_mb,
+            runtime_memory=memory_mb,
             exclude_modules=OURS,
         )
 
     def receive(self) -> list[Answer]:
-        """Return the answers that have come since."""
+        """Return the answers that have come since.
+
+        A function that Lithops says has failed before it could answer is one too.
+        """
+        ended = {k: f for k, f in self.futures.items() if f.ready or f.success}
         answers = []
         for name in storage.list_names(self.answers):
             if name in self.seen or not name.endswith((FAILED, FOUND)):
@@ -126,7 +140,13 @@ class Line:
             data = found[0] if found else b""
             batch, _, attempt = name.partition(".")[0].partition("-")
             error = data.decode(errors="replace") if name.endswith(FAILED) else ""
-            answers.append(Answer(int(batch), int(attempt), data, error))
+            is_short = error.startswith(MemoryError.__name__)
+            answers.append(Answer(int(batch), int(attempt), data, error, is_short))
+            self.futures.pop((int(batch), int(attempt)), None)
+        for key in ended.keys() & self.futures.keys():
+            if error := get_failure(self.futures.pop(key)):
+                is_short = error.startswith(MemoryError.__name__)
+                answers.append(Answer(*key, None, error, is_short))
         return answers
 
     def accept(self, batch: int, tasks: Batch, data: bytes) -> float:
@@ -165,8 +185,29 @@ class Line:
             logger.warning("answers of functions were not removed: %s", error)
 
 
-def open_line(args: argparse.Namespace, remote: Remote) -> Line:
+def get_failure(future: Any) -> str:
+    """Return why a function of Lithops has failed, empty where it has not.
+
+    Lithops tells a worker that was killed for its memory by MemoryError.
+    """
+    try:
+        future.status(throw_except=False)
+        kind, error = future._exception[:2] if future.error else (None, None)
+    except Exception as trouble:  # of a store, or in what it keeps
+        logger.debug("Lithops does not say how a function ended: %s", trouble)
+        return ""
+    return f"{kind.__name__}: {error}" if kind else ""
+
+
+def open_line(
+    args: argparse.Namespace, remote: Remote, size: int, n_tasks: int
+) -> Line:
     """Connect with Lithops, and put what tasks need into the store.
+
+    Parameters
+    ----------
+    size, n_tasks
+        Ranks, and tasks that are left.
 
     Raises
     ------
@@ -179,11 +220,35 @@ def open_line(args: argparse.Namespace, remote: Remote) -> Line:
             f"--budget: {args.burst} has no eur_per_gb_s in its section burst: "
             f"expected what a GB second of {settings.backend} costs"
         )
+    settings, policy = size_functions(args, remote, settings, size, n_tasks)
     package, sent_bytes = remote.pack(settings.folder)
     answers = settings.folder.beside(f"/answers/{uuid.uuid4().hex}")
     executor = open_executor(settings.lithops)
     watched = args.out if args.telemetry else None
-    return Line(settings, executor, remote, package, sent_bytes, answers, watched)
+    return Line(
+        settings, executor, remote, package, sent_bytes, answers, policy, watched
+    )
+
+
+def size_functions(
+    args: argparse.Namespace,
+    remote: Remote,
+    settings: Settings,
+    size: int,
+    n_tasks: int,
+) -> tuple[Settings, Policy]:
+    """Return settings with memory and number of functions, and the policy.
+
+    What is left to do is known by now, and how long loading has taken.
+    """
+    cost = remote.cost
+    cpu_s = cost.cpu_s * min(1.0, n_tasks / max(cost.tasks, 1))
+    left = replace(cost, cpu_s=cpu_s, tasks=n_tasks, serial_s=cli.get_age_s())
+    ranks = 0 if args.engine == "lithops" else size * args.threads
+    chosen = choose_resources(args, settings, left, ranks, remote.program)
+    for reason in chosen[2]:
+        logger.info("%s", reason)
+    return chosen[:2]
 
 
 def run_tasks(
@@ -210,7 +275,7 @@ def run_tasks(
     line: Line | None = None
     with end_together(comm):
         if comm.rank == 0:
-            line = open_line(args, remote)
+            line = open_line(args, remote, comm.size, len(todo))
     try:
         return _run_both(comm, args, run_task, todo, save, line, show)
     finally:
@@ -349,7 +414,9 @@ def make_burst(
         line.accept,
         lambda: seat.is_free() and not is_alone,
         get_task_s,
+        partial(grow_memory, settings, line.policy),
         int(settings.workers),
+        int(settings.memory_mb),
         int(settings.tries),
         settings.patience_s,
     )
@@ -364,17 +431,19 @@ def say_given_back(burst: Burst, left: list[int]) -> None:
 def describe(line: Line, burst: Burst, n_tasks: int) -> dict[str, Any]:
     """Return the facts of a burst for the manifest, and log them."""
     books, settings = burst.books, line.settings
-    cost = settings.get_cost_eur(books.function_s, books.calls)
+    cost = settings.get_cost_eur(books.gb_s, books.calls)
     facts = {
         "backend": settings.backend,
         "workers": settings.workers,
+        "memory_mb": settings.memory_mb,
+        "last_memory_mb": burst.memory_mb,
         "tasks_here": n_tasks - books.tasks_done,
     }
-    facts |= {k: v for k, v in asdict(books).items() if k != "function_s"}
+    facts |= asdict(books)
     facts |= {
         "function_s": round(books.function_s, 3),
         "cpu_s": round(sum(f["cpu_s"] for f in line.figures), 3),
-        "gb_s": round(books.function_s * settings.memory_mb / 1024, 3),
+        "gb_s": round(books.gb_s, 3),
         "cost_eur": None if cost is None else round(cost, 6),
         "sent_bytes": line.sent_bytes,
         "fetched_bytes": sum(f["net_rx_bytes"] for f in line.figures),

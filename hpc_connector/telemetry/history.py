@@ -112,3 +112,60 @@ def get_elapsed_s(record: dict[str, Any]) -> float:
     """Return how long Slurm says the job took, 0 if it says nothing."""
     jobs = [job for job in record.get("slurm", []) if job["state"] == "COMPLETED"]
     return float(jobs[-1]["elapsed_s"]) if len(jobs) == 1 else 0.0
+
+
+def read_function_peaks(
+    folders: Iterable[Path], program: str, cost: Cost
+) -> tuple[list[float], list[str]]:
+    """Return the peaks of a program's functions, by the time their runs ended.
+
+    One for each run: its greatest call. That of a run which its formula says was
+    smaller is taken as much larger.
+
+    Parameters
+    ----------
+    cost
+        Of the run to come.
+
+    Returns
+    -------
+    Bytes, and why runs with functions are not among them, a phrase each.
+    """
+    peaks, skipped = [], []
+    for folder in find_runs(folders):
+        try:
+            record = read_manifest(folder)
+            is_one = record.get("program") == program and "burst" in record
+            if is_one and record.get("status") == "done":
+                peak = get_function_peak(folder, record, cost)
+                peaks.append((str(record.get("finished", "")), str(folder), peak))
+        except BadInput as error:
+            skipped.append(f"left out: {error}")
+    return [peak for *_, peak in sorted(peaks) if peak], skipped
+
+
+def get_function_peak(folder: Path, record: dict[str, Any], cost: Cost) -> float:
+    """Return the peak of a run's functions as one of a run to come; 0 without any.
+
+    Raises
+    ------
+    BadInput
+        Figures are missing or no numbers.
+    """
+    try:
+        plan = Cost(**record["plan"] | {"reasons": ()})
+        peak = float(record["burst"].get("peak_bytes") or 0)
+        ratio = (cost.node_bytes + cost.rank_bytes) / (
+            plan.node_bytes + plan.rank_bytes
+        )
+        if not 0 <= peak < float("inf"):
+            raise ValueError(f"{peak} is no size")
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ZeroDivisionError,
+    ) as error:
+        raise BadInput(f"{folder / NAME}: damaged figures: {error!r}") from None
+    return peak * max(1.0, ratio)
