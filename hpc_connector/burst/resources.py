@@ -72,20 +72,22 @@ def choose_memory(
         Bytes of the greatest call of each recorded run, in the order they ended.
     """
     if settings.memory_mb:
-        return settings, f"{settings.memory_mb} MB a function: memory_mb says so"
+        return settings, f"memory of a function: {settings.memory_mb} MB, as given"
     formula = MEM_MARGIN * (cost.node_bytes + cost.rank_bytes)
     need_mb = round_up(size_memory(peaks, formula))
     if len(peaks) >= LEAST_RUNS:
-        why = f"{len(peaks)} runs had peaks up to {format_mb(max(peaks))}"
+        why = f"by {len(peaks)} runs with peaks up to {format_mb(max(peaks))}"
     else:
-        why = f"the formula of the program, and {len(peaks)} runs are too few"
+        why = f"by the formula of the program, for {len(peaks)} runs are too few"
     core_mb = round_up(WHOLE_CORE_MB.get(settings.backend, 0) << 20)
     if core_mb > need_mb:
         need_mb, why = core_mb, f"{why}; less is not a whole core"
     memory_mb = min(need_mb, get_most_mb(settings, policy))
     if memory_mb < need_mb:
         why += f"; {need_mb} MB is more than is allowed"
-    return replace(settings, memory_mb=memory_mb), f"{memory_mb} MB a function: {why}"
+    return replace(
+        settings, memory_mb=memory_mb
+    ), f"memory of a function: {memory_mb} MB, {why}"
 
 
 def round_up(n_bytes: float) -> int:
@@ -119,16 +121,16 @@ def choose_workers(
     As few as meet the deadline, and no more than the tasks that the budget pays for.
     """
     if settings.workers:
-        return settings, f"{settings.workers:g} functions: so many are asked for"
-    n, why = int(settings.most_workers), "most_workers, for there is no deadline"
+        return settings, f"functions at a time: {settings.workers:g}, as given"
+    n, why = int(settings.most_workers), "the most, for there is no deadline"
     if deadline_s is not None:
         n, why = count_needed(settings, cost, ranks, share, deadline_s)
     chosen = replace(settings, workers=n)
     task_s = cost.cpu_s / max(cost.tasks, 1)
     if (paid := max(1, count_affordable(task_s, chosen, budget_eur))) < n:
-        why = f"the budget of {budget_eur:g} EUR pays for {paid} tasks"
+        why = f"for the budget of {budget_eur:g} EUR pays for so many tasks"
         chosen = replace(settings, workers=paid)
-    return chosen, f"{chosen.workers} functions: {why}"
+    return chosen, f"functions at a time: {chosen.workers}, {why}"
 
 
 def count_needed(
@@ -149,8 +151,8 @@ def count_needed(
     most = int(settings.most_workers)
     for n in range(1, most + 1):
         if get_end_s(n) <= deadline_s:
-            return n, f"they meet the deadline, if tasks take {MARGIN:g} times as long"
-    return most, f"most_workers, and no number up to {most} meets the deadline"
+            return n, f"which meet the deadline, if tasks take {MARGIN:g} times as long"
+    return most, "the most, and even so the deadline is missed"
 
 
 def grow_memory(
