@@ -22,7 +22,13 @@ from hpc_connector.burst.aim import Aim, count_affordable, count_excess, split
 from hpc_connector.burst.config import Settings
 from hpc_connector.burst.overflow import Answer, Burst, Flight
 from hpc_connector.burst.plan import plan_burst
-from hpc_connector.burst.worker import decode_answer, encode_answer
+from hpc_connector.burst.run import Line, Remote
+from hpc_connector.burst.worker import (
+    Parcel,
+    decode_answer,
+    encode_answer,
+    run_parcel,
+)
 from hpc_connector.errors import BadInput
 from hpc_connector.pipeline import DAMAGED
 from hpc_connector.program import main as connector
@@ -359,6 +365,49 @@ def test_config__names_folders_of_recorded_runs(tmp_path):
     assert args.policy == Path("p.toml")
 
 
+class Executor:
+    """Lithops, as far as what it was asked for and how a function has ended."""
+
+    ready, success, error = True, False, True
+    _exception = (MemoryError, MemoryError("it was killed"), None)
+
+    def call_async(self, function, data, **options):
+        self.options = options
+        return self
+
+    def status(self, *, throw_except):
+        assert not throw_except
+
+
+def test_line__asks_for_memory_and_hears_who_lacked_it(tmp_path):
+    remote = Remote("none", None, tmp_path, "0", "mdr-epistasis", COST)
+    place = Source(str(tmp_path / "answers"))
+    line = Line(PAID, Executor(), remote, "none", 0, place)
+    line.send(3, 1, (7, 8), 704)
+    assert line.executor.options["runtime_memory"] == 704
+    (answer,) = line.receive()
+    assert (answer[:2], answer.is_short) == ((3, 1), True)
+    assert answer.error == "MemoryError: it was killed"
+    assert line.receive() == []
+    line.send(4, 0, (7, 8), 704)
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers/000004-0.error").write_text("OSError: no space")
+    (answer,) = line.receive()  # its own word counts
+    assert (answer[:2], answer.error) == ((4, 0), "OSError: no space")
+    assert not answer.is_short
+
+
+def test_parcel__an_error_of_numpy_is_one_of_memory(tmp_path, monkeypatch):
+    place = Source(str(tmp_path / "answer"))
+    parcel = Parcel("none", Source(str(tmp_path)), "none", (0,), place)
+    monkeypatch.setattr(
+        "hpc_connector.burst.worker.make_answer", lambda _: np.empty(1 << 60, np.uint8)
+    )
+    run_parcel(parcel)
+    said = (tmp_path / "answer.error").read_text()
+    assert said.startswith("MemoryError: Unable to allocate")
+
+
 def test_settings__never_show_secrets():
     found = Settings({"minio": {"secret_access_key": "hidden"}}, Source("x"))
     assert "hidden" not in repr(found)
@@ -510,11 +559,17 @@ def test_run__functions_run_out_of_memory(cohort, near, tmp_path, way):
 def test_run__wholly_in_functions(cohort, near, tmp_path):
     run, expected = cohort
     out = tmp_path / "out"
-    options = [*near(), "--engine", "lithops"]
+    options = [*near(workers=0, most_workers=3), "--engine", "lithops"]
+    options += ["--deadline", "1h"]
     code, lines, _ = get_end(launch(2, "mdr-epistasis", *run, "--out", out, *options))
     assert code == 0, lines
     assert_same(out, expected)
-    assert read_burst(out)["tasks_here"] == 0
+    facts = read_burst(out)
+    assert facts["tasks_here"] == 0
+    assert facts["workers"] == 1
+    said = f"memory of a function: {facts['memory_mb']} MB, by the formula"
+    assert said in "\n".join(lines)
+    assert "functions at a time: 1, which meet the deadline" in "\n".join(lines)
 
 
 def test_run__annotation_in_functions(near, tmp_path):

@@ -215,8 +215,8 @@ def test_read_calls__of_a_file_that_is_cut(tmp_path_factory, cut, odd):
 def make_line_to(folder):
     settings, place = Settings({}, Source(str(folder))), Source(str(folder / "answers"))
     (folder / "ledger").mkdir()
-    remote = Remote("none", lambda folder: ("", 0), folder / "ledger", "0001-00000")
-    return Line(settings, None, remote, "none", 0, place, folder)
+    remote = Remote("none", None, folder / "ledger", "0001-00000", "none", None)
+    return Line(settings, None, remote, "none", 0, place, watched=folder)
 
 
 def test_accept__keeps_rows_of_answers_that_count_alone(tmp_path):
