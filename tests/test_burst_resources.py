@@ -35,13 +35,16 @@ PEAKS = st.lists(st.integers(1, 20_000).map(lambda mb: mb * MIB), max_size=50)
 CAPS = st.one_of(st.just(0), st.integers(MIB, 20_000 * MIB))
 
 
-@given(PEAKS, st.integers(1, 40_000), CAPS, st.integers(1, 20_000))
-def test_choose_memory__covers_the_need_within_the_caps(peaks, mb, most_mem, most_mb):
+@given(PEAKS, st.integers(1, 40_000), CAPS, st.integers(1, 20_000), st.floats(1, 3))
+def test_choose_memory__covers_the_need_within_the_caps(
+    peaks, mb, most_mem, most_mb, margin
+):
     cost = replace(COST, rank_bytes=mb * MIB)
-    policy, settings = Policy(most_mem=most_mem), replace(OPEN, most_memory_mb=most_mb)
+    policy = Policy(most_mem=most_mem, margin=margin)
+    settings = replace(OPEN, most_memory_mb=most_mb)
     chosen, why = choose_memory(settings, cost, peaks, policy)
     formula = MEM_MARGIN * (cost.node_bytes + cost.rank_bytes)
-    need_mb = size_memory(peaks, formula) / MIB
+    need_mb = margin * size_memory(peaks, formula) / MIB
     most = min(most_mb, most_mem // MIB) if most_mem else most_mb
     assert chosen.memory_mb <= most
     if chosen.memory_mb < most:

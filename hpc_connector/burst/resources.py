@@ -48,7 +48,10 @@ def choose_resources(
     """
     policy = read_policy(args.policy) if args.policy else Policy()
     folders = args.history or ([args.out.parent] if args.out else [])
-    peaks, notes = read_function_peaks(folders, program, cost)
+    peaks: list[float] = []
+    notes: list[str] = []
+    if not settings.memory_mb:
+        peaks, notes = read_function_peaks(folders, program, cost)
     settings, of_memory = choose_memory(settings, cost, peaks, policy)
     settings, of_workers = choose_workers(
         settings,
@@ -74,7 +77,7 @@ def choose_memory(
     if settings.memory_mb:
         return settings, f"memory of a function: {settings.memory_mb} MB, as given"
     formula = MEM_MARGIN * (cost.node_bytes + cost.rank_bytes)
-    need_mb = round_up(size_memory(peaks, formula))
+    need_mb = round_up(policy.margin * size_memory(peaks, formula))
     if len(peaks) >= LEAST_RUNS:
         why = f"by {len(peaks)} runs with peaks up to {format_mb(max(peaks))}"
     else:
@@ -85,9 +88,8 @@ def choose_memory(
     memory_mb = min(need_mb, get_most_mb(settings, policy))
     if memory_mb < need_mb:
         why += f"; {need_mb} MB is more than is allowed"
-    return replace(
-        settings, memory_mb=memory_mb
-    ), f"memory of a function: {memory_mb} MB, {why}"
+    why = f"memory of a function: {memory_mb} MB, {why}"
+    return replace(settings, memory_mb=memory_mb), why
 
 
 def round_up(n_bytes: float) -> int:

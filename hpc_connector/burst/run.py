@@ -4,7 +4,7 @@ import argparse
 import logging
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -130,24 +130,29 @@ class Line:
 
         A function that Lithops says has failed before it could answer is one too.
         """
-        ended = {k: f for k, f in self.futures.items() if f.ready or f.success}
-        answers = []
+        # looked at first, for who ends has answered before
+        ended = [key for key, f in self.futures.items() if f.ready or f.success]
+        answers = list(self._read_answers())
+        for key in ended:
+            if key in self.futures and (error := get_failure(self.futures.pop(key))):
+                answers.append(make_failed(*key, error))
+        return answers
+
+    def _read_answers(self) -> Iterator[Answer]:
+        """Yield what functions have put into the store since."""
         for name in storage.list_names(self.answers):
             if name in self.seen or not name.endswith((FAILED, FOUND)):
                 continue
             self.seen.add(name)
             found = storage.read_whole(self.answers.beside(f"/{name}"))
             data = found[0] if found else b""
-            batch, _, attempt = name.partition(".")[0].partition("-")
-            error = data.decode(errors="replace") if name.endswith(FAILED) else ""
-            is_short = error.startswith(MemoryError.__name__)
-            answers.append(Answer(int(batch), int(attempt), data, error, is_short))
-            self.futures.pop((int(batch), int(attempt)), None)
-        for key in ended.keys() & self.futures.keys():
-            if error := get_failure(self.futures.pop(key)):
-                is_short = error.startswith(MemoryError.__name__)
-                answers.append(Answer(*key, None, error, is_short))
-        return answers
+            words = name.partition(".")[0].partition("-")
+            batch, attempt = int(words[0]), int(words[2])
+            self.futures.pop((batch, attempt), None)
+            if name.endswith(FAILED):
+                yield make_failed(batch, attempt, data.decode(errors="replace"))
+            else:
+                yield Answer(batch, attempt, data)
 
     def accept(self, batch: int, tasks: Batch, data: bytes) -> float:
         """Record what a function found as if a rank had; return its seconds.
@@ -183,6 +188,12 @@ class Line:
             storage.delete([self.answers.beside(f"/{name}") for name in names])
         except BadInput as error:
             logger.warning("answers of functions were not removed: %s", error)
+
+
+def make_failed(batch: int, attempt: int, error: str) -> Answer:
+    """Return the answer of a function that has failed; its error begins with a name."""
+    is_short = error.startswith(MemoryError.__name__)
+    return Answer(batch, attempt, None, error, is_short)
 
 
 def get_failure(future: Any) -> str:

@@ -12,7 +12,6 @@ import time
 from typing import Any, NamedTuple
 
 from hpc_connector.telemetry import proc
-from hpc_connector.telemetry.agent import get_name
 from hpc_connector.telemetry.proc import Process
 
 RANK = -2  # in rows of functions; a node's have -1
@@ -65,7 +64,7 @@ def end_call(
     return {
         "time_s": round(time.time(), 3),
         "elapsed_s": round(time.monotonic() - begun.start_s, 3),
-        "node": get_name(),
+        "node": os.environ.get("SLURMD_NODENAME") or os.uname().nodename,
         "rank": RANK,
         "pid": os.getpid(),
         "cpu_s": round(get_cpu_s() - begun.cpu_s, 3),
