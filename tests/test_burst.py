@@ -149,15 +149,30 @@ def test_burst__gives_back_what_no_memory_is_enough_for():
     assert burst.books.calls == 3 * burst.books.batches
 
 
+def test_burst__goes_on_where_all_first_batches_ran_out_of_memory():
+    world = World(range(90), random.Random(1), ["short"])
+    world.chance.choice = lambda _: "good" if world.given_mb[-1] > 512 else "short"
+    burst = make_burst(world, 1e9)
+    burst.workers = 8
+    burst.receive = lambda: [world.on_the_way.pop(0) for _ in world.on_the_way[:]]
+    assert burst.run(lambda: False) == []
+    assert sorted(world.accepted) == list(range(90))
+    assert burst.books.grown_batches == burst.books.failed_calls == 8
+
+
 def test_burst__a_late_word_of_an_earlier_try_does_not_grow_memory_twice():
     world = World(range(1), random.Random(1), ["dead"])
     burst = make_burst(world, 1e9)
-    short = [Answer(0, k, error="MemoryError", is_short=True) for k in (0, 1)]
-    times = iter([[], short, [Answer(0, 2, (0,))]])
+    short = [Answer(0, k, error="MemoryError", is_short=True) for k in (0, 1, 2)]
+    times = iter([[], short[:1], short[1:2], short[2:]])
     burst.receive = lambda: next(times, [])
     burst.patience_s = 0.0
-    assert burst.run(lambda: False) == []
-    assert world.given_mb == [512, 512, 576]
+    burst.tries = 9
+    stops = iter([False] * 4 + [True])
+    burst.run(lambda: next(stops))
+    # late, late and short, short as before, short with more
+    assert world.given_mb == [512, 512, 576, 576, 640]
+    assert burst.flying[0].short == 2
 
 
 def test_burst__tries_again_what_fails_and_gives_up_where_nothing_works():
@@ -397,15 +412,21 @@ def test_line__asks_for_memory_and_hears_who_lacked_it(tmp_path):
     assert not answer.is_short
 
 
-def test_parcel__an_error_of_numpy_is_one_of_memory(tmp_path, monkeypatch):
+class ArrowMemoryError(MemoryError):
+    """As pyarrow has it."""
+
+
+def fail_like_arrow(parcel):
+    raise ArrowMemoryError("malloc of size 9 failed")
+
+
+def test_parcel__a_library_may_have_its_own_error_of_memory(tmp_path, monkeypatch):
     place = Source(str(tmp_path / "answer"))
     parcel = Parcel("none", Source(str(tmp_path)), "none", (0,), place)
-    monkeypatch.setattr(
-        "hpc_connector.burst.worker.make_answer", lambda _: np.empty(1 << 60, np.uint8)
-    )
+    monkeypatch.setattr("hpc_connector.burst.worker.make_answer", fail_like_arrow)
     run_parcel(parcel)
     said = (tmp_path / "answer.error").read_text()
-    assert said.startswith("MemoryError: Unable to allocate")
+    assert said == "MemoryError: malloc of size 9 failed"
 
 
 def test_settings__never_show_secrets():

@@ -48,7 +48,7 @@ def run_parcel(parcel: Parcel) -> str:
     try:
         data, ending = make_answer(parcel), FOUND
     except Exception as error:
-        # NumPy has an error of its own, which is one of these
+        # libraries have errors of their own, which are of this kind
         kind = MemoryError if isinstance(error, MemoryError) else type(error)
         data, ending = f"{kind.__name__}: {error}".encode(), FAILED
     place = parcel.answer.beside(ending)

@@ -4,7 +4,6 @@ They are kept apart from the samples of nodes, for a call is a total and no samp
 functions are not ranks: nothing here goes into utilisation or imbalance.
 """
 
-import csv
 import logging
 import os
 from collections.abc import Sequence
@@ -34,7 +33,7 @@ def append_call(out: Path, row: Row) -> None:
         (out / "telemetry").mkdir(parents=True, exist_ok=True)
         file = open_rows(str(out / "telemetry" / FILE))
         try:
-            os.write(file, f"{line}\n".encode())
+            os.write(file, f"{line}\n".encode(errors="replace"))
         finally:
             os.close(file)
     except OSError as error:
@@ -58,15 +57,16 @@ def read_calls(directory: Path) -> list[Row]:
     """
     path = directory / "telemetry" / FILE
     try:
-        with open(path, newline="", errors="replace") as stream:
-            head, *lines = list(csv.reader(stream)) or [[]]
+        text = path.read_bytes().decode(errors="replace")
     except FileNotFoundError:
         return []
-    except (OSError, csv.Error) as error:
-        raise BadInput(f"{path}: cannot be read: {error}") from None
-    if tuple(head) != COLUMNS:
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    head, *lines = text.removesuffix("\n").split("\n")
+    if tuple(head.split(",")) != COLUMNS:
         raise BadInput(f"{path}: expected the columns {','.join(COLUMNS)}")
-    rows = [row for line in lines if (row := convert_line(line)) is not None]
+    found = [convert_line(line.split(",")) for line in lines]
+    rows = [row for row in found if row is not None]
     if lost := len(lines) - len(rows):
         logger.warning("%s: %d lines are cut, the rest is used", path, lost)
     return rows
