@@ -135,7 +135,7 @@ def write_run(folder, name, peak_mb, **changes):
     record |= {
         "finished": name,
         "plan": plan,
-        "burst": {"peak_bytes": peak_mb * (1 << 20)},
+        "burst": {"backend": "localhost", "peak_bytes": peak_mb * (1 << 20)},
     }
     path = folder / name / "manifest.json"
     path.parent.mkdir(parents=True)

@@ -151,13 +151,17 @@ def test_choose_resources__learns_from_the_runs_beside_out(tmp_path):
         write_run(tmp_path, f"run{k}", peak)
     write_run(tmp_path, "stopped", 5000, status="stopped")
     write_run(tmp_path, "other", 5000, program="metabolite-annotation")
-    write_run(tmp_path, "alone", 0, burst={})
-    write_run(tmp_path, "damaged", 0, burst={"peak_bytes": "much"})
+    write_run(tmp_path, "alone", 0, burst={"backend": "localhost"})
+    write_run(tmp_path, "far", 0, burst={"backend": "k8s", "peak_bytes": 5 << 30})
+    damaged = {"backend": "localhost", "peak_bytes": "much"}
+    write_run(tmp_path, "damaged", 0, burst=damaged)
+    write_run(tmp_path, "listed", 0, burst=[])
     memory_mb, why = choose(tmp_path / "new")
     assert memory_mb == 1024  # 910 + 100, rounded up
     assert why[0].startswith(f"left out: {tmp_path}/damaged/manifest.json: damaged")
-    assert why[1] == "memory of a function: 1024 MB, by 3 runs with peaks up to 910 MB"
-    assert why[2] == "functions at a time: 100, the most, for there is no deadline"
+    assert why[1].startswith(f"left out: {tmp_path}/listed/manifest.json: damaged")
+    assert why[2] == "memory of a function: 1024 MB, by 3 runs with peaks up to 910 MB"
+    assert why[3] == "functions at a time: 100, the most, for there is no deadline"
     assert choose(tmp_path / "new", history=[tmp_path / "none"])[0] == 768
     assert choose(Path("elsewhere/new"), history=[tmp_path])[0] == 1024
 

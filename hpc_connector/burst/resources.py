@@ -51,7 +51,7 @@ def choose_resources(
     peaks: list[float] = []
     notes: list[str] = []
     if not settings.memory_mb:
-        peaks, notes = read_function_peaks(folders, program, cost)
+        peaks, notes = read_function_peaks(folders, program, cost, settings.backend)
     settings, of_memory = choose_memory(settings, cost, peaks, policy)
     settings, of_workers = choose_workers(
         settings,
@@ -81,7 +81,8 @@ def choose_memory(
     if len(peaks) >= LEAST_RUNS:
         why = f"by {len(peaks)} runs with peaks up to {format_mb(max(peaks))}"
     else:
-        why = f"by the formula of the program, for {len(peaks)} runs are too few"
+        n = f"{len(peaks)} recorded runs on {settings.backend}"
+        why = f"by the formula of the program: {n}, fewer than {LEAST_RUNS}"
     core_mb = round_up(WHOLE_CORE_MB.get(settings.backend, 0) << 20)
     if core_mb > need_mb:
         need_mb, why = core_mb, f"{why}; less is not a whole core"

@@ -115,7 +115,7 @@ def get_elapsed_s(record: dict[str, Any]) -> float:
 
 
 def read_function_peaks(
-    folders: Iterable[Path], program: str, cost: Cost
+    folders: Iterable[Path], program: str, cost: Cost, backend: str
 ) -> tuple[list[float], list[str]]:
     """Return the peaks of a program's functions, by the time their runs ended.
 
@@ -126,6 +126,8 @@ def read_function_peaks(
     ----------
     cost
         Of the run to come.
+    backend
+        Of Lithops: elsewhere kernels may have been compiled before, or not.
 
     Returns
     -------
@@ -135,16 +137,18 @@ def read_function_peaks(
     for folder in find_runs(folders):
         try:
             record = read_manifest(folder)
-            is_one = record.get("program") == program and "burst" in record
-            if is_one and record.get("status") == "done":
-                peak = get_function_peak(folder, record, cost)
+            found = record.get("program"), record.get("status"), "burst" in record
+            if found == (program, "done", True):
+                peak = get_function_peak(folder, record, cost, backend)
                 peaks.append((str(record.get("finished", "")), str(folder), peak))
         except BadInput as error:
             skipped.append(f"left out: {error}")
     return [peak for *_, peak in sorted(peaks) if peak], skipped
 
 
-def get_function_peak(folder: Path, record: dict[str, Any], cost: Cost) -> float:
+def get_function_peak(
+    folder: Path, record: dict[str, Any], cost: Cost, backend: str
+) -> float:
     """Return the peak of a run's functions as one of a run to come; 0 without any.
 
     Raises
@@ -154,18 +158,13 @@ def get_function_peak(folder: Path, record: dict[str, Any], cost: Cost) -> float
     """
     try:
         plan = Cost(**record["plan"] | {"reasons": ()})
-        peak = float(record["burst"].get("peak_bytes") or 0)
-        ratio = (cost.node_bytes + cost.rank_bytes) / (
-            plan.node_bytes + plan.rank_bytes
-        )
+        burst = record["burst"]
+        is_there = burst.get("backend") == backend
+        peak = float(burst.get("peak_bytes") or 0) if is_there else 0.0
+        plan_bytes = plan.node_bytes + plan.rank_bytes
+        ratio = (cost.node_bytes + cost.rank_bytes) / plan_bytes
         if not 0 <= peak < float("inf"):
             raise ValueError(f"{peak} is no size")
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ZeroDivisionError,
-    ) as error:
-        raise BadInput(f"{folder / NAME}: damaged figures: {error!r}") from None
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as e:
+        raise BadInput(f"{folder / NAME}: damaged figures: {e!r}") from None
     return peak * max(1.0, ratio)
