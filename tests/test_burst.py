@@ -20,9 +20,9 @@ from hpc_connector.allocation import Cost
 from hpc_connector.burst import package
 from hpc_connector.burst.aim import Aim, count_affordable, count_excess, split
 from hpc_connector.burst.config import Settings
+from hpc_connector.burst.line import Line, Remote
 from hpc_connector.burst.overflow import Answer, Burst, Flight
 from hpc_connector.burst.plan import plan_burst
-from hpc_connector.burst.run import Line, Remote
 from hpc_connector.burst.worker import (
     Parcel,
     decode_answer,

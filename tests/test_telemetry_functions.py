@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hpc_connector.burst.config import Settings
-from hpc_connector.burst.run import Line, Remote
+from hpc_connector.burst.line import Line, Remote
 from hpc_connector.burst.worker import (
     Parcel,
     decode_answer,
@@ -130,6 +131,20 @@ def test_call__where_proc_says_little(tmp_path, kind):
     known = {"cpu=rusage", "peak=process", "io=none", "net=client"}
     assert known < set(row["source"].split())
     assert (row["rss_bytes"] is None) == (kind != "without marks")
+
+
+def test_call__needs_the_standard_library_alone():
+    code = (
+        "from hpc_connector.telemetry.call import begin_call, end_call; "
+        "print(end_call(begin_call(), 7)['net_rx_bytes'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],  # without what is installed
+        env={"PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "7\n", done.stderr
 
 
 def make_call(k, **figures):

@@ -15,7 +15,8 @@ import numpy as np
 from hpc_connector import cli, pipeline, storer
 from hpc_connector.bitplanes import LANES
 from hpc_connector.burst.config import check_options
-from hpc_connector.burst.run import make_remote, run_tasks
+from hpc_connector.burst.line import make_remote
+from hpc_connector.burst.run import run_tasks
 from hpc_connector.errors import BadInput
 from hpc_connector.learner import search as learner
 from hpc_connector.loader.files import exists

@@ -11,7 +11,8 @@ import numpy as np
 
 from hpc_connector import cli, pipeline
 from hpc_connector.burst.config import check_options
-from hpc_connector.burst.run import make_remote, run_tasks
+from hpc_connector.burst.line import make_remote
+from hpc_connector.burst.run import run_tasks
 from hpc_connector.learner.ion_images import SCORES
 from hpc_connector.manifest import begin_run
 from hpc_connector.partitioner.communicator import end_together
