@@ -53,7 +53,8 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 def add_burst(parser: argparse.ArgumentParser) -> None:
     """Add the options of a ``run`` that has tasks done in functions of a cloud."""
-    add = parser.add_argument_group("functions of a cloud (Lithops)").add_argument
+    group = parser.add_argument_group("functions of a cloud (Lithops)")
+    add = group.add_argument
     add("--burst", type=Path, metavar="FILE", help="Lithops' configuration, YAML")
     add("--burst-workers", type=at_least(1), metavar="N", help="functions at a time")
     add("--burst-share", type=fraction, metavar="F", help="of the tasks, 0..1")
@@ -64,6 +65,20 @@ def add_burst(parser: argparse.ArgumentParser) -> None:
         choices=("mpi", "lithops"),
         default="mpi",
         help="who runs tasks: ranks (and --burst), or functions alone (mpi)",
+    )
+    add_evidence(group)
+
+
+def add_evidence(parser: Any) -> None:
+    """Add by what a run, or its functions, are sized."""
+    add = parser.add_argument
+    add("--policy", type=Path, metavar="FILE", help="TOML: caps, margin, growth")
+    add(
+        "--history",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="recorded runs, or folders of them (those beside --out)",
     )
 
 
@@ -140,13 +155,15 @@ def set_defaults(run: argparse.ArgumentParser, path: Path) -> None:
             known = ", ".join(sorted(k.replace("_", "-") for k in actions))
             raise BadInput(f"{path}: unknown option {key!r}; expected one of {known}")
         action = actions[name]
+        is_again = isinstance(action, argparse._AppendAction)
         if isinstance(value, list) and action.option_strings and action.nargs is None:
-            value = ",".join(map(str, value))
+            value = value if is_again else ",".join(map(str, value))
         is_flag = isinstance(action, argparse._StoreTrueAction)
         values = value if isinstance(value, list) else [value]
         if not is_flag:
             values = [run._get_value(action, str(v)) for v in values]
-        action.default = values if isinstance(value, list) else values[0]
+        is_list = is_again or isinstance(value, list)
+        action.default = values if is_list else values[0]
         action.required = False
         if not action.option_strings:
             action.nargs = "*"

@@ -21,7 +21,7 @@ NO_RUN = {f"{NAME}.partial", "telemetry"}  # what may lie in the folder before
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
 NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
 NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}
-NOT_PARAMETERS |= {"engine", "telemetry"}
+NOT_PARAMETERS |= {"engine", "telemetry", "policy", "history"}
 
 
 def save_manifest(directory: Path, record: dict[str, Any]) -> None:

@@ -63,14 +63,7 @@ def add_question(parser: argparse.ArgumentParser) -> None:
     """Add what is wanted of a run, and by what it is sized."""
     add = parser.add_argument
     add("--deadline", type=deadline, default=0.0, metavar="TIME", help="2h, or ISO")
-    add("--policy", type=Path, metavar="FILE", help="TOML: caps, margin, growth")
-    add(
-        "--history",
-        type=Path,
-        action="append",
-        metavar="DIR",
-        help="recorded runs, or folders of them (those beside --out)",
-    )
+    cli.add_evidence(parser)
 
 
 def deadline(text: str) -> float:

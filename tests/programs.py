@@ -1,5 +1,6 @@
 """How tests run the program, and compare what it leaves."""
 
+import json
 import os
 import signal
 import subprocess
@@ -124,3 +125,18 @@ def assert_same(out, reference):
     for name in files:
         assert (out / name).read_bytes() == (reference / name).read_bytes(), name
     assert not list(out.rglob("*.partial"))
+
+
+def write_run(folder, name, peak_mb, **changes):
+    """Write the manifest of a run whose functions had a peak."""
+    plan = {"cpu_s": 1.0, "serial_s": 1.0, "tasks": 9, "reasons": []}
+    plan |= {"node_bytes": 100 * (1 << 20), "rank_bytes": 500 * (1 << 20)}
+    record = {"format_version": 1, "program": "mdr-epistasis", "status": "done"}
+    record |= {
+        "finished": name,
+        "plan": plan,
+        "burst": {"backend": "localhost", "peak_bytes": peak_mb * (1 << 20)},
+    }
+    path = folder / name / "manifest.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(record | changes))

@@ -15,21 +15,29 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpc_connector import storage
+from hpc_connector import cli, storage
 from hpc_connector.allocation import Cost
 from hpc_connector.burst import package
 from hpc_connector.burst.aim import Aim, count_affordable, count_excess, split
 from hpc_connector.burst.config import Settings
+from hpc_connector.burst.line import Line, Remote
 from hpc_connector.burst.overflow import Answer, Burst, Flight
 from hpc_connector.burst.plan import plan_burst
-from hpc_connector.burst.worker import decode_answer, encode_answer
+from hpc_connector.burst.worker import (
+    Parcel,
+    decode_answer,
+    encode_answer,
+    run_parcel,
+)
 from hpc_connector.errors import BadInput
 from hpc_connector.pipeline import DAMAGED
 from hpc_connector.program import main as connector
 from hpc_connector.storage import Source
+from hpc_connector.telemetry.functions import read_calls
 from mdr_epistasis.program import main as mdr
+from mdr_epistasis.program import make_parser
 from metabolite_annotation.program import main as annotate
-from programs import assert_same, end_after, get_end
+from programs import assert_same, end_after, get_end, write_run
 from s3 import ACCESS, BUCKET
 
 DATA = Path(__file__).parent / "data"
@@ -42,13 +50,15 @@ class World:
         self.tasks, self.chance, self.ways = list(tasks), chance, ways
         self.on_the_way = []
         self.accepted = []
+        self.given_mb = []
 
     def take(self, burst):
         n = self.chance.randint(1, 5)
         batch, self.tasks = tuple(self.tasks[:n]), self.tasks[n:]
         return batch or None
 
-    def send(self, batch, attempt, tasks):
+    def send(self, batch, attempt, tasks, memory_mb):
+        self.given_mb.append(memory_mb)
         way = self.chance.choice(self.ways)
         if way == "refused":
             raise OSError("no function")
@@ -56,7 +66,8 @@ class World:
             "good": [Answer(batch, attempt, tasks)],
             "twice": [Answer(batch, attempt, tasks)] * 2,
             "damaged": [Answer(batch, attempt, None)],
-            "error": [Answer(batch, attempt, error="MemoryError: too little")],
+            "error": [Answer(batch, attempt, error="OSError: no space")],
+            "short": [Answer(batch, attempt, error="MemoryError", is_short=True)],
             "dead": [],
         }
         self.on_the_way += answers[way]
@@ -66,6 +77,9 @@ class World:
         n = self.chance.randint(0, len(self.on_the_way))
         come, self.on_the_way = self.on_the_way[:n], self.on_the_way[n:]
         return come
+
+    def grow(self, given_mb, attempt):
+        return given_mb + 64 if given_mb < 640 else None
 
     def accept(self, batch, tasks, found):
         if found != tasks:
@@ -80,14 +94,16 @@ def make_burst(world, patience_s, *, is_rank_free=False):
         *functions,
         lambda: is_rank_free,
         lambda: 0.0,
+        world.grow,
         3,
-        3,
+        512,
+        tries=3,
         patience_s=patience_s,
         poll_s=0.0,
     )
 
 
-WAYS = ["good", "twice", "damaged", "error", "refused"]
+WAYS = ["good", "twice", "damaged", "error", "short", "refused"]
 
 
 @given(
@@ -105,6 +121,58 @@ def test_burst__every_task_counts_once_or_is_given_back(n, seed, ways, is_rank_f
     assert burst.books.tasks_done == len(world.accepted)
     assert burst.books.tasks_given_back == len(back)
     assert burst.books.calls >= burst.books.batches
+    assert set(world.given_mb) <= ({512, 576, 640} if "short" in ways else {512})
+
+
+def test_burst__gives_more_memory_after_a_function_ran_out_of_it_alone():
+    world = World(range(12), random.Random(1), ["good"])
+    burst = make_burst(world, 1e9)
+    burst.workers = 1
+    ways = iter(["error", "short", "refused", "short", *["good"] * 99])
+    world.chance.choice = lambda _: next(ways)
+    assert burst.run(lambda: False) == []
+    assert world.given_mb[:5] == [512, 512, 576, 576, 640]
+    assert set(world.given_mb[5:]) == {640}  # what the first batch has needed
+    assert (burst.books.grown_batches, burst.books.failed_calls) == (1, 4)
+    seconds = [1.0] * burst.books.batches
+    assert burst.books.function_s == sum(seconds)
+    assert burst.books.gb_s == pytest.approx(640 / 1024 * sum(seconds))
+
+
+def test_burst__gives_back_what_no_memory_is_enough_for():
+    world = World(range(40), random.Random(1), ["short"])
+    burst = make_burst(world, 1e9)
+    back = burst.run(lambda: False)
+    assert sorted([*back, *world.tasks]) == list(range(40))
+    assert world.tasks  # it was seen that nothing works
+    assert set(world.given_mb) == {512, 576, 640}
+    assert burst.books.calls == 3 * burst.books.batches
+
+
+def test_burst__goes_on_where_all_first_batches_ran_out_of_memory():
+    world = World(range(90), random.Random(1), ["short"])
+    world.chance.choice = lambda _: "good" if world.given_mb[-1] > 512 else "short"
+    burst = make_burst(world, 1e9)
+    burst.workers = 8
+    burst.receive = lambda: [world.on_the_way.pop(0) for _ in world.on_the_way[:]]
+    assert burst.run(lambda: False) == []
+    assert sorted(world.accepted) == list(range(90))
+    assert burst.books.grown_batches == burst.books.failed_calls == 8
+
+
+def test_burst__a_late_word_of_an_earlier_try_does_not_grow_memory_twice():
+    world = World(range(1), random.Random(1), ["dead"])
+    burst = make_burst(world, 1e9)
+    short = [Answer(0, k, error="MemoryError", is_short=True) for k in (0, 1, 2)]
+    times = iter([[], short[:1], short[1:2], short[2:]])
+    burst.receive = lambda: next(times, [])
+    burst.patience_s = 0.0
+    burst.tries = 9
+    stops = iter([False] * 4 + [True])
+    burst.run(lambda: next(stops))
+    # late, late and short, short as before, short with more
+    assert world.given_mb == [512, 512, 576, 576, 640]
+    assert burst.flying[0].short == 2
 
 
 def test_burst__tries_again_what_fails_and_gives_up_where_nothing_works():
@@ -114,7 +182,8 @@ def test_burst__tries_again_what_fails_and_gives_up_where_nothing_works():
     assert burst.books.calls == 3 * burst.books.batches
     assert 0 < len(back) < 40
     assert sorted([*back, *world.tasks]) == list(range(40))
-    assert burst.books.reason == "MemoryError: too little"
+    assert burst.books.reason == "OSError: no space"
+    assert set(world.given_mb) == {512}  # it was not memory that ran short
 
 
 def test_burst__takes_a_late_answer_of_an_earlier_try():
@@ -163,10 +232,11 @@ PAID = Settings({}, Source("x"), workers=3, memory_mb=1024, eur_per_gb_s=0.01)
 )
 def test_count_affordable__keeps_within_the_budget(budget, seconds, done, flying):
     burst = make_burst(World([], random.Random(1), ["good"]), 1.0)
-    burst.books.tasks_done, burst.books.function_s = done, seconds
+    burst.books.tasks_done, burst.books.gb_s = done, seconds  # with 1 GB
     now_s = time.monotonic()
     burst.flying = {
-        k: Flight(tuple(range(n)), sent_s=now_s) for k, n in enumerate(flying)
+        k: Flight(tuple(range(n)), given_mb=[1024], sent_s=now_s)
+        for k, n in enumerate(flying)
     }
     n = count_affordable(burst, PAID, Aim(1, budget_eur=budget))
     each_s = seconds / done
@@ -261,6 +331,10 @@ CONFIG = {"lithops": {"backend": "localhost", "storage": "localhost"}}
         (CONFIG, "expected a section burst with folder"),
         (CONFIG | {"burst": {"worker": 3}}, "unknown key 'worker'"),
         (CONFIG | {"burst": {"workers": "many"}}, "workers: 'many': expected a number"),
+        (
+            CONFIG | {"burst": {"most_workers": 0}},
+            "most_workers: 0: expected 1 or more",
+        ),
     ],
 )
 def test_run__bad_file_of_a_burst(tmp_path, capsys, config, message):
@@ -277,6 +351,8 @@ def test_run__bad_file_of_a_burst(tmp_path, capsys, config, message):
     ("options", "message"),
     [
         (["--budget", "1"], "--budget is for a burst: expected --burst FILE"),
+        (["--policy", "p.toml"], "--policy is for a burst: expected --burst FILE"),
+        (["--history", "runs"], "--history is for a burst: expected --burst FILE"),
         (["--engine", "lithops"], "--engine lithops: expected --burst FILE"),
         (["--burst", "b.yaml", "--all-models"], "--all-models: four bytes a model"),
         (["--deadline", "-3"], "argument --deadline: -3: expected 0 or more"),
@@ -292,6 +368,65 @@ def test_run__bad_options_of_a_burst(tmp_path, capsys, options, message):
     assert code == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_config__names_folders_of_recorded_runs(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text('history = ["a", "b"]\npolicy = "p.toml"\n')
+    parser, run = make_parser()
+    words = ["run", "c.bed", "--out", "o", "--config", str(path), "--history", "c"]
+    args = cli.parse(parser, run, words)
+    assert args.history == [Path("a"), Path("b"), Path("c")]
+    assert args.policy == Path("p.toml")
+
+
+class Executor:
+    """Lithops, as far as what it was asked for and how a function has ended."""
+
+    ready, success, error = True, False, True
+    _exception = (MemoryError, MemoryError("it was killed"), None)
+
+    def call_async(self, function, data, **options):
+        self.options = options
+        return self
+
+    def status(self, *, throw_except):
+        assert not throw_except
+
+
+def test_line__asks_for_memory_and_hears_who_lacked_it(tmp_path):
+    remote = Remote("none", None, tmp_path, "0", "mdr-epistasis", COST)
+    place = Source(str(tmp_path / "answers"))
+    line = Line(PAID, Executor(), remote, "none", 0, place)
+    line.send(3, 1, (7, 8), 704)
+    assert line.executor.options["runtime_memory"] == 704
+    (answer,) = line.receive()
+    assert (answer[:2], answer.is_short) == ((3, 1), True)
+    assert answer.error == "MemoryError: it was killed"
+    assert line.receive() == []
+    line.send(4, 0, (7, 8), 704)
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers/000004-0.error").write_text("OSError: no space")
+    (answer,) = line.receive()  # its own word counts
+    assert (answer[:2], answer.error) == ((4, 0), "OSError: no space")
+    assert not answer.is_short
+
+
+class ArrowMemoryError(MemoryError):
+    """As pyarrow has it."""
+
+
+def fail_like_arrow(parcel):
+    raise ArrowMemoryError("malloc of size 9 failed")
+
+
+def test_parcel__a_library_may_have_its_own_error_of_memory(tmp_path, monkeypatch):
+    place = Source(str(tmp_path / "answer"))
+    parcel = Parcel("none", Source(str(tmp_path)), "none", (0,), place)
+    monkeypatch.setattr("hpc_connector.burst.worker.make_answer", fail_like_arrow)
+    run_parcel(parcel)
+    said = (tmp_path / "answer.error").read_text()
+    assert said == "MemoryError: malloc of size 9 failed"
 
 
 def test_settings__never_show_secrets():
@@ -343,7 +478,7 @@ def read_burst(out):
 def test_run__half_of_it_in_functions(cohort, near, tmp_path, ranks):
     run, expected = cohort
     out = tmp_path / "out"
-    options = [*near(), "--burst-share", "0.5"]
+    options = [*near(), "--burst-share", "0.5", *["--telemetry"] * (ranks > 1)]
     code, lines, _ = get_end(
         launch(ranks, "mdr-epistasis", *run, "--out", out, *options)
     )
@@ -358,6 +493,15 @@ def test_run__half_of_it_in_functions(cohort, near, tmp_path, ranks):
     assert facts["fetched_bytes"] > facts["answer_bytes"] > 0
     names = storage.list_names(Source(f"s3://{BUCKET}/hpc-connector/answers"))
     assert names == []
+    calls = read_calls(out)
+    assert len(calls) == (facts["batches"] if ranks > 1 else 0)
+    assert facts["peak_bytes"] > 10 << 20
+    assert 0 < facts["task_p50_s"] <= facts["task_p90_s"]
+    if ranks > 1:
+        telemetry = json.loads((out / "manifest.json").read_text())["telemetry"]
+        assert telemetry["functions"]["calls"] == len(calls)
+        assert telemetry["functions"]["peak_bytes"] == facts["peak_bytes"]
+        assert {rank["rank"] for rank in telemetry["ranks"]} == {0, 1}
 
 
 MORTAL = """#!/bin/bash
@@ -384,19 +528,69 @@ def test_run__a_third_of_the_functions_is_killed(cohort, near, tmp_path):
     assert_same(out, expected)
     facts = read_burst(out)
     assert facts["late_calls"] >= 1
+    assert facts["grown_batches"] == 0  # nobody says that they ran out of memory
     tasks = json.loads((out / "manifest.json").read_text())["search"]["tasks"]
     assert facts["tasks_done"] + facts["tasks_here"] == tasks
     assert facts["tasks_done"] + facts["tasks_given_back"] == round(0.5 * tasks)
 
 
+# In place of mdr_epistasis.remote: the first function of all runs out of memory
+HUNGRY = """
+import contextlib, os, signal
+import numpy as np
+from mdr_epistasis import remote
+
+def run_tasks(package, tasks):
+    with contextlib.suppress(FileExistsError):
+        open(os.environ["MARK"], "x").close()
+        if os.environ["WAY"] == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        np.empty(1 << 60, np.uint8)
+    return remote.run_tasks(package, tasks)
+"""
+PROGRAM = """
+import sys
+from mdr_epistasis import program, run
+make = run.make_remote
+run.make_remote = lambda *known: make(*known[:3], "hungry", known[4])
+sys.exit(program.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("way", ["raises", "killed"])
+def test_run__functions_run_out_of_memory(cohort, near, tmp_path, way):
+    run, expected = cohort
+    (tmp_path / "hungry.py").write_text(HUNGRY)
+    places = {"PYTHONPATH": f"{tmp_path}", "MARK": f"{tmp_path}/mark", "WAY": way}
+    out = tmp_path / "out"
+    words = ["run", *run, "--out", out, "--quiet", "--engine", "lithops"]
+    words += near(memory_mb=512, workers=2, patience_s=120)
+    code, lines, _ = get_end(
+        [sys.executable, "-c", PROGRAM, *map(str, words)], env=os.environ | places
+    )
+    assert code == 0, lines
+    assert_same(out, expected)
+    facts = read_burst(out)
+    assert facts["failed_calls"] == 1
+    assert facts["tasks_given_back"] == facts["late_calls"] == 0
+    assert (facts["memory_mb"], facts["last_memory_mb"]) == (512, 640)
+    assert facts["grown_batches"] == 1
+
+
 def test_run__wholly_in_functions(cohort, near, tmp_path):
     run, expected = cohort
     out = tmp_path / "out"
-    options = [*near(), "--engine", "lithops"]
+    options = [*near(workers=0, most_workers=3), "--engine", "lithops"]
+    options += ["--deadline", "1h"]
     code, lines, _ = get_end(launch(2, "mdr-epistasis", *run, "--out", out, *options))
     assert code == 0, lines
     assert_same(out, expected)
-    assert read_burst(out)["tasks_here"] == 0
+    facts = read_burst(out)
+    assert facts["tasks_here"] == 0
+    assert facts["workers"] == 1
+    said = f"memory of a function: {facts['memory_mb']} MB, by the formula"
+    assert said in "\n".join(lines)
+    assert "functions at a time: 1, which meet the deadline" in "\n".join(lines)
 
 
 def test_run__annotation_in_functions(near, tmp_path):
@@ -489,8 +683,30 @@ def test_plan__says_what_goes_where(cohort, near, tmp_path, capsys):
     plan = json.loads(capsys.readouterr().out)
     assert abs(plan["tasks_away"] - plan["tasks_here"]) <= 1
     assert "--burst-share: 50% of the tasks" in plan["reasons"]
-    assert connector(["burst", "plan", *words, "--deadline", "1s"]) == 0
+    more = ["--permutations", "3000"]
+    assert connector(["burst", "plan", *words, *more, "--deadline", "1s"]) == 0
     said = capsys.readouterr().out
     assert "THE DEADLINE IS MISSED" in said
     assert "no number of functions meets this deadline" in said
+    assert "functions at a time: 1, as given" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_plan__sizes_functions(cohort, near, tmp_path, capsys):
+    run, _ = cohort
+    words = ["mdr-epistasis", "run", *run, "--out", str(tmp_path / "runs/new")]
+    words += [*near(workers=0, most_workers=7), "--engine", "lithops"]
+
+    def plan(*options):
+        assert connector(["burst", "plan", "--json", *words, *options]) == 0
+        found = json.loads(capsys.readouterr().out)
+        return found["workers"], found["memory_mb"], found["reasons"]
+
+    workers, memory_mb, reasons = plan()
+    assert (workers, memory_mb % 64, memory_mb > 512) == (7, 0, True)
+    assert "by the formula of the program" in reasons[0]
+    assert plan("--deadline", "1h")[0] == 1
+    for k in range(3):
+        write_run(tmp_path / "learned", f"run{k}", 2000)
+    assert plan("--history", f"{tmp_path}/learned")[1] == 2112
+    assert plan("--history", f"{tmp_path}/none")[1] == memory_mb

@@ -1,9 +1,13 @@
 """Slurm as a backend of Lithops: its texts, its storage, and functions on nodes."""
 
+import ast
 import itertools
 import json
+import pickle
 import shutil
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -11,6 +15,7 @@ from hypothesis import strategies as st
 
 from hpc_connector.burst.lithops_folder import StorageBackend
 from hpc_connector.burst.lithops_slurm import (
+    ServerlessBackend,
     Settings,
     cut_payload,
     get_chunk_size,
@@ -188,6 +193,37 @@ with open_executor(config) as fexec:
     fexec.map(lambda s: time.sleep(s), [60, 60, 60])
     print(*fexec.compute_handler.backend.elements)
 """
+
+
+class Store(dict):
+    """Lithops' storage, as far as answers that are not there yet."""
+
+    def get_call_status(self, *at):
+        return None
+
+    put_data = dict.__setitem__
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"), [("OUT_OF_MEMORY", MemoryError), ("NODE_FAIL", RuntimeError)]
+)
+def test_report__says_who_ran_out_of_memory(state, kind):
+    names = ("executor_id", "job_id", "chunksize", "host_submit_tstamp")
+    backend = SimpleNamespace(
+        storage=Store(),
+        elements={"7_0": ("key", ["00000"])},
+        payloads={"key": dict.fromkeys(names, "x")},
+        lock=threading.Lock(),
+    )
+    ServerlessBackend._report(backend, "7_0", state)
+    (status,) = backend.storage.values()
+    found, error, _ = pickle.loads(ast.literal_eval(json.loads(status)["exc_info"]))
+    assert found is type(error) is kind
+    assert error.args == (
+        "HANDLER",
+        f"Slurm job 7_0 ended ({state}) before its function",
+    )
+    assert backend.elements == {}
 
 
 @pytest.fixture

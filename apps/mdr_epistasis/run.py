@@ -15,7 +15,8 @@ import numpy as np
 from hpc_connector import cli, pipeline, storer
 from hpc_connector.bitplanes import LANES
 from hpc_connector.burst.config import check_options
-from hpc_connector.burst.run import Remote, run_tasks
+from hpc_connector.burst.line import make_remote
+from hpc_connector.burst.run import run_tasks
 from hpc_connector.errors import BadInput
 from hpc_connector.learner import search as learner
 from hpc_connector.loader.files import exists
@@ -68,9 +69,9 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     with load_cohort(comm, files, match, fold, filters, before) as cohort:
         if comm.rank == 0:
             say_cohort(cohort, match.notes)
-            is_missing = bool(cohort.variants["missing"].any())
-            n_read = cohort.facts["variants_read"]
-            record["plan"] = asdict(make_cost(args, header, n_read, is_missing))
+        is_missing = bool(cohort.variants["missing"].any())
+        n_read = cohort.facts["variants_read"]
+        record["plan"] = asdict(make_cost(args, header, n_read, is_missing))
         question = make_question(args, cohort, lists)
         n_first = get_n_first(cohort, before)
         shape = cohort.planes.shape
@@ -243,8 +244,9 @@ def search_tasks(
         question,
     )
     mine = [search.make_findings() for _ in range(args.threads)]
-    prefix = f"{record['attempt']:04d}-{comm.rank:05d}"
-    names = [f"{prefix}-{thread:03d}" for thread in range(args.threads)]
+    remote = make_remote(
+        comm, args, record, "mdr_epistasis.remote", partial(pack, search, tasks)
+    )
 
     def run(number: int, thread: int) -> None:
         task = tasks[number]
@@ -254,14 +256,11 @@ def search_tasks(
             shards.save(number, [LANES * b for b in task.tile[::2]], errors)
 
     def save(thread: int, done: list[int]) -> None:
-        path = ledger / f"{names[thread]}.npz"
+        path = remote.get_path(f"{thread:03d}")
         pipeline.save_ledger(path, done, mine[thread].to_arrays())
 
     show = pipeline.make_progress(quiet=args.quiet)
     record["resources"] = {"start_s": cli.get_age_s()}
-    remote = Remote(
-        "mdr_epistasis.remote", partial(pack, search, tasks), ledger, prefix
-    )
     is_done, away, burst = run_tasks(comm, args, run, todo, save, remote, show)
     if burst:
         record["burst"] = burst

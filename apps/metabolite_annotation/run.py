@@ -11,7 +11,8 @@ import numpy as np
 
 from hpc_connector import cli, pipeline
 from hpc_connector.burst.config import check_options
-from hpc_connector.burst.run import Remote, run_tasks
+from hpc_connector.burst.line import make_remote
+from hpc_connector.burst.run import run_tasks
 from hpc_connector.learner.ion_images import SCORES
 from hpc_connector.manifest import begin_run
 from hpc_connector.partitioner.communicator import end_together
@@ -147,13 +148,14 @@ def score_ions(
     order = order[mz[order, 0] > 0]
     n = max(IONS_A_TASK, -(-len(order) // MOST_TASKS))
     tasks = [order[first : first + n] for first in range(0, len(order), n)]
-    ledger = args.out / "ledger"
     finished, found = comm.bcast(
-        pipeline.read_ledger(ledger) if comm.rank == 0 else None
+        pipeline.read_ledger(args.out / "ledger") if comm.rank == 0 else None
     )
     todo = sorted(set(range(len(tasks))) - set(finished.tolist()))
     nothing = {"ion": np.zeros(0, np.int64), "scores": np.zeros((0, len(SCORES)))}
     mine = [[nothing] for _ in range(args.threads)]
+    pack_all = partial(pack, spectra, patterns, tasks, args.ppm)
+    remote = make_remote(comm, args, record, "metabolite_annotation.remote", pack_all)
 
     def run_task(number: int, thread: int) -> None:
         found = score(
@@ -162,16 +164,10 @@ def score_ions(
         mine[thread].append(found)
 
     def save(thread: int, done: list[int]) -> None:
-        name = f"{record['attempt']:04d}-{comm.rank:05d}-{thread:03d}.npz"
-        pipeline.save_ledger(ledger / name, done, join(mine[thread]))
+        path = remote.get_path(f"{thread:03d}")
+        pipeline.save_ledger(path, done, join(mine[thread]))
 
     show = pipeline.make_progress(quiet=args.quiet)
-    remote = Remote(
-        "metabolite_annotation.remote",
-        partial(pack, spectra, patterns, tasks, args.ppm),
-        ledger,
-        f"{record['attempt']:04d}-{comm.rank:05d}",
-    )
     is_done, away, burst = run_tasks(comm, args, run_task, todo, save, remote, show)
     if burst:
         record["burst"] = burst

@@ -56,12 +56,13 @@ def count_affordable(burst: Burst, settings: Settings, aim: Aim) -> int:
     books, now_s = burst.books, time.monotonic()
     if not books.tasks_done:
         return int(not burst.flying)
-    each_s = books.function_s / books.tasks_done
-    away_s = sum(
-        max(each_s * len(f.tasks), now_s - f.sent_s) for f in burst.flying.values()
+    each_gb_s = books.gb_s / books.tasks_done
+    away_gb_s = sum(
+        max(each_gb_s * len(f.tasks), (now_s - f.sent_s) * f.given_mb[-1] / 1024)
+        for f in burst.flying.values()
     )
-    spent = settings.get_cost_eur(books.function_s + away_s, books.calls + 1) or 0.0
-    each = settings.get_cost_eur(each_s, 0) or 0.0
+    spent = settings.get_cost_eur(books.gb_s + away_gb_s, books.calls + 1) or 0.0
+    each = settings.get_cost_eur(each_gb_s, 0) or 0.0
     left = MARGIN * aim.budget_eur - spent
     if left < 0:
         return 0

@@ -2,11 +2,13 @@
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 
 from hpc_connector import cli
 from hpc_connector.burst.config import check_options, read_settings
 from hpc_connector.burst.plan import Plan, plan_burst
+from hpc_connector.burst.resources import choose_resources
 from hpc_connector.slurm import Site
 from hpc_connector.submit import get_cost
 
@@ -27,12 +29,14 @@ def run(args: argparse.Namespace) -> int:
     parser = cli.make_parser("hpc-connector burst plan", "")
     cli.add_burst(parser)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path)
     asked, _ = parser.parse_known_args(args.arguments)
     asked.burst = asked.burst or parser.error("expected run ... --burst FILE")
     check_options(asked)
     settings = read_settings(asked.burst, asked.burst_workers)
     cost = get_cost(args.program, tuple(args.arguments), Site())
     workers = 0 if asked.engine == "lithops" else args.ranks * asked.threads
+    settings, _, why = choose_resources(asked, settings, cost, workers, args.program)
     plan = plan_burst(
         cost,
         workers,
@@ -41,8 +45,10 @@ def run(args: argparse.Namespace) -> int:
         budget_eur=asked.budget,
         deadline_s=asked.deadline,
     )
+    plan = replace(plan, reasons=(*why, *plan.reasons))
     if args.json:
-        print(json.dumps(asdict(plan) | {"end_s": plan.end_s}))
+        ask = {"workers": settings.workers, "memory_mb": settings.memory_mb}
+        print(json.dumps(asdict(plan) | {"end_s": plan.end_s} | ask))
     else:
         print(format_plan(plan, workers, settings.workers, settings.backend))
     return cli.DONE

@@ -22,10 +22,10 @@ class Settings:
         The configuration of Lithops; never shown, for it may hold secrets.
     folder
         Where what tasks need and find is put.
-    workers
-        Functions at a time.
-    memory_mb
-        Of a function.
+    workers, memory_mb
+        Functions at a time, and memory of each; 0 is yet to be chosen.
+    most_workers, most_memory_mb
+        Which are not exceeded by choice, nor after a function ran out of memory.
     batch_s
         Seconds of work of a function, about.
     patience_s
@@ -36,8 +36,10 @@ class Settings:
 
     lithops: dict[str, Any] = field(repr=False)
     folder: Source
-    workers: int = 100
-    memory_mb: int = 2048
+    workers: int = 0
+    memory_mb: int = 0
+    most_workers: int = 100
+    most_memory_mb: int = 10240  # AWS Lambda gives no more
     eur_per_gb_s: float | None = None
     eur_per_call: float = 0.0
     batch_s: float = 30.0
@@ -49,11 +51,16 @@ class Settings:
         """Where functions run."""
         return str(self.lithops.get("lithops", {}).get("backend", "localhost"))
 
-    def get_cost_eur(self, function_s: float, calls: int) -> float | None:
-        """Return what functions cost, None where the price is not known."""
+    def get_cost_eur(self, gb_s: float, calls: int) -> float | None:
+        """Return what functions cost, None where the price is not known.
+
+        Parameters
+        ----------
+        gb_s
+            Seconds of functions times the GB (2**30 bytes) of their memory.
+        """
         if self.eur_per_gb_s is None:
             return None
-        gb_s = function_s * self.memory_mb / 1024
         return gb_s * self.eur_per_gb_s + calls * self.eur_per_call
 
 
@@ -75,6 +82,8 @@ def read_settings(path: Path, workers: int | None = None) -> Settings:
             raise BadInput(f"{path}: burst: unknown key {key!r}: expected {names}")
         if key not in ("folder", "endpoint_url") and not is_amount(value):
             raise BadInput(f"{path}: burst: {key}: {value!r}: expected a number")
+        if key.startswith("most_") and value < 1:
+            raise BadInput(f"{path}: burst: {key}: {value!r}: expected 1 or more")
     store = lithops.get("storage", "")
     section = found.get(store) or {}
     folder = own.pop("folder", None) or _get_folder(store, section, path)
@@ -125,7 +134,8 @@ def check_options(args: argparse.Namespace) -> None:
     """Raise where options of a burst are given without one."""
     if args.burst:
         return
-    for name in ("burst_workers", "burst_share", "budget", "deadline"):
+    names = ("burst_workers", "burst_share", "budget", "deadline", "policy", "history")
+    for name in names:
         if getattr(args, name) is not None:
             option = name.replace("_", "-")
             raise BadInput(f"--{option} is for a burst: expected --burst FILE")

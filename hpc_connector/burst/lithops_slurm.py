@@ -304,10 +304,11 @@ class ServerlessBackend:
         """Write an error as the answer of each call of an element that has none."""
         key, calls = self.elements.get(element, ("", []))
         said = f"Slurm job {element} ended ({state}) before its function"
+        kind = MemoryError if state == "OUT_OF_MEMORY" else RuntimeError
         if payload := self.payloads.get(key):
             try:
                 for call in calls:
-                    put_error(self.storage, payload, call, said)
+                    put_error(self.storage, payload, call, kind("HANDLER", said))
             except Exception as error:  # the store is away: once more, later
                 logger.warning("%s: %s", said, error)
                 return
@@ -362,19 +363,26 @@ def get_state(states: dict[str, str], element: str) -> str:
     return states.get(element, states.get(f"{array}_N/A", GONE))
 
 
-def put_error(storage: Any, payload: dict[str, Any], call: str, text: str) -> None:
-    """Write an error as the answer of a call, as a worker would, if there is none."""
+def put_error(
+    storage: Any, payload: dict[str, Any], call: str, error: Exception
+) -> None:
+    """Write an error as the answer of a call, as a worker would, if there is none.
+
+    Parameters
+    ----------
+    error
+        Whose first argument is HANDLER: one of Lithops', not of the function's.
+    """
     from lithops.storage.utils import create_status_key
 
     at = payload["executor_id"], payload["job_id"], call
     if storage.get_call_status(*at) is not None:
         return
-    error = RuntimeError("HANDLER", text)  # one of Lithops', not of the function's
     now_s = time.time()
     status = {
         "type": "__end__",
         "exception": True,
-        "exc_info": str(pickle.dumps((RuntimeError, error, None))),
+        "exc_info": str(pickle.dumps((type(error), error, None))),
         "executor_id": at[0],
         "job_id": at[1],
         "call_id": call,

@@ -1,7 +1,8 @@
 """Tasks away: batches go to functions, come back once, or are given back.
 
-A batch that fails or is late is sent again; of its answers the first counts. What no
-function has done in the end is given back to the ranks.
+A batch that fails or is late is sent again; of its answers the first counts. One that
+ran out of memory gets more. What no function has done in the end is given back to the
+ranks.
 """
 
 import itertools
@@ -17,42 +18,68 @@ Batch = tuple[int, ...]
 
 
 class Answer(NamedTuple):
-    """What a function has left: what it found, or why it failed."""
+    """What a function has left: what it found, or why it failed.
+
+    ``is_short``: it ran out of memory.
+    """
 
     batch: int
     attempt: int
     found: Any = None
     error: str = ""
+    is_short: bool = False
 
 
 @dataclass
 class Flight:
-    """A batch that is away."""
+    """A batch that is away.
+
+    Parameters
+    ----------
+    memory_mb
+        Of the next function that tries it; None where no more may be given.
+    given_mb
+        Memory of each function that has tried it.
+    failed, short
+        How many have failed, and run out of memory.
+    """
 
     tasks: Batch
-    attempts: int = 0
+    memory_mb: int | None = 0
+    given_mb: list[int] = field(default_factory=list)
     failed: int = 0
+    short: int = 0
     sent_s: float = 0.0
+
+    @property
+    def attempts(self) -> int:
+        """Functions that have tried it."""
+        return len(self.given_mb)
 
 
 @dataclass
 class Books:
-    """What was sent and what came of it; every task away is done or given back."""
+    """What was sent and what came of it; every task away is done or given back.
+
+    ``grown_batches`` got more memory; ``gb_s`` are seconds of functions times memory.
+    """
 
     batches: int = 0
     calls: int = 0
     failed_calls: int = 0
     late_calls: int = 0
+    grown_batches: int = 0
     answers_dropped: int = 0
     tasks_done: int = 0
     tasks_given_back: int = 0
     function_s: float = 0.0
+    gb_s: float = 0.0
     reason: str = ""
 
 
 @dataclass
 class Burst:
-    """How a burst is run; what it does to the world are six functions.
+    """How a burst is run; what it does to the world are seven functions.
 
     Parameters
     ----------
@@ -60,7 +87,7 @@ class Burst:
         Returns the tasks of a batch, none where none goes at the moment, and None where
         none will go any more.
     send
-        Starts a function: number of the batch, attempt, tasks.
+        Starts a function: number of the batch, attempt, tasks, MB of memory.
     receive
         Returns the answers that have come since, from any function.
     accept
@@ -70,17 +97,24 @@ class Burst:
         Returns whether ranks wait for what is away.
     get_task_s
         Returns the seconds that a task takes on a rank, as far as is known.
+    grow
+        Returns the memory to give after functions ran out of it: what the last one
+        had, and how many did; None where that is the most.
+    memory_mb
+        Of a function; of later ones as much as a batch has turned out to need.
     patience_s
         Before a batch is late, at least; and ``LATE`` times what it should take.
     """
 
     take: Callable[["Burst"], Batch | None]
-    send: Callable[[int, int, Batch], None]
+    send: Callable[[int, int, Batch, int], None]
     receive: Callable[[], Iterable[Answer]]
     accept: Callable[[int, Batch, Any], float]
     is_rank_free: Callable[[], bool]
     get_task_s: Callable[[], float]
+    grow: Callable[[int, int], int | None]
     workers: int
+    memory_mb: int
     tries: int = 3
     patience_s: float = 60.0
     poll_s: float = POLL_S
@@ -118,19 +152,19 @@ class Burst:
             if not tasks:
                 return
             number = next(iter(numbers))
-            self.flying[number] = Flight(tasks)
+            self.flying[number] = Flight(tasks, self.memory_mb)
             self.books.batches += 1
             self._send(number)
 
     def _send(self, number: int) -> None:
         """Send a batch; one that cannot be sent has failed."""
         flight = self.flying[number]
-        attempt = flight.attempts
-        flight.attempts += 1
+        attempt, memory_mb = flight.attempts, flight.memory_mb or 0
+        flight.given_mb.append(memory_mb)
         flight.sent_s = time.monotonic()
         self.books.calls += 1
         try:
-            self.send(number, attempt, flight.tasks)
+            self.send(number, attempt, flight.tasks, memory_mb)
         except Exception as error:
             self._fail(flight, error)
 
@@ -140,23 +174,36 @@ class Burst:
         self.books.failed_calls += 1
         self.books.reason = (str(error).splitlines() or [""])[0][:200]
 
+    def _give_more(self, flight: Flight, given_mb: int) -> None:
+        """Have a batch tried with more memory than a function that ran out of it."""
+        if flight.memory_mb is None or flight.memory_mb > given_mb:
+            return  # it is of an earlier try
+        flight.short += 1
+        more = self.grow(given_mb, flight.short)
+        flight.memory_mb = more and max(more, self.memory_mb)
+        self.books.grown_batches += flight.short == 1 and more is not None
+
     def _take_answer(self, answer: Answer) -> None:
         """Keep what a function found, if it is the first of its batch to come."""
         flight = self.flying.get(answer.batch)
         if answer.error:
             if flight:
                 self._fail(flight, answer.error)
+            if flight and answer.is_short:
+                self._give_more(flight, flight.given_mb[answer.attempt])
             return
         if flight is None:
             self.books.answers_dropped += 1
             return
         try:
-            self.books.function_s += self.accept(
-                answer.batch, flight.tasks, answer.found
-            )
+            took_s = self.accept(answer.batch, flight.tasks, answer.found)
         except ValueError as error:  # what came is not whole
             self._fail(flight, error)
             return
+        given_mb = flight.given_mb[answer.attempt]
+        self.memory_mb = max(self.memory_mb, given_mb)
+        self.books.function_s += took_s
+        self.books.gb_s += took_s * given_mb / 1024
         self.longest_s = max(self.longest_s, time.monotonic() - flight.sent_s)
         self.largest_done = max(self.largest_done, len(flight.tasks))
         self.books.tasks_done += len(flight.tasks)
@@ -178,7 +225,10 @@ class Burst:
                 continue
             self.books.late_calls += not has_failed
             self._give_up_if_nothing_works()
-            if flight.attempts < self.tries and not self.is_rank_free():
+            # how often memory grows is another limit, which `grow` keeps
+            is_tried = flight.attempts - flight.short >= self.tries
+            is_hopeless = is_tried or flight.memory_mb is None
+            if not is_hopeless and not self.is_rank_free():
                 self._send(number)
             else:
                 back += flight.tasks
@@ -186,6 +236,7 @@ class Burst:
         return back
 
     def _give_up_if_nothing_works(self) -> None:
-        """Take no more tasks where functions only fail."""
-        if not self.books.tasks_done and self.books.failed_calls > 2 * self.tries:
+        """Take no more tasks where functions only fail, with more memory too."""
+        in_vain = self.books.failed_calls - self.books.grown_batches
+        if not self.books.tasks_done and in_vain > 2 * self.tries:
             self.is_over = True

@@ -56,7 +56,7 @@ def plan_burst(
     alone_s = cost.serial_s + cost.cpu_s / workers if workers else math.inf
     away, why = _choose(cost, workers, settings, share, deadline_s)
     reasons = [*cost.reasons, _say_alone(alone_s, workers, deadline_s), why]
-    most = _count_affordable(task_s, settings, budget_eur)
+    most = count_affordable(task_s, settings, budget_eur)
     if most < away:
         reasons.append(f"the budget of {budget_eur:g} EUR pays for {most} tasks")
         away = most
@@ -74,7 +74,7 @@ def plan_burst(
         here_s,
         away_s,
         function_s,
-        settings.get_cost_eur(function_s, calls),
+        settings.get_cost_eur(function_s * settings.memory_mb / 1024, calls),
         deadline_s is None or max(here_s, away_s) <= deadline_s,
         tuple(reasons),
     )
@@ -112,14 +112,15 @@ def _say_alone(alone_s: float, workers: int, deadline_s: float | None) -> str:
     return f"{workers} workers of ranks would take {alone_s:,.0f} s{until}"
 
 
-def _count_affordable(
+def count_affordable(
     task_s: float, settings: Settings, budget_eur: float | None
 ) -> int:
     """Return how many tasks a budget pays for."""
     if budget_eur is None:
         return sys.maxsize
     calls = BATCHES_EACH * settings.workers
-    each, start = (settings.get_cost_eur(s, 0) or 0.0 for s in (task_s, START_S))
+    gb = settings.memory_mb / 1024
+    each, start = (settings.get_cost_eur(s * gb, 0) or 0.0 for s in (task_s, START_S))
     start += settings.eur_per_call
     if each + start == 0.0:
         return sys.maxsize

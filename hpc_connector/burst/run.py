@@ -3,154 +3,24 @@
 import argparse
 import logging
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hpc_connector import cli, pipeline, storage
+from hpc_connector import cli, pipeline
 from hpc_connector.burst.aim import Aim, split, take_overflow, take_reserved
-from hpc_connector.burst.config import Settings, read_settings
-from hpc_connector.burst.executor import open_executor
-from hpc_connector.burst.overflow import Answer, Batch, Burst
-from hpc_connector.burst.worker import (
-    FAILED,
-    FOUND,
-    Parcel,
-    decode_answer,
-    run_parcel,
-)
-from hpc_connector.errors import BadInput
+from hpc_connector.burst.line import Line, Remote, open_line
+from hpc_connector.burst.overflow import Batch, Burst
+from hpc_connector.burst.resources import grow_memory
 from hpc_connector.partitioner.communicator import end_together
-from hpc_connector.storage import Source
+from hpc_connector.telemetry.functions import find_peak
 
 logger = logging.getLogger(__name__)
 
-OURS = ["hpc_connector", "mdr_epistasis", "metabolite_annotation"]
 Save = Callable[[int, list[int]], None]
-
-
-@dataclass(frozen=True)
-class Remote:
-    """How the tasks of a program run in a function.
-
-    Parameters
-    ----------
-    module
-        Which has ``run_tasks(package, tasks)``.
-    pack
-        Puts what tasks need into a folder; returns the package's name and bytes sent.
-    ledger
-        Folder of the files that finished tasks are recorded in.
-    prefix
-        Of the names of those files.
-    """
-
-    module: str
-    pack: Callable[[Source], tuple[str, int]]
-    ledger: Path
-    prefix: str
-
-
-@dataclass
-class Line:
-    """The line to the functions of one run: a package, an executor, and a folder.
-
-    ``found`` are the arrays of all answers that count.
-    """
-
-    settings: Settings
-    executor: Any
-    remote: Remote
-    package: str
-    sent_bytes: int
-    answers: Source
-    seen: set[str] = field(default_factory=set)
-    found: list[pipeline.Arrays] = field(default_factory=list)
-    figures: list[dict[str, Any]] = field(default_factory=list)
-    answer_bytes: int = 0
-
-    def send(self, batch: int, attempt: int, tasks: Batch) -> None:
-        """Start a function."""
-        answer = self.answers.beside(f"/{batch:06d}-{attempt}")
-        parcel = Parcel(
-            self.remote.module, self.settings.folder, self.package, tasks, answer
-        )
-        self.executor.call_async(
-            run_parcel,
-            {"parcel": parcel},
-            runtime_memory=self.settings.memory_mb,
-            exclude_modules=OURS,
-        )
-
-    def receive(self) -> list[Answer]:
-        """Return the answers that have come since."""
-        answers = []
-        for name in storage.list_names(self.answers):
-            if name in self.seen or not name.endswith((FAILED, FOUND)):
-                continue
-            self.seen.add(name)
-            found = storage.read_whole(self.answers.beside(f"/{name}"))
-            data = found[0] if found else b""
-            batch, _, attempt = name.partition(".")[0].partition("-")
-            error = data.decode(errors="replace") if name.endswith(FAILED) else ""
-            answers.append(Answer(int(batch), int(attempt), data, error))
-        return answers
-
-    def accept(self, batch: int, tasks: Batch, data: bytes) -> float:
-        """Record what a function found as if a rank had; return its seconds.
-
-        Raises
-        ------
-        ValueError
-            What came is not whole, or is of other tasks.
-        """
-        try:
-            arrays, figures = decode_answer(data)
-            finished = arrays.pop("finished")
-        except pipeline.DAMAGED as error:
-            raise ValueError(f"an answer is damaged: {error}") from None
-        if finished.tolist() != list(tasks):
-            raise ValueError("an answer is of other tasks")
-        path = self.remote.ledger / f"{self.remote.prefix}-away-{batch:06d}.npz"
-        pipeline.save_ledger(path, tasks, arrays)
-        self.found.append(arrays)
-        self.figures.append(figures)
-        self.answer_bytes += len(data)
-        return float(figures["wall_s"])
-
-    def close(self) -> None:
-        """Let go of the functions, and remove the answers."""
-        self.executor.__exit__(None, None, None)
-        try:
-            names = storage.list_names(self.answers)
-            storage.delete([self.answers.beside(f"/{name}") for name in names])
-        except BadInput as error:
-            logger.warning("answers of functions were not removed: %s", error)
-
-
-def open_line(args: argparse.Namespace, remote: Remote) -> Line:
-    """Connect with Lithops, and put what tasks need into the store.
-
-    Raises
-    ------
-    BadInput
-        A configuration that does not hold, or a store that does not take it.
-    """
-    settings = read_settings(args.burst, args.burst_workers)
-    if args.budget is not None and settings.eur_per_gb_s is None:
-        raise BadInput(
-            f"--budget: {args.burst} has no eur_per_gb_s in its section burst: "
-            f"expected what a GB second of {settings.backend} costs"
-        )
-    package, sent_bytes = remote.pack(settings.folder)
-    answers = settings.folder.beside(f"/answers/{uuid.uuid4().hex}")
-    executor = open_executor(settings.lithops)
-    return Line(settings, executor, remote, package, sent_bytes, answers)
 
 
 def run_tasks(
@@ -177,7 +47,7 @@ def run_tasks(
     line: Line | None = None
     with end_together(comm):
         if comm.rank == 0:
-            line = open_line(args, remote)
+            line = open_line(args, remote, comm.size, len(todo))
     try:
         return _run_both(comm, args, run_task, todo, save, line, show)
     finally:
@@ -316,7 +186,9 @@ def make_burst(
         line.accept,
         lambda: seat.is_free() and not is_alone,
         get_task_s,
+        partial(grow_memory, settings, line.policy),
         int(settings.workers),
+        int(settings.memory_mb),
         int(settings.tries),
         settings.patience_s,
     )
@@ -331,22 +203,25 @@ def say_given_back(burst: Burst, left: list[int]) -> None:
 def describe(line: Line, burst: Burst, n_tasks: int) -> dict[str, Any]:
     """Return the facts of a burst for the manifest, and log them."""
     books, settings = burst.books, line.settings
-    cost = settings.get_cost_eur(books.function_s, books.calls)
+    cost = settings.get_cost_eur(books.gb_s, books.calls)
     facts = {
         "backend": settings.backend,
         "workers": settings.workers,
+        "memory_mb": settings.memory_mb,
+        "last_memory_mb": burst.memory_mb,
         "tasks_here": n_tasks - books.tasks_done,
     }
-    facts |= {k: v for k, v in asdict(books).items() if k != "function_s"}
+    facts |= asdict(books)
     facts |= {
         "function_s": round(books.function_s, 3),
         "cpu_s": round(sum(f["cpu_s"] for f in line.figures), 3),
-        "gb_s": round(books.function_s * settings.memory_mb / 1024, 3),
+        "gb_s": round(books.gb_s, 3),
         "cost_eur": None if cost is None else round(cost, 6),
         "sent_bytes": line.sent_bytes,
-        "fetched_bytes": sum(f["fetched_bytes"] for f in line.figures),
+        "fetched_bytes": sum(f["net_rx_bytes"] for f in line.figures),
         "answer_bytes": line.answer_bytes,
     }
+    facts |= describe_calls(line.figures)
     logger.info(
         "%d of %d tasks in %d calls of functions: %.1f s, %s, %.1f MB there, %.1f MB "
         "back",
@@ -359,3 +234,17 @@ def describe(line: Line, burst: Burst, n_tasks: int) -> dict[str, Any]:
         line.answer_bytes / 1e6,
     )
     return facts
+
+
+def describe_calls(figures: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the greatest peak of a call, and P50 and P90 of its seconds a task."""
+    if not figures:
+        return {}
+    p50_s, p90_s = np.quantile(
+        [f["elapsed_s"] / f["tasks"] for f in figures], (0.5, 0.9)
+    )
+    task_s = {
+        "task_p50_s": round(float(p50_s), 4),
+        "task_p90_s": round(float(p90_s), 4),
+    }
+    return find_peak(figures) | task_s

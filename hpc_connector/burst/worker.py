@@ -4,9 +4,6 @@ import functools
 import importlib
 import io
 import json
-import os
-import socket
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +13,7 @@ import numpy as np
 from hpc_connector import storage
 from hpc_connector.burst.package import Package, load_package
 from hpc_connector.storage import Source
+from hpc_connector.telemetry.call import begin_call, end_call
 
 FAILED, FOUND = ".error", ".npz"
 
@@ -44,13 +42,15 @@ class Parcel:
 def run_parcel(parcel: Parcel) -> str:
     """Run the tasks of a batch and put what they find into the store; return where.
 
-    The answer is a ledger, with the figures of this function in it. Where there is one
-    already, of this attempt, it stays.
+    The answer is a ledger, with the row of telemetry of this call in it. Where there is
+    one already, of this attempt, it stays.
     """
     try:
         data, ending = make_answer(parcel), FOUND
     except Exception as error:
-        data, ending = f"{type(error).__name__}: {error}".encode(), FAILED
+        # libraries have errors of their own, which are of this kind
+        kind = MemoryError if isinstance(error, MemoryError) else type(error)
+        data, ending = f"{kind.__name__}: {error}".encode(), FAILED
     place = parcel.answer.beside(ending)
     storage.put(place, data, only_new=True)
     return place.uri
@@ -58,18 +58,12 @@ def run_parcel(parcel: Parcel) -> str:
 
 def make_answer(parcel: Parcel) -> bytes:
     """Return the ledger of a batch as bytes."""
-    start_s, cpu_s, traffic = time.time(), time.process_time(), storage.get_traffic()
+    begun, before = begin_call(), storage.get_traffic()
     module = importlib.import_module(parcel.module)
     arrays = module.run_tasks(open_package(parcel.folder, parcel.package), parcel.tasks)
     requests, n_bytes = storage.get_traffic()
-    figures = {
-        "wall_s": round(time.time() - start_s, 3),
-        "cpu_s": round(time.process_time() - cpu_s, 3),
-        "fetch_requests": requests - traffic[0],
-        "fetched_bytes": n_bytes - traffic[1],
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-    }
+    figures = {"fetch_requests": requests - before[0]}
+    figures |= end_call(begun, n_bytes - before[1])
     return encode_answer(parcel.tasks, arrays, figures)
 
 

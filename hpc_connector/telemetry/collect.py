@@ -13,6 +13,7 @@ from hpc_connector.manifest import NAME, read_manifest, save_manifest
 from hpc_connector.publish import publish
 from hpc_connector.telemetry.agent import COLUMNS
 from hpc_connector.telemetry.counters import get_cpu_s
+from hpc_connector.telemetry.functions import read_calls, summarise_calls
 from hpc_connector.telemetry.nodes import (
     FILE,
     NODE_RANK,
@@ -56,10 +57,12 @@ def collect(directory: Path) -> dict[str, Any]:
         There is no telemetry, or no pyarrow.
     """
     nodes = read_nodes(directory)
-    save_table(find_folder(directory) / FILE, nodes)
+    calls = read_calls(directory)
+    rows = [row for node in nodes for row in node.rows]
+    save_table(find_folder(directory) / FILE, [*rows, *calls])
     record = read_manifest(directory) if (directory / NAME).exists() else {}
     threads = record.get("resources", {}).get("threads", 1)
-    summary = summarise(nodes, threads)
+    summary = summarise(nodes, threads) | summarise_calls(calls)
     for note in summary["notes"]:
         logger.warning("%s", note)
     if record:
@@ -184,7 +187,7 @@ def find_gaps(rows: list[Row]) -> list[float]:
     return [step for step in steps if step > GAP * usual]
 
 
-def save_table(path: Path, nodes: list[Rows]) -> None:
+def save_table(path: Path, rows: list[Row]) -> None:
     """Write all rows as one Parquet file."""
     try:
         import pyarrow as pa
@@ -196,7 +199,6 @@ def save_table(path: Path, nodes: list[Rows]) -> None:
     kinds = dict.fromkeys(COLUMNS, pa.int64())
     kinds |= dict.fromkeys(NUMBERS, pa.float64()) | dict.fromkeys(TEXTS, pa.string())
     kinds["attempt"] = pa.int64()
-    rows = [row for node in nodes for row in node.rows]
     table = pa.Table.from_pylist(rows, pa.schema(list(kinds.items())))
     with publish(path) as stream:
         pq.write_table(table, stream, compression="zstd")

@@ -19,6 +19,7 @@ from hpc_connector.telemetry.advice import make_advice
 from hpc_connector.telemetry.collect import summarise
 from hpc_connector.telemetry.efficiency import get_efficiency
 from hpc_connector.telemetry.forecast_section import make_forecast
+from hpc_connector.telemetry.functions import read_calls, summarise_calls
 from hpc_connector.telemetry.nodes import Rows, read_nodes
 from hpc_connector.telemetry.timeline import Timeline, make_timeline
 from hpc_connector.telemetry.timeline_picture import (
@@ -50,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
         record = read_manifest(args.directory)
     threads = record.get("resources", {}).get("threads", 1)
     summary = summarise(nodes, threads)
+    summary |= summarise_calls(read_calls(args.directory))
     summary["efficiency"] = get_efficiency(summary, record, threads)
     summary["advice"] = make_advice(summary)
     told = find_told(args.directory, nodes, summary)
@@ -111,7 +113,14 @@ def list_figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("imbalance of ranks", format_share(summary["imbalance"])),
         ("peak of a node", format_bytes(summary["peak_bytes"])),
     ]
-    return figures + ([("energy of nodes", f"{sum(known):,.0f} J")] if known else [])
+    figures += [("energy of nodes", f"{sum(known):,.0f} J")] if known else []
+    if calls := summary.get("functions"):
+        peak = format_bytes(calls["peak_bytes"] or 0)
+        name = (
+            f"CPU time of {say_count(calls['calls'], 'call')} of functions, peak {peak}"
+        )
+        figures.append((name, format_duration(calls["cpu_s"])))
+    return figures
 
 
 def format_share(share: float | None) -> str:

@@ -112,3 +112,59 @@ def get_elapsed_s(record: dict[str, Any]) -> float:
     """Return how long Slurm says the job took, 0 if it says nothing."""
     jobs = [job for job in record.get("slurm", []) if job["state"] == "COMPLETED"]
     return float(jobs[-1]["elapsed_s"]) if len(jobs) == 1 else 0.0
+
+
+def read_function_peaks(
+    folders: Iterable[Path], program: str, cost: Cost, backend: str
+) -> tuple[list[float], list[str]]:
+    """Return the peaks of a program's functions, by the time their runs ended.
+
+    One for each run: its greatest call. That of a run which its formula says was
+    smaller is taken as much larger.
+
+    Parameters
+    ----------
+    cost
+        Of the run to come.
+    backend
+        Of Lithops: elsewhere kernels may have been compiled before, or not.
+
+    Returns
+    -------
+    Bytes, and why runs with functions are not among them, a phrase each.
+    """
+    peaks, skipped = [], []
+    for folder in find_runs(folders):
+        try:
+            record = read_manifest(folder)
+            found = record.get("program"), record.get("status"), "burst" in record
+            if found == (program, "done", True):
+                peak = get_function_peak(folder, record, cost, backend)
+                peaks.append((str(record.get("finished", "")), str(folder), peak))
+        except BadInput as error:
+            skipped.append(f"left out: {error}")
+    return [peak for *_, peak in sorted(peaks) if peak], skipped
+
+
+def get_function_peak(
+    folder: Path, record: dict[str, Any], cost: Cost, backend: str
+) -> float:
+    """Return the peak of a run's functions as one of a run to come; 0 without any.
+
+    Raises
+    ------
+    BadInput
+        Figures are missing or no numbers.
+    """
+    try:
+        plan = Cost(**record["plan"] | {"reasons": ()})
+        burst = record["burst"]
+        is_there = burst.get("backend") == backend
+        peak = float(burst.get("peak_bytes") or 0) if is_there else 0.0
+        plan_bytes = plan.node_bytes + plan.rank_bytes
+        ratio = (cost.node_bytes + cost.rank_bytes) / plan_bytes
+        if not 0 <= peak < float("inf"):
+            raise ValueError(f"{peak} is no size")
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as e:
+        raise BadInput(f"{folder / NAME}: damaged figures: {e!r}") from None
+    return peak * max(1.0, ratio)

@@ -20,6 +20,7 @@ TEXTS = ("node", "source", "energy_source")
 NUMBERS = ("time_s", "elapsed_s", "cpu_s", "energy_j")  # the rest are whole
 NEEDED = ("time_s", "elapsed_s", "node", "rank", "cpu_s", "rss_bytes")
 NODE_RANK = -1  # of the rows of a whole node
+FUNCTIONS = "functions.csv"  # totals of calls, and no samples
 STEP_S = 1.0  # by which the clock and the elapsed time may part
 
 Row = dict[str, Any]
@@ -57,7 +58,8 @@ def read_nodes(directory: Path) -> list[Rows]:
         There are none, or columns are not there.
     """
     folder = find_folder(directory)
-    paths = sorted(folder.glob("*.csv"), key=lambda path: get_order(path.stem))
+    found_paths = (path for path in folder.glob("*.csv") if path.name != FUNCTIONS)
+    paths = sorted(found_paths, key=lambda path: get_order(path.stem))
     found = [read_rows(path) for path in paths]
     if not paths and (folder / FILE).exists():
         found = [read_table(folder / FILE)]
@@ -97,18 +99,22 @@ def read_rows(path: Path) -> Rows:
     BadInput
         The file cannot be read, or has not the columns that are needed.
     """
+    return make_rows(path, read_lines(path))
+
+
+def read_lines(path: Path, needed: Sequence[str] = NEEDED) -> list[Row | None]:
+    """Return the rows of a CSV file, None for lines that are cut or lack a value."""
     try:
         with open(path, encoding="utf-8-sig", errors="replace") as stream:
             names = split_line(stream.readline().rstrip("\n"))
             check_columns(path, names)
-            found = [parse_row(line, names) for line in stream if line != "\n"]
+            return [parse_row(line, names, needed) for line in stream if line != "\n"]
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    return make_rows(path, found)
 
 
 def read_table(path: Path) -> Rows:
-    """Read the rows of a Parquet file.
+    """Read the rows of a Parquet file, but for those of functions.
 
     Raises
     ------
@@ -118,7 +124,8 @@ def read_table(path: Path) -> Rows:
     table = open_parquet(path)
     check_columns(path, table.column_names)
     kept = table.select([name for name in COLUMNS if name in table.column_names])
-    return make_rows(path, [make_row(row) for row in kept.to_pylist()])
+    rows = [row for row in kept.to_pylist() if row["rank"] >= NODE_RANK]
+    return make_rows(path, [make_row(row) for row in rows])
 
 
 def make_rows(path: Path, found: Sequence[Row | None]) -> Rows:
@@ -150,15 +157,17 @@ def split_line(line: str) -> list[str]:
     return next(csv.reader([line]), []) if '"' in line else line.split(",")
 
 
-def parse_row(line: str, names: Sequence[str] = COLUMNS) -> Row | None:
+def parse_row(
+    line: str, names: Sequence[str] = COLUMNS, needed: Sequence[str] = NEEDED
+) -> Row | None:
     """Return the values of a line, None for one that is not whole."""
     words = split_line(line.rstrip("\n"))
     if not line.endswith("\n") or len(words) != len(names):
         return None
-    return make_row(dict(zip(names, words, strict=True)))
+    return make_row(dict(zip(names, words, strict=True)), needed)
 
 
-def make_row(values: dict[str, Any]) -> Row | None:
+def make_row(values: dict[str, Any], needed: Sequence[str] = NEEDED) -> Row | None:
     """Return the columns of a row in their types, None if one that is needed is not.
 
     What is not known, or no column, is None.
@@ -167,7 +176,7 @@ def make_row(values: dict[str, Any]) -> Row | None:
         row = {name: convert(name, values.get(name)) for name in COLUMNS}
     except (ValueError, OverflowError):
         return None
-    return None if any(row[name] is None for name in NEEDED) else row
+    return None if any(row[name] is None for name in needed) else row
 
 
 def convert(name: str, word: Any) -> Any:

@@ -1,0 +1,255 @@
+"""The line to the functions of one run: what goes there, and what comes back."""
+
+import argparse
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from hpc_connector import cli, pipeline, storage
+from hpc_connector.allocation import Cost
+from hpc_connector.burst.config import Settings, read_settings
+from hpc_connector.burst.executor import open_executor
+from hpc_connector.burst.overflow import Answer, Batch
+from hpc_connector.burst.resources import choose_resources
+from hpc_connector.burst.worker import (
+    FAILED,
+    FOUND,
+    Parcel,
+    decode_answer,
+    run_parcel,
+)
+from hpc_connector.errors import BadInput
+from hpc_connector.storage import Source
+from hpc_connector.telemetry.agent import COLUMNS
+from hpc_connector.telemetry.functions import append_call
+from hpc_connector.telemetry.policy import Policy
+
+logger = logging.getLogger(__name__)
+
+OURS = ["hpc_connector", "mdr_epistasis", "metabolite_annotation"]
+
+
+@dataclass(frozen=True)
+class Remote:
+    """How the tasks of a program run in a function.
+
+    Parameters
+    ----------
+    module
+        Which has ``run_tasks(package, tasks)``.
+    pack
+        Puts what tasks need into a folder; returns the package's name and bytes sent.
+    ledger
+        Folder of the files that finished tasks are recorded in.
+    prefix
+        Of the names of those files.
+    program, cost
+        Which program it is, and what its formula says of the whole run.
+    """
+
+    module: str
+    pack: Callable[[Source], tuple[str, int]]
+    ledger: Path
+    prefix: str
+    program: str
+    cost: Cost
+
+    def get_path(self, name: str) -> Path:
+        """Return the file that finished tasks are recorded in, by a name of theirs."""
+        return self.ledger / f"{self.prefix}-{name}.npz"
+
+
+def make_remote(
+    comm: Any,
+    args: argparse.Namespace,
+    record: dict[str, Any],
+    module: str,
+    pack: Callable[[Source], tuple[str, int]],
+) -> Remote:
+    """Return how the tasks of a run are done elsewhere; files are of this rank alone.
+
+    Parameters
+    ----------
+    record
+        Of the run so far.
+    module, pack
+        See :class:`Remote`.
+    """
+    prefix = f"{record['attempt']:04d}-{comm.rank:05d}"
+    cost = Cost(**record["plan"])
+    return Remote(module, pack, args.out / "ledger", prefix, record["program"], cost)
+
+
+@dataclass
+class Line:
+    """The line to the functions of one run: a package, an executor, and a folder.
+
+    ``found`` are the arrays of all answers that count, ``figures`` what their calls
+    used; these rows are kept in the folder ``watched``, if any.
+    """
+
+    settings: Settings
+    executor: Any
+    remote: Remote
+    package: str
+    sent_bytes: int
+    answers: Source
+    policy: Policy = field(default_factory=Policy)
+    watched: Path | None = None
+    futures: dict[tuple[int, int], Any] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    found: list[pipeline.Arrays] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    answer_bytes: int = 0
+
+    def send(self, batch: int, attempt: int, tasks: Batch, memory_mb: int) -> None:
+        """Start a function."""
+        answer = self.answers.beside(f"/{batch:06d}-{attempt}")
+        parcel = Parcel(
+            self.remote.module, self.settings.folder, self.package, tasks, answer
+        )
+        self.futures[batch, attempt] = self.executor.call_async(
+            run_parcel,
+            {"parcel": parcel},
+            runtime_memory=memory_mb,
+            exclude_modules=OURS,
+        )
+
+    def receive(self) -> list[Answer]:
+        """Return the answers that have come since.
+
+        A function that Lithops says has failed before it could answer is one too.
+        """
+        # looked at first, for who ends has answered before
+        ended = [key for key, f in self.futures.items() if f.ready or f.success]
+        answers = list(self._read_answers())
+        for key in ended:
+            if key in self.futures and (error := get_failure(self.futures.pop(key))):
+                answers.append(make_failed(*key, error))
+        return answers
+
+    def _read_answers(self) -> Iterator[Answer]:
+        """Yield what functions have put into the store since."""
+        for name in storage.list_names(self.answers):
+            if name in self.seen or not name.endswith((FAILED, FOUND)):
+                continue
+            self.seen.add(name)
+            found = storage.read_whole(self.answers.beside(f"/{name}"))
+            data = found[0] if found else b""
+            words = name.partition(".")[0].partition("-")
+            batch, attempt = int(words[0]), int(words[2])
+            self.futures.pop((batch, attempt), None)
+            if name.endswith(FAILED):
+                yield make_failed(batch, attempt, data.decode(errors="replace"))
+            else:
+                yield Answer(batch, attempt, data)
+
+    def accept(self, batch: int, tasks: Batch, data: bytes) -> float:
+        """Record what a function found as if a rank had; return its seconds.
+
+        Raises
+        ------
+        ValueError
+            What came is not whole, or is of other tasks.
+        """
+        try:
+            arrays, figures = decode_answer(data)
+            finished = arrays.pop("finished")
+        except pipeline.DAMAGED as error:
+            raise ValueError(f"an answer is damaged: {error}") from None
+        if finished.tolist() != list(tasks):
+            raise ValueError("an answer is of other tasks")
+        if not figures.keys() >= {*COLUMNS}:
+            raise ValueError("an answer is of another version of hpc_connector")
+        path = self.remote.get_path(f"away-{batch:06d}")
+        pipeline.save_ledger(path, tasks, arrays)
+        self.found.append(arrays)
+        self.figures.append(figures | {"tasks": len(tasks)})
+        self.answer_bytes += len(data)
+        if self.watched:
+            append_call(self.watched, figures)
+        return float(figures["elapsed_s"])
+
+    def close(self) -> None:
+        """Let go of the functions, and remove the answers."""
+        self.executor.__exit__(None, None, None)
+        try:
+            names = storage.list_names(self.answers)
+            storage.delete([self.answers.beside(f"/{name}") for name in names])
+        except BadInput as error:
+            logger.warning("answers of functions were not removed: %s", error)
+
+
+def make_failed(batch: int, attempt: int, error: str) -> Answer:
+    """Return the answer of a function that has failed; its error begins with a name."""
+    is_short = error.startswith(MemoryError.__name__)
+    return Answer(batch, attempt, None, error, is_short)
+
+
+def get_failure(future: Any) -> str:
+    """Return why a function of Lithops has failed, empty where it has not.
+
+    Lithops tells a worker that was killed for its memory by MemoryError.
+    """
+    try:
+        future.status(throw_except=False)
+        kind, error = future._exception[:2] if future.error else (None, None)
+    except Exception as trouble:  # of a store, or in what it keeps
+        logger.debug("Lithops does not say how a function ended: %s", trouble)
+        return ""
+    return f"{kind.__name__}: {error}" if kind else ""
+
+
+def open_line(
+    args: argparse.Namespace, remote: Remote, size: int, n_tasks: int
+) -> Line:
+    """Connect with Lithops, and put what tasks need into the store.
+
+    Parameters
+    ----------
+    size, n_tasks
+        Ranks, and tasks that are left.
+
+    Raises
+    ------
+    BadInput
+        A configuration that does not hold, or a store that does not take it.
+    """
+    settings = read_settings(args.burst, args.burst_workers)
+    if args.budget is not None and settings.eur_per_gb_s is None:
+        raise BadInput(
+            f"--budget: {args.burst} has no eur_per_gb_s in its section burst: "
+            f"expected what a GB second of {settings.backend} costs"
+        )
+    settings, policy = size_functions(args, remote, settings, size, n_tasks)
+    package, sent_bytes = remote.pack(settings.folder)
+    answers = settings.folder.beside(f"/answers/{uuid.uuid4().hex}")
+    executor = open_executor(settings.lithops)
+    watched = args.out if args.telemetry else None
+    return Line(
+        settings, executor, remote, package, sent_bytes, answers, policy, watched
+    )
+
+
+def size_functions(
+    args: argparse.Namespace,
+    remote: Remote,
+    settings: Settings,
+    size: int,
+    n_tasks: int,
+) -> tuple[Settings, Policy]:
+    """Return settings with memory and number of functions, and the policy.
+
+    What is left to do is known by now, and how long loading has taken.
+    """
+    cost = remote.cost
+    cpu_s = cost.cpu_s * min(1.0, n_tasks / max(cost.tasks, 1))
+    left = replace(cost, cpu_s=cpu_s, tasks=n_tasks, serial_s=cli.get_age_s())
+    ranks = 0 if args.engine == "lithops" else size * args.threads
+    chosen = choose_resources(args, settings, left, ranks, remote.program)
+    for reason in chosen[2]:
+        logger.info("%s", reason)
+    return chosen[:2]
