@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hpc_connector import cli
 from hpc_connector.allocation import MARGIN, MEM_MARGIN, Cost
-from hpc_connector.burst.config import Settings
+from hpc_connector.burst.config import Settings, read_settings
 from hpc_connector.burst.plan import plan_burst
 from hpc_connector.burst.resources import (
     STEP_MB,
@@ -55,6 +55,25 @@ def test_choose_memory__covers_the_need_within_the_caps(
     assert ("the formula" in why) == (len(peaks) < 3)
     if len(peaks) >= 3 and chosen.memory_mb < most:
         assert chosen.memory_mb * MIB > max(peaks)
+
+
+@pytest.mark.parametrize(
+    ("section", "memory_mb"),
+    [
+        ("aws_lambda: {runtime_memory: 1024}", 1024),
+        ("aws_lambda: {runtime_memory: 1024}\nburst: {memory_mb: 99}", 99),
+        ("aws_lambda: {mem: 4G, worker_processes: 2}", 2048),
+        ("aws_lambda: {runtime_memory: much}", 0),
+        ("", 0),
+    ],
+)
+def test_read_settings__takes_the_memory_of_the_backend(tmp_path, section, memory_mb):
+    path = tmp_path / "burst.yaml"
+    path.write_text(
+        "lithops: {backend: aws_lambda, storage: aws_s3}\n"
+        f"aws_s3: {{storage_bucket: b}}\n{section}\n"
+    )
+    assert read_settings(path).memory_mb == memory_mb
 
 
 def test_choose_memory__one_that_is_given_stays():

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector.errors import BadInput
+from hpc_connector.slurm import parse_bytes
 from hpc_connector.storage import Source, make_source
 
 FREE = ("localhost", "slurm", "vm")  # backends whose seconds are not billed
@@ -91,7 +92,9 @@ def read_settings(path: Path, workers: int | None = None) -> Settings:
     own["folder"] = make_source(folder, {"endpoint_url": endpoint} if endpoint else {})
     if workers:
         own["workers"] = workers
-    if lithops.get("backend", "localhost") in FREE:
+    backend = lithops.get("backend", "localhost")
+    own.setdefault("memory_mb", _get_memory(found.get(backend) or {}))
+    if backend in FREE:
         own.setdefault("eur_per_gb_s", 0.0)
     return Settings(found, **own)
 
@@ -116,6 +119,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def is_amount(value: Any) -> bool:
     """Return whether a value is a number above or at 0."""
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
+def _get_memory(section: dict[str, Any]) -> int:
+    """Return the MB that the section of a backend gives a function, 0 if none."""
+    memory_mb: Any = section.get("runtime_memory")
+    if is_amount(memory_mb):
+        return int(memory_mb)
+    each: Any = section.get("worker_processes")  # share an element of Slurm's
+    share = max(int(each), 1) if is_amount(each) else 1
+    return (parse_bytes(str(section.get("mem"))) >> 20) // share
 
 
 def _get_folder(store: str, section: dict[str, Any], path: Path) -> str:
