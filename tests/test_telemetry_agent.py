@@ -598,6 +598,10 @@ def test_run__on_two_ranks_has_its_telemetry(tmp_path):
     assert cpu_s >= record["resources"]["cpu_s"] - 0.1
     assert (out / summary["file"]).exists()
     assert "telemetry" not in record["parameters"]
+    (rows,) = (out / "telemetry").glob("*.csv")
+    before = rows.read_bytes()
+    subprocess.run([*command, "--resume"], check=True, capture_output=True, timeout=60)
+    assert rows.read_bytes() == before  # of a complete run nothing is watched
 
 
 def test_run__in_a_folder_of_another_is_not_watched(tmp_path):

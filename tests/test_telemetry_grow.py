@@ -139,12 +139,28 @@ def test_grow__of_a_job_that_was_killed_before_its_run_began(
     assert capsys.readouterr().out == "MinMemoryNode=330\n"
 
 
+def test_grow__where_accounting_does_not_say_what_was_asked_for(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", "200")
+    figures = "7|PENDING|9|00:01||0|0||n|x|x||\n"
+    figures += "7.0|CANCELLED by 0|9|00:01|150M|0|1|2|n|x|x||\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(figures))
+    words = ["telemetry", "grow", "--code", "137", "run", "--out", str(tmp_path / "o")]
+    assert main(words) == 0
+    assert capsys.readouterr().out == "MinMemoryNode=330\n"
+
+
 def test_raise_to__leaves_what_the_user_gives(tmp_path):
     save_run(tmp_path, (30, "RUNNING", KILLED, "150M"))
     chosen, free = Allocation(1, 2, 1, 100 * MIB, 600), Allocation()
     more = raise_to(chosen, free, tmp_path, Policy(), WARN_S)
     assert (more.mem_bytes, more.time_s) == (330 * MIB, 600)
-    given = raise_to(chosen, Allocation(mem_bytes=1), tmp_path, Policy(), WARN_S)
-    assert given.mem_bytes == 1
+    often = [(30, "RUNNING", KILLED, "150M")] * 9
+    save_run(tmp_path, *often)
+    asked = Allocation(mem_bytes=1)
+    assert raise_to(asked, asked, tmp_path, Policy(), WARN_S) == asked
+    with pytest.raises(BadInput, match="ran short 9 times"):
+        raise_to(chosen, free, tmp_path, Policy(), WARN_S)
     save_run(tmp_path, (30, "RUNNING", KILLED, "150M"), status="done")
     assert raise_to(chosen, free, tmp_path, Policy(), WARN_S) == chosen

@@ -56,14 +56,16 @@ def run(args: argparse.Namespace) -> int:
     attempts = list_attempts(find_out(args.arguments), sys.stdin.read())
     if not attempts:
         return cli.DONE
+    last = attempts[-1]
+    last["node_mem_bytes"] = last.get("node_mem_bytes") or get_own_memory()
+    if find_shortage(last, args.warn) == TIME_OUT and args.code != cli.STOPPED:
+        return cli.DONE  # it failed near the end of its time
     policy = read_policy(args.policy) if args.policy else Policy()
-    policy = cap(
-        policy, Site(slurm_partition=os.environ.get("SLURM_JOB_PARTITION", ""))
-    )
-    given, more = get_given(attempts[-1]), grow_after(attempts, policy, args.warn)
+    here = Site(slurm_partition=os.environ.get("SLURM_JOB_PARTITION", ""))
+    given, more = get_given(last), grow_after(attempts, cap(policy, here), args.warn)
     if more.mem_bytes > given.mem_bytes:
         print(f"MinMemoryNode={-(-more.mem_bytes >> 20)}")
-    elif more.time_s > given.time_s and args.code == cli.STOPPED:
+    elif more.time_s > given.time_s:
         print(f"TimeLimit={-(-more.time_s // 60)}")
     for reason in more.reasons:
         logger.info("%s", reason)
@@ -96,8 +98,9 @@ def raise_to(
     BadInput
         No more may be asked for.
     """
+    given = {OUT_OF_MEMORY: asked.mem_bytes, TIME_OUT: asked.time_s}
     attempts = list_attempts(out)
-    if not attempts or (asked.mem_bytes and asked.time_s):
+    if not attempts or given.get(find_shortage(attempts[-1], warn_s), True):
         return chosen
     more = grow_after(attempts, policy, warn_s)
     return replace(
@@ -136,8 +139,10 @@ def cap(policy: Policy, site: Site) -> Policy:
 
 
 def get_given(attempt: dict[str, Any]) -> Allocation:
-    """Return what an attempt had asked for."""
-    return Allocation(mem_bytes=attempt["node_mem_bytes"], time_s=attempt["limit_s"])
+    """Return what an attempt had asked for, 0 where a record does not say it."""
+    return Allocation(
+        mem_bytes=attempt.get("node_mem_bytes", 0), time_s=attempt.get("limit_s", 0)
+    )
 
 
 def grow_after(

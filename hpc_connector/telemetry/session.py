@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector.errors import BadInput
+from hpc_connector.manifest import is_complete, read_manifest
 from hpc_connector.partitioner.communicator import wait_asleep
 from hpc_connector.telemetry.agent import get_name
 from hpc_connector.telemetry.proc import RANK_NAMES
@@ -26,10 +27,9 @@ def run_watched(comm: Any, args: Any, run: Callable[[], int]) -> int:
     """Run with an agent on each node, then join what they wrote; return the exit code.
 
     All ranks call it. A rank that raises leaves the agent alone, which ends with the
-    ranks. A folder that the run will refuse gets none.
+    ranks. A run that will be refused, or is complete, is not watched.
     """
-    is_refused = comm.rank == 0 and is_in_use(args.out) and not args.resume
-    if comm.bcast(is_refused):
+    if comm.bcast(comm.rank == 0 and has_ended(args.out, resume=args.resume)):
         return run()
     agent = start_agent(args.out, comm.allgather((get_name(), os.getpid())), comm.rank)
     code = run()
@@ -40,6 +40,16 @@ def run_watched(comm: Any, args: Any, run: Callable[[], int]) -> int:
     if comm.rank == 0:
         collect(args.out)
     return code
+
+
+def has_ended(out: Path, *, resume: bool) -> bool:
+    """Return whether there is nothing to run in a folder, or it will be refused."""
+    if not resume:
+        return is_in_use(out)
+    try:
+        return is_complete(out, read_manifest(out))
+    except BadInput:
+        return False
 
 
 def is_in_use(out: Path) -> bool:
