@@ -83,7 +83,10 @@ def test_grow_after__counts_what_ran_short_in_a_row():
     fine = (30, "PREEMPTED", "CANCELLED", "9M")
     attempts = make_attempts(killed, killed, fine, killed, killed, killed)
     grow_after(attempts, Policy(), WARN_S)
-    with pytest.raises(BadInput, match="memory ran short 4 times: expected 3"):
+    with pytest.raises(
+        BadInput,
+        match="memory ran short 4 times in a row: the policy tries again 3 times",
+    ):
         grow_after([*attempts, attempts[0]], Policy(), WARN_S)
     assert grow_after([*attempts, attempts[2]], Policy(), WARN_S).mem_bytes == 200 * MIB
 

@@ -506,7 +506,7 @@ def test_submit__by_a_deadline_and_the_runs_beside(run_words, slice_of_run, capl
     run = [*run_words[:-1], str(slice_of_run.parent / "second")]
     with caplog.at_level("INFO"):
         assert main(["submit", "--dry-run", "--deadline", "2h", *run]) == 0
-    assert f"1 runs in {slice_of_run.parent}, on at most 1 cores" in caplog.text
+    assert f"1 run in {slice_of_run.parent}, on at most 1 core" in caplog.text
 
 
 def test_submit__keeps_to_a_policy(run_words, known_cost, capsys, tmp_path):

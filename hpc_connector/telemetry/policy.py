@@ -10,6 +10,7 @@ from hpc_connector import cli
 from hpc_connector.allocation import Allocation
 from hpc_connector.errors import BadInput
 from hpc_connector.slurm import parse_bytes
+from hpc_connector.storer._text import say_count
 
 OUT_OF_MEMORY, TIME_OUT = "OUT_OF_MEMORY", "TIMEOUT"  # as Slurm calls them
 PEAK_MARGIN = 1.1  # over a peak that was measured
@@ -152,7 +153,10 @@ def grow(
 def _grow(rule: Growth, given: float, most: float, attempt: int, what: str) -> int:
     """Return more than was given, at most what is allowed."""
     if attempt > rule.retries:
-        raise BadInput(f"{what} ran short {attempt} times: expected {rule.retries}")
+        raise BadInput(
+            f"{what} ran short {say_count(attempt, 'time')} in a row: the policy tries "
+            f"again {say_count(rule.retries, 'time')}"
+        )
     more = max(given * rule.factor, given + rule.least)
     if most and given >= most:
         unit = "bytes" if what == "memory" else "s"

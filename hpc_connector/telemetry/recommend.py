@@ -21,6 +21,7 @@ from hpc_connector.slurm import (
     get_site,
     read_site,
 )
+from hpc_connector.storer._text import say_count
 from hpc_connector.submit import add_question, get_cost
 from hpc_connector.telemetry.candidates import (
     Candidate,
@@ -174,7 +175,8 @@ def get_runs(
     notes = [f"left out: {reason}" for reason in skipped]
     if runs:
         ranks = max(run.ranks * run.threads for run in runs)
-        return runs, [*notes, f"{len(runs)} runs in {where}, on at most {ranks} cores"]
+        known = f"{say_count(len(runs), 'run')} in {where}"
+        return runs, [*notes, f"{known}, on at most {say_count(ranks, 'core')}"]
     said = f"no recorded run of {program} in {where}: by the formula of the program"
     return runs, [*notes, said]
 
