@@ -22,26 +22,51 @@ def find_port(host="127.0.0.1"):
         return found.getsockname()[1]
 
 
-@contextlib.contextmanager
-def serve_s3(folder, host="127.0.0.1"):
-    """Give the address of an S3 server with an empty bucket; it ends with the block."""
+def find_ports(names, host):
+    """Return a port for each name; they are held together, so that they differ."""
+    with contextlib.ExitStack() as held:
+        found = [held.enter_context(socket.socket()) for _ in names]
+        for each in found:
+            each.bind((host, 0))
+        return {n: f.getsockname()[1] for n, f in zip(names, found, strict=True)}
+
+
+def start_s3(folder, host, tries=5):
+    """Start the server; return its process and ports.
+
+    Others on this machine may take a port before it does, and then it ends.
+    """
     services = ("s3", "filer", "master", "volume", "admin")
     names = [f"{service}.port{kind}" for service in services for kind in ("", ".grpc")]
-    ports = {name: find_port(host) for name in names}
     command = [Path(sys.executable).parent / "weed", "mini", f"-dir={folder}"]
     command += [f"-ip={host}", f"-ip.bind={host}", "-webdav=false"]
     command += ["-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    command += [f"-{name}={port}" for name, port in ports.items()]
-    process = subprocess.Popen(
-        list(map(str, command)),
-        env=os.environ | ACCESS,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=folder,
-    )
+    for left in reversed(range(tries)):
+        ports = find_ports(names, host)
+        process = subprocess.Popen(
+            [*map(str, command), *(f"-{name}={port}" for name, port in ports.items())],
+            env=os.environ | ACCESS,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+        )
+        try:
+            wait_until_ready(f"http://{host}:{ports['s3.port']}/healthz", process)
+        except AssertionError:
+            process.kill()
+            process.wait()
+            if not left:
+                raise
+        else:
+            return process, ports
+
+
+@contextlib.contextmanager
+def serve_s3(folder, host="127.0.0.1"):
+    """Give the address of an S3 server with an empty bucket; it ends with the block."""
+    process, ports = start_s3(folder, host)
     endpoint = f"http://{host}:{ports['s3.port']}"
     try:
-        wait_until_ready(f"{endpoint}/healthz", process)
         make_client(endpoint).create_bucket(Bucket=BUCKET)
         yield endpoint
     finally:
