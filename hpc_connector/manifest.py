@@ -113,7 +113,7 @@ def begin_run(
             return before
         record["attempt"] = before.get("attempt", 1) + 1
         record["slurm"] = before.get("slurm", [])
-    elif out.exists() and any(p.name not in NO_RUN for p in out.iterdir()):
+    elif is_in_use(out):
         raise BadInput(
             f"{out} is not empty: expected a new folder, or --resume to go on with the "
             "run in it"
@@ -122,6 +122,11 @@ def begin_run(
     save_manifest(out, record)  # first: what is killed from here on can be resumed
     (out / "ledger").mkdir(exist_ok=True)
     return record
+
+
+def is_in_use(out: Path) -> bool:
+    """Return whether a folder holds what may not lie in that of a new run."""
+    return out.exists() and any(path.name not in NO_RUN for path in out.iterdir())
 
 
 def get_parameters(args: argparse.Namespace) -> dict[str, Any]:

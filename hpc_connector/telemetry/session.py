@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import is_complete, read_manifest
+from hpc_connector.manifest import is_complete, is_in_use, read_manifest
 from hpc_connector.partitioner.communicator import wait_asleep
 from hpc_connector.telemetry.agent import get_name
 from hpc_connector.telemetry.proc import RANK_NAMES
@@ -50,11 +50,6 @@ def has_ended(out: Path, *, resume: bool) -> bool:
         return is_complete(out, read_manifest(out))
     except BadInput:
         return False
-
-
-def is_in_use(out: Path) -> bool:
-    """Return whether a folder holds anything that is not of telemetry."""
-    return out.exists() and any(path.name != "telemetry" for path in out.iterdir())
 
 
 def start_agent(
