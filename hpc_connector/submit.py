@@ -154,11 +154,11 @@ def grow_from_last(
     out = find_out(list(arguments))
     if out is None or not out.exists():
         return chosen
-    from hpc_connector.telemetry.grow import cap, raise_to
-    from hpc_connector.telemetry.policy import Policy, read_policy
+    from hpc_connector.telemetry.grow import raise_to
+    from hpc_connector.telemetry.policy import read_policy
 
-    policy = read_policy(args.policy) if args.policy else Policy()
-    return raise_to(chosen, asked, out, cap(policy, site), args.warn)
+    policy = read_policy(args.policy)
+    return raise_to(chosen, asked, out, policy, site, args.warn)
 
 
 def deal_ranks(args: argparse.Namespace, cores: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from hpc_connector.allocation import Allocation
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import save_manifest
 from hpc_connector.program import main
-from hpc_connector.slurm import read_figures
+from hpc_connector.slurm import Site, read_figures
 from hpc_connector.telemetry.grow import find_shortage, grow_after, raise_to
 from hpc_connector.telemetry.policy import Policy
 
@@ -131,23 +131,18 @@ def test_grow__of_no_run_says_nothing(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    ("job", "own_mib"),
+    [
+        ("7|RUNNING|9|00:01||0|1||n|x|x|10|cpu=2,mem=200M,node=1", "0"),
+        ("7|PENDING|9|00:01||0|0||n|x|x||", "200"),  # accounting is late
+    ],
+)
 def test_grow__of_a_job_that_was_killed_before_its_run_began(
-    tmp_path, capsys, monkeypatch
+    tmp_path, capsys, monkeypatch, job, own_mib
 ):
-    figures = "7|RUNNING|9|00:01||0|1||n|x|x|10|cpu=2,mem=200M,node=1\n"
-    figures += "7.0|CANCELLED by 0|9|00:01|150M|0|1|2|n|x|x||\n"
-    monkeypatch.setattr("sys.stdin", io.StringIO(figures))
-    words = ["telemetry", "grow", "--code", "137", "run", "--out", str(tmp_path / "o")]
-    assert main(words) == 0
-    assert capsys.readouterr().out == "MinMemoryNode=330\n"
-
-
-def test_grow__where_accounting_does_not_say_what_was_asked_for(
-    tmp_path, capsys, monkeypatch
-):
-    monkeypatch.setenv("SLURM_MEM_PER_NODE", "200")
-    figures = "7|PENDING|9|00:01||0|0||n|x|x||\n"
-    figures += "7.0|CANCELLED by 0|9|00:01|150M|0|1|2|n|x|x||\n"
+    monkeypatch.setenv("SLURM_MEM_PER_NODE", own_mib)
+    figures = f"{job}\n7.0|CANCELLED by 0|9|00:01|150M|0|1|2|n|x|x||\n"
     monkeypatch.setattr("sys.stdin", io.StringIO(figures))
     words = ["telemetry", "grow", "--code", "137", "run", "--out", str(tmp_path / "o")]
     assert main(words) == 0
@@ -157,13 +152,13 @@ def test_grow__where_accounting_does_not_say_what_was_asked_for(
 def test_raise_to__leaves_what_the_user_gives(tmp_path):
     save_run(tmp_path, (30, "RUNNING", KILLED, "150M"))
     chosen, free = Allocation(1, 2, 1, 100 * MIB, 600), Allocation()
-    more = raise_to(chosen, free, tmp_path, Policy(), WARN_S)
+    more = raise_to(chosen, free, tmp_path, Policy(), Site(), WARN_S)
     assert (more.mem_bytes, more.time_s) == (330 * MIB, 600)
     often = [(30, "RUNNING", KILLED, "150M")] * 9
     save_run(tmp_path, *often)
     asked = Allocation(mem_bytes=1)
-    assert raise_to(asked, asked, tmp_path, Policy(), WARN_S) == asked
+    assert raise_to(asked, asked, tmp_path, Policy(), Site(), WARN_S) == asked
     with pytest.raises(BadInput, match="ran short 9 times"):
-        raise_to(chosen, free, tmp_path, Policy(), WARN_S)
+        raise_to(chosen, free, tmp_path, Policy(), Site(), WARN_S)
     save_run(tmp_path, (30, "RUNNING", KILLED, "150M"), status="done")
-    assert raise_to(chosen, free, tmp_path, Policy(), WARN_S) == chosen
+    assert raise_to(chosen, free, tmp_path, Policy(), Site(), WARN_S) == chosen

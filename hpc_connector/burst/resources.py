@@ -46,7 +46,7 @@ def choose_resources(
     BadInput
         A policy that cannot be read.
     """
-    policy = read_policy(args.policy) if args.policy else Policy()
+    policy = read_policy(args.policy)
     folders = args.history or ([args.out.parent] if args.out else [])
     peaks: list[float] = []
     notes: list[str] = []

@@ -60,9 +60,9 @@ def run(args: argparse.Namespace) -> int:
     last["node_mem_bytes"] = last.get("node_mem_bytes") or get_own_memory()
     if find_shortage(last, args.warn) == TIME_OUT and args.code != cli.STOPPED:
         return cli.DONE  # it failed near the end of its time
-    policy = read_policy(args.policy) if args.policy else Policy()
     here = Site(slurm_partition=os.environ.get("SLURM_JOB_PARTITION", ""))
-    given, more = get_given(last), grow_after(attempts, cap(policy, here), args.warn)
+    policy = cap(read_policy(args.policy), here)
+    given, more = get_given(last), grow_after(attempts, policy, args.warn)
     if more.mem_bytes > given.mem_bytes:
         print(f"MinMemoryNode={-(-more.mem_bytes >> 20)}")
     elif more.time_s > given.time_s:
@@ -82,6 +82,7 @@ def raise_to(
     asked: Allocation,
     out: Path | None,
     policy: Policy,
+    site: Site,
     warn_s: float,
 ) -> Allocation:
     """Return what to ask for, more of what the last job of an unfinished run lacked.
@@ -102,7 +103,7 @@ def raise_to(
     attempts = list_attempts(out)
     if not attempts or given.get(find_shortage(attempts[-1], warn_s), True):
         return chosen
-    more = grow_after(attempts, policy, warn_s)
+    more = grow_after(attempts, cap(policy, site), warn_s)
     return replace(
         chosen,
         mem_bytes=asked.mem_bytes or max(chosen.mem_bytes, more.mem_bytes),

@@ -75,14 +75,16 @@ class Machine:
     busy_watts: float = 0.0
 
 
-def read_policy(path: Path) -> Policy:
-    """Read a policy.
+def read_policy(path: Path | None) -> Policy:
+    """Read a policy; without a file it is the one that has no caps.
 
     Raises
     ------
     BadInput
         A file that is not TOML, a key that is not known, or a value that is none.
     """
+    if path is None:
+        return Policy()
     policy: Policy = _read(path, Policy)
     factors = (policy.after_out_of_memory.factor, policy.after_time_out.factor)
     if policy.energy_weight > 1 or min(policy.margin, *factors) < 1:

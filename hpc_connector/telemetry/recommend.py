@@ -136,7 +136,7 @@ def answer_for(
     BadInput
         A policy that cannot be read, or does not allow the partition or the QOS.
     """
-    policy = read_policy(args.policy) if args.policy else Policy()
+    policy = read_policy(args.policy)
     check_site(policy, site.slurm_partition, site.qos)
     runs: list[Run] = []
     notes = ["calibrated here: recorded runs are not looked at"]
