@@ -22,6 +22,7 @@ from hpc_connector.loader.individuals import Match, match_individuals
 from hpc_connector.loader.labels import Labels, convert_labels
 from hpc_connector.loader.sample_file import ReadOptions, SampleFile, Variants
 from hpc_connector.loader.samples import inspect_sample, read_sample
+from hpc_connector.notes import add_counts
 from hpc_connector.partitioner import make_distribution
 from hpc_connector.partitioner.communicator import end_together, get_node, share_array
 from hpc_connector.pipeline import return_memory
@@ -60,6 +61,7 @@ class Share:
     )
     n_read: int = 0
     removed: Counter = field(default_factory=Counter)
+    counted: Counter = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ def read_share(
         for block in read_sample(files[f], part, n_parts):
             codes, counts = pack_genotypes(block.genotypes, sources[f])
             keep_variants(share, block.variants, codes, counts, filters)
+            share.counted.update(block.counted)
     return share
 
 
@@ -229,12 +232,13 @@ def gather_columns(
         name: np.concatenate(comm.allgather(np.concatenate(share.columns.pop(name))))
         for name in COLUMNS
     }
-    shares = comm.allgather((share.n_read, share.removed))
-    removed: Counter = sum((r for _, r in shares), Counter())
+    shares = comm.allgather((share.n_read, share.removed, share.counted))
+    n_read, removed, counted = zip(*shares, strict=True)
     facts = {
-        "variants_read": sum(n for n, _ in shares),
+        "variants_read": sum(n_read),
         "variants_kept": len(columns["id"]),
-        "removed": dict(sorted(removed.items())),
+        "removed": add_counts(removed),
+        "counted": add_counts(counted),
     }
     return columns, facts
 

@@ -23,6 +23,7 @@ from hpc_connector.loader.individuals import Match
 from hpc_connector.loader.sample_file import SampleFile
 from hpc_connector.loader.samples import read_sample
 from hpc_connector.manifest import get_time, save_manifest
+from hpc_connector.notes import log_notes, make_notes
 from hpc_connector.partitioner import get_comb_files
 from hpc_connector.publish import publish
 from mdr_epistasis.run import begin, open_files
@@ -56,6 +57,10 @@ def run(comm: Any, args: argparse.Namespace) -> int:
         logger.info("%s is complete, nothing is left to do", args.out)
         return cli.DONE
     files, match = comm.bcast(open_files(args) if comm.rank == 0 else None)
+    if comm.rank == 0:
+        assumed = [one for file in files for one in file.assumed]
+        record |= make_notes([*match.assumed, *assumed], {})
+        log_notes(record)
     is_done = score_files(comm, args, files, match, choose_pairs(args))
     record["resources"] = pipeline.get_resources(comm, args.threads, start_s)
     if comm.rank == 0:

@@ -20,9 +20,11 @@ from hpc_connector.burst.run import run_tasks
 from hpc_connector.errors import BadInput
 from hpc_connector.learner import search as learner
 from hpc_connector.loader.files import exists
+from hpc_connector.loader.individuals import Match
 from hpc_connector.loader.labels import Labels, convert_labels, read_labels
-from hpc_connector.loader.sample_file import ReadOptions
+from hpc_connector.loader.sample_file import ReadOptions, SampleFile
 from hpc_connector.manifest import begin_run, get_time, save_manifest
+from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner.communicator import end_together
 from hpc_connector.storer.report import save_report
 from mdr_epistasis.cohort import Cohort, Filters, deal_folds, load_cohort, read_header
@@ -68,7 +70,9 @@ def run(comm: Any, args: argparse.Namespace) -> int:
 
     with load_cohort(comm, files, match, fold, filters, before) as cohort:
         if comm.rank == 0:
+            record |= list_notes(files, match, cohort)
             say_cohort(cohort, match.notes)
+            log_notes(record)
         is_missing = bool(cohort.variants["missing"].any())
         n_read = cohort.facts["variants_read"]
         record["plan"] = asdict(make_cost(args, header, n_read, is_missing))
@@ -287,6 +291,15 @@ def make_shards(args: argparse.Namespace, cohort: Cohort) -> storer.Shards | Non
         return None
     shape = (cohort.n_variants,) * args.order
     return storer.Shards(args.out / "all_models", "all_models/error", shape)
+
+
+def list_notes(
+    files: Sequence[SampleFile], match: Match, cohort: Cohort
+) -> dict[str, Any]:
+    """Return what was assumed, left out and changed, for the manifest."""
+    assumed = [one for file in files for one in file.assumed]
+    counted = [cohort.facts.pop("counted"), *(file.counted for file in files)]
+    return make_notes([*match.assumed, *assumed], add_counts(counted))
 
 
 def say_cohort(cohort: Cohort, notes: list[str]) -> None:

@@ -2,8 +2,8 @@
 
 import argparse
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpc_connector.errors import BadInput
@@ -15,6 +15,7 @@ from hpc_connector.loader.files import exists
 from hpc_connector.loader.ibd import check_ibd
 from hpc_connector.loader.imzml import Imzml, read_imzml
 from hpc_connector.loader.molecules import Database, read_database
+from hpc_connector.notes import Assumption, add_counts
 from metabolite_annotation.export import check_exports
 
 ADDUCTS = {"positive": ("+H", "+Na", "+K"), "negative": ("-H", "+Cl")}
@@ -33,7 +34,8 @@ class Setup:
 class Library:
     """What rank 0 alone knows: molecules, and the ions of each database.
 
-    ``model`` scores ions instead of MSM, if it is not None.
+    ``model`` scores ions instead of MSM, if it is not None; ``assumed`` and ``counted``
+    are of all inputs.
     """
 
     databases: Sequence[Database]
@@ -41,7 +43,8 @@ class Library:
     model: Callable | None
     polarity: str
     adducts: tuple[str, ...]
-    notes: tuple[str, ...]
+    assumed: tuple[Assumption, ...]
+    counted: Mapping[str, int]
 
 
 def list_inputs(args: argparse.Namespace) -> list[str]:
@@ -58,7 +61,7 @@ def read_inputs(args: argparse.Namespace) -> tuple[Setup, Library]:
     model = read_model(args)
     imzml = read_imzml(args.dataset)
     check_ibd(imzml)
-    notes = []
+    assumed = list(imzml.assumed)
     polarity = args.polarity or imzml.polarity or "positive"
     if imzml.polarity and polarity != imzml.polarity:
         raise BadInput(
@@ -66,7 +69,8 @@ def read_inputs(args: argparse.Namespace) -> tuple[Setup, Library]:
             f"--polarity {imzml.polarity}, found {polarity}"
         )
     if not args.polarity and not imzml.polarity:
-        notes.append(f"{args.dataset} names no polarity, positive is taken")
+        because = f"{args.dataset} names none"
+        assumed.append(Assumption("polarity", polarity, because, "--polarity"))
     adducts = args.adducts or ADDUCTS[polarity]
     databases = read_databases(args.database, args.slice or 1.0)
     chemistry = Chemistry(
@@ -85,7 +89,13 @@ def read_inputs(args: argparse.Namespace) -> tuple[Setup, Library]:
     charge = 1 if polarity == "positive" else -1
     resolution = make_resolution(args, imzml.analyzer, charge)
     library = Library(
-        databases, candidates, model, polarity, tuple(adducts), tuple(notes)
+        databases,
+        candidates,
+        model,
+        polarity,
+        tuple(adducts),
+        tuple(assumed),
+        add_counts([imzml.counted, *(database.counted for database in databases)]),
     )
     return Setup(imzml, ions, resolution), library
 
@@ -108,7 +118,8 @@ def take_share(database: Database, share: float) -> Database:
     chosen = {formulas[k * len(formulas) // n] for k in range(n)}
     rows = zip(database.id, database.name, database.formula, strict=True)
     kept = [row for row in rows if row[2] in chosen]
-    return Database(database.path, *zip(*kept, strict=True))
+    ids, names, formulas = zip(*kept, strict=True)
+    return replace(database, id=ids, name=names, formula=formulas)
 
 
 @functools.cache

@@ -173,9 +173,7 @@ def describe(
 ) -> dict[str, Any]:
     """Return the dataset's and the search's part of the manifest."""
     return {
-        "dataset": {"name": Path(args.dataset).stem}
-        | spectra.facts
-        | {"notes": list(library.notes)},
+        "dataset": {"name": Path(args.dataset).stem} | spectra.facts,
         "search": {
             "ions": len(setup.ions),
             "polarity": library.polarity,

@@ -15,6 +15,7 @@ from hpc_connector.burst.line import make_remote
 from hpc_connector.burst.run import run_tasks
 from hpc_connector.learner.ion_images import SCORES
 from hpc_connector.manifest import begin_run
+from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner.communicator import end_together
 from metabolite_annotation.inputs import Library, Setup, list_inputs, read_inputs
 from metabolite_annotation.patterns import Patterns, get_patterns
@@ -93,6 +94,8 @@ def search(
         if comm.rank == 0 and library:
             say_spectra(spectra)
             record |= describe(args, setup, library, spectra)
+            record |= list_notes(library, spectra)
+            log_notes(record)
         scores, is_done = score_ions(comm, args, spectra, patterns, record)
         if not is_done:
             return None
@@ -108,7 +111,7 @@ def search(
 
 
 def say_spectra(spectra: Spectra) -> None:
-    """Log what was read, and what was left out."""
+    """Log what was read."""
     facts = spectra.facts
     logger.info(
         "%d spectra, %d pixels, %d peaks, m/z %.4f to %.4f",
@@ -117,19 +120,21 @@ def say_spectra(spectra: Spectra) -> None:
         facts["peaks"],
         *facts["mz_range"],
     )
-    dropped = facts["dropped"]
-    notes = {
+
+
+def list_notes(library: Library, spectra: Spectra) -> dict[str, Any]:
+    """Return what was assumed, left out and changed, for the manifest."""
+    dropped = spectra.facts["dropped"]
+    counted = {
         "peaks without a number were left out": dropped["n_nan"],
         "negative intensities were left out": dropped["n_negative"],
         "spectra are not in order of m/z": dropped["n_unsorted"],
         "spectra share a pixel with another and are added to it": (
-            facts["duplicate_spectra"]
+            spectra.facts["duplicate_spectra"]
         ),
-        "spectra are empty": facts["empty_spectra"],
+        "spectra are empty": spectra.facts["empty_spectra"],
     }
-    for text, n in notes.items():
-        if n:
-            logger.info("note: %d %s", n, text)
+    return make_notes(library.assumed, add_counts([library.counted, counted]))
 
 
 def score_ions(

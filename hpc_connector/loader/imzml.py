@@ -7,7 +7,8 @@ by a compiled scanner; peaks lie in the .ibd file, see ``ibd.py``.
 import mmap
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
 
@@ -16,6 +17,7 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _imzml_kernels as kernels
 from hpc_connector.loader.files import exists, read_file
+from hpc_connector.notes import Assumption
 from hpc_connector.storage import is_remote
 
 TYPES = {
@@ -51,7 +53,8 @@ class Imzml:
 
     Arrays have a value a spectrum: ``x`` and ``y`` as in the file, from 1; ``n_peaks``;
     place and size in the .ibd file, bytes; ``tic``, ``lowest_mz`` and ``highest_mz``,
-    NaN where they are not given.
+    NaN where they are not given. ``assumed`` and ``counted`` are as in
+    :mod:`hpc_connector.notes`.
     """
 
     path: str
@@ -75,6 +78,8 @@ class Imzml:
     tic: np.ndarray
     lowest_mz: np.ndarray
     highest_mz: np.ndarray
+    assumed: tuple[Assumption, ...] = ()
+    counted: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_imzml(path: str) -> Imzml:

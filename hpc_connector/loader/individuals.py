@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.labels import SHOWN, Labels
 from hpc_connector.loader.sample_file import SampleFile
+from hpc_connector.notes import Assumption
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,15 @@ class Match:
         Position in each file of every individual, int64 (individuals,).
     notes
         What a user should know of the matching.
+    assumed
+        What the ids do not say.
     """
 
     individuals: tuple[str, ...]
     is_case: np.ndarray
     columns: list[np.ndarray]
     notes: list[str]
+    assumed: list[Assumption] = field(default_factory=list)
 
 
 def match_individuals(files: Sequence[SampleFile], labels: Labels, where: str) -> Match:

@@ -2,8 +2,8 @@
 
 import csv
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_text
@@ -14,12 +14,16 @@ MOST_SHOWN = 5  # wrong rows in a message
 
 @dataclass(frozen=True)
 class Database:
-    """Molecules of one database, a row each, in the order of the file."""
+    """Molecules of one database, a row each, in the order of the file.
+
+    ``counted`` is what was left out or changed.
+    """
 
     path: str
     id: tuple[str, ...]
     name: tuple[str, ...]
     formula: tuple[str, ...]
+    counted: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -58,8 +62,8 @@ def read_database(path: str, check_formula: Callable[[str], object]) -> Database
     if wrong or len(rows) < 2:
         shown = "; ".join(wrong[:MOST_SHOWN]) or "expected a molecule a line"
         raise BadInput(f"{path} has {len(wrong)} bad rows of {len(rows) - 1}: {shown}")
-    columns = [tuple(row[k].strip() for row in rows[1:]) for k in places]
-    return Database(path, *columns)
+    ids, names, formulas = (tuple(r[k].strip() for r in rows[1:]) for k in places)
+    return Database(path, ids, names, formulas)
 
 
 def _find_fault(

@@ -1,11 +1,13 @@
 """What every genotype format gives: a header, and blocks of variants."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from hpc_connector.errors import BadInput
+from hpc_connector.notes import Assumption
 from hpc_connector.storage import get_object, is_remote
 
 MAX_POSITION_DIGITS = 12
@@ -32,6 +34,8 @@ class SampleFile:
         The labels a file carries itself (.fam, Class column), in its own words.
     n_bytes
         Size on disk, the cost of reading it.
+    assumed, counted
+        What the header does not say; what it was found to leave out or change.
     """
 
     path: str
@@ -41,6 +45,8 @@ class SampleFile:
     phenotypes: tuple[str, ...] | None = None
     n_bytes: int = 0
     options: ReadOptions = field(default_factory=ReadOptions)
+    assumed: tuple[Assumption, ...] = ()
+    counted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,10 +65,14 @@ class Variants:
 
 @dataclass(frozen=True)
 class Block:
-    """Variants and their genotypes, int8 (variants, individuals), -1 missing."""
+    """Variants and their genotypes, int8 (variants, individuals), -1 missing.
+
+    `counted` is what was left out or changed, see :mod:`hpc_connector.notes`.
+    """
 
     variants: Variants
     genotypes: np.ndarray
+    counted: Mapping[str, int] = field(default_factory=dict)
 
 
 def get_version(path: str) -> tuple[int, int | str]:

@@ -5,7 +5,9 @@ from html import escape
 
 import numpy as np
 
+from hpc_connector.notes import list_notes
 from hpc_connector.storer._annotation_run import LEVELS, AnnotationRun
+from hpc_connector.storer._text import clean
 
 TRUSTED = 0.1  # the FDR that METASPACE shows first
 METHODS = {
@@ -140,6 +142,7 @@ def make_cautions(run: AnnotationRun) -> str:
 
 
 def _find_cautions(run: AnnotationRun) -> Iterator[str]:
+    yield from (escape(clean(text)) for text in list_notes(run.record))
     n = len(run.pixels["x"])
     if n <= 1:
         yield (

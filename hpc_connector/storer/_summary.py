@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hpc_connector.notes import list_notes
 from hpc_connector.storer._charts import FEWEST, WORDS
 from hpc_connector.storer._run import NEAR_BP, Run
 from hpc_connector.storer._text import clean, shorten
@@ -181,7 +182,8 @@ def _say_first(run: Run) -> Iterator[str]:
 
 def make_cautions(run: Run) -> str:
     """Return what speaks against the finding, as a list."""
-    found = [*_doubt_accuracy(run), *_doubt_p_value(run), *_doubt_model(run)]
+    found = [clean(text) for text in list_notes(run.record)]
+    found += [*_doubt_accuracy(run), *_doubt_p_value(run), *_doubt_model(run)]
     items = "".join(f"<li>{escape(text)}</li>" for text in found)
     return f'<ul class="cautions" aria-label="Cautions">{items}</ul>' if found else ""
 
