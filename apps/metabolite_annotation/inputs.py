@@ -118,8 +118,8 @@ def take_share(database: Database, share: float) -> Database:
     chosen = {formulas[k * len(formulas) // n] for k in range(n)}
     rows = zip(database.id, database.name, database.formula, strict=True)
     kept = [row for row in rows if row[2] in chosen]
-    ids, names, formulas = zip(*kept, strict=True)
-    return replace(database, id=ids, name=names, formula=formulas)
+    ids, names, of_kept = zip(*kept, strict=True)
+    return replace(database, id=ids, name=names, formula=of_kept)
 
 
 @functools.cache
