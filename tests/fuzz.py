@@ -1,0 +1,273 @@
+"""Change real files in many ways: every reader gives data or one line of bad input.
+
+    python tests/fuzz.py [INPUTS] [--seed N] [--only NAME]
+
+Not a part of the suite: some minutes for 100,000 inputs on two cores. Small files of
+every kind are cut, and bytes, words and lines of them changed, doubled, dropped and
+swapped. A reader that raises anything but BadInput, or takes more than 20 seconds, is
+shown with the seed of its input, and the exit code is 1.
+"""
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from formats import make_cohort
+from hpc_connector.errors import BadInput
+from hpc_connector.loader.ibd import check_ibd, read_spectra
+from hpc_connector.loader.imzml import read_imzml
+from hpc_connector.loader.labels import convert_labels, read_labels
+from hpc_connector.loader.molecules import read_database
+from hpc_connector.loader.sample_file import ReadOptions
+from hpc_connector.loader.samples import inspect_sample, read_sample
+from hpc_connector.slices import CloudObject
+from imzml import write_imzml
+from metabolite_annotation.inputs import check_formula
+from slice_objects import CASES
+
+LIMIT_S = 20
+WORDS = (
+    *(b"", b" ", b"\t", b"\n", b"\r\n", b"\r", b"\0", b"\xff\xfe", b"\xef\xbb\xbf"),
+    *(b'"', b"'", b"<", b">", b"&amp;", b"&#0;", b"]]>", b"<!--", b"<?x?>", b"##"),
+    *(b"-1", b"0", b"1e999", b"nan", b"inf", b"9" * 40, b".", b"./.", b"0|1|2", b"/"),
+    *("\u2028".encode(), "\u00e4".encode("latin-1"), b"chr", b"\x1f\x8b\x08\x04", b","),
+)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A file to change, what belongs beside it, and what reads it."""
+
+    name: str
+    path: Path
+    read: Callable[[str], None]
+    beside: tuple[Path, ...] = ()
+    target: str = ""  # what is read where a file beside it is changed
+
+
+def change(data: bytes, rng: np.random.Generator) -> bytes:
+    """Return data with some changes, mostly one."""
+    for _ in range(rng.geometric(0.6)):
+        at, to = np.sort(rng.integers(0, len(data) + 1, 2)).tolist()
+        word = WORDS[rng.integers(len(WORDS))]
+        to = min(to, at + int(rng.integers(1, 64)))
+        kind = rng.integers(7)
+        if kind == 0:
+            data = data[:at]
+        elif kind == 1 and at < len(data):
+            data = data[:at] + bytes([data[at] ^ 1 << rng.integers(8)]) + data[at + 1 :]
+        elif kind == 2:
+            data = data[:at] + word + data[at:]
+        elif kind == 3:
+            data = data[:at] + word + data[to:]
+        elif kind == 4:
+            data = data[:to] + data[at:to] + data[to:]
+        elif kind == 5:
+            data = data[:at] + data[to:]
+        else:
+            data = swap_lines(data, rng)
+    return data
+
+
+def swap_lines(data: bytes, rng: np.random.Generator) -> bytes:
+    """Return data with two lines exchanged, and one of them twice."""
+    lines = data.split(b"\n")
+    a, b = rng.integers(0, len(lines), 2).tolist()
+    lines[a], lines[b] = lines[b], lines[a]
+    return b"\n".join([*lines[: b + 1], *lines[b : b + 1 + int(rng.integers(2))]])
+
+
+def read_genotypes(path: str) -> None:
+    """Read all variants of a file."""
+    for field in ("GT", "DS"):
+        file = inspect_sample(path, ReadOptions(vcf_field=field))
+        for part in range(2):
+            for block in read_sample(file, part, 2):
+                assert block.genotypes.shape[1] == file.n_individuals
+                assert set(np.unique(block.genotypes)) <= {-1, 0, 1, 2}
+        if file.format != "vcf":
+            return
+
+
+def read_phenotypes(path: str) -> None:
+    """Read labels."""
+    words = read_labels(path)[1]
+    convert_labels(words, path)
+
+
+def read_dataset(path: str) -> None:
+    """Read the spectra of a dataset."""
+    imzml = read_imzml(path)
+    check_ibd(imzml, checksum=False)
+    read_spectra(imzml, 0, len(imzml.x))
+
+
+def read_molecules(path: str) -> None:
+    """Read a database."""
+    read_database(path, check_formula)
+
+
+def read_slices(case: str) -> Callable[[str], None]:
+    """Return what indexes an object and reads its slices."""
+
+    def read(path: str) -> None:
+        found = CASES[case]
+        co = CloudObject.from_path(found.find(), path).preprocess(force=True)
+        for part in found.cut(co, 3):
+            part.get()
+
+    return read
+
+
+def make_corpora(folder: Path) -> list[Corpus]:
+    """Write a small file of every kind."""
+    make_cohort(folder, "--variants 8 --individuals 12 --heritability 0.1 --maf 0.4")
+    names = "a.vcf gzip.vcf.gz bgzip.vcf.gz a.bcf bed.bed bed.bim bed.fam 8.bgen "
+    names += "16.bgen five.gen five.sample six.gen gzip.gen.gz bsc.gz table.tsv"
+    reads = {"bed.bim": "bed.bed", "bed.fam": "bed.bed", "five.sample": "five.gen"}
+    found = []
+    for name in names.split():
+        path, target = folder / name, reads.get(name, "")
+        stem = name.split(".")[0]
+        beside = tuple(p for p in folder.glob(f"{stem}.*") if p != path)
+        found.append(Corpus(name, path, read_genotypes, beside, target))
+    for name in ("labels.tsv", "labels.sample", "bed.fam"):
+        found.append(Corpus(f"labels {name}", folder / name, read_phenotypes))
+    return [*found, *make_datasets(folder), *make_tables(folder), *make_objects(folder)]
+
+
+def make_datasets(folder: Path) -> list[Corpus]:
+    """Write small imzML datasets."""
+    rng = np.random.default_rng(0)
+    mz = np.sort(rng.uniform(100, 200, 5))
+    spectra = [(x, y, mz, rng.uniform(1, 2, 5)) for x in (1, 2, 3) for y in (1, 2)]
+    found = []
+    for mode in ("processed", "continuous"):
+        for is_zlib in (False, True):
+            path = folder / f"{mode}_{is_zlib}.imzML"
+            write_imzml(path, spectra, mode=mode, is_zlib=is_zlib, inline=is_zlib)
+            ibd = path.with_suffix(".ibd")
+            found.append(Corpus(f"imzML {path.stem}", path, read_dataset, (ibd,)))
+            found.append(
+                Corpus(f"ibd {path.stem}", ibd, read_dataset, (path,), path.name)
+            )
+    return found
+
+
+def make_tables(folder: Path) -> list[Corpus]:
+    """Write a small table of molecules, in two ways."""
+    rows = [("id", "name", "formula"), ("1", "glucose", "C6H12O6")]
+    rows += [("2", "x, y", "CH4"), ("3", "heavy", "[13C]2H6O"), ("4", "a", "C10H16N5")]
+    found = []
+    for ending, mark in (("tsv", "\t"), ("csv", ",")):
+        path = folder / f"molecules.{ending}"
+        lines = [mark.join(f'"{v}"' for v in row) for row in rows]
+        path.write_text("\n".join(lines) + "\n")
+        found.append(Corpus(f"molecules {ending}", path, read_molecules))
+    return found
+
+
+def make_objects(folder: Path) -> list[Corpus]:
+    """Write an object of each format of slices, the large ones left out."""
+    found = []
+    for name in CASES:
+        place = folder / "objects" / name.replace(" ", "_")
+        place.mkdir(parents=True)
+        path = CASES[name].write(place)
+        if path.stat().st_size < 300_000:
+            beside = tuple(p for p in place.iterdir() if p != path)
+            found.append(Corpus(f"slices {name}", path, read_slices(name), beside))
+    return found
+
+
+def try_one(corpus: Corpus, seed: int, folder: Path) -> str:
+    """Read one changed file; return what came of it."""
+    rng = np.random.default_rng(seed)
+    for path in corpus.beside:
+        shutil.copy(path, folder)
+    path = folder / corpus.path.name
+    path.write_bytes(change(corpus.path.read_bytes(), rng))
+    signal.alarm(LIMIT_S)
+    try:
+        corpus.read(str(folder / (corpus.target or path.name)))
+    except BadInput as error:
+        return "more than a line" if "\n" in str(error) else "bad input"
+    except BaseException as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
+    finally:
+        signal.alarm(0)
+    return "read"
+
+
+def stop(*_: object) -> None:
+    """End a reader that hangs."""
+    raise TimeoutError(f"no answer in {LIMIT_S} s")
+
+
+def work(job: tuple[list[Corpus], int, int, int]) -> Counter:
+    """Try every `step`-th seed from the first to the last."""
+    corpora, first, last, step = job
+    warnings.simplefilter("ignore")
+    signal.signal(signal.SIGALRM, stop)
+    seen: Counter = Counter()
+    root = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    for seed in range(first, last, step):
+        folder = root / str(seed)
+        folder.mkdir()
+        corpus = corpora[seed % len(corpora)]
+        outcome = try_one(corpus, seed, folder)
+        seen[corpus.name, outcome] += 1
+        if outcome not in ("read", "bad input"):
+            print(f"{corpus.name}: seed {seed}: {outcome}", flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(root, ignore_errors=True)
+    return seen
+
+
+def main() -> int:
+    """Try as many inputs as are asked for; return 1 if one was not answered well."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("inputs", nargs="?", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", metavar="NAME")
+    args = parser.parse_args()
+    start_s = time.perf_counter()
+    with tempfile.TemporaryDirectory() as place:
+        n = os.cpu_count() or 1
+        jobs = [(k, args.seed + args.inputs) for k in range(args.seed, args.seed + n)]
+        with multiprocessing.get_context("spawn").Pool(n) as pool:
+            made = pool.map(run_job, [(place, args.only, *job, n) for job in jobs])
+    seen = sum(made, Counter())
+    names = sorted({name for name, _ in seen})
+    for name in names:
+        print(name, {what: n for (c, what), n in sorted(seen.items()) if c == name})
+    faults = sum(n for (_, w), n in seen.items() if w not in ("read", "bad input"))
+    took = f"{time.perf_counter() - start_s:.0f} s"
+    print(f"{seen.total()} inputs of {len(names)} kinds, {faults} faults, {took}")
+    return int(faults > 0)
+
+
+def run_job(job: tuple[str, str, int, int, int]) -> Counter:
+    """Try the seeds of one process, on corpora of its own."""
+    place, only, first, last, step = job
+    with tempfile.TemporaryDirectory(dir=place) as own:
+        corpora = [c for c in make_corpora(Path(own)) if only in c.name]
+        return work((corpora, first, last, step))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
