@@ -7,57 +7,44 @@ checked: a changed object, a short answer or a whole one is an error, never data
 import bisect
 import contextlib
 import functools
+import logging
 import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from hpc_connector import address
+from hpc_connector.address import Source, is_remote
 from hpc_connector.errors import BadInput
+from hpc_connector.stores import fast, plain, s3
+from hpc_connector.stores.folder import FolderStore
+from hpc_connector.stores.store import (
+    Answer,
+    Broken,
+    Changed,
+    Denied,
+    Missing,
+    Range,
+    Store,
+    StoreError,
+    Version,
+    is_strong,
+)
 
-REMOTE = ("s3://", "http://", "https://")
+__all__ = ["Range", "Source", "Version", "is_remote"]
+
+logger = logging.getLogger(__name__)
+
 NEAR_BYTES = 1 << 16  # ranges with less between them are asked for as one
 MOST_BYTES = 16 << 20  # of one request
 AT_ONCE = 16  # requests
 TRIES = 4
 TIMEOUT = "60s"  # of one request
-SECRET = ("key", "secret", "token", "password", "credential")
 
-Range = tuple[int, int]  # first byte, last + 1
 Wanted = tuple["Source", "Version", Sequence[Range]]
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where an object is; who may read it is up to the standard chain.
-
-    Parameters
-    ----------
-    uri
-        ``s3://bucket/key``, ``http(s)://...``, ``file:///path`` or a path.
-    config
-        Settings of the store, such as ``endpoint_url``; no credentials.
-    """
-
-    uri: str
-    config: tuple[tuple[str, str], ...] = ()
-
-    def beside(self, ending: str) -> "Source":
-        """Return the source whose name has an ending more."""
-        return Source(self.uri + ending, self.config)
-
-
-@dataclass(frozen=True)
-class Version:
-    """Size and entity tag of an object: another object has others."""
-
-    size: int
-    etag: str
 
 
 @dataclass
@@ -70,6 +57,7 @@ class Traffic:
 
 traffic = Traffic()
 traffic_lock = threading.Lock()
+refusing: set[Source] = set()  # whose servers refuse their own ETag
 
 
 def count_traffic(requests: int, n_bytes: int) -> None:
@@ -77,6 +65,15 @@ def count_traffic(requests: int, n_bytes: int) -> None:
     with traffic_lock:
         traffic.requests += requests
         traffic.n_bytes += n_bytes
+
+
+def _renew_lock() -> None:
+    """Have a lock that no thread holds, which a fork has left behind."""
+    global traffic_lock
+    traffic_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 def get_traffic() -> tuple[int, int]:
@@ -90,81 +87,50 @@ def make_source(uri: str, storage_config: dict[str, Any] | None = None) -> Sourc
     Raises
     ------
     BadInput
-        Credentials among the settings: they would travel with every slice.
+        A URI or a setting that is not known; credentials, which would travel with
+        every slice.
     """
-    config = {name: str(value) for name, value in (storage_config or {}).items()}
-    for name in config:
-        if any(word in name.lower() for word in SECRET):
-            raise BadInput(
-                f"storage_config: {name}: expected credentials from the environment or "
-                "~/.aws, for slices travel"
-            )
-    return Source(str(uri), tuple(sorted(config.items())))
+    return Source(os.fspath(uri), s3.check_config(storage_config or {}))
+
+
+def locate(source: Source) -> tuple[Store, str]:
+    """Return the store of an object, and its key there.
+
+    Every process has clients of its own, for what is on a connection that a fork has
+    left in two is read by either.
+    """
+    scheme = address.get_scheme(source.uri)
+    if not scheme:
+        return FolderStore(), os.path.abspath(source.uri)
+    place, key = source.uri, ""
+    if scheme == "s3":
+        place, key = address.get_key(source.uri)
+    url = address.get_url(source.uri) if scheme != "s3" else ""
+    is_fast = fast.is_usable(key)
+    return open_store(place, url, source.config, os.getpid(), is_fast), key
 
 
 @functools.cache
-def open_store(place: str, config: tuple[tuple[str, str], ...]) -> Any:
-    """Return the store of a bucket, a server or the file system."""
-    from obstore.store import HTTPStore, LocalStore, S3Store
-
-    retry: Any = {"max_retries": TRIES, "retry_timeout": timedelta(seconds=60)}
-    options: Any = {"timeout": TIMEOUT, "connect_timeout": "10s", "allow_http": True}
-    scheme, _, name = place.partition("://")
-    if scheme == "file":
-        return LocalStore()
-    if scheme in ("http", "https"):
-        return HTTPStore(place, client_options=options, retry_config=retry)
-    given = dict(config)
-    endpoint = given.get("endpoint_url") or os.environ.get(
-        "AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL")
-    )
-    region = given.get("region_name") or os.environ.get("AWS_REGION", "us-east-1")
-    settings: Any = {"region": region, "conditional_put": "etag"}
-    if endpoint:
-        # not "endpoint": that of the environment would go before it
-        settings |= {"aws_endpoint_url_s3": endpoint}
-        settings |= {"virtual_hosted_style_request": False}
-    return S3Store(
-        name,
-        config=settings,
-        credential_provider=get_credentials(place),
-        client_options=options,
-        retry_config=retry,
-    )
-
-
-def get_credentials(place: str) -> Any:
-    """Return what finds credentials: environment, ~/.aws, role of the machine.
-
-    Raises
-    ------
-    BadInput
-        There are none.
-    """
-    import boto3
-    from obstore.auth.boto3 import Boto3CredentialProvider
-
+def open_store(
+    place: str,
+    url: str,
+    config: tuple[tuple[str, str], ...],
+    process: int,
+    is_fast: bool,
+) -> Store:
+    """Return the store of a URL, or else of a bucket, for a process."""
     try:
-        return Boto3CredentialProvider(boto3.Session())
-    except Exception as error:  # of botocore or obstore, of many kinds
+        if is_fast:
+            return (
+                fast.open_url(url, TIMEOUT)
+                if url
+                else fast.open_bucket(place, config, TIMEOUT)
+            )
+        return plain.WebStore(url) if url else plain.BucketStore(place, config)
+    except ImportError as error:
         raise BadInput(
-            f"{place}: no credentials: expected AWS_ACCESS_KEY_ID and "
-            f"AWS_SECRET_ACCESS_KEY, or ~/.aws: {error}"
+            f"{place}: {error}: expected pip install 'hpc_connector[cloud]'"
         ) from None
-
-
-def locate(source: Source) -> tuple[Any, str]:
-    """Return the store of an object, and its path there."""
-    parts = urlsplit(source.uri)
-    if parts.scheme in ("s3", "http", "https") and parts.netloc and parts.path[1:]:
-        place = f"{parts.scheme}://{parts.netloc}"
-        return open_store(place, source.config), parts.path[1:]
-    if parts.scheme in ("", "file"):
-        path = parts.path if parts.scheme else source.uri
-        return open_store("file://", ()), str(Path(path).absolute()).lstrip("/")
-    raise BadInput(
-        f"{source.uri}: expected s3://bucket/key, http://host/path, or a file"
-    )
 
 
 @contextlib.contextmanager
@@ -177,17 +143,29 @@ def explain(source: Source) -> Iterator[None]:
         There is no such object, it may not be read, it has changed, or the server does
         not answer.
     """
-    from obstore import exceptions as known
-
     try:
         yield
-    except (known.BaseError, OSError) as error:
-        told = next((said for kind, said in REASONS if isinstance_of(error, kind)), "")
-        first_line = str(error).splitlines()[0][:200]
-        if "error sending request" in first_line:
-            told = f"its server does not answer: {first_line}"
-        kind = NoSuchObject if told == NoSuchObject.said else BadInput
-        raise kind(f"{source.uri}: {told or first_line}") from None
+    except Missing:
+        raise NoSuchObject(f"{source.uri}: {NoSuchObject.said}") from None
+    except Denied as error:
+        signed = address.has_secrets(source.uri)
+        said = "what signs its URL is of another object, or has expired"
+        raise NotAllowed(
+            f"{source.uri}: access is denied: {said}"
+            if signed
+            else f"{source.uri}: {error}"
+        ) from None
+    except Changed:
+        raise BadInput(
+            f"{source.uri}: it has changed since it was indexed: index it again"
+        ) from None
+    except (StoreError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            error = StoreError(os.strerror(error.errno))
+        told = str(error) or type(error).__name__
+        if "error sending request" in told:
+            told = f"its server does not answer: {told}"
+        raise BadInput(f"{source.uri}: {told}") from None
 
 
 class NoSuchObject(BadInput):
@@ -196,42 +174,41 @@ class NoSuchObject(BadInput):
     said = "no such object"
 
 
-REASONS = (
-    ("NotFoundError", NoSuchObject.said),
-    ("FileNotFoundError", NoSuchObject.said),
-    ("PermissionDeniedError", "access is denied: expected other credentials or rights"),
-    ("UnauthenticatedError", "the credentials are not accepted"),
-    ("PreconditionError", "it has changed since it was indexed: index it again"),
-)
-
-
-def isinstance_of(error: BaseException, name: str) -> bool:
-    """Return whether an exception is of a kind, by the name of its class."""
-    return any(kind.__name__ == name for kind in type(error).__mro__)
+class NotAllowed(BadInput):
+    """It may not be read, or not written."""
 
 
 def get_version(source: Source) -> Version:
-    """Return size and entity tag of an object.
+    """Return size and tag of an object.
 
     Raises
     ------
     BadInput
-        It cannot be read, or its server gives no entity tag.
+        It cannot be read, or its server says nothing that tells versions apart.
     """
-    import obstore
-
-    store, path = locate(source)
+    store, key = locate(source)
     with explain(source):
-        found = obstore.head(store, path)
+        found = store.look(key)
     count_traffic(1, 0)
-    if not found["e_tag"]:
-        raise BadInput(f"{source.uri}: expected a server that gives an ETag")
-    return Version(found["size"], found["e_tag"])
+    if not found.etag:
+        raise BadInput(
+            f"{source.uri}: its server gives weak ETags only, or none, and no "
+            "Last-Modified, so that a change would not be seen: expected either, or a "
+            "copy of it in a bucket or folder"
+        )
+    if not is_strong(found.etag):
+        warn_of_tag(source)
+    return found
 
 
-def is_remote(path: str) -> bool:
-    """Return whether a path is that of an object in a store."""
-    return path.startswith(REMOTE)
+@functools.cache
+def warn_of_tag(source: Source) -> None:
+    """Say once that a change of an object may be missed."""
+    logger.warning(
+        "%s: its server gives weak ETags only, or none: a change is seen by size and "
+        "Last-Modified, to the second; for more copy it to a bucket or folder",
+        source.uri,
+    )
 
 
 @functools.cache
@@ -326,46 +303,66 @@ def fetch_one(request: tuple[Source, Version, Range]) -> memoryview:
 
 def fetch_range(source: Source, version: Version, wanted: Range) -> memoryview:
     """Return one range; an answer that is cut or of other bytes is asked for again."""
-    import obstore
-    from obstore.exceptions import GenericError, NotSupportedError  # 200 for 206
-
-    store, path = locate(source)
-    options: Any = {"range": wanted, "if_match": version.etag}
     problem = ""
     for attempt in range(TRIES):
         time.sleep(0.1 * (2**attempt - 1))
         try:
-            answer = obstore.get(store, path, options=options)
-            data = memoryview(answer.bytes())
-        except (GenericError, NotSupportedError) as error:
+            answer = read_version(source, version, wanted)
+        except Broken as error:
             count_traffic(1, 0)
-            problem = str(error).splitlines()[0][:200]
+            problem = str(error)
             continue
-        count_traffic(1, len(data))
-        if answer.range == wanted and len(data) == wanted[1] - wanted[0]:
-            if answer.meta["e_tag"] not in (None, version.etag):
-                raise BadInput(f"{source.uri}: it has changed since it was indexed")
-            return data
-        problem = f"{len(data)} bytes of {wanted[1] - wanted[0]}"
+        count_traffic(1, len(answer.data))
+        if answer.span == wanted and len(answer.data) == wanted[1] - wanted[0]:
+            return memoryview(answer.data)
+        problem = f"{len(answer.data)} bytes of {wanted[1] - wanted[0]}"
     raise BadInput(
         f"{source.uri}: bytes {wanted[0]} to {wanted[1]}: {TRIES} tries gave: {problem}"
     )
 
 
-def read_whole(source: Source) -> tuple[bytes, Version] | None:
-    """Return the bytes of a small object and its version, None if there is none."""
-    import obstore
+def read_version(source: Source, version: Version, wanted: Range) -> Answer:
+    """Return a range of one version of an object.
 
-    store, path = locate(source)
+    A server that refuses an ETag it gives itself is asked without it: of what version
+    an answer is says the answer.
+
+    Raises
+    ------
+    Changed
+        There is another version.
+    """
+    store, key = locate(source)
+    tag = "" if source in refusing else version.etag
+    try:
+        answer = store.read(key, wanted, tag)
+    except Changed:
+        if not is_strong(tag) or get_version(source) != version:
+            raise
+        refusing.add(source)
+        answer = store.read(key, wanted)
+    if answer.tag != version.etag and (answer.tag or not is_strong(tag)):
+        raise Changed
+    return answer
+
+
+def read_whole(source: Source) -> tuple[bytes, Version] | None:
+    """Return the bytes of a small object and its version, None if there is none.
+
+    A URL that is signed is so for one object; another beside it is as if not there.
+    """
+    store, key = locate(source)
     try:
         with explain(source):
-            answer = obstore.get(store, path)
-            data = bytes(answer.bytes())
-    except NoSuchObject:
+            answer = store.read(key)
+    except (NoSuchObject, NotAllowed) as error:
+        if isinstance(error, NotAllowed) and not address.has_secrets(source.uri):
+            raise
         count_traffic(1, 0)
         return None
-    count_traffic(1, len(data))
-    return data, Version(len(data), answer.meta["e_tag"] or get_version(source).etag)
+    count_traffic(1, len(answer.data))
+    data = bytes(answer.data)
+    return data, Version(len(data), answer.tag or get_version(source).etag)
 
 
 def get_size(source: Source) -> int | None:
@@ -378,24 +375,19 @@ def get_size(source: Source) -> int | None:
 
 def list_names(folder: Source) -> list[str]:
     """Return the names of the objects in a folder, the folder left out."""
-    import obstore
-
-    store, path = locate(folder)
+    store, key = locate(folder)
     count_traffic(1, 0)
     with explain(folder):
-        found = [o["path"] for page in obstore.list(store, path) for o in page]
-    return sorted(name.removeprefix(path).lstrip("/") for name in found)
+        return store.list(key)
 
 
 def delete(sources: Sequence[Source]) -> None:
     """Remove objects; one that is not there is no error."""
-    import obstore
-
     for source in sources:
-        store, path = locate(source)
+        store, key = locate(source)
         count_traffic(1, 0)
         with contextlib.suppress(NoSuchObject), explain(source):
-            obstore.delete(store, path)
+            store.remove(key)
 
 
 def check_writable(source: Source) -> None:
@@ -406,7 +398,7 @@ def check_writable(source: Source) -> None:
     BadInput
         A server of HTTP.
     """
-    if source.uri.startswith(("http://", "https://")):
+    if address.get_scheme(source.uri) in address.WEB:
         raise BadInput(
             f"{source.uri} cannot be written: expected a folder or bucket for the "
             "index (metadata)"
@@ -415,16 +407,13 @@ def check_writable(source: Source) -> None:
 
 def put(source: Source, data: bytes | memoryview, *, only_new: bool) -> Version | None:
     """Write an object; return its version, None if there is one that may not change."""
-    import obstore
-
-    store, path = locate(source)
+    store, key = locate(source)
     count_traffic(1, 0)
     try:
         with explain(source):
-            mode: Any = "create" if only_new else "overwrite"
-            written = obstore.put(store, path, data, mode=mode)
+            tag = store.write(key, data, only_new=only_new)
     except BadInput:
         if only_new and read_whole(source) is not None:
             return None
         raise
-    return Version(len(data), written["e_tag"] or get_version(source).etag)
+    return Version(len(data), tag or get_version(source).etag)

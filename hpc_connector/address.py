@@ -1,0 +1,270 @@
+"""What the name of an object says: which store, which key, and what is secret in it.
+
+A key of S3 is a key: none of its characters has a meaning. A URL of HTTP is encoded
+once and keeps its query, a URL of a file is a path, and a path is a path.
+"""
+
+import hashlib
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote, unquote_to_bytes
+
+from hpc_connector.errors import BadInput
+
+ONE_SLASH = re.compile(r"(s3|https?|file):/(?!/)", re.IGNORECASE)  # of a Path
+SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+WEB = ("http", "https")
+STORES = ("s3", *WEB)
+RESERVED = "%:/?[]@!$&'()*+,;=-._~"  # of a URL: not encoded again
+HIDDEN = "***"
+MOST_BYTES = 200  # of a name in a folder
+
+# Parameters of a URL by which a store knows who has signed it, and those beside them
+SIGNATURES = re.compile(r"(x-[a-z]+-)?signature|q-signature|sig", re.IGNORECASE)
+SIGNED_TOO = re.compile(
+    r"x-(amz|goog|oss|cos|obs)-.*|q-.*|expires|awsaccesskeyid|googleaccessid"
+    r"|ossaccesskeyid|key-pair-id|policy|s[veprisd]|st|spr|sip|srt|sk\w+|sdd|scid",
+    re.IGNORECASE,
+)
+SECRETS = re.compile(
+    r".*(token|secret|passw|credential|signature|api[-_]?key|access[-_]?key|auth).*"
+    r"|sig|key|pwd|jwt|code|sas|hmac",
+    re.IGNORECASE,
+)
+
+# URLs by how they are shown, and what of them is secret but no signature
+_known: dict[str, tuple[str, tuple[str, ...]]] = {}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an object is; who may read it is up to the standard chain.
+
+    Parameters
+    ----------
+    uri
+        ``s3://bucket/key``, ``http(s)://...``, ``file:///path`` or a path. It is kept
+        as it may be shown: without what signs a URL, which stays in this process.
+    config
+        Settings of the store, such as ``endpoint_url``; no credentials.
+    """
+
+    uri: str
+    config: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Keep what may be shown of the name."""
+        object.__setattr__(self, "uri", take(self.uri))
+
+    def beside(self, ending: str) -> "Source":
+        """Return the source whose name has an ending more."""
+        return Source(beside(self.uri, ending), self.config)
+
+
+def get_scheme(uri: str) -> str:
+    """Return ``s3``, ``http``, ..., in small letters; none for a path."""
+    match = SCHEME.match(uri)
+    return match[1].lower() if match else ""
+
+
+def is_remote(path: str) -> bool:
+    """Return whether a path is that of an object in a store."""
+    return get_scheme(path) in STORES
+
+
+def take(uri: str) -> str:
+    """Return the name of an object as it may be shown, and keep its secrets here.
+
+    Examples
+    --------
+    >>> take("file:///data/a%20b.csv")
+    '/data/a b.csv'
+    >>> take("http://host/x?v=2&X-Amz-Date=2&X-Amz-Signature=1f")
+    'http://host/x?v=2&X-Amz-Signature=***'
+
+    Raises
+    ------
+    BadInput
+        A scheme that is not read.
+    """
+    scheme = get_scheme(uri)
+    if scheme == "file":
+        return _get_path(uri)
+    if scheme in WEB:
+        url = re.sub(r"^(\w+://[^/?]+)(?=\?|$)", r"\1/", uri)
+        shown, secrets, _ = _hide(url)
+        is_shown = re.sub(rf"{re.escape(HIDDEN)}\d+", HIDDEN, url) == shown
+        return url if is_shown else _keep(url, shown, secrets)
+    if scheme not in ("", *STORES) or ONE_SLASH.match(uri):
+        raise BadInput(
+            f"{uri}: expected s3://bucket/key, http(s)://host/path, or a file"
+        )
+    return uri
+
+
+def _get_path(uri: str) -> str:
+    """Return the path of ``file:///path``, which is encoded."""
+    host, slash, path = uri[len("file://") :].partition("/")
+    if host.lower() not in ("", "localhost") or not path:
+        raise BadInput(f"{uri}: expected file:///path, of this machine")
+    return unquote_to_bytes(slash + path).decode("utf-8", "surrogateescape")
+
+
+def _hide(url: str) -> tuple[str, tuple[str, ...], bool]:
+    """Return a URL without its secrets, those that are no signature, and if it has any.
+
+    Of what signs one object no more is left than that it does: who signs it again has
+    the same object, by the same name.
+    """
+    head, mark, query = url.partition("?")
+    start, at, rest = _split_user(head)
+    secrets = [start.partition("://")[2]] if at else []
+    words = query.split("&")
+    names = [unquote(word.partition("=")[0]) for word in words]
+    is_signed = any(SIGNATURES.fullmatch(name) for name in names)
+    kept = []
+    for name, word in zip(names, words, strict=True):
+        if is_signed and SIGNATURES.fullmatch(name):
+            kept.append(f"{name}={HIDDEN}")
+        elif SECRETS.fullmatch(name) and not (is_signed and SIGNED_TOO.fullmatch(name)):
+            kept.append(f"{name}={HIDDEN}")
+            secrets.append(word)
+        elif not (is_signed and SIGNED_TOO.fullmatch(name)):
+            kept.append(word)
+    start = f"{get_scheme(url)}://{HIDDEN}" if at else start
+    shown = f"{start}{at}{rest}{mark}{'&'.join(kept)}"
+    return shown, tuple(secrets), is_signed or bool(secrets)
+
+
+def has_secrets(uri: str) -> bool:
+    """Return whether a URL gives rights to whoever has all of it."""
+    return get_scheme(uri) in WEB and _hide(uri)[2]
+
+
+def _split_user(head: str) -> tuple[str, str, str]:
+    """Return scheme and user of a URL without its query, ``@``, and the rest."""
+    match = re.match(r"(\w+://[^/]*)@(.*)", head, re.DOTALL)
+    return (match[1], "@", match[2]) if match else (head, "", "")
+
+
+def split_user(url: str) -> tuple[str, str]:
+    """Return a URL without ``user:password@``, and these, decoded."""
+    head, mark, query = url.partition("?")
+    start, at, rest = _split_user(head)
+    if not at:
+        return url, ""
+    scheme, _, user = start.partition("://")
+    return f"{scheme}://{rest}{mark}{query}", unquote(user)
+
+
+def _keep(url: str, shown: str, secrets: tuple[str, ...]) -> str:
+    """Return how a URL is shown; of others that differ in their secrets, by number."""
+    name, number = shown, 1
+    while name in _known and _known[name][1] != secrets:
+        number += 1
+        name = shown.replace(HIDDEN, f"{HIDDEN}{number}", 1)
+    _known[name] = (url, secrets)
+    return name
+
+
+def get_known() -> dict[str, Any]:
+    """Return the secrets of this process, for one that works for it."""
+    return dict(_known)
+
+
+def know(known: dict[str, Any]) -> None:
+    """Take the secrets of another process, that this one works for."""
+    _known.update(known)
+
+
+def get_url(uri: str) -> str:
+    """Return the URL to ask for, with its secrets, encoded once.
+
+    Raises
+    ------
+    BadInput
+        Its secrets are not known in this process, or it names no object.
+    """
+    url, _ = _known.get(uri, (uri, ()))
+    if uri not in _known and has_secrets(uri):
+        raise BadInput(
+            f"{uri}: what signs a URL stays in the process that was given it: expected "
+            "hpc_connector.address.take(URL) in this one too, or an s3:// name"
+        )
+    if "#" in url:
+        raise BadInput(f"{uri}: expected %23 for # in a URL: no server is sent a #")
+    match = re.match(r"(https?)://([^/?]+)/?(.+)", url, re.IGNORECASE | re.DOTALL)
+    if match is None:
+        raise BadInput(f"{uri}: expected http(s)://host/path")
+    path = re.sub("%(?![0-9A-Fa-f]{2})", "%25", match[3])
+    return f"{match[1].lower()}://{match[2]}/{quote(path, RESERVED)}"
+
+
+def get_key(uri: str) -> tuple[str, str]:
+    """Return bucket and key of ``s3://bucket/key``; all behind the bucket is the key.
+
+    Raises
+    ------
+    BadInput
+        There is none.
+    """
+    bucket, _, key = uri[len("s3://") :].partition("/")
+    if not bucket or not key:
+        raise BadInput(f"{uri}: expected s3://bucket/key")
+    return bucket, key
+
+
+def get_name(uri: str) -> str:
+    """Return the name of an object without the query of a URL, to look at its end."""
+    return uri.partition("?")[0] if get_scheme(uri) in WEB else uri
+
+
+def beside(uri: str, ending: str, *, without: str = "") -> str:
+    """Return the name of what stands beside an object: with an ending more.
+
+    Parameters
+    ----------
+    without
+        An ending that is taken off first, in whatever case.
+
+    Examples
+    --------
+    >>> beside("http://host/a.bed?v=2", ".bim", without=".bed")
+    'http://host/a.bim?v=2'
+    """
+    url, _ = _known.get(uri, (uri, ()))
+    name = get_name(url)
+    query = url[len(name) :]
+    if without and name.lower().endswith(without.lower()):
+        name = name[: -len(without)]
+    return take(f"{name}{ending}{query}")
+
+
+def get_ending(uri: str) -> str:
+    """Return the ending of an object's name, with its dot."""
+    return posixpath.splitext(get_name(uri))[1]
+
+
+def make_path(uri: str) -> str:
+    """Return a path below a folder for an object: each has its own, and it stays below.
+
+    Examples
+    --------
+    >>> make_path("s3://bucket/a//../50%.csv")
+    'bucket/a/%/%2E%2E/50%25.csv'
+    """
+    name = uri.partition("://")[2] if get_scheme(uri) else uri.lstrip("/")
+    return "/".join(map(_make_part, name.split("/")))
+
+
+def _make_part(part: str) -> str:
+    """Return a part of a path that names a folder or file, and no other."""
+    found = part.replace("%", "%25").replace("\0", "%00")
+    if found in ("", ".", ".."):
+        return found.replace(".", "%2E") or "%"
+    data = found.encode("utf-8", "surrogateescape")
+    if len(data) <= MOST_BYTES:
+        return found
+    return f"{found[:40]}%{hashlib.sha256(data).hexdigest()}"

@@ -1,0 +1,104 @@
+"""Files as objects: read in place, written by rename."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from hpc_connector.publish import publish
+from hpc_connector.stores.store import Answer, Changed, Denied, Missing, Range, Version
+
+PARTIAL = ".partial"
+
+
+class FolderStore:
+    """Files, by their paths."""
+
+    def look(self, key: str) -> Version:
+        """Return size and tag of a file."""
+        with explain(key):
+            return _get_version(os.stat(key))
+
+    def read(self, key: str, wanted: Range | None = None, tag: str = "") -> Answer:
+        """Return bytes of a file, all if no range is given; of one tag only."""
+        with explain(key), open(key, "rb", buffering=0, opener=_open) as stream:
+            version = _get_version(os.fstat(stream.fileno()))
+            if tag not in ("", version.etag):
+                raise Changed(key)
+            first, last = wanted or (0, version.size)
+            data = _read(stream.fileno(), first, last)
+            return Answer(data, (first, first + len(data)), version.etag)
+
+    def write(self, key: str, data: bytes | memoryview, *, only_new: bool) -> str:
+        """Write a file whole; return its tag."""
+        path = Path(key)
+        with explain(key):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if only_new:
+                _write_new(path, data)
+            else:
+                with publish(path) as stream:
+                    stream.write(data)
+        return self.look(key).etag
+
+    def list(self, folder: str) -> list[str]:
+        """Return the names of the files in a folder, the folder left out."""
+        found = (
+            os.path.relpath(os.path.join(place, name), folder)
+            for place, _, names in os.walk(folder)
+            for name in names
+        )
+        return sorted(name for name in found if PARTIAL not in name)
+
+    def remove(self, key: str) -> None:
+        """Remove a file."""
+        with explain(key):
+            os.unlink(key)
+
+
+@contextlib.contextmanager
+def explain(key: str) -> Iterator[None]:
+    """Turn the errors of files into those of stores; a full disk stays what it is."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        raise Missing(key) from None
+    except PermissionError:
+        raise Denied(key) from None
+    except FileExistsError:
+        raise Changed(key) from None
+
+
+def _open(path: str, flags: int) -> int:
+    """Open a file; one that would wait for a writer does not."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _get_version(found: os.stat_result) -> Version:
+    """Return size and tag of a file, by its inode and time of change."""
+    if not stat.S_ISREG(found.st_mode):
+        raise Missing("no file")
+    micros = found.st_mtime_ns // 1000
+    tag = f'"{found.st_ino:x}-{micros:x}-{found.st_size:x}"'
+    return Version(found.st_size, tag)
+
+
+def _read(number: int, first: int, last: int) -> bytes:
+    """Return a stretch of an open file, as much of it as there is."""
+    pieces = []
+    while first < last and (piece := os.pread(number, last - first, first)):
+        pieces.append(piece)
+        first += len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _write_new(path: Path, data: bytes | memoryview) -> None:
+    """Write a file that is whole when it has its name, unless there is one."""
+    own = path.with_name(f"{path.name}-{os.getpid()}-{os.urandom(4).hex()}")
+    with publish(own) as stream:
+        stream.write(data)
+    try:
+        os.link(own, path)
+    finally:
+        own.unlink()
