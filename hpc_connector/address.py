@@ -13,7 +13,10 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 
 from hpc_connector.errors import BadInput
 
-ONE_SLASH = re.compile(r"(s3|https?|file):/(?!/)", re.IGNORECASE)  # of a Path
+ONE_SLASH = re.compile(  # as a Path of Python has it
+    r"(s3[an]?|https?|file|ftp|gc?s|abfss?|azure|az|wasbs?|hdfs|swift|oss|r2):/(?!/)",
+    re.IGNORECASE,
+)
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 WEB = ("http", "https")
 STORES = ("s3", *WEB)
@@ -36,6 +39,11 @@ SECRETS = re.compile(
 
 # URLs by how they are shown, and what of them is secret but no signature
 _known: dict[str, tuple[str, tuple[str, ...]]] = {}
+_derived: set[str] = set()  # names of what may stand beside an object
+
+
+class NotSigned(BadInput):
+    """What signs a URL is not known in this process."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,11 @@ def is_remote(path: str) -> bool:
     return get_scheme(path) in STORES
 
 
+def is_url(text: str) -> bool:
+    """Return whether text is a URL, of whatever scheme, and not a path."""
+    return bool(SCHEME.match(text) or ONE_SLASH.match(text))
+
+
 def take(uri: str) -> str:
     """Return the name of an object as it may be shown, and keep its secrets here.
 
@@ -95,8 +108,10 @@ def take(uri: str) -> str:
     if scheme in WEB:
         url = re.sub(r"^(\w+://[^/?]+)(?=\?|$)", r"\1/", uri)
         shown, secrets, _ = _hide(url)
-        is_shown = re.sub(rf"{re.escape(HIDDEN)}\d+", HIDDEN, url) == shown
-        return url if is_shown else _keep(url, shown, secrets)
+        is_shown = re.sub(rf"{re.escape(HIDDEN)}\d*", "", url) == shown.replace(
+            HIDDEN, ""
+        )
+        return url if is_shown or _is_cut(url) else _keep(url, shown, secrets)
     if scheme not in ("", *STORES) or ONE_SLASH.match(uri):
         raise BadInput(
             f"{uri}: expected s3://bucket/key, http(s)://host/path, or a file"
@@ -138,6 +153,11 @@ def _hide(url: str) -> tuple[str, tuple[str, ...], bool]:
     return shown, tuple(secrets), is_signed or bool(secrets)
 
 
+def show(text: str) -> str:
+    """Return text as it may be shown, were it a URL."""
+    return _hide(text)[0] if get_scheme(text) in WEB else text
+
+
 def has_secrets(uri: str) -> bool:
     """Return whether a URL gives rights to whoever has all of it."""
     return get_scheme(uri) in WEB and _hide(uri)[2]
@@ -147,6 +167,16 @@ def _split_user(head: str) -> tuple[str, str, str]:
     """Return scheme and user of a URL without its query, ``@``, and the rest."""
     match = re.match(r"(\w+://[^/]*)@(.*)", head, re.DOTALL)
     return (match[1], "@", match[2]) if match else (head, "", "")
+
+
+def _is_cut(url: str) -> bool:
+    """Return whether a URL was made of one that is shown: it signs nothing."""
+    return any(
+        SECRETS.fullmatch(unquote(name)) and value.startswith(HIDDEN)
+        for name, _, value in (
+            word.partition("=") for word in url.split("?")[-1].split("&")
+        )
+    )
 
 
 def split_user(url: str) -> tuple[str, str]:
@@ -185,17 +215,17 @@ def get_url(uri: str) -> str:
     Raises
     ------
     BadInput
-        Its secrets are not known in this process, or it names no object.
+        Its secrets are not known here (``NotSigned``), or it names no object.
     """
     url, _ = _known.get(uri, (uri, ()))
     if uri not in _known and has_secrets(uri):
-        raise BadInput(
+        raise NotSigned(
             f"{uri}: what signs a URL stays in the process that was given it: expected "
             "hpc_connector.address.take(URL) in this one too, or an s3:// name"
         )
     if "#" in url:
         raise BadInput(f"{uri}: expected %23 for # in a URL: no server is sent a #")
-    match = re.match(r"(https?)://([^/?]+)/?(.+)", url, re.IGNORECASE | re.DOTALL)
+    match = re.match(r"(https?)://([^/?]+)/(.+)", url, re.IGNORECASE | re.DOTALL)
     if match is None:
         raise BadInput(f"{uri}: expected http(s)://host/path")
     path = re.sub("%(?![0-9A-Fa-f]{2})", "%25", match[3])
@@ -234,12 +264,21 @@ def beside(uri: str, ending: str, *, without: str = "") -> str:
     >>> beside("http://host/a.bed?v=2", ".bim", without=".bed")
     'http://host/a.bim?v=2'
     """
+    uri = take(uri)
     url, _ = _known.get(uri, (uri, ()))
     name = get_name(url)
     query = url[len(name) :]
     if without and name.lower().endswith(without.lower()):
         name = name[: -len(without)]
-    return take(f"{name}{ending}{query}")
+    found = take(f"{name}{ending}{query}")
+    if is_remote(found):
+        _derived.add(found)
+    return found
+
+
+def is_derived(uri: str) -> bool:
+    """Return whether nobody has said that there is an object of a name."""
+    return uri in _derived
 
 
 def get_ending(uri: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hpc_connector import address
 from hpc_connector.errors import BadInput
 
 IMPORTED_S = time.monotonic()
@@ -37,7 +38,7 @@ class OneLineParser(argparse.ArgumentParser):
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options that the ``run`` of every program has."""
     add = parser.add_argument
-    add("--out", required=True, metavar="DIR", type=Path, help="folder of the results")
+    add("--out", required=True, metavar="DIR", type=local, help="folder of the results")
     add("--config", metavar="FILE", type=Path, help="TOML file of the same options")
     add(
         "--threads", type=at_least(1), default=1, metavar="N", help="threads a rank (1)"
@@ -109,6 +110,24 @@ def print_plan(name: str, get_cost: Callable[[], Any]) -> int:
     return DONE
 
 
+def local(text: str) -> Path:
+    """Return an argparse value: where results are written, on this machine."""
+    if address.is_url(text):
+        raise argparse.ArgumentTypeError(
+            f"{address.show(text)}: expected a folder or file of this machine: results "
+            "are not written to a store"
+        )
+    return Path(text)
+
+
+def source(text: str) -> str:
+    """Return an argparse value: a file, or an object in a store, as it may be shown."""
+    try:
+        return address.take(text)
+    except BadInput as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def at_least(least: int) -> Any:
     """Return an argparse type: a whole number that is not less."""
 
@@ -161,12 +180,28 @@ def set_defaults(run: argparse.ArgumentParser, path: Path) -> None:
         is_flag = isinstance(action, argparse._StoreTrueAction)
         values = value if isinstance(value, list) else [value]
         if not is_flag:
-            values = [run._get_value(action, str(v)) for v in values]
+            values = [_convert(run, action, str(v), path) for v in values]
         is_list = is_again or isinstance(value, list)
         action.default = values if is_list else values[0]
         action.required = False
         if not action.option_strings:
             action.nargs = "*"
+
+
+def _convert(
+    run: argparse.ArgumentParser, action: argparse.Action, text: str, path: Path
+) -> Any:
+    """Return the value of an option from a file.
+
+    Raises
+    ------
+    BadInput
+        One that cannot be.
+    """
+    try:
+        return run._get_value(action, text)
+    except argparse.ArgumentError as error:
+        raise BadInput(f"{path}: {error}") from None
 
 
 def save_start_time() -> None:

@@ -6,6 +6,7 @@ checked: a changed object, a short answer or a whole one is an error, never data
 
 import bisect
 import contextlib
+import errno
 import functools
 import logging
 import os
@@ -127,6 +128,8 @@ def open_store(
                 else fast.open_bucket(place, config, TIMEOUT)
             )
         return plain.WebStore(url) if url else plain.BucketStore(place, config)
+    except StoreError as error:
+        raise BadInput(f"{place}: {error}") from None
     except ImportError as error:
         raise BadInput(
             f"{place}: {error}: expected pip install 'hpc_connector[cloud]'"
@@ -160,8 +163,10 @@ def explain(source: Source) -> Iterator[None]:
             f"{source.uri}: it has changed since it was indexed: index it again"
         ) from None
     except (StoreError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            error = StoreError(os.strerror(error.errno))
+        if isinstance(error, OSError):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            error = StoreError(error.strerror or error)
         told = str(error) or type(error).__name__
         if "error sending request" in told:
             told = f"its server does not answer: {told}"
@@ -346,18 +351,27 @@ def read_version(source: Source, version: Version, wanted: Range) -> Answer:
     return answer
 
 
-def read_whole(source: Source) -> tuple[bytes, Version] | None:
-    """Return the bytes of a small object and its version, None if there is none.
+def read_beside(source: Source) -> tuple[bytes, Version] | None:
+    """Return what ``read_whole`` does of what may stand beside an object.
 
-    A URL that is signed is so for one object; another beside it is as if not there.
+    None too if it may not be read: who signs a URL signs one object, and S3 denies
+    what is not there to who may not list it.
     """
+    try:
+        return read_whole(source)
+    except NotAllowed:
+        if address.is_remote(source.uri):
+            return None
+        raise
+
+
+def read_whole(source: Source) -> tuple[bytes, Version] | None:
+    """Return the bytes of a small object and its version, None if there is none."""
     store, key = locate(source)
     try:
         with explain(source):
             answer = store.read(key)
-    except (NoSuchObject, NotAllowed) as error:
-        if isinstance(error, NotAllowed) and not address.has_secrets(source.uri):
-            raise
+    except NoSuchObject:
         count_traffic(1, 0)
         return None
     count_traffic(1, len(answer.data))

@@ -32,7 +32,7 @@ HOMES = {
     ),
     "boto3": ("lazily", ["hpc_connector/stores/s3.py"]),
     "botocore": ("lazily", ["hpc_connector/stores/"]),
-    "urllib3": ("lazily", ["hpc_connector/stores/plain.py"]),
+    "urllib3": ("lazily", ["hpc_connector/stores/"]),
     "indexed_gzip": ("lazily", ["hpc_connector/slices/gzip_points.py"]),
     "pyarrow": ("lazily", ["hpc_connector/telemetry/"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/export.py"]),

@@ -32,8 +32,10 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     cli.add_common(parser)
     cli.add_burst(parser)
     add = parser.add_argument
-    add("genotypes", nargs="+", metavar="GENOTYPES", help="VCF, BCF, .bed, BGEN, .gen")
-    add("--labels", metavar="FILE", help="who is a case; if the genotypes do not say")
+    said = "VCF, BCF, .bed, BGEN, .gen"
+    add("genotypes", nargs="+", type=cli.source, metavar="GENOTYPES", help=said)
+    said = "who is a case; if the genotypes do not say"
+    add("--labels", type=cli.source, metavar="FILE", help=said)
     add("--label-column", metavar="NAME", help="column of the label, name or number")
     add("--id-column", metavar="NAME", help="column of the ids, name or number")
     add("--order", type=int, choices=(2, 3), default=2, help="variants of a model (2)")

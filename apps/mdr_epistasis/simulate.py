@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hpc_connector import cli
 from hpc_connector.errors import BadInput
 from mdr_epistasis.penetrance import (
     get_cell_frequencies,
@@ -327,7 +328,8 @@ def simulate(out: str, design: Design, file_format: str = "bed") -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``mdr-epistasis simulate``."""
     add = parser.add_argument
-    add("--out", required=True, metavar="PREFIX", help="files are PREFIX.bed and so on")
+    said = "files are PREFIX.bed and so on"
+    add("--out", required=True, type=cli.local, metavar="PREFIX", help=said)
     add("--variants", type=int, required=True, help="number of variants")
     add("--individuals", type=int, required=True, help="number of cases and controls")
     add("--order", type=int, choices=(2, 3), default=2, help="interacting variants")
@@ -345,6 +347,6 @@ def run(args: argparse.Namespace) -> int:
     """Simulate what the command line asks for; return the exit code."""
     fields = Design.__dataclass_fields__
     design = Design(**{name: getattr(args, name) for name in fields})
-    simulate(args.out, design, args.format)
+    simulate(str(args.out), design, args.format)
     logger.info("%s: %d variants written", args.out, design.variants)
     return 0

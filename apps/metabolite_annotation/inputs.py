@@ -4,16 +4,14 @@ import argparse
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from hpc_connector.errors import BadInput
 from hpc_connector.learner.elements import ISOTOPES, LABELS
 from hpc_connector.learner.formulas import parse_formula
 from hpc_connector.learner.ions import Candidates, Chemistry, Ions, make_ions
 from hpc_connector.learner.patterns import Resolution, get_instrument, get_sigma
-from hpc_connector.loader.files import exists
 from hpc_connector.loader.ibd import check_ibd
-from hpc_connector.loader.imzml import Imzml, read_imzml
+from hpc_connector.loader.imzml import Imzml, find_ibd, read_imzml
 from hpc_connector.loader.molecules import Database, read_database
 from hpc_connector.notes import Assumption, add_counts
 from metabolite_annotation.export import check_exports
@@ -49,10 +47,8 @@ class Library:
 
 def list_inputs(args: argparse.Namespace) -> list[str]:
     """Return the files that decide the results."""
-    stem = args.dataset[: -len(Path(args.dataset).suffix) or None]
-    ibd = [stem + ending for ending in (".ibd", ".IBD") if exists(stem + ending)]
     model = [args.model] if args.model else []
-    return [args.dataset, *ibd[:1], *args.database, *model]
+    return [args.dataset, find_ibd(args.dataset), *args.database, *model]
 
 
 def read_inputs(args: argparse.Namespace) -> tuple[Setup, Library]:

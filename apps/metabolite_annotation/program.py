@@ -29,11 +29,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     cli.add_common(parser)
     cli.add_burst(parser)
     add = parser.add_argument
-    add("dataset", metavar="DATASET.imzML")
+    add("dataset", type=cli.source, metavar="DATASET.imzML")
     add(
         "--database",
         nargs="+",
         required=True,
+        type=cli.source,
         metavar="FILE",
         help="tab-separated columns id, name, formula",
     )
@@ -74,10 +75,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--scratch",
+        type=cli.local,
         metavar="DIR",
         help="of each node, to copy the .ibd file to first: '$TMPDIR', say",
     )
-    add("--pattern-cache", metavar="DIR", type=Path, help="of isotope patterns")
+    add("--pattern-cache", metavar="DIR", type=cli.local, help="of isotope patterns")
 
 
 def split(text: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import pipeline
+from hpc_connector import address, pipeline
 from hpc_connector.learner.ion_images import ImageSet, get_images
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.partitioner.communicator import end_together
@@ -173,7 +173,7 @@ def describe(
 ) -> dict[str, Any]:
     """Return the dataset's and the search's part of the manifest."""
     return {
-        "dataset": {"name": Path(args.dataset).stem} | spectra.facts,
+        "dataset": {"name": Path(address.get_name(args.dataset)).stem} | spectra.facts,
         "search": {
             "ions": len(setup.ions),
             "polarity": library.polarity,

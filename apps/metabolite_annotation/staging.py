@@ -17,7 +17,7 @@ PIECE_BYTES = 1 << 24
 
 
 @contextlib.contextmanager
-def stage(comm: Any, imzml: Imzml, scratch: str | None) -> Iterator[Imzml]:
+def stage(comm: Any, imzml: Imzml, scratch: Path | None) -> Iterator[Imzml]:
     """Give a dataset whose .ibd file lies in the folder `scratch` of each node.
 
     Spectra are read twice: so they come from the shared file system only once. Every

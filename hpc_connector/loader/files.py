@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from hpc_connector import storage
-from hpc_connector.storage import NoSuchObject, get_object, is_remote
+from hpc_connector import address, storage
+from hpc_connector.storage import NoSuchObject, NotAllowed, get_object, is_remote
 
 FIRST_BYTES, MOST_BYTES = 1 << 16, 8 << 20  # of an object at once: more as it goes on
 
@@ -40,7 +40,12 @@ def exists(path: str) -> bool:
         return os.path.exists(path)
     try:
         get_object(path)
-    except NoSuchObject:
+    except (NoSuchObject, address.NotSigned):
+        return False
+    except NotAllowed:
+        # as S3 says of what is not there to who may not list, or has signed another
+        if not address.is_derived(path):
+            raise
         return False
     return True
 

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from hpc_connector import address
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _imzml_kernels as kernels
 from hpc_connector.loader.files import exists, read_file
@@ -107,13 +108,18 @@ def read_imzml(path: str) -> Imzml:
 
 def find_ibd(path: str) -> str:
     """Return the file of the peaks, which stands beside the imzML."""
-    stem = os.path.splitext(path)[0]
-    for ending in (".ibd", ".IBD"):
-        if exists(stem + ending):
-            return stem + ending
+    own = address.get_ending(path)
+    names = [address.beside(path, e, without=own) for e in (".ibd", ".IBD")]
+    for name in names:
+        if exists(name):
+            return name
     if not exists(path):
         raise BadInput(f"{path}: cannot be read: no such file")
-    raise BadInput(f"{stem}.ibd is missing: expected the peaks of {path} beside it")
+    signed = "; what signs a URL may be for one object: there are two"
+    raise BadInput(
+        f"{names[0]} is missing: expected the peaks of {path} beside it"
+        + (signed if address.has_secrets(path) else "")
+    )
 
 
 def parse_imzml(path: str, ibd_path: str, data: mmap.mmap | bytes) -> Imzml:

@@ -7,6 +7,7 @@ from types import ModuleType
 
 import numpy as np
 
+from hpc_connector import address
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_blocks
 from hpc_connector.loader.files import exists
@@ -39,7 +40,7 @@ def get_format(path: str) -> str:
         if exists(f"{path}.bed"):
             return "plink"
         raise BadInput(f"{path}: no such genotype file")
-    ending = Path(path.removesuffix(".gz")).suffix
+    ending = Path(address.get_name(path).removesuffix(".gz")).suffix
     return ENDINGS.get(ending) or _recognise(path)
 
 

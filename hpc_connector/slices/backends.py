@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hpc_connector import address
 from hpc_connector.burst.executor import open_executor
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner import get_mpicomm
@@ -50,7 +51,8 @@ def map_on_cores(function: Callable, items: Sequence[Any]) -> list[Any]:
     """Map a function over chunks in processes of their own."""
     n_workers = min(len(items), os.cpu_count() or 1) or 1
     fresh = multiprocessing.get_context("spawn")  # threads of obstore end in a fork
-    with ProcessPoolExecutor(n_workers, fresh) as pool:
+    known = (address.get_known(),)
+    with ProcessPoolExecutor(n_workers, fresh, address.know, known) as pool:
         return list(pool.map(function, items))
 
 

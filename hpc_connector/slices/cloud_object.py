@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hpc_connector import storage
+from hpc_connector import address, storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.backends import make_with
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
@@ -37,7 +37,7 @@ class CloudObject:
     def __init__(self, format: Format, source: Source, metadata: str | None = None):
         self.format = format
         self.source = source
-        self.metadata = metadata
+        self.metadata = address.take(os.fspath(metadata)) if metadata else None
 
     @classmethod
     def from_path(
@@ -52,14 +52,17 @@ class CloudObject:
         Parameters
         ----------
         path
-            ``s3://bucket/key``, ``http(s)://...`` or a file.
+            ``s3://bucket/key``, ``http(s)://...``, ``file:///path`` or a path. What
+            signs a URL stays in this process; elsewhere a slice of it is read once
+            ``hpc_connector.address.take(URL)`` was called there.
         storage_config
-            Such as ``endpoint_url`` and ``region_name``; no credentials.
+            As ``hpc_connector.stores.s3.Settings``: ``endpoint_url``, ``region_name``,
+            ``profile_name``, ``anonymous``, ``requester_pays``; no credentials.
         metadata
             A folder or bucket for the index, ``s3://bucket/prefix``; else beside the
             object.
         """
-        return cls(format, make_source(os.fspath(path), storage_config), metadata)
+        return cls(format, make_source(path, storage_config), metadata)
 
     @functools.cached_property
     def version(self) -> Version:
@@ -76,10 +79,8 @@ class CloudObject:
         """Where the index is."""
         base = self.source
         if self.metadata:
-            name = self.source.uri.partition("://")[2] or self.source.uri
-            base = Source(
-                f"{self.metadata.rstrip('/')}/{name.lstrip('/')}", base.config
-            )
+            name = address.make_path(base.uri)
+            base = Source(f"{self.metadata.rstrip('/')}/{name}", base.config)
         return find_index(base, self.format.kind, self.version)
 
     @functools.cached_property

@@ -8,11 +8,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from hpc_connector import cli, pipeline, storage
+from hpc_connector import address, cli, pipeline, storage
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
 from hpc_connector.slices.cloud_object import CloudObject
@@ -55,10 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "verify": "prove that the slices together are the object",
     }.items():
         add = commands.add_parser(name, help=said).add_argument
-        add("url", metavar="URL", help="s3://bucket/key, http(s)://..., or a file")
+        said = "s3://bucket/key, http(s)://..., or a file"
+        add("url", metavar="URL", type=cli.source, help=said)
         add("--format", metavar="NAME", help="such as CSV, or MODULE:NAME of yours")
         add("--endpoint-url", metavar="URL", help="of S3; credentials as for boto3")
-        add("--metadata", metavar="URL", help="where the index is; beside the object")
+        add("--anonymous", action="store_true", help="S3: requests are not signed")
+        add("--requester-pays", action="store_true", help="S3: you pay for the bytes")
+        said = "where the index is; beside the object"
+        add("--metadata", metavar="URL", type=cli.source, help=said)
         add("--quiet", action="store_true", help="no progress")
         if name == "index":
             add("--force", action="store_true", help="make it anew")
@@ -69,16 +72,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name != "get":
             add("--json", action="store_true", help="print one JSON object")
         if name == "list":
-            add("--svg", type=Path, metavar="FILE", help="write a picture of the cuts")
+            add(
+                "--svg",
+                type=cli.local,
+                metavar="FILE",
+                help="write a picture of the cuts",
+            )
         if name == "get":
             add("--number", type=cli.at_least(0), default=0, metavar="K", help="from 0")
-            add("--out", type=Path, metavar="FILE")
+            add("--out", type=cli.local, metavar="FILE")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the commands."""
     name, strategy = choose_format(args)
-    config = {"endpoint_url": args.endpoint_url} if args.endpoint_url else {}
+    names = ("endpoint_url", "anonymous", "requester_pays")
+    config = {name: value for name in names if (value := getattr(args, name))}
     format, cut = load(name, Format), load(strategy, FunctionType)
     co = CloudObject.from_path(format, args.url, config, args.metadata)
     if args.what == "index":
@@ -107,7 +116,8 @@ def choose_format(args: argparse.Namespace) -> tuple[str, str]:
         return args.format, f"{args.format.partition(':')[0]}:partition_num_chunks"
     for endings, names in FORMATS.items():
         is_named = args.format == names[0].partition(":")[2]
-        if is_named or (not args.format and args.url.lower().endswith(endings)):
+        name = address.get_name(args.url).lower()
+        if is_named or (not args.format and name.endswith(endings)):
             return tuple(f"{PACKAGE}.{name}" for name in names)  # type: ignore
     if args.format:
         known = ", ".join(sorted(n.partition(":")[2] for n, _ in FORMATS.values()))

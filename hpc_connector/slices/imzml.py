@@ -8,14 +8,13 @@ import dataclasses
 import functools
 import itertools
 import math
-import posixpath
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from isal import isal_zlib
 
-from hpc_connector import storage
+from hpc_connector import address, storage
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.ibd import UUID_BYTES, get_spectrum_bytes
 from hpc_connector.loader.imzml import Imzml, parse_imzml
@@ -68,14 +67,22 @@ def make_index(source: Source, version: Version, map_chunks: MapChunks) -> Index
 
 def find_ibd(source: Source) -> tuple[Source, Version]:
     """Return the object of the peaks, and its version."""
-    stem = posixpath.splitext(source.uri)[0]
     for ending in (".ibd", ".IBD"):
-        found = dataclasses.replace(source, uri=stem + ending)
+        found = swap_ending(source, ending)
         try:
             return found, storage.get_version(found)
         except storage.NoSuchObject:
             continue
-    raise BadInput(f"{stem}.ibd: no such object: expected the peaks beside the .imzML")
+    raise BadInput(
+        f"{swap_ending(source, '.ibd').uri}: no such object: expected the peaks beside "
+        "the .imzML"
+    )
+
+
+def swap_ending(source: Source, ending: str) -> Source:
+    """Return the object of the same name with another ending."""
+    own = address.get_ending(source.uri)
+    return Source(address.beside(source.uri, ending, without=own), source.config)
 
 
 def check_ibd(imzml: Imzml, ibd: Source, version: Version) -> None:
@@ -203,7 +210,8 @@ def make_slice(
     first_byte = co.index.arrays["spectra"].view(SPECTRUM)[starts]
     return dataclasses.replace(
         make_row_slice(co, "spectra", chosen, n_bytes, first_byte, **facts),
-        source=dataclasses.replace(co.source, uri=co.index.facts["ibd"]),
+        # beside this object, for the index may have been copied with another
+        source=swap_ending(co.source, address.get_ending(co.index.facts["ibd"])),
         version=Version(**co.index.facts["ibd_version"]),
     )
 

@@ -18,6 +18,7 @@ from hpc_connector.storage import Source, Version
 FORMAT_VERSION = 1
 LENGTH = struct.Struct("<Q")
 MOST_HEAD_BYTES = 1 << 26
+BEGIN = b'{"format_version":'
 
 
 @dataclass(frozen=True)
@@ -115,18 +116,42 @@ class StoredIndex:
 
 def load_index(place: Source, kind: str, version: Version) -> StoredIndex | None:
     """Return the index of a version of an object, None if there is none."""
-    found = storage.read_whole(place)
+    found = storage.read_beside(place)
     if found is None:
         return None
     data, stored = found
     return StoredIndex(decode_index(data, kind, version, place.uri), data, stored)
 
 
+def check_ours(place: Source) -> None:
+    """Refuse to write over what is no index.
+
+    Raises
+    ------
+    BadInput
+        There is an object of that name, and it is no index.
+    """
+    found = storage.read_beside(place)
+    if found is not None and not found[0].startswith(BEGIN, LENGTH.size):
+        raise BadInput(
+            f"{place.uri} is no index, so that it is not written over: expected no "
+            "object of that name, or another place (metadata)"
+        )
+
+
 def save_index(
     place: Source, index: Index, kind: str, version: Version, *, force: bool
 ) -> StoredIndex | None:
-    """Write an index and return it; None if another was first, which stays."""
+    """Write an index and return it; None if another was first, which stays.
+
+    Raises
+    ------
+    BadInput
+        There is an object of that name, and it is no index.
+    """
     data = encode_index(index, kind, version)
+    if force:
+        check_ours(place)
     stored = storage.put(place, data, only_new=not force)
     if stored is None:
         return None

@@ -9,8 +9,8 @@ from hpc_connector.storage import Source
 def find_tabix(source: Source, endings: tuple[str, ...]) -> Tabix | None:
     """Return the index beside a file, the first there is."""
     for ending in endings:
-        found = storage.read_whole(source.beside(ending))
+        found = storage.read_beside(source.beside(ending))
         if found is not None:
-            name = f"{source.uri}{ending}"
+            name = source.beside(ending).uri
             return read_tabix(inflate(found[0], name, 0), name)
     return None

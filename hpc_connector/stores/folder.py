@@ -6,7 +6,6 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpc_connector.publish import publish
 from hpc_connector.stores.store import Answer, Changed, Denied, Missing, Range, Version
 
 PARTIAL = ".partial"
@@ -32,14 +31,15 @@ class FolderStore:
 
     def write(self, key: str, data: bytes | memoryview, *, only_new: bool) -> str:
         """Write a file whole; return its tag."""
-        path = Path(key)
+        own = f"{key}-{os.getpid()}-{os.urandom(4).hex()}{PARTIAL}"
         with explain(key):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if only_new:
-                _write_new(path, data)
-            else:
-                with publish(path) as stream:
-                    stream.write(data)
+            os.makedirs(os.path.dirname(key), exist_ok=True)
+            try:
+                Path(own).write_bytes(data)
+                (os.link if only_new else os.replace)(own, key)
+            finally:
+                with contextlib.suppress(OSError):
+                    os.unlink(own)
         return self.look(key).etag
 
     def list(self, folder: str) -> list[str]:
@@ -62,10 +62,10 @@ def explain(key: str) -> Iterator[None]:
     """Turn the errors of files into those of stores; a full disk stays what it is."""
     try:
         yield
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         raise Missing(key) from None
-    except PermissionError:
-        raise Denied(key) from None
+    except PermissionError as error:
+        raise Denied(error.strerror) from None
     except FileExistsError:
         raise Changed(key) from None
 
@@ -91,14 +91,3 @@ def _read(number: int, first: int, last: int) -> bytes:
         pieces.append(piece)
         first += len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def _write_new(path: Path, data: bytes | memoryview) -> None:
-    """Write a file that is whole when it has its name, unless there is one."""
-    own = path.with_name(f"{path.name}-{os.getpid()}-{os.urandom(4).hex()}")
-    with publish(own) as stream:
-        stream.write(data)
-    try:
-        os.link(own, path)
-    finally:
-        own.unlink()

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("run", type=Path, metavar="DIR", help="folder of a run, which may go on")
     add("--model", type=Path, metavar="MODEL", help="from train; without, persistence")
     add("--window", type=cli.seconds, help="seconds of a window (those of the model)")
-    add("--svg", type=Path, metavar="FILE", help="draw it")
+    add("--svg", type=cli.local, metavar="FILE", help="draw it")
     add("--series", metavar="NAME", help="that is drawn: NODE, or 'NODE rank N'")
 
 

@@ -36,7 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of a run with telemetry, or a Parquet table of windows",
     )
-    add("--out", type=Path, required=True, metavar="MODEL", help="folder of the model")
+    add(
+        "--out",
+        type=cli.local,
+        required=True,
+        metavar="MODEL",
+        help="folder of the model",
+    )
     add("--window", type=cli.seconds, default=WIDTH_S, help="seconds of a window (10)")
     add("--step", type=cli.seconds, help="from window to window (as long as a window)")
     add("--lags", type=cli.at_least(3), default=LAGS, help="windows to look back (8)")
