@@ -164,6 +164,15 @@ def test_slices__of_a_signed_url(command, is_plain, tmp_path, capfd, monkeypatch
     assert command != "get" or "mine,1" in said
 
 
+@pytest.mark.parametrize("refused", [(), ("HEAD",)])
+@pytest.mark.parametrize("is_plain", [False, True])
+def test_look__of_an_empty_object(refused, is_plain, monkeypatch):
+    if is_plain:
+        monkeypatch.setattr(storage.fast, "is_usable", lambda key: False)
+    with serve({SIGNED: b""}, refused=refused) as web:
+        assert get_version(Source(web.address + SIGNED)).size == 0
+
+
 def test_slices__of_a_signed_url_on_all_cores(tmp_path):
     with serve({SIGNED: MINE * 5}, refused=("HEAD",)) as web:
         words = ["slices", "index", web.address + SIGNED, "--cores"]

@@ -14,6 +14,7 @@ from typing import Any
 from hpc_connector.address import split_user
 from hpc_connector.stores import s3
 from hpc_connector.stores.store import (
+    WHOLE,
     Answer,
     Broken,
     Changed,
@@ -105,16 +106,20 @@ class FastStore:
         return version if version.size or not self.is_web else self._peek(key, version)
 
     def _peek(self, key: str, empty: Version | None = None) -> Version:
-        """Return size and tag by a byte: who signs a GET does not allow HEAD."""
+        """Return size and tag by a GET: who signs one does not allow HEAD.
+
+        Of its first byte; of an empty object there is none.
+        """
         import obstore
 
         try:
             with explain():
                 found = obstore.get(self.store, key, options={"range": (0, 1)}).meta
-        except StoreError:
-            if empty is None:
-                raise
-            return empty  # no byte of it can be had
+        except Broken:
+            if empty is not None:
+                return empty
+            with explain():
+                found = obstore.get(self.store, key).meta  # its bytes are not read
         return Version(found["size"], _get_tag(found))
 
     def read(self, key: str, wanted: Range | None = None, tag: str = "") -> Answer:
@@ -174,7 +179,9 @@ def explain() -> Iterator[None]:
         raise Denied("the credentials are not accepted") from None
     except (known.PreconditionError, known.AlreadyExistsError):
         raise Changed from None
-    except (known.GenericError, known.NotSupportedError) as error:
+    except known.NotSupportedError:
+        raise Broken(WHOLE) from None
+    except known.GenericError as error:
         raise Broken(get_line(error)) from None
     except (known.BaseError, OSError, ValueError) as error:
         raise StoreError(get_line(error)) from None

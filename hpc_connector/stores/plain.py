@@ -9,6 +9,7 @@ from typing import Any
 from hpc_connector.address import split_user
 from hpc_connector.stores import s3
 from hpc_connector.stores.store import (
+    WHOLE,
     Answer,
     Broken,
     Changed,
@@ -125,8 +126,11 @@ class WebStore:
         return Version(size, self._get_tag(answer))
 
     def _peek(self) -> Version:
-        """Return size and tag of the object by its first byte."""
-        answer = self._ask("GET", {"Range": make_range((0, 1))})
+        """Return size and tag of the object by a GET, of its first byte."""
+        try:
+            answer = self._ask("GET", {"Range": make_range((0, 1))})
+        except Broken:
+            answer = self._ask("GET")  # of an empty object there is no first byte
         place = answer.headers.get("Content-Range", "")
         size = place.rpartition("/")[2] if place else len(answer.data)
         return Version(int(size), self._get_tag(answer))
@@ -178,7 +182,7 @@ def read_span(said: str, n_bytes: int, wanted: Range | None) -> Range:
         first, last = said.removeprefix("bytes ").partition("/")[0].split("-")
         return int(first), int(last) + 1
     except ValueError:
-        raise Broken("its server gave the whole object for a range") from None
+        raise Broken(WHOLE) from None
 
 
 def read_time(text: str | None) -> datetime | None:

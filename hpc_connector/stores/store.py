@@ -43,6 +43,9 @@ class Store(Protocol):
         """Remove an object."""
 
 
+WHOLE = "its server gave the whole object for a range"
+
+
 class StoreError(Exception):
     """What is wrong with an object, or its store."""
 
