@@ -154,6 +154,8 @@ class FaultyHandler(http.server.BaseHTTPRequestHandler):
         fault = faults.pop(0) if faults and "Range" in self.headers else ""
         if self.path != "/object":
             return self.reply(404, 0)
+        if self.server.status in (401, 403):
+            return self.reply(self.server.status, 0)
         if fault == "stall":
             time.sleep(1.5)
         if fault == "503":

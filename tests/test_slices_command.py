@@ -308,6 +308,9 @@ def test_command__index_of_another_version(capsys, tmp_path):
         assert str(path) in line
         assert said in line
         assert "expected" in line or "not an index" in line
+    line = get_line(capsys, "index", VCF, "--metadata", tmp_path, "--force")
+    assert "not written over" in line  # which may be an object of somebody's
+    path.write_bytes(data[:-1])
     assert run(capsys, "index", VCF, "--metadata", tmp_path, "--force")[0] == 0
     assert run(capsys, "list", VCF, "--metadata", tmp_path)[0] == 0
 

@@ -188,6 +188,6 @@ def explain() -> Iterator[None]:
 
 
 def get_line(error: BaseException) -> str:
-    """Return the first line of what an error says, without the URL of a request."""
+    """Return the first line of what an error says, of a URL only the server."""
     lines = str(error).splitlines() or [type(error).__name__]
-    return re.sub(r"https?://\S+", "it", lines[0])[:200]
+    return re.sub(r"(https?://)([^/\s]*@)?([^/?\s]*)\S*", r"\1\3", lines[0])[:200]

@@ -197,7 +197,9 @@ def raise_for(status: int) -> None:
     """Raise what a status of HTTP says of an object, unless it is well."""
     if status in (404, 410):
         raise Missing
-    if status in (401, 403):
+    if status == 401:
+        raise Denied("the credentials are not accepted")
+    if status == 403:
         raise Denied("access is denied: expected other credentials or rights")
     if status in (409, 412):
         raise Changed
