@@ -1,5 +1,6 @@
 """What the names of objects say."""
 
+import contextlib
 import pickle
 
 import pytest
@@ -165,3 +166,20 @@ def test_make_path__is_below_and_of_one_object(keys):
 def test_make_path__of_a_long_name():
     part = make_path(f"s3://b/{'x' * 1000}").rpartition("/")[2]
     assert len(part) < 200
+
+
+text = st.text(st.sampled_from("ab0/%#?@:&=*.[] \n\x00ü"), max_size=20)
+starts = st.sampled_from(
+    ["", "s3://", "http://", "https://h/", "file://", "s3:/", "x://"]
+)
+
+
+@given(starts, text)
+def test_take__of_any_text_is_stable_or_one_line(start, rest):
+    with contextlib.suppress(BadInput):
+        shown = take(start + rest)
+        assert start == "file://" or take(shown) == shown
+        if shown.startswith("s3"):
+            assert shown == start + rest
+        if address.get_scheme(shown) in address.WEB:
+            assert get_url(get_url(shown)) == get_url(shown)

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -72,18 +73,22 @@ def test_slices__a_key_is_a_key(s3_endpoint, key, capsysbinary):
         assert found == data
 
 
-@pytest.mark.parametrize("key", [*KEYS, *DOTS])
 @pytest.mark.parametrize("is_plain", [False, True])
-def test_locate__asks_for_the_very_key(key, is_plain, monkeypatch):
+def test_locate__asks_for_the_very_key(is_plain, monkeypatch):
     sign(monkeypatch)
     if is_plain:
         monkeypatch.setattr(storage.fast, "is_usable", lambda key: False)
-    quoted = storage.address.quote(key, "/-._~")
-    with serve({f"/b/{quoted}": MINE}) as web:
-        source = make_source(f"s3://b/{key}", {"endpoint_url": web.address})
-        version = get_version(source)
-        assert fetch(source, version, [(3, 7)]) == [MINE[3:7]]
-        assert storage.read_whole(source) == (MINE, version)
+    keys = [*KEYS, *DOTS]
+    objects = {
+        f"/b/{quote(key, '/-._~')}": f"{n} of many".encode()
+        for n, key in enumerate(keys)
+    }
+    with serve(objects) as web:
+        for key, data in zip(keys, objects.values(), strict=True):
+            source = make_source(f"s3://b/{key}", {"endpoint_url": web.address})
+            version = get_version(source)
+            assert fetch(source, version, [(0, 4)]) == [data[:4]], key
+            assert storage.read_whole(source) == (data, version), key
 
 
 def sign(monkeypatch):
@@ -274,12 +279,11 @@ aws_secret_access_key = LABSECRET
         ),
     ],
 )
-@pytest.mark.parametrize("key", ["x.csv", "a//x.csv"])
 def test_open_store__is_where_and_who_boto3_is(
-    environment, config, region, key, tmp_path, monkeypatch
+    environment, config, region, tmp_path, monkeypatch
 ):
     sign(monkeypatch)
-    with serve({f"/b/{key}": MINE}) as web:
+    with serve({"/b/x.csv": MINE, "/b/a//x.csv": MINE}) as web:
         (tmp_path / "config").write_text(CONFIG.format(address=web.address))
         (tmp_path / "credentials").write_text(CREDENTIALS)
         for name, value in environment.items():
@@ -288,7 +292,8 @@ def test_open_store__is_where_and_who_boto3_is(
             monkeypatch.delenv("AWS_ACCESS_KEY_ID")
         else:
             monkeypatch.setenv("AWS_ENDPOINT_URL", web.address)
-        assert get_version(make_source(f"s3://b/{key}", config)).size == len(MINE)
+        for key in ("x.csv", "a//x.csv"):
+            assert get_version(make_source(f"s3://b/{key}", config)).size == len(MINE)
     assert get_scope(web) == {region}
     who = "LABKEY" if "profile_name" in config else "id"
     assert f"Credential={who}/" in web.get_header("authorization")[0]
