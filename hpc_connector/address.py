@@ -5,6 +5,7 @@ once and keeps its query, a URL of a file is a path, and a path is a path.
 """
 
 import hashlib
+import os
 import posixpath
 import re
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ WEB = ("http", "https")
 STORES = ("s3", *WEB)
 RESERVED = "%:/?[]@!$&'()*+,;=-._~"  # of a URL: not encoded again
 HIDDEN = "***"
+STARS = re.compile(r"\*\*\*\d*")  # it, of one or another
 MOST_BYTES = 200  # of a name in a folder
 
 # Parameters of a URL by which a store knows who has signed it, and those beside them
@@ -108,9 +110,7 @@ def take(uri: str) -> str:
     if scheme in WEB:
         url = re.sub(r"^(\w+://[^/?]+)(?=\?|$)", r"\1/", uri)
         shown, secrets, _ = _hide(url)
-        is_shown = re.sub(rf"{re.escape(HIDDEN)}\d*", "", url) == shown.replace(
-            HIDDEN, ""
-        )
+        is_shown = STARS.sub("", url) == STARS.sub("", shown)
         return url if is_shown or _is_cut(url) else _keep(url, shown, secrets)
     if scheme not in ("", *STORES) or ONE_SLASH.match(uri):
         raise BadInput(
@@ -124,7 +124,7 @@ def _get_path(uri: str) -> str:
     host, slash, path = uri[len("file://") :].partition("/")
     if host.lower() not in ("", "localhost") or not path:
         raise BadInput(f"{uri}: expected file:///path, of this machine")
-    return unquote_to_bytes(slash + path).decode("utf-8", "surrogateescape")
+    return os.fsdecode(unquote_to_bytes(os.fsencode(slash + path)))
 
 
 def _hide(url: str) -> tuple[str, tuple[str, ...], bool]:
@@ -229,7 +229,8 @@ def get_url(uri: str) -> str:
     if match is None:
         raise BadInput(f"{uri}: expected http(s)://host/path")
     path = re.sub("%(?![0-9A-Fa-f]{2})", "%25", match[3])
-    return f"{match[1].lower()}://{match[2]}/{quote(path, RESERVED)}"
+    path = quote(path, RESERVED, errors="surrogateescape")
+    return f"{match[1].lower()}://{match[2]}/{path}"
 
 
 def get_key(uri: str) -> tuple[str, str]:
@@ -241,8 +242,8 @@ def get_key(uri: str) -> tuple[str, str]:
         There is none.
     """
     bucket, _, key = uri[len("s3://") :].partition("/")
-    if not bucket or not key:
-        raise BadInput(f"{uri}: expected s3://bucket/key")
+    if not bucket or not key or any("\ud800" <= c <= "\udfff" for c in key):
+        raise BadInput(f"{uri}: expected s3://bucket/key, in UTF-8")
     return bucket, key
 
 

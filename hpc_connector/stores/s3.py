@@ -3,10 +3,10 @@
 import difflib
 import io
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
-from urllib.parse import urlsplit
 
 from hpc_connector.errors import BadInput
 
@@ -25,6 +25,9 @@ MEANT = {  # as fsspec, obstore, Lithops, pandas and rclone name them
     "profile": "profile_name",
     "virtual_hosted_style_request": "addressing_style",
 }
+PLACE = re.compile(
+    r"https?://([\w.-]+|\[[0-9a-f:.]+\])(:\d+)?(/[^\s?#]*)?", re.IGNORECASE
+)
 YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 STYLES = ("auto", "path", "virtual")
 
@@ -114,16 +117,15 @@ def read_settings(config: tuple[tuple[str, str], ...]) -> Settings:
             "storage_config: anonymous and requester_pays: expected one of them, for "
             "who pays has to sign"
         )
-    parts = urlsplit(settings.endpoint_url)
-    if settings.endpoint_url and (parts.scheme not in ("http", "https")):
-        raise BadInput(
-            f"storage_config: endpoint_url {settings.endpoint_url!r}: expected "
-            "http://host:port or https://host"
-        )
-    if "@" in parts.netloc:
+    if "@" in settings.endpoint_url:
         raise BadInput(
             "storage_config: endpoint_url: expected no user and password in it, for "
             "slices travel"
+        )
+    if settings.endpoint_url and not PLACE.fullmatch(settings.endpoint_url):
+        raise BadInput(
+            f"storage_config: endpoint_url {settings.endpoint_url!r}: expected "
+            "http://host:port or https://host"
         )
     if settings.addressing_style not in ("", *STYLES):
         raise BadInput(
