@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import vcf
-from hpc_connector.loader.bgzf import EMPTY_BLOCK
+from hpc_connector.loader.bgzf import EMPTY_BLOCK, has_end
 from hpc_connector.loader.sample_file import ReadOptions
 
 HIPSTER = Path(__file__).parent / "data/hipster_1000genomes_vcf/Hipster.vcf.bgz"
@@ -504,7 +504,7 @@ def test_read__cut_file_is_bad(tmp_path, small_files, kind):
         path = write(tmp_path / "a", data[:n])
         rows = read_if_good(path)
         if rows is not None:  # compression tells that a file is cut
-            assert "plain" in kind
+            assert "plain" in kind or not has_end(path)  # which is said
             assert rows == whole[: len(rows)]
 
 

@@ -3,7 +3,8 @@
 A bgzip file is a chain of small gzip blocks that name their own size (SAM
 specification, section 4.1), so a part can begin at the first block after any byte:
 lines need no index to be read in parallel. A plain file is taken as blocks of 64 KiB;
-gzip cannot be entered in the middle and is all in part 0.
+gzip cannot be entered in the middle and is all in part 0; where it follows bgzip, in
+the part before it.
 """
 
 import re
@@ -20,6 +21,7 @@ GZIP_BYTES = 1 << 14  # read at once: what they inflate to stays in the cache
 GZIP_MAGIC = b"\x1f\x8b"
 BLOCK_HEADER = re.compile(rb"\x1f\x8b\x08\x04.{6}\x06\x00BC\x02\x00(..)", re.DOTALL)
 HEADER_BYTES = 18
+TAIL_BYTES = 1 << 9  # of a file, in which its end block and zeros after it are sought
 EMPTY_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
@@ -33,7 +35,7 @@ def read_blocks(path: str, start: int = 0) -> Iterator[tuple[int, bytes]]:
 
     Yields
     ------
-    Byte of the file (0 for all of gzip), and the bytes, decompressed.
+    Byte of the file (of gzip, where its member begins), and the bytes, decompressed.
 
     Raises
     ------
@@ -56,38 +58,44 @@ def read_blocks(path: str, start: int = 0) -> Iterator[tuple[int, bytes]]:
 
 
 def _read_bgzip(file: BinaryIO, path: str, start: int) -> Iterator[tuple[int, bytes]]:
-    file.seek(max(0, get_size(path) - len(EMPTY_BLOCK)))
-    if file.read() != EMPTY_BLOCK:
-        raise BadInput(f"{path} is cut: expected the empty block that ends bgzip files")
     offset = file.seek(start)
     while header := file.read(HEADER_BYTES):
         match = BLOCK_HEADER.match(header)
         if match is None:
-            raise BadInput(
-                f"{path}, byte {offset}: expected the start of a bgzip block"
-            )
+            yield from _read_gzip(file, path, offset)
+            return
         n_bytes = int.from_bytes(match[1], "little") + 1
         block = header + file.read(max(0, n_bytes - HEADER_BYTES))
+        if len(block) < n_bytes:
+            raise BadInput(
+                f"{path} is cut: its bgzip block at byte {offset} has no end"
+            )
         content = isal_zlib.decompress(block, wbits=31)
-        if len(block) != n_bytes or len(content) != int.from_bytes(
-            block[-4:], "little"
-        ):
+        if len(content) != int.from_bytes(block[-4:], "little"):
             raise BadInput(f"{path}, byte {offset}: the bgzip block is corrupt")
         yield offset, content
         offset += n_bytes
 
 
-def _read_gzip(file: BinaryIO, path: str) -> Iterator[tuple[int, bytes]]:
-    file.seek(0)
-    member = isal_zlib.decompressobj(wbits=31)
+def _read_gzip(
+    file: BinaryIO, path: str, start: int = 0
+) -> Iterator[tuple[int, bytes]]:
+    """Yield what members hold, of bgzip too, and where each begins."""
+    offset = end = file.seek(start)
+    member = None
     while data := file.read(GZIP_BYTES):
+        end += len(data)
         while data:
-            if member.eof:
+            if member is None or member.eof:
+                data = data.lstrip(b"\0")  # padding, as of tapes
+                if not data:
+                    break
+                offset = end - len(data)
                 member = isal_zlib.decompressobj(wbits=31)
-            yield 0, member.decompress(data)
+            yield offset, member.decompress(data)
             data = member.unused_data
-    if not member.eof:
-        raise BadInput(f"{path} is cut: the gzip data end too early")
+    if member and not member.eof:
+        raise BadInput(f"{path} is cut: the gzip data at byte {offset} have no end")
 
 
 def _read_plain(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
@@ -125,18 +133,55 @@ def find_block(path: str, offset: int) -> int:
     """
     try:
         with open_file(path) as file:
-            size = get_size(path)
             magic = file.read(HEADER_BYTES)
-            file.seek(offset)
-            near = file.read(MAX_BLOCK_BYTES + HEADER_BYTES)
+            if BLOCK_HEADER.match(magic):
+                return _find_bgzip(file, offset, get_size(path))
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
-    if BLOCK_HEADER.match(magic):
-        found = BLOCK_HEADER.search(near)
-        return offset + found.start() if found else size
+    size = get_size(path)
     if magic.startswith(GZIP_MAGIC):
         return size if offset else 0
     return min(size, -(-offset // MAX_BLOCK_BYTES) * MAX_BLOCK_BYTES)
+
+
+def _find_bgzip(file: BinaryIO, offset: int, size: int) -> int:
+    """Return where the next block of bgzip begins; gzip may lie before it."""
+    while offset < size:
+        file.seek(offset)
+        found = BLOCK_HEADER.search(file.read(MAX_BLOCK_BYTES + HEADER_BYTES))
+        if found:
+            return offset + found.start()
+        offset += MAX_BLOCK_BYTES
+    return size
+
+
+def find_end_block(tail: bytes) -> int:
+    """Return where the last bytes of a file have the block that ends it, -1 if not.
+
+    Zeros may come after, as of tapes.
+    """
+    at = tail.rfind(EMPTY_BLOCK)
+    return at if not tail[at + len(EMPTY_BLOCK) :].strip(b"\0") else -1
+
+
+def has_end(path: str) -> bool:
+    """Return whether a file ends as it should, as far as its kind can tell.
+
+    The empty block at the end of bgzip is all that tells a file cut between blocks.
+
+    Raises
+    ------
+    BadInput
+        A file that cannot be read.
+    """
+    try:
+        with open_file(path) as file:
+            if not BLOCK_HEADER.match(file.read(HEADER_BYTES)):
+                return True
+            file.seek(max(0, get_size(path) - TAIL_BYTES))
+            return find_end_block(file.read()) >= 0
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def read_lines(path: str, part: int = 0, n_parts: int = 1) -> Iterator[bytes]:
@@ -173,4 +218,6 @@ def read_lines(path: str, part: int = 0, n_parts: int = 1) -> Iterator[bytes]:
         yield from (line.removesuffix(b"\r") for line in others[:-1])
         pieces = others[-1:]
     if any(pieces):
-        raise BadInput(f"{path} is cut: its last line has no end")
+        is_odd = any(b"\r" in piece[:-1] for piece in pieces)
+        other = "; or its lines end with carriage returns alone" if is_odd else ""
+        raise BadInput(f"{path} is cut: its last line has no end{other}")

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from hpc_connector import address
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.bgzf import read_blocks
+from hpc_connector.loader.bgzf import has_end, read_blocks
 from hpc_connector.loader.files import exists
 from hpc_connector.loader.sample_file import (
     Block,
@@ -17,6 +18,7 @@ from hpc_connector.loader.sample_file import (
     SampleFile,
     Variants,
 )
+from hpc_connector.notes import Assumption
 
 ENDINGS = {
     ".vcf": "vcf",
@@ -67,7 +69,11 @@ def inspect_sample(path: str, options: ReadOptions) -> SampleFile:
     sample_file = _get_module(get_format(path)).inspect(path, options)
     if sample_file.n_individuals == 0:
         raise BadInput(f"{path}: expected genotypes of one individual or more")
-    return sample_file
+    if not exists(path) or has_end(path):  # there are prefixes of PLINK
+        return sample_file
+    lacks = f"{path} lacks the empty block that ends bgzip files"
+    unsure = Assumption("a file", "that is whole", lacks)
+    return replace(sample_file, assumed=(*sample_file.assumed, unsure))
 
 
 def read_sample(
