@@ -163,6 +163,7 @@ def explain(source: Source) -> Iterator[None]:
             f"{source.uri}: it has changed since it was indexed: index it again"
         ) from None
     except (StoreError, OSError) as error:
+        kind = BadInput if isinstance(error, PermissionError) else NoAnswer
         if isinstance(error, OSError):
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -170,7 +171,11 @@ def explain(source: Source) -> Iterator[None]:
         told = str(error) or type(error).__name__
         if "error sending request" in told:
             told = f"its server does not answer: {told}"
-        raise BadInput(f"{source.uri}: {told}") from None
+        raise kind(f"{source.uri}: {told}") from None
+
+
+class NoAnswer(BadInput):
+    """Its store does not answer, or not as it should; it may later."""
 
 
 class NoSuchObject(BadInput):
@@ -321,7 +326,7 @@ def fetch_range(source: Source, version: Version, wanted: Range) -> memoryview:
         if answer.span == wanted and len(answer.data) == wanted[1] - wanted[0]:
             return memoryview(answer.data)
         problem = f"{len(answer.data)} bytes of {wanted[1] - wanted[0]}"
-    raise BadInput(
+    raise NoAnswer(
         f"{source.uri}: bytes {wanted[0]} to {wanted[1]}: {TRIES} tries gave: {problem}"
     )
 

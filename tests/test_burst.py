@@ -400,14 +400,14 @@ def test_line__asks_for_memory_and_hears_who_lacked_it(tmp_path):
     line = Line(PAID, Executor(), remote, "none", 0, place)
     line.send(3, 1, (7, 8), 704)
     assert line.executor.options["runtime_memory"] == 704
-    (answer,) = line.receive()
+    (answer,) = list(line.receive())
     assert (answer[:2], answer.is_short) == ((3, 1), True)
     assert answer.error == "MemoryError: it was killed"
-    assert line.receive() == []
+    assert list(line.receive()) == []
     line.send(4, 0, (7, 8), 704)
     (tmp_path / "answers").mkdir()
     (tmp_path / "answers/000004-0.error").write_text("OSError: no space")
-    (answer,) = line.receive()  # its own word counts
+    (answer,) = list(line.receive())  # its own word counts
     assert (answer[:2], answer.error) == ((4, 0), "OSError: no space")
     assert not answer.is_short
 

@@ -30,7 +30,8 @@ class Settings:
     batch_s
         Seconds of work of a function, about.
     patience_s
-        After which a function that has not answered is given up, at least.
+        After which a function that has not answered is given up, at least; and after
+        which the store is.
     tries
         Functions that try the same tasks.
     """

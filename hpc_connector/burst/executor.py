@@ -1,11 +1,15 @@
 """The executor of Lithops, and one line where it cannot be had."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
 
 from hpc_connector.burst import lithops_slurm
 from hpc_connector.errors import BadInput
+from hpc_connector.storage import NoAnswer
+
+SERVER_ERRORS = 500  # and above, of HTTP
 
 
 def open_executor(config: dict[str, Any] | str | Path | None = None) -> Any:
@@ -24,6 +28,8 @@ def open_executor(config: dict[str, Any] | str | Path | None = None) -> Any:
     ------
     BadInput
         Lithops is not installed, or the configuration cannot be used.
+    NoAnswer
+        Its store, or what runs functions, does not answer.
     """
     try:
         import lithops
@@ -33,6 +39,8 @@ def open_executor(config: dict[str, Any] | str | Path | None = None) -> Any:
             "'hpc_connector[cloud,lithops]'"
         ) from None
     lithops_slurm.register()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(shorten)
     complete = complete_config(config)
     try:
         return lithops.FunctionExecutor(config=complete)
@@ -40,7 +48,29 @@ def open_executor(config: dict[str, Any] | str | Path | None = None) -> Any:
         raise
     except Exception as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]
+        if is_outage(error):
+            raise NoAnswer(f"Lithops: {line}") from None
         raise BadInput(f"Lithops refuses its configuration: {line}") from None
+
+
+def shorten(record: logging.LogRecord) -> bool:
+    """Make what Lithops logs one line: of a traceback, the last."""
+    if record.name.split(".")[0] == "lithops":
+        lines = record.getMessage().strip().splitlines() or [""]
+        is_traceback = lines[0].startswith("Traceback")
+        record.msg, record.args = lines[-1 if is_traceback else 0], ()
+        record.exc_info = record.exc_text = None
+    return True
+
+
+def is_outage(error: Exception) -> bool:
+    """Return whether an error of Lithops' clients says that nobody answers."""
+    answer: Any = getattr(error, "response", None)  # of botocore
+    if isinstance(answer, dict):
+        code = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return code >= SERVER_ERRORS
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"ConnectionError", "HTTPClientError", "TimeoutError"})
 
 
 def complete_config(config: dict[str, Any] | str | Path | None) -> dict[str, Any]:

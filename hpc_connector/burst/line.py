@@ -5,6 +5,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hpc_connector import cli, pipeline, storage
 from hpc_connector.allocation import Cost
 from hpc_connector.burst.config import Settings, read_settings
 from hpc_connector.burst.executor import open_executor
+from hpc_connector.burst.outage import outlast
 from hpc_connector.burst.overflow import Answer, Batch
 from hpc_connector.burst.resources import choose_resources
 from hpc_connector.burst.worker import (
@@ -118,26 +120,30 @@ class Line:
             exclude_modules=OURS,
         )
 
-    def receive(self) -> list[Answer]:
-        """Return the answers that have come since.
+    def receive(self) -> Iterator[Answer]:
+        """Yield the answers that have come since.
 
         A function that Lithops says has failed before it could answer is one too.
+
+        Raises
+        ------
+        BadInput
+            The store does not give them; they come the next time.
         """
         # looked at first, for who ends has answered before
         ended = [key for key, f in self.futures.items() if f.ready or f.success]
-        answers = list(self._read_answers())
+        yield from self._read_answers()
         for key in ended:
             if key in self.futures and (error := get_failure(self.futures.pop(key))):
-                answers.append(make_failed(*key, error))
-        return answers
+                yield make_failed(*key, error)
 
     def _read_answers(self) -> Iterator[Answer]:
         """Yield what functions have put into the store since."""
         for name in storage.list_names(self.answers):
             if name in self.seen or not name.endswith((FAILED, FOUND)):
                 continue
-            self.seen.add(name)
             found = storage.read_whole(self.answers.beside(f"/{name}"))
+            self.seen.add(name)
             data = found[0] if found else b""
             words = name.partition(".")[0].partition("-")
             batch, attempt = int(words[0]), int(words[2])
@@ -174,8 +180,11 @@ class Line:
         return float(figures["elapsed_s"])
 
     def close(self) -> None:
-        """Let go of the functions, and remove the answers."""
-        self.executor.__exit__(None, None, None)
+        """Let go of the functions, and remove the answers, as far as that can be."""
+        try:
+            self.executor.__exit__(None, None, None)
+        except Exception as error:  # of its store, of many kinds
+            logger.warning("Lithops did not clean up: %s", error)
         try:
             names = storage.list_names(self.answers)
             storage.delete([self.answers.beside(f"/{name}") for name in names])
@@ -217,6 +226,8 @@ def open_line(
     ------
     BadInput
         A configuration that does not hold, or a store that does not take it.
+    NoAnswer
+        The store has not answered for as long as a function is waited for.
     """
     settings = read_settings(args.burst, args.burst_workers)
     if args.budget is not None and settings.eur_per_gb_s is None:
@@ -225,9 +236,11 @@ def open_line(
             f"expected what a GB second of {settings.backend} costs"
         )
     settings, policy = size_functions(args, remote, settings, size, n_tasks)
-    package, sent_bytes = remote.pack(settings.folder)
+    pack = partial(remote.pack, settings.folder)
+    package, sent_bytes = outlast(pack, settings.patience_s)
     answers = settings.folder.beside(f"/answers/{uuid.uuid4().hex}")
-    executor = open_executor(settings.lithops)
+    connect = partial(open_executor, settings.lithops)
+    executor = outlast(connect, settings.patience_s)
     watched = args.out if args.telemetry else None
     return Line(
         settings, executor, remote, package, sent_bytes, answers, policy, watched

@@ -1,8 +1,9 @@
 """Tasks away: batches go to functions, come back once, or are given back.
 
 A batch that fails or is late is sent again; of its answers the first counts. One that
-ran out of memory gets more. What no function has done in the end is given back to the
-ranks.
+ran out of memory gets more. While the store does not answer, nothing is sent or given
+up; where that takes too long, the burst is over. What no function has done in the end
+is given back to the ranks.
 """
 
 import itertools
@@ -10,6 +11,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from hpc_connector.burst.outage import Outage
+from hpc_connector.errors import BadInput
 
 POLL_S = 0.3
 LATE = 3.0  # times the longest batch so far, or what it takes on a rank
@@ -89,7 +93,8 @@ class Burst:
     send
         Starts a function: number of the batch, attempt, tasks, MB of memory.
     receive
-        Returns the answers that have come since, from any function.
+        Yields the answers that have come since, from any function. Raises BadInput
+        where the store does not say; what was not yielded comes the next time.
     accept
         Keeps what a batch has found: its number, its tasks, what was found; returns the
         seconds of the function. Raises ValueError where that is not whole.
@@ -103,7 +108,8 @@ class Burst:
     memory_mb
         Of a function; of later ones as much as a batch has turned out to need.
     patience_s
-        Before a batch is late, at least; and ``LATE`` times what it should take.
+        Before a batch is late, at least; and ``LATE`` times what it should take. Also
+        how long the store may fail.
     """
 
     take: Callable[["Burst"], Batch | None]
@@ -130,13 +136,19 @@ class Burst:
         After a stop, what is away is not waited for.
         """
         back: list[int] = []
-        numbers = itertools.count()
+        numbers, outage = itertools.count(), Outage(self.patience_s)
         while not is_stopped():
-            if not self.is_over:
+            if not self.is_over and not outage.since_s:
                 self._send_new(numbers)
-            for answer in self.receive():
-                self._take_answer(answer)
-            back += self._settle()
+            try:
+                for answer in self.receive():
+                    self._take_answer(answer)
+            except BadInput as error:
+                outage.note(error)
+                back += self._give_up(error) if outage.is_long() else []
+            else:
+                outage.end()
+                back += self._settle()
             if self.is_over and not self.flying:
                 break
             time.sleep(self.poll_s)
@@ -155,6 +167,8 @@ class Burst:
             self.flying[number] = Flight(tasks, self.memory_mb)
             self.books.batches += 1
             self._send(number)
+            if self.flying[number].failed:
+                return  # so may the next
 
     def _send(self, number: int) -> None:
         """Send a batch; one that cannot be sent has failed."""
@@ -233,6 +247,14 @@ class Burst:
             else:
                 back += flight.tasks
                 del self.flying[number]
+        return back
+
+    def _give_up(self, error: Exception) -> list[int]:
+        """Take no more tasks, and return those that are away."""
+        self.books.reason = str(error)
+        self.is_over = True
+        back = [task for flight in self.flying.values() for task in flight.tasks]
+        self.flying.clear()
         return back
 
     def _give_up_if_nothing_works(self) -> None:

@@ -12,10 +12,12 @@ import numpy as np
 
 from hpc_connector import cli, pipeline
 from hpc_connector.burst.aim import Aim, split, take_overflow, take_reserved
+from hpc_connector.burst.config import read_settings
 from hpc_connector.burst.line import Line, Remote, open_line
-from hpc_connector.burst.overflow import Batch, Burst
+from hpc_connector.burst.overflow import Batch, Books, Burst
 from hpc_connector.burst.resources import grow_memory
 from hpc_connector.partitioner.communicator import end_together
+from hpc_connector.storage import NoAnswer
 from hpc_connector.telemetry.functions import find_peak
 
 logger = logging.getLogger(__name__)
@@ -39,20 +41,42 @@ def run_tasks(
     Whether all were run; what functions found, on rank 0; and the facts of the burst
     for the manifest, on rank 0, None without one.
     """
-    if not args.burst or not len(todo):
+    line, facts = None, None
+    is_both = bool(args.burst and len(todo))
+    if is_both:
+        with end_together(comm):
+            if comm.rank == 0:
+                line, facts = try_line(args, remote, comm.size, len(todo))
+        is_both = comm.bcast(line is not None)
+    if not is_both:
         is_done = pipeline.run_on_ranks(
             comm, run_task, todo, save, threads=args.threads, show=show
         )
-        return is_done, [], None
-    line: Line | None = None
-    with end_together(comm):
-        if comm.rank == 0:
-            line = open_line(args, remote, comm.size, len(todo))
+        return is_done, [], facts
     try:
         return _run_both(comm, args, run_task, todo, save, line, show)
     finally:
         if line:
             line.close()
+
+
+def try_line(
+    args: argparse.Namespace, remote: Remote, size: int, n_tasks: int
+) -> tuple[Line | None, dict[str, Any] | None]:
+    """Return the line to functions; or none, and the facts of a burst without any.
+
+    Raises
+    ------
+    BadInput
+        As ``open_line``, but for a store that does not answer.
+    """
+    try:
+        return open_line(args, remote, size, n_tasks), None
+    except NoAnswer as error:
+        logger.warning("no functions, the ranks do all tasks: %s", error)
+        backend = read_settings(args.burst, args.burst_workers).backend
+        books = asdict(Books(reason=str(error)))
+        return None, {"backend": backend, "tasks_here": n_tasks} | books
 
 
 def _run_both(

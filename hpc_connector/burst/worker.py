@@ -6,16 +6,19 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from hpc_connector import storage
+from hpc_connector.burst.outage import outlast
 from hpc_connector.burst.package import Package, load_package
 from hpc_connector.storage import Source
 from hpc_connector.telemetry.call import begin_call, end_call
 
 FAILED, FOUND = ".error", ".npz"
+PATIENCE_S = 60.0  # for a store to take what was found
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def run_parcel(parcel: Parcel) -> str:
         kind = MemoryError if isinstance(error, MemoryError) else type(error)
         data, ending = f"{kind.__name__}: {error}".encode(), FAILED
     place = parcel.answer.beside(ending)
-    storage.put(place, data, only_new=True)
+    outlast(partial(storage.put, place, data, only_new=True), PATIENCE_S)
     return place.uri
 
 
