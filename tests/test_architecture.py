@@ -21,7 +21,7 @@ PROGRAMS = {"mdr_epistasis", "metabolite_annotation"}
 HOMES = {
     "mpi4py": ("lazily", ["hpc_connector/partitioner/communicator.py"]),
     "pysam": ("", ["hpc_connector/loader/", "apps/mdr_epistasis/simulate.py"]),
-    "imagecodecs": ("lazily", ["hpc_connector/slices/cog.py"]),
+    "imagecodecs": ("lazily", ["hpc_connector/slices/pixels.py"]),
     "laspy": ("lazily", ["hpc_connector/slices/las.py"]),
     "lazrs": ("lazily", ["hpc_connector/slices/las.py"]),
     "lithops": ("lazily", ["hpc_connector/burst/"]),

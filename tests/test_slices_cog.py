@@ -1,6 +1,7 @@
 """Slices of GeoTIFF: windows of whole blocks, each pixel in one of them."""
 
 import os
+import shutil
 import struct
 import warnings
 
@@ -13,6 +14,7 @@ from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices import CloudObject
 from hpc_connector.slices.cog import COG, grid_partition_strategy
+from hpc_connector.slices.pixels import REVERSED
 from slicing import COUNTS, DATA, count_traffic, open_copy, travel
 
 COGEO = DATA / "slices" / "cog" / "cogeo.tif"
@@ -204,3 +206,102 @@ def test_get__a_damaged_tile(tmp_path):
         (part,) = co.preprocess().partition(grid_partition_strategy, n_splits=1)
     with pytest.raises(BadInput, match=f"byte {at}"):
         part.get()
+
+
+LERC = DATA / "cases/more/cog-lerc/lerc.tif"
+
+
+def read_image(path, n=1):
+    """Return the bands of an image, from one window or several."""
+    with warnings.catch_warnings(action="ignore"):
+        co = CloudObject.from_path(COG, path, metadata=f"{path}.made").preprocess()
+    slices = co.partition(grid_partition_strategy, n_splits=n)
+    return put_together(slices, tuple(co.attributes["levels"][0]["shape"]))
+
+
+def test_read__lerc(tmp_path):
+    shutil.copy(LERC, tmp_path)
+    values = read_image(tmp_path / "lerc.tif")
+    assert (values.dtype, values.shape) == (np.float32, (1, 96, 96))
+    assert values[0, 50, 50] == np.float32(193.10068)
+    assert np.count_nonzero(values == -9999) == 400
+    total = values[values != -9999].sum(dtype=np.float64)
+    assert total == pytest.approx(1802018.1, abs=0.05)
+
+
+IMAGES = {
+    "floats": np.linspace(-5, 900, 90 * 70).reshape(90, 70).astype(np.float32),
+    "colours": np.random.default_rng(1).integers(0, 256, (90, 70, 3)).astype(np.uint8),
+    "heights": np.random.default_rng(2).integers(-400, 9000, (90, 70)).astype(np.int16),
+}
+PACKINGS = [("lerc", {"compression": within}) for within in (None, "deflate", "zstd")]
+PACKINGS += [(name, None) for name in ("jpegxl", "jpeg2000", "webp", "lzma", "zstd")]
+
+
+@pytest.mark.parametrize(("packing", "more"), PACKINGS)
+@pytest.mark.parametrize("image", IMAGES)
+def test_read__as_tifffile_does(image, packing, more, tmp_path):
+    values, path = IMAGES[image], tmp_path / "a.tif"
+    kind = "rgb" if image == "colours" else "minisblack"
+    if packing == "webp" and image != "colours":
+        return  # it has colours alone
+    if packing == "jpeg2000" and image != "colours":
+        values = np.abs(values).astype(np.uint16)
+    if packing == "jpegxl" and image == "heights":
+        values = values.astype(np.uint16)
+    options = {"compression": packing, "compressionargs": more, "tile": (32, 32)}
+    tifffile.imwrite(path, values, photometric=kind, **options)
+    found = read_image(path, 2)
+    expected = tifffile.imread(path)
+    found = np.moveaxis(found, 0, 2) if expected.ndim == 3 else found[0]
+    npt.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 5, 7, 9, 10, 12, 14, 15])
+@pytest.mark.parametrize("form", [{"tile": (32, 16)}, {"rowsperstrip": 7}, {}])
+def test_read__values_of_few_bits(bits, form, tmp_path):
+    values = np.random.default_rng(bits).integers(0, 1 << bits, (61, 53))
+    values = values.astype(np.uint8 if bits < 9 else np.uint16)
+    path = tmp_path / "a.tif"
+    if bits == 1:
+        tifffile.imwrite(path, values.astype(bool), **form)
+    else:
+        tifffile.imwrite(path, values, bitspersample=bits, **form)
+    found = read_image(path)
+    assert found.dtype == values.dtype
+    npt.assert_array_equal(found[0], values)
+
+
+def test_read__bits_in_the_other_order(tmp_path):
+    values = np.random.default_rng(1).integers(0, 2, (40, 33)).astype(bool)
+    tifffile.imwrite(tmp_path / "a.tif", values, rowsperstrip=40)
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        (at,), (size,) = file.pages[0].dataoffsets, file.pages[0].databytecounts
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    data[at : at + size] = data[at : at + size].translate(REVERSED)
+    (tmp_path / "a.tif").write_bytes(data)
+    assert (read_image(tmp_path / "a.tif")[0] != values).any()
+    extra = [(266, "H", 1, 2, True)]
+    tifffile.imwrite(tmp_path / "b.tif", values, rowsperstrip=40, extratags=extra)
+    expected = tifffile.imread(tmp_path / "b.tif")
+    npt.assert_array_equal(read_image(tmp_path / "b.tif")[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "said"),
+    [
+        (259, 4, "compression 4, CCITT fax 4, is not read"),
+        (259, 34661, "compression 34661, JBIG, is not read"),
+        (259, 9999, "compression 9999, of a kind that is not known, is not read"),
+        (258, 24, r"values of bits \[24\] and sample format \[1\]: expected one type"),
+        (317, 34892, "predictor 34892 of values of 16 bits is not read"),
+    ],
+)
+def test_preprocess__names_what_is_not_read(tag, value, said, tmp_path):
+    values = np.zeros((64, 64), np.uint16)
+    options = {"tile": (32, 32), "compression": "zlib", "predictor": 2}
+    tifffile.imwrite(tmp_path / "a.tif", values, **options)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as file:
+        file.pages[0].tags[tag].overwrite(value)
+    with pytest.raises(BadInput, match=rf"a\.tif: .*{said}"):
+        CloudObject.from_path(COG, tmp_path / "a.tif").preprocess()

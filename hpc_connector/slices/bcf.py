@@ -23,6 +23,7 @@ from hpc_connector.slices.blocks import (
 )
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import Index
+from hpc_connector.slices.plain import PlainText
 from hpc_connector.slices.tabix import find_tabix
 from hpc_connector.slices.vcf_gzip import make_index_of, read_header
 from hpc_connector.storage import Source, Version
@@ -145,4 +146,11 @@ def iter_body(files: Iterable[bytes]) -> Iterator[bytes]:
         yield data[N_HEAD + int.from_bytes(data[5:N_HEAD], "little") if n else 0 :]
 
 
-BCF = Format(f"{__name__}:BCF", 1, make_index, read, iter_body)
+def find_plain_header(data: bytes) -> int | None:
+    """Return where the header ends, as the file says, if so much is known."""
+    end = N_HEAD + int.from_bytes(data[5:N_HEAD], "little")
+    return end if len(data) >= N_HEAD and end <= len(data) else None
+
+
+PLAIN = PlainText("", find_plain_header)
+BCF = Format(f"{__name__}:BCF", 2, make_index, read, iter_body, PLAIN)

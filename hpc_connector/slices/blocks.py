@@ -14,13 +14,17 @@ from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import (
     BLOCK_HEADER,
     EMPTY_BLOCK,
+    GZIP_MAGIC,
     HEADER_BYTES,
     MAX_BLOCK_BYTES,
+    TAIL_BYTES,
+    find_end_block,
 )
 from hpc_connector.storage import Range, Source, Version
 
 WITHIN = 16  # bits
 CHUNK_BYTES = 4 << 20  # read at once
+NO_END = "it lacks the empty block that ends bgzip files, so it may be cut"
 CONTENT_BYTES = 0xFF00  # of a block that is written: it fits, if it does not shrink
 
 
@@ -54,6 +58,8 @@ def inflate(data: bytes, name: str, start: int, stop: int | None = None) -> byte
     at, pieces = 0, []
     while at < len(data) and (stop is None or at <= stop):
         match = BLOCK_HEADER.match(data, at)
+        if not match and is_padding(data[at:]):
+            break
         n_bytes = int.from_bytes(match[1], "little") + 1 if match else 0
         block = data[at : at + n_bytes]
         if not match or len(block) < max(n_bytes, HEADER_BYTES):
@@ -88,20 +94,36 @@ def cut_between(data: bytes, first: int, last: int, name: str) -> bytes:
     return b"".join([memoryview(whole)[skip:], memoryview(tail)[:keep]])
 
 
+def is_padding(data: bytes) -> bool:
+    """Return whether bytes behind blocks are but zeros, as of tapes."""
+    return not data.strip(b"\0")
+
+
+def find_end(source: Source, version: Version) -> tuple[int, bool]:
+    """Return where the blocks of a file end, and whether an empty one ends it."""
+    first = max(version.size - TAIL_BYTES, 0)
+    (tail,) = storage.fetch(source, version, [(first, version.size)])
+    at = find_end_block(tail)
+    return (first + at, True) if at >= 0 else (version.size, False)
+
+
 def read_blocks(source: Source, version: Version) -> Iterator[tuple[int, bytes]]:
     """Yield where each block of a file begins, and what it holds.
 
     Raises
     ------
     BadInput
-        A block that is cut or corrupt, or a file that does not end as bgzip does.
+        A block that is cut or corrupt.
     """
-    at, data = 0, b""
+    at = 0
     while at < version.size:
         last = min(at + CHUNK_BYTES, version.size)
         (data,) = storage.fetch(source, version, [(at, last)])
         n_read = 0
         while n_read < len(data):
+            if not data[n_read] and is_padding(data[n_read:]):
+                n_read = len(data)
+                break
             n_bytes = get_block_bytes(data, n_read, source.uri, at)
             if n_read + n_bytes > len(data):
                 break
@@ -111,17 +133,16 @@ def read_blocks(source: Source, version: Version) -> Iterator[tuple[int, bytes]]
         if n_read == 0:
             raise BadInput(f"{source.uri}, byte {at}: the bgzip block is cut")
         at += n_read
-    if data[-len(EMPTY_BLOCK) :] != EMPTY_BLOCK:
-        raise BadInput(
-            f"{source.uri}, byte {at}: it is cut: expected the block that ends bgzip "
-            "files"
-        )
 
 
 def get_block_bytes(data: bytes, at: int, name: str, start: int) -> int:
     """Return the size of a block; more than there is where its head is cut."""
     if data[at : at + 4] != b"\x1f\x8b\x08\x04"[: len(data) - at]:
-        raise BadInput(f"{name}, byte {start + at}: expected a bgzip block")
+        found = "gzip that is not bgzip: " if data[at : at + 2] == GZIP_MAGIC else ""
+        raise BadInput(
+            f"{name}, byte {start + at}: {found}expected a bgzip block, as "
+            "bgzip or bcftools view -Oz write"
+        )
     head = data[at + 16 : at + 18]
     return int.from_bytes(head, "little") + 1 if len(head) == 2 else MAX_BLOCK_BYTES
 

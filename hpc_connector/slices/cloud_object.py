@@ -1,6 +1,7 @@
 """An object: indexed once, then cut in any way without reading it."""
 
 import functools
+import logging
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,7 +17,10 @@ from hpc_connector.slices.index import (
     load_index,
     save_index,
 )
+from hpc_connector.slices.strategies import check_options
 from hpc_connector.storage import Source, Version, make_source
+
+logger = logging.getLogger(__name__)
 
 Strategy = Callable[..., list[DataSlice]]
 
@@ -153,10 +157,19 @@ class CloudObject:
             made = self.format.make_index(self.source, version, map_chunks)
             written = save_index(place, made, kind, version, force=force)
             stored = written or load_index(place, kind, version)  # of who won
+        for note in stored.index.facts.get("notes", ()) if stored else ():
+            logger.warning("%s: %s", self.source.uri, note)
         return version, stored
 
     def partition(self, strategy: Strategy, /, **options: Any) -> list[DataSlice]:
-        """Cut the object; no byte of it is read."""
+        """Cut the object; no byte of it is read.
+
+        Raises
+        ------
+        BadInput
+            A strategy of another format, or options that it does not take.
+        """
+        check_options(strategy, options)
         return strategy(self, **options)
 
     def make_slice(self, ranges: Sequence[storage.Range], **facts: Any) -> DataSlice:

@@ -9,25 +9,39 @@ import itertools
 import math
 import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
-from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks, Tally
+from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import Index
+from hpc_connector.slices.pixels import (
+    DIFFERENCES,
+    GREY,
+    NAMES,
+    NONE,
+    OF_FLOATS,
+    decode_block,
+    is_read,
+)
+from hpc_connector.slices.plain import PlainRecords, hash_rows
 from hpc_connector.slices.rows import fetch_arrays, make_cuts, make_row_slice, read_rows
+from hpc_connector.slices.strategies import check_count, check_number, cuts
 from hpc_connector.slices.tiff import (
     BANDS,
     BITS,
     COMPRESSION,
     EXTRA,
+    FILL_ORDER,
     GEO,
     HEIGHT,
     JPEG_TABLES,
     KIND,
+    LERC_PARAMETERS,
     NO_DATA,
     PHOTOMETRIC,
     PLANAR,
@@ -49,12 +63,9 @@ from hpc_connector.storage import Source, Version
 
 SMALL = 512  # pixels: an image up to this size needs neither tiles nor overviews
 REDUCED, MASK = 1, 4  # bits of the kind of an image
-NONE, JPEG, DEFLATE = 1, 7, (8, 32946)
-CODECS = {5: "lzw", 32773: "packbits", 34925: "lzma", 50000: "zstd", 50001: "webp"}
-DIFFERENCES, OF_FLOATS = 2, 3
-LETTERS = {1: "u", 2: "i", 3: "f", 6: "c"}
+LETTERS = {1: "u", 2: "i", 3: "f", 4: "u", 6: "c"}
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "c8", "c16"]
-GREY, RGB, YCBCR = 1, 2, 6
+WHOLE_BITS = {8, 16, 32, 64, 128}
 BLOCK = np.dtype(
     [(name, "<i4") for name in ("band", "row", "column")]
     + [(name, "<i8") for name in ("first_byte", "n_bytes")]
@@ -104,7 +115,10 @@ def read_level(source: Source, image: Image, order: str) -> dict[str, Any]:
         "is_tiled": is_tiled,
         "is_planar": get_number(image, PLANAR, 1) == 2,
         "dtype": order + get_dtype(source, image),
+        "bits": get_number(image, BITS, 1),
+        "is_reversed": get_number(image, FILL_ORDER, 1) == 2,
         "compression": get_number(image, COMPRESSION, NONE),
+        "within_lerc": get_last(image, LERC_PARAMETERS, 0),
         "predictor": get_number(image, PREDICTOR, 1),
         "photometric": get_number(image, PHOTOMETRIC, GREY),
         "has_extra": EXTRA in image,
@@ -113,22 +127,55 @@ def read_level(source: Source, image: Image, order: str) -> dict[str, Any]:
         else None,
         "jpeg_tables": image[JPEG_TABLES].tolist() if JPEG_TABLES in image else None,
     }
-    if level["compression"] not in (NONE, JPEG, *DEFLATE, *CODECS):
-        raise BadInput(f"{source.uri}: compression {level['compression']} is not read")
-    if level["predictor"] not in (1, DIFFERENCES, OF_FLOATS):
-        raise BadInput(f"{source.uri}: predictor {level['predictor']} is not read")
+    check_form(source, level)
     return level
 
 
+def check_form(source: Source, level: dict[str, Any]) -> None:
+    """Refuse how blocks are packed, where that is not read.
+
+    Raises
+    ------
+    BadInput
+        With its name.
+    """
+    compression, predictor = level["compression"], level["predictor"]
+    if not is_read(compression):
+        name = NAMES.get(compression, "of a kind that is not known")
+        raise BadInput(f"{source.uri}: compression {compression}, {name}, is not read")
+    is_packed = level["bits"] not in WHOLE_BITS
+    if predictor not in (1, DIFFERENCES, OF_FLOATS) or (is_packed and predictor > 1):
+        raise BadInput(
+            f"{source.uri}: predictor {predictor} of values of {level['bits']} bits is "
+            "not read"
+        )
+
+
+def get_last(image: Image, tag: int, default: int) -> int:
+    """Return the last value of a tag."""
+    values = image.get(tag)
+    return default if values is None or not len(values) else int(values[-1])
+
+
 def get_dtype(source: Source, image: Image) -> str:
-    """Return the type of the values, without the order of bytes."""
+    """Return the type of the values, without the order of bytes.
+
+    Whole numbers of 1 to 15 bits become those of the next 8.
+    """
     bits = set(image.get(BITS, np.ones(1, int)).tolist())
     kinds = set(image.get(SAMPLE_FORMAT, np.ones(1, int)).tolist())
     if len(bits) == len(kinds) == 1:
-        dtype = f"{LETTERS.get(kinds.pop(), '?')}{bits.pop() / 8:g}"
+        (n_bits,), (kind,) = bits, kinds
+        letter = LETTERS.get(kind, "?")
+        if letter == "u" and 0 < n_bits < 16:
+            n_bits = 8 * -(-n_bits // 8)
+        dtype = f"{letter}{n_bits / 8:g}"
         if dtype in DTYPES:
             return dtype
-    raise BadInput(f"{source.uri}: expected values of whole bytes, of one type")
+    found = f"bits {sorted(bits)} and sample format {sorted(kinds)}"
+    raise BadInput(
+        f"{source.uri}: values of {found}: expected one type, of 1 to 16, 32 or 64 bits"
+    )
 
 
 def make_blocks(source: Source, image: Image, level: dict[str, Any]) -> np.ndarray:
@@ -170,6 +217,7 @@ def warn_of_form(
         )
 
 
+@cuts("COG", by="levels")
 def grid_partition_strategy(
     co: CloudObject, n_splits: int, level: int = 0
 ) -> list[DataSlice]:
@@ -180,10 +228,9 @@ def grid_partition_strategy(
     level
         0 for the image, from 1 for its overviews.
     """
-    if n_splits < 1:
-        raise BadInput(f"n_splits: {n_splits}: expected 1 or more")
-    levels = co.index.facts["levels"]
-    if not 0 <= level < len(levels):
+    n_splits, levels = check_number("n_splits", n_splits), co.index.facts["levels"]
+    check_count("n_splits", n_splits**2)
+    if check_number("level", level, 0) >= len(levels):
         raise BadInput(f"level: {level}: expected 0 to {len(levels) - 1}")
     rows, columns = (make_cuts(n, n_splits) for n in levels[level]["grid"])
     return [
@@ -262,74 +309,41 @@ def decode(part: DataSlice, data: bytes, tables: bytes | None, at: int) -> np.nd
     BadInput
         A block that is cut or damaged.
     """
-    form = part.facts["form"]
-    shape = -1, form["block"][1], 1 if form["is_planar"] else form["shape"][0]
     try:
-        if form["compression"] == JPEG:
-            return decode_jpeg(form, data, tables).reshape(shape)
-        unpacked = unpack(form["compression"], data)
-        if form["predictor"] == OF_FLOATS:
-            return add_bytes(np.frombuffer(unpacked, np.uint8), shape, form["dtype"])
-        values = np.frombuffer(unpacked, form["dtype"]).reshape(shape)
+        return decode_block(part.facts["form"], data, tables)
     except (ValueError, RuntimeError, zlib.error) as error:
-        raise BadInput(f"{part.source.uri}, byte {at}: the block: {error}") from None
-    if form["predictor"] == DIFFERENCES:
-        return add_differences(values)
-    return values
+        line = str(error).partition("\n")[0]
+        raise BadInput(f"{part.source.uri}, byte {at}: the block: {line}") from None
 
 
-def unpack(compression: int, data: bytes) -> bytes:
-    """Return the bytes of a block."""
-    if compression == NONE:
-        return data
-    if compression in DEFLATE:
-        return zlib.decompress(data)
-    import imagecodecs
-
-    unpacked = getattr(imagecodecs, f"{CODECS[compression]}_decode")(data)
-    return bytes(unpacked) if isinstance(unpacked, bytes) else unpacked.tobytes()
-
-
-def decode_jpeg(form: dict[str, Any], data: bytes, tables: bytes | None) -> np.ndarray:
-    """Return the values of a block in JPEG; colours are RGB."""
-    import imagecodecs
-
-    colours, given = form["photometric"], None
-    if colours == RGB and b"JFIF" not in data[:16]:
-        given = RGB
-    wanted = RGB if colours in (RGB, YCBCR) and not form["has_extra"] else None
-    if form["is_planar"]:
-        given, wanted = None, GREY
-    return imagecodecs.jpeg_decode(
-        data, tables=tables, colorspace=given, outcolorspace=wanted
-    )
+def read_plainly(source: Source, version: Version) -> Iterator[np.ndarray]:
+    """Yield checksums of the pixels, block by block in the order of the file."""
+    reader = TiffReader(source, version)
+    image = reader.read_images()[0]
+    form = read_level(source, image, reader.order)
+    table = make_blocks(source, image, form)
+    (_, height, width), (rows, columns) = form["shape"], form["block"]
+    for row, column in itertools.product(*map(range, form["grid"])):
+        top, left = row * rows, column * columns
+        window = [top, min(top + rows, height), left, min(left + columns, width)]
+        own = table[(table["row"] == row) & (table["column"] == column)]
+        place = [row, row + 1, column, column + 1]
+        facts = {"form": form, "window": window, "blocks": place}
+        tables = form["jpeg_tables"]
+        ranges = ((tables[0], tables[1]),) if tables else ()
+        part = DataSlice(COG.name, source, version, ranges, facts)
+        pieces = [*storage.fetch(source, version, ranges), own.tobytes()]
+        yield hash_pixels(part, read(part, pieces))
 
 
-def add_differences(values: np.ndarray) -> np.ndarray:
-    """Return the values whose differences along rows are given (predictor 2)."""
-    native = values.astype(values.dtype.newbyteorder("="))
-    whole = native.view(f"u{native.itemsize}")
-    return np.cumsum(whole, axis=1, dtype=whole.dtype).view(native.dtype)
-
-
-def add_bytes(data: np.ndarray, shape: tuple[int, int, int], dtype: str) -> np.ndarray:
-    """Return floats from differences of their bytes (predictor 3, TIFF note 3).
-
-    A row has the first byte of each value, then the second; the highest comes first.
-    """
-    _, width, bands = shape
-    size = np.dtype(dtype).itemsize
-    added = np.cumsum(data.reshape(-1, width * size, bands), axis=1, dtype=np.uint8)
-    planes = added.reshape(-1, size, width * bands)
-    values = np.ascontiguousarray(planes.transpose(0, 2, 1)).view(f">f{size}")
-    return values.reshape(shape)
-
-
-def tally(index: Index, windows: Iterable[np.ndarray]) -> Tally:
-    """Count the pixels of the image."""
-    _, height, width = index.facts["levels"][0]["shape"]
-    found = sum(window.shape[1] * window.shape[2] for window in windows)
-    return Tally(found, height * width, "pixels")
+def hash_pixels(part: DataSlice, values: np.ndarray) -> np.ndarray:
+    """Return a checksum of each pixel of a window, with its place in the image."""
+    top, bottom, left, right = part.facts["window"]
+    n = (bottom - top) * (right - left)
+    places = np.indices((bottom - top, right - left)) + np.array([[[top]], [[left]]])
+    columns = (array.reshape(len(array), n).T for array in (places, values))
+    parts = [np.ascontiguousarray(some).view(np.uint8) for some in columns]
+    return hash_rows(np.concatenate(parts, axis=1))
 
 
 def encode(values: np.ndarray) -> bytes:
@@ -339,4 +353,11 @@ def encode(values: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-COG = Format(f"{__name__}:COG", 1, make_index, read, tally=tally, encode=encode)
+COG = Format(
+    f"{__name__}:COG",
+    2,
+    make_index,
+    read,
+    plain=PlainRecords("pixels", read_plainly, hash_pixels),
+    encode=encode,
+)

@@ -16,6 +16,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, find_format
+from hpc_connector.slices.plain import PlainRecords
 from hpc_connector.slices.verify import verify_slices
 
 PACKAGE = "hpc_connector.slices"
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 def get_number(co: CloudObject, what: str) -> int:
     """Return how many slices there are if nobody says."""
-    is_long = what == "verify" and co.format.iter_body
+    is_long = what == "verify" and not isinstance(co.format.plain, PlainRecords)
     return max(8, -(-co.size // MOST_VERIFY_BYTES)) if is_long else 8
 
 
@@ -185,6 +186,7 @@ def make_index(co: CloudObject, args: argparse.Namespace) -> int:
         "wall_s": round(time.monotonic() - start_s, 3),
         "fetch_requests": storage.traffic.requests,
         "fetched_bytes": storage.traffic.n_bytes,
+        "notes": co.attributes.get("notes", []),
     }
     if args.json:
         print(json.dumps(said))
@@ -256,7 +258,7 @@ def get_slice(co: CloudObject, slices: list[DataSlice], args: Any) -> int:
 def verify(co: CloudObject, slices: list[DataSlice], args: Any) -> int:
     """Compare all slices with the object, and say what that proves."""
     total = sum(part.n_bytes for part in slices)
-    with show_bytes(total + (co.size if co.format.iter_body else 0), args):
+    with show_bytes(total + co.size, args):
         same, said = verify_slices(co, slices)
     if args.json:
         found = {"url": co.source.uri, "slices": len(slices), "same": same}

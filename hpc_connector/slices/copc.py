@@ -14,6 +14,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.slices.data_slice import Format, MapChunks
 from hpc_connector.slices.index import Index
 from hpc_connector.slices.las import (
+    POINTS,
     encode,
     fetch_head,
     make_block_index,
@@ -22,7 +23,6 @@ from hpc_connector.slices.las import (
     read,
     read_header,
     square_split_strategy,
-    tally,
 )
 from hpc_connector.storage import Range, Source, Version
 
@@ -94,4 +94,4 @@ def make_node_blocks(
     return blocks
 
 
-COPC = Format(f"{__name__}:COPC", 1, make_index, read, tally=tally, encode=encode)
+COPC = Format(f"{__name__}:COPC", 1, make_index, read, plain=POINTS, encode=encode)

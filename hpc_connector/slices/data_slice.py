@@ -11,6 +11,7 @@ from typing import Any
 from hpc_connector import storage
 from hpc_connector.publish import publish
 from hpc_connector.slices.index import Index
+from hpc_connector.slices.plain import PlainRecords, PlainText
 from hpc_connector.storage import Range, Source, Version
 
 MapChunks = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
@@ -21,23 +22,6 @@ def encode(content: Any) -> bytes:
     if isinstance(content, str):
         return content.encode("utf-8", "surrogateescape")
     return content if isinstance(content, bytes) else b"".join(map(encode, content))
-
-
-@dataclass(frozen=True)
-class Tally:
-    """What was counted in slices.
-
-    Parameters
-    ----------
-    found, expected
-        Records of the slices, and of the object.
-    unit
-        What they are called, and what the count says of them.
-    """
-
-    found: int
-    expected: int
-    unit: str
 
 
 @dataclass(frozen=True)
@@ -52,15 +36,14 @@ class Format:
         Changes when ``make_index`` makes another index of the same bytes.
     make_index
         Takes a source, its version, and what maps a function over chunks, in parallel;
-        returns the index.
+        returns the index. What of an object is odd, but read, is its fact ``notes``.
     read
         Takes a slice and the bytes of its ranges; returns what ``get()`` gives.
     iter_body
         Takes what the slices of an object gave, one after the other, and yields the
-        bytes they are cut from: those of the object, decompressed. For ``verify``.
-    tally
-        Where there are no such bytes: takes the index and what the slices gave, and
-        counts.
+        bytes they are cut from: those of the object, decompressed.
+    plain
+        How ``verify`` reads the object, from first to last; else by its bytes alone.
     encode
         Takes what ``get()`` gives; returns the bytes of a file.
     """
@@ -70,7 +53,7 @@ class Format:
     make_index: Callable[[Source, Version, MapChunks], Index]
     read: Callable[["DataSlice", list[bytes]], Any]
     iter_body: Callable[[Iterable[Any]], Iterator[bytes]] | None = None
-    tally: Callable[[Index, Iterable[Any]], Tally] | None = None
+    plain: PlainText | PlainRecords | None = None
     encode: Callable[[Any], bytes] = encode
 
     @property

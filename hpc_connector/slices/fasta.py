@@ -20,11 +20,13 @@ from hpc_connector.slices.packed_text import (
     read_spans,
     scan_text,
 )
+from hpc_connector.slices.plain import PlainText
+from hpc_connector.slices.strategies import check_count, check_number, cuts
 from hpc_connector.storage import Range, Source, Version
 
 MARK, NEWLINE = ord(">"), ord("\n")
 
-Found = tuple[np.ndarray, np.ndarray, bytes]
+Found = tuple[np.ndarray, np.ndarray, bytes, bool]
 
 
 def make_index(source: Source, version: Version, map_chunks: MapChunks) -> Index:
@@ -36,7 +38,7 @@ def make_index(source: Source, version: Version, map_chunks: MapChunks) -> Index
         An object that is cut or corrupt, or has no header.
     """
     text = scan_text(source, version, map_chunks, find_headers)
-    starts, ends = join_headers(text)
+    starts, ends = join_headers(text, source.uri)
     if text.facts["n_text"] and not len(starts):
         raise BadInput(f"{source.uri}: no line begins with '>': expected FASTA")
     facts = {**text.facts, "n_sequences": len(starts)}
@@ -52,22 +54,33 @@ def find_headers(text: bytes, blocks: np.ndarray) -> Found:
 
     What begins the piece is a header only if the piece before ends with a line. A
     header that goes on has no end here: the last value is the first line's, for the
-    piece before. Ends are -1 where there is none.
+    piece before. Ends are -1 where there is none. Last come the last byte, and whether
+    a mark stands behind a carriage return.
     """
     data = np.frombuffer(text, np.uint8)
     marks = np.flatnonzero(data == MARK)
     starts = marks[(marks == 0) | (data[marks - 1] == NEWLINE)]
     newlines = np.append(np.flatnonzero(data == NEWLINE), -2)
     at = np.searchsorted(newlines[:-1], np.append(starts, 0))
-    return starts, newlines[at] + 1, text[-1:]
+    return starts, newlines[at] + 1, text[-1:], b"\r>" in text
 
 
-def join_headers(text: Text) -> tuple[np.ndarray, np.ndarray]:
-    """Return where headers begin and end, from what was found in the pieces."""
+def join_headers(text: Text, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return where headers begin and end, from what was found in the pieces.
+
+    Raises
+    ------
+    BadInput
+        Lines end with carriage returns alone.
+    """
     starts, ends, firsts = [], [], []
     tail = b"\n"
     for piece, before in zip(text.pieces, text.starts, strict=False):
-        found, found_ends, last = piece.found
+        found, found_ends, last, is_odd = piece.found
+        if is_odd or (tail == b"\r" and len(found) and found[0] == 0):
+            raise BadInput(
+                f"{name}: a header begins behind a carriage return: expected line feeds"
+            )
         is_header = (found > 0) | (tail == b"\n")
         starts.append(found[is_header] + before)
         open_end = np.where(found_ends < 0, -1, found_ends + before)
@@ -82,21 +95,21 @@ def join_headers(text: Text) -> tuple[np.ndarray, np.ndarray]:
     return start, np.where(end < 0, later, end)
 
 
+@cuts("FASTA", by="n_sequences")
 def partition_chunks_strategy(co: CloudObject, num_chunks: int) -> list[DataSlice]:
     """Cut to slices of as much text, whole headers apart; some may be empty."""
-    if num_chunks < 1:
-        raise BadInput(f"num_chunks: {num_chunks}: expected 1 or more")
+    num_chunks = check_count("num_chunks", num_chunks)
     n_text = co.index.facts["n_text"]
     inner = (move_cut(co, n_text * n // num_chunks) for n in range(1, num_chunks))
     return make_slices(co, [0, *inner, n_text])
 
 
+@cuts("FASTA", by="n_sequences")
 def partition_sequences_per_chunk(
     co: CloudObject, seq_per_chunk: int
 ) -> list[DataSlice]:
     """Cut to slices of a number of whole sequences; the last may have fewer."""
-    if seq_per_chunk < 1:
-        raise BadInput(f"seq_per_chunk: {seq_per_chunk}: expected 1 or more")
+    seq_per_chunk = check_number("seq_per_chunk", seq_per_chunk)
     inner = co.index.arrays["starts"][seq_per_chunk::seq_per_chunk]
     return make_slices(co, [0, *map(int, inner), co.index.facts["n_text"]])
 
@@ -159,4 +172,5 @@ def cut_marks(parts: Iterable[bytes]) -> Iterator[bytes]:
             offset += len(body) if header else 0
 
 
-FASTA = Format(f"{__name__}:FASTA", 2, make_index, read, cut_marks)
+PLAIN = PlainText("sequences", begins=b">", start=b">", is_marked=True)
+FASTA = Format(f"{__name__}:FASTA", 2, make_index, read, cut_marks, PLAIN)

@@ -11,11 +11,19 @@ from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks, encode
 from hpc_connector.slices.index import Index
-from hpc_connector.slices.packed_text import PLAIN, make_slice, read_spans, scan_text
+from hpc_connector.slices.packed_text import (
+    PLAIN,
+    Text,
+    make_slice,
+    read_spans,
+    scan_text,
+)
+from hpc_connector.slices.plain import ANY, PlainText
+from hpc_connector.slices.strategies import check_count, check_number, cuts
 from hpc_connector.storage import Source, Version
 
 LINES = 4  # of a read
-NEWLINE = ord("\n")
+NEWLINE, BLANK = ord("\n"), b" \t\r\n"
 
 
 def make_index(source: Source, version: Version, map_chunks: MapChunks) -> Index:
@@ -32,27 +40,60 @@ def make_index(source: Source, version: Version, map_chunks: MapChunks) -> Index
     totals = np.cumsum([0, *(piece.found[1] for piece in text.pieces)])
     parts = [p.found[0] + n for p, n in zip(text.pieces, totals, strict=False)]
     lines = np.concatenate([*parts, totals[-1:]]).astype(np.uint64)
-    is_open = b"".join(piece.found[2] for piece in text.pieces)[-1:] not in (b"", b"\n")
-    n_lines = int(totals[-1]) + is_open
-    if n_lines % LINES:
-        raise BadInput(f"{source.uri}: {n_lines} lines, expected {LINES} for each read")
-    facts = {**text.facts, "n_reads": n_lines // LINES}
+    n_reads, n_blank = count_reads(text, int(totals[-1]), source.uri)
+    notes = text.facts["notes"]
+    if n_blank:
+        notes = [*notes, f"blank lines after the last read are left out: {n_blank}"]
+    facts = {**text.facts, "n_reads": n_reads, "notes": notes}
     return Index(facts, {**text.arrays, "lines": lines[text.kept]})
 
 
 def count_lines(text: bytes, blocks: np.ndarray) -> tuple[np.ndarray, int, bytes]:
-    """Return the lines that end before each block, and in all; and the last byte."""
+    """Return the lines that end before each block, and in all; and the blank end."""
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == NEWLINE)
-    return np.searchsorted(ends, blocks), len(ends), text[-1:]
+    n_blank = len(text) - len(text.rstrip(BLANK))
+    return np.searchsorted(ends, blocks), len(ends), text[len(text) - n_blank :]
 
 
+def count_reads(text: Text, n_ends: int, name: str) -> tuple[int, int]:
+    """Return how many reads there are, and how many blank lines behind them.
+
+    A read may be empty, so that its last line is blank.
+
+    Raises
+    ------
+    BadInput
+        Lines that are not four a read.
+    """
+    tail = b""
+    for piece in reversed(text.pieces):
+        tail = piece.found[2] + tail
+        if len(piece.found[2]) < piece.n_text:
+            break
+    if len(tail) == text.facts["n_text"]:
+        return 0, n_ends
+    n_lines = n_ends - tail.count(b"\n") + 1
+    _, *blank = tail.split(b"\n")
+    n_blank = len(blank) - (blank[-1:] == [b""])
+    if n_lines % LINES == LINES - 1 and n_blank:
+        n_lines, n_blank = n_lines + 1, n_blank - 1
+    if n_lines % LINES:
+        behind = f", then {n_blank} blank ones" if n_blank else ""
+        raise BadInput(
+            f"{name}: {n_lines} lines{behind}, expected {LINES} for each read"
+        )
+    return n_lines // LINES, n_blank
+
+
+@cuts("FASTQGZip", by="n_reads")
 def partition_reads_batches(co: CloudObject, num_batches: int) -> list[DataSlice]:
     """Cut to slices of as many reads, or one more; some may be empty."""
-    check_positive("num_batches", num_batches)
+    num_batches = check_count("num_batches", num_batches)
     n_reads = co.index.facts["n_reads"]
     return make_slices(co, [n_reads * n // num_batches for n in range(num_batches + 1)])
 
 
+@cuts("FASTQGZip", by="n_reads")
 def partition_sequences_per_chunk(
     co: CloudObject, seq_per_chunk: int, strategy: str = "expand"
 ) -> list[DataSlice]:
@@ -63,7 +104,7 @@ def partition_sequences_per_chunk(
     strategy
         ``expand``: what remains is a slice of its own; ``merge``: of the last.
     """
-    check_positive("seq_per_chunk", seq_per_chunk)
+    seq_per_chunk = check_number("seq_per_chunk", seq_per_chunk)
     if strategy not in ("expand", "merge"):
         raise BadInput(f"strategy: {strategy!r}: expected 'expand' or 'merge'")
     n_reads = co.index.facts["n_reads"]
@@ -73,21 +114,17 @@ def partition_sequences_per_chunk(
     return make_slices(co, cuts)
 
 
+@cuts("FASTQGZip", by="n_reads")
 def partition_num_chunks(co: CloudObject, num_chunks: int) -> list[DataSlice]:
     """Cut to slices of about as many bytes of the object; some may be empty."""
-    check_positive("num_chunks", num_chunks)
+    num_chunks = check_count("num_chunks", num_chunks)
     if not co.size:
         return make_slices(co, [0] * (num_chunks + 1))
     wanted = [co.size * n // num_chunks for n in range(1, num_chunks)]
     near = np.searchsorted(co.index.arrays["places"][:, 0], wanted)
-    inner = [-(-int(n) // LINES) for n in co.index.arrays["lines"][near]]
-    return make_slices(co, [0, *inner, co.index.facts["n_reads"]])
-
-
-def check_positive(name: str, number: int) -> None:
-    """Raise BadInput if a number is not."""
-    if number < 1:
-        raise BadInput(f"{name}: {number}: expected 1 or more")
+    n_reads = co.index.facts["n_reads"]  # behind which may be blank lines
+    inner = [min(-(-int(n) // LINES), n_reads) for n in co.index.arrays["lines"][near]]
+    return make_slices(co, [0, *inner, n_reads])
 
 
 def make_slices(co: CloudObject, cuts: Sequence[int]) -> list[DataSlice]:
@@ -135,4 +172,7 @@ def iter_body(parts: Iterable[Any]) -> Iterator[bytes]:
     return map(encode, parts)
 
 
-FASTQGZip = Format(f"{__name__}:FASTQGZip", 2, make_index, read, iter_body)
+READS_PLAIN = PlainText(
+    "reads", ends=b"\n", begins=ANY, each=LINES, start=b"@", is_trimmed=True
+)
+FASTQGZip = Format(f"{__name__}:FASTQGZip", 3, make_index, read, iter_body, READS_PLAIN)

@@ -8,7 +8,8 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from hpc_connector.errors import BadInput
 from hpc_connector.loader.ibd import UUID_BYTES, get_spectrum_bytes
 from hpc_connector.loader.imzml import Imzml, parse_imzml
 from hpc_connector.slices.cloud_object import CloudObject
-from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks, Tally
+from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import Index
+from hpc_connector.slices.plain import PlainRecords, hash_bytes
 from hpc_connector.slices.rows import (
     fetch_arrays,
     make_cuts,
@@ -28,6 +30,13 @@ from hpc_connector.slices.rows import (
     read_rows,
 )
 from hpc_connector.slices.squares import Square, plan_squares
+from hpc_connector.slices.strategies import (
+    check_count,
+    check_list,
+    check_number,
+    count_slices,
+    cuts,
+)
 from hpc_connector.storage import Source, Version
 
 COLUMNS = [
@@ -39,6 +48,7 @@ COLUMNS = [
     "intensity_offset",
     "intensity_bytes",
 ]
+AT_ONCE = 64  # spectra, read without an index
 SPECTRUM = np.dtype([(name, "<i8") for name in COLUMNS])
 
 Pixels = tuple[tuple[int, int], tuple[int, int]]  # x and y, first and last + 1
@@ -105,6 +115,7 @@ def check_ibd(imzml: Imzml, ibd: Source, version: Version) -> None:
         raise BadInput(f"{ibd.uri} is cut: {version.size} bytes, expected {last}")
 
 
+@cuts("ImzML", by="n_spectra")
 def partition_chunks_strategy(
     co: CloudObject, num_chunks: int | None = None, chunk_size: int | None = None
 ) -> list[DataSlice]:
@@ -121,19 +132,21 @@ def partition_chunks_strategy(
     if (num_chunks is None) == (chunk_size is None):
         raise BadInput("expected either num_chunks or chunk_size")
     if chunk_size is not None:
-        num_chunks = max(1, -(-int(n_bytes.sum()) // check_count(chunk_size)))
-    n = check_count(num_chunks or 0)
+        num_chunks = count_slices("chunk_size", chunk_size, int(n_bytes.sum()))
+    n = check_count("num_chunks", num_chunks)
     middle = np.cumsum(n_bytes) - n_bytes / 2
     inner = np.searchsorted(middle, n_bytes.sum() * np.arange(1, n) / n)
     return make_slices(co, [0, *inner.tolist(), len(n_bytes)])
 
 
+@cuts("ImzML", by="n_spectra")
 def partition_num_spectra(co: CloudObject, num_chunks: int) -> list[DataSlice]:
     """Cut a dataset to slices of as many spectra, but for one."""
     n = co.index.facts["n_spectra"]
-    return make_slices(co, make_cuts(n, check_count(num_chunks)))
+    return make_slices(co, make_cuts(n, check_count("num_chunks", num_chunks)))
 
 
+@cuts("ImzML", by="n_spectra")
 def partition_boxes(co: CloudObject, boxes: Sequence[Pixels]) -> list[DataSlice]:
     """Return a slice of each box of pixels.
 
@@ -144,10 +157,32 @@ def partition_boxes(co: CloudObject, boxes: Sequence[Pixels]) -> list[DataSlice]
     """
     x, y = get_pixels(co)
     return [
-        make_slice(co, np.flatnonzero(is_in_box(x, y, box)), box=box) for box in boxes
+        make_slice(co, np.flatnonzero(is_in_box(x, y, box)), box=box)
+        for box in map(check_box, check_list("boxes", boxes))
     ]
 
 
+def check_box(box: Any) -> Pixels:
+    """Return a box of pixels.
+
+    Raises
+    ------
+    BadInput
+        It is not two pairs of whole numbers.
+    """
+    try:
+        (x0, x1), (y0, y1) = box
+    except (TypeError, ValueError):
+        raise BadInput(
+            f"box {box!r}: expected ((first x, last + 1), (first y, last + 1))"
+        ) from None
+    x0, x1, y0, y1 = (
+        check_number("box", value, -(1 << 62)) for value in (x0, x1, y0, y1)
+    )
+    return (x0, x1), (y0, y1)
+
+
+@cuts("ImzML", by="n_spectra")
 def square_split_strategy(co: CloudObject, num_chunks: int) -> list[DataSlice]:
     """Cut the image to rectangles of about the same area; a pixel is in one only."""
     x, y = get_pixels(co)
@@ -170,13 +205,6 @@ def get_box(square: Square) -> Pixels:
         )
     )
     return x, y
-
-
-def check_count(number: int) -> int:
-    """Return a number of slices or bytes, if it is one."""
-    if number < 1:
-        raise BadInput(f"{number} chunks or bytes: expected 1 or more")
-    return number
 
 
 def get_pixels(co: CloudObject) -> tuple[np.ndarray, np.ndarray]:
@@ -260,14 +288,36 @@ def decode(part: DataSlice, name: str, data: bytes, n: int, at: int) -> np.ndarr
     return np.frombuffer(data, dtype)
 
 
-def tally(index: Index, contents: Iterable[list[Spectrum]]) -> Tally:
-    """Count the spectra at their pixels, in the order of the file."""
-    spectra = index.arrays["spectra"].view(SPECTRUM)
-    expected = spectra[["x", "y"]].tolist()
-    found = [spectrum[:2] for content in contents for spectrum in content]
-    n_same = sum(a == b for a, b in zip(found, expected, strict=False))
-    n_found = n_same if len(found) == len(expected) else len(found)
-    return Tally(n_found, len(expected), "spectra at their pixels, in order")
+def read_plainly(source: Source, version: Version) -> Iterator[np.ndarray]:
+    """Yield checksums of the spectra, one after the other as the XML has them."""
+    ibd, ibd_version = find_ibd(source)
+    (data,) = storage.fetch(source, version, [(0, version.size)])
+    imzml = parse_imzml(source.uri, ibd.uri, data)
+    packed = imzml.mz_is_zlib, imzml.intensity_is_zlib
+    columns = [getattr(imzml, name) for name in COLUMNS]
+    for at in range(0, len(imzml.x), AT_ONCE):
+        parts = (column[at : at + AT_ONCE].tolist() for column in columns)
+        some = list(zip(*parts, strict=True))
+        pairs = [pair for row in some for pair in (row[3:5], row[5:7])]
+        places = [(first, first + n_bytes) for first, n_bytes in pairs]
+        pieces = iter(storage.fetch(ibd, ibd_version, places))
+        found = []
+        for x, y, *_ in some:
+            arrays = [
+                zlib.decompress(piece) if is_packed and piece else piece
+                for is_packed, piece in zip(packed, pieces, strict=False)
+            ]
+            found.append(hash_bytes(b"%d %d" % (x, y), *arrays))
+        yield np.array(found, np.uint64)
+
+
+def hash_spectra(part: DataSlice, spectra: list[Spectrum]) -> np.ndarray:
+    """Return a checksum of each spectrum and its pixel."""
+    found = [
+        hash_bytes(b"%d %d" % (x, y), mz.tobytes(), intensity.tobytes())
+        for x, y, mz, intensity in spectra
+    ]
+    return np.array(found, np.uint64)
 
 
 def encode(spectra: list[Spectrum]) -> bytes:
@@ -279,4 +329,11 @@ def encode(spectra: list[Spectrum]) -> bytes:
     return "".join(lines).encode()
 
 
-ImzML = Format(f"{__name__}:ImzML", 1, make_index, read, tally=tally, encode=encode)
+ImzML = Format(
+    f"{__name__}:ImzML",
+    1,
+    make_index,
+    read,
+    plain=PlainRecords("spectra", read_plainly, hash_spectra),
+    encode=encode,
+)

@@ -8,7 +8,7 @@ reads all points once, and knows them.
 import io
 import itertools
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,13 +16,16 @@ import numpy as np
 from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
-from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks, Tally
+from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import Index
+from hpc_connector.slices.plain import ObjectStream, PlainRecords, hash_rows
 from hpc_connector.slices.rows import fetch_arrays, make_cuts, make_row_slice, read_rows
 from hpc_connector.slices.squares import Square, plan_squares
+from hpc_connector.slices.strategies import check_count, cuts
 from hpc_connector.storage import Source, Version
 
 BLOCK_POINTS = 50_000  # of LAS; the usual number of LAZ too
+PLAIN_BYTES, PLAIN_POINTS = 4 << 20, 100_000  # read at once, without an index
 HEAD_BYTES = 1 << 16  # of the first read: header and its records, mostly
 HEADER_BYTES = 227  # at least
 SIZES, SIZES_AT = struct.Struct("<HII"), 94  # of the header, all before points, records
@@ -212,13 +215,13 @@ def find_bounds(task: BoundsTask) -> np.ndarray:
     return found
 
 
+@cuts("LAS, LiDARPointCloud and COPC", by="n_points")
 def partition_num_points(co: CloudObject, num_chunks: int) -> list[DataSlice]:
     """Cut a cloud to slices of as many points, but for one; some may be empty.
 
     Points keep the order of the file. A chunk of LAZ that is cut is read by both.
     """
-    if num_chunks < 1:
-        raise BadInput(f"num_chunks: {num_chunks}: expected 1 or more")
+    num_chunks = check_count("num_chunks", num_chunks)
     blocks = co.index.arrays["blocks"].view(BLOCK)
     cuts = make_cuts(co.index.facts["n_points"], num_chunks)
     return [
@@ -233,6 +236,7 @@ def partition_num_points(co: CloudObject, num_chunks: int) -> list[DataSlice]:
     ]
 
 
+@cuts("LAS, LiDARPointCloud and COPC", by="n_points")
 def square_split_strategy(co: CloudObject, num_chunks: int) -> list[DataSlice]:
     """Cut a cloud to rectangles of x and y: each point is in one slice only.
 
@@ -337,10 +341,20 @@ def make_cloud(laspy: Any, header: Any, points: Any) -> Any:
     return cloud
 
 
-def tally(index: Index, clouds: Iterable[Any]) -> Tally:
-    """Count the points."""
-    found = sum(len(cloud.points) for cloud in clouds)
-    return Tally(found, index.facts["n_points"], "points")
+def read_plainly(source: Source, version: Version) -> Iterator[np.ndarray]:
+    """Yield checksums of the points, as laspy reads the file."""
+    import laspy
+
+    stream = io.BufferedReader(ObjectStream(source, version), PLAIN_BYTES)
+    with laspy.open(stream, laz_backend=laspy.LazBackend.Lazrs) as file:
+        for points in file.chunk_iterator(PLAIN_POINTS):
+            yield hash_points(points)
+
+
+def hash_points(points: Any) -> np.ndarray:
+    """Return a checksum of each point."""
+    records = np.ascontiguousarray(points.array)
+    return hash_rows(records.view(np.uint8).reshape(len(records), records.itemsize))
 
 
 def encode(cloud: Any) -> bytes:
@@ -350,12 +364,15 @@ def encode(cloud: Any) -> bytes:
     return stream.getvalue()
 
 
-LAS = Format(f"{__name__}:LAS", 1, make_index, read, tally=tally, encode=encode)
+POINTS = PlainRecords(
+    "points", read_plainly, lambda part, cloud: hash_points(cloud.points)
+)
+LAS = Format(f"{__name__}:LAS", 1, make_index, read, plain=POINTS, encode=encode)
 LiDARPointCloud = Format(
     f"{__name__}:LiDARPointCloud",
     1,
     make_bounds_index,
     read,
-    tally=tally,
+    plain=POINTS,
     encode=encode,
 )

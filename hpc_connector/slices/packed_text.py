@@ -17,12 +17,11 @@ from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import (
     BLOCK_HEADER,
-    EMPTY_BLOCK,
     GZIP_MAGIC,
     HEADER_BYTES,
     MAX_BLOCK_BYTES,
 )
-from hpc_connector.slices.blocks import inflate
+from hpc_connector.slices.blocks import NO_END, find_end, inflate
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, MapChunks
 from hpc_connector.slices.gzip_points import Inflater, find_points, inflate_from
@@ -98,19 +97,21 @@ def scan_text(
     BadInput
         An object that is cut or corrupt.
     """
-    kind = find_kind(source, version)
+    kind, notes = find_kind(source, version), []
     arrays: dict[str, np.ndarray] = {}
-    if kind == GZIP:
-        arrays, pieces = scan_gzip(source, version, scan)
-    else:
+    if kind != GZIP:
         work = scan_bgzip if kind == BGZIP else scan_plain
         firsts = range(0, version.size, CHUNK_BYTES)
         chunks = [(at, min(at + CHUNK_BYTES, version.size)) for at in firsts]
         pieces = map_chunks(functools.partial(work, source, version, scan), chunks)
-    if kind == BGZIP:
-        check_bgzip(source, version, pieces)
+    if kind == BGZIP and not is_bgzip(source, version, pieces):
+        kind = GZIP
+    if kind == GZIP:
+        arrays, pieces = scan_gzip(source, version, scan)
+    elif kind == BGZIP and not find_end(source, version)[1]:
+        notes = [NO_END]
     places, kept = join_places(pieces, version.size)
-    facts = {"text": kind, "n_text": int(places[-1, 1])}
+    facts = {"text": kind, "n_text": int(places[-1, 1]), "notes": notes}
     if kind != PLAIN:
         arrays["places"] = places[kept]
     return Text(facts, arrays, pieces, kept)
@@ -172,27 +173,25 @@ def find_blocks(data: bytes, last: int) -> list[int]:
     return blocks
 
 
-def check_bgzip(source: Source, version: Version, pieces: Sequence[Piece]) -> None:
-    """Check that each block begins where the one before ends, and the last is empty.
+def is_bgzip(source: Source, version: Version, pieces: Sequence[Piece]) -> bool:
+    """Return whether blocks are all of an object; else gzip, or zeros, come after.
 
     Raises
     ------
     BadInput
-        An object that is cut or corrupt.
+        An object that is corrupt: something else comes after a block.
     """
     end = 0
     for piece in pieces:
         if len(piece.places) and piece.places[0, 0] != end:
             break
         end = piece.end if len(piece.places) else end
-    if end != version.size:
+    if end == version.size:
+        return True
+    (head,) = storage.fetch(source, version, [(end, min(end + 2, version.size))])
+    if head != GZIP_MAGIC and head.strip(b"\0"):
         raise BadInput(f"{source.uri}, byte {end}: expected the start of a bgzip block")
-    wanted = version.size - len(EMPTY_BLOCK), version.size
-    if storage.fetch(source, version, [wanted]) != [EMPTY_BLOCK]:
-        raise BadInput(
-            f"{source.uri} is cut at byte {version.size}: expected the block that ends "
-            "bgzip files"
-        )
+    return False
 
 
 def scan_gzip(

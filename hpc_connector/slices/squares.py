@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector.errors import BadInput
+from hpc_connector.slices.strategies import check_count
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ def plan_squares(
     >>> [(s.row, s.n_columns) for s in plan_squares((0, 0), (1, 1), 5)]
     [(0, 2), (0, 2), (1, 3), (1, 3), (1, 3)]
     """
-    if num_chunks < 1:
-        raise BadInput(f"num_chunks: {num_chunks}: expected 1 or more")
+    num_chunks = check_count("num_chunks", num_chunks)
     (x0, y0), (x1, y1) = map(float, lowest), map(float, highest)
     n_rows = int(num_chunks**0.5)
     cuts = [num_chunks * row // n_rows for row in range(n_rows + 1)]

@@ -2,8 +2,9 @@
 
 A slice has the lines that begin among its bytes. It reads one byte before them, to see
 whether a line begins with the first, and some beyond, to finish the last line; a line
-that is longer than that costs a request more. Lines end with a line feed, so the text
-may be in any encoding that keeps this byte for it: all but UTF-16 and UTF-32.
+that is longer than that costs a request more. Lines end with a line feed, or with a
+carriage return where the first bytes have those alone. So the text may be in any
+encoding that keeps these bytes for them: all but UTF-16 and UTF-32.
 """
 
 import csv
@@ -18,13 +19,36 @@ from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import Index
+from hpc_connector.slices.plain import (
+    ANY,
+    SPACE,
+    PlainText,
+    find_names,
+    find_unmarked,
+)
+from hpc_connector.slices.strategies import check_count, count_slices, cuts
 from hpc_connector.storage import Source, Version
 
 HEAD_BYTES = 1 << 16  # of an object, read to index it
 MIN_PADDING, MAX_PADDING = 1 << 8, 1 << 16  # bytes beyond a slice
 DELIMITERS = ",;\t|"
-ENDS = {"lines": re.compile(rb"\n"), "words": re.compile(rb"[ \t\n\r\v\f]")}
-OTHERS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x1f\x8b": "gzip"}
+OURS = "CSV, Lines, UTF8Text and VCF"
+LINES, RETURNS, WORDS = "lines", "returns", "words"
+ENDS = {
+    LINES: re.compile(rb"\n"),
+    RETURNS: re.compile(rb"\r(?!\n)|\n"),  # a line feed may come after all
+    WORDS: re.compile(rb"[ \t\n\r\v\f]"),
+}
+LINE = re.compile(rb"[^\r\n]*(\r\n|\r|\n)")
+MARK = b"\xef\xbb\xbf"  # of UTF-8
+OTHERS = {
+    rb"\xff\xfe|\xfe\xff|(?s:.*)(\n\0|\0\n)": "UTF-16 or UTF-32",
+    rb"\x1f\x8b": "gzip",
+    rb"BZh[1-9]1AY&SY": "bzip2",
+    rb"\xfd7zXZ\0": "xz",
+    rb"\x28\xb5\x2f\xfd": "zstd",
+    rb"PK\x03\x04": "zip, as spreadsheets are",
+}
 
 FindHeader = Callable[[bytes], int | None]
 
@@ -37,62 +61,101 @@ def read_head(
     while True:
         n_bytes = min(n_bytes, version.size)
         (data,) = storage.fetch(source, version, [(0, n_bytes)])
-        for magic, kind in OTHERS.items():
-            if data.startswith(magic):
-                raise BadInput(f"{source.uri} is {kind}: expected plain text")
+        refuse_others(data, source.uri)
         body = find_header(data)
         if body is not None or n_bytes == version.size:
             return data, n_bytes if body is None else body
         n_bytes *= 8
 
 
-def get_padding(head: bytes) -> int:
-    """Return how many bytes finish a line: twice the longest that was seen."""
-    longest = max(len(line) for line in head.split(b"\n"))
-    return min(max(2 * longest, MIN_PADDING), MAX_PADDING)
+def refuse_others(data: bytes, name: str) -> None:
+    """Refuse what begins as text that is packed, or that has other bytes for its ends.
+
+    Raises
+    ------
+    BadInput
+        With what it is.
+    """
+    for pattern, kind in OTHERS.items():
+        if re.match(pattern, data):
+            raise BadInput(f"{name} is {kind}: expected plain text, UTF-8")
+
+
+def find_line_ends(head: bytes) -> str:
+    """Return what ends the lines of an object, from its first bytes."""
+    return RETURNS if b"\r" in head and b"\n" not in head else LINES
+
+
+def describe_lines(body: int, head: bytes) -> dict[str, Any]:
+    """Return the facts by which text is cut.
+
+    Parameters
+    ----------
+    body
+        Where the header ends.
+    """
+    unit = find_line_ends(head)
+    longest = max(len(line) for line in ENDS[unit].split(head[body:]))
+    padding = min(max(2 * longest, MIN_PADDING), MAX_PADDING)  # finishes a line
+    return {"body": body, "unit": unit, "padding": padding}
 
 
 def index_text(source: Source, version: Version, _: MapChunks) -> Index:
     """Return the index of text that has no header."""
     head, _end = read_head(source, version, lambda data: 0)
-    return Index({"body": 0, "padding": get_padding(head)})
+    return Index(describe_lines(0, head))
 
 
 def index_csv(source: Source, version: Version, _: MapChunks) -> Index:
     """Return where the header of a table ends, its delimiter and columns."""
     head, body = read_head(source, version, find_csv_header)
-    refuse_quoted_ends(head[:body], source.uri)
-    lines = decode(head[:body], source.uri).removeprefix("\ufeff").splitlines()
-    delimiter = get_delimiter(lines)
-    columns = next(csv.reader(lines[-1:], delimiter=delimiter), [])
-    facts = {"body": body, "delimiter": delimiter, "columns": columns}
-    return Index(facts | {"padding": get_padding(head[body:])})
+    facts = describe_lines(body, head)
+    refuse_quoted_ends(head[:body], facts["unit"], source.uri)
+    names = decode(get_names(head[:body]), source.uri)
+    delimiter = get_delimiter(names)
+    columns = next(csv.reader([names], delimiter=delimiter), [])
+    return Index(facts | {"delimiter": delimiter, "columns": columns})
 
 
-def get_delimiter(header: list[str]) -> str:
+def get_names(header: bytes) -> bytes:
+    """Return the line of the names of columns, the last of a header."""
+    lines = header.removeprefix(MARK).rstrip(b"\r\n")
+    return lines[max(lines.rfind(b"\n"), lines.rfind(b"\r")) + 1 :]
+
+
+def get_delimiter(names: str) -> str:
     """Return what is most often between the names of columns."""
-    return max(DELIMITERS, key="".join(header[-1:]).count)
+    return max(DELIMITERS, key=names.count)
 
 
 def find_csv_header(data: bytes) -> int | None:
-    """Return where the first line ends that does not begin with ``##``."""
+    """Return where the first line ends that is not blank nor begins with ``##``."""
     at = 0
-    while (end := data.find(b"\n", at) + 1) and data.startswith(b"##", at):
-        at = end
-    return end or None
+    while line := LINE.match(data, at):
+        at = line.end()
+        text = line[0].removeprefix(MARK).strip()
+        if text and not text.startswith(b"##"):
+            is_sure = at < len(data) or data.endswith(b"\n")  # one may come after \r
+            return at if is_sure else None
+    return None
 
 
 def index_vcf(source: Source, version: Version, _: MapChunks) -> Index:
     """Return where the header of a VCF ends."""
     head, body = read_head(source, version, find_vcf_header)
+    if find_line_ends(head) == RETURNS:
+        raise BadInput(
+            f"{source.uri}: its lines end with carriage returns alone: expected line "
+            "feeds, as tr '\\r' '\\n' makes them"
+        )
     check_vcf_header(head[:body], source.uri)
-    return Index({"body": body, "padding": get_padding(head[body:])})
+    return Index(describe_lines(body, head))
 
 
 def find_vcf_header(data: bytes) -> int | None:
-    """Return where the first line begins that does not begin with ``#``."""
-    at = 0
-    while data.startswith(b"#", at):
+    """Return where the first line begins that is not blank nor begins with ``#``."""
+    at = len(MARK) if data.startswith(MARK) else 0
+    while data[at : at + 1] in (b"#", b"\r", b"\n"):
         at = data.find(b"\n", at) + 1 or len(data)
     return at if at < len(data) else None
 
@@ -103,39 +166,50 @@ def check_vcf_header(header: bytes, name: str) -> None:
     Raises
     ------
     BadInput
-        It does not end with the line of the columns.
+        It has no line of the columns, or ends within a line that is not of it.
     """
-    last_line = header[header.rfind(b"\n", 0, -1) + 1 :]
-    if not last_line.startswith(b"#CHROM"):
+    lines = header.removeprefix(MARK).rstrip(b"\r\n").split(b"\n")
+    if not lines[-1].startswith(b"#") or not any(
+        line.startswith(b"#CHROM") for line in reversed(lines)
+    ):
         raise BadInput(
             f"{name}, byte 0: expected the header of a VCF, up to #CHROM; its index "
             "may be that of another file"
         )
 
 
+@cuts(OURS, by="padding")
 def partition_num_chunks(co: CloudObject, num_chunks: int) -> list[DataSlice]:
     """Cut text at lines to slices of about as many bytes; some may be empty."""
-    return cut(co, num_chunks, "lines")
+    return cut(co, num_chunks, co.index.facts["unit"])
 
 
+@cuts(OURS, by="padding")
 def partition_chunk_size(co: CloudObject, chunk_size: int) -> list[DataSlice]:
     """Cut text at lines to slices of about so many bytes, the last one shorter."""
-    if chunk_size < 1:
-        raise BadInput(f"chunk_size: {chunk_size}: expected 1 or more")
-    body = co.index.facts["body"]
-    ends = [*range(body, max(co.size, body + 1), chunk_size), co.size]
-    return [make_slice(co, a, b, "lines") for a, b in itertools.pairwise(ends)]
+    body, unit = co.index.facts["body"], co.index.facts["unit"]
+    n = count_slices("chunk_size", chunk_size, co.size - body)
+    ends = [*(body + int(chunk_size) * k for k in range(n)), co.size]
+    return [make_slice(co, a, b, unit) for a, b in itertools.pairwise(ends)]
 
 
+@cuts(OURS, by="padding")
 def whole_words_strategy(co: CloudObject, num_chunks: int) -> list[DataSlice]:
-    """Cut text at ASCII white space, so that no word is in two slices."""
-    return cut(co, num_chunks, "words")
+    """Cut text at ASCII white space, so that no word is in two slices.
+
+    Raises
+    ------
+    BadInput
+        Text with a header: its rows would be cut.
+    """
+    if co.index.facts["body"]:
+        raise BadInput(f"{co.source.uri}: it has a header: rows are cut at lines only")
+    return cut(co, num_chunks, WORDS)
 
 
 def cut(co: CloudObject, num_chunks: int, unit: str) -> list[DataSlice]:
     """Cut text to slices of about as many bytes."""
-    if num_chunks < 1:
-        raise BadInput(f"num_chunks: {num_chunks}: expected 1 or more")
+    num_chunks = check_count("num_chunks", num_chunks)
     body = co.index.facts["body"]
     n_bytes = co.size - body
     ends = [body + n_bytes * n // num_chunks for n in range(num_chunks + 1)]
@@ -145,7 +219,7 @@ def cut(co: CloudObject, num_chunks: int, unit: str) -> list[DataSlice]:
 def make_slice(co: CloudObject, first: int, last: int, unit: str) -> DataSlice:
     """Return the slice of what begins in some bytes."""
     body = co.index.facts["body"]
-    padding = co.index.facts["padding"] if unit == "lines" else MIN_PADDING
+    padding = MIN_PADDING if unit == WORDS else co.index.facts["padding"]
     around = (max(first - 1, body), min(last + padding, co.size))
     ranges = [(0, body), around if first < last else (0, 0)]
     return co.make_slice(ranges, first=first, last=last, unit=unit)
@@ -155,8 +229,9 @@ def read_body(part: DataSlice, data: bytes) -> bytes:
     """Return the lines, or words, of a slice, all of the last one."""
     at, ends = part.ranges[1][0], ENDS[part.facts["unit"]]
     first, last = part.facts["first"], part.facts["last"]
-    before = ends.search(data, 0, last - at - 1) if at < first else None
-    if first == last or (at < first and not before):
+    before = ends.search(data) if at < first else None
+    is_within = before is None or before.end() >= last - at
+    if first == last or (at < first and is_within):
         return b""  # empty, or within a line that began earlier
     data, end = finish(part, data, last - at - 1)
     return data[before.end() if before else 0 : end]
@@ -164,15 +239,20 @@ def read_body(part: DataSlice, data: bytes) -> bytes:
 
 def finish(part: DataSlice, data: bytes, seen: int) -> tuple[bytes, int]:
     """Return the bytes of a slice, and where the line ends that its last byte is of."""
-    n_more = 16 * MAX_PADDING
-    while not (found := ENDS[part.facts["unit"]].search(data, seen)):
-        seen, place = len(data), part.ranges[1][0] + len(data)
+    n_more, unit = 16 * MAX_PADDING, part.facts["unit"]
+    while True:
+        found = ENDS[unit].search(data, seen)
+        place = part.ranges[1][0] + len(data)
         if place == part.version.size:
-            return data, seen
+            return data, found.end() if found else len(data)
+        # behind a carriage return may come a line feed that belongs to it
+        is_sure = found and (found.end() < len(data) or found[0] != b"\r")
+        if found and is_sure:
+            return data, found.end()
+        seen = len(data) - 1
         more = (place, min(place + n_more, part.version.size))
         data += storage.fetch(part.source, part.version, [more])[0]
         n_more *= 4
-    return data, found.end()
 
 
 def decode(data: bytes, name: str) -> str:
@@ -190,7 +270,7 @@ def decode(data: bytes, name: str) -> str:
         raise BadInput(f"{name}: found {near!r}, expected UTF-8") from None
 
 
-def refuse_quoted_ends(data: bytes, name: str) -> None:
+def refuse_quoted_ends(data: bytes, unit: str, name: str) -> None:
     """Refuse tables with the end of a line within quotes.
 
     Where one is, the line before it has an odd number of quotes. So have lines with a
@@ -203,7 +283,7 @@ def refuse_quoted_ends(data: bytes, name: str) -> None:
         There is such a line.
     """
     if b'"' in data:
-        for line in data.split(b"\n"):
+        for line in ENDS[unit].split(data):
             if line.count(b'"') % 2:
                 raise BadInput(
                     f"{name}: found {line[:60]!r}, expected an even number of quotes: "
@@ -224,7 +304,7 @@ def read_str(part: DataSlice, pieces: list[bytes]) -> str:
 def read_csv(part: DataSlice, pieces: list[bytes]) -> str:
     """Return the header and the rows of a slice, as text."""
     body = read_body(part, pieces[1])
-    refuse_quoted_ends(body, part.source.uri)
+    refuse_quoted_ends(body, part.facts["unit"], part.source.uri)
     return decode(pieces[0] + body, part.source.uri)
 
 
@@ -235,11 +315,12 @@ def get_as_pandas(part: DataSlice, **options: Any) -> Any:
     """
     import pandas
 
-    text = part.get()
-    data = text.encode()
-    lines = data[: find_csv_header(data)].decode().splitlines()
-    found = {"sep": get_delimiter(lines), "skiprows": len(lines) - 1}
-    return pandas.read_csv(io.StringIO(text), **(found | options))
+    data = part.get().encode()
+    header = data[: find_csv_header(data)]
+    names = get_names(header)
+    table = data[header.rindex(names) :].decode()
+    options = {"sep": get_delimiter(names.decode()), **options}
+    return pandas.read_csv(io.StringIO(table), **options)
 
 
 def iter_table(texts: Iterable[str]) -> Iterator[bytes]:
@@ -253,11 +334,12 @@ def iter_vcf(texts: Iterable[str]) -> Iterator[bytes]:
 
 
 def cut_headers(texts: Iterable[str], find_header: FindHeader) -> Iterator[bytes]:
-    """Yield texts as bytes, all but the first without the header."""
+    """Yield texts as bytes, all but the first without its header."""
+    header = b""
     for n, text in enumerate(texts):
         data = text.encode()
-        header = find_header(data)
-        yield data[header:] if n and header is not None else b"" if n else data
+        yield data.removeprefix(header) if n else data
+        header = header if n else data[: find_header(data)]
 
 
 def iter_text(texts: Iterable[str]) -> Iterator[bytes]:
@@ -265,7 +347,14 @@ def iter_text(texts: Iterable[str]) -> Iterator[bytes]:
     return map(str.encode, texts)
 
 
-Lines = Format(f"{__name__}:Lines", 1, index_text, read_bytes, iter)
-UTF8Text = Format(f"{__name__}:UTF8Text", 1, index_text, read_str, iter_text)
-CSV = Format(f"{__name__}:CSV", 1, index_csv, read_csv, iter_table)
-VCF = Format(f"{__name__}:VCF", 1, index_vcf, read_str, iter_vcf)
+LINES_PLAIN = PlainText("lines")
+VCF_PLAIN = PlainText("lines", find_unmarked)
+WORDS_PLAIN = PlainText("words", ends=SPACE, begins=bytes(set(ANY) - set(SPACE)))
+Lines = Format(f"{__name__}:Lines", 2, index_text, read_bytes, iter, LINES_PLAIN)
+UTF8Text = Format(
+    f"{__name__}:UTF8Text", 2, index_text, read_str, iter_text, WORDS_PLAIN
+)
+CSV = Format(
+    f"{__name__}:CSV", 2, index_csv, read_csv, iter_table, PlainText("rows", find_names)
+)
+VCF = Format(f"{__name__}:VCF", 2, index_vcf, read_str, iter_vcf, VCF_PLAIN)

@@ -1,4 +1,4 @@
-"""VCF in bgzip, cut at records by its .tbi or .csi: no byte of it is read to index it.
+"""VCF in bgzip, cut at records by its .tbi or .csi: of it the end alone is read.
 
 The indexes are those of tabix (SAM/BAM and tabix specifications of samtools). Where
 there is none, the file is read once.
@@ -13,18 +13,27 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import EMPTY_BLOCK, MAX_BLOCK_BYTES
-from hpc_connector.loader.tabix import Tabix, find_region
+from hpc_connector.loader.tabix import LAST, Tabix, find_region
 from hpc_connector.slices.blocks import (
+    NO_END,
     WITHIN,
     cut_between,
+    find_end,
     get_bytes_between,
     read_blocks,
 )
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import Index
+from hpc_connector.slices.strategies import (
+    check_count,
+    check_list,
+    check_number,
+    count_slices,
+    cuts,
+)
 from hpc_connector.slices.tabix import find_tabix
-from hpc_connector.slices.text import check_vcf_header, decode, iter_vcf
+from hpc_connector.slices.text import VCF_PLAIN, check_vcf_header, decode, iter_vcf
 from hpc_connector.storage import Source, Version
 
 Region = tuple[str, int, int]  # contig, first base, last + 1, counted from 0
@@ -47,15 +56,20 @@ def make_index_of(
     BadInput
         Places that are not in the file.
     """
-    end = (version.size - len(EMPTY_BLOCK)) << WITHIN
-    if end < 0 or (
-        len(starts) and not 0 < starts[0] <= starts[-1] < end + (1 << WITHIN)
+    end_byte, is_ended = find_end(source, version)
+    end = end_byte << WITHIN
+    last = tabix.chunks[:, LAST].max(initial=0) if tabix else 0
+    if (
+        end <= 0
+        or last > end
+        or (len(starts) and not 0 < starts[0] <= starts[-1] < end)
     ):
         raise BadInput(
             f"{source.uri} is cut, or its index is that of another file: it has "
             f"{version.size} bytes"
         )
-    facts = {"first": int(starts[0]) if len(starts) else end, "end": end}
+    facts: dict[str, Any] = {"first": int(starts[0]) if len(starts) else end}
+    facts |= {"end": end, "notes": [] if is_ended else [NO_END]}
     arrays = {"starts": starts.astype(np.uint64)}
     if tabix is None:
         return Index(facts, arrays)
@@ -81,10 +95,10 @@ def find_record(content: bytes, is_line_start: bool) -> int | None:
     return at if at < len(content) else None
 
 
+@cuts("VCFGZip and BCF", by="first")
 def partition_num_chunks(co: CloudObject, num_chunks: int) -> list[DataSlice]:
     """Cut a file to slices of about as many bytes each; some may be empty."""
-    if num_chunks < 1:
-        raise BadInput(f"num_chunks: {num_chunks}: expected 1 or more")
+    num_chunks = check_count("num_chunks", num_chunks)
     facts, starts = co.index.facts, co.index.arrays["starts"]
     first, end = facts["first"], facts["end"]
     wanted = np.linspace(first >> WITHIN, end >> WITHIN, num_chunks + 1)[1:-1]
@@ -109,14 +123,14 @@ def find_nearest(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return np.where(is_before, before, after)
 
 
+@cuts("VCFGZip and BCF", by="first")
 def partition_chunk_size(co: CloudObject, chunk_size: int) -> list[DataSlice]:
     """Cut a file to slices of about so many bytes, as they are stored."""
-    if chunk_size < 1:
-        raise BadInput(f"chunk_size: {chunk_size}: expected 1 or more")
     n_bytes = (co.index.facts["end"] >> WITHIN) - (co.index.facts["first"] >> WITHIN)
-    return partition_num_chunks(co, max(1, -(-n_bytes // chunk_size)))
+    return partition_num_chunks(co, count_slices("chunk_size", chunk_size, n_bytes))
 
 
+@cuts("VCFGZip and BCF", by="first")
 def partition_regions(co: CloudObject, regions: Sequence[Region]) -> list[DataSlice]:
     """Return a slice of each region: of the records that begin in it.
 
@@ -129,12 +143,12 @@ def partition_regions(co: CloudObject, regions: Sequence[Region]) -> list[DataSl
     BadInput
         The file has no .tbi or .csi, or the contig is not in it.
     """
-    return [make_region(co, region) for region in regions]
+    return [make_region(co, region) for region in check_list("regions", regions)]
 
 
 def make_region(co: CloudObject, region: Region) -> DataSlice:
     """Return the slice of a region."""
-    contig, start, stop = region
+    contig, start, stop = check_region(region)
     facts = co.index.facts
     if "contigs" not in facts:
         raise BadInput(f"{co.source.uri}: expected a .tbi or .csi beside it")
@@ -144,7 +158,29 @@ def make_region(co: CloudObject, region: Region) -> DataSlice:
     number = facts["contigs"].index(contig)
     first, last = find_region(co.index.arrays["chunks"], number, start, stop)
     last = min(last, facts["end"])
-    return make_slice(co, first, last, region=[contig, number, int(start), int(stop)])
+    return make_slice(co, first, last, region=[contig, number, start, stop])
+
+
+def check_region(region: Any) -> Region:
+    """Return a region.
+
+    Raises
+    ------
+    BadInput
+        It is not a name and two whole numbers.
+    """
+    try:
+        contig, start, stop = region
+    except (TypeError, ValueError):
+        contig = None
+    if not isinstance(contig, str) or isinstance(region, str):
+        raise BadInput(f"region {region!r}: expected (contig, start, stop)")
+    least = -(1 << 62)
+    return (
+        contig,
+        check_number("start", start, least),
+        check_number("stop", stop, least),
+    )
 
 
 def make_slice(co: CloudObject, first: int, last: int, **facts: Any) -> DataSlice:
@@ -200,7 +236,7 @@ def read_body(part: DataSlice, pieces: list[bytes]) -> bytes:
     if data[:n_before] not in (b"", b"\n") or not (is_end or data.endswith(b"\n")):
         raise BadInput(
             f"{part.source.uri}, bytes {part.ranges[1][0]} to {part.ranges[1][1]}: "
-            "expected whole lines; its index may be that of another file"
+            "expected whole lines; it is cut, or its index is that of another file"
         )
     return data[n_before:]
 
@@ -210,6 +246,8 @@ def keep_region(body: bytes, part: DataSlice) -> bytes:
     contig, _, start, stop = part.facts["region"]
     kept = []
     for line in io.BytesIO(body):
+        if line.startswith(b"#") or not line.strip():
+            continue
         try:
             name, position, _ = line.split(b"\t", 2)
             is_within = start <= int(position) - 1 < stop
@@ -222,4 +260,4 @@ def keep_region(body: bytes, part: DataSlice) -> bytes:
     return b"".join(kept)
 
 
-VCFGZip = Format(f"{__name__}:VCFGZip", 2, make_index, read, iter_vcf)
+VCFGZip = Format(f"{__name__}:VCFGZip", 3, make_index, read, iter_vcf, VCF_PLAIN)
