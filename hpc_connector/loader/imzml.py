@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from hpc_connector import address
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _imzml_kernels as kernels
 from hpc_connector.loader.files import exists, read_file
+from hpc_connector.loader.imzml_header import list_params, parse_header
 from hpc_connector.notes import Assumption
 from hpc_connector.storage import is_remote
 
@@ -126,11 +127,11 @@ def parse_imzml(path: str, ibd_path: str, data: mmap.mmap | bytes) -> Imzml:
     """Return the metadata in the bytes of a file; the paths are for messages."""
     begins = [match.start() for match in SPECTRUM.finditer(data) if match[1]]
     n_spectra = len(begins)
-    facts, groups = read_header(path, data[: min(begins, default=len(data))])
+    root = parse_header(path, data[: begins[1] if n_spectra > 1 else len(data)])
     columns = np.full((n_spectra, kernels.N_COLUMNS), np.nan)
     places = np.full((n_spectra, 2, kernels.N_PLACES), np.nan)
     common = np.zeros((2, kernels.N_COMMON), np.int64)
-    scan_spectra(path, data, groups, columns, places, common)
+    scan_spectra(path, data, get_groups(root), columns, places, common)
     if n_spectra == 0:
         raise BadInput(f"{path} has no spectrum: expected one or more")
     check_spectra(path, columns, places)
@@ -172,35 +173,14 @@ def parse_imzml(path: str, ibd_path: str, data: mmap.mmap | bytes) -> Imzml:
         tic=columns[:, kernels.TIC].copy(),
         lowest_mz=columns[:, kernels.LOWEST].copy(),
         highest_mz=columns[:, kernels.HIGHEST].copy(),
-        **facts,
+        **get_facts(path, root),
     )
 
 
-def read_header(path: str, header: bytes) -> tuple[dict[str, Any], Groups]:
-    """Return what stands before the spectra.
-
-    Returns
-    -------
-    The mode, UUID, checksum and analyzer as ``Imzml`` has them, and the accessions in
-    each group of parameters.
-    """
-    parser: Any = ElementTree.XMLPullParser(["start"])
-    try:
-        parser.feed(header)
-        elements = [element for _, element in parser.read_events()]
-    except (ElementTree.ParseError, LookupError, ValueError) as error:  # or encoding
-        raise BadInput(f"{path}: malformed XML: {error}") from None
-    named: dict[str, list[ElementTree.Element]] = {}
-    for element in elements:
-        named.setdefault(element.tag.rpartition("}")[2], []).append(element)
-    groups = {
-        group.get("id", ""): [_get_accession(p) for p in _list_params(group)]
-        for group in named.get("referenceableParamGroup", [])
-    }
+def get_facts(path: str, root: Element) -> dict[str, Any]:
+    """Return the mode, UUID, checksum and analyzer as ``Imzml`` has them."""
     content = {
-        p.get("accession"): p.get("value", "")
-        for element in named.get("fileContent", [])
-        for p in _list_params(element)
+        p.get("accession"): p.get("value", "") for p in list_params(root, "fileContent")
     }
     modes = {MODES[a] for a in content if a in MODES}
     if len(modes) != 1:
@@ -208,25 +188,26 @@ def read_header(path: str, header: bytes) -> tuple[dict[str, Any], Groups]:
     sums = [(CHECKSUMS[a], v.lower()) for a, v in content.items() if a in CHECKSUMS]
     words = [
         f"{p.get('name')} {p.get('value', '')}".strip()
-        for name in ("instrumentConfiguration", "analyzer")
-        for element in named.get(name, [])
-        for p in _list_params(element)
+        for p in list_params(root, "instrumentConfiguration", "analyzer")
+        if p.tag == "cvParam"
     ]
-    facts = {
+    return {
         "mode": modes.pop(),
         "uuid": re.sub("[^0-9a-f]", "", content.get(UUID, "").lower()),
         "checksum": sums[0] if sums else None,
         "analyzer": "; ".join(words),
     }
-    return facts, groups
 
 
-def _list_params(element: ElementTree.Element) -> list[ElementTree.Element]:
-    """Return the parameters right under an element."""
-    return [child for child in element if child.tag.rpartition("}")[2] == "cvParam"]
+def get_groups(root: Element) -> Groups:
+    """Return the accessions in each group of parameters."""
+    return {
+        group.get("id", ""): [_get_accession(p) for p in group if p.tag == "cvParam"]
+        for group in root.iter("referenceableParamGroup")
+    }
 
 
-def _get_accession(param: ElementTree.Element) -> int:
+def _get_accession(param: Element) -> int:
     """Return the accession of a parameter as the kernels number it."""
     text = param.get("accession", "").encode()
     return kernels.read_accession(np.frombuffer(text, np.uint8), 0, len(text))

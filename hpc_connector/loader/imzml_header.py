@@ -1,0 +1,79 @@
+"""What an imzML file says before its second spectrum, as a tree of plain elements.
+
+Elements have names without namespace, and where one refers to a group of parameters,
+those of the group stand in its place. So ``root.iterfind(".//fileContent/cvParam")``
+is all that the content says, however it was written. The first spectrum is in the tree,
+for most of what is said of spectra is said of each of them.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+from xml.parsers.expat import ErrorString
+
+from hpc_connector.errors import BadInput
+
+GROUP, REFERENCE = "referenceableParamGroup", "referenceableParamGroupRef"
+PARAMS = ("cvParam", "userParam")
+
+
+def parse_header(path: str, text: bytes) -> Element:
+    """Return the root of the elements in the first bytes of a file.
+
+    Raises
+    ------
+    BadInput
+        Malformed XML, or no element.
+    """
+    parser: Any = ElementTree.XMLPullParser(["start"])
+    try:
+        parser.feed(text)
+        elements = [element for _, element in parser.read_events()]
+    except ElementTree.ParseError as error:
+        reason = ErrorString(error.code)
+        line = error.position[0]
+        raise BadInput(f"{path}, line {line}: malformed XML: {reason}") from None
+    except (LookupError, ValueError) as error:  # of the encoding
+        raise BadInput(f"{path}: malformed XML: {error}") from None
+    if not elements:
+        raise BadInput(f"{path}: malformed XML: no element found")
+    for element in elements:
+        element.tag = element.tag.rpartition("}")[2]
+    put_groups(elements[0])
+    return elements[0]
+
+
+def put_groups(root: Element) -> None:
+    """Put the parameters of groups in place of what refers to them."""
+    groups = {group.get("id", ""): group for group in root.iter(GROUP)}
+    for element in list(root.iter()):
+        if element.find(REFERENCE) is not None:
+            element[:] = list(_list_children(element, groups, set()))
+
+
+def _list_children(
+    element: Element, groups: dict[str, Element], seen: set[str]
+) -> Iterator[Element]:
+    """Yield the children of an element, and once those of groups that it refers to."""
+    for child in element:
+        if child.tag != REFERENCE:
+            yield child
+        elif (name := child.get("ref", "")) in groups and name not in seen:
+            seen.add(name)
+            yield from _list_children(groups[name], groups, seen)
+
+
+def list_params(root: Element, *names: str) -> list[Element]:
+    """Return the parameters right under all elements of some names.
+
+    Both ``cvParam`` and ``userParam``, each with the attributes ``name`` and ``value``;
+    those of groups that are referred to are among them.
+    """
+    return [
+        child
+        for name in names
+        for element in root.iter(name)
+        for child in element
+        if child.tag in PARAMS
+    ]
