@@ -18,7 +18,7 @@ LENGTH, BYTES, OFFSET = range(3)
 TYPE, PACKED, POSITIVE, NEGATIVE = range(4)
 N_COLUMNS, N_PLACES, N_COMMON = 6, 3, 4
 MZ, INTENSITY, UNKNOWN = 0, 1, -1
-NAME, IS_END, IS_EMPTY, CODE, GROUP = range(5)  # of a tag
+NAME, IS_END, IS_EMPTY, CODE, GROUP, HAS_PREFIX = range(6)  # of a tag
 
 # Accessions, those of the imaging ontology above a billion
 IMS = 1_000_000_000
@@ -31,7 +31,8 @@ POLARITIES = (1000130, 1000129)
 FIRST_TYPE, LAST_TYPE = 1000518, 1000523
 IMS_TYPES = (IMS + 1100000, IMS + 1100001, IMS + 1000141, IMS + 1000142)
 
-DONE, MALFORMED, NOT_A_NUMBER, TOO_MANY, MIXED = range(5)
+DONE, MALFORMED, NOT_A_NUMBER, TOO_MANY, MIXED, UNUSUAL = range(6)
+ODD = -1  # an accession, or group, that only an XML parser may know
 
 
 def get_hash(text: bytes) -> int:
@@ -61,6 +62,16 @@ def hash_bytes(data, first, last):
 
 
 @bare
+def hash_name(data, first, last, tag):
+    """Keep the hash of the name of an element, and whether it has a prefix."""
+    value, has_prefix = np.uint64(HASH_SEED), False
+    for i in range(first, last):
+        value = (value ^ np.uint64(data[i])) * np.uint64(HASH_FACTOR)
+        has_prefix |= data[i] == COLON
+    tag[NAME], tag[HAS_PREFIX] = np.int64(value), has_prefix
+
+
+@bare
 def is_space(byte):
     """Return whether a byte is white space."""
     return byte in (SPACE, NEWLINE, TAB, RETURN)
@@ -69,6 +80,8 @@ def is_space(byte):
 @bare
 def is_end_of_name(byte):
     """Return whether a byte cannot be part of a name."""
+    if byte > GREATER:  # as nearly all are
+        return False
     return is_space(byte) or byte in (SLASH, GREATER, EQUALS, LESS, QUOTE, APOSTROPHE)
 
 
@@ -140,21 +153,24 @@ def skip_aside(data, at):
 
 @bare
 def read_accession(data, first, last):
-    """Return the number of an accession, such as MS:1000514; 0 for another ontology."""
+    """Return the number of an accession, such as MS:1000514; ODD for another form."""
     is_imaging = last - first > 4 and data[first] == 73  # I
     code, at = 0, first
     while at < last and data[at] != COLON:
         at += 1
     for i in range(at + 1, last):
         if not 48 <= data[i] <= 57 or code > IMS:
-            return 0
+            return ODD
         code = 10 * code + data[i] - 48
     return code + IMS if is_imaging else code
 
 
 @bare
 def read_number(data, first, last):
-    """Return a decimal number, NaN for what is none."""
+    """Return a decimal number, white space about it or not; NaN for what is none."""
+    first = skip_space(data, first)
+    while last > first and is_space(data[last - 1]):
+        last -= 1
     sign, at = 1.0, first
     if at < last and data[at] in (43, DASH):
         sign = -1.0 if data[at] == DASH else 1.0
@@ -191,26 +207,35 @@ def read_number(data, first, last):
 
 
 @bare
-def note(code, number, spectrum, array, columns, kind, common):
+def set_number(numbers, at, number, is_own):
+    """Take a number; that of a group only where there is none yet."""
+    if is_own or math.isnan(numbers[at]):
+        numbers[at] = number
+
+
+@bare
+def note(code, number, is_own, of_spectrum, in_array, kind, common):
     """Take one parameter of a spectrum, or of an array of it; return DONE or a fault.
 
-    `kind` holds whether the array at hand is of m/z or intensities, and what its type,
-    compression and place are: they may come before that is known.
+    `kind` holds whether the array at hand is of m/z or intensities, and what its place,
+    type and compression are: they may come before that is known. What stands in the
+    element itself goes before what a group says.
     """
     for k in range(3):
         if code == POSITION[k]:
-            columns[spectrum, X + k] = number
+            set_number(of_spectrum, X + k, number, is_own)
         elif code == OF_SPECTRUM[k]:
-            columns[spectrum, TIC + k] = number
-        elif array and code == OF_ARRAY[k]:
-            if math.isnan(number):
+            set_number(of_spectrum, TIC + k, number, is_own)
+        elif in_array and code == OF_ARRAY[k]:
+            if is_own and math.isnan(number):
                 return NOT_A_NUMBER
-            kind[1 + k] = number
-    if array and code in ARRAYS:
+            set_number(kind, 1 + k, number, is_own)
+    if in_array and code in ARRAYS and (is_own or kind[0] == UNKNOWN):
         kind[0] = MZ if code == ARRAYS[0] else INTENSITY
-    if array and (FIRST_TYPE <= code <= LAST_TYPE or code in IMS_TYPES):
+    is_type = FIRST_TYPE <= code <= LAST_TYPE or code in IMS_TYPES
+    if in_array and is_type and (is_own or kind[4] == 0):
         kind[4] = code
-    if array and code in (ZLIB, PLAIN):
+    if in_array and code in (ZLIB, PLAIN) and (is_own or kind[5] == 0):
         kind[5] = code
     if code == POLARITIES[0]:
         common[0, POSITIVE] += 1
@@ -263,7 +288,7 @@ def read_tag(data, at, tag, value, found):
     at = skip_name(data, first)
     if at == first:
         return -1
-    tag[NAME] = np.int64(hash_bytes(data, first, at))
+    hash_name(data, first, at, tag)
     tag[CODE], tag[GROUP], tag[IS_EMPTY] = 0, 0, 0
     value[0] = math.nan
     while True:
@@ -298,14 +323,16 @@ def follow_tag(tag, stack, depth):
 
 
 @bare
-def note_group(group, groups, spectrum, in_array, columns, kind, common):
-    """Take the parameters of a group that a spectrum, or an array of it, refers to."""
-    group_hash, group_start, group_codes = groups
+def note_group(group, groups, of_spectrum, in_array, kind, common):
+    """Take the parameters of a group that is referred to; UNUSUAL if there is none."""
+    group_hash, group_start, group_codes, group_numbers = groups
     for g in range(len(group_hash)):
         if np.int64(group_hash[g]) == group:
             for k in range(group_start[g], group_start[g + 1]):
-                code = group_codes[k]
-                note(code, math.nan, spectrum, in_array, columns, kind, common)
+                code, number = group_codes[k], group_numbers[k]
+                note(code, number, False, of_spectrum, in_array, kind, common)
+            return DONE
+    return UNUSUAL
 
 
 @bare
@@ -316,6 +343,8 @@ def take_tag(tag, number, state, groups, columns, places, kind, common):
     """
     name = np.uint64(tag[NAME])
     is_open = not tag[IS_END] and not tag[IS_EMPTY]
+    if tag[HAS_PREFIX]:
+        return UNUSUAL
     if name == SPECTRUM:
         state[0] += not tag[IS_END]
         state[1] = is_open
@@ -329,14 +358,18 @@ def take_tag(tag, number, state, groups, columns, places, kind, common):
         elif was_open:
             return end_array(state[0], places, kind, common)
     elif tag[CODE] > 0:
-        return note(tag[CODE], number, state[0], state[2], columns, kind, common)
+        row = columns[state[0]]
+        return note(tag[CODE], number, True, row, state[2], kind, common)
+    elif tag[CODE] == ODD:
+        return UNUSUAL
     elif tag[GROUP] != 0:
-        note_group(tag[GROUP], groups, state[0], state[2], columns, kind, common)
+        row = columns[state[0]]
+        return note_group(tag[GROUP], groups, row, state[2], kind, common)
     return DONE
 
 
 @bare
-def scan(data, groups, columns, places, common, room):
+def scan(data, groups, columns, places, common, room, is_plain):
     """Walk over a file and take the parameters of its spectra.
 
     Parameters
@@ -344,13 +377,16 @@ def scan(data, groups, columns, places, common, room):
     data
         The file, uint8.
     groups
-        Of parameters: hash of the name of each, where its accessions begin, and these.
+        Of parameters: hash of the name of each, where its parameters begin, and these,
+        accessions and numbers.
     columns, places
         Filled: shape (spectra, 6) and (spectra, 2, 3), NaN at first.
     common
         Filled: type and compression of both arrays, polarities; shape (2, 4), 0.
     room
         From ``make_room``.
+    is_plain
+        Of a file in plain form, in which nothing is unusual.
 
     Returns
     -------
@@ -375,13 +411,13 @@ def scan(data, groups, columns, places, common, room):
         if depth < 0:
             return MALFORMED, begin
         fault = take_tag(tag, value[0], state, groups, columns, places, kind, common)
-        if fault != DONE:
+        if fault != DONE and not (is_plain and fault == UNUSUAL):
             return fault, begin
 
 
 def make_room():
     """Return the arrays that ``scan`` works in."""
-    sizes = (MOST_DEPTH, 5, 3, 3)
+    sizes = (MOST_DEPTH, 6, 3, 3)
     integers = [np.zeros(size, np.int64) for size in sizes]
     return *integers, np.zeros(1), np.zeros(6)
 

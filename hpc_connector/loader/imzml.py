@@ -18,7 +18,8 @@ from hpc_connector import address
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _imzml_kernels as kernels
 from hpc_connector.loader.files import exists, read_file
-from hpc_connector.loader.imzml_header import list_params, parse_header
+from hpc_connector.loader.imzml_header import list_params
+from hpc_connector.loader.imzml_scan import scan
 from hpc_connector.notes import Assumption
 from hpc_connector.storage import is_remote
 
@@ -36,17 +37,8 @@ TYPES = {
 MODES = {"IMS:1000030": "continuous", "IMS:1000031": "processed"}
 CHECKSUMS = {"IMS:1000090": "md5", "IMS:1000091": "sha1", "IMS:1000092": "sha256"}
 UUID = "IMS:1000080"
-SPECTRUM = re.compile(rb"<(?:!--.*?(?:-->|\Z)|(spectrum)\s)", re.DOTALL)  # or comment
 ARRAYS = ("m/z", "intensities")
 MOST = 2**53  # a place or length; up to it floats are exact, and bytes do not overflow
-FAULTS = {
-    kernels.MALFORMED: "malformed XML",
-    kernels.NOT_A_NUMBER: "place or length of an array is no number",
-    kernels.TOO_MANY: "malformed XML",
-    kernels.MIXED: "arrays of several types: expected one for all spectra",
-}
-
-Groups = dict[str, list[int]]
 
 
 @dataclass(frozen=True)
@@ -125,14 +117,8 @@ def find_ibd(path: str) -> str:
 
 def parse_imzml(path: str, ibd_path: str, data: mmap.mmap | bytes) -> Imzml:
     """Return the metadata in the bytes of a file; the paths are for messages."""
-    begins = [match.start() for match in SPECTRUM.finditer(data) if match[1]]
-    n_spectra = len(begins)
-    root = parse_header(path, data[: begins[1] if n_spectra > 1 else len(data)])
-    columns = np.full((n_spectra, kernels.N_COLUMNS), np.nan)
-    places = np.full((n_spectra, 2, kernels.N_PLACES), np.nan)
-    common = np.zeros((2, kernels.N_COMMON), np.int64)
-    scan_spectra(path, data, get_groups(root), columns, places, common)
-    if n_spectra == 0:
+    root, columns, places, common = scan(path, data)
+    if len(columns) == 0:
         raise BadInput(f"{path} has no spectrum: expected one or more")
     check_spectra(path, columns, places)
     dtypes = [get_type(path, int(common[k, kernels.TYPE]), ARRAYS[k]) for k in range(2)]
@@ -197,47 +183,6 @@ def get_facts(path: str, root: Element) -> dict[str, Any]:
         "checksum": sums[0] if sums else None,
         "analyzer": "; ".join(words),
     }
-
-
-def get_groups(root: Element) -> Groups:
-    """Return the accessions in each group of parameters."""
-    return {
-        group.get("id", ""): [_get_accession(p) for p in group if p.tag == "cvParam"]
-        for group in root.iter("referenceableParamGroup")
-    }
-
-
-def _get_accession(param: Element) -> int:
-    """Return the accession of a parameter as the kernels number it."""
-    text = param.get("accession", "").encode()
-    return kernels.read_accession(np.frombuffer(text, np.uint8), 0, len(text))
-
-
-def scan_spectra(
-    path: str,
-    data: mmap.mmap | bytes,
-    groups: Groups,
-    columns: np.ndarray,
-    places: np.ndarray,
-    common: np.ndarray,
-) -> None:
-    """Fill what a file says of its spectra, see ``_imzml_kernels.scan``.
-
-    Raises
-    ------
-    BadInput
-        Malformed XML, by its line, or what is not read.
-    """
-    names = [np.uint64(kernels.get_hash(name.encode())) for name in groups]
-    start = np.cumsum([0, *map(len, groups.values())])
-    codes = [code for group in groups.values() for code in group]
-    of_groups = np.array(names, np.uint64), start, np.array(codes, np.int64)
-    array = np.frombuffer(data, np.uint8)
-    room = kernels.make_room()
-    fault, at = kernels.scan(array, of_groups, columns, places, common, room)
-    if fault != kernels.DONE:
-        line = data[:at].count(b"\n") + 1
-        raise BadInput(f"{path}, line {line}: {FAULTS[fault]}")
 
 
 def check_spectra(path: str, columns: np.ndarray, places: np.ndarray) -> None:
