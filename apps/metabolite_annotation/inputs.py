@@ -55,9 +55,12 @@ def read_inputs(args: argparse.Namespace) -> tuple[Setup, Library]:
     """Read all but the spectra, and make the ions."""
     check_exports(args.export)
     model = read_model(args)
-    imzml = read_imzml(args.dataset)
-    check_ibd(imzml)
+    imzml = read_imzml(args.dataset, section=args.section)
+    check_ibd(imzml, uuid=args.check, checksum=args.check)
     assumed = list(imzml.assumed)
+    if not args.check:
+        because = "--no-check is given"
+        assumed.append(Assumption(imzml.ibd_path, "to be whole and of", because))
     polarity = args.polarity or imzml.polarity or "positive"
     if imzml.polarity and polarity != imzml.polarity:
         raise BadInput(

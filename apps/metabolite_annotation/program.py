@@ -38,6 +38,13 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="tab-separated columns id, name, formula",
     )
+    add("--section", type=float, metavar="Z", help="of several: its position z")
+    add(
+        "--no-check",
+        dest="check",
+        action="store_false",
+        help="take the .ibd file whatever its UUID and checksum are",
+    )
     add("--polarity", choices=("positive", "negative"), help="default: the file's")
     add("--adducts", type=split, help="such as +H,+Na,+K (the default if positive)")
     add("--neutral-losses", type=split, default=(), help="such as -H2O,-CO2")

@@ -83,6 +83,23 @@ def read_range(path: str, first: int, last: int) -> bytes:
     return storage.fetch(source, version, [(first, last)])[0]
 
 
+def read_part(path: str, first: int, last: int) -> bytes:
+    """Return as many bytes of a file as there are of a stretch.
+
+    Raises
+    ------
+    OSError, BadInput
+        There is no such file.
+    """
+    n_bytes = get_size(path)
+    first, last = min(first, n_bytes), min(last, n_bytes)
+    if is_remote(path):
+        return read_range(path, first, last) if first < last else b""
+    with open(path, "rb") as stream:
+        stream.seek(first)
+        return stream.read(last - first)
+
+
 @functools.lru_cache(maxsize=64)
 def read_head(path: str) -> bytes:
     """Return the first bytes of an object; kept, for every part of it needs them."""

@@ -10,6 +10,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.loader import _imzml_kernels as kernels
 from hpc_connector.loader.files import get_size, read_range
 from hpc_connector.loader.imzml import Imzml
+from hpc_connector.loader.imzml_identity import is_same_uuid
 from hpc_connector.storage import is_remote
 
 UUID_BYTES = 16
@@ -34,7 +35,7 @@ class Peaks(NamedTuple):
     n_unsorted: int
 
 
-def check_ibd(imzml: Imzml, *, checksum: bool = True) -> None:
+def check_ibd(imzml: Imzml, *, uuid: bool = True, checksum: bool = True) -> None:
     """Make sure that the .ibd file is the one the imzML was written with, and whole.
 
     Raises
@@ -43,11 +44,12 @@ def check_ibd(imzml: Imzml, *, checksum: bool = True) -> None:
         Another UUID, an array that ends after the file, another checksum.
     """
     path = imzml.ibd_path
-    uuid = read_bytes(path, 0, UUID_BYTES).tobytes().hex()
-    if imzml.uuid != uuid:
+    found = read_bytes(path, 0, UUID_BYTES).tobytes()
+    if uuid and not is_same_uuid(imzml.uuid, found):
         raise BadInput(
-            f"{path} has the UUID {uuid}, but {imzml.path} was written with "
-            f"{imzml.uuid or 'none'}: expected files of one dataset"
+            f"{path} has the UUID {found.hex()}, but {imzml.path} was written with "
+            f"{imzml.uuid or 'none'}: expected files of one dataset (--no-check takes "
+            "them)"
         )
     n_bytes = get_size(path)
     last = np.maximum(
@@ -62,10 +64,11 @@ def check_ibd(imzml: Imzml, *, checksum: bool = True) -> None:
     if checksum and imzml.checksum is not None and not is_remote(path):
         algorithm, expected = imzml.checksum
         with open(path, "rb") as stream:
-            found = hashlib.file_digest(stream, algorithm).hexdigest()
-        if found != expected:
+            digits = hashlib.file_digest(stream, algorithm).hexdigest()
+        if digits != expected:
             raise BadInput(
-                f"{path} is damaged: its {algorithm} is {found}, expected {expected}"
+                f"{path} is damaged: its {algorithm} is {digits}, expected {expected} "
+                "(--no-check takes it)"
             )
 
 

@@ -6,9 +6,9 @@ by a compiled scanner; peaks lie in the .ibd file, see ``ibd.py``.
 
 import mmap
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -17,28 +17,25 @@ import numpy as np
 from hpc_connector import address
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _imzml_kernels as kernels
-from hpc_connector.loader.files import exists, read_file
+from hpc_connector.loader.files import exists, read_file, read_part
+from hpc_connector.loader.imzml_arrays import get_arrays
 from hpc_connector.loader.imzml_header import list_params
-from hpc_connector.loader.imzml_scan import scan
+from hpc_connector.loader.imzml_identity import get_checksum, get_uuid
+from hpc_connector.loader.imzml_pixels import choose_section, get_pixels
+from hpc_connector.loader.imzml_scan import Scan, scan
+from hpc_connector.loader.imzml_types import Read
 from hpc_connector.notes import Assumption
 from hpc_connector.storage import is_remote
 
-TYPES = {
-    1000518: "<i2",
-    1000519: "<i4",
-    1000521: "<f4",
-    1000522: "<i8",
-    1000523: "<f8",
-    kernels.IMS + 1000141: "<i4",
-    kernels.IMS + 1000142: "<i8",
-    kernels.IMS + 1100000: "<i1",
-    kernels.IMS + 1100001: "<i2",
-}
 MODES = {"IMS:1000030": "continuous", "IMS:1000031": "processed"}
-CHECKSUMS = {"IMS:1000090": "md5", "IMS:1000091": "sha1", "IMS:1000092": "sha256"}
-UUID = "IMS:1000080"
-ARRAYS = ("m/z", "intensities")
-MOST = 2**53  # a place or length; up to it floats are exact, and bytes do not overflow
+IBD_ENDINGS = (".ibd", ".IBD", ".Ibd")
+PACKED = {  # what unpacks files that begin so
+    b"\x1f\x8b": "gunzip",
+    b"PK\x03\x04": "unzip",
+    b"BZh": "bunzip2",
+    b"\xfd7zXZ": "unxz",
+    b"\x28\xb5\x2f\xfd": "unzstd",
+}
 
 
 @dataclass(frozen=True)
@@ -76,8 +73,8 @@ class Imzml:
     counted: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_imzml(path: str) -> Imzml:
-    """Read the metadata of a dataset.
+def read_imzml(path: str, *, section: float | None = None) -> Imzml:
+    """Read the metadata of a dataset, or of one of its sections.
 
     Raises
     ------
@@ -86,28 +83,55 @@ def read_imzml(path: str) -> Imzml:
         coordinates or arrays, or a form that is not read.
     """
     ibd_path = find_ibd(path)
+    data: mmap.mmap | bytes
     if is_remote(path):
-        return parse_imzml(path, ibd_path, read_file(path))
-    try:
+        data = read_file(path)
+    else:
         with open(path, "rb") as stream:
-            n_bytes = os.fstat(stream.fileno()).st_size
-            if n_bytes == 0:
-                raise BadInput(f"{path} is empty: expected imzML")
             data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    return parse_imzml(path, ibd_path, data)
+    return parse_imzml(path, ibd_path, data, section=section)
+
+
+def check_packed(path: str, head: bytes) -> None:
+    """Refuse what is empty or compressed, by its first bytes, and the .ibd file itself.
+
+    Raises
+    ------
+    BadInput
+        With what to do.
+    """
+    if not head:
+        raise BadInput(f"{path} is empty: expected imzML")
+    if address.get_ending(path).lower() == ".ibd":
+        raise BadInput(f"{path} holds the peaks: expected the .imzML beside it")
+    for mark, name in PACKED.items():
+        if head.startswith(mark):
+            raise BadInput(
+                f"{path} is compressed: expected it unpacked, by {name}, beside its "
+                ".ibd file"
+            )
 
 
 def find_ibd(path: str) -> str:
-    """Return the file of the peaks, which stands beside the imzML."""
+    """Return the file of the peaks, which stands beside the imzML.
+
+    Raises
+    ------
+    BadInput
+        There is none, or the imzML cannot be read.
+    """
+    try:
+        check_packed(path, read_part(path, 0, 8))
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     own = address.get_ending(path)
-    names = [address.beside(path, e, without=own) for e in (".ibd", ".IBD")]
+    names = [address.beside(path, ending, without=own) for ending in IBD_ENDINGS]
     for name in names:
         if exists(name):
             return name
-    if not exists(path):
-        raise BadInput(f"{path}: cannot be read: no such file")
+    found = [] if is_remote(path) else list_in_any_case(names[0])
+    if len(found) == 1:
+        return found[0]
     signed = "; what signs a URL may be for one object: there are two"
     raise BadInput(
         f"{names[0]} is missing: expected the peaks of {path} beside it"
@@ -115,120 +139,125 @@ def find_ibd(path: str) -> str:
     )
 
 
-def parse_imzml(path: str, ibd_path: str, data: mmap.mmap | bytes) -> Imzml:
-    """Return the metadata in the bytes of a file; the paths are for messages."""
+def list_in_any_case(path: str) -> list[str]:
+    """Return the files of a folder that differ from a name in capitals only."""
+    folder, name = os.path.split(path)
+    found = [f for f in os.listdir(folder or ".") if f.casefold() == name.casefold()]
+    return [os.path.join(folder, f) for f in found]
+
+
+def parse_imzml(
+    path: str,
+    ibd_path: str,
+    data: mmap.mmap | bytes,
+    *,
+    section: float | None = None,
+    in_steps: bool = True,
+    read: Read | None = None,
+) -> Imzml:
+    """Return the metadata in the bytes of a file; the paths are for messages.
+
+    Parameters
+    ----------
+    section
+        Position z of the spectra to take, None where there is one only.
+    in_steps
+        Divide positions by their common step; else they are as in the file.
+    read
+        Reads of the .ibd file, to see of which type arrays are that are said to be of
+        two; else that is done by its path.
+    """
     root, columns, places, common = scan(path, data)
     if len(columns) == 0:
         raise BadInput(f"{path} has no spectrum: expected one or more")
-    check_spectra(path, columns, places)
-    dtypes = [get_type(path, int(common[k, kernels.TYPE]), ARRAYS[k]) for k in range(2)]
-    is_zlib = (common[:, kernels.PACKED] == kernels.ZLIB).tolist()
-    (n_peaks, mz_bytes, mz_offset), (n_values, *of_intensity) = (
-        places.astype(np.int64).transpose(1, 2, 0).copy()
+    whole = check_count(path, root, len(columns))
+    check_coordinates(path, columns)
+    chosen = choose_section(path, columns[:, kernels.Z], section)
+    columns, places = columns[chosen], places[chosen]
+    pixel, in_pixels = get_pixels(path, columns[:, : kernels.Z], in_steps=in_steps)
+    found = Scan(root, columns, places, common)
+    (mz, intensity), of_arrays = get_arrays(
+        path, found, read or partial(read_part, ibd_path)
     )
-    for array, n, n_bytes, dtype, packed in zip(
-        ARRAYS,
-        (n_peaks, n_values),
-        (mz_bytes, of_intensity[0]),
-        dtypes,
-        is_zlib,
-        strict=True,
-    ):
-        wrong = (n != n_peaks) | ((n_bytes != n * dtype.itemsize) & (not packed))
-        if wrong.any():
-            raise BadInput(
-                f"{path}: {name_spectrum(columns, wrong)} has {array} of "
-                f"{n[wrong][0]} values in {n_bytes[wrong][0]} bytes: expected "
-                f"{n_peaks[wrong][0]} of {dtype.itemsize} bytes"
-            )
+    facts, of_facts = get_facts(path, root)
     return Imzml(
         path=path,
         ibd_path=ibd_path,
         polarity=get_polarity(path, *common[0, kernels.POSITIVE :].tolist()),
-        mz_dtype=dtypes[0],
-        intensity_dtype=dtypes[1],
-        mz_is_zlib=is_zlib[0],
-        intensity_is_zlib=is_zlib[1],
-        x=columns[:, kernels.X].astype(np.int32),
-        y=columns[:, kernels.Y].astype(np.int32),
-        n_peaks=n_peaks,
-        mz_offset=mz_offset,
-        mz_bytes=mz_bytes,
-        intensity_offset=of_intensity[1],
-        intensity_bytes=of_intensity[0],
+        mz_dtype=mz.dtype,
+        intensity_dtype=intensity.dtype,
+        mz_is_zlib=mz.is_zlib,
+        intensity_is_zlib=intensity.is_zlib,
+        x=pixel[:, 0],
+        y=pixel[:, 1],
+        n_peaks=mz.n,
+        mz_offset=mz.offset,
+        mz_bytes=mz.n_bytes,
+        intensity_offset=intensity.offset,
+        intensity_bytes=intensity.n_bytes,
         tic=columns[:, kernels.TIC].copy(),
         lowest_mz=columns[:, kernels.LOWEST].copy(),
         highest_mz=columns[:, kernels.HIGHEST].copy(),
-        **get_facts(path, root),
+        assumed=(*whole, *in_pixels, *of_arrays, *of_facts),
+        counted={"spectra of other sections were left out": int((~chosen).sum())},
+        **facts,
     )
 
 
-def get_facts(path: str, root: Element) -> dict[str, Any]:
+def check_count(path: str, root: Element, n: int) -> tuple[Assumption, ...]:
+    """Return what is assumed where a file has not as many spectra as it counts."""
+    counts = [one.get("count", "") for one in root.iter("spectrumList")]
+    if len(counts) != 1 or not counts[0].isdecimal() or int(counts[0]) == n:
+        return ()
+    because = f"{path} has {n} of {int(counts[0])} spectra that its spectrumList counts"
+    return (Assumption("number of spectra", str(n), because),)
+
+
+def get_facts(
+    path: str, root: Element
+) -> tuple[dict[str, Any], tuple[Assumption, ...]]:
     """Return the mode, UUID, checksum and analyzer as ``Imzml`` has them."""
-    content = {
-        p.get("accession"): p.get("value", "") for p in list_params(root, "fileContent")
-    }
-    modes = {MODES[a] for a in content if a in MODES}
+    content = list_params(root, "fileContent")
+    modes = {MODES[a] for p in content if (a := p.get("accession")) in MODES}
     if len(modes) != 1:
         raise BadInput(f"{path} is no imzML: expected it to be continuous or processed")
-    sums = [(CHECKSUMS[a], v.lower()) for a, v in content.items() if a in CHECKSUMS]
+    checksum, assumed = get_checksum(path, content)
     words = [
         f"{p.get('name')} {p.get('value', '')}".strip()
         for p in list_params(root, "instrumentConfiguration", "analyzer")
         if p.tag == "cvParam"
     ]
-    return {
+    facts = {
         "mode": modes.pop(),
-        "uuid": re.sub("[^0-9a-f]", "", content.get(UUID, "").lower()),
-        "checksum": sums[0] if sums else None,
+        "uuid": get_uuid(content),
+        "checksum": checksum,
         "analyzer": "; ".join(words),
     }
+    return facts, assumed
 
 
-def check_spectra(path: str, columns: np.ndarray, places: np.ndarray) -> None:
-    """Refuse spectra without coordinates or arrays, and several sections.
+def check_coordinates(path: str, columns: np.ndarray) -> None:
+    """Refuse spectra without coordinates.
 
     Raises
     ------
     BadInput
         The first such spectrum.
     """
-    position = columns[:, [kernels.X, kernels.Y]]
-    is_lost = ~((position >= 1) & (position < 2**31) & (position % 1 == 0)).all(axis=1)
+    position = columns[:, : kernels.Z]
+    is_lost = ~(np.abs(position) < 2**31).all(axis=1)
     if is_lost.any():
         at = np.flatnonzero(is_lost)[0]
-        raise BadInput(
-            f"{path}: spectrum {at + 1} has no coordinates: expected position x and y, "
-            "whole numbers from 1"
+        x, y = position[at]
+        found = (
+            "no coordinates"
+            if np.isnan(position[at]).any()
+            else f"coordinates x {x:g}, y {y:g}"
         )
-    sections = np.unique(columns[~np.isnan(columns[:, kernels.Z]), kernels.Z])
-    if len(sections) > 1:
         raise BadInput(
-            f"{path} has {len(sections)} sections (position z): expected one"
+            f"{path}: spectrum {at + 1} has {found}: expected position x and y, whole "
+            "numbers of at most 31 bits"
         )
-    is_open = ~((places >= 0) & (places < MOST) & (places % 1 == 0)).all(axis=(1, 2))
-    if is_open.any():
-        raise BadInput(
-            f"{path}: {name_spectrum(columns, is_open)} lacks an array: expected "
-            "length, encoded length and offset of m/z and intensities in the .ibd file"
-        )
-
-
-def name_spectrum(columns: np.ndarray, chosen: np.ndarray) -> str:
-    """Return number and place of the first of some spectra."""
-    at = np.flatnonzero(chosen)[0]
-    x, y = columns[at, [kernels.X, kernels.Y]]
-    return f"spectrum {at + 1} (x {x:.0f}, y {y:.0f})"
-
-
-def get_type(path: str, code: int, array: str) -> np.dtype:
-    """Return the type of an array by its accession."""
-    if code not in TYPES:
-        raise BadInput(
-            f"{path} has {array} of an unknown type: expected floats of 32 or 64 bits, "
-            "or integers of 8 to 64 bits"
-        )
-    return np.dtype(TYPES[code])
 
 
 def get_polarity(path: str, n_positive: int, n_negative: int) -> str:

@@ -40,6 +40,8 @@ def parse_header(path: str, text: bytes) -> Element:
         raise BadInput(f"{path}: malformed XML: no element found")
     for element in elements:
         element.tag = element.tag.rpartition("}")[2]
+        for name, value in element.items():
+            element.set(name, value.strip())
     put_groups(elements[0])
     return elements[0]
 

@@ -18,7 +18,8 @@ from isal import isal_zlib
 from hpc_connector import address, storage
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.ibd import UUID_BYTES, get_spectrum_bytes
-from hpc_connector.loader.imzml import Imzml, parse_imzml
+from hpc_connector.loader.imzml import IBD_ENDINGS, Imzml, check_packed, parse_imzml
+from hpc_connector.loader.imzml_identity import is_same_uuid
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import Index
@@ -57,9 +58,16 @@ Spectrum = tuple[int, int, np.ndarray, np.ndarray]
 
 def make_index(source: Source, version: Version, map_chunks: MapChunks) -> Index:
     """Return where the arrays of the spectra are, from the XML alone."""
-    ibd, ibd_version = find_ibd(source)
     (data,) = storage.fetch(source, version, [(0, version.size)])
-    imzml = parse_imzml(source.uri, ibd.uri, data)
+    check_packed(source.uri, data[:8])
+    ibd, ibd_version = find_ibd(source)
+
+    def read(first: int, last: int) -> bytes:
+        n_bytes = ibd_version.size
+        piece = (min(first, n_bytes), min(last, n_bytes))
+        return storage.fetch(ibd, ibd_version, [piece])[0]
+
+    imzml = parse_imzml(source.uri, ibd.uri, data, in_steps=False, read=read)
     check_ibd(imzml, ibd, ibd_version)
     spectra = np.empty(len(imzml.x), SPECTRUM)
     for name in COLUMNS:
@@ -77,7 +85,7 @@ def make_index(source: Source, version: Version, map_chunks: MapChunks) -> Index
 
 def find_ibd(source: Source) -> tuple[Source, Version]:
     """Return the object of the peaks, and its version."""
-    for ending in (".ibd", ".IBD"):
+    for ending in IBD_ENDINGS:
         found = swap_ending(source, ending)
         try:
             return found, storage.get_version(found)
@@ -105,7 +113,7 @@ def check_ibd(imzml: Imzml, ibd: Source, version: Version) -> None:
     """
     end = min(UUID_BYTES, version.size)
     (uuid,) = storage.fetch(ibd, version, [(0, end)])
-    if uuid.hex() != imzml.uuid:
+    if not is_same_uuid(imzml.uuid, uuid):
         raise BadInput(f"{ibd.uri} has UUID {uuid.hex()}: expected {imzml.uuid}")
     last = max(
         (imzml.mz_offset + imzml.mz_bytes).max(),

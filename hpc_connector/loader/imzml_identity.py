@@ -1,0 +1,72 @@
+"""How imzML says which .ibd file is its own: a UUID, and a checksum.
+
+Both are hexadecimal digits, in whatever dress: ``{ABCD-...}``, ``urn:uuid:abcd-...``,
+``0xAB 0xCD``, ``SHA-1: ABCD``.
+"""
+
+import re
+import uuid
+from collections.abc import Sequence
+from xml.etree.ElementTree import Element
+
+from hpc_connector.notes import Assumption
+
+UUID = "IMS:1000080"
+CHECKSUMS = {"IMS:1000090": "md5", "IMS:1000091": "sha1", "IMS:1000092": "sha256"}
+ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}  # by digits
+DIGITS = re.compile(r"(?:0x)?([0-9a-f]+)")
+
+Checksum = tuple[str, str]
+
+
+def get_uuid(params: Sequence[Element]) -> str:
+    """Return the digits of the UUID among some parameters, nothing where it is not."""
+    values = [p.get("value", "") for p in params if p.get("accession") == UUID]
+    return next(filter(None, map(get_digits, values)), "")
+
+
+def is_same_uuid(digits: str, number: bytes) -> bool:
+    """Return whether 16 bytes are a UUID, in the usual order or that of .NET."""
+    if len(digits) != 32:
+        return False
+    named = uuid.UUID(digits)
+    return number in (named.bytes, named.bytes_le)
+
+
+def get_digits(text: str, sizes: Sequence[int] = (32,)) -> str:
+    """Return the hexadecimal digits in a text, of one of some numbers of them if any.
+
+    Examples
+    --------
+    >>> get_digits("urn:uuid:{00000000-0000-0000-0000-00000000002A}")
+    '0000000000000000000000000000002a'
+    >>> get_digits("sha1 (abcd)"), get_digits("SHA-1: abcd", [4])
+    ('abcd', 'abcd')
+    """
+    words = re.findall("[0-9a-z]+", text.lower())
+    found = [match[1] for word in words if (match := DIGITS.fullmatch(word))]
+    whole = [word for word in found if len(word) in sizes]
+    return whole[0] if whole else "".join(found)
+
+
+def get_checksum(
+    path: str, params: Sequence[Element]
+) -> tuple[Checksum | None, tuple[Assumption, ...]]:
+    """Return algorithm and digits of the checksum, and what is assumed of it.
+
+    The number of digits says which algorithm it is of.
+    """
+    said = [(p, CHECKSUMS[a]) for p in params if (a := p.get("accession")) in CHECKSUMS]
+    for param, named in said:
+        digits = get_digits(param.get("value", ""), tuple(ALGORITHMS))
+        algorithm = ALGORITHMS.get(len(digits))
+        if algorithm == named:
+            return (algorithm, digits), ()
+        if algorithm:
+            because = f"{path} gives {len(digits)} digits as its {named}"
+            taken = Assumption("algorithm of the checksum", algorithm, because)
+            return (algorithm, digits), (taken,)
+    if not said:
+        return None, ()
+    because = f"the {said[0][1]} in {path} is {said[0][0].get('value', '')!r}"
+    return None, (Assumption("checksum of the .ibd file", "absent", because),)

@@ -1,0 +1,128 @@
+"""Where the spectra of imzML lie: sections, and pixels of what may be stage positions.
+
+imzML counts pixels from 1. Exporters also count from 0, or write where the stage was;
+then all positions are some steps from the first, and the step is divided out.
+"""
+
+import numpy as np
+
+from hpc_connector.errors import BadInput
+from hpc_connector.notes import Assumption
+
+AXES = ("x", "y")
+DECIMALS = 6  # nanometres of a position in millimetres
+JITTER = 0.05  # of a step: what rounding positions may do
+MOST_ROOM = 100  # places a pixel; sparser images are no images of pixels
+MOST_PLACES = 1 << 28  # of an image in which nearly all are empty
+
+
+def choose_section(path: str, z: np.ndarray, section: float | None) -> np.ndarray:
+    """Return which spectra are of a section, bool.
+
+    Parameters
+    ----------
+    z
+        Position z of each spectrum, NaN for none.
+    section
+        None for the only one.
+
+    Raises
+    ------
+    BadInput
+        There are several, or there is none such.
+    """
+    sections = np.unique(z[~np.isnan(z)]).tolist()
+    if section is None and len(sections) <= 1:
+        return np.ones(len(z), bool)
+    named = ", ".join(f"{one:.15g}" for one in sections[:20]) or "none"
+    if section is None:
+        raise BadInput(
+            f"{path} has {len(sections)} sections (position z {named}): expected one, "
+            "or --section with the one to take"
+        )
+    if section not in sections:
+        raise BadInput(
+            f"{path} has no section {section:.15g}: expected --section to be of its "
+            f"position z: {named}"
+        )
+    return z == section
+
+
+def get_pixels(
+    path: str, position: np.ndarray, *, in_steps: bool
+) -> tuple[np.ndarray, tuple[Assumption, ...]]:
+    """Return column and row of each spectrum, int32 (spectra, 2), and what is assumed.
+
+    Whole numbers are taken as they are, unless they are to be divided by their step.
+
+    Raises
+    ------
+    BadInput
+        Fractions that are of no common step, or an image too large for its pixels.
+    """
+    step = [get_step(position[:, k]) if in_steps else 1.0 for k in range(2)]
+    pixel = np.empty(position.shape, np.int64)
+    for k in range(2):
+        at = position[:, k]
+        if step[k] == 1:
+            pixel[:, k] = check_whole(path, at, AXES[k])
+        else:
+            pixel[:, k] = 1 + np.rint((at - at.min()) / step[k])
+    assumed = (*_say_step(path, step), *check_room(path, pixel)) if in_steps else ()
+    return pixel.astype(np.int32), assumed
+
+
+def _say_step(path: str, step: list[float]) -> tuple[Assumption, ...]:
+    """Return what is assumed where positions are divided by a step."""
+    if step == [1, 1]:
+        return ()
+    taken = " and ".join(f"{s:.6g} in {a}" for s, a in zip(step, AXES, strict=True))
+    because = f"the positions in {path} are multiples of that apart (of the stage?)"
+    return (Assumption("distance of neighbouring pixels", taken, because),)
+
+
+def get_step(position: np.ndarray) -> float:
+    """Return what distances are multiples of; 1 where there is no such step.
+
+    Examples
+    --------
+    >>> get_step(np.array([100, 250, 50, 100])), get_step(np.array([0, 33, 67, 100]))
+    (50.0, 33.333333333333336)
+    """
+    gaps = np.diff(np.unique(position.round(DECIMALS)))
+    if len(gaps) == 0:
+        return 1.0
+    if (gaps % 1 == 0).all() and (step := np.gcd.reduce(gaps.astype(np.int64))) > 1:
+        return float(step)
+    n = np.rint(gaps / gaps.min())
+    step = gaps.sum() / n.sum()
+    is_regular = (np.abs(gaps - n * step) < JITTER * step).all()
+    return float(step) if is_regular else 1.0
+
+
+def check_whole(path: str, position: np.ndarray, axis: str) -> np.ndarray:
+    """Return positions, if they are whole numbers."""
+    wrong = np.flatnonzero(position % 1 != 0)
+    if len(wrong):
+        raise BadInput(
+            f"{path}: spectrum {wrong[0] + 1} has position {axis} "
+            f"{position[wrong[0]]:.15g}: expected whole numbers, or multiples of a step"
+        )
+    return position
+
+
+def check_room(path: str, pixel: np.ndarray) -> tuple[Assumption, ...]:
+    """Return what is assumed of an image in which nearly all places are empty.
+
+    Raises
+    ------
+    BadInput
+        One that is too large.
+    """
+    width, height = (np.ptp(pixel, axis=0) + 1).tolist()
+    if width * height <= MOST_ROOM * len(pixel):
+        return ()
+    image = f"{path} has {len(pixel)} spectra in an image of {width} x {height}"
+    if width * height > MOST_PLACES:
+        raise BadInput(f"{image}: expected positions of pixels, not of the stage")
+    return (Assumption("position", "of pixels", f"{image}, nearly all of it empty"),)
