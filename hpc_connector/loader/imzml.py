@@ -252,7 +252,7 @@ def check_coordinates(path: str, columns: np.ndarray) -> None:
         found = (
             "no coordinates"
             if np.isnan(position[at]).any()
-            else f"coordinates x {x:g}, y {y:g}"
+            else f"coordinates x {x:.15g}, y {y:.15g}"
         )
         raise BadInput(
             f"{path}: spectrum {at + 1} has {found}: expected position x and y, whole "

@@ -41,9 +41,20 @@ def parse_header(path: str, text: bytes) -> Element:
     for element in elements:
         element.tag = element.tag.rpartition("}")[2]
         for name, value in element.items():
-            element.set(name, value.strip())
+            element.set(name, clean_value(name, value))
     put_groups(elements[0])
     return elements[0]
+
+
+def clean_value(name: str, value: str) -> str:
+    """Return the value of an attribute as it is meant.
+
+    Examples
+    --------
+    >>> clean_value("accession", " ims:1000050 ")
+    'IMS:1000050'
+    """
+    return value.strip().upper() if name == "accession" else value.strip()
 
 
 def put_groups(root: Element) -> None:

@@ -60,29 +60,31 @@ def get_pixels(
     BadInput
         Fractions that are of no common step, or an image too large for its pixels.
     """
-    step = [get_step(position[:, k]) if in_steps else 1.0 for k in range(2)]
-    pixel = np.empty(position.shape, np.int64)
+    is_whole = (position % 1 == 0).all(axis=0)
+    step = [get_step(position[:, k]) if in_steps else 0.0 for k in range(2)]
+    pixel = position.copy()
     for k in range(2):
-        at = position[:, k]
-        if step[k] == 1:
-            pixel[:, k] = check_whole(path, at, AXES[k])
-        else:
-            pixel[:, k] = 1 + np.rint((at - at.min()) / step[k])
-    assumed = (*_say_step(path, step), *check_room(path, pixel)) if in_steps else ()
-    return pixel.astype(np.int32), assumed
+        if step[k] == 0:
+            check_whole(path, position[:, k], AXES[k])
+        elif step[k] != 1 or not is_whole[k]:
+            pixel[:, k] = 1 + np.rint((pixel[:, k] - pixel[:, k].min()) / step[k])
+    pixel = pixel.astype(np.int32)
+    said = (*_say_step(path, step), *check_room(path, pixel)) if in_steps else ()
+    return pixel, said
 
 
 def _say_step(path: str, step: list[float]) -> tuple[Assumption, ...]:
     """Return what is assumed where positions are divided by a step."""
-    if step == [1, 1]:
+    if set(step) <= {0, 1}:
         return ()
-    taken = " and ".join(f"{s:.6g} in {a}" for s, a in zip(step, AXES, strict=True))
+    each = zip(step, AXES, strict=True)
+    taken = " and ".join(f"{one or 1:.6g} in {axis}" for one, axis in each)
     because = f"the positions in {path} are multiples of that apart (of the stage?)"
     return (Assumption("distance of neighbouring pixels", taken, because),)
 
 
 def get_step(position: np.ndarray) -> float:
-    """Return what distances are multiples of; 1 where there is no such step.
+    """Return what all distances are multiples of, 0 where they are of no step.
 
     Examples
     --------
@@ -90,25 +92,24 @@ def get_step(position: np.ndarray) -> float:
     (50.0, 33.333333333333336)
     """
     gaps = np.diff(np.unique(position.round(DECIMALS)))
-    if len(gaps) == 0:
+    is_whole = (gaps % 1 == 0).all()
+    if len(gaps) == 0 or (is_whole and gaps.min() == 1):
         return 1.0
-    if (gaps % 1 == 0).all() and (step := np.gcd.reduce(gaps.astype(np.int64))) > 1:
-        return float(step)
     n = np.rint(gaps / gaps.min())
     step = gaps.sum() / n.sum()
-    is_regular = (np.abs(gaps - n * step) < JITTER * step).all()
-    return float(step) if is_regular else 1.0
+    if (np.abs(gaps - n * step) < JITTER * step).all():
+        return float(step)
+    return float(np.gcd.reduce(gaps.astype(np.int64))) if is_whole else 0.0
 
 
-def check_whole(path: str, position: np.ndarray, axis: str) -> np.ndarray:
-    """Return positions, if they are whole numbers."""
+def check_whole(path: str, position: np.ndarray, axis: str) -> None:
+    """Refuse positions that are no whole numbers."""
     wrong = np.flatnonzero(position % 1 != 0)
     if len(wrong):
         raise BadInput(
             f"{path}: spectrum {wrong[0] + 1} has position {axis} "
             f"{position[wrong[0]]:.15g}: expected whole numbers, or multiples of a step"
         )
-    return position
 
 
 def check_room(path: str, pixel: np.ndarray) -> tuple[Assumption, ...]:

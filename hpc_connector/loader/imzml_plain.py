@@ -12,6 +12,7 @@ from xml.parsers import expat
 from xml.sax.saxutils import escape
 
 from hpc_connector.errors import BadInput
+from hpc_connector.loader.imzml_header import clean_value
 
 PIECE_BYTES = 1 << 20
 DECLARED = re.compile(rb"<\?xml[^>]*?\sencoding\s*=\s*[\"']([\w.:-]+)")
@@ -50,8 +51,9 @@ def make_plain(path: str, data: mmap.mmap | bytes) -> bytes:
         n_lines = line
 
     def begin(name: str, attributes: list[str]) -> None:
-        pairs = zip(attributes[::2], attributes[1::2], strict=True)
-        said = [f' {get_local(n)}="{escape_value(value)}"' for n, value in pairs]
+        names = map(get_local, attributes[::2])
+        pairs = zip(names, attributes[1::2], strict=True)
+        said = [f' {n}="{escape_value(clean_value(n, v))}"' for n, v in pairs]
         add(f"<{get_local(name)}{''.join(said)}>")
 
     parser.StartElementHandler = begin
@@ -74,14 +76,14 @@ def get_local(name: str) -> str:
 
 
 def escape_value(value: str) -> str:
-    """Return a value, without space about it, as an attribute has it in plain form.
+    """Return a value as an attribute has it in plain form.
 
     Examples
     --------
-    >>> escape_value(' a "b" & <c> ')
+    >>> escape_value('a "b" & <c>')
     'a &quot;b&quot; &amp; &lt;c&gt;'
     """
-    return escape(value.strip(), {'"': "&quot;"})
+    return escape(value, {'"': "&quot;"})
 
 
 def decode(path: str, data: mmap.mmap | bytes) -> Iterator[str]:

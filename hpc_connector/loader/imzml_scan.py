@@ -16,8 +16,8 @@ from hpc_connector.loader import _imzml_kernels as kernels
 from hpc_connector.loader.imzml_header import parse_header
 from hpc_connector.loader.imzml_plain import escape_value, make_plain
 
-SPECTRUM = re.compile(rb"<(spectrum)\s")
-OR_COMMENT = re.compile(rb"<(?:!--.*?(?:-->|\Z)|(spectrum)\s)", re.DOTALL)
+SPECTRUM = re.compile(rb"<(spectrum)[\s>/]")
+OR_COMMENT = re.compile(rb"<(?:!--.*?(?:-->|\Z)|(spectrum)[\s>/])", re.DOTALL)
 FAULTS = {
     kernels.MALFORMED: "malformed XML",
     kernels.NOT_A_NUMBER: "place or length of an array is no number",

@@ -1,0 +1,524 @@
+"""imzML as exporters, and XML, allow it to be written: the same arrays, and what is said."""
+
+import codecs
+import gzip
+import hashlib
+import itertools
+import json
+import re
+import shutil
+import uuid
+from pathlib import Path
+
+import numpy as np
+import numpy.testing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpc_connector.errors import BadInput
+from hpc_connector.loader import imzml_scan
+from hpc_connector.loader.ibd import check_ibd, read_spectra
+from hpc_connector.loader.imzml import read_imzml
+from hpc_connector.loader.imzml_plain import make_plain
+from imzml import NUMBER, make_param, plant_lipids, write_imzml
+from metabolite_annotation.program import main
+from test_loader_imzml import datasets
+
+DATA = Path(__file__).parent / "data/imzml"
+FEW = [
+    (1, 1, [100.0, 200.0, 300.0], [1.0, 0.5, 3.0]),
+    (2, 1, [], []),
+    (2, 2, [150.0, 250.0], [4.0, 5.0]),
+    (1, 2, [120.0, 130.0, 140.0, 150.0], [4.0, 5.0, 6.0, 7.0]),
+]
+
+
+@pytest.fixture
+def few(tmp_path):
+    """Return a dataset of four spectra."""
+    write_imzml(tmp_path / "few.imzML", FEW, with_tic=True)
+    return tmp_path / "few.imzML"
+
+
+def read_all(path, **options):
+    """Return the metadata and all peaks of a dataset, after all checks."""
+    imzml = read_imzml(str(path), **options)
+    check_ibd(imzml)
+    return imzml, read_spectra(imzml, 0, len(imzml.x))
+
+
+def assert_same(found, expected):
+    """Compare the metadata, but for what is said of them."""
+    for name in vars(expected).keys() - {"assumed"}:
+        npt.assert_array_equal(getattr(found, name), getattr(expected, name), name)
+
+
+def say(imzml):
+    return "; ".join(map(str, imzml.assumed))
+
+
+# The XML
+
+GROUPS = ("mz", "intensity", "scan")
+
+
+def rename_groups(change_id, change_ref):
+    def rename(text):
+        for name in GROUPS:
+            text = text.replace(f'Group id="{name}"', f'Group id="{change_id(name)}"')
+            text = text.replace(f'ref="{name}"', f'ref="{change_ref(name)}"')
+        return text
+
+    return rename
+
+
+def declare(encoding, new=None):
+    """Return a function that writes XML in another encoding, and says so or not."""
+
+    def write(text):
+        declared = f'encoding="{new or encoding}"' if new != "" else ""
+        return text.replace('encoding="ISO-8859-1"', declared).encode(encoding)
+
+    return write
+
+
+def put_before(mark, what):
+    return lambda text: text.replace(mark, what + mark, 1)
+
+
+def put_prefix(text, prefix="mz"):
+    text = re.sub(r"<(/?)(\w)", rf"<\1{prefix}:\2", text)
+    return text.replace("xmlns=", f"xmlns:{prefix}=")
+
+
+def nest_groups(text):
+    """Return XML in which the groups of arrays are in a group within a group."""
+    for name in GROUPS:
+        inner = re.search(rf'Group id="{name}">(.*?)</', text)[1]
+        outer = '<referenceableParamGroupRef ref="{}"/>'
+        groups = (
+            f'Group id="{name}">{outer.format(f"{name}-2")}</referenceableParamGroup>'
+            f'<referenceableParamGroup id="{name}-2">{outer.format(f"{name}-3")}'
+            f"{outer.format(name)}</referenceableParamGroup>"
+            f'<referenceableParamGroup id="{name}-3">{inner}</'
+        )
+        text = text.replace(f'Group id="{name}">{inner}</', groups)
+    return text
+
+
+ENTITY = '<!DOCTYPE mzML [<!ENTITY pos "IMS:10000"><!ENTITY many "a&#98;">]>\n'
+FORMS = {
+    "ids with &": rename_groups("{} &amp; co".format, "{} &#38; co".format),
+    "ids with a quotation mark": rename_groups(
+        "&quot;{}&quot;".format, "&#x22;{}&#34;".format
+    ),
+    "ids in single quotes": lambda t: rename_groups("{}>".format, "{}&gt;".format)(t),
+    "ids with <": rename_groups("&lt;{}>".format, "&#x3c;{}&#62;".format),
+    "ids with spaces": rename_groups("{} array".format, "{} array".format),
+    "ids with spaces about": rename_groups(" {}".format, "{}\n".format),
+    "ids of umlauts": lambda t: rename_groups("größe {}".format, "größe {}".format)(
+        t
+    ).encode("latin-1"),
+    "ids of umlauts, UTF-8": lambda t: declare("utf-8")(
+        rename_groups("größe {}".format, "gr&#246;&#xDF;e {}".format)(t)
+    ),
+    "ids of umlauts, UTF-16": lambda t: declare("utf-16")(
+        rename_groups("größe {}".format, "gr&#246;ße {}".format)(t)
+    ),
+    "a character of a place": lambda t: t.replace(
+        'length" value="3"', 'length" value="&#51;"'
+    ),
+    "a character of a total": lambda t: t.replace('value="4.5"', 'value="&#x34;.5"'),
+    "a character of an accession": lambda t: t.replace("IMS:10000", "IMS&#58;10000"),
+    "UTF-8 with a mark": lambda t: codecs.BOM_UTF8 + declare("utf-8")(t),
+    "UTF-8 with a mark, undeclared": lambda t: (
+        codecs.BOM_UTF8 + declare("utf-8", "")(t)
+    ),
+    "UTF-16": declare("utf-16"),
+    "UTF-16 without a mark": declare("utf-16-le", "UTF-16"),
+    "UTF-16 of big ends": lambda t: (
+        codecs.BOM_UTF16_BE + declare("utf-16-be", "utf-16")(t)
+    ),
+    "UTF-16 of big ends without a mark": declare("utf-16-be"),
+    "UTF-16 that is UTF-8": declare("utf-8", "utf-16"),
+    "UTF-32": declare("utf-32"),
+    "UTF-32 without a mark": declare("utf-32-be"),
+    "Windows-1252": declare("windows-1252"),
+    "Shift JIS": declare("shift_jis"),
+    "GB18030": declare("gb18030"),
+    "ASCII": declare("US-ASCII"),
+    "a prefix": put_prefix,
+    "a prefix and comments": lambda t: put_prefix(t, "psi.ms-1").replace(
+        "<psi.ms-1:scan", "<!-- <spectrum > --><psi.ms-1:scan"
+    ),
+    "a prefix on spectra": lambda t: re.sub(
+        r"<(/?)(spectrum|scan|cvParam|binary\w*)\b", r"<\1m:\2", t
+    ).replace("xmlns=", 'xmlns:m="http://psi.hupo.org/ms/mzml" xmlns='),
+    "a prefix on arrays": lambda t: re.sub(
+        r"<(/?)(binary\w*)\b", r"<\1m:\2", t
+    ).replace("xmlns=", 'xmlns:m="http://psi.hupo.org/ms/mzml" xmlns='),
+    "a prefix on one spectrum": lambda t: re.sub(
+        r'<spectrum (id="s2".*?)</spectrum>',
+        r'<m:spectrum xmlns:m="http://psi.hupo.org/ms/mzml" \1</m:spectrum>',
+        t,
+    ),
+    "a schema": lambda t: t.replace(
+        "<mzML",
+        '<mzML xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="http://psi.hupo.org/ms/mzml mzML1.1.0.xsd"',
+    ),
+    "a DOCTYPE": put_before("<mzML", "<!DOCTYPE mzML>\n"),
+    "a DOCTYPE of elsewhere": put_before(
+        "<mzML", '<!DOCTYPE mzML SYSTEM "file:///nowhere/mzML.dtd">\n'
+    ),
+    "entities": lambda t: put_before("<mzML", ENTITY)(
+        t.replace('"IMS:10000', '"&pos;').replace('"s0"', '"&many;&many;"')
+    ),
+    "defaults of attributes": lambda t: put_before(
+        "<mzML",
+        "<!DOCTYPE mzML [<!ATTLIST referenceableParamGroupRef ref CDATA 'scan'>]>\n",
+    )(t.replace(' ref="scan"', "")),
+    "CDATA": lambda t: t.replace(
+        "<binary/>", "<binary><![CDATA[<spectrum > & ]]></binary>"
+    ),
+    "text": lambda t: t.replace("<binary/>", "<binary> a > b \n</binary>"),
+    "instructions": lambda t: t.replace(
+        "<scanList", '<?keep <spectrum id="?"> ?><scanList'
+    ),
+    "user's parameters": lambda t: t.replace(
+        "<scanList", '<userParam name="position x" value="77"/><scanList'
+    ),
+    "other ontologies": lambda t: t.replace(
+        "<scanList",
+        '<cvParam cvRef="NCIT" accession="NCIT:C25342" name="plane" value="2"/><scanList',
+    ),
+    "nested groups": nest_groups,
+    "values in groups": lambda t: t.replace(
+        'Group id="scan">',
+        'Group id="scan">'
+        + make_param("IMS:1000052", "position z", 1)
+        + make_param("IMS:1000050", "position x", 9),
+    ),
+    "arrays in other order": lambda t: re.sub(
+        r"(<binaryDataArray .*?</binaryDataArray>)(<binaryDataArray .*?</binaryDataArray>)",
+        r"\2\1",
+        t,
+    ),
+    "groups at the end": lambda t: re.sub(
+        r"(<binaryDataArray [^>]*>)(<ref[^>]*>)(.*?)(<binary/>)", r"\1\3\2\4", t
+    ),
+    "no compression": lambda t: t.replace(make_param("MS:1000576"), ""),
+    "an index": lambda t: t.replace(
+        "<mzML", '<indexedmzML xmlns="http://psi.hupo.org/ms/mzml"><mzML'
+    ).replace(
+        "</mzML>",
+        '</mzML><indexList count="1"><index name="spectrum"><offset idRef="s0">12</offset></index></indexList></indexedmzML>',
+    ),
+    "spectra without attributes": lambda t: re.sub("<spectrum [^>]*>", "<spectrum>", t),
+    "accessions in small letters": lambda t: t.replace("IMS:", "ims:"),
+    "accessions with spaces": lambda t: t.replace(
+        'accession="', 'accession=" '
+    ).replace('" name', ' " name'),
+    "values with spaces": lambda t: re.sub(r'value="([^"]+)"', r'value=" \1	"', t),
+    "values of a fraction": lambda t: re.sub(r'value="(\d+)"', r'value="\1.0"', t),
+    "values with a sign and exponent": lambda t: re.sub(
+        r'value="(\d+)"', r'value="+\1.000e+00"', t
+    ),
+    "an array list of another namespace": lambda t: t.replace(
+        "<mzML ", '<mzML xmlns:v="urn:vendor" '
+    ).replace("<scanList", '<v:note v:value="3"/><scanList'),
+    "lines of Windows": lambda t: t.replace("\n", "\r\n").replace("><", ">\r\n\t<"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_read_imzml__of_any_xml(few, form):
+    before = read_all(few)[0]
+    text = FORMS[form](few.read_text())
+    assert text != few.read_text()
+    few.write_bytes(text if isinstance(text, bytes) else text.encode("latin-1"))
+    after, _ = read_all(few)
+    assert_same(after, before)
+    assert after.assumed == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["Example_Continuous", "Example_Processed", "Untreated_3_434_tiny"]
+)
+def test_scan__agrees_with_the_parser_on_real_files(name):
+    data = (DATA / f"{name}.imzML").read_bytes()
+    assert_same_scan(data)
+
+
+def assert_same_scan(data):
+    fast = imzml_scan.scan_spectra("x", data, is_plain=False)
+    slow = imzml_scan.scan_spectra("x", make_plain("x", data), is_plain=True)
+    for one, other in zip(fast[1:], slow[1:], strict=True):
+        npt.assert_array_equal(one, other)
+    elements = [[(e.tag, e.items()) for e in one.root.iter()] for one in (fast, slow)]
+    assert elements[0][1:] == elements[1][1:]  # but for its xsi:schemaLocation
+
+
+@settings(max_examples=60)
+@given(datasets())
+def test_scan__agrees_with_the_parser(tmp_path_factory, dataset):
+    path = tmp_path_factory.mktemp("any") / "any.imzML"
+    write_imzml(path, dataset[0], with_tic=True, **dataset[1])
+    assert_same_scan(path.read_bytes())
+
+
+# Coordinates and sections
+
+
+def place(text, axis, change):
+    """Return XML in which the position on an axis, x, y or z, is changed."""
+    number = {"x": "50", "y": "51", "z": "52"}[axis]
+    pattern = rf'(IMS:10000{number}" name="position {axis}" value=)"([^"]*)"'
+    return re.sub(pattern, lambda m: f'{m[1]}"{change(float(m[2]))}"', text)
+
+
+SCALES = {  # of columns and rows, as a stage or an exporter counts them
+    "from 0": (lambda v: f"{v - 1:.0f}", ""),
+    "from -1": (lambda v: f"{v - 2:.0f}", ""),
+    "from far": (lambda v: f"{v + 70000:.0f}", ""),
+    "micrometres": (lambda v: f"{50 * v:.0f}", "50 in x and 50 in y"),
+    "micrometres from anywhere": (lambda v: f"{12345 + 20 * v:.0f}", "20 in x and 20 "),
+    "negative micrometres": (lambda v: f"{-1000 + 35 * v:.0f}", "35 in x and 35 in y"),
+    "mirrored": (lambda v: f"{-50 * v:.0f}", "50 in x and 50 in y"),
+    "nanometres": (lambda v: f"{1e5 * v:.0f}", "100000 in x"),
+    "fractions of micrometres": (lambda v: f"{12.5 * v}", "12.5 in x and 12.5 in y"),
+    "millimetres": (lambda v: f"{0.05 * v:.3f}", "0.05 in x and 0.05 in y"),
+    "millimetres of floats": (lambda v: repr(0.1 * v), "0.1 in x and 0.1 in y"),
+    "thirds, rounded": (lambda v: f"{100 * v / 3:.0f}", "33.3"),
+    "exponents": (lambda v: f"{v * 50:.3e}", "50 in x and 50 in y"),
+    "with spaces": (lambda v: f" {v:.0f}\t", ""),
+    "with a fraction": (lambda v: f"{v:.1f}", ""),
+    "with zeros": (lambda v: f"{v:03.0f}", ""),
+    "of centres": (lambda v: f"{v - 0.5}", ""),
+    "with a sign": (lambda v: f"+{v:.0f}", ""),
+}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_read_imzml__of_coordinates(tmp_path, scale):
+    path = tmp_path / "many.imzML"
+    spectra = [(x, y, [100.0 + x], [1.0 + y]) for x in range(1, 7) for y in (1, 2, 4)]
+    write_imzml(path, spectra)
+    change, said = SCALES[scale]
+    for axis in "xy":
+        path.write_text(place(path.read_text(), axis, change))
+    imzml, _ = read_all(path)
+    sign = -1 if scale == "mirrored" else 1
+    for found, k in ((imzml.x, 0), (imzml.y, 1)):
+        expected = sign * np.array([spectrum[k] for spectrum in spectra])
+        npt.assert_array_equal(found - found.min(), expected - expected.min())
+    assert said in say(imzml)
+    assert bool(said) == bool(imzml.assumed)
+
+
+def test_read_imzml__of_coordinates_without_step(few):
+    write_imzml(few, [(x, 1, [100.0], [1.0]) for x in range(1, 9)])
+    few.write_text(place(few.read_text(), "x", lambda v: f"{v**2 / 3:.3f}"))
+    with pytest.raises(BadInput, match=r"position x 0\.333: expected whole numbers"):
+        read_all(few)
+
+
+def test_read_imzml__of_an_image_nearly_empty(few):
+    def write(most):
+        places = np.random.default_rng(1).integers(0, most, (20, 2)).tolist()
+        write_imzml(few, [(x, y, [100.0], [1.0]) for x, y in places])
+        return read_imzml(str(few))
+
+    assert write(30).assumed == ()
+    assert "20 spectra in an image of" in say(write(3000))
+    with pytest.raises(BadInput, match="expected positions of pixels, not of the stag"):
+        write(100_000)
+
+
+def add_sections(path, sections):
+    end = "</scan></scanList>"
+    parts = path.read_text().split(end)
+    for k, z in enumerate(sections):
+        parts[k] += "" if z is None else make_param("IMS:1000052", "position z", z)
+    path.write_text(end.join(parts))
+
+
+def test_read_imzml__of_sections(few):
+    add_sections(few, [1, 2, 2.0, 10])
+    with pytest.raises(
+        BadInput, match=r"3 sections \(position z 1, 2, 10\).*--section"
+    ):
+        read_all(few)
+    with pytest.raises(BadInput, match="no section 3: expected --section .*: 1, 2, 10"):
+        read_all(few, section=3)
+    imzml, peaks = read_all(few, section=2)
+    assert (imzml.x.tolist(), imzml.y.tolist()) == ([2, 2], [1, 2])
+    assert peaks.mz.tolist() == [150, 250]
+    assert imzml.counted == {"spectra of other sections were left out": 2}
+
+
+@pytest.mark.parametrize(
+    "sections", [[7] * 4, [None, 0, 0, None], [" 1 ", "1.0", 1, 1]]
+)
+def test_read_imzml__of_one_section(few, sections):
+    add_sections(few, sections)
+    assert len(read_all(few)[0].x) == 4
+
+
+def test_read_imzml__of_no_section(few):
+    with pytest.raises(BadInput, match=r"no section 1: .* position z: none"):
+        read_all(few, section=1)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        ("30", "4 of 30 spectra"),
+        (" 4 ", ""),
+        ("3", "4 of 3 spectra"),
+        ("", ""),
+        ("all", ""),
+        ("-1", ""),
+    ],
+)
+def test_read_imzml__of_more_or_fewer_spectra_than_counted(few, count, said):
+    text = few.read_text()
+    few.write_text(text.replace('List count="4"', f'List count="{count}"'))
+    assert bool(said) == bool(say(read_all(few)[0]))
+    assert said in say(read_all(few)[0])
+
+
+# Types, lengths and compression
+
+
+TERMS = {
+    "f4": ("MS:1000521", "32-bit float"),
+    "f8": ("MS:1000523", "64-bit float"),
+    "i2": ("IMS:1100001", "16-bit integer"),
+    "i4": ("MS:1000519", "32-bit integer"),
+    "i8": ("MS:1000522", "64-bit integer"),
+}
+MANY = [
+    (1, 1, [100.0, 200.0, 300.0], [10.0, 5.0, 3.0]),
+    (2, 1, [150.0, 250.0], [4.0, 700.0]),
+    (3, 1, [120.0, 130.0, 140.0, 150.0], [4.0, 5.0, 6.0, 7.0]),
+]
+
+
+@pytest.mark.parametrize("is_zlib", [False, True])
+@pytest.mark.parametrize("stored", TERMS)
+@pytest.mark.parametrize("accession", TERMS)
+@pytest.mark.parametrize("array", ["mz", "intensity"])
+def test_read_spectra__of_the_type_of_the_bytes(
+    tmp_path, array, stored, accession, is_zlib
+):
+    path = tmp_path / "types.imzML"
+    types = {"mz_type": "f8", "intensity_type": "f8"} | {f"{array}_type": stored}
+    write_imzml(path, MANY, is_zlib=is_zlib, **types)
+    before, peaks = read_all(path)
+    code, name = TERMS[stored]
+    kind = {"mz": "MS:1000514", "intensity": "MS:1000515"}[array]
+    right = make_param(kind) + make_param(code, name)
+    assert path.read_text().count(right) == 1
+    wrong = make_param(kind) + make_param(TERMS[accession][0], name)
+    path.write_text(path.read_text().replace(right, wrong))
+    after, found = read_all(path)
+    for one, other in zip(found, peaks, strict=True):
+        npt.assert_array_equal(one, other)
+    assert bool(after.assumed) == (accession != stored)
+    if accession != stored:
+        assert re.search(f"^type of (m/z|inten.*) {name} is assumed", say(after))
+
+
+@pytest.mark.parametrize("name", ["", "64-bit float"])
+def test_read_spectra__of_another_type_than_accession_and_name(few, name):
+    write_imzml(few, MANY, mz_type="f4")
+    _, peaks = read_all(few)
+    text = few.read_text().replace("MS:1000521", "MS:1000523", 1)
+    few.write_text(text.replace("32-bit float", name, 1))
+    imzml, found = read_all(few)
+    assert found.mz.tolist() == peaks.mz.tolist()
+    assert "m/z 32-bit float is assumed" in say(imzml)
+    assert "64-bit float, but lengths of others" in say(imzml)
+
+
+@pytest.mark.parametrize("accession", ["MS:1000599", "", "64-bit", "PRIDE:0000523"])
+def test_read_spectra__of_a_type_by_its_name(few, accession):
+    few.write_text(few.read_text().replace("MS:1000523", accession, 1))
+    imzml, peaks = read_all(few)
+    assert peaks.mz.tolist() == [100, 200, 300, 150, 250, 120, 130, 140, 150]
+    assert "type of m/z 64-bit float is assumed" in say(imzml)
+
+
+LENGTHS = {
+    "in values": lambda n: n // 8,
+    "zero": lambda n: 0,
+    "in bits": lambda n: 8 * n,
+    "of all": lambda n: 1234,
+    "of half": lambda n: n // 2,
+    "with the UUID": lambda n: n + 16,
+    "of a cut": lambda n: n - 1,
+}
+
+
+@pytest.mark.parametrize("what", LENGTHS)
+def test_read_imzml__of_wrong_encoded_lengths(few, what):
+    write_imzml(few, MANY, intensity_type="f8")
+    before, peaks = read_all(few)
+    text = re.sub(
+        r'(encoded length" value=)"(\d+)"',
+        lambda m: f'{m[1]}"{LENGTHS[what](int(m[2]))}"',
+        few.read_text(),
+    )
+    few.write_text(text)
+    imzml, found = read_all(few)
+    assert_same(imzml, before)
+    assert found.mz.tolist() == peaks.mz.tolist()
+    assert len(imzml.assumed) == 2
+    assert "encoded length of m/z of 8 bytes a value is assumed" in say(imzml)
+
+
+def test_read_imzml__of_no_encoded_lengths(few):
+    before, _ = read_all(few)
+    few.write_text(few.read_text().replace("IMS:1000104", "IMS:1000109"))
+    imzml, _ = read_all(few)
+    assert_same(imzml, before)
+    assert "gives others or none" in say(imzml)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("said", ["", "MS:1000574", "MS:1000576"])
+def test_read_imzml__compressed_as_the_bytes_are(few, packed, said):
+    write_imzml(few, MANY, is_zlib=packed)
+    before, peaks = read_all(few)
+    right = make_param("MS:1000574" if packed else "MS:1000576")
+    few.write_text(few.read_text().replace(right, make_param(said) if said else ""))
+    imzml, found = read_all(few)
+    assert_same(imzml, before)
+    assert found.mz.tolist() == peaks.mz.tolist()
+    assert bool(imzml.assumed) == ((said == "MS:1000574") != packed)
+
+
+def test_read_imzml__of_offsets_with_a_sign(tmp_path, monkeypatch):
+    path = tmp_path / "large.imzML"
+    write_imzml(path, MANY)
+    offsets = [2**31 - 10, 2**31 + 30, 2**31 + 90, 2**32 - 4, 2**32 + 5, 2**32 + 90]
+    wrapped = iter((np.array(offsets) + 2**31) % 2**32 - 2**31)
+    text = re.sub(
+        r'(offset" value=)"\d+"', lambda m: f'{m[1]}"{next(wrapped)}"', path.read_text()
+    )
+    path.write_text(text)
+    imzml = read_imzml(str(path))
+    assert [*imzml.mz_offset, *imzml.intensity_offset] == offsets[::2] + offsets[1::2]
+    assert "negative ones, as of 32 bits" in say(imzml)
+
+
+def test_read_imzml__of_spectra_without_arrays(few):
+    before, peaks = read_all(few)
+    text = re.sub(
+        r'(index="1">.*?)<binaryDataArrayList.*?List>', r"\1", few.read_text()
+    )
+    few.write_text(text)
+    imzml, found = read_all(few)
+    assert imzml.n_peaks.tolist() == [3, 0, 2, 4]
+    assert found.mz.tolist() == peaks.mz.tolist()
