@@ -1,10 +1,12 @@
-"""imzML as exporters, and XML, allow it to be written: the same arrays, and what is said."""
+"""imzML as exporters, and XML, allow it to be written: the same arrays."""
 
+import bz2
 import codecs
 import gzip
 import hashlib
-import itertools
+import html
 import json
+import lzma
 import re
 import shutil
 import uuid
@@ -14,14 +16,14 @@ import numpy as np
 import numpy.testing as npt
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import imzml_scan
 from hpc_connector.loader.ibd import check_ibd, read_spectra
 from hpc_connector.loader.imzml import read_imzml
 from hpc_connector.loader.imzml_plain import make_plain
-from imzml import NUMBER, make_param, plant_lipids, write_imzml
+from hpc_connector.notes import Assumption
+from imzml import NUMBER, make_param, write_imzml
 from metabolite_annotation.program import main
 from test_loader_imzml import datasets
 
@@ -165,7 +167,8 @@ FORMS = {
     ),
     "a schema": lambda t: t.replace(
         "<mzML",
-        '<mzML xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="http://psi.hupo.org/ms/mzml mzML1.1.0.xsd"',
+        '<mzML xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+        'xsi:schemaLocation="http://psi.hupo.org/ms/mzml mzML1.1.0.xsd"',
     ),
     "a DOCTYPE": put_before("<mzML", "<!DOCTYPE mzML>\n"),
     "a DOCTYPE of elsewhere": put_before(
@@ -190,7 +193,7 @@ FORMS = {
     ),
     "other ontologies": lambda t: t.replace(
         "<scanList",
-        '<cvParam cvRef="NCIT" accession="NCIT:C25342" name="plane" value="2"/><scanList',
+        '<cvParam cvRef="NCIT" accession="NCIT:C25342" value="2"/><scanList',
     ),
     "nested groups": nest_groups,
     "values in groups": lambda t: t.replace(
@@ -200,7 +203,7 @@ FORMS = {
         + make_param("IMS:1000050", "position x", 9),
     ),
     "arrays in other order": lambda t: re.sub(
-        r"(<binaryDataArray .*?</binaryDataArray>)(<binaryDataArray .*?</binaryDataArray>)",
+        r"(<binaryDataArray .*?</binaryDataArray>)(<binaryDataArray .*?Array>)",
         r"\2\1",
         t,
     ),
@@ -212,7 +215,8 @@ FORMS = {
         "<mzML", '<indexedmzML xmlns="http://psi.hupo.org/ms/mzml"><mzML'
     ).replace(
         "</mzML>",
-        '</mzML><indexList count="1"><index name="spectrum"><offset idRef="s0">12</offset></index></indexList></indexedmzML>',
+        '</mzML><indexList count="1"><index name="spectrum"><offset idRef="s0">12'
+        "</offset></index></indexList></indexedmzML>",
     ),
     "spectra without attributes": lambda t: re.sub("<spectrum [^>]*>", "<spectrum>", t),
     "accessions in small letters": lambda t: t.replace("IMS:", "ims:"),
@@ -349,7 +353,9 @@ def test_read_imzml__of_sections(few):
         BadInput, match=r"3 sections \(position z 1, 2, 10\).*--section"
     ):
         read_all(few)
-    with pytest.raises(BadInput, match="no section 3: expected --section .*: 1, 2, 10"):
+    with pytest.raises(
+        BadInput, match=r"no section 3: expected --section .*: 1, 2, 10"
+    ):
         read_all(few, section=3)
     imzml, peaks = read_all(few, section=2)
     assert (imzml.x.tolist(), imzml.y.tolist()) == ([2, 2], [1, 2])
@@ -415,7 +421,7 @@ def test_read_spectra__of_the_type_of_the_bytes(
     path = tmp_path / "types.imzML"
     types = {"mz_type": "f8", "intensity_type": "f8"} | {f"{array}_type": stored}
     write_imzml(path, MANY, is_zlib=is_zlib, **types)
-    before, peaks = read_all(path)
+    _, peaks = read_all(path)
     code, name = TERMS[stored]
     kind = {"mz": "MS:1000514", "intensity": "MS:1000515"}[array]
     right = make_param(kind) + make_param(code, name)
@@ -514,7 +520,7 @@ def test_read_imzml__of_offsets_with_a_sign(tmp_path, monkeypatch):
 
 
 def test_read_imzml__of_spectra_without_arrays(few):
-    before, peaks = read_all(few)
+    _, peaks = read_all(few)
     text = re.sub(
         r'(index="1">.*?)<binaryDataArrayList.*?List>', r"\1", few.read_text()
     )
@@ -522,3 +528,384 @@ def test_read_imzml__of_spectra_without_arrays(few):
     imzml, found = read_all(few)
     assert imzml.n_peaks.tolist() == [3, 0, 2, 4]
     assert found.mz.tolist() == peaks.mz.tolist()
+
+
+def test_read_imzml__names_a_compression_it_does_not_read(few):
+    numpress = make_param("MS:1002312", "MS-Numpress linear prediction compression")
+    few.write_text(few.read_text().replace(make_param("MS:1000576"), numpress))
+    with pytest.raises(
+        BadInput, match=r"'MS-Numpress linear .* expected no compression"
+    ):
+        read_all(few)
+
+
+# The UUID and the checksum
+
+NUMBERS = {
+    "a urn": "urn:uuid:{}",
+    "a URN in capitals": "URN:UUID:{}",
+    "braces": "{{{}}}",
+    "parentheses": " ( {} ) ",
+    "a word before": "UUID: {}",
+    "a word for it": "guid={}",
+    "quotation marks": "&quot;{}&quot;",
+    "nothing": "{}",
+}
+
+
+@pytest.mark.parametrize("dress", NUMBERS)
+@pytest.mark.parametrize("form", [str, lambda u: u.hex, lambda u: str(u).upper()])
+@pytest.mark.parametrize("order", ["bytes", "bytes_le"])
+def test_check_ibd__of_the_uuid(tmp_path, dress, form, order):
+    number = uuid.UUID("deadbeef-1234-4abc-8def-00112233aabb")
+    path = tmp_path / "some.imzML"
+    write_imzml(path, FEW, number=number, checksum=None)
+    value = NUMBERS[dress].format(form(number))
+    text = re.sub(
+        r'(IMS:1000080" .*? value=)"[^"]*"', rf'\1"{value}"', path.read_text()
+    )
+    path.write_text(text)
+    ibd = path.with_suffix(".ibd")
+    ibd.write_bytes(getattr(number, order) + ibd.read_bytes()[16:])
+    imzml, _ = read_all(path)
+    assert imzml.uuid == number.hex
+    assert imzml.assumed == ()
+
+
+def test_check_ibd__of_a_uuid_in_the_form_of_structures(tmp_path):
+    path = tmp_path / "some.imzML"
+    write_imzml(path, FEW, checksum=None)
+    value = "{0x00000000,0x0000,0x0000,{0x00,0x00,0x00,0x00,0x00,0x00,0x00,0x2a}}"
+    path.write_text(path.read_text().replace(f"{{{NUMBER}}}", value))
+    assert read_all(path)[0].uuid == NUMBER.hex
+
+
+@pytest.mark.parametrize("value", ["", "none", "1234", "urn:uuid:", "0" * 31 + "2b"])
+def test_check_ibd__of_no_uuid_or_another(few, value):
+    few.write_text(few.read_text().replace(f"{{{NUMBER}}}", value))
+    with pytest.raises(BadInput, match=r"was written with .*--no-check"):
+        read_all(few)
+    check_ibd(read_imzml(str(few)), uuid=False)
+
+
+CHECKSUM_TERMS = {
+    "md5": ("IMS:1000090", "ibd MD5"),
+    "sha1": ("IMS:1000091", "ibd SHA-1"),
+    "sha256": ("IMS:1000092", "ibd SHA-256"),
+}
+DRESSES = {
+    "as it is": lambda d: d,
+    "capitals and spaces": lambda d: f"  {d.upper()}\t",
+    "pairs": lambda d: " ".join(re.findall("..", d)),
+    "pairs with dashes": lambda d: d[:2] + "-" + "-".join(re.findall("..", d[2:])),
+    "pairs with colons": lambda d: ":".join(re.findall("..", d.upper())),
+    "eights": lambda d: " ".join(re.findall(".{8}", d)),
+    "the algorithm before": lambda d: f"SHA-1: {d}",
+    "the algorithm and =": lambda d: f"sha256={d}",
+    "0x": lambda d: f"0x{d}",
+    "the file after": lambda d: f"{d}  some.ibd",
+    "the file of digits after": lambda d: f"{d} *abc-12.ibd",
+    "quotation marks": lambda d: f"'{d}'",
+}
+
+
+def set_checksum(path, term, value):
+    accession, name = CHECKSUM_TERMS[term]
+    param = make_param(accession, name, value)
+    path.write_text(
+        path.read_text().replace("</fileContent>", param + "</fileContent>")
+    )
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+@pytest.mark.parametrize("term", CHECKSUM_TERMS)
+@pytest.mark.parametrize("algorithm", [*CHECKSUM_TERMS, "sha512"])
+def test_check_ibd__of_a_checksum_in_any_dress(tmp_path, algorithm, term, dress):
+    path = tmp_path / "some.imzML"
+    write_imzml(path, FEW, checksum=None)
+    ibd = path.with_suffix(".ibd")
+    digits = hashlib.new(algorithm, ibd.read_bytes()).hexdigest()
+    set_checksum(path, term, DRESSES[dress](digits))
+    imzml, _ = read_all(path)
+    assert imzml.checksum == (algorithm, digits)
+    assert (f"checksum {algorithm} is assumed" in say(imzml)) == (algorithm != term)
+    ibd.write_bytes(ibd.read_bytes()[:-1] + b"?")
+    with pytest.raises(BadInput, match=f"damaged: its {algorithm} is .*--no-check"):
+        read_all(path)
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", "n/a", "unknown", "0", "null", "abcdef0123"]
+)
+def test_read_imzml__of_a_checksum_that_is_none(tmp_path, value):
+    path = tmp_path / "some.imzML"
+    write_imzml(path, FEW, checksum=None)
+    set_checksum(path, "sha1", value)
+    imzml, _ = read_all(path)
+    assert imzml.checksum is None
+    assert "checksum of the .ibd file absent is assumed" in say(imzml)
+
+
+def test_read_imzml__of_an_empty_checksum_beside_another(tmp_path):
+    path = tmp_path / "some.imzML"
+    write_imzml(path, FEW, checksum="sha1")
+    found = read_imzml(str(path)).checksum
+    path.write_text(
+        path.read_text().replace(
+            "<fileContent>", "<fileContent>" + make_param("IMS:1000090", "ibd MD5", "")
+        )
+    )
+    imzml, _ = read_all(path)
+    assert imzml.checksum == found
+    assert imzml.assumed == ()
+
+
+# The files
+
+
+@pytest.mark.parametrize("ending", [".ibd", ".IBD", ".Ibd", ".iBd"])
+@pytest.mark.parametrize("stem", ["x", "a.b.c", "12.5um", "x y", ".hidden"])
+def test_read_imzml__finds_the_peaks(few, stem, ending):
+    path = few.with_name(f"{stem}.imzML")
+    shutil.move(few, path)
+    shutil.move(few.with_suffix(".ibd"), few.with_name(stem + ending))
+    few.with_name("X.csv").write_text("")
+    imzml, _ = read_all(path)
+    assert imzml.ibd_path == str(few.with_name(stem + ending))
+
+
+def test_read_imzml__finds_the_peaks_of_a_name_in_other_case(few, monkeypatch):
+    shutil.move(few, few.with_name("FEW.IMZML"))
+    monkeypatch.chdir(few.parent)
+    assert read_all("FEW.IMZML")[0].ibd_path == "few.ibd"
+    shutil.copy("few.ibd", "fEW.ibd")
+    with pytest.raises(BadInput, match=r"FEW\.ibd is missing"):
+        read_all("FEW.IMZML")
+
+
+PACKED = {
+    "gunzip": gzip.compress,
+    "bunzip2": bz2.compress,
+    "unxz": lzma.compress,
+    "unzip": lambda data: b"PK\x03\x04" + data,
+    "unzstd": lambda data: b"\x28\xb5\x2f\xfd" + data,
+}
+
+
+@pytest.mark.parametrize("ending", ["few.imzML.gz", "few.imzML", "few.zip"])
+@pytest.mark.parametrize("tool", PACKED)
+def test_read_imzml__says_how_to_unpack(few, tool, ending):
+    data = PACKED[tool](few.read_bytes())
+    few.with_name(ending).write_bytes(data)
+    message = f"{re.escape(ending)} is compressed: expected it unpacked, by {tool}"
+    with pytest.raises(BadInput, match=message):
+        read_imzml(str(few.with_name(ending)))
+
+
+def test_read_imzml__of_the_peaks(few):
+    with pytest.raises(BadInput, match=r"ibd holds the peaks: expected the \.imzML"):
+        read_imzml(str(few.with_suffix(".ibd")))
+
+
+@pytest.mark.parametrize(
+    ("declaration", "message"),
+    [
+        ('encoding="utf-8"', "line 11: malformed XML: 'utf-8' codec can't decode"),
+        ('encoding="ascii"', "line 11: malformed XML: 'ascii' codec can't decode"),
+        ("", "expected the encoding that the file declares, or else UTF-8"),
+        ('encoding="hex"', "'hex' is not a text encoding"),
+        ('encoding="klingon"', "unknown encoding: klingon"),
+    ],
+)
+def test_read_imzml__of_another_encoding_than_declared(few, declaration, message):
+    text = few.read_text().replace('encoding="ISO-8859-1"', declaration)
+    few.write_bytes(text.replace("FTICR", "FTICR für alle").encode("latin-1"))
+    with pytest.raises(BadInput, match=message) as error:
+        read_all(few)
+    assert "\n" not in str(error.value)
+
+
+LAUGHS = "".join(
+    f'<!ENTITY l{k + 1} "{f"&l{k};" * 10}">' for k in range(9)
+)  # a billion times "lol"
+EVIL = {
+    "amplification": (f'<!ENTITY l0 "lol">{LAUGHS}', 'id="&l9;"'),
+    "reference": ('<!ENTITY f SYSTEM "file:///etc/hostname">', 'id="&f;"'),
+    "recursive": ('<!ENTITY a "&b;"><!ENTITY b "&a;">', 'id="&a;"'),
+    "undefined": ("", 'id="&none;"'),
+}
+
+
+@pytest.mark.parametrize("what", EVIL)
+def test_read_imzml__of_entities_that_harm(few, what):
+    declared, used = EVIL[what]
+    text = few.read_text().replace('id="s2"', used)
+    few.write_text(text.replace("<mzML", f"<!DOCTYPE mzML [{declared}]>\n<mzML", 1))
+    with pytest.raises(BadInput, match=rf"line \d+: malformed XML: .*{what}"):
+        read_all(few)
+
+
+def test_read_imzml__of_groups_that_multiply(few):
+    def refer(name):
+        return f'<referenceableParamGroupRef ref="{name}"/>'
+
+    groups = "".join(
+        f'<referenceableParamGroup id="g{k + 1}">{refer(f"g{k}") * 10}'
+        "</referenceableParamGroup>"
+        for k in range(50)
+    )
+    before, _ = read_all(few)
+    text = few.read_text().replace(
+        "<referenceableParamGroup ", groups + "<referenceableParamGroup ", 1
+    )
+    few.write_text(
+        text.replace("<scanList", refer("g50") + "<scanList")
+        .replace('id="scan"', 'id="g0"')
+        .replace('ref="scan"', 'ref="g9"')
+    )
+    assert_same(read_all(few)[0], before)
+
+
+# The program, on one small dataset that is written in many ways
+
+CASE = Path(__file__).parent / "data/cases/imzml/coordinates-from-0"
+
+
+@pytest.fixture
+def case(tmp_path):
+    """Return the XML of a dataset with four annotations, in a folder of its own."""
+    for name in ("x.imzML", "x.ibd", "db.tsv"):
+        shutil.copy(CASE / name, tmp_path)
+    return tmp_path / "x.imzML"
+
+
+def annotate(path, *options, out="out"):
+    """Return exit code, annotations at 5 % FDR and what the manifest says."""
+    out = path.parent / out
+    inputs = (path, "--database", path.parent / "db.tsv", "--out", out)
+    code = main(["run", *map(str, (*inputs, "--fdr", 0.05, *options))])
+    if code:
+        return code, None, None
+    rows = (out / "annotations.tsv").read_text().splitlines()[1:]
+    return code, rows, json.loads((out / "manifest.json").read_text())
+
+
+def edit(change):
+    return lambda path: path.write_text(change(path.read_text()))
+
+
+def recode(encoding):
+    def write(path):
+        text = path.read_text().replace('"UTF-8"', f'"{encoding}"')
+        path.write_bytes(text.replace('"mzArray"', '"größe"').encode(encoding))
+
+    return write
+
+
+SHA1 = 'accession="IMS:1000091" name="ibd SHA-1" value="12920d0'
+CASES = {
+    "coordinates from 0": (lambda path: None, ""),
+    "coordinates with spaces": (edit(lambda t: place(t, "x", " {:.0f} ".format)), ""),
+    "coordinates in micrometres": (
+        edit(lambda t: place(place(t, "x", lambda v: 50 * v), "y", lambda v: 50 * v)),
+        "distance of neighbouring pixels 50 in x and 50 in y is assumed",
+    ),
+    "fewer spectra": (
+        edit(lambda t: t.replace('count="20"', 'count="30"')),
+        "20 of 30 spectra",
+    ),
+    "a checksum of another term": (
+        edit(lambda t: t.replace(SHA1, SHA1.replace("91", "90"))),
+        "algorithm of the checksum sha1 is assumed",
+    ),
+    "an empty checksum": (
+        edit(lambda t: re.sub(SHA1 + '[^"]*"', SHA1[:-7] + '"', t)),
+        "checksum of the .ibd file absent is assumed",
+    ),
+    "a checksum with spaces": (
+        edit(lambda t: re.sub("12920d0[0-9a-f]*", lambda m: f" {m[0].upper()} ", t)),
+        "",
+    ),
+    "ids with &": (
+        edit(
+            lambda t: t.replace('id="mzA', 'id="&amp;A').replace('f="mzA', 'f="&#38;A')
+        ),
+        "",
+    ),
+    "ids in Latin 1": (recode("ISO-8859-1"), ""),
+    "UTF-16": (recode("UTF-16"), ""),
+    "a prefix": (edit(put_prefix), ""),
+    "a type under another accession": (
+        edit(lambda t: t.replace("MS:1000523", "MS:1000521", 1)),
+        "type of m/z 64-bit float is assumed",
+    ),
+    "a UUID as a URN": (
+        edit(lambda t: t.replace('"12345678-', '"urn:uuid:12345678-')),
+        "",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def expected_rows(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("expected")
+    for name in ("x.imzML", "x.ibd", "db.tsv"):
+        shutil.copy(CASE / name, folder)
+    _, rows, _ = annotate(folder / "x.imzML")
+    assert [row.split("\t")[0] for row in rows]
+    assert len(rows) == 4
+    return rows
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_run__of_imzml_as_exporters_write_it(case, caplog, expected_rows, name):
+    change, said = CASES[name]
+    change(case)
+    code, rows, manifest = annotate(case)
+    assert (code, rows) == (0, expected_rows)
+    sentences = [str(Assumption(**one)) for one in manifest["assumed"]]
+    ours = [text for text in sentences if not text.startswith("polarity")]
+    assert said in "; ".join(ours)
+    assert bool(said) == bool(ours)
+    assert set(sentences) <= {record.getMessage() for record in caplog.records}
+    page = (case.parent / "out/report.html").read_text()
+    assert said[1:] in html.unescape(page)
+
+
+def test_run__of_a_section(case, expected_rows, capsys):
+    text = case.read_text()
+    both = re.sub(
+        "</scan>", lambda m: make_param("IMS:1000052", "position z", 1) + m[0], text
+    )
+    spectra = re.findall("<spectrum .*?</spectrum>", both)
+    others = "".join(spectra).replace('position z" value="1"', 'position z" value="2"')
+    both = both.replace("</spectrumList>", others + "</spectrumList>")
+    case.write_text(both.replace('count="20"', 'count="40"'))
+    assert annotate(case)[0] == 2
+    assert (
+        "2 sections (position z 1, 2): expected one, or --section"
+        in capsys.readouterr().err
+    )
+    assert annotate(case, "--section", "3", out="none")[0] == 2
+    _, rows, manifest = annotate(case, "--section", "2", out="section")
+    assert rows == expected_rows
+    assert manifest["counted"]["spectra of other sections were left out"] == 20
+
+
+def test_run__without_checks(case, expected_rows, capsys):
+    case.write_text(
+        case.read_text().replace("12345678-", "12345679-").replace("12920d0", "12920d1")
+    )
+    assert annotate(case)[0] == 2
+    assert "has the UUID 123456789abc" in (said := capsys.readouterr().err)
+    assert "--no-check" in said
+    _, rows, manifest = annotate(case, "--no-check", out="unchecked")
+    assert rows == expected_rows
+    assert "--no-check" in str(manifest["assumed"])
+
+
+def test_run__of_what_is_compressed(case, capsys):
+    packed = case.with_name("x.imzML.gz")
+    packed.write_bytes(gzip.compress(case.read_bytes()))
+    assert annotate(packed)[0] == 2
+    assert capsys.readouterr().err.count("\n") == 1

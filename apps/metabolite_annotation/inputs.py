@@ -59,8 +59,8 @@ def read_inputs(args: argparse.Namespace) -> tuple[Setup, Library]:
     check_ibd(imzml, uuid=args.check, checksum=args.check)
     assumed = list(imzml.assumed)
     if not args.check:
-        because = "--no-check is given"
-        assumed.append(Assumption(imzml.ibd_path, "to be whole and of", because))
+        what = f"UUID and checksum of {imzml.ibd_path}"
+        assumed.append(Assumption(what, "right", "--no-check leaves them out"))
     polarity = args.polarity or imzml.polarity or "positive"
     if imzml.polarity and polarity != imzml.polarity:
         raise BadInput(

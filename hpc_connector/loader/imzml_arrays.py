@@ -23,7 +23,7 @@ def get_arrays(
     BadInput
         A spectrum that lacks one of them, lengths that cannot be, or an unknown type.
     """
-    names = find_names(found.root)
+    names = find_names(path, found.root)
     codes, packed = found.common[:, [kernels.TYPE, kernels.PACKED]].T.tolist()
     is_zlib = [code == kernels.ZLIB for code in packed]
     places, assumed = complete(path, found.places, is_zlib)

@@ -36,6 +36,7 @@ NAMES = {
     "32-bit integer": "<i4",
     "64-bit integer": "<i8",
 }
+COMPRESSIONS = ("no compression", "zlib compression")
 KINDS = ("MS:1000514", "MS:1000515")
 SIZES = (1, 2, 4, 8)  # bytes a value
 MOST_BYTES = 1 << 24  # looked at
@@ -58,17 +59,35 @@ class Array(NamedTuple):
     offset: np.ndarray
 
 
-def find_names(root: Element) -> list[str]:
-    """Return the types that the first spectrum names for m/z and for intensities."""
+def find_names(path: str, root: Element) -> list[str]:
+    """Return the types that the first spectrum names for m/z and for intensities.
+
+    Raises
+    ------
+    BadInput
+        It names a compression that is not read.
+    """
     found = ["", ""]
     for array in root.iter("binaryDataArray"):
         params = [child for child in array if child.tag in PARAMS]
+        check_compression(path, params)
         accessions = [param.get("accession") for param in params]
         names = [n for p in params if (n := p.get("name", "").lower()) in NAMES]
         for k, kind in enumerate(KINDS):
             if kind in accessions and names:
                 found[k] = NAMES[names[-1]]
     return found
+
+
+def check_compression(path: str, params: list[Element]) -> None:
+    """Refuse what is neither zlib nor none, such as MS-Numpress, by its name."""
+    for param in params:
+        name = param.get("name", "").lower()
+        if ("compression" in name or "numpress" in name) and name not in COMPRESSIONS:
+            raise BadInput(
+                f"{path} has arrays of {param.get('name')!r}: expected no compression "
+                "or zlib"
+            )
 
 
 def get_type(
