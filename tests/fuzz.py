@@ -11,6 +11,7 @@ shown with the seed of its input, and the exit code is 1.
 import argparse
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import sys
@@ -45,6 +46,7 @@ WORDS = (
     *(b"-1", b"0", b"1e999", b"nan", b"inf", b"9" * 40, b".", b"./.", b"0|1|2", b"/"),
     *("\u2028".encode(), "\u00e4".encode("latin-1"), b"chr", b"\x1f\x8b\x08\x04", b","),
 )
+DOCTYPE = '<!DOCTYPE mzML [<!ENTITY a "1"><!ENTITY b "&a;&a;"><!ATTLIST scan id CDATA "&b;">]>'
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,26 @@ def make_datasets(folder: Path) -> list[Corpus]:
             found.append(
                 Corpus(f"ibd {path.stem}", ibd, read_dataset, (path,), path.name)
             )
+    text = (folder / "processed_False.imzML").read_text()
+    shutil.copy(folder / "processed_False.ibd", folder / "other.ibd")
+    for name, data in {
+        "utf-16": text.replace("ISO-8859-1", "utf-16").encode("utf-16"),
+        "prefix": put_prefix(text).encode(),
+        "entities": (DOCTYPE + text.partition("?>")[2]).encode(),
+    }.items():
+        path = folder / name / "other.imzML"
+        path.parent.mkdir()
+        path.write_bytes(data)
+        ibd = folder / "other.ibd"
+        found.append(Corpus(f"imzML {name}", path, read_dataset, (ibd,)))
     return found
+
+
+def put_prefix(text: str) -> str:
+    """Return XML whose elements have a prefix."""
+    for plain, prefixed in (("</", "</m:"), ("xmlns=", "xmlns:m=")):
+        text = text.replace(plain, prefixed)
+    return re.sub(r"<(\w)", r"<m:\1", text)
 
 
 def make_tables(folder: Path) -> list[Corpus]:
