@@ -46,7 +46,10 @@ WORDS = (
     *(b"-1", b"0", b"1e999", b"nan", b"inf", b"9" * 40, b".", b"./.", b"0|1|2", b"/"),
     *("\u2028".encode(), "\u00e4".encode("latin-1"), b"chr", b"\x1f\x8b\x08\x04", b","),
 )
-DOCTYPE = '<!DOCTYPE mzML [<!ENTITY a "1"><!ENTITY b "&a;&a;"><!ATTLIST scan id CDATA "&b;">]>'
+DOCTYPE = (
+    '<!DOCTYPE mzML [<!ENTITY a "1"><!ENTITY b "&a;&a;">'
+    '<!ATTLIST scan id CDATA "&b;">]>'
+)
 
 
 @dataclass(frozen=True)

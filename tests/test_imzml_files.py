@@ -353,9 +353,7 @@ def test_read_imzml__of_sections(few):
         BadInput, match=r"3 sections \(position z 1, 2, 10\).*--section"
     ):
         read_all(few)
-    with pytest.raises(
-        BadInput, match=r"no section 3: .*--section .*: 1, 2, 10"
-    ):
+    with pytest.raises(BadInput, match=r"no section 3: .*--section .*: 1, 2, 10"):
         read_all(few, section=3)
     imzml, peaks = read_all(few, section=2)
     assert (imzml.x.tolist(), imzml.y.tolist()) == ([2, 2], [1, 2])
@@ -530,6 +528,39 @@ def test_read_imzml__of_spectra_without_arrays(few):
     assert found.mz.tolist() == peaks.mz.tolist()
 
 
+def test_read_imzml__of_the_length_of_one_array(few):
+    before, _ = read_all(few)
+    text = re.sub(
+        "(<binaryDataArray .*?Array>)(<binaryDataArray .*?Array>)",
+        lambda m: m[1] + m[2].replace("IMS:1000103", "IMS:1000109"),
+        few.read_text(),
+    )
+    few.write_text(text)
+    assert_same(read_all(few)[0], before)
+
+
+def test_read_imzml__of_a_third_array(few):
+    before, _ = read_all(few)
+    third = "<binaryDataArray>{}{}{}</binaryDataArray></binaryDataArrayList>".format(
+        make_param("MS:1003006", "mean inverse reduced ion mobility array"),
+        make_param("MS:1000519", "32-bit integer"),
+        make_param("IMS:1000103", "external array length", 3),
+    )
+    few.write_text(few.read_text().replace("</binaryDataArrayList>", third))
+    assert_same(read_all(few)[0], before)
+
+
+def test_check_ibd__of_offsets_from_the_first_array(few):
+    text = re.sub(
+        r'(offset" value=)"(\d+)"',
+        lambda m: f'{m[1]}"{int(m[2]) - 16}"',
+        few.read_text(),
+    )
+    few.write_text(text)
+    with pytest.raises(BadInput, match=r"spectrum 1 .* begins at byte 0 .* its UUID"):
+        read_all(few)
+
+
 def test_read_imzml__names_a_compression_it_does_not_read(few):
     numpress = make_param("MS:1002312", "MS-Numpress linear prediction compression")
     few.write_text(few.read_text().replace(make_param("MS:1000576"), numpress))
@@ -570,6 +601,16 @@ def test_check_ibd__of_the_uuid(tmp_path, dress, form, order):
     imzml, _ = read_all(path)
     assert imzml.uuid == number.hex
     assert imzml.assumed == ()
+
+
+def test_read_imzml__of_content_elsewhere(few):
+    before, _ = read_all(few)
+    content = re.search("<fileContent>(.*?)</fileContent>", few.read_text())[1]
+    empty = few.read_text().replace(content, "")
+    for element in ("sourceFile", "contact"):
+        place = f"<{element}>{content}</{element}></fileDescription>"
+        few.write_text(empty.replace("</fileDescription>", place))
+        assert_same(read_all(few)[0], before)
 
 
 def test_check_ibd__of_a_uuid_in_the_form_of_structures(tmp_path):

@@ -52,6 +52,13 @@ def check_ibd(imzml: Imzml, *, uuid: bool = True, checksum: bool = True) -> None
             "them)"
         )
     n_bytes = get_size(path)
+    first = np.minimum(imzml.mz_offset, imzml.intensity_offset)
+    if uuid and ((first < UUID_BYTES) & (imzml.n_peaks > 0)).any():
+        at = np.flatnonzero((first < UUID_BYTES) & (imzml.n_peaks > 0))[0]
+        raise BadInput(
+            f"{imzml.path}: {name_spectrum(imzml, at)} begins at byte {first[at]} of "
+            f"{path}, in its UUID: expected offsets from the begin of the file"
+        )
     last = np.maximum(
         imzml.mz_offset + imzml.mz_bytes, imzml.intensity_offset + imzml.intensity_bytes
     )

@@ -6,7 +6,7 @@ by a compiled scanner; peaks lie in the .ibd file, see ``ibd.py``.
 
 import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from hpc_connector.loader import _imzml_kernels as kernels
 from hpc_connector.loader.files import exists, read_file, read_part
 from hpc_connector.loader.imzml_arrays import get_arrays
 from hpc_connector.loader.imzml_header import list_params
-from hpc_connector.loader.imzml_identity import get_checksum, get_uuid
+from hpc_connector.loader.imzml_identity import CHECKSUMS, UUID, get_checksum, get_uuid
 from hpc_connector.loader.imzml_pixels import choose_section, get_pixels
 from hpc_connector.loader.imzml_scan import Scan, scan
 from hpc_connector.loader.imzml_types import Read
@@ -217,11 +217,10 @@ def get_facts(
     path: str, root: Element
 ) -> tuple[dict[str, Any], tuple[Assumption, ...]]:
     """Return the mode, UUID, checksum and analyzer as ``Imzml`` has them."""
-    content = list_params(root, "fileContent")
-    modes = {MODES[a] for p in content if (a := p.get("accession")) in MODES}
+    modes = {MODES[p.get("accession", "")] for p in find_params(root, MODES)}
     if len(modes) != 1:
         raise BadInput(f"{path} is no imzML: expected it to be continuous or processed")
-    checksum, assumed = get_checksum(path, content)
+    checksum, assumed = get_checksum(path, find_params(root, CHECKSUMS))
     words = [
         f"{p.get('name')} {p.get('value', '')}".strip()
         for p in list_params(root, "instrumentConfiguration", "analyzer")
@@ -229,11 +228,22 @@ def get_facts(
     ]
     facts = {
         "mode": modes.pop(),
-        "uuid": get_uuid(content),
+        "uuid": get_uuid(find_params(root, [UUID])),
         "checksum": checksum,
         "analyzer": "; ".join(words),
     }
     return facts, assumed
+
+
+def find_params(root: Element, accessions: Collection[str]) -> list[Element]:
+    """Return the parameters of some accessions of the content, or else of anything."""
+    content = [p for p in list_params(root, "fileContent") if is_of(p, accessions)]
+    return content or [p for p in root.iter("cvParam") if is_of(p, accessions)]
+
+
+def is_of(param: Element, accessions: Collection[str]) -> bool:
+    """Return whether a parameter has one of some accessions."""
+    return param.get("accession") in accessions
 
 
 def check_coordinates(path: str, columns: np.ndarray) -> None:

@@ -47,10 +47,13 @@ def complete(
 ) -> tuple[np.ndarray, list[Assumption]]:
     """Return places, shape (spectra, 2, 3), with 0 for what a spectrum need not say.
 
-    One without values needs no place, and values that are not compressed need no length
-    in bytes. What was above 31 bits and became negative is turned back.
+    One without values needs no place, values that are not compressed need no length in
+    bytes, and one array is as long as the other. What was above 31 bits and became
+    negative is turned back.
     """
     places, assumed = places.copy(), []
+    length = places[:, :, kernels.LENGTH]
+    length[...] = np.where(np.isnan(length), length[:, ::-1], length)
     is_empty = is_bare(places) | (places[:, :, kernels.LENGTH] == 0).all(axis=1)
     places[is_empty] = np.where(places[is_empty] >= 0, places[is_empty], 0)
     for k in range(2):

@@ -20,9 +20,9 @@ Checksum = tuple[str, str]
 
 
 def get_uuid(params: Sequence[Element]) -> str:
-    """Return the digits of the UUID among some parameters, nothing where it is not."""
-    values = [p.get("value", "") for p in params if p.get("accession") == UUID]
-    return next(filter(None, map(get_digits, values)), "")
+    """Return the digits of a UUID by its parameters, nothing where there are none."""
+    digits = [get_digits(param.get("value", "")) for param in params]
+    return next(filter(None, digits), "")
 
 
 def is_same_uuid(digits: str, number: bytes) -> bool:
@@ -52,11 +52,11 @@ def get_digits(text: str, sizes: Sequence[int] = (32,)) -> str:
 def get_checksum(
     path: str, params: Sequence[Element]
 ) -> tuple[Checksum | None, tuple[Assumption, ...]]:
-    """Return algorithm and digits of the checksum, and what is assumed of it.
+    """Return algorithm and digits of a checksum by its parameters, and what is assumed.
 
     The number of digits says which algorithm it is of.
     """
-    said = [(p, CHECKSUMS[a]) for p in params if (a := p.get("accession")) in CHECKSUMS]
+    said = [(param, CHECKSUMS[param.get("accession", "")]) for param in params]
     for param, named in said:
         digits = get_digits(param.get("value", ""), tuple(ALGORITHMS))
         algorithm = ALGORITHMS.get(len(digits))
