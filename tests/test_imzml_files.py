@@ -23,6 +23,8 @@ from hpc_connector.loader.ibd import check_ibd, read_spectra
 from hpc_connector.loader.imzml import read_imzml
 from hpc_connector.loader.imzml_plain import make_plain
 from hpc_connector.notes import Assumption
+from hpc_connector.slices import CloudObject
+from hpc_connector.slices.imzml import ImzML, partition_num_spectra
 from imzml import NUMBER, make_param, write_imzml
 from metabolite_annotation.program import main
 from test_loader_imzml import datasets
@@ -950,3 +952,48 @@ def test_run__of_what_is_compressed(case, capsys):
     packed.write_bytes(gzip.compress(case.read_bytes()))
     assert annotate(packed)[0] == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+# Slices
+
+
+@pytest.mark.parametrize(
+    "form", ["UTF-16", "a prefix", "ids with &", "values in groups", "entities"]
+)
+def test_slices__of_any_xml(few, form):
+    expected = get_slice(few)
+    text = FORMS[form](few.read_text())
+    few.write_bytes(text if isinstance(text, bytes) else text.encode("latin-1"))
+    for found, (x, y, mz, intensity) in zip(get_slice(few), expected, strict=True):
+        assert found[:2] == (x, y)
+        npt.assert_array_equal(found[2], mz)
+        npt.assert_array_equal(found[3], intensity)
+
+
+def get_slice(path):
+    co = CloudObject.from_path(ImzML, path)
+    co.preprocess(force=True)
+    (part,) = co.partition(partition_num_spectra, num_chunks=1)
+    return part.get()
+
+
+def test_slices__of_coordinates_as_in_the_file(few):
+    few.write_text(place(few.read_text(), "x", lambda v: f"{50 * v - 100:.0f}"))
+    assert [spectrum[0] for spectrum in get_slice(few)] == [-50, 0, 0, -50]
+    few.write_text(place(few.read_text(), "x", lambda v: f"{v + 0.5}"))
+    with pytest.raises(BadInput, match=r"position x -49\.5: expected whole numbers"):
+        get_slice(few)
+
+
+def test_slices__of_the_type_of_the_bytes(few):
+    write_imzml(few, MANY, mz_type="f4")
+    few.write_text(few.read_text().replace("MS:1000521", "MS:1000523", 1))
+    few.write_text(few.read_text().replace(f"{{{NUMBER}}}", f"urn:uuid:{NUMBER}"))
+    shutil.move(few.with_suffix(".ibd"), few.with_suffix(".Ibd"))
+    assert [s[2].tolist() for s in get_slice(few)] == [mz for _, _, mz, _ in MANY]
+
+
+def test_slices__of_what_is_compressed(few):
+    few.write_bytes(gzip.compress(few.read_bytes()))
+    with pytest.raises(BadInput, match="expected it unpacked, by gunzip"):
+        get_slice(few)

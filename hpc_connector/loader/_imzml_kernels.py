@@ -62,16 +62,6 @@ def hash_bytes(data, first, last):
 
 
 @bare
-def hash_name(data, first, last, tag):
-    """Keep the hash of the name of an element, and whether it has a prefix."""
-    value, has_prefix = np.uint64(HASH_SEED), False
-    for i in range(first, last):
-        value = (value ^ np.uint64(data[i])) * np.uint64(HASH_FACTOR)
-        has_prefix |= data[i] == COLON
-    tag[NAME], tag[HAS_PREFIX] = np.int64(value), has_prefix
-
-
-@bare
 def is_space(byte):
     """Return whether a byte is white space."""
     return byte in (SPACE, NEWLINE, TAB, RETURN)
@@ -94,10 +84,14 @@ def skip_space(data, at):
 
 
 @bare
-def skip_name(data, at):
-    """Return the end of a name."""
+def read_name(data, at, found):
+    """Return the end of a name; keep its hash, and whether it has a prefix."""
+    value, has_prefix = np.uint64(HASH_SEED), False
     while at < len(data) and not is_end_of_name(data[at]):
+        value = (value ^ np.uint64(data[at])) * np.uint64(HASH_FACTOR)
+        has_prefix |= data[at] == COLON
         at += 1
+    found[0], found[3] = np.int64(value), has_prefix
     return at
 
 
@@ -107,10 +101,9 @@ def read_attribute(data, at, found):
 
     Returns what follows it, -1 for no attribute.
     """
-    end = skip_name(data, at)
+    end = read_name(data, at, found)
     if end == at:
         return -1
-    found[0] = np.int64(hash_bytes(data, at, end))
     at = skip_space(data, end)
     if at >= len(data) or data[at] != EQUALS:
         return -1
@@ -285,10 +278,10 @@ def read_tag(data, at, tag, value, found):
     """Read the tag that begins at a byte; return what follows it, -1 for no tag."""
     tag[IS_END] = data[at + 1] == SLASH
     first = at + 1 + tag[IS_END]
-    at = skip_name(data, first)
+    at = read_name(data, first, found)
     if at == first:
         return -1
-    hash_name(data, first, at, tag)
+    tag[NAME], tag[HAS_PREFIX] = found[0], found[3]
     tag[CODE], tag[GROUP], tag[IS_EMPTY] = 0, 0, 0
     value[0] = math.nan
     while True:
@@ -417,7 +410,7 @@ def scan(data, groups, columns, places, common, room, is_plain):
 
 def make_room():
     """Return the arrays that ``scan`` works in."""
-    sizes = (MOST_DEPTH, 6, 3, 3)
+    sizes = (MOST_DEPTH, 6, 4, 3)
     integers = [np.zeros(size, np.int64) for size in sizes]
     return *integers, np.zeros(1), np.zeros(6)
 

@@ -34,9 +34,9 @@ def get_arrays(
         whole = places[:, k].T.astype(np.int64)
         arrays.append(Array(ARRAYS[k], dtype, is_zlib[k], *whole))
         assumed += said
-    starts = np.unique(np.concatenate([a.offset[a.n > 0] for a in arrays]))
+    both = tuple(arrays)
     for k in range(2):
-        arrays[k], said = settle(path, arrays[k], names[k], starts, read)
+        arrays[k], said = settle(path, arrays[k], names[k], both, read)
         assumed += said
         check_lengths(path, found.columns, arrays[k], arrays[0].n)
     return arrays, assumed

@@ -91,6 +91,8 @@ def get_step(position: np.ndarray) -> float:
     >>> get_step(np.array([100, 250, 50, 100])), get_step(np.array([0, 33, 67, 100]))
     (50.0, 33.333333333333336)
     """
+    if (np.abs(np.diff(position)) == 1).any() and (position % 1 == 0).all():
+        return 1.0  # as nearly always
     gaps = np.diff(np.unique(position.round(DECIMALS)))
     is_whole = (gaps % 1 == 0).all()
     if len(gaps) == 0 or (is_whole and gaps.min() == 1):

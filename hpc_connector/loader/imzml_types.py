@@ -5,7 +5,7 @@ values for lengths in bytes. The bytes decide: each statement, and where the nex
 begins, is a vote for a number of bytes a value.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
@@ -107,7 +107,7 @@ def get_type(
 
 
 def settle(
-    path: str, array: Array, named: str, starts: np.ndarray, read: Read
+    path: str, array: Array, named: str, both: Sequence[Array], read: Read
 ) -> tuple[Array, tuple[Assumption, ...]]:
     """Return arrays as their bytes are, and what is assumed of them.
 
@@ -115,8 +115,8 @@ def settle(
     ----------
     named
         The type that the name says, nothing for none.
-    starts
-        Where arrays of any kind begin, in order.
+    both
+        Arrays of both kinds, for where the next one begins.
     """
     named_type = np.dtype(named) if named else array.dtype
     is_plain = not array.is_zlib and is_of_size(array, array.dtype.itemsize)
@@ -131,7 +131,7 @@ def settle(
     if found.is_zlib:
         size = len(unpacked) // n if unpacked else array.dtype.itemsize
     else:
-        size = count_votes(found, named_type, starts)
+        size = count_votes(found, named_type, both)
     values = unpacked or stored[: n * size]
     found = found._replace(dtype=choose_type(array.dtype, named_type, size, values))
     if size and not found.is_zlib:
@@ -162,8 +162,9 @@ def unpack(stored: bytes, n: int) -> bytes:
     return data if n and len(data) in [n * size for size in SIZES] else b""
 
 
-def count_votes(array: Array, named: np.dtype, starts: np.ndarray) -> int:
+def count_votes(array: Array, named: np.dtype, both: Sequence[Array]) -> int:
     """Return the bytes a value that most speaks for; 0 where arrays would overlap."""
+    starts = np.unique(np.concatenate([one.offset[one.n > 0] for one in both]))
     after = np.searchsorted(starts, array.offset, side="right")
     room = np.append(starts, np.inf)[after] - array.offset
     votes = {}

@@ -20,6 +20,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.loader.ibd import UUID_BYTES, get_spectrum_bytes
 from hpc_connector.loader.imzml import IBD_ENDINGS, Imzml, check_packed, parse_imzml
 from hpc_connector.loader.imzml_identity import is_same_uuid
+from hpc_connector.notes import log_notes, make_notes
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import Index
@@ -69,6 +70,7 @@ def make_index(source: Source, version: Version, map_chunks: MapChunks) -> Index
 
     imzml = parse_imzml(source.uri, ibd.uri, data, in_steps=False, read=read)
     check_ibd(imzml, ibd, ibd_version)
+    log_notes(make_notes(imzml.assumed, {}))
     spectra = np.empty(len(imzml.x), SPECTRUM)
     for name in COLUMNS:
         spectra[name] = getattr(imzml, name)
