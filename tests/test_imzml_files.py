@@ -486,7 +486,7 @@ def test_read_imzml__of_wrong_encoded_lengths(few, what):
 
 def test_read_imzml__of_no_encoded_lengths(few):
     before, _ = read_all(few)
-    few.write_text(few.read_text().replace("IMS:1000104", "IMS:1000109"))
+    few.write_text(few.read_text().replace('4" name="external enc', '9" name="enc'))
     imzml, _ = read_all(few)
     assert_same(imzml, before)
     assert "gives others or none" in say(imzml)
@@ -528,6 +528,30 @@ def test_read_imzml__of_spectra_without_arrays(few):
     imzml, found = read_all(few)
     assert imzml.n_peaks.tolist() == [3, 0, 2, 4]
     assert found.mz.tolist() == peaks.mz.tolist()
+
+
+SWAPS = {
+    "y under x": ("IMS:1000051", "IMS:1000050"),
+    "positions without accession": ("IMS:1000050", ""),
+    "offset under length": ("IMS:1000102", "IMS:1000103"),
+    "lengths of another number": ("IMS:1000103", "IMS:1000993"),
+    "m/z under intensities": ("MS:1000514", "MS:1000515"),
+    "intensities under another array": ("MS:1000515", "MS:1000516"),
+}
+
+
+@pytest.mark.parametrize("what", SWAPS)
+def test_read_imzml__of_parameters_by_their_names(few, what):
+    before, _ = read_all(few)
+    text = few.read_text()
+    for code, name in (("MS:1000514", "m/z array"), ("MS:1000515", "Intensity array")):
+        text = text.replace(make_param(code), make_param(code, name))
+    few.write_text(text)
+    assert_same(read_all(few)[0], before)
+    few.write_text(text.replace(*SWAPS[what]))
+    imzml, _ = read_all(few)
+    assert_same(imzml, before)
+    assert say(imzml).startswith("meaning of parameters by their names is assumed")
 
 
 def test_read_imzml__of_the_length_of_one_array(few):

@@ -246,7 +246,7 @@ FAULTS = {
         t[: t.index("<spectrum ")] + t[t.index("</spectrumList>") :]
     ),
     "spectrum 2 has no coordinates": change(SECOND, SECOND.replace('"2"', '"?"'), 1),
-    "spectrum 1 has no coordinates": change("IMS:1000050", "IMS:1000059"),
+    "spectrum 1 has no coordinates": change('50" name="position x', '59" name="place'),
     "position x 1.37: expected whole": change(
         SECOND, SECOND.replace('"2"', '"1.37"'), 1
     ),
@@ -259,8 +259,12 @@ FAULTS = {
         else part + f'<cvParam accession="IMS:1000052" value="{k}"/>' + Z
         for k, part in enumerate(t.split(Z))
     ),
-    r"spectrum 1 \(x 1, y 1\) lacks an array": change("IMS:1000102", "IMS:1000109"),
-    "1, y 1.* lacks an array: expected length": change("IMS:1000103", "IMS:1000109"),
+    r"spectrum 1 \(x 1, y 1\) lacks an array": change(
+        '02" name="external offset', '09" name="begin'
+    ),
+    "1, y 1.* lacks an array: expected length": change(
+        '03" name="external array length', '09" name="n'
+    ),
     "lacks an array": change("MS:1000515", "MS:1000599"),
     "is no number": change('length" value="2"', 'length" value="two"', 1),
     "m/z of an unknown type": change(

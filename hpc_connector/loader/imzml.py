@@ -22,7 +22,7 @@ from hpc_connector.loader.imzml_arrays import get_arrays
 from hpc_connector.loader.imzml_header import list_params
 from hpc_connector.loader.imzml_identity import CHECKSUMS, UUID, get_checksum, get_uuid
 from hpc_connector.loader.imzml_pixels import choose_section, get_pixels
-from hpc_connector.loader.imzml_scan import Scan, scan
+from hpc_connector.loader.imzml_scan import scan
 from hpc_connector.loader.imzml_types import Read
 from hpc_connector.notes import Assumption
 from hpc_connector.storage import is_remote
@@ -167,23 +167,24 @@ def parse_imzml(
         Reads of the .ibd file, to see of which type arrays are that are said to be of
         two; else that is done by its path.
     """
-    root, columns, places, common = scan(path, data)
+    found = scan(path, data)
+    columns = found.columns
     if len(columns) == 0:
         raise BadInput(f"{path} has no spectrum: expected one or more")
-    whole = check_count(path, root, len(columns))
+    whole = check_count(path, found.root, len(columns))
     check_coordinates(path, columns)
     chosen = choose_section(path, columns[:, kernels.Z], section)
-    columns, places = columns[chosen], places[chosen]
+    found = found._replace(columns=columns[chosen], places=found.places[chosen])
+    columns = found.columns
     pixel, in_pixels = get_pixels(path, columns[:, : kernels.Z], in_steps=in_steps)
-    found = Scan(root, columns, places, common)
     (mz, intensity), of_arrays = get_arrays(
         path, found, read or partial(read_part, ibd_path)
     )
-    facts, of_facts = get_facts(path, root)
+    facts, of_facts = get_facts(path, found.root)
     return Imzml(
         path=path,
         ibd_path=ibd_path,
-        polarity=get_polarity(path, *common[0, kernels.POSITIVE :].tolist()),
+        polarity=get_polarity(path, *found.common[0, kernels.POSITIVE :].tolist()),
         mz_dtype=mz.dtype,
         intensity_dtype=intensity.dtype,
         mz_is_zlib=mz.is_zlib,
@@ -198,7 +199,7 @@ def parse_imzml(
         tic=columns[:, kernels.TIC].copy(),
         lowest_mz=columns[:, kernels.LOWEST].copy(),
         highest_mz=columns[:, kernels.HIGHEST].copy(),
-        assumed=(*whole, *in_pixels, *of_arrays, *of_facts),
+        assumed=(*found.assumed, *whole, *in_pixels, *of_arrays, *of_facts),
         counted={"spectra of other sections were left out": int((~chosen).sum())},
         **facts,
     )
@@ -260,7 +261,7 @@ def check_coordinates(path: str, columns: np.ndarray) -> None:
         at = np.flatnonzero(is_lost)[0]
         x, y = position[at]
         found = (
-            "no coordinates"
+            "no coordinates that can be read"
             if np.isnan(position[at]).any()
             else f"coordinates x {x:.15g}, y {y:.15g}"
         )

@@ -27,11 +27,21 @@ WIDE = {  # how a file begins in the encodings that are not ASCII and something 
     "<".encode("utf-16-le"): "utf-16-le",
     "<".encode("utf-16-be"): "utf-16-be",
 }
+TERMS = {
+    "position x": "IMS:1000050",
+    "position y": "IMS:1000051",
+    "external array length": "IMS:1000103",
+    "external encoded length": "IMS:1000104",
+    "external offset": "IMS:1000102",
+    "m/z array": "MS:1000514",
+    "intensity array": "MS:1000515",
+}
 
 
-def make_plain(path: str, data: mmap.mmap | bytes) -> bytes:
+def make_plain(path: str, data: mmap.mmap | bytes, *, by_name: bool = False) -> bytes:
     """Return the same elements and attributes in plain form.
 
+    With `by_name`, what names one of ``TERMS`` has its accession, whatever it had.
     External entities are not fetched, and expat bounds what internal ones grow to.
 
     Raises
@@ -52,8 +62,10 @@ def make_plain(path: str, data: mmap.mmap | bytes) -> bytes:
 
     def begin(name: str, attributes: list[str]) -> None:
         names = map(get_local, attributes[::2])
-        pairs = zip(names, attributes[1::2], strict=True)
-        said = [f' {n}="{escape_value(clean_value(n, v))}"' for n, v in pairs]
+        pairs = dict(zip(names, attributes[1::2], strict=True))
+        if by_name and pairs.get("name", "").strip().lower() in TERMS:
+            pairs["accession"] = TERMS[pairs["name"].strip().lower()]
+        said = [f' {n}="{escape_value(clean_value(n, v))}"' for n, v in pairs.items()]
         add(f"<{get_local(name)}{''.join(said)}>")
 
     parser.StartElementHandler = begin

@@ -4,6 +4,7 @@ The scanner knows what exporters write. Where it meets what it does not know, th
 is brought to plain form first, see ``imzml_plain.py``: so both give the same arrays.
 """
 
+import contextlib
 import mmap
 import re
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.loader import _imzml_kernels as kernels
 from hpc_connector.loader.imzml_header import parse_header
 from hpc_connector.loader.imzml_plain import escape_value, make_plain
+from hpc_connector.notes import Assumption
 
 SPECTRUM = re.compile(rb"<(spectrum)[\s>/]")
 OR_COMMENT = re.compile(rb"<(?:!--.*?(?:-->|\Z)|(spectrum)[\s>/])", re.DOTALL)
@@ -39,6 +41,7 @@ class Scan(NamedTuple):
     columns: np.ndarray
     places: np.ndarray
     common: np.ndarray
+    assumed: tuple[Assumption, ...] = ()
 
 
 def scan(path: str, data: mmap.mmap | bytes) -> Scan:
@@ -49,13 +52,27 @@ def scan(path: str, data: mmap.mmap | bytes) -> Scan:
     BadInput
         Malformed XML, by its line, or what is not read.
     """
-    try:
+    with contextlib.suppress(BadInput):
         found = scan_spectra(path, data, is_plain=False)
+        if is_whole(found):
+            return found
+    plain = make_plain(path, data)
+    with contextlib.suppress(BadInput):
+        found = scan_spectra(path, plain, is_plain=True)
+        if is_whole(found):
+            return found
+    return scan_by_name(path, data) or scan_spectra(path, plain, is_plain=True)
+
+
+def scan_by_name(path: str, data: mmap.mmap | bytes) -> Scan | None:
+    """Return what the names of parameters say; None where that lacks anything."""
+    try:
+        found = scan_spectra(path, make_plain(path, data, by_name=True), is_plain=True)
     except BadInput:
-        found = None
-    if found is None or not is_whole(found):
-        found = scan_spectra(path, make_plain(path, data), is_plain=True)
-    return found
+        return None
+    because = f"accessions in {path} give some spectra no place or no array"
+    taken = Assumption("meaning of parameters", "by their names", because)
+    return found._replace(assumed=(taken,)) if is_whole(found) else None
 
 
 def is_whole(scan: Scan) -> bool:
