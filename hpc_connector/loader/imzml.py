@@ -1,7 +1,9 @@
 """What an imzML file says of its spectra: where they are, and in which form.
 
-imzML 1.1: Schramm et al., Journal of Proteomics 75 (2012). The XML is walked over once
-by a compiled scanner; peaks lie in the .ibd file, see ``ibd.py``.
+imzML 1.1: Schramm et al., Journal of Proteomics 75 (2012). This is the whole of what is
+read, each part of which has a file: ``imzml_scan.py``, from XML to arrays, and what is
+made of these, ``imzml_pixels.py``, ``imzml_arrays.py`` and ``imzml_identity.py``. Peaks
+lie in the .ibd file, see ``ibd.py``.
 """
 
 import mmap
@@ -42,10 +44,10 @@ PACKED = {  # what unpacks files that begin so
 class Imzml:
     """The metadata of a dataset.
 
-    Arrays have a value a spectrum: ``x`` and ``y`` as in the file, from 1; ``n_peaks``;
-    place and size in the .ibd file, bytes; ``tic``, ``lowest_mz`` and ``highest_mz``,
-    NaN where they are not given. ``assumed`` and ``counted`` are as in
-    :mod:`hpc_connector.notes`.
+    Arrays have a value a spectrum: ``x`` and ``y``, pixels counted as the file does, or
+    from 1 where it has positions of a stage; ``n_peaks``; place and size in the .ibd
+    file, bytes; ``tic``, ``lowest_mz`` and ``highest_mz``, NaN where they are not
+    given. ``assumed`` and ``counted`` are as in :mod:`hpc_connector.notes`.
     """
 
     path: str
