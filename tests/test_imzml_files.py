@@ -273,6 +273,17 @@ def test_scan__agrees_with_the_parser(tmp_path_factory, dataset):
     assert_same_scan(path.read_bytes())
 
 
+@pytest.mark.parametrize("within", ["referenceableParamGroup", "cvParam"])
+def test_read_imzml__of_groups_within_themselves(few, within):
+    end = "</referenceableParamGroup>"
+    refer = '<referenceableParamGroupRef ref="scan"/>'
+    text = few.read_text().replace('"scan">', f'"scan"><{within} id="in">{refer}', 1)
+    few.write_text(
+        text.replace(end, f"</{within}>{end}", 3).replace(f"</{within}>{end}", end, 2)
+    )
+    assert len(read_all(few)[0].x) == 4
+
+
 # Coordinates and sections
 
 

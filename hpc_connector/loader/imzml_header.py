@@ -62,19 +62,28 @@ def put_groups(root: Element) -> None:
     groups = {group.get("id", ""): group for group in root.iter(GROUP)}
     for element in list(root.iter()):
         if element.find(REFERENCE) is not None:
-            element[:] = list(_list_children(element, groups, set()))
+            seen: set[str] = set()
+            element[:] = [
+                param for child in element for param in _resolve(child, groups, seen)
+            ]
 
 
-def _list_children(
-    element: Element, groups: dict[str, Element], seen: set[str]
+def _resolve(
+    child: Element, groups: dict[str, Element], seen: set[str]
 ) -> Iterator[Element]:
-    """Yield the children of an element, and once those of groups that it refers to."""
-    for child in element:
-        if child.tag != REFERENCE:
-            yield child
-        elif (name := child.get("ref", "")) in groups and name not in seen:
-            seen.add(name)
-            yield from _list_children(groups[name], groups, seen)
+    """Yield an element, or for a reference the parameters of its group, but once.
+
+    Copies of parameters alone: what is badly nested would come to hold itself.
+    """
+    if child.tag != REFERENCE:
+        yield child
+    elif (name := child.get("ref", "")) in groups and name not in seen:
+        seen.add(name)
+        for one in groups[name]:
+            if one.tag == REFERENCE:
+                yield from _resolve(one, groups, seen)
+            elif one.tag in PARAMS:
+                yield Element(one.tag, one.attrib)
 
 
 def list_params(root: Element, *names: str) -> list[Element]:
