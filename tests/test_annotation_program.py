@@ -343,7 +343,8 @@ def spoil_xml(dataset, folder):
 
 def lose_place(dataset, folder):
     imzml = folder / "small.imzML"
-    imzml.write_text(imzml.read_text().replace("IMS:1000051", "IMS:1000059", 1))
+    name = '1" name="position y'
+    imzml.write_text(imzml.read_text().replace(name, '9" name="place', 1))
     return "spectrum 1 has no coordinates"
 
 
