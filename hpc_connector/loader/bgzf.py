@@ -15,6 +15,8 @@ from isal import isal_zlib
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.files import get_size, open_file
+from hpc_connector.notes import Assumption
+from hpc_connector.text import WESTERN, decode_text, split_lines
 
 MAX_BLOCK_BYTES = 1 << 16
 GZIP_BYTES = 1 << 14  # read at once: what they inflate to stays in the cache
@@ -106,21 +108,37 @@ def _read_plain(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
 
 
 def read_text(path: str) -> str:
-    """Return a file of UTF-8 text that may be compressed.
+    """Return a text that may be compressed, of any encoding.
 
     Raises
     ------
     BadInput
-        A file that cannot be read, is cut or corrupt, or is no UTF-8 text.
+        A file that cannot be read, is cut or corrupt, or is no text.
     """
+    return read_noted_text(path)[0]
+
+
+def read_noted_text(path: str) -> tuple[str, tuple[Assumption, ...]]:
+    """Return a text as :func:`read_text`, and what of it had to be assumed."""
+    return note_encoding(b"".join(block for _, block in read_blocks(path)), path)
+
+
+def note_encoding(data: bytes, path: str) -> tuple[str, tuple[Assumption, ...]]:
+    """Return the text of bytes, and its encoding where that had to be assumed."""
+    text, encoding = decode_text(data, path)
+    if encoding != WESTERN:
+        return text, ()
+    because = "it is no UTF-8 text"
+    return text, (Assumption(f"the encoding of {path}", WESTERN, because),)
+
+
+def read_utf8(path: str) -> tuple[bytes, tuple[Assumption, ...]]:
+    r"""Return a text as :func:`read_noted_text`, in UTF-8, its lines ending at \n."""
     data = b"".join(block for _, block in read_blocks(path))
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(
-            f"{path}, byte {error.start}: found {data[error.start]:#04x}, expected "
-            "UTF-8 text"
-        ) from None
+    if data.isascii() and b"\r" not in data and b"\0" not in data:
+        return data, ()
+    text, assumed = note_encoding(data, path)
+    return "\n".join(split_lines(text)).encode(), assumed
 
 
 def find_block(path: str, offset: int) -> int:
