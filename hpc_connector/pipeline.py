@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from hpc_connector import cli
+from hpc_connector.errors import BadInput
 from hpc_connector.partitioner.communicator import (
     abort_on_error,
     count_tickets,
@@ -29,6 +30,7 @@ from hpc_connector.partitioner.communicator import (
 )
 from hpc_connector.publish import publish
 from hpc_connector.storage import get_traffic
+from hpc_connector.undo import look_before, undo_run
 
 logger = logging.getLogger(__name__)
 
@@ -83,18 +85,29 @@ def run_program(name: str, run: Callable[[Any], int], args: Any = None) -> int:
         Takes the communicator and returns an exit code.
     args
         Of the program; with ``args.telemetry`` an agent watches the ranks of each node.
+        Of a new run that bad input ends before its first task, ``args.out`` keeps
+        nothing.
     """
     try:
         comm = get_mpicomm()
     except Exception as error:
         return cli.explain(name, error)
     cli.set_up_log(name, rank=comm.rank)
+    before: Any = None
+
+    def refuse(error: BaseException) -> int:
+        if isinstance(error, BadInput) and before is not None:
+            undo_run(before)
+        return cli.explain(name, error)
+
     stopped = f"{name}: stopped on request; --resume goes on\n"
     try:
         with (
-            abort_on_error(comm, lambda error: cli.explain(name, error)),
+            abort_on_error(comm, refuse),
             on_signals(lambda: end_now(comm, cli.STOPPED, stopped)),
         ):
+            if args is not None:
+                before = comm.bcast(look_before(args.out) if comm.rank == 0 else None)
             if args is not None and args.telemetry:
                 from hpc_connector.telemetry.session import run_watched
 
