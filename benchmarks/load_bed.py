@@ -14,7 +14,8 @@ import numpy as np
 
 from hpc_connector.loader import ReadOptions
 from hpc_connector.partitioner.communicator import SerialCommunicator
-from mdr_epistasis.cohort import Filters, deal_folds, load_cohort, read_header
+from mdr_epistasis.cohort import Filters, load_cohort, read_header
+from mdr_epistasis.folds import deal_folds
 from mdr_epistasis.simulate import Design, simulate
 
 REPEATS = 3
@@ -22,7 +23,7 @@ REPEATS = 3
 
 def load(path):
     """Return the shape of the planes of a cohort."""
-    files, match = read_header([path], ReadOptions(), None)
+    files, match = read_header([path], [ReadOptions()])
     fold = deal_folds(match.is_case, 10, 42)
     with load_cohort(SerialCommunicator(), files, match, fold, Filters()) as cohort:
         return cohort.planes.shape

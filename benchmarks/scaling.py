@@ -41,6 +41,7 @@ from hpc_connector.loader.sample_file import ReadOptions
 from hpc_connector.partitioner.communicator import get_mpicomm
 from mdr_epistasis import cohort as loading
 from mdr_epistasis import tasks as program
+from mdr_epistasis.folds import deal_folds
 
 REPEATS = 3
 RANKS = (1, 2, 4)
@@ -85,8 +86,8 @@ def measure():
 def measure_cohort(path):
     """Print what it takes to load a cohort, and what tasks of a search take."""
     comm = get_mpicomm(serial=True)
-    files, match = loading.read_header([path], ReadOptions(), None)
-    fold = loading.deal_folds(match.is_case, 10, 42)
+    files, match = loading.read_header([path], [ReadOptions()])
+    fold = deal_folds(match.is_case, 10, 42)
     for _ in range(2):  # the first compiles
         start_s = time.process_time()
         with loading.load_cohort(comm, files, match, fold, loading.Filters()) as cohort:

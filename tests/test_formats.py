@@ -33,16 +33,16 @@ def cohort(tmp_path_factory):
     return folder
 
 
-def make_options(cohort, out, names, labels="labels.tsv"):
+def make_options(cohort, out, names, labels="labels.tsv", more=()):
     """Return the command line of a run on files of the cohort."""
     paths = [str(cohort / name) for name in names]
-    options = ["--folds", "5", "--permutations", "2", "--quiet"]
+    options = ["--folds", "5", "--permutations", "2", "--quiet", *more]
     return [*paths, *options, "--labels", str(cohort / labels), "--out", str(out)]
 
 
-def search(cohort, out, names, labels="labels.tsv"):
+def search(cohort, out, names, labels="labels.tsv", more=()):
     """Return the models of files of the cohort, in the order of the report."""
-    assert main(["run", *make_options(cohort, out, names, labels)]) == 0
+    assert main(["run", *make_options(cohort, out, names, labels, more)]) == 0
     return read_models(out)
 
 
@@ -80,8 +80,9 @@ def test_run__same_models_of_any_format(cohort, expected, tmp_path, name):
 
 
 def test_run__same_models_of_bsc_text_and_labels(cohort, expected, tmp_path):
-    # no ids: matched by position, and here the ids are in the order of the file
-    models = search(cohort, tmp_path / "out", ["bsc.gz"], "labels.sample")
+    # no ids of its own: another file names the individuals in order
+    named = ["--sample-file", str(cohort / "labels.sample")]
+    models = search(cohort, tmp_path / "out", ["bsc.gz"], "labels.sample", named)
     assert leave_out(models, ALLELES) == expected
 
 

@@ -171,7 +171,9 @@ def test_inspect_sample__a_file_under_a_wrong_name(cohort, tmp_path, name):
 def test_read_sample__not_utf8(cohort, copy, name, word):
     data = (cohort / name).read_bytes()
     found = read_if_good(copy(name, data.replace(word.encode(), b"\xff\xfe")))
-    if word.encode() in data and not (name == "a.vcf" and word == "snp3"):
+    if name in BESIDE:
+        assert found is not None  # tables may be in Windows-1252
+    elif word.encode() in data and not (name == "a.vcf" and word == "snp3"):
         assert found is None  # VCF replaces what it cannot decode in names of variants
 
 
@@ -195,7 +197,7 @@ FAULTS = [  # file, how it is changed, what the message says
     ("bed.bim", lambda data: data.replace(b"\t100\t", b"\t" + LONG + b"\t"), "'9999"),
     ("bed.fam", lambda data: data * 2, "27 bytes: expected 51"),
     ("bed.fam", lambda data: data + b"x", "has 1 fields, expected 6"),
-    ("bed.fam", lambda data: b"", "27 bytes: expected 3"),
+    ("bed.fam", lambda data: b"", "is empty"),
     ("a.vcf", lambda data: data.replace(b"\tGT\t", b"\tDP\t"), "the field GT"),
     ("a.vcf", lambda data: data.replace(b"\tGT\t", b"\t\t"), "the field GT"),
     ("a.vcf", lambda data: replace_call(data, b"0/3"), "individual 12: found '0/3'"),
@@ -232,7 +234,7 @@ def test_run__bad_genotypes_are_one_line(cohort, copy, tmp_path, capsys):
 
 def test_inspect_sample__nobody(copy):
     copy("bed.bed", b"\x6c\x1b\x01")
-    with pytest.raises(BadInput, match="one individual or more"):
+    with pytest.raises(BadInput, match="an individual a line"):
         read(copy("bed.fam", b""))
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,7 +17,6 @@ from hpc_connector.bitplanes import (
     place_codes,
 )
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.folds import make_folds
 from hpc_connector.loader.individuals import Match, match_individuals
 from hpc_connector.loader.labels import Labels, convert_labels
 from hpc_connector.loader.sample_file import ReadOptions, SampleFile, Variants
@@ -89,31 +88,33 @@ class Cohort:
 
 
 def read_header(
-    paths: Sequence[str], options: ReadOptions, labels: Labels | None
+    paths: Sequence[str],
+    options: Sequence[ReadOptions],
+    find: Callable[[SampleFile], Labels] | None = None,
+    where: str | None = None,
 ) -> tuple[list[SampleFile], Match]:
-    """Open the genotype files and match their individuals with the labels."""
-    files = [inspect_sample(path, options) for path in paths]
-    if labels is None:
-        labels = get_own_labels(files[0])
-    return files, match_individuals(files, labels, "labels")
+    """Open the genotype files and match their individuals with the labels.
+
+    Parameters
+    ----------
+    options
+        Of each file.
+    find
+        Returns the labels of the individuals of the first file; its own if None.
+    where
+        Name of the labels in messages.
+    """
+    files = [inspect_sample(*each) for each in zip(paths, options, strict=True)]
+    labels = (find or get_own_labels)(files[0])
+    return files, match_individuals(files, labels, where or files[0].path)
 
 
-def get_own_labels(file: SampleFile) -> Labels:
+def get_own_labels(file: SampleFile, coding: str | None = None) -> Labels:
     """Return the labels that a genotype file carries itself."""
     if file.phenotypes is None:
         raise BadInput(f"{file.path} carries no labels: expected --labels FILE")
-    return Labels(file.individuals, convert_labels(file.phenotypes, file.path))
-
-
-def deal_folds(is_case: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
-    """Return the fold of each individual; every fold gets cases and controls."""
-    for label, name in ((1, "cases"), (0, "controls")):
-        n = int((is_case == label).sum())
-        if n < n_folds:
-            raise BadInput(
-                f"{n} {name} for {n_folds} folds: expected one a fold or more"
-            )
-    return make_folds(is_case, n_folds, np.random.default_rng(seed))
+    coding = coding or file.coding
+    return Labels(file.individuals, convert_labels(file.phenotypes, file.path, coding))
 
 
 def make_pieces(files: Sequence[SampleFile], size: int) -> list[tuple[int, int, int]]:
@@ -198,11 +199,8 @@ def load_cohort(
 
     columns, facts = gather_columns(comm, share)
     n_variants = len(columns["id"])
-    if n_variants == 0:
-        removed = ", ".join(f"{n} {r}" for r, n in facts["removed"].items()) or "none"
-        raise BadInput(
-            f"no variant is left of {facts['variants_read']} read (removed: {removed})"
-        )
+    with end_together(comm):
+        check_left(facts)
     place = order_variants(columns, first_list)
     shape = get_planes_shape(
         n_variants, arrangement.n_words, missing=bool(columns["missing"].any())
@@ -222,6 +220,15 @@ def load_cohort(
             facts,
         )
         comm.Barrier()
+
+
+def check_left(facts: dict[str, Any]) -> None:
+    """Refuse a cohort without variants."""
+    if facts["variants_kept"] == 0:
+        removed = ", ".join(f"{n} {r}" for r, n in facts["removed"].items()) or "none"
+        raise BadInput(
+            f"no variant is left of {facts['variants_read']} read (removed: {removed})"
+        )
 
 
 def gather_columns(

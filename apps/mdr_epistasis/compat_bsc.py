@@ -56,12 +56,13 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", args.out)
         return cli.DONE
-    files, match = comm.bcast(open_files(args) if comm.rank == 0 else None)
+    inputs: Any = (*open_files(args), choose_pairs(args)) if comm.rank == 0 else None
+    files, match, pairs = comm.bcast(inputs)
     if comm.rank == 0:
         assumed = [one for file in files for one in file.assumed]
-        record |= make_notes([*match.assumed, *assumed], {})
+        record |= make_notes([*match.assumed, *assumed], match.counted)
         log_notes(record)
-    is_done = score_files(comm, args, files, match, choose_pairs(args))
+    is_done = score_files(comm, args, files, match, pairs)
     record["resources"] = pipeline.get_resources(comm, args.threads, start_s)
     if comm.rank == 0:
         finish(args, record, is_done)
@@ -94,6 +95,8 @@ def choose_pairs(args: argparse.Namespace) -> list[tuple[int, int]]:
         return [(i, j) for i, j in get_comb_files(len(args.genotypes)).tolist()]
     place = {get_name(path): k for k, path in enumerate(args.genotypes)}
     pairs = read_file_pairs(args.file_pairs)
+    if not pairs:
+        raise BadInput(f"{args.file_pairs} is empty: expected FIRST-SECOND a line")
     if unknown := sorted({name for pair in pairs for name in pair} - place.keys()):
         raise BadInput(
             f"{args.file_pairs} names {unknown[0]}: expected one of {sorted(place)[:5]}"

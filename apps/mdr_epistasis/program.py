@@ -8,6 +8,11 @@ from typing import Any
 from hpc_connector import cli
 
 NAME = "mdr-epistasis"
+COMPANIONS = {
+    "--sample-file": "individuals of BGEN, .gen or BSC's text",
+    "--fam": ".fam of a .bed file",
+    "--bim": ".bim of a .bed file",
+}
 
 
 def make_parser() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
@@ -37,7 +42,15 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     said = "who is a case; if the genotypes do not say"
     add("--labels", type=cli.source, metavar="FILE", help=said)
     add("--label-column", metavar="NAME", help="column of the label, name or number")
-    add("--id-column", metavar="NAME", help="column of the ids, name or number")
+    add("--id-column", metavar="NAME", help="column of the ids; FID,IID for two")
+    add(
+        "--1",
+        action="store_true",
+        dest="zero_one",
+        help="labels are 0 control, 1 case also in PLINK's files (there 1 and 2)",
+    )
+    for name, what in COMPANIONS.items():
+        add(name, nargs="+", metavar="FILE", help=f"{what}, if of another stem")
     add("--order", type=int, choices=(2, 3), default=2, help="variants of a model (2)")
     add("--folds", type=cli.at_least(1), default=10, help="1: no cross-validation (10)")
     add(

@@ -19,15 +19,23 @@ from hpc_connector.burst.line import make_remote
 from hpc_connector.burst.run import run_tasks
 from hpc_connector.errors import BadInput
 from hpc_connector.learner import search as learner
+from hpc_connector.loader.companions import choose_companions, list_companions
 from hpc_connector.loader.files import exists
-from hpc_connector.loader.individuals import Match
-from hpc_connector.loader.labels import Labels, convert_labels, read_labels
+from hpc_connector.loader.individuals import Match, find_labels
 from hpc_connector.loader.sample_file import ReadOptions, SampleFile
 from hpc_connector.manifest import begin_run, get_time, save_manifest
 from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner.communicator import end_together
 from hpc_connector.storer.report import save_report
-from mdr_epistasis.cohort import Cohort, Filters, deal_folds, load_cohort, read_header
+from mdr_epistasis.cohort import (
+    Cohort,
+    Filters,
+    get_own_labels,
+    load_cohort,
+    read_header,
+)
+from mdr_epistasis.folds import deal_folds, read_folds
+from mdr_epistasis.lists import read_list
 from mdr_epistasis.output import describe, print_top, save_results
 from mdr_epistasis.remote import pack
 from mdr_epistasis.tasks import (
@@ -113,10 +121,13 @@ def get_slice(args: argparse.Namespace) -> float:
 
 
 def list_inputs(args: argparse.Namespace) -> list[str]:
-    """Return the files that decide the results."""
-    names = [*args.genotypes, *find_companions(args.genotypes)]
+    """Return the files that decide the results, each once."""
+    options = choose_options(args)
+    names = list(args.genotypes)
+    for path, chosen in zip(args.genotypes, options, strict=True):
+        names += list_companions(path, chosen)
     names += [args.labels, args.fold_file, args.variants, args.with_variants]
-    return [get_file(name) for name in names if name]
+    return list(dict.fromkeys(get_file(name) for name in names if name))
 
 
 def get_file(name: str) -> str:
@@ -125,68 +136,39 @@ def get_file(name: str) -> str:
     return bed if not exists(name) and exists(bed) else name
 
 
-def find_companions(paths: Sequence[str]) -> list[str]:
-    """Return the files that name the individuals and variants of genotype files."""
-    stems = [path.removesuffix(".gz") for path in paths]
-    for ending in (".bed", ".bgen", ".gen"):
-        stems = [stem.removesuffix(ending) for stem in stems]
-    found = [stem + ending for stem in stems for ending in (".fam", ".bim", ".sample")]
-    return [path for path in found if exists(path) and path not in paths]
-
-
-def open_files(args: argparse.Namespace) -> tuple:
-    """Return opened genotype files, and their individuals matched with the labels."""
+def choose_options(args: argparse.Namespace) -> list[ReadOptions]:
+    """Return how each genotype file is read."""
     options = ReadOptions(args.imputation_threshold, args.pass_only, args.vcf_field)
-    labels = None
+    named = {"sample_file": args.sample_file, "fam": args.fam, "bim": args.bim}
+    return choose_companions(args.genotypes, options, named)
+
+
+def open_files(args: argparse.Namespace) -> tuple[list[SampleFile], Match]:
+    """Return opened genotype files, and their individuals matched with the labels."""
+    coding = "plain" if args.zero_one else None
+    find = partial(get_own_labels, coding=coding)
     if args.labels:
-        ids, words = read_labels(
-            args.labels, id_column=args.id_column, case_column=args.label_column
+        find = partial(
+            find_labels,
+            args.labels,
+            id_column=args.id_column,
+            case_column=args.label_column,
+            coding=coding,
         )
-        is_case = convert_labels(words, args.labels)
-        labels = Labels(None if ids is None else tuple(ids), is_case)
-    return read_header(args.genotypes, options, labels)
+    return read_header(args.genotypes, choose_options(args), find, args.labels)
 
 
 def read_inputs(args: argparse.Namespace) -> tuple:
     """Return opened files, matched individuals, folds, and the two lists of ids."""
     files, match = open_files(args)
     if args.fold_file:
-        fold = read_folds(args.fold_file, match.individuals)
+        fold = read_folds(args.fold_file, files[0], match)
     else:
         fold = deal_folds(match.is_case, args.folds, args.seed)
     lists = (read_list(args.variants), read_list(args.with_variants))
     if lists[1] is not None and lists[0] is None:
         raise BadInput("--with-variants needs --variants, the first list")
     return files, match, fold, lists
-
-
-def read_folds(path: str, individuals: tuple[str, ...]) -> np.ndarray:
-    """Return folds from a file of id and fold, 0, 1, ... without a gap."""
-    rows = [
-        line.split() for line in Path(path).read_text().splitlines() if line.strip()
-    ]
-    try:
-        fold_of = {name: int(fold) for name, fold in rows}
-        fold = np.array([fold_of[name] for name in individuals], np.int64)
-    except (ValueError, KeyError) as error:
-        raise BadInput(
-            f"{path}: {error}: expected id and fold of every individual"
-        ) from None
-    if set(fold.tolist()) != set(range(int(fold.max()) + 1)):
-        raise BadInput(
-            f"{path}: folds {sorted(set(fold.tolist()))}: expected 0, 1, ..."
-        )
-    return fold
-
-
-def read_list(path: str | None) -> frozenset[str] | None:
-    """Return the ids of a file, one a line."""
-    if path is None:
-        return None
-    ids = frozenset(Path(path).read_text().split())
-    if not ids:
-        raise BadInput(f"{path} is empty: expected an id of a variant a line")
-    return ids
 
 
 def make_question(
@@ -299,6 +281,7 @@ def list_notes(
     """Return what was assumed, left out and changed, for the manifest."""
     assumed = [one for file in files for one in file.assumed]
     counted = [cohort.facts.pop("counted"), *(file.counted for file in files)]
+    counted.append(match.counted)
     return make_notes([*match.assumed, *assumed], add_counts(counted))
 
 

@@ -18,8 +18,13 @@ from isal import isal_zlib
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _bgen_kernels as kernels
-from hpc_connector.loader.files import exists, get_size, map_file, open_file
-from hpc_connector.loader.labels import read_oxford_ids
+from hpc_connector.loader.companions import (
+    NOBODY,
+    find_sample,
+    name_people,
+    read_people,
+)
+from hpc_connector.loader.files import get_size, map_file, open_file
 from hpc_connector.loader.sample_file import (
     Block,
     ReadOptions,
@@ -47,14 +52,10 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
         .sample file.
     """
     n_variants, n_individuals, _, individuals, _ = _read_header(path)
-    sample = f"{path.removesuffix('.bgen')}.sample"
-    if individuals is None and exists(sample):
-        individuals = tuple(read_oxford_ids(sample))
-        if len(individuals) != n_individuals:
-            raise BadInput(
-                f"{sample} names {len(individuals)} individuals, expected "
-                f"{n_individuals} as in {path}"
-            )
+    sample = find_sample(path, options)
+    people = read_people(sample, n_individuals, path) if sample else NOBODY
+    if individuals is not None and options.sample_file is None:
+        people = name_people(path, individuals, people)
     size = get_size(path)
     if n_variants * LEAST_VARIANT_BYTES > size:
         raise BadInput(f"{path} is cut: expected {n_variants} variants")
@@ -62,9 +63,13 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
         path=path,
         format="bgen",
         n_individuals=n_individuals,
-        individuals=individuals,
+        individuals=people.individuals,
+        phenotypes=people.phenotypes,
+        families=people.families,
+        coding=people.coding,
         n_bytes=size,
         options=options,
+        assumed=people.assumed,
     )
 
 

@@ -1,15 +1,16 @@
 """Genotypes of BSC's MDR programs: gzipped text, three probabilities an individual.
 
 Lines are ``chrom id pos ref alt`` and the probabilities of ref/ref, ref/alt, alt/alt;
-lines that start with ``BCF`` or ``#`` are a header. Individuals have no ids.
+lines that start with ``BCF`` or ``#`` are a header. Individuals have no ids
+of their own.
 Source: github.com/neardata-eu/spark-mdr and MPI-genomics-MDR.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.bgzf import read_lines
+from hpc_connector.loader.bgzf import read_lines, read_text
+from hpc_connector.loader.companions import NOBODY, find_sample, read_people
 from hpc_connector.loader.files import get_size
 from hpc_connector.loader.probability_text import Lead, read_blocks
 from hpc_connector.loader.sample_file import (
@@ -34,13 +35,20 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
             f"{path}: the first variant has {n_numbers} numbers after {N_LEAD} "
             "columns: expected three an individual"
         )
+    n = n_numbers // 3
+    sample = find_sample(path, options)
+    people = read_people(sample, n, path) if sample else NOBODY
     return SampleFile(
         path=path,
         format="bsc",
-        n_individuals=n_numbers // 3,
-        individuals=None,
+        n_individuals=n,
+        individuals=people.individuals,
+        phenotypes=people.phenotypes,
+        families=people.families,
+        coding=people.coding,
         n_bytes=get_size(path),
         options=options,
+        assumed=people.assumed,
     )
 
 
@@ -53,7 +61,7 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
 def read_file_pairs(path: str) -> list[tuple[str, str]]:
     """Return the pairs of sample files of BSC's list, lines ``first-second``."""
     pairs = []
-    for number, line in enumerate(Path(path).read_text().split(), start=1):
+    for number, line in enumerate(read_text(path).split(), start=1):
         names = line.split("-")
         if len(names) != 2:
             raise BadInput(f"{path}: line {number}: {line!r}, expected FIRST-SECOND")

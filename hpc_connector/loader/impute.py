@@ -1,7 +1,8 @@
 """Genotypes of IMPUTE and Oxford .gen files: three probabilities an individual.
 
 Lines are ``[chrom] id [rsid] position A B`` and the probabilities of AA, AB and BB; B
-is the counted allele. A .sample file of the same stem names the individuals.
+is the counted allele. A .sample file (of bcftools: .samples) of the same stem names the
+individuals.
 Format: https://www.cog-genomics.org/plink/2.0/formats#gen.
 """
 
@@ -9,8 +10,8 @@ from collections.abc import Iterator
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_lines
-from hpc_connector.loader.files import exists, get_size
-from hpc_connector.loader.labels import read_labels, read_oxford_ids
+from hpc_connector.loader.companions import NOBODY, find_sample, read_people
+from hpc_connector.loader.files import get_size
 from hpc_connector.loader.probability_text import Lead, read_blocks
 from hpc_connector.loader.sample_file import (
     Block,
@@ -23,28 +24,20 @@ from hpc_connector.loader.sample_file import (
 def inspect(path: str, options: ReadOptions) -> SampleFile:
     """Count the individuals of the first line, and read the .sample file."""
     n_numbers = _get_n_columns(path) - _get_n_lead(path)
-    sample = f"{path.removesuffix('.gz').removesuffix('.gen')}.sample"
-    individuals = phenotypes = None
-    if exists(sample):
-        ids = read_oxford_ids(sample)
-        individuals = tuple(ids)
-        if len(ids) != n_numbers // 3:
-            raise BadInput(
-                f"{sample} names {len(ids)} individuals and {path} holds "
-                f"{n_numbers // 3}: expected as many"
-            )
-        try:
-            phenotypes = tuple(read_labels(sample)[1])
-        except BadInput:
-            phenotypes = None  # no column, or several, of type B
+    n = n_numbers // 3
+    sample = find_sample(path, options)
+    people = read_people(sample, n, path) if sample else NOBODY
     return SampleFile(
         path=path,
         format="impute",
-        n_individuals=n_numbers // 3,
-        individuals=individuals,
-        phenotypes=phenotypes,
+        n_individuals=n,
+        individuals=people.individuals,
+        phenotypes=people.phenotypes,
+        families=people.families,
+        coding=people.coding,
         n_bytes=get_size(path),
         options=options,
+        assumed=people.assumed,
     )
 
 

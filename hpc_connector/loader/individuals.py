@@ -7,9 +7,26 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.labels import SHOWN, Labels
+from hpc_connector.loader.id_columns import Lookup, find_individuals
+from hpc_connector.loader.labels import (
+    ID_NAMES,
+    SHOWN,
+    Labels,
+    choose_case,
+    convert_labels,
+    find_case,
+    get_coding,
+    name_rows,
+    read_label_table,
+)
+from hpc_connector.loader.rows import Table, simplify
 from hpc_connector.loader.sample_file import SampleFile
 from hpc_connector.notes import Assumption
+
+ASK = (
+    "expected --sample-file, a file that names them in order (.sample, .samples, .psam "
+    "or .fam)"
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +45,8 @@ class Match:
         What a user should know of the matching.
     assumed
         What the ids do not say.
+    counted
+        Who was left out.
     """
 
     individuals: tuple[str, ...]
@@ -35,13 +54,120 @@ class Match:
     columns: list[np.ndarray]
     notes: list[str]
     assumed: list[Assumption] = field(default_factory=list)
+    counted: dict[str, int] = field(default_factory=dict)
+
+
+def find_labels(
+    path: str,
+    file: SampleFile,
+    *,
+    id_column: str | None = None,
+    case_column: str | None = None,
+    coding: str | None = None,
+) -> Labels:
+    """Read the labels of the individuals of a genotype file.
+
+    Parameters
+    ----------
+    id_column, case_column
+        Name or number (from 1) of the columns, None to find them: that of the ids by
+        its values.
+    coding
+        Of labels that are numbers, as in :func:`convert_labels`; None to find it.
+
+    Returns
+    -------
+    Labels under the ids of the genotype file; without ids where neither file has any.
+
+    Raises
+    ------
+    BadInput
+        A file that cannot be read, or columns that are not clear; ids in one of the
+        files alone.
+    """
+    table = read_label_table(path, id_column, case_column)
+    case = find_case(table, case_column)
+    if file.individuals is None or not has_ids(table, id_column, case):
+        return get_unnamed(table, file, case, id_column, coding)
+    found = find_individuals(table, file, id_column, case)
+    is_plink = not table.has_header and len(table.header) > 2 and 1 in found.columns
+    of_ids = {*found.columns, *((0, 1) if is_plink else ())}
+    case = choose_case(table, of_ids) if case is None else case
+    coding = coding or get_coding(table, case, is_plink=is_plink)
+    is_case = convert_labels(table.get_column(case), path, coding)
+    is_here = found.places >= 0
+    absent = [
+        text
+        for text, label, here in zip(found.texts, is_case, is_here, strict=True)
+        if label >= 0 and not here
+    ]
+    ids = tuple(file.individuals[k] for k in found.places[is_here].tolist())
+    assumed = (*table.assumed, *found.assumed, *note_family(table, file, found.columns))
+    return Labels(ids, is_case[is_here], tuple(absent), assumed)
+
+
+def note_family(
+    table: Table, file: SampleFile, columns: tuple[int, ...]
+) -> list[Assumption]:
+    """Return what is assumed where both files name families, and they differ."""
+    family = table.find_family()
+    is_named = table.has_header and family is not None and file.families is not None
+    if not is_named or family is None or columns != family[1:]:
+        return []
+    because = f"the families of {table.path} are not those of {file.path}"
+    name = table.header[family[1]]
+    return [Assumption("who is who", f"by {name} alone", because, "--id-column")]
+
+
+def has_ids(table: Table, id_column: str | None, case: int | None) -> bool:
+    """Return whether a table may name individuals: a column of other values each."""
+    if id_column is not None:
+        return True
+    if table.layout != "table":
+        return name_rows(table, None, case) is not None
+    if len(table.header) == 1:
+        return False
+    columns = [k for k in range(len(table.header)) if k != case]
+    is_named = table.has_header and any(
+        simplify(table.header[k]) in ID_NAMES for k in columns
+    )
+    return is_named or any(is_distinct(table.get_column(k)) for k in columns)
+
+
+def is_distinct(ids: Sequence[str]) -> bool:
+    """Return whether texts may be ids: few stand twice, and they are no fractions."""
+    are_fractions = all("." in t and t.replace(".", "").isdecimal() for t in ids)
+    return 2 * len(set(ids)) > len(ids) and not are_fractions
+
+
+def get_unnamed(
+    table: Table,
+    file: SampleFile,
+    case: int | None,
+    id_column: str | None,
+    coding: str | None,
+) -> Labels:
+    """Return labels in the order of a genotype file, where neither names anybody."""
+    names_here = has_ids(table, id_column, case)
+    if names_here and file.individuals is None:
+        raise BadInput(
+            f"{file.path} names no individuals, but {table.path} does: {ASK}"
+        )
+    if not names_here and file.individuals is not None:
+        raise BadInput(
+            f"{table.path} names no individuals, but {file.path} does, as "
+            f"{file.individuals[0][:SHOWN]!r}: expected a column of ids (--id-column)"
+        )
+    case = choose_case(table, set()) if case is None else case
+    words = table.get_column(case)
+    is_case = convert_labels(words, table.path, coding or get_coding(table, case))
+    return Labels(None, is_case, (), table.assumed)
 
 
 def match_individuals(files: Sequence[SampleFile], labels: Labels, where: str) -> Match:
     """Find every labelled individual in every genotype file.
 
-    The cohort is ordered by id, as text. Where a file has no ids, its individuals are
-    those of the other files in their order; where none has, the order stays.
+    The cohort is ordered by id, as text. Where no file has ids, the order stays.
 
     Parameters
     ----------
@@ -51,17 +177,23 @@ def match_individuals(files: Sequence[SampleFile], labels: Labels, where: str) -
     Raises
     ------
     BadInput
-        Duplicate ids, ids of one genotype file that another lacks, no id in common,
-        cases or controls alone, or, where ids are lacking, numbers of individuals or
-        orders of ids that disagree.
+        Duplicate ids, ids of one file that another lacks, no id in common, cases or
+        controls alone, or, where nobody has an id, numbers of individuals that
+        disagree.
     """
     paths = [where, *(file.path for file in files)]
     ids = [labels.individuals, *(file.individuals for file in files)]
-    sizes = [len(labels.is_case), *(file.n_individuals for file in files)]
-    notes = []
-    if None in ids:
-        notes.append("ids are lacking: individuals are matched by position")
-    of_labels, *of_files = _fill_ids(ids, sizes, paths)
+    assumed = list(labels.assumed)
+    if all(names is None for names in ids):
+        sizes = [len(labels.is_case), *(file.n_individuals for file in files)]
+        names = _number(sizes, paths)
+        if len(set(paths)) > 1:
+            because = f"neither {where} nor {paths[-1]} names individuals"
+            by = Assumption("who is who", "by position", because, "--sample-file")
+            assumed.append(by)
+        of_labels, of_files = names, [names] * len(files)
+    else:
+        of_labels, *of_files = _align(ids, files, paths)
     _check_same(of_files, paths[1:])
     _check_unique(of_labels, where)
 
@@ -76,34 +208,70 @@ def match_individuals(files: Sequence[SampleFile], labels: Labels, where: str) -
             f"{where} and {paths[1]} have no individual in common: ids are such as "
             f"{labelled[0][:SHOWN]!r} and {of_files[0][0][:SHOWN]!r}"
         )
-    notes += _compare(set(labelled), first)
+    missing = [*labels.absent, *(name for name in labelled if name not in first)]
+    extra = first.difference(labelled)
     is_case = np.array([case_of[name] for name in chosen], np.int8)
     _check_classes(is_case, where)
     columns = [_locate(chosen, known) for known in of_files]
-    return Match(tuple(chosen), is_case, columns, notes)
+    counted = {
+        "labelled individuals have no genotypes": len(missing),
+        "genotyped individuals have no label": len(extra),
+    }
+    notes = _describe(sorted(missing), sorted(extra))
+    return Match(tuple(chosen), is_case, columns, notes, assumed, counted)
 
 
-def _fill_ids(
-    ids: Sequence[tuple[str, ...] | None], sizes: Sequence[int], paths: Sequence[str]
-) -> list[tuple[str, ...]]:
-    """Give ids, by position, to the files that have none; numbers if all have none."""
-    known = [k for k, names in enumerate(ids) if names is not None]
-    if len(known) == len(ids):
-        return [names for names in ids if names is not None]
+def _number(sizes: Sequence[int], paths: Sequence[str]) -> tuple[str, ...]:
+    """Return numbers from 1 for individuals that nobody names."""
     for size, path in zip(sizes, paths, strict=True):
         if size != sizes[0]:
             raise BadInput(
                 f"{path} has {size} individuals and {paths[0]} {sizes[0]}: expected as "
                 "many, for ids to match them by are lacking"
             )
-    for k in known[1:]:
-        if ids[k] != ids[known[0]]:
-            raise BadInput(
-                f"{paths[k]} and {paths[known[0]]} name other individuals or in "
-                "another order: expected the same, for ids are lacking elsewhere"
-            )
-    names = ids[known[0]] if known else None
-    return [names or tuple(str(k + 1) for k in range(sizes[0]))] * len(ids)
+    return tuple(str(k + 1) for k in range(sizes[0]))
+
+
+def _align(
+    ids: Sequence[tuple[str, ...] | None],
+    files: Sequence[SampleFile],
+    paths: Sequence[str],
+) -> list[tuple[str, ...]]:
+    """Return the ids of labels and files as the first file spells them.
+
+    Raises
+    ------
+    BadInput
+        One of them has none: position would say nothing of who is who.
+    """
+    for names, path in zip(ids, paths, strict=True):
+        if names is None:
+            other = next(p for n, p in zip(ids, paths, strict=True) if n is not None)
+            raise BadInput(f"{path} names no individuals, but {other} does: {ASK}")
+    known = [names for names in ids if names is not None]
+    lookup = None
+    for k, file in enumerate(files[1:], start=2):
+        if known[k] != known[1] and set(known[k]) != set(known[1]):
+            lookup = lookup or Lookup(files[0])
+            known[k] = _spell(file, files[0], lookup)
+    return known
+
+
+def _spell(file: SampleFile, first: SampleFile, lookup: Lookup) -> tuple[str, ...]:
+    """Return the ids of a file as another spells them, where it has them."""
+    ids, known = file.individuals or (), first.individuals or ()
+    if file.families is not None:
+        places = [lookup.find_pair(*pair) for pair in file.families]
+    else:
+        places = [-1] * len(ids)
+    places = [
+        lookup.find(name) if place < 0 else place
+        for name, place in zip(ids, places, strict=True)
+    ]
+    return tuple(
+        name if place < 0 else known[place]
+        for name, place in zip(ids, places, strict=True)
+    )
 
 
 def _check_same(ids: Sequence[tuple[str, ...]], paths: Sequence[str]) -> None:
@@ -137,12 +305,12 @@ def _check_classes(is_case: np.ndarray, where: str) -> None:
         )
 
 
-def _compare(labelled: set[str], genotyped: set[str]) -> list[str]:
+def _describe(missing: Sequence[str], extra: Sequence[str]) -> list[str]:
     """Return notes of the individuals that lack genotypes, or a label."""
     notes = []
-    if missing := sorted(labelled - genotyped):
+    if missing:
         notes.append(f"labelled, but without genotypes: {_count(missing)}")
-    if extra := sorted(genotyped - labelled):
+    if extra:
         notes.append(f"genotyped, but without label: {_count(extra)}")
     return notes
 

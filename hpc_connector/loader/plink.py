@@ -11,8 +11,9 @@ import numpy as np
 
 from hpc_connector._jit import kernel
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.files import get_size, open_file, read_file
-from hpc_connector.loader.labels import get_family_ids
+from hpc_connector.loader.bgzf import read_utf8
+from hpc_connector.loader.companions import read_people
+from hpc_connector.loader.files import get_size, open_file
 from hpc_connector.loader.sample_file import (
     Block,
     ReadOptions,
@@ -21,10 +22,11 @@ from hpc_connector.loader.sample_file import (
     convert_position,
     get_version,
 )
+from hpc_connector.notes import Assumption
 
 MAGIC = b"\x6c\x1b"
 SNP_MAJOR = 1
-N_FIELDS = 6  # of .fam and .bim files
+N_FIELDS = 6  # of .bim files
 BLOCK_VARIANTS = 1024
 BLOCK_BYTES = 16 << 20
 COPIES = np.array([2, -1, 1, 0], np.int8)  # of A1, by the two bits of a genotype
@@ -36,8 +38,9 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
     `path` is that of the .bed file, or the prefix of the three.
     """
     stem = path.removesuffix(".bed")
-    family = _read_rows(f"{stem}.fam", 0, _count_lines(f"{stem}.fam"))
-    n_variants = _count_lines(f"{stem}.bim")
+    people = read_people(options.fam or f"{stem}.fam")
+    bim = get_bim(path, options)
+    n_variants = _count_lines(bim)
     bed = f"{stem}.bed"
     try:
         size = get_size(bed)
@@ -51,21 +54,29 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
         raise BadInput(
             f"{bed} is individual-major: expected SNP-major (plink --make-bed)"
         )
-    expected = 3 + n_variants * get_stride(len(family))
+    expected = 3 + n_variants * get_stride(people.n)
     if size != expected:
         raise BadInput(
             f"{bed} has {size} bytes: expected {expected} for {n_variants} variants of "
-            f"the .bim and {len(family)} individuals of the .fam file"
+            f"the .bim and {people.n} individuals of the .fam file"
         )
     return SampleFile(
         path=path,
         format="plink",
-        n_individuals=len(family),
-        individuals=tuple(get_family_ids(family)),
-        phenotypes=tuple(row[5] for row in family),
+        n_individuals=people.n,
+        individuals=people.individuals,
+        phenotypes=people.phenotypes,
+        families=people.families,
+        coding=people.coding,
         n_bytes=size,
         options=options,
+        assumed=(*people.assumed, *_find_lines(bim, get_version(bim))[2]),
     )
+
+
+def get_bim(path: str, options: ReadOptions) -> str:
+    """Return the .bim file of a .bed file or of a prefix."""
+    return options.bim or f"{path.removesuffix('.bed')}.bim"
 
 
 def get_stride(n_individuals: int) -> int:
@@ -74,19 +85,17 @@ def get_stride(n_individuals: int) -> int:
 
 
 @lru_cache(maxsize=4)
-def _find_lines(path: str, _: tuple[int, int]) -> tuple[bytes, np.ndarray]:
-    """Return one version of a .fam or .bim file, and where its lines begin and end.
+def _find_lines(
+    path: str, _: tuple[int, int | str]
+) -> tuple[bytes, np.ndarray, tuple[Assumption, ...]]:
+    """Return one version of a .bim file as UTF-8, and where its lines begin and end.
 
     Kept, for each piece of a .bed file needs some of them.
     """
-    try:
-        data = read_file(path)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    if data and not data.endswith(b"\n"):
-        data += b"\n"
+    data, assumed = read_utf8(path)
+    data = data.rstrip(b"\n") + b"\n" if data else data
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
-    return data, np.concatenate([[0], ends])
+    return data, np.concatenate([[0], ends]), assumed
 
 
 def _count_lines(path: str) -> int:
@@ -95,11 +104,8 @@ def _count_lines(path: str) -> int:
 
 def _read_rows(path: str, first: int, last: int) -> list[list[str]]:
     """Return the six fields of the lines first .. last - 1."""
-    data, bounds = _find_lines(path, get_version(path))
-    try:
-        lines = data[bounds[first] : bounds[last]].decode().splitlines()
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: expected UTF-8 text: {error}") from None
+    data, bounds, _ = _find_lines(path, get_version(path))
+    lines = data[bounds[first] : bounds[last]].decode().split("\n")[:-1]
     rows = [line.split() for line in lines]
     for number, row in enumerate(rows, start=first + 1):
         if len(row) != N_FIELDS:
@@ -112,19 +118,20 @@ def _read_rows(path: str, first: int, last: int) -> list[list[str]]:
 def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
     """Yield the variants of one of `n_parts` contiguous pieces."""
     stem = sample_file.path.removesuffix(".bed")
-    n, n_variants = sample_file.n_individuals, _count_lines(f"{stem}.bim")
+    bim = get_bim(sample_file.path, sample_file.options)
+    n, n_variants = sample_file.n_individuals, _count_lines(bim)
     first, last = n_variants * part // n_parts, n_variants * (part + 1) // n_parts
     step = max(1, min(BLOCK_VARIANTS, BLOCK_BYTES // max(n, 1)))
     with open_file(f"{stem}.bed") as stream:
         for at in range(first, last, step):
-            chosen = _read_rows(f"{stem}.bim", at, min(at + step, last))
+            chosen = _read_rows(bim, at, min(at + step, last))
             stream.seek(3 + at * get_stride(n))
             data = stream.read(len(chosen) * get_stride(n))
             packed = np.frombuffer(data, np.uint8).reshape(len(chosen), -1)
             _check_padding(packed, n, stem)
             genotypes = np.empty((len(chosen), n), np.int8)
             unpack(packed, COPIES, genotypes)
-            yield Block(_get_variants(chosen, f"{stem}.bim", at), genotypes)
+            yield Block(_get_variants(chosen, bim, at), genotypes)
 
 
 def _check_padding(packed: np.ndarray, n_individuals: int, stem: str) -> None:

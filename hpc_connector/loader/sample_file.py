@@ -15,11 +15,17 @@ MAX_POSITION_DIGITS = 12
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How genotypes are called from what a file holds."""
+    """How genotypes are called from what a file holds.
+
+    ``sample_file``, ``fam`` and ``bim`` name what belongs to it and has another stem.
+    """
 
     imputation_threshold: float = 0.9
     pass_only: bool = False
     vcf_field: str = "GT"
+    sample_file: str | None = None
+    fam: str | None = None
+    bim: str | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,10 @@ class SampleFile:
         Ids in the order of the file; None where the file names nobody.
     phenotypes
         The labels a file carries itself (.fam, Class column), in its own words.
+    families
+        FID and IID of the individuals, where the file names both.
+    coding
+        Of the phenotypes, as ``labels.convert_labels`` takes it.
     n_bytes
         Size on disk, the cost of reading it.
     assumed, counted
@@ -43,6 +53,8 @@ class SampleFile:
     n_individuals: int
     individuals: tuple[str, ...] | None
     phenotypes: tuple[str, ...] | None = None
+    families: tuple[tuple[str, str], ...] | None = None
+    coding: str = "any"
     n_bytes: int = 0
     options: ReadOptions = field(default_factory=ReadOptions)
     assumed: tuple[Assumption, ...] = ()

@@ -1,0 +1,192 @@
+"""Files that belong to genotypes: who their individuals are, and which variants.
+
+They have the stem of the genotype file, or are named by ``ReadOptions``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hpc_connector.errors import BadInput
+from hpc_connector.loader.files import exists
+from hpc_connector.loader.labels import (
+    NO_ID,
+    choose_case,
+    find_case,
+    find_ids,
+    get_coding,
+    read_label_table,
+)
+from hpc_connector.loader.rows import Table
+from hpc_connector.loader.sample_file import ReadOptions
+from hpc_connector.notes import Assumption
+
+JOINTS = "_: -"  # between FID and IID in one id
+SAMPLE_ENDINGS = (".sample", ".samples", ".psam")  # PLINK's and qctool's, bcftools'
+
+
+@dataclass(frozen=True)
+class People:
+    """The individuals of genotypes as a companion names them, in order.
+
+    Fields are as those of ``SampleFile``.
+    """
+
+    path: str
+    n: int
+    individuals: tuple[str, ...] | None
+    families: tuple[tuple[str, str], ...] | None
+    phenotypes: tuple[str, ...] | None
+    coding: str
+    assumed: tuple[Assumption, ...]
+
+
+NOBODY = People("", 0, None, None, None, "any", ())
+
+
+def name_people(path: str, ids: tuple[str, ...], people: People) -> People:
+    """Return individuals as a genotype file names them itself.
+
+    FID, IID and labels of a companion are theirs if it names the same individuals.
+    """
+    if people.individuals is not None:
+        if all(map(is_spelling, ids, people.individuals, people.families or ids)):
+            return replace(people, individuals=ids)
+        because = f"{people.path} names others"
+        note = Assumption(f"who is in {path}", "as it says", because, "--sample-file")
+        return replace(NOBODY, individuals=ids, assumed=(note,))
+    return replace(NOBODY, individuals=ids)
+
+
+def is_spelling(text: str, individual: str, pair: tuple[str, str] | str) -> bool:
+    """Return whether an id is another, or FID and IID together."""
+    if isinstance(pair, str):
+        return text == individual
+    family, person = pair
+    joined = {f"{family}{joint}{person}" for joint in JOINTS}
+    return text in {individual, person, family, *joined}
+
+
+def choose_companions(
+    paths: Sequence[str], options: ReadOptions, named: dict[str, Sequence[str]]
+) -> list[ReadOptions]:
+    """Return the options of each genotype file, with the companions that are named.
+
+    Parameters
+    ----------
+    named
+        Files by ``sample_file``, ``fam`` and ``bim``: one for all that have such a
+        companion, or one each.
+    """
+    chosen = [options] * len(paths)
+    for role, files in named.items():
+        if not files:
+            continue
+        of = [k for k, path in enumerate(paths) if takes(path, role)]
+        option = f"--{role.replace('_', '-')}"
+        if len(files) not in (1, len(of)) or not of:
+            raise BadInput(
+                f"{option} names {len(files)} files: expected one, or one for each of "
+                f"the {len(of)} genotype files that have such a companion"
+            )
+        for place, k in enumerate(of):
+            file = files[place if len(files) > 1 else 0]
+            change: dict[str, Any] = {role: file}
+            chosen[k] = replace(chosen[k], **change)
+    return chosen
+
+
+def takes(path: str, role: str) -> bool:
+    """Return whether a genotype file has a companion of a role."""
+    is_bed = path.endswith(".bed") or (not exists(path) and exists(f"{path}.bed"))
+    if role != "sample_file":
+        return is_bed
+    stem = path.removesuffix(".gz").removesuffix(".bgz")
+    return not (is_bed or stem.endswith((".vcf", ".bcf")) or path.endswith(".bgz"))
+
+
+def list_companions(path: str, options: ReadOptions) -> list[str]:
+    """Return the companions of a genotype file that there are."""
+    if takes(path, "fam"):
+        stem = path.removesuffix(".bed")
+        found = [options.fam or f"{stem}.fam", options.bim or f"{stem}.bim"]
+        return [name for name in found if exists(name)]
+    sample = find_sample(path, options) if takes(path, "sample_file") else None
+    return [sample] if sample else []
+
+
+def find_sample(path: str, options: ReadOptions) -> str | None:
+    """Return the file that names the individuals of BGEN, .gen or BSC's text."""
+    if options.sample_file is not None:
+        return options.sample_file
+    stem = path.removesuffix(".gz").removesuffix(".bgz")
+    for ending in (".bgen", ".gen"):
+        if stem.endswith(ending):
+            names = [stem.removesuffix(ending) + other for other in SAMPLE_ENDINGS]
+            return next((name for name in names if exists(name)), None)
+    return None
+
+
+def read_people(path: str, n_individuals: int | None = None, of: str = "") -> People:
+    """Read who the individuals of genotypes are.
+
+    A .fam or .psam file, an Oxford .sample file, one of bcftools, or a list of ids.
+
+    Parameters
+    ----------
+    n_individuals, of
+        Number of the genotype file, and its name in a message.
+
+    Raises
+    ------
+    BadInput
+        A file that cannot be read, of another number of individuals, or whose column
+        of ids is not clear.
+    """
+    table = read_label_table(path)
+    n = len(table.rows)
+    if n_individuals not in (None, n):
+        raise BadInput(
+            f"{path} names {n} individuals and {of} holds {n_individuals}: expected as "
+            "many"
+        )
+    individuals, families = _name(table)
+    try:
+        case = find_case(table)
+        case = choose_case(table, set(_get_id_columns(table))) if case is None else case
+        phenotypes: tuple[str, ...] | None = tuple(table.get_column(case))
+        coding = get_coding(table, case)
+    except BadInput:
+        phenotypes, coding = None, "any"  # no column of labels, or several
+    return People(path, n, individuals, families, phenotypes, coding, table.assumed)
+
+
+def _get_id_columns(table: Table) -> tuple[int, ...]:
+    """Return the columns of ids: FID and IID, or one."""
+    if (family := table.find_family()) is not None:
+        return family
+    column = 0 if len(table.header) == 1 else find_ids(table, None, None)
+    if column is None:
+        raise BadInput(
+            f"{table.path}: which column names the individuals? expected a .sample, "
+            ".psam or .fam file, or a list of ids"
+        )
+    return (column,)
+
+
+def _name(
+    table: Table,
+) -> tuple[tuple[str, ...] | None, tuple[tuple[str, str], ...] | None]:
+    """Return the ids of individuals, and their FID and IID where both are named."""
+    columns = _get_id_columns(table)
+    if len(columns) == 1:
+        return tuple(table.get_column(columns[0])), None
+    families, persons = (table.get_column(k) for k in columns)
+    if set(persons) == {NO_ID}:
+        return None, None
+    if len(set(persons)) == 1 < len(set(families)) == len(families):
+        return tuple(families), None  # the second id is a constant
+    pairs = tuple(zip(families, persons, strict=True))
+    if len(set(persons)) == len(persons):
+        return tuple(persons), pairs
+    return tuple(f"{family}:{person}" for family, person in pairs), pairs
