@@ -37,6 +37,7 @@ from mdr_epistasis.cohort import (
 from mdr_epistasis.folds import deal_folds, read_folds
 from mdr_epistasis.lists import read_list
 from mdr_epistasis.output import describe, print_top, save_results
+from mdr_epistasis.possible import check_models
 from mdr_epistasis.remote import pack
 from mdr_epistasis.tasks import (
     Search,
@@ -85,6 +86,8 @@ def run(comm: Any, args: argparse.Namespace) -> int:
         n_read = cohort.facts["variants_read"]
         record["plan"] = asdict(make_cost(args, header, n_read, is_missing))
         question = make_question(args, cohort, lists)
+        with end_together(comm):
+            check_models(question, cohort.n_variants)
         n_first = get_n_first(cohort, before)
         shape = cohort.planes.shape
         tasks = make_tasks(shape, args.order, args.permutations, n_first)
