@@ -15,6 +15,7 @@ from typing import Any
 
 from hpc_connector import address
 from hpc_connector.errors import BadInput
+from hpc_connector.text import decode_text
 
 IMPORTED_S = time.monotonic()
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
@@ -164,8 +165,8 @@ def parse(parser: argparse.ArgumentParser, run: Any, argv: list[str]) -> Any:
 def set_defaults(run: argparse.ArgumentParser, path: Path) -> None:
     """Take the defaults of a parser from a TOML file; flags still win."""
     try:
-        options = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        options = tomllib.loads(decode_text(path.read_bytes(), str(path))[0])
+    except (OSError, tomllib.TOMLDecodeError) as error:
         raise BadInput(f"{path}: cannot be read as TOML: {error}") from None
     actions = {a.dest: a for a in run._actions if a.dest not in ("help", "config")}
     for key, value in options.items():

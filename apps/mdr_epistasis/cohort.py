@@ -17,6 +17,7 @@ from hpc_connector.bitplanes import (
     place_codes,
 )
 from hpc_connector.errors import BadInput
+from hpc_connector.loader.companions import list_companions
 from hpc_connector.loader.individuals import Match, match_individuals
 from hpc_connector.loader.labels import Labels, convert_labels
 from hpc_connector.loader.sample_file import ReadOptions, SampleFile, Variants
@@ -113,8 +114,9 @@ def get_own_labels(file: SampleFile, coding: str | None = None) -> Labels:
     """Return the labels that a genotype file carries itself."""
     if file.phenotypes is None:
         raise BadInput(f"{file.path} carries no labels: expected --labels FILE")
+    where = [*list_companions(file.path, file.options), file.path][0]
     coding = coding or file.coding
-    return Labels(file.individuals, convert_labels(file.phenotypes, file.path, coding))
+    return Labels(file.individuals, convert_labels(file.phenotypes, where, coding))
 
 
 def make_pieces(files: Sequence[SampleFile], size: int) -> list[tuple[int, int, int]]:

@@ -23,7 +23,7 @@ from hpc_connector.loader.individuals import Match
 from hpc_connector.loader.sample_file import SampleFile
 from hpc_connector.loader.samples import read_sample
 from hpc_connector.manifest import get_time, save_manifest
-from hpc_connector.notes import log_notes, make_notes
+from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner import get_comb_files
 from hpc_connector.publish import publish
 from mdr_epistasis.run import begin, open_files
@@ -56,17 +56,22 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", args.out)
         return cli.DONE
-    inputs: Any = (*open_files(args), choose_pairs(args)) if comm.rank == 0 else None
-    files, match, pairs = comm.bcast(inputs)
+    files, match, pairs = comm.bcast(read_inputs(args) if comm.rank == 0 else None)
     if comm.rank == 0:
         assumed = [one for file in files for one in file.assumed]
-        record |= make_notes([*match.assumed, *assumed], match.counted)
+        record |= make_notes([*match.assumed, *assumed], add_counts([match.counted]))
         log_notes(record)
     is_done = score_files(comm, args, files, match, pairs)
     record["resources"] = pipeline.get_resources(comm, args.threads, start_s)
     if comm.rank == 0:
         finish(args, record, is_done)
     return cli.DONE if is_done else cli.STOPPED
+
+
+def read_inputs(args: argparse.Namespace) -> tuple:
+    """Return opened files, their individuals matched with the labels, and pairs."""
+    check_options(args)
+    return *open_files(args), choose_pairs(args)
 
 
 def finish(args: argparse.Namespace, record: dict[str, Any], is_done: bool) -> None:

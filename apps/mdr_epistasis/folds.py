@@ -9,6 +9,7 @@ from hpc_connector.loader.individuals import Match
 from hpc_connector.loader.labels import ID_NAMES
 from hpc_connector.loader.rows import Table, read_table, simplify
 from hpc_connector.loader.sample_file import SampleFile
+from hpc_connector.notes import Assumption
 
 CLASSES = ((1, "cases"), (0, "controls"))
 FOLD_NAMES = ("fold", "folds", "cv_fold", "group", "set")
@@ -25,7 +26,9 @@ def deal_folds(is_case: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
     return make_folds(is_case, n_folds, np.random.default_rng(seed))
 
 
-def read_folds(path: str, file: SampleFile, match: Match) -> np.ndarray:
+def read_folds(
+    path: str, file: SampleFile, match: Match
+) -> tuple[np.ndarray, tuple[Assumption, ...]]:
     """Return folds from a table of ids and folds 0, 1, ... without a gap.
 
     Parameters
@@ -35,7 +38,7 @@ def read_folds(path: str, file: SampleFile, match: Match) -> np.ndarray:
 
     Returns
     -------
-    Fold of each individual of the cohort, int64.
+    Fold of each individual of the cohort, int64, and what of the file was assumed.
 
     Raises
     ------
@@ -62,7 +65,7 @@ def read_folds(path: str, file: SampleFile, match: Match) -> np.ndarray:
         fold_of[place] = int(text)
     fold = fold_of[match.columns[0]]
     check_folds(path, fold, match)
-    return fold
+    return fold, (*table.assumed, *found.assumed)
 
 
 def is_fold(text: str) -> bool:

@@ -4,10 +4,14 @@ import argparse
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from hpc_connector.allocation import Cost
 from hpc_connector.bitplanes import WORD_BITS, get_planes_shape
+from hpc_connector.learner.bsc import FOLDS
 from hpc_connector.loader.sample_file import SampleFile
 from hpc_connector.loader.samples import read_sample
+from mdr_epistasis import compat_bsc
 from mdr_epistasis.cohort import PIECE_BYTES
 from mdr_epistasis.run import get_slice, read_inputs
 from mdr_epistasis.tasks import make_tasks
@@ -30,7 +34,12 @@ def get_cost(args: argparse.Namespace) -> Cost:
     BadInput
         Inputs that ``run`` would refuse before it reads genotypes.
     """
-    inputs = read_inputs(args)
+    if args.compat:
+        files, match, _ = compat_bsc.read_inputs(args)
+        fold = np.arange(len(match.is_case)) % FOLDS
+        inputs: tuple = (files, match, fold, (None, None))
+    else:
+        inputs = read_inputs(args)
     return make_cost(args, inputs, *look(inputs[0]))
 
 

@@ -50,7 +50,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="labels are 0 control, 1 case also in PLINK's files (there 1 and 2)",
     )
     for name, what in COMPANIONS.items():
-        add(name, nargs="+", metavar="FILE", help=f"{what}, if of another stem")
+        add(name, action="append", metavar="FILE", help=f"{what}, of another stem")
     add("--order", type=int, choices=(2, 3), default=2, help="variants of a model (2)")
     add("--folds", type=cli.at_least(1), default=10, help="1: no cross-validation (10)")
     add(

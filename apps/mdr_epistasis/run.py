@@ -35,7 +35,7 @@ from mdr_epistasis.cohort import (
     read_header,
 )
 from mdr_epistasis.folds import deal_folds, read_folds
-from mdr_epistasis.lists import read_list
+from mdr_epistasis.lists import count_unknown, read_list
 from mdr_epistasis.output import describe, print_top, save_results
 from mdr_epistasis.possible import check_models
 from mdr_epistasis.remote import pack
@@ -79,8 +79,8 @@ def run(comm: Any, args: argparse.Namespace) -> int:
 
     with load_cohort(comm, files, match, fold, filters, before) as cohort:
         if comm.rank == 0:
-            record |= list_notes(files, match, cohort)
-            say_cohort(cohort, match.notes)
+            record |= list_notes(files, match, cohort, lists)
+            say_cohort(cohort)
             log_notes(record)
         is_missing = bool(cohort.variants["missing"].any())
         n_read = cohort.facts["variants_read"]
@@ -164,14 +164,16 @@ def open_files(args: argparse.Namespace) -> tuple[list[SampleFile], Match]:
 def read_inputs(args: argparse.Namespace) -> tuple:
     """Return opened files, matched individuals, folds, and the two lists of ids."""
     files, match = open_files(args)
-    if args.fold_file:
-        fold = read_folds(args.fold_file, files[0], match)
-    else:
-        fold = deal_folds(match.is_case, args.folds, args.seed)
-    lists = (read_list(args.variants), read_list(args.with_variants))
-    if lists[1] is not None and lists[0] is None:
+    if args.with_variants and not args.variants:
         raise BadInput("--with-variants needs --variants, the first list")
-    return files, match, fold, lists
+    if args.fold_file:
+        fold, of_folds = read_folds(args.fold_file, files[0], match)
+    else:
+        fold, of_folds = deal_folds(match.is_case, args.folds, args.seed), ()
+    first, of_first = read_list(args.variants)
+    second, of_second = read_list(args.with_variants)
+    match.assumed.extend((*of_folds, *of_first, *of_second))
+    return files, match, fold, (first, second)
 
 
 def make_question(
@@ -279,16 +281,16 @@ def make_shards(args: argparse.Namespace, cohort: Cohort) -> storer.Shards | Non
 
 
 def list_notes(
-    files: Sequence[SampleFile], match: Match, cohort: Cohort
+    files: Sequence[SampleFile], match: Match, cohort: Cohort, lists: tuple
 ) -> dict[str, Any]:
     """Return what was assumed, left out and changed, for the manifest."""
     assumed = [one for file in files for one in file.assumed]
     counted = [cohort.facts.pop("counted"), *(file.counted for file in files)]
-    counted.append(match.counted)
+    counted += [match.counted, count_unknown(lists, cohort.variants["id"].tolist())]
     return make_notes([*match.assumed, *assumed], add_counts(counted))
 
 
-def say_cohort(cohort: Cohort, notes: list[str]) -> None:
+def say_cohort(cohort: Cohort) -> None:
     """Log what was read."""
     facts = cohort.facts
     n_cases = int((cohort.is_case == 1).sum())
@@ -299,8 +301,6 @@ def say_cohort(cohort: Cohort, notes: list[str]) -> None:
         facts["variants_kept"],
         facts["variants_read"],
     )
-    for note in notes:
-        logger.info("note: %s", note)
 
 
 def describe_cohort(cohort: Cohort, notes: list[str]) -> dict[str, Any]:

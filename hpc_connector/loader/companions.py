@@ -22,7 +22,12 @@ from hpc_connector.loader.sample_file import ReadOptions
 from hpc_connector.notes import Assumption
 
 JOINTS = "_: -"  # between FID and IID in one id
-SAMPLE_ENDINGS = (".sample", ".samples", ".psam")  # PLINK's and qctool's, bcftools'
+TAKERS = {
+    "sample_file": "BGEN, .gen or BSC's text (VCF and tables name who is in them)",
+    "fam": "a .bed file",
+    "bim": "a .bed file",
+}
+SAMPLE_ENDINGS = (".sample", ".samples")  # the second is of bcftools
 
 
 @dataclass(frozen=True)
@@ -83,17 +88,24 @@ def choose_companions(
         if not files:
             continue
         of = [k for k, path in enumerate(paths) if takes(path, role)]
-        option = f"--{role.replace('_', '-')}"
-        if len(files) not in (1, len(of)) or not of:
-            raise BadInput(
-                f"{option} names {len(files)} files: expected one, or one for each of "
-                f"the {len(of)} genotype files that have such a companion"
-            )
+        check_number(role, len(files), len(of))
         for place, k in enumerate(of):
             file = files[place if len(files) > 1 else 0]
             change: dict[str, Any] = {role: file}
             chosen[k] = replace(chosen[k], **change)
     return chosen
+
+
+def check_number(role: str, n_files: int, n_genotypes: int) -> None:
+    """Refuse companions that are neither one for all nor one each, or of no file."""
+    option, kinds = f"--{role.replace('_', '-')}", TAKERS[role]
+    if n_genotypes == 0:
+        raise BadInput(f"{option} goes with {kinds}: expected such a genotype file")
+    if n_files not in (1, n_genotypes):
+        raise BadInput(
+            f"{option} names {n_files} files: expected one, or one for each of "
+            f"{n_genotypes} files that are {kinds}"
+        )
 
 
 def takes(path: str, role: str) -> bool:
@@ -122,9 +134,23 @@ def find_sample(path: str, options: ReadOptions) -> str | None:
     stem = path.removesuffix(".gz").removesuffix(".bgz")
     for ending in (".bgen", ".gen"):
         if stem.endswith(ending):
-            names = [stem.removesuffix(ending) + other for other in SAMPLE_ENDINGS]
-            return next((name for name in names if exists(name)), None)
+            return choose_sample(path, stem.removesuffix(ending))
     return None
+
+
+def choose_sample(path: str, stem: str) -> str | None:
+    """Return the file of a stem that names individuals, None if there is none.
+
+    A .psam file of the same stem may belong to a .pgen file: it comes last.
+    """
+    found = [name for e in SAMPLE_ENDINGS if exists(name := f"{stem}{e}")]
+    if len(found) > 1:
+        raise BadInput(
+            f"{path} has {' and '.join(found)} beside it: expected --sample-file to "
+            "name one"
+        )
+    psam = f"{stem}.psam"
+    return found[0] if found else psam if exists(psam) else None
 
 
 def read_people(path: str, n_individuals: int | None = None, of: str = "") -> People:

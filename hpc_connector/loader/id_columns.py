@@ -33,6 +33,11 @@ class Lookup:
         if len(self.names) < len(ids):
             self.names = {name: k for k, name in enumerate(ids)}
         self.pairs = {pair: k for k, pair in enumerate(file.families or ())}
+        self.persons = {name: k for k, name in enumerate(drop_families(ids) or ())}
+        by_person = {person: k for (_, person), k in self.pairs.items()}
+        if len(by_person) == len(ids):
+            self.names = by_person | self.names
+        self.names = self.persons | self.names
 
     def find(self, text: str) -> int:
         """Return the number of an individual, -1 where there is none or several."""
@@ -141,8 +146,11 @@ def find_individuals(
         raise BadInput(
             f"{table.path} and {file.path} have no individual in common: ids are such "
             f"as {(file.individuals or ('',))[0][:SHOWN]!r}; expected them in one of "
-            f"the columns {_show(table, case)} (--id-column)"
+            f"the columns {_show(table, case)} (--id-column, with a comma for FID and "
+            "IID in two)"
         )
+    if any(text in lookup.persons for text in best.texts):
+        best = replace(best, assumed=(*best.assumed, note_joined(lookup, file)))
     rivals = [one for one in found if _is_rival(one, best)]
     if rivals:
         names = " and ".join(one.name for one in (best, *rivals))
@@ -151,6 +159,14 @@ def find_individuals(
             "expected --id-column to name one"
         )
     return best
+
+
+def note_joined(lookup: Lookup, file: SampleFile) -> Assumption:
+    """Return that the ids of a genotype file are taken for FID and IID together."""
+    person, k = next(iter(lookup.persons.items()))
+    name = (file.individuals or ())[k]
+    because = "PLINK so joins FID and IID"
+    return Assumption(f"the id {name} in {file.path}", f"as {person}", because)
 
 
 def _choose(found: Sequence[Candidate]) -> Candidate | None:
@@ -195,6 +211,8 @@ def _list_candidates(
     family = table.find_family()
     if family is not None and case not in family:
         yield _make_pair(table, lookup, family)
+    elif lookup.pairs and len(table.header) > 2 and case not in (0, 1):
+        yield replace(_make_pair(table, lookup, (0, 1)), is_sure=False, is_known=False)
     known = find_ids(table, None, case) if _is_clear(table) else None
     person = known if family is None else family[1]
     columns = [k for k in range(len(table.header)) if k != case]
@@ -242,11 +260,37 @@ def _make_single(
     places = lookup.find_all(texts)
     plain = Candidate(name, (column,), texts, places, size, is_sure, is_known)
     yield plain
+    if persons := drop_families(texts):
+        taken, because = f"as {persons[0]}", "PLINK so joins FID and IID"
+        note = Assumption(f"the id {texts[0]} in {table.path}", taken, because)
+        yield replace(plain, places=lookup.find_all(persons), assumed=(note,))
     if numbers := convert_numbers(texts):
         k = next(k for k, text in enumerate(texts) if text != numbers[k])
         taken, because = f"as {numbers[k]}", "it is written as a number"
         note = Assumption(f"the id {texts[k]} in {table.path}", taken, because)
         yield replace(plain, places=lookup.find_all(numbers), assumed=(note,))
+
+
+def drop_families(ids: Sequence[str]) -> list[str] | None:
+    """Return IIDs of ids that PLINK joined of FID and IID, which say nothing more.
+
+    All are an IID twice, or have the FID 0; None for others.
+
+    Examples
+    --------
+    >>> drop_families(["NA1_NA1", "NA2_NA2"]), drop_families(["0_7", "0_8"])
+    (['NA1', 'NA2'], ['7', '8'])
+    """
+    middles = [len(text) // 2 for text in ids]
+    halves = [text[k + 1 :] for text, k in zip(ids, middles, strict=True)]
+    for persons, families in (
+        (halves, halves),
+        ([text[2:] for text in ids], ["0"] * len(ids)),
+    ):
+        joined = (f"{f}_{p}" for f, p in zip(families, persons, strict=True))
+        if ids and all(map(str.__eq__, ids, joined)) and len(set(persons)) == len(ids):
+            return persons
+    return None
 
 
 def convert_numbers(texts: Sequence[str]) -> list[str] | None:

@@ -87,8 +87,13 @@ def find_labels(
     """
     table = read_label_table(path, id_column, case_column)
     case = find_case(table, case_column)
-    if file.individuals is None or not has_ids(table, id_column, case):
+    if file.individuals is None:
         return get_unnamed(table, file, case, id_column, coding)
+    if len(table.header) == 1:
+        raise BadInput(
+            f"{path} names no individuals, but {file.path} does, as "
+            f"{file.individuals[0][:SHOWN]!r}: expected a column of ids"
+        )
     found = find_individuals(table, file, id_column, case)
     is_plink = not table.has_header and len(table.header) > 2 and 1 in found.columns
     of_ids = {*found.columns, *((0, 1) if is_plink else ())}
@@ -148,15 +153,9 @@ def get_unnamed(
     coding: str | None,
 ) -> Labels:
     """Return labels in the order of a genotype file, where neither names anybody."""
-    names_here = has_ids(table, id_column, case)
-    if names_here and file.individuals is None:
+    if has_ids(table, id_column, case):
         raise BadInput(
             f"{file.path} names no individuals, but {table.path} does: {ASK}"
-        )
-    if not names_here and file.individuals is not None:
-        raise BadInput(
-            f"{table.path} names no individuals, but {file.path} does, as "
-            f"{file.individuals[0][:SHOWN]!r}: expected a column of ids (--id-column)"
         )
     case = choose_case(table, set()) if case is None else case
     words = table.get_column(case)
@@ -188,7 +187,8 @@ def match_individuals(files: Sequence[SampleFile], labels: Labels, where: str) -
         sizes = [len(labels.is_case), *(file.n_individuals for file in files)]
         names = _number(sizes, paths)
         if len(set(paths)) > 1:
-            because = f"neither {where} nor {paths[-1]} names individuals"
+            other = next(path for path in paths if path != where)
+            because = f"neither {where} nor {other} names individuals"
             by = Assumption("who is who", "by position", because, "--sample-file")
             assumed.append(by)
         of_labels, of_files = names, [names] * len(files)
