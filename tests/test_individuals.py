@@ -123,6 +123,9 @@ TABLES = {  # tables that say who is a case, and how they are written
     "FID IID PHENO": make_table(None, lambda i, y, k: (f"F{k}", i, y + 1), " "),
     "#FID": make_table(["#FID", "IID", "T2D"], lambda i, y, _: (0, i, y + 1)),
     "#IID": make_table(["#IID", "T2D"], lambda i, y, _: (i, y + 1)),
+    "without header, a family is no id": make_table(
+        None, lambda i, y, k: (k // 4, i, y + 1), " "
+    ),
     "of plink, plain": make_table(["FID", "IID", "case"], lambda i, y, _: (i, i, y)),
     "all columns of .psam": "##a\n##b\n"
     + make_table(
@@ -456,6 +459,16 @@ def test_run__by_position_where_nobody_is_named(place):
     assert run("x.gen", "--labels", "labels") == 0
     (entry,) = check_right(place)["assumed"]
     assert (entry["taken"], entry["option"]) == ("by position", "--sample-file")
+
+
+def test_run__companion_whose_both_ids_are_fid_and_iid_joined(place):
+    # bcftools convert --gensample, and plink --double-id, of a VCF file of PLINK
+    copy(FAMILIES, place)
+    rows = [row.split() for row in (place / "x.fam").read_text().splitlines()]
+    lines = (f"{r[0]}_{r[1]} {r[0]}_{r[1]} 0 0 0 -9\n" for r in rows)
+    (place / "x.fam").write_text("".join(lines))
+    assert run("x.bed", "--labels", "x.pheno") == 0
+    check_right(place)
 
 
 def test_run__genotype_files_that_join_fid_and_iid(place):

@@ -123,3 +123,22 @@ def test_epistasis__resumes_only_the_same_object(cohort, tmp_path, s3_endpoint):
     code, lines, _ = get_end(make_command(1, *words, "--resume"))
     assert code == 2
     assert "cannot be resumed" in lines[0]
+
+
+def test_epistasis__companions_and_lists_are_objects(cohort, tmp_path, s3_endpoint):
+    client = make_client(s3_endpoint)
+    names = [line.split()[1] for line in (cohort / "bed.bim").read_text().splitlines()]
+    (tmp_path / "list").write_bytes("\r\n".join(names[:99]).encode("utf-16"))
+    client.upload_file(str(tmp_path / "list"), BUCKET, "list")
+    keys = {"--fam": "people.fam", "--bim": "places.bim"}
+    for option, key in keys.items():
+        client.upload_file(str(cohort / f"bed.{option[2:]}"), BUCKET, key)
+    client.upload_file(str(cohort / "bed.bed"), BUCKET, "alone.bed")
+    keys |= {"--labels": "labels.tsv", "--variants": "list"}
+    named = [word for o, key in keys.items() for word in (o, f"s3://{BUCKET}/{key}")]
+    words = [f"s3://{BUCKET}/alone.bed", *named, "--out", tmp_path / "out"]
+    record = run(1, "mdr_epistasis", *words, "--folds", "2")
+    assert record["cohort"]["variants_kept"] == 99
+    found = {one["path"].removeprefix(f"s3://{BUCKET}/") for one in record["inputs"]}
+    assert found == {"alone.bed", *keys.values()}
+    assert all(one["etag"] for one in record["inputs"])

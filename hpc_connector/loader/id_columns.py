@@ -18,6 +18,7 @@ from hpc_connector.loader.rows import Table, simplify
 from hpc_connector.loader.sample_file import SampleFile
 from hpc_connector.notes import Assumption
 
+JOINT = re.compile(f"[{JOINTS}]")
 NUMBER = re.compile(r"\d+(\.0*)?|\d(\.\d+)?[eE]\+?\d+")
 MOST_NUMBER = 10**11  # from here on Excel writes ids short, as 1.23457E+11
 MOST_COLUMNS = 6  # in a message
@@ -44,23 +45,26 @@ class Lookup:
         place = self.names.get(text, -1)
         if place >= 0 or not self.pairs:
             return place
-        halves = [(text[:k], text[k + 1 :]) for k, c in enumerate(text) if c in JOINTS]
+        halves = [(text[: m.start()], text[m.end() :]) for m in JOINT.finditer(text)]
         found = {self.pairs[pair] for pair in halves if pair in self.pairs}
         return found.pop() if len(found) == 1 else -1
 
     def find_pair(self, family: str, person: str) -> int:
         """Return the number of the individual of a FID and an IID, -1 where none is."""
-        if self.pairs:
-            return self.pairs.get((family, person), -1)
+        if (place := self.pairs.get((family, person), -1)) >= 0:
+            return place
         joined = [f"{family}{joint}{person}" for joint in JOINTS]
         found = {self.names[name] for name in joined if name in self.names}
         return found.pop() if len(found) == 1 else -1
 
     def find_all(self, texts: Sequence[str]) -> np.ndarray:
         """Return the number of each individual, int64."""
-        if not self.pairs:
-            return np.array([self.names.get(text, -1) for text in texts], np.int64)
-        return np.array([self.find(text) for text in texts], np.int64)
+        places = np.array([self.names.get(text, -1) for text in texts], np.int64)
+        if self.pairs:
+            for k in np.flatnonzero(places < 0).tolist():
+                if JOINT.search(texts[k]):
+                    places[k] = self.find(texts[k])
+        return places
 
 
 @dataclass(frozen=True)
@@ -281,6 +285,8 @@ def drop_families(ids: Sequence[str]) -> list[str] | None:
     >>> drop_families(["NA1_NA1", "NA2_NA2"]), drop_families(["0_7", "0_8"])
     (['NA1', 'NA2'], ['7', '8'])
     """
+    if not ids or "_" not in ids[0]:
+        return None
     middles = [len(text) // 2 for text in ids]
     halves = [text[k + 1 :] for text, k in zip(ids, middles, strict=True)]
     for persons, families in (
@@ -288,7 +294,7 @@ def drop_families(ids: Sequence[str]) -> list[str] | None:
         ([text[2:] for text in ids], ["0"] * len(ids)),
     ):
         joined = (f"{f}_{p}" for f, p in zip(families, persons, strict=True))
-        if ids and all(map(str.__eq__, ids, joined)) and len(set(persons)) == len(ids):
+        if all(map(str.__eq__, ids, joined)) and len(set(persons)) == len(ids):
             return persons
     return None
 

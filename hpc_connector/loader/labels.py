@@ -220,8 +220,8 @@ def get_coding(table: Table, case: int, *, is_plink: bool = False) -> str:
     """
     if table.layout == "fam" or is_plink:
         return "plink"
-    if table.layout == "oxford":
-        return "any"
+    if table.layout == "oxford":  # of SHAPEIT, what came from PLINK
+        return "plink" if table.header[case] == "plink_pheno" else "any"
     name, first = simplify(table.header[case]), simplify(table.header[0])
     if table.layout == "plink":
         return "any" if name in PLAIN_NAMES else "plink"

@@ -1,11 +1,13 @@
 """Tables about individuals: rows of fields, in the layouts of the field.
 
-A .fam file; an Oxford .sample file, with a row of types after its header; PLINK's
-tables, of the columns FID and IID; and any table separated by tabs, commas, semicolons
-or blanks, with a header or without, as Excel, R and pandas write them.
+A .fam file (a .psam file without a header is one); an Oxford .sample file, with a row
+of types after its header; PLINK's tables, of the columns FID and IID; and any table
+separated by tabs, commas, semicolons or blanks, with a header or without, as Excel, R
+and pandas write them.
 """
 
 import csv
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +22,7 @@ PERSON_NAMES = ("iid", "id_2", "individual_id", "indid")
 ROLES = {*FAMILY_NAMES, *PERSON_NAMES, "sid", "pat", "mat", "sex", "missing"}
 PLINK_HEADERS = ("#fid", "#iid")
 OXFORD_TYPES = set("0DCPB")
+UNUSUAL = re.compile(r'[^\t -~]|"')  # that str.split might take for a blank, or a quote
 LONGEST = 200  # characters of the columns that a message lists
 
 
@@ -118,7 +121,7 @@ def read_table(
         raise BadInput(f"{path} is empty: expected an individual a line")
     first = simplify(split_blanks(lines[0])[0])
     stem = path.removesuffix(".gz").removesuffix(".bgz")
-    if stem.endswith(".fam") and first not in ("fid", "iid"):
+    if stem.endswith((".fam", ".psam")) and first not in ("fid", "iid"):
         rows = split_rows(lines, path, len(FAMILY_COLUMNS))
         return Table(path, "fam", FAMILY_COLUMNS, rows, assumed=assumed)
     if is_oxford(lines):
@@ -213,8 +216,8 @@ def split_rows(
 
 
 def _split_all(lines: Sequence[str], delimiter: str | None) -> list[list[str]]:
-    if delimiter is None and not any('"' in line for line in lines):
-        return [split_blanks(line) for line in lines]
+    if delimiter is None and not any(map(UNUSUAL.search, lines)):
+        return [line.split() for line in lines]
     return [_split(line, delimiter) for line in lines]
 
 

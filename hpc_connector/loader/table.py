@@ -13,6 +13,7 @@ from hpc_connector.loader.bgzf import read_blocks
 from hpc_connector.loader.files import get_size
 from hpc_connector.loader.labels import CASE_NAMES, ID_NAMES
 from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile, Variants
+from hpc_connector.text import MARKS, decode_text
 
 CLASS_NAMES = {*CASE_NAMES, "response", "y"}
 GENOTYPES = {b"0": 0, b"1": 1, b"2": 2}
@@ -56,6 +57,8 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
 def _read_rows(path: str) -> tuple[list[str], list[list[bytes]]]:
     """Return the header and the fields of every row."""
     data = b"".join(block for _, block in read_blocks(path))
+    if data.startswith(tuple(MARKS)):
+        data = decode_text(data, path)[0].encode()
     try:
         data.decode()
     except UnicodeDecodeError as error:
