@@ -9,6 +9,7 @@ shown with the seed of its input, and the exit code is 1.
 """
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import re
@@ -28,14 +29,17 @@ import numpy as np
 
 from formats import make_cohort
 from hpc_connector.errors import BadInput
+from hpc_connector.loader.companions import read_people
 from hpc_connector.loader.ibd import check_ibd, read_spectra
 from hpc_connector.loader.imzml import read_imzml
+from hpc_connector.loader.individuals import find_labels
 from hpc_connector.loader.labels import convert_labels, read_labels
 from hpc_connector.loader.molecules import read_database
-from hpc_connector.loader.sample_file import ReadOptions
+from hpc_connector.loader.sample_file import ReadOptions, SampleFile
 from hpc_connector.loader.samples import inspect_sample, read_sample
 from hpc_connector.slices import CloudObject
 from imzml import write_imzml
+from mdr_epistasis.lists import read_list
 from metabolite_annotation.inputs import check_formula
 from slice_objects import CASES
 
@@ -108,7 +112,16 @@ def read_genotypes(path: str) -> None:
 
 
 def read_phenotypes(path: str) -> None:
-    """Read labels."""
+    """Read labels by names of columns, and by the individuals of genotypes."""
+    ids = tuple(f"ind{k:02d}" for k in range(1, 13))
+    for families in (None, tuple((f"f{name}", name) for name in ids)):
+        file = SampleFile("a.vcf", "vcf", len(ids), ids, families=families)
+        with contextlib.suppress(BadInput):
+            assert set(find_labels(path, file).individuals or ()) <= set(ids)
+    with contextlib.suppress(BadInput):
+        read_people(path)
+    with contextlib.suppress(BadInput):
+        read_list(path)
     words = read_labels(path)[1]
     convert_labels(words, path)
 
