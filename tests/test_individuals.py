@@ -445,6 +445,22 @@ def test_run__refuses_companions(kind, place, capsys):
     check_refused(place, capsys, message)
 
 
+@pytest.mark.parametrize("mark", ["utf-8", "utf-8-sig", "utf-16"])
+def test_run__sample_file_of_a_table(mark, place, capsys):
+    lines = [line.split() for line in VCF.splitlines() if not line.startswith("##")]
+    copies = {"0/0": "0", "0/1": "1", "1/1": "2"}
+    columns = [[row[2], *(copies[call] for call in row[9:])] for row in lines[1:]]
+    rows = zip(*columns, ["Class", *(str(k % 2) for k in range(40))], strict=True)
+    (place / "x.tsv").write_text("\n".join(map("\t".join, rows)) + "\n", mark)
+    (place / "list").write_text("\n".join(lines[0][9:]))
+    (place / "labels").write_text(EID)
+    options = ["--labels", "labels", "--sample-file", "list"]
+    assert run("x.tsv", *options[:2]) == 2
+    check_refused(place, capsys, "x.tsv names no individuals, but labels does")
+    assert run("x.tsv", *options) == 0
+    check_right(place)
+
+
 def test_run__two_files_beside_genotypes(place, capsys):
     copy("gen_of_bcftools_with_samples_file", place)
     shutil.copy(place / "x.samples", place / "x.sample")

@@ -9,7 +9,7 @@ from hpc_connector import cli
 
 NAME = "mdr-epistasis"
 COMPANIONS = {
-    "--sample-file": "individuals of BGEN, .gen or BSC's text",
+    "--sample-file": "individuals in order, for BGEN, .gen, BSC's text",
     "--fam": ".fam of a .bed file",
     "--bim": ".bim of a .bed file",
 }

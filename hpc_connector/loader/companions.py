@@ -19,11 +19,12 @@ from hpc_connector.loader.labels import (
 )
 from hpc_connector.loader.rows import Table
 from hpc_connector.loader.sample_file import ReadOptions
+from hpc_connector.loader.samples import get_format
 from hpc_connector.notes import Assumption
 
 JOINTS = "_: -"  # between FID and IID in one id
 TAKERS = {
-    "sample_file": "BGEN, .gen or BSC's text (VCF and tables name who is in them)",
+    "sample_file": "BGEN, .gen, BSC's text or a table (VCF names who is in it)",
     "fam": "a .bed file",
     "bim": "a .bed file",
 }
@@ -110,25 +111,22 @@ def check_number(role: str, n_files: int, n_genotypes: int) -> None:
 
 def takes(path: str, role: str) -> bool:
     """Return whether a genotype file has a companion of a role."""
-    is_bed = path.endswith(".bed") or (not exists(path) and exists(f"{path}.bed"))
-    if role != "sample_file":
-        return is_bed
-    stem = path.removesuffix(".gz").removesuffix(".bgz")
-    return not (is_bed or stem.endswith((".vcf", ".bcf")) or path.endswith(".bgz"))
+    kind = get_format(path)
+    return kind == "plink" if role != "sample_file" else kind not in ("plink", "vcf")
 
 
 def list_companions(path: str, options: ReadOptions) -> list[str]:
     """Return the companions of a genotype file that there are."""
-    if takes(path, "fam"):
+    if path.endswith(".bed") or not exists(path):
         stem = path.removesuffix(".bed")
         found = [options.fam or f"{stem}.fam", options.bim or f"{stem}.bim"]
         return [name for name in found if exists(name)]
-    sample = find_sample(path, options) if takes(path, "sample_file") else None
+    sample = find_sample(path, options)
     return [sample] if sample else []
 
 
 def find_sample(path: str, options: ReadOptions) -> str | None:
-    """Return the file that names the individuals of BGEN, .gen or BSC's text."""
+    """Return the file that names the individuals of genotypes, None without one."""
     if options.sample_file is not None:
         return options.sample_file
     stem = path.removesuffix(".gz").removesuffix(".bgz")

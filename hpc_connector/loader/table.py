@@ -10,6 +10,7 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_blocks
+from hpc_connector.loader.companions import NOBODY, read_people
 from hpc_connector.loader.files import get_size
 from hpc_connector.loader.labels import CASE_NAMES, ID_NAMES
 from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile, Variants
@@ -28,14 +29,20 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
     if of_class is None:
         raise BadInput(f"{path} has no column Class: its last is {header[-1]!r}")
     ids = _find(header, set(ID_NAMES))
+    named = None if ids is None else tuple(row[ids].decode() for row in rows)
+    people = NOBODY
+    if options.sample_file is not None:
+        people = read_people(options.sample_file, len(rows), path)
     return SampleFile(
         path=path,
         format="table",
         n_individuals=len(rows),
-        individuals=None if ids is None else tuple(r[ids].decode() for r in rows),
+        individuals=people.individuals or named,
         phenotypes=tuple(row[of_class].decode() for row in rows),
+        families=people.families,
         n_bytes=get_size(path),
         options=options,
+        assumed=people.assumed,
     )
 
 
