@@ -232,6 +232,18 @@ REFUSED = {  # tables, and what the message says
         make_table(["#IID", "T2D", "BMI"], lambda i, y, k: (i, y + 1, k + 20.5)),
         "expected --label-column, one of #IID, T2D, BMI",
     ),
+    "several of PLINK 2": (
+        make_table(["#IID", "PHENO1", "PHENO2"], lambda i, y, k: (i, y + 1, 1)),
+        "columns PHENO1 and PHENO2: expected --label-column to name one",
+    ),
+    "a covariate": (
+        make_table(["eid", "sex", "batch"], lambda i, y, k: (i, 1, y)),
+        "which column is the label? expected --label-column",
+    ),
+    "no label in the first line": (
+        make_table(None, lambda i, y, k: (i, y if k else "unknown")),
+        "its first line, P005, unknown, is of an individual and has no value",
+    ),
     "a workbook": ("PK\x03\x04\0\0", "an Excel workbook: expected text"),
     "no text": ("a\0b\0\0", "found 0x00, expected text"),
     "nothing": ("\n\n", "labels is empty"),

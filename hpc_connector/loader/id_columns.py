@@ -13,8 +13,8 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.companions import JOINTS
-from hpc_connector.loader.labels import ID_NAMES, SHOWN, find_ids
-from hpc_connector.loader.rows import Table, simplify
+from hpc_connector.loader.labels import SHOWN, find_ids, is_id_name
+from hpc_connector.loader.rows import Table, list_names, simplify
 from hpc_connector.loader.sample_file import SampleFile
 from hpc_connector.notes import Assumption
 
@@ -153,6 +153,12 @@ def find_individuals(
             f"the columns {_show(table, case)} (--id-column, with a comma for FID and "
             "IID in two)"
         )
+    head = table.header[best.columns[-1]]
+    if table.has_header and lookup.find(head) >= 0:
+        raise BadInput(
+            f"{table.path}: its first line, {list_names(table.header)}, is of an "
+            "individual and has no value: expected one, as in the lines below"
+        )
     if any(text in lookup.persons for text in best.texts):
         best = replace(best, assumed=(*best.assumed, note_joined(lookup, file)))
     rivals = [one for one in found if _is_rival(one, best)]
@@ -237,7 +243,7 @@ def _is_clear(table: Table) -> bool:
 
 
 def _is_id_name(table: Table, column: int) -> bool:
-    return table.has_header and simplify(table.header[column]) in ID_NAMES
+    return table.has_header and is_id_name(table.header[column])
 
 
 def _make_pair(table: Table, lookup: Lookup, columns: tuple[int, int]) -> Candidate:

@@ -9,17 +9,17 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.id_columns import Lookup, find_individuals
 from hpc_connector.loader.labels import (
-    ID_NAMES,
     SHOWN,
     Labels,
     choose_case,
     convert_labels,
     find_case,
     get_coding,
+    is_id_name,
     name_rows,
     read_label_table,
 )
-from hpc_connector.loader.rows import Table, simplify
+from hpc_connector.loader.rows import Table
 from hpc_connector.loader.sample_file import SampleFile
 from hpc_connector.notes import Assumption
 
@@ -133,9 +133,7 @@ def has_ids(table: Table, id_column: str | None, case: int | None) -> bool:
     if len(table.header) == 1:
         return False
     columns = [k for k in range(len(table.header)) if k != case]
-    is_named = table.has_header and any(
-        simplify(table.header[k]) in ID_NAMES for k in columns
-    )
+    is_named = table.has_header and any(is_id_name(table.header[k]) for k in columns)
     return is_named or any(is_distinct(table.get_column(k)) for k in columns)
 
 

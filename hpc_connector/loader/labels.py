@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,7 +125,7 @@ def find_case(table: Table, name: str | None = None) -> int | None:
         return FAMILY_COLUMNS.index("PHENOTYPE")
     if table.layout == "oxford":
         return find_binary(table)
-    return find_known(table, CASE_NAMES, "--label-column")
+    return find_known(table, is_case_name, "--label-column")
 
 
 def find_binary(table: Table) -> int:
@@ -139,11 +139,24 @@ def find_binary(table: Table) -> int:
     return binary[0]
 
 
-def find_known(table: Table, names: Sequence[str], option: str) -> int | None:
+def is_id_name(name: str) -> bool:
+    """Return whether a column has the name of ids."""
+    return simplify(name) in ID_NAMES
+
+
+def is_case_name(name: str) -> bool:
+    """Return whether a column has the name of a label; PLINK 2 numbers them."""
+    name = simplify(name)
+    return name in CASE_NAMES or (name[:5] == "pheno" and name[5:].isdecimal())
+
+
+def find_known(
+    table: Table, is_known: Callable[[str], bool], option: str
+) -> int | None:
     """Return the one column that has a known name, None if there is none."""
     if not table.has_header:
         return None
-    found = [k for k, name in enumerate(table.header) if simplify(name) in names]
+    found = [k for k, name in enumerate(table.header) if is_known(name)]
     if len(found) > 1:
         raise BadInput(
             f"{table.path} has columns {' and '.join(table.header[k] for k in found)}: "
@@ -163,7 +176,7 @@ def choose_case(table: Table, of_ids: Collection[int | None]) -> int:
     left = [
         k
         for k, name in enumerate(table.header)
-        if k not in of_ids and not (table.has_header and simplify(name) in ROLES)
+        if k not in of_ids and not (table.layout == "plink" and simplify(name) in ROLES)
     ]
     if len(left) == 1:
         return left[0]
@@ -183,7 +196,7 @@ def find_ids(table: Table, name: str | None, case: int | None) -> int | None:
         return None
     if table.layout in ("oxford", "plink") and (found := table.find_family()):
         return found[1]
-    ids = find_known(table, ID_NAMES, "--id-column")
+    ids = find_known(table, is_id_name, "--id-column")
     if ids is None and len(table.header) == 2:
         return 0 if case is None else 1 - case
     return ids
