@@ -120,6 +120,9 @@ TABLES = {  # tables that say who is a case, and how they are written
     "words": make_table(
         ["eid", "group"], lambda i, y, _: (i, "Case" if y else "control")
     ),
+    "words without header": make_table(
+        None, lambda i, y, _: (i, "case" if y else "control")
+    ),
     "FID IID PHENO": make_table(None, lambda i, y, k: (f"F{k}", i, y + 1), " "),
     "#FID": make_table(["#FID", "IID", "T2D"], lambda i, y, _: (0, i, y + 1)),
     "#IID": make_table(["#IID", "T2D"], lambda i, y, _: (i, y + 1)),

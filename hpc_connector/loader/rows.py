@@ -131,8 +131,9 @@ def read_table(
     rows = split_rows(lines, path, delimiter=find_delimiter(lines[0]))
     known = {*names, *ROLES}
     is_named = any(
-        simplify(name) in known or (name in chosen and not name.isdecimal())
-        for name in rows[0]
+        (simplify(name) in known or (name in chosen and not name.isdecimal()))
+        and all(row[k] != name for row in rows[1:])  # "case" may be a label, too
+        for k, name in enumerate(rows[0])
     )
     has_header = is_named or lines[0].startswith("#") or _differs(rows, is_value)
     # numbers stand for the names that a table lacks
