@@ -136,7 +136,13 @@ def find_companions(paths: Sequence[str]) -> list[str]:
 
 def open_files(args: argparse.Namespace) -> tuple:
     """Return opened genotype files, and their individuals matched with the labels."""
-    options = ReadOptions(args.imputation_threshold, args.pass_only, args.vcf_field)
+    options = ReadOptions(
+        args.imputation_threshold,
+        args.pass_only,
+        args.vcf_field,
+        args.half_call,
+        args.chromosome or "",
+    )
     labels = None
     if args.labels:
         ids, words = read_labels(

@@ -11,15 +11,26 @@ from hpc_connector.notes import Assumption
 from hpc_connector.storage import get_object, is_remote
 
 MAX_POSITION_DIGITS = 12
+HALF_CALLS = ("missing", "haploid", "reference", "error")  # PLINK's words
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How genotypes are called from what a file holds."""
+    """How genotypes are called from what a file holds.
+
+    Parameters
+    ----------
+    half_call
+        What calls such as 0/. are, one of :data:`HALF_CALLS`.
+    chromosome
+        Of variants for which a file names none.
+    """
 
     imputation_threshold: float = 0.9
     pass_only: bool = False
     vcf_field: str = "GT"
+    half_call: str = "missing"
+    chromosome: str = ""
 
 
 @dataclass(frozen=True)
