@@ -4,13 +4,17 @@ Format: https://www.cog-genomics.org/plink/1.9/formats#bed. A1, column 5 of the 
 file, is the counted allele.
 """
 
+import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from hpc_connector._jit import kernel
 from hpc_connector.errors import BadInput
+from hpc_connector.loader.bgzf import GZIP_MAGIC, read_blocks
 from hpc_connector.loader.files import get_size, open_file, read_file
 from hpc_connector.loader.labels import get_family_ids
 from hpc_connector.loader.sample_file import (
@@ -24,7 +28,9 @@ from hpc_connector.loader.sample_file import (
 
 MAGIC = b"\x6c\x1b"
 SNP_MAJOR = 1
-N_FIELDS = 6  # of .fam and .bim files
+N_FIELDS = 6  # of .fam and .bim files; the centimorgans of a .bim may be left out
+LEAST_LINE = 8  # bytes of the shortest line of a .bim file
+BLANKS = re.compile(r"[ \t]+")
 BLOCK_VARIANTS = 1024
 BLOCK_BYTES = 16 << 20
 COPIES = np.array([2, -1, 1, 0], np.int8)  # of A1, by the two bits of a genotype
@@ -36,7 +42,8 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
     `path` is that of the .bed file, or the prefix of the three.
     """
     stem = path.removesuffix(".bed")
-    family = _read_rows(f"{stem}.fam", 0, _count_lines(f"{stem}.fam"))
+    fam = f"{stem}.fam"
+    family = _check_rows(_read_rows(fam, 0, _count_lines(fam)), fam, 0)
     n_variants = _count_lines(f"{stem}.bim")
     bed = f"{stem}.bed"
     try:
@@ -73,34 +80,71 @@ def get_stride(n_individuals: int) -> int:
     return -(-n_individuals // 4)
 
 
+class Lines(NamedTuple):
+    """Where the lines of a text begin and end: those not empty, and no comments."""
+
+    data: bytes
+    starts: np.ndarray
+    ends: np.ndarray
+
+
 @lru_cache(maxsize=4)
-def _find_lines(path: str, _: tuple[int, int]) -> tuple[bytes, np.ndarray]:
+def _find_lines(path: str, _: tuple[int, int]) -> Lines:
     """Return one version of a .fam or .bim file, and where its lines begin and end.
 
     Kept, for each piece of a .bed file needs some of them.
     """
+    data = _read_bytes(path)
+    if data and not data.endswith(b"\n"):
+        data += b"\n"
+    of_text = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(of_text == ord("\n")) + 1
+    starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
+    is_line = of_text[starts] != ord("#")
+    for k in np.flatnonzero(ends - starts < LEAST_LINE):
+        is_line[k] &= bool(data[starts[k] : ends[k]].strip())
+    return Lines(data, starts[is_line], ends[is_line])
+
+
+def _read_bytes(path: str) -> bytes:
+    """Return a text that may be compressed, its lines ended by line feeds."""
     try:
         data = read_file(path)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    if data and not data.endswith(b"\n"):
-        data += b"\n"
-    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
-    return data, np.concatenate([[0], ends])
+    if data.startswith(GZIP_MAGIC):
+        data = b"".join(block for _, block in read_blocks(path))
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        data = data.decode("utf-16", "replace").encode()
+    data = data.removeprefix(BOM_UTF8)
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return data
 
 
 def _count_lines(path: str) -> int:
-    return len(_find_lines(path, get_version(path))[1]) - 1
+    return len(_find_lines(path, get_version(path)).starts)
 
 
 def _read_rows(path: str, first: int, last: int) -> list[list[str]]:
     """Return the six fields of the lines first .. last - 1."""
-    data, bounds = _find_lines(path, get_version(path))
+    found = _find_lines(path, get_version(path))
+    if first == last:
+        return []
     try:
-        lines = data[bounds[first] : bounds[last]].decode().splitlines()
+        text = found.data[found.starts[first] : found.ends[last - 1]].decode()
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: expected UTF-8 text: {error}") from None
-    rows = [line.split() for line in lines]
+    lines = text.split("\n")
+    if text.isascii():
+        rows = [line.split() for line in lines]
+    else:  # an id may hold what is a blank in Unicode
+        rows = [[word for word in BLANKS.split(line) if word] for line in lines]
+    return [row for row in rows if row and not row[0].startswith("#")]
+
+
+def _check_rows(rows: list[list[str]], path: str, first: int) -> list[list[str]]:
+    """Refuse rows that have not the fields of a .fam file."""
     for number, row in enumerate(rows, start=first + 1):
         if len(row) != N_FIELDS:
             raise BadInput(
@@ -109,22 +153,41 @@ def _read_rows(path: str, first: int, last: int) -> list[list[str]]:
     return rows
 
 
+def _complete_rows(rows: list[list[str]], path: str, first: int) -> list[list[str]]:
+    """Return rows of a .bim file with centimorgans, 0 where the file has none.
+
+    The first row tells whether it has; what stands after six fields is left out.
+    """
+    n_fields = min(N_FIELDS, len(_read_rows(path, 0, 1)[0]))
+    for number, row in enumerate(rows, start=first + 1):
+        if len(row) < max(n_fields, N_FIELDS - 1):
+            raise BadInput(
+                f"{path}: line {number} has {len(row)} fields, expected {N_FIELDS}, or "
+                f"{N_FIELDS - 1} without centimorgans"
+            )
+    if n_fields == N_FIELDS:
+        return rows
+    return [[*row[:2], "0", *row[2:]] for row in rows]
+
+
 def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
     """Yield the variants of one of `n_parts` contiguous pieces."""
     stem = sample_file.path.removesuffix(".bed")
     n, n_variants = sample_file.n_individuals, _count_lines(f"{stem}.bim")
     first, last = n_variants * part // n_parts, n_variants * (part + 1) // n_parts
     step = max(1, min(BLOCK_VARIANTS, BLOCK_BYTES // max(n, 1)))
+    bim = f"{stem}.bim"
     with open_file(f"{stem}.bed") as stream:
         for at in range(first, last, step):
-            chosen = _read_rows(f"{stem}.bim", at, min(at + step, last))
+            chosen = _read_rows(bim, at, min(at + step, last))
             stream.seek(3 + at * get_stride(n))
             data = stream.read(len(chosen) * get_stride(n))
             packed = np.frombuffer(data, np.uint8).reshape(len(chosen), -1)
             _check_padding(packed, n, stem)
             genotypes = np.empty((len(chosen), n), np.int8)
             unpack(packed, COPIES, genotypes)
-            yield Block(_get_variants(chosen, f"{stem}.bim", at), genotypes)
+            rows = _complete_rows(chosen, bim, at)
+            yield Block(_get_variants(rows, bim, at), genotypes)
 
 
 def _check_padding(packed: np.ndarray, n_individuals: int, stem: str) -> None:
