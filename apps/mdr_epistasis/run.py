@@ -28,6 +28,7 @@ from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner.communicator import end_together
 from hpc_connector.storer.report import save_report
 from mdr_epistasis.cohort import Cohort, Filters, deal_folds, load_cohort, read_header
+from mdr_epistasis.identity import get_places
 from mdr_epistasis.output import describe, print_top, save_results
 from mdr_epistasis.remote import pack
 from mdr_epistasis.tasks import (
@@ -69,6 +70,8 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     before = first_list if second_list else None
 
     with load_cohort(comm, files, match, fold, filters, before) as cohort:
+        with end_together(comm):
+            question = make_question(args, cohort, lists)
         if comm.rank == 0:
             record |= list_notes(files, match, cohort)
             say_cohort(cohort, match.notes)
@@ -76,7 +79,6 @@ def run(comm: Any, args: argparse.Namespace) -> int:
         is_missing = bool(cohort.variants["missing"].any())
         n_read = cohort.facts["variants_read"]
         record["plan"] = asdict(make_cost(args, header, n_read, is_missing))
-        question = make_question(args, cohort, lists)
         n_first = get_n_first(cohort, before)
         shape = cohort.planes.shape
         tasks = make_tasks(shape, args.order, args.permutations, n_first)
@@ -201,10 +203,7 @@ def make_question(
     """Return what is searched for."""
     places: dict[str, np.ndarray] = {}
     if args.min_distance_bp > 0:
-        names = cohort.variants["chromosome"]
-        _, chromosome = np.unique(names, return_inverse=True)
-        places["chromosome"] = chromosome.astype(np.int32)
-        places["position"] = cohort.variants["position"]
+        places = get_places(cohort.variants)
     role = np.zeros(0, np.int8)
     if lists[1] is not None:
         of = [[name in chosen for name in cohort.variants["id"]] for chosen in lists]
