@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import sys
 import tempfile
 import time
@@ -42,6 +43,8 @@ from imzml import write_imzml
 from mdr_epistasis.lists import read_list
 from metabolite_annotation.inputs import check_formula
 from slice_objects import CASES
+from test_loader_bgen import make_file, make_variant, pack
+from test_loader_vcf import convert_to_bcf, make_record, make_text
 
 LIMIT_S = 20
 WORDS = (
@@ -101,14 +104,13 @@ def swap_lines(data: bytes, rng: np.random.Generator) -> bytes:
 
 def read_genotypes(path: str) -> None:
     """Read all variants of a file."""
-    for field in ("GT", "DS"):
-        file = inspect_sample(path, ReadOptions(vcf_field=field))
+    for field in ("GT", "DS", "GP") if "odd" in path else ("GT",):
+        options = ReadOptions(vcf_field=field, half_call="haploid")
+        file = inspect_sample(path, options)
         for part in range(2):
             for block in read_sample(file, part, 2):
                 assert block.genotypes.shape[1] == file.n_individuals
                 assert set(np.unique(block.genotypes)) <= {-1, 0, 1, 2}
-        if file.format != "vcf":
-            return
 
 
 def read_phenotypes(path: str) -> None:
@@ -156,6 +158,7 @@ def make_corpora(folder: Path) -> list[Corpus]:
     names = "a.vcf gzip.vcf.gz bgzip.vcf.gz a.bcf bed.bed bed.bim bed.fam 8.bgen "
     names += "16.bgen five.gen five.sample six.gen gzip.gen.gz bsc.gz table.tsv"
     reads = {"bed.bim": "bed.bed", "bed.fam": "bed.bed", "five.sample": "five.gen"}
+    names += f" {make_odd(folder)}"
     found = []
     for name in names.split():
         path, target = folder / name, reads.get(name, "")
@@ -165,6 +168,29 @@ def make_corpora(folder: Path) -> list[Corpus]:
     for name in ("labels.tsv", "labels.sample", "bed.fam"):
         found.append(Corpus(f"labels {name}", folder / name, read_phenotypes))
     return [*found, *make_datasets(folder), *make_tables(folder), *make_objects(folder)]
+
+
+def make_odd(folder: Path) -> str:
+    """Write genotypes of odd ploidy, many alleles and dosages; return the names."""
+    keys = "GT:DS:GP:HDS"
+    calls = ["0/.:.:.", "1:0.98:0,1:0.98", "0/0/1:1:0,1,0:0,1", "1|1:2:0,0,1:1,1"]
+    calls += ["0|1:1e+0:.:0.01,1", ".:.:.:.", "0/1"]
+    lines = [make_record(*calls, keys=keys), make_record(*calls, name=".", keys=keys)]
+    lines.append(make_record("0/2", "1/2", "2", "./1", ".", "0|0", "1/1", alt="C,G"))
+    field = '##FORMAT=<ID=HDS,Number=.,Type=Float,Description="H">'
+    text = make_text(lines, len(calls)).replace("#CHROM", f"{field}\n#CHROM", 1)
+    (folder / "odd.vcf").write_text(text)
+    convert_to_bcf(folder / "odd.vcf", folder / "odd_of.bcf")
+    individuals = [(255, 0, 0, 0, 0), (0, 0, 255, 0, 0), (0, 255), (0,) * 9]
+    body = struct.pack("<IHBB", 4, 3, 1, 3) + bytes([2, 0x82, 1, 3, 0, 8])
+    body += pack([x for numbers in individuals for x in numbers], 8)
+    variants = [make_variant(body, 1, k, ("A", "C", "G")) for k in range(2)]
+    (folder / "three.bgen").write_bytes(make_file(variants, 4, 1))
+    rows = [f"s {k}:{k}:A:G {k} A G 1e+00 0 0 NA NA NA\n" for k in range(1, 9)]
+    (folder / "places.gen").write_text("".join(rows))
+    (folder / "a.ped").write_text("f a 0 0 1 2 A G A A\nf b 0 0 2 1 A A 0 0\n")
+    (folder / "a.tped").write_text("1 rs1 0 1000 A G A A\nX rs2 0.5 2000 G G 0 0\n")
+    return "odd.vcf odd_of.bcf three.bgen places.gen a.ped a.tped"
 
 
 def make_datasets(folder: Path) -> list[Corpus]:

@@ -198,8 +198,6 @@ FAULTS = [  # file, how it is changed, what the message says
     ("bed.fam", lambda data: data * 2, "27 bytes: expected 51"),
     ("bed.fam", lambda data: data + b"x", "has 1 fields, expected 6"),
     ("bed.fam", lambda data: b"", "is empty"),
-    ("a.vcf", lambda data: data.replace(b"\tGT\t", b"\tDP\t"), "the field GT"),
-    ("a.vcf", lambda data: data.replace(b"\tGT\t", b"\t\t"), "the field GT"),
     ("a.vcf", lambda data: replace_call(data, b"0/3"), "individual 12: found '0/3'"),
     ("a.vcf", lambda data: data.replace(b"\t100\t", b"\t" + LONG + b"\t"), "'9999"),
     ("a.vcf", lambda data: data.replace(b"ind02", b"ind01"), "'ind01' twice"),
@@ -265,5 +263,5 @@ def test_read_sample__bgzip_without_its_last_block(cohort, tmp_path):
         path = tmp_path / name
         path.write_bytes((cohort / name).read_bytes()[:-28])
         assert read(str(path)) == read(str(cohort / name))
-        (unsure,) = inspect_sample(str(path), ReadOptions()).assumed
-        assert f"{name} lacks the empty block that ends bgzip files" in str(unsure)
+        said = " ".join(map(str, inspect_sample(str(path), ReadOptions()).assumed))
+        assert f"{name} lacks the empty block that ends bgzip files" in said

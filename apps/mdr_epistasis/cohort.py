@@ -26,6 +26,14 @@ from hpc_connector.notes import add_counts
 from hpc_connector.partitioner import make_distribution
 from hpc_connector.partitioner.communicator import end_together, get_node, share_array
 from hpc_connector.pipeline import return_memory
+from mdr_epistasis.identity import (
+    NO_CHROMOSOME,
+    REPEATED,
+    SHARED_ID,
+    count_shared_ids,
+    count_unplaced,
+    find_repeats,
+)
 
 TRIM_BYTES = 32 << 20
 PIECE_BYTES = 4 << 20  # of a file read by one rank at a time
@@ -200,9 +208,10 @@ def load_cohort(
         share = read_share(files, mine, sources, filters)
 
     columns, facts = gather_columns(comm, share)
+    columns = drop_repeats(comm, share, columns, facts)
     n_variants = len(columns["id"])
     with end_together(comm):
-        check_left(facts)
+        check_any(n_variants, facts)
     place = order_variants(columns, first_list)
     shape = get_planes_shape(
         n_variants, arrangement.n_words, missing=bool(columns["missing"].any())
@@ -224,13 +233,16 @@ def load_cohort(
         comm.Barrier()
 
 
-def check_left(facts: dict[str, Any]) -> None:
-    """Refuse a cohort without variants."""
-    if facts["variants_kept"] == 0:
-        removed = ", ".join(f"{n} {r}" for r, n in facts["removed"].items()) or "none"
-        raise BadInput(
-            f"no variant is left of {facts['variants_read']} read (removed: {removed})"
-        )
+def check_any(n_variants: int, facts: dict[str, Any]) -> None:
+    """Refuse a cohort of which no variant is left."""
+    if n_variants:
+        return
+    removed = ", ".join(f"{n} {r}" for r, n in facts["removed"].items()) or "none"
+    counted = "".join(f"; {name}: {n}" for name, n in facts["counted"].items())
+    raise BadInput(
+        f"no variant is left of {facts['variants_read']} read (removed: {removed})"
+        f"{counted}"
+    )
 
 
 def gather_columns(
@@ -250,6 +262,33 @@ def gather_columns(
         "counted": add_counts(counted),
     }
     return columns, facts
+
+
+def drop_repeats(
+    comm: Any, share: Share, columns: dict[str, np.ndarray], facts: dict[str, Any]
+) -> dict[str, np.ndarray]:
+    """Leave out the variants that repeat an earlier one; return the columns of others.
+
+    What was found of them is added to the facts.
+    """
+    is_repeat = find_repeats(columns)
+    n_repeats = int(is_repeat.sum())
+    if n_repeats:
+        counts = comm.allgather(sum(len(codes) for codes in share.codes))
+        at = sum(counts[: comm.rank])
+        for block, codes in enumerate(share.codes):
+            share.codes[block] = codes[~is_repeat[at : at + len(codes)]]
+            at += len(codes)
+        columns = {name: column[~is_repeat] for name, column in columns.items()}
+        facts["removed"] = add_counts([facts["removed"], {"repeated": n_repeats}])
+        facts["variants_kept"] -= n_repeats
+    counted = {
+        REPEATED: n_repeats,
+        SHARED_ID: count_shared_ids(columns["id"]),
+        NO_CHROMOSOME: count_unplaced(columns),
+    }
+    facts["counted"] = add_counts([facts["counted"], counted])
+    return columns
 
 
 def order_variants(

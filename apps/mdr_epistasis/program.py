@@ -70,6 +70,13 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         "--imputation-threshold", type=cli.fraction, default=0.9, help="of a call (0.9)"
     )
     add("--vcf-field", choices=("GT", "GP", "DS"), default="GT", help="default: GT")
+    add(
+        "--half-call",
+        choices=("missing", "haploid", "reference", "error"),
+        default="missing",
+        help="what calls such as 0/. are (missing)",
+    )
+    add("--chromosome", metavar="NAME", help="of files that name none, as .gen may")
     add("--pass-only", action="store_true", help="only records whose FILTER is PASS")
     add("--min-maf", type=cli.fraction, default=0.01, help="least allele frequency")
     add("--max-missing", type=cli.fraction, default=0.05, help="greatest missing share")

@@ -35,6 +35,7 @@ from mdr_epistasis.cohort import (
     read_header,
 )
 from mdr_epistasis.folds import deal_folds, read_folds
+from mdr_epistasis.identity import get_places
 from mdr_epistasis.lists import count_unknown, read_list
 from mdr_epistasis.output import describe, print_top, save_results
 from mdr_epistasis.possible import check_models
@@ -78,6 +79,9 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     before = first_list if second_list else None
 
     with load_cohort(comm, files, match, fold, filters, before) as cohort:
+        with end_together(comm):
+            question = make_question(args, cohort, lists)
+            check_models(question, cohort.n_variants)
         if comm.rank == 0:
             record |= list_notes(files, match, cohort, lists)
             say_cohort(cohort)
@@ -85,9 +89,6 @@ def run(comm: Any, args: argparse.Namespace) -> int:
         is_missing = bool(cohort.variants["missing"].any())
         n_read = cohort.facts["variants_read"]
         record["plan"] = asdict(make_cost(args, header, n_read, is_missing))
-        question = make_question(args, cohort, lists)
-        with end_together(comm):
-            check_models(question, cohort.n_variants)
         n_first = get_n_first(cohort, before)
         shape = cohort.planes.shape
         tasks = make_tasks(shape, args.order, args.permutations, n_first)
@@ -141,7 +142,13 @@ def get_file(name: str) -> str:
 
 def choose_options(args: argparse.Namespace) -> list[ReadOptions]:
     """Return how each genotype file is read."""
-    options = ReadOptions(args.imputation_threshold, args.pass_only, args.vcf_field)
+    options = ReadOptions(
+        args.imputation_threshold,
+        args.pass_only,
+        args.vcf_field,
+        args.half_call,
+        args.chromosome or "",
+    )
     named = {"sample_file": args.sample_file, "fam": args.fam, "bim": args.bim}
     return choose_companions(args.genotypes, options, named)
 
@@ -182,10 +189,7 @@ def make_question(
     """Return what is searched for."""
     places: dict[str, np.ndarray] = {}
     if args.min_distance_bp > 0:
-        names = cohort.variants["chromosome"]
-        _, chromosome = np.unique(names, return_inverse=True)
-        places["chromosome"] = chromosome.astype(np.int32)
-        places["position"] = cohort.variants["position"]
+        places = get_places(cohort.variants)
     role = np.zeros(0, np.int8)
     if lists[1] is not None:
         of = [[name in chosen for name in cohort.variants["id"]] for chosen in lists]

@@ -72,6 +72,13 @@ def unpack_number(packed, at, bits):
 
 
 @kernel
+def unpack_numbers(packed, bits, numbers):
+    """Unpack numbers of some bits each: uint8 (bytes,) to float64 (numbers,)."""
+    for at in range(numbers.shape[0]):
+        numbers[at] = unpack_number(packed, at, bits)
+
+
+@kernel
 def call_genotypes(ploidy, packed, bits, is_phased, threshold, genotypes):
     """Call the genotype that is most probable, and more so than the threshold.
 

@@ -16,6 +16,8 @@ HIGH_BITS = np.uint64(0x8080808080808080)
 OVER_NINE = np.uint64(0x7676767676767676)  # sets the high bit of a byte above 9
 PLACES = np.uint64(0x0001020304050607)  # of the lowest byte that is set
 PAIRS = np.uint64(0x000000FF000000FF)
+NOISE = 1e-6  # what rounding may leave beyond 0..1
+GREATEST_EXPONENT = 30
 GREATEST_SUM = 1.02  # three decimals, rounded each to two digits, of probabilities
 
 
@@ -77,7 +79,7 @@ def call_line(line, threshold, genotypes):
             if is_certain:
                 at += 6
                 continue
-        total = 0.0
+        total, start = 0.0, at
         call = -1
         for genotype in range(3):
             probability, at = read_number(line, _skip_blanks(line, at))
@@ -86,9 +88,21 @@ def call_line(line, threshold, genotypes):
                 return individual * 3 + genotype + 1
             if probability > threshold:
                 call = genotype
+        if call >= 0 and np.isnan(total):
+            return individual * 3 + find_missing(line, start)
         genotypes[individual] = call
         at = _skip_blanks(line, at)
     return 0 if at >= n else genotypes.shape[0] * 3 + 1
+
+
+@kernel
+def find_missing(line, at):
+    """Return which of three numbers is the first that is missing, from 1."""
+    for number in range(1, 3):
+        probability, at = read_number(line, _skip_blanks(line, at))
+        if np.isnan(probability):
+            return number
+    return 3
 
 
 @inlined
@@ -148,19 +162,22 @@ def _take_digits(word):
 
 @kernel
 def read_decimal(line, at):
-    """Return a probability of any decimal notation and where it ends, or -1."""
-    n = line.shape[0]
-    mantissa = np.int64(0)
-    scale = 1.0
-    digits = 0
+    """Return a probability of any decimal notation and where it ends, or -1.
+
+    What rounding leaves below 0 or above 1 is 0 or 1; NA, NaN and a dot are missing.
+    """
+    n, start = line.shape[0], at
+    mantissa, digits, decimals, exponent = np.int64(0), 0, 0, 0
     after_point = False
+    is_negative = at < n and line[at] == 45
+    if at < n and (line[at] == 45 or line[at] == 43):
+        at += 1
     while at < n and not _is_blank(line[at]):
         byte = line[at]
         if 48 <= byte <= 57:
             if digits < DIGITS:
                 mantissa = mantissa * 10 + (byte - 48)
-                if after_point:
-                    scale *= 10.0
+                decimals += after_point
             elif not after_point:
                 return 0.0, -1
             digits += 1
@@ -170,25 +187,43 @@ def read_decimal(line, at):
             exponent, at = _read_exponent(line, at + 1)
             if at < 0:
                 return 0.0, -1
-            scale *= 10.0**exponent
             break
         else:
-            return 0.0, -1
+            return np.nan, _skip_missing(line, start)
         at += 1
-    probability = mantissa / scale
-    return probability, at if digits > 0 and probability <= 1.0 else -1
+    if digits == 0:  # a dot alone is missing
+        return np.nan, at if after_point and at == start + 1 else -1
+    power = decimals - exponent
+    probability = mantissa / 10.0**power if power >= 0 else mantissa * 10.0**-power
+    if probability > (NOISE if is_negative else 1 + NOISE):
+        return 0.0, -1
+    return 0.0 if is_negative else min(probability, 1.0), at
+
+
+@inlined
+def _skip_missing(line, at):
+    """Return where the word NA or NaN ends, in any case; -1 if it is none."""
+    end = at
+    while end < line.shape[0] and not _is_blank(line[end]):
+        end += 1
+    is_na = end - at >= 2 and line[at] | 32 == 110 and line[at + 1] | 32 == 97
+    if is_na and (end - at == 2 or (end - at == 3 and line[at + 2] | 32 == 110)):
+        return end
+    return -1
 
 
 @kernel
 def _read_exponent(line, at):
-    """Return the size of a negative exponent and where it ends, -1 if it is none."""
-    if at + 1 >= line.shape[0] or line[at] != 45:
-        return 0, -1
-    exponent = 0
-    at += 1
+    """Return an exponent and where it ends, -1 if it is none."""
+    is_negative = at < line.shape[0] and line[at] == 45
+    if at < line.shape[0] and (line[at] == 45 or line[at] == 43):
+        at += 1
+    start, exponent = at, 0
     while at < line.shape[0] and not _is_blank(line[at]):
-        if line[at] < 48 or line[at] > 57 or exponent > 30:
+        if line[at] < 48 or line[at] > 57 or exponent > GREATEST_EXPONENT:
             return 0, -1
         exponent = exponent * 10 + (line[at] - 48)
         at += 1
-    return exponent, at
+    if at == start:
+        return 0, -1
+    return -exponent if is_negative else exponent, at

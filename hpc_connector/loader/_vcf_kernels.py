@@ -2,7 +2,8 @@
 
 Each kernel fills one genotype (or row of numbers) an individual and returns how many
 individuals it could read: fewer than there are names the first one that is wrong,
-and one more means that the line goes on after the last.
+and one more means that the line goes on after the last. Those of calls return ~ that
+number where some call is not plain, and add its kind, times :data:`MARK`, to it.
 """
 
 import numpy as np
@@ -12,6 +13,9 @@ from hpc_connector._jit import inlined, kernel
 TAB, COLON, COMMA, DOT, SLASH, BAR = (ord(c) for c in "\t:,./|")
 ZERO, PLUS, MINUS = (ord(c) for c in "0+-")
 MISSING = (DOT - ZERO) % 256  # a dot, read as if it were a digit
+PLAIN, HALF, OTHER_PLOIDY = range(3)  # kinds of calls
+MARK = 16  # a multiple of which tells the kind of a call beside its genotype
+AS_MISSING, AS_HAPLOID, AS_REFERENCE = range(3)  # what half-calls are taken for
 
 
 @inlined
@@ -50,6 +54,31 @@ def get_genotype(n_counted, n_other, ploidy):
 
 
 @inlined
+def settle_call(n_counted, n_other, n_missing, ploidy, half_call):
+    """Return the genotype of a call, with the mark of its kind.
+
+    Parameters
+    ----------
+    n_counted, n_other, n_missing
+        Its alleles that are the ALT, neither REF nor the ALT, and missing.
+    half_call
+        :data:`AS_MISSING`, :data:`AS_HAPLOID` or :data:`AS_REFERENCE`.
+    """
+    if n_missing == 0 and ploidy <= 2:
+        return get_genotype(n_counted, n_other, ploidy)
+    if n_missing == ploidy:
+        return np.int8(-1)
+    if ploidy > 2:
+        return np.int8(OTHER_PLOIDY * MARK - 1)
+    genotype = np.int8(-1)
+    if half_call == AS_HAPLOID:
+        genotype = get_genotype(n_counted, n_other, 1)
+    if half_call == AS_REFERENCE:
+        genotype = get_genotype(n_counted, n_other, 2)
+    return np.int8(HALF * MARK + genotype)
+
+
+@inlined
 def count_copies(first, second, counted, zero, one):
     """Return the genotype of a diploid call of two alleles, without a branch.
 
@@ -79,7 +108,7 @@ def parse_short_calls(columns, n_alleles, alt, genotypes):
 
     Returns
     -------
-    Whether every column is so; if not the genotypes mean nothing.
+    Whether every column is so, and no half-call; if not the genotypes mean nothing.
     """
     one, zero, alleles = np.uint32(1), np.uint32(0), np.uint32(n_alleles)
     counted, byte = np.uint32(alt), np.uint32(255)
@@ -92,12 +121,13 @@ def parse_short_calls(columns, n_alleles, alt, genotypes):
         n_bad |= one if second >= alleles and second != MISSING else zero
         n_bad |= one if phase != SLASH and phase != BAR else zero
         n_bad |= one if columns[i] >> np.uint32(24) != TAB else zero
+        n_bad |= one if (first == MISSING) != (second == MISSING) else zero
         genotypes[i] = count_copies(first, second, counted, zero, one)
     return n_bad == zero
 
 
 @kernel
-def parse_calls(text, at, field, n_alleles, alt, genotypes):
+def parse_calls(text, at, field, n_alleles, alt, half_call, genotypes):
     """Call genotypes from GT.
 
     Parameters
@@ -112,15 +142,17 @@ def parse_calls(text, at, field, n_alleles, alt, genotypes):
         Number of alleles of the record, REF among them.
     alt
         The allele that is counted, 1 .. n_alleles - 1.
+    half_call
+        What calls such as 0/. are taken for, see :func:`settle_call`.
     genotypes
         Filled: 0, 1, 2 copies, -1 missing, int8 (individuals,).
 
     Returns
     -------
-    Number of individuals read.
+    Number of individuals read, or ~ of it.
     """
     n = genotypes.shape[0]
-    n_done = 0
+    n_done, is_odd = 0, False
     if field == 0 and n_alleles <= 10 and len(text) - at == 4 * n - 1:
         columns = text[at : len(text) - 3].view(np.uint32)  # the last has no tab
         if parse_short_calls(columns, n_alleles, alt, genotypes):
@@ -133,19 +165,22 @@ def parse_calls(text, at, field, n_alleles, alt, genotypes):
         if start < 0:
             genotypes[i] = -1
         else:
-            at, genotypes[i] = parse_call(text, start, n_alleles, alt)
+            at, genotypes[i] = parse_call(text, start, n_alleles, alt, half_call)
             if at < 0:
                 return i
+            is_odd |= genotypes[i] > 2
         at = skip_column(text, at)
-    return n if at > len(text) else n + 1
+    if at <= len(text):
+        return n + 1
+    return ~n if is_odd else n
 
 
 @kernel
-def parse_call(text, at, n_alleles, alt):
-    """Return where a call ends, -1 if it is malformed, and its genotype."""
+def parse_call(text, at, n_alleles, alt, half_call):
+    """Return where a call ends, -1 if it is malformed, and its marked genotype."""
     if at < len(text) and (text[at] == SLASH or text[at] == BAR):
         at += 1  # VCF 4.4 may tell the phase of the first allele
-    ploidy = n_counted = n_other = 0
+    ploidy = n_counted = n_other = n_missing = 0
     while True:
         allele, start = 0, at
         while at < len(text) and np.uint8(text[at] - ZERO) < 10 and at - start < 8:
@@ -156,13 +191,14 @@ def parse_call(text, at, n_alleles, alt):
                 return -1, np.int8(-1)
             allele = -1
             at += 1
-        ploidy += 1
-        if allele >= n_alleles or ploidy > 2:
+        if allele >= n_alleles:
             return -1, np.int8(-1)
+        ploidy += 1
+        n_missing += allele < 0
         n_counted += allele == alt
-        n_other += allele != alt and allele != 0
+        n_other += allele > 0 and allele != alt
         if is_end(text, at):
-            return at, get_genotype(n_counted, n_other, ploidy)
+            return at, settle_call(n_counted, n_other, n_missing, ploidy, half_call)
         if text[at] != SLASH and text[at] != BAR:
             return -1, np.int8(-1)
         at += 1
@@ -170,7 +206,7 @@ def parse_call(text, at, n_alleles, alt):
 
 @kernel
 def convert_diploid_calls(codes, n_alleles, alt, genotypes):
-    """Call genotypes where each call has two alleles; False if one has not.
+    """Call genotypes where each call has two alleles, or none; False if one has not.
 
     No branch depends on the data, as in :func:`parse_short_calls`; parameters as for
     :func:`convert_calls`.
@@ -183,12 +219,13 @@ def convert_diploid_calls(codes, n_alleles, alt, genotypes):
         second = (codes[i, 1] >> one) - one
         n_bad |= one if first < unset or first >= alleles else zero
         n_bad |= one if second < unset or second >= alleles else zero
+        n_bad |= one if (first == unset) != (second == unset) else zero
         genotypes[i] = count_copies(first, second, counted, zero, one)
     return n_bad == zero
 
 
 @kernel
-def convert_calls(codes, end, n_alleles, alt, genotypes):
+def convert_calls(codes, end, n_alleles, alt, half_call, genotypes):
     """Call genotypes from BCF's integers, (allele + 1) << 1 | phase.
 
     Parameters
@@ -197,40 +234,65 @@ def convert_calls(codes, end, n_alleles, alt, genotypes):
         int32 (individuals, ploidy), negative where unset.
     end
         The code that fills up a call of fewer alleles.
-    n_alleles, alt, genotypes
+    n_alleles, alt, half_call, genotypes
         As for :func:`parse_calls`.
 
     Returns
     -------
-    Number of individuals read.
+    Number of individuals read, or ~ of it.
     """
+    is_odd = False
     if codes.shape[1] == 2 and convert_diploid_calls(codes, n_alleles, alt, genotypes):
         return genotypes.shape[0]
     for i in range(genotypes.shape[0]):
-        ploidy = n_counted = n_other = 0
+        ploidy = n_counted = n_other = n_missing = 0
         for code in codes[i]:
             if code == end:
                 break
             allele = (code >> 1) - 1
-            ploidy += 1
-            if allele >= n_alleles or ploidy > 2:
+            if allele >= n_alleles:
                 return i
+            ploidy += 1
+            n_missing += allele < 0
             n_counted += allele == alt
-            n_other += allele != alt and allele != 0
-        genotypes[i] = get_genotype(n_counted, n_other, ploidy) if ploidy else -1
-    return genotypes.shape[0]
+            n_other += allele > 0 and allele != alt
+        genotypes[i] = settle_call(n_counted, n_other, n_missing, ploidy, half_call)
+        is_odd |= genotypes[i] > 2
+    return ~genotypes.shape[0] if is_odd else genotypes.shape[0]
+
+
+@inlined
+def count_alleles(text, at, field):
+    """Return how many alleles the call that is subfield `field` at `at` has.
+
+    Two where there are more, or no call; 0 where a dot alone leaves it open.
+    """
+    at = find_subfield(text, at, field)
+    if at < 0 or is_end(text, at):
+        return 2
+    is_open = text[at] == DOT
+    at += 1  # VCF 4.4 may tell the phase of the first allele
+    while not is_end(text, at):
+        if text[at] == SLASH or text[at] == BAR:
+            return 2
+        at += 1
+    return 0 if is_open else 1
 
 
 @kernel
-def parse_numbers(text, at, field, numbers):
+def parse_numbers(text, at, field, of_calls, numbers, ploidy):
     """Read a subfield of numbers.
 
     Parameters
     ----------
     text, at, field
         As for :func:`parse_calls`.
+    of_calls
+        Place of GT among the subfields, -1 where it is not.
     numbers
         Filled: float64 (individuals, numbers), NaN where missing, inf after the last.
+    ploidy
+        Filled: int8 (individuals,), see :func:`count_alleles`.
 
     Returns
     -------
@@ -242,6 +304,7 @@ def parse_numbers(text, at, field, numbers):
         start = find_subfield(text, at, field) if at <= len(text) else len(text) + 1
         if start > len(text):
             return i
+        ploidy[i] = count_alleles(text, at, of_calls) if of_calls >= 0 else 2
         if start < 0:
             numbers[i, 0] = np.nan
         else:
@@ -261,7 +324,7 @@ def parse_number(text, at):
     """Return where a decimal number ends, -1 if it is malformed, and the number."""
     start = at
     is_negative = at < len(text) and text[at] == MINUS
-    at += is_negative
+    at += is_negative or (at < len(text) and text[at] == PLUS)
     value, n_digits, n_decimals, is_fraction = 0.0, 0, 0, False
     while at < len(text):
         digit = np.uint8(text[at] - ZERO)
@@ -279,14 +342,28 @@ def parse_number(text, at):
         at, exponent = parse_exponent(text, at + 1)
         if at < 0:
             return -1, np.nan
+    if at == start and is_nan(text, at):
+        at += 3
     if at < len(text) and text[at] != COMMA and not is_end(text, at):
         return -1, np.nan
-    if n_digits == 0:  # a dot alone is a missing number
-        return (at if is_fraction and at == start + 1 else -1), np.nan
+    if n_digits == 0:  # a dot alone is a missing number, and so is NaN
+        is_missing = (is_fraction and at == start + 1) or at == start + 3
+        return (at if is_missing else -1), np.nan
     value *= 10.0 ** (exponent - n_decimals)
     if not np.isfinite(value):
         return -1, np.nan
     return at, -value if is_negative else value
+
+
+@inlined
+def is_nan(text, at):
+    """Return whether NaN stands at `at`, in letters of any case."""
+    return (
+        at + 3 <= len(text)
+        and text[at] | 32 == ord("n")
+        and text[at + 1] | 32 == ord("a")
+        and text[at + 2] | 32 == ord("n")
+    )
 
 
 @kernel

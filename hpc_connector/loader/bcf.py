@@ -4,9 +4,9 @@ import re
 import struct
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,9 +14,13 @@ from hpc_connector.errors import BadInput
 from hpc_connector.loader import _vcf_kernels as kernels
 from hpc_connector.loader.bgzf import read_blocks
 from hpc_connector.loader.files import exists, get_size
-from hpc_connector.loader.sample_file import ReadOptions, SampleFile
+from hpc_connector.loader.sample_file import HALF_CALLS, ReadOptions, SampleFile
 from hpc_connector.loader.tabix import read_tabix
-from hpc_connector.loader.vcf_record import Record, call_numbers, get_n_numbers
+from hpc_connector.loader.vcf_record import (
+    Calls,
+    Record,
+    get_n_numbers,
+)
 from hpc_connector.loader.vcf_text import parse_column_names
 
 MAGIC = b"BCF\x02"
@@ -29,29 +33,27 @@ N_PREFIX = 8  # two lengths before each record
 MALFORMED = (struct.error, LookupError, TypeError, ValueError)
 
 
-@dataclass(frozen=True)
-class Header:
-    """The header of a BCF file; records name contigs and fields by number."""
+class Header(NamedTuple):
+    """The header of a BCF file: who has a column, and the fields of FORMAT.
+
+    Records name contigs, and fields and filters (``words``), by number.
+    """
 
     individuals: tuple[str, ...]
+    fields: frozenset[str]
     contigs: dict[int, str]
-    fields: dict[int, str]
+    words: dict[int, str]
     n_bytes: int
 
 
-def read_individuals(path: str) -> tuple[str, ...]:
-    """Read the ids of a BCF file's individuals.
+def read_header(path: str) -> Header:
+    """Read the header of a BCF file, up to the first record.
 
     Raises
     ------
     BadInput
         A file whose header is unusable.
     """
-    return read_header(path).individuals
-
-
-def read_header(path: str) -> Header:
-    """Read the header, up to the first record."""
     data = bytearray()
     n_bytes = 9
     for _, block in read_blocks(path):
@@ -66,20 +68,24 @@ def read_header(path: str) -> Header:
 def parse_header(path: str, text: bytes, n_bytes: int) -> Header:
     """Give contigs and fields their numbers: IDX, or else the order of the header."""
     contigs: dict[int, str] = {}
-    fields = {0: "PASS"}
+    words = {0: "PASS"}
+    fields = set()
     lines = text.rstrip(b"\0\n").split(b"\n")
     for line in lines:
         kind = re.match(rb"##(contig|FILTER|INFO|FORMAT)=<", line)
         name = re.search(rb"[<,]ID=([^,>]+)", line)
         if kind and name:
-            names = contigs if kind[1] == b"contig" else fields
+            names = contigs if kind[1] == b"contig" else words
             word = name[1].decode("utf-8", "replace")
+            if kind[1] == b"FORMAT":
+                fields.add(word)
             index = re.search(rb",IDX=(\d{1,9})>$", line)
             if index:
                 names[int(index[1])] = word
             elif word not in names.values():
                 names[len(names)] = word
-    return Header(parse_column_names(path, lines[-1]), contigs, fields, n_bytes)
+    individuals = parse_column_names(path, lines[-1])
+    return Header(individuals, frozenset(fields), contigs, words, n_bytes)
 
 
 def read_records(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Record]:
@@ -197,10 +203,21 @@ def parse_record(sample_file: SampleFile, header: Header, data: bytes) -> Record
         allele, at = read_text(data, at)
         alleles.append(allele)
     filters, at = read_vector(data, at)
-    is_passed = all(header.fields[int(key)] == "PASS" for key in filters)
+    is_passed = all(header.words[int(key)] == "PASS" for key in filters)
     fields = find_fields(header, data, N_PREFIX + n_shared, n_fields, n_individuals)
-    call = partial(call_field, place, fields, len(alleles), sample_file.options)
-    return Record(chromosome, position, name or ".", tuple(alleles), is_passed, call)
+    options = sample_file.options
+    return Record(
+        place,
+        chromosome,
+        position,
+        name or ".",
+        tuple(alleles),
+        is_passed,
+        n_individuals,
+        fields,
+        partial(read_calls, place, fields, len(alleles), options),
+        partial(read_numbers, place, fields, len(alleles)),
+    )
 
 
 def read_type(data: bytes, at: int) -> tuple[int, int, int]:
@@ -241,7 +258,7 @@ def find_fields(
         code, count, at = read_type(data, at)
         if code in TYPES:
             values = np.frombuffer(data, TYPES[code], count * n_individuals, at)
-            fields[header.fields[int(keys[0])]] = values.reshape(n_individuals, count)
+            fields[header.words[int(keys[0])]] = values.reshape(n_individuals, count)
             at += values.nbytes
         else:
             at += count * n_individuals
@@ -250,46 +267,55 @@ def find_fields(
     return fields
 
 
-def call_field(
+def read_calls(
     place: str,
     fields: dict[str, np.ndarray],
     n_alleles: int,
     options: ReadOptions,
     alt: int,
-) -> np.ndarray:
-    """Call the genotypes of a record for one ALT, int8 (individuals,)."""
-    name = options.vcf_field
-    values = fields.get(name)
-    if values is None:
-        found = ":".join(fields)
-        raise BadInput(f"{place}: FORMAT is {found!r}, expected the field {name} in it")
-    if name == "GT":
-        return call_alleles(place, values, n_alleles, alt)
+) -> Calls:
+    """Call genotypes from the integers of GT for one ALT."""
+    codes = fields["GT"]
+    if codes.dtype.kind != "i" or codes.shape[1] == 0:
+        raise BadInput(f"{place}: expected GT to be integers")
+    n = len(codes)
+    genotypes = np.empty(n, np.int8)
+    n_read = kernels.convert_calls(
+        codes.astype(np.int32),
+        get_end(codes),
+        n_alleles,
+        alt,
+        HALF_CALLS.index(options.half_call),
+        genotypes,
+    )
+    if n_read not in (n, ~n):
+        raise BadInput(
+            f"{place}, individual {n_read + 1}: expected a call of the record's "
+            "alleles, as 0/1"
+        )
+    return genotypes, n_read < 0
+
+
+def get_end(codes: np.ndarray) -> int:
+    """Return the integer that fills up a vector of fewer numbers."""
+    return int(np.iinfo(codes.dtype).min) + 1
+
+
+def read_numbers(
+    place: str, fields: dict[str, np.ndarray], n_alleles: int, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a field such as GP, and how many alleles calls have."""
+    values, codes = fields[name], fields.get("GT")
     width = get_n_numbers(name, n_alleles)
     if values.shape[1] > width:
         raise BadInput(f"{place}: expected up to {width} numbers {name}")
     numbers = np.full((len(values), width), np.inf)
     numbers[:, : values.shape[1]] = convert_numbers(values)
-    try:
-        return call_numbers(name, numbers, n_alleles, options.imputation_threshold, alt)
-    except BadInput as error:
-        raise BadInput(f"{place}: {error}") from error
-
-
-def call_alleles(place: str, codes: np.ndarray, n_alleles: int, alt: int) -> np.ndarray:
-    """Call genotypes from the integers of GT."""
-    if codes.dtype.kind != "i" or codes.shape[1] == 0:
-        raise BadInput(f"{place}: expected GT to be integers")
-    genotypes = np.empty(len(codes), np.int8)
-    end = np.iinfo(codes.dtype).min + 1
-    n_read = kernels.convert_calls(
-        codes.astype(np.int32), end, n_alleles, alt, genotypes
-    )
-    if n_read < len(codes):
-        raise BadInput(
-            f"{place}, individual {n_read + 1}: expected one or two alleles, as 0/1"
-        )
-    return genotypes
+    ploidy = np.full(len(values), 2, np.int8)
+    if codes is not None and codes.dtype.kind == "i" and codes.shape[1] > 0:
+        is_one = (codes[:, 1:] == get_end(codes)).all(axis=1)
+        ploidy[is_one] = codes[is_one, 0] > 1  # 0 where the one allele is missing
+    return numbers, ploidy
 
 
 def convert_numbers(values: np.ndarray) -> np.ndarray:

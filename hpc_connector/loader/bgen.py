@@ -1,23 +1,29 @@
 """Genotypes of BGEN files, versions 1.2 and 1.3 (layout 2).
 
-The second allele is the counted one. Numbers of 1 to 32 bits, phased or not, haploid
-or diploid, not compressed or by zlib or zstd; variants have two alleles. Individuals
-are named by the file, or by a .sample file of the same stem.
+The second allele is the counted one; a variant of more gives one for each of them, as
+in VCF. Numbers of 1 to 32 bits, phased or not, not compressed or by zlib or zstd;
+individuals that are neither haploid nor diploid are missing. They are named by the
+file, or by a .sample file of the same stem.
 Source: https://www.well.ox.ac.uk/~gav/bgen_format/spec/latest.html.
 
 A file has no index of its own; its parts are found by the sizes of its variants.
 """
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import BinaryIO
+from functools import lru_cache, partial
+from math import comb
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from isal import isal_zlib
 
+from hpc_connector.chromosomes import UNPLACED, find_in_id
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _bgen_kernels as kernels
+from hpc_connector.loader.alleles import Row, split
+from hpc_connector.loader.bgen_alleles import get_probabilities
 from hpc_connector.loader.companions import (
     NOBODY,
     find_sample,
@@ -32,12 +38,20 @@ from hpc_connector.loader.sample_file import (
     Variants,
     get_version,
 )
+from hpc_connector.loader.vcf_record import (
+    NOTHING,
+    OTHER_PLOIDY,
+    call_probabilities,
+)
+from hpc_connector.notes import add_counts
 
 MAGIC = (b"bgen", b"\0\0\0\0")
 HEADER_BYTES = 24  # from the offset of the variants to the header's free text
 NO_COMPRESSION, ZLIB, ZSTD = range(3)
 LAYOUT = 2
 LEAST_VARIANT_BYTES = 12  # no strings, no alleles
+MOST_COPIES = 8  # of an individual, or its numbers are taken for corrupt
+FROM_ID = "variants without a chromosome were placed by their id, as 1:123:A:G"
 BLOCK_VARIANTS = 1024
 BLOCK_BYTES = 16 << 20
 
@@ -102,7 +116,8 @@ def _parse_header(file: BinaryIO, path: str) -> Header:
     if layout != LAYOUT or compression > ZSTD:
         raise BadInput(
             f"{path} has BGEN layout {layout} and compression {compression}: expected "
-            "layout 2, as of BGEN 1.2, and compression 0, 1 or 2"
+            "layout 2, as of BGEN 1.2, and compression 0, 1 or 2 (plink2 --bgen FILE "
+            "ref-first --export bgen-1.2)"
         )
     individuals = None
     if flags >> 31:
@@ -141,11 +156,10 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
     Raises
     ------
     BadInput
-        A file that is cut or corrupt, or a variant that has not two alleles or
-        individuals that are neither haploid nor diploid.
+        A file that is cut or corrupt.
     """
     path, n = sample_file.path, sample_file.n_individuals
-    threshold = sample_file.options.imputation_threshold
+    options = sample_file.options
     n_variants, _, compression, _, start = _read_header(path)
     first, last = n_variants * part // n_parts, n_variants * (part + 1) // n_parts
     if first == last:
@@ -153,14 +167,23 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
     data, bounds = _find_variants(path, get_version(path), start, n_variants)
     step = max(1, min(BLOCK_VARIANTS, BLOCK_BYTES // max(1, n)))
     for at in range(first, last, step):
-        rows = []
+        rows: list[Row] = []
+        counted: Counter[str] = Counter()
         for v in range(at, min(at + step, last)):
             place = f"{path}, variant {v + 1}"
-            *variant, packed = _parse_variant(data[bounds[v] : bounds[v + 1]], place)
-            body = _decompress(packed, compression, n, place)
-            rows.append((*variant, _call(body, n, threshold, place)))
-        *columns, genotypes = map(list, zip(*rows, strict=True))
-        yield Block(Variants(*columns), np.stack(genotypes))
+            site, packed = _parse_variant(data[bounds[v] : bounds[v + 1]], place)
+            n_alleles = len(site.alleles)
+            body = _decompress(packed, compression, n, n_alleles, place)
+            call = partial(
+                _call, body, n, n_alleles, options.imputation_threshold, place
+            )
+            if site.chromosome in UNPLACED:
+                site = _place(site, options, counted)
+            rows += split(site, call, counted)
+        if rows:
+            *columns, genotypes = map(list, zip(*rows, strict=True))
+            block = np.stack(genotypes)
+            yield Block(Variants(*columns), block, add_counts([counted]))
 
 
 @lru_cache(maxsize=4)
@@ -187,33 +210,55 @@ def _find_variants(
     return data, bounds
 
 
-def _parse_variant(
-    data: np.ndarray, place: str
-) -> tuple[str, str, int, str, str, bytes]:
-    """Return id, chromosome, position, counted and other allele, and the genotypes."""
+class Site(NamedTuple):
+    """What a variant is, its alleles in the order of the file."""
+
+    chromosome: str
+    position: int
+    id: str
+    alleles: tuple[str, ...]
+
+
+def _parse_variant(data: np.ndarray, place: str) -> tuple[Site, bytes]:
+    """Return what a variant is, and its genotypes."""
     record = data.tobytes()
     try:
         name, at = _take_string(record, 0, "<H")
         rsid, at = _take_string(record, at, "<H")
         chromosome, at = _take_string(record, at, "<H")
         position, n_alleles = struct.unpack_from("<IH", record, at)
-        if n_alleles != 2:
-            raise BadInput(f"{place} ({rsid}) has {n_alleles} alleles, expected 2")
-        other, at = _take_string(record, at + 6, "<I")
-        counted, at = _take_string(record, at, "<I")
+        at += 6
+        alleles = []
+        for _ in range(n_alleles):
+            allele, at = _take_string(record, at, "<I")
+            alleles.append(allele)
     except (struct.error, UnicodeDecodeError):
         raise BadInput(f"{place} is corrupt: expected ids as UTF-8 text") from None
-    ids = [rsid, name, f"{chromosome}:{position}:{other}:{counted}"]
-    chosen = next(text for text in ids if text not in ("", "."))
-    return chosen, chromosome, position, counted, other, record[at + 4 :]
+    if not alleles:
+        raise BadInput(f"{place} ({rsid}) has no alleles: expected two or more")
+    chosen = next((text for text in (rsid, name) if text not in ("", ".")), ".")
+    return Site(chromosome, position, chosen, tuple(alleles)), record[at + 4 :]
 
 
-def _decompress(packed: bytes, compression: int, n: int, place: str) -> bytes:
+def _place(site: Site, options: ReadOptions, counted: Counter[str]) -> Site:
+    """Give a variant a chromosome where the file names none."""
+    if not options.chromosome:
+        found = find_in_id(site.id, site.position)
+        counted[FROM_ID] += bool(found)
+        return site._replace(chromosome=found or "0")
+    return site._replace(chromosome=options.chromosome)
+
+
+def _decompress(
+    packed: bytes, compression: int, n: int, n_alleles: int, place: str
+) -> bytes:
     """Return the genotypes of a variant as they are when not compressed."""
     if compression == NO_COMPRESSION:
         return packed
     size = int.from_bytes(packed[:4], "little")
-    if len(packed) < 4 or size > 10 + n + 8 * n:  # two numbers of 32 bits each
+    # two numbers of 32 bits are most of the individuals of most files
+    most = 2 if size <= 10 + 9 * n else comb(MOST_COPIES + n_alleles - 1, MOST_COPIES)
+    if len(packed) < 4 or size > 10 + n + 4 * n * most:
         raise BadInput(f"{place} is corrupt: expected genotypes of {n} individuals")
     try:
         inflate = _inflate_zstd if compression == ZSTD else _inflate_zlib
@@ -244,27 +289,51 @@ def _inflate_zstd(data: bytes, size: int) -> bytes:
         raise ValueError(error) from None
 
 
-def _call(body: bytes, n: int, threshold: float, place: str) -> np.ndarray:
-    """Return the genotypes of one variant, int8 (individuals,)."""
+def _call(
+    body: bytes, n: int, n_alleles: int, threshold: float, place: str, alt: int
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Return the genotypes of a variant, int8 (individuals,), and what was changed."""
     if len(body) < 10 + n:
         raise BadInput(f"{place} is cut: expected genotypes of {n} individuals")
-    n_here, n_alleles = struct.unpack_from("<IH", body)
+    n_here, n_alleles_here = struct.unpack_from("<IH", body)
     is_phased, bits = body[8 + n], body[9 + n]
-    if n_here != n or n_alleles != 2 or is_phased > 1 or not 1 <= bits <= 32:
+    if (n_here, n_alleles_here) != (n, n_alleles) or is_phased > 1 or not 0 < bits < 33:
         raise BadInput(
-            f"{place} has {n_here} individuals, {n_alleles} alleles and numbers of "
-            f"{bits} bits, expected {n}, 2 and 1 to 32"
+            f"{place} has {n_here} individuals, {n_alleles_here} alleles and numbers "
+            f"of {bits} bits, expected {n}, {n_alleles} and 1 to 32"
         )
     ploidy = np.frombuffer(body, np.uint8, n, 8)
     packed = np.frombuffer(body, np.uint8, offset=10 + n)
     copies = ploidy & kernels.PLOIDY
-    if not ((copies == 1) | (copies == 2)).all():
-        raise BadInput(f"{place} has an individual neither haploid nor diploid")
-    n_bytes = (int(copies.sum(dtype=np.int64)) * bits + 7) // 8
-    if len(packed) != n_bytes:
-        raise BadInput(
-            f"{place} has {len(packed)} bytes of probabilities, expected {n_bytes}"
+    is_plain = (copies == 1) | (copies == 2)
+    if n_alleles == 2 and is_plain.all():
+        n_bytes = (int(copies.sum(dtype=np.int64)) * bits + 7) // 8
+        if len(packed) != n_bytes:
+            raise BadInput(
+                f"{place} has {len(packed)} bytes of probabilities, expected {n_bytes}"
+            )
+        return _call_pairs(ploidy, packed, bits, is_phased, threshold, place), NOTHING
+    try:
+        probabilities = get_probabilities(
+            ploidy, packed, bits, bool(is_phased), n_alleles
         )
+    except BadInput as error:
+        raise BadInput(f"{place}: {error}") from None
+    n_odd = int(((copies > 2) & (ploidy & kernels.IS_MISSING == 0)).sum())
+    genotypes = call_probabilities(probabilities, n_alleles, threshold, alt)
+    return genotypes, {OTHER_PLOIDY: n_odd}
+
+
+def _call_pairs(
+    ploidy: np.ndarray,
+    packed: np.ndarray,
+    bits: int,
+    is_phased: int,
+    threshold: float,
+    place: str,
+) -> np.ndarray:
+    """Return the genotypes of a variant of two alleles, of one or two copies."""
+    n = len(ploidy)
     genotypes = np.empty(n, np.int8)
     n_read = kernels.call_genotypes(
         ploidy, packed, bits, bool(is_phased), threshold, genotypes

@@ -8,6 +8,7 @@ the part before it.
 """
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -223,7 +224,10 @@ def read_lines(path: str, part: int = 0, n_parts: int = 1) -> Iterator[bytes]:
         return
     is_other = start > 0  # the first line belongs to the part before
     pieces: list[bytes] = []
+    is_start = start == 0
     for offset, data in read_blocks(path, start):
+        if is_start:
+            data, is_start = data.removeprefix(BOM_UTF8), not data
         first, *others = data.split(b"\n")
         pieces.append(first)
         if not others:

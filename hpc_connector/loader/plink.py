@@ -4,8 +4,10 @@ Format: https://www.cog-genomics.org/plink/1.9/formats#bed. A1, column 5 of the 
 file, is the counted allele.
 """
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,7 +28,9 @@ from hpc_connector.notes import Assumption
 
 MAGIC = b"\x6c\x1b"
 SNP_MAJOR = 1
-N_FIELDS = 6  # of .bim files
+N_FIELDS = 6  # of .bim files; the centimorgans may be left out
+LEAST_LINE = 8  # bytes of the shortest line of a .bim file
+BLANKS = re.compile(r"[ \t]+")
 BLOCK_VARIANTS = 1024
 BLOCK_BYTES = 16 << 20
 COPIES = np.array([2, -1, 1, 0], np.int8)  # of A1, by the two bits of a genotype
@@ -70,7 +74,7 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
         coding=people.coding,
         n_bytes=size,
         options=options,
-        assumed=(*people.assumed, *_find_lines(bim, get_version(bim))[2]),
+        assumed=(*people.assumed, *_find_lines(bim, get_version(bim)).assumed),
     )
 
 
@@ -84,35 +88,66 @@ def get_stride(n_individuals: int) -> int:
     return -(-n_individuals // 4)
 
 
+class Lines(NamedTuple):
+    """Where the lines of a text begin and end: those not empty, and no comments."""
+
+    data: bytes
+    starts: np.ndarray
+    ends: np.ndarray
+    assumed: tuple[Assumption, ...]
+
+
 @lru_cache(maxsize=4)
-def _find_lines(
-    path: str, _: tuple[int, int | str]
-) -> tuple[bytes, np.ndarray, tuple[Assumption, ...]]:
+def _find_lines(path: str, _: tuple[int, int | str]) -> Lines:
     """Return one version of a .bim file as UTF-8, and where its lines begin and end.
 
     Kept, for each piece of a .bed file needs some of them.
     """
     data, assumed = read_utf8(path)
-    data = data.rstrip(b"\n") + b"\n" if data else data
-    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
-    return data, np.concatenate([[0], ends]), assumed
+    if data and not data.endswith(b"\n"):
+        data += b"\n"
+    of_text = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(of_text == ord("\n")) + 1
+    starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
+    is_line = of_text[starts] != ord("#")
+    for k in np.flatnonzero(ends - starts < LEAST_LINE):
+        is_line[k] &= bool(data[starts[k] : ends[k]].strip())
+    return Lines(data, starts[is_line], ends[is_line], assumed)
 
 
 def _count_lines(path: str) -> int:
-    return len(_find_lines(path, get_version(path))[1]) - 1
+    return len(_find_lines(path, get_version(path)).starts)
 
 
 def _read_rows(path: str, first: int, last: int) -> list[list[str]]:
     """Return the six fields of the lines first .. last - 1."""
-    data, bounds, _ = _find_lines(path, get_version(path))
-    lines = data[bounds[first] : bounds[last]].decode().split("\n")[:-1]
-    rows = [line.split() for line in lines]
+    found = _find_lines(path, get_version(path))
+    if first == last:
+        return []
+    text = found.data[found.starts[first] : found.ends[last - 1]].decode()
+    lines = text.split("\n")
+    if text.isascii():
+        rows = [line.split() for line in lines]
+    else:  # an id may hold what is a blank in Unicode
+        rows = [[word for word in BLANKS.split(line) if word] for line in lines]
+    return [row for row in rows if row and not row[0].startswith("#")]
+
+
+def _complete_rows(rows: list[list[str]], path: str, first: int) -> list[list[str]]:
+    """Return rows of a .bim file with centimorgans, 0 where the file has none.
+
+    The first row tells whether it has; what stands after six fields is left out.
+    """
+    n_fields = min(N_FIELDS, len(_read_rows(path, 0, 1)[0]))
     for number, row in enumerate(rows, start=first + 1):
-        if len(row) != N_FIELDS:
+        if len(row) < max(n_fields, N_FIELDS - 1):
             raise BadInput(
-                f"{path}: line {number} has {len(row)} fields, expected {N_FIELDS}"
+                f"{path}: line {number} has {len(row)} fields, expected {N_FIELDS}, or "
+                f"{N_FIELDS - 1} without centimorgans"
             )
-    return rows
+    if n_fields == N_FIELDS:
+        return rows
+    return [[*row[:2], "0", *row[2:]] for row in rows]
 
 
 def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
@@ -131,7 +166,8 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
             _check_padding(packed, n, stem)
             genotypes = np.empty((len(chosen), n), np.int8)
             unpack(packed, COPIES, genotypes)
-            yield Block(_get_variants(chosen, bim, at), genotypes)
+            rows = _complete_rows(chosen, bim, at)
+            yield Block(_get_variants(rows, bim, at), genotypes)
 
 
 def _check_padding(packed: np.ndarray, n_individuals: int, stem: str) -> None:

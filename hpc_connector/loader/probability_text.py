@@ -62,7 +62,10 @@ def _read_line(
                 f"number {wrong} after its columns: expected {3 * len(genotypes)} "
                 "probabilities, three an individual that sum to 1"
             )
-        return convert_lead(line[:at].decode().split())
+        text = line[:at].decode()
+        if text.isascii():
+            return convert_lead(text.split())
+        return convert_lead([word.decode() for word in line[:at].split()])
     except ValueError as error:
         variant = line[:at].decode(errors="replace").strip()[:SHOWN]
         raise BadInput(f"{sample_file.path}: variant {variant!r}: {error}") from None

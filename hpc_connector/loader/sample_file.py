@@ -11,11 +11,19 @@ from hpc_connector.notes import Assumption
 from hpc_connector.storage import get_object, is_remote
 
 MAX_POSITION_DIGITS = 12
+HALF_CALLS = ("missing", "haploid", "reference", "error")  # PLINK's words
 
 
 @dataclass(frozen=True)
 class ReadOptions:
     """How genotypes are called from what a file holds.
+
+    Parameters
+    ----------
+    half_call
+        What calls such as 0/. are, one of :data:`HALF_CALLS`.
+    chromosome
+        Of variants for which a file names none.
 
     ``sample_file``, ``fam`` and ``bim`` name what belongs to it and has another stem.
     """
@@ -23,6 +31,8 @@ class ReadOptions:
     imputation_threshold: float = 0.9
     pass_only: bool = False
     vcf_field: str = "GT"
+    half_call: str = "missing"
+    chromosome: str = ""
     sample_file: str | None = None
     fam: str | None = None
     bim: str | None = None

@@ -1,6 +1,8 @@
 """Genotypes of any format, by one pair of functions."""
 
 import importlib
+import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ from hpc_connector import address
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import has_end, read_blocks
 from hpc_connector.loader.files import exists
+from hpc_connector.loader.foreign import find_foreign
 from hpc_connector.loader.sample_file import (
     Block,
     ReadOptions,
@@ -27,10 +30,17 @@ ENDINGS = {
     ".bed": "plink",
     ".bgen": "bgen",
     ".gen": "impute",
+    ".gens": "impute",
+    ".impute": "impute",
+    ".impute2": "impute",
     ".txt": "table",
     ".tsv": "table",
     ".csv": "table",
 }
+
+VCF_MAGIC = (b"##fileformat=VCF", b"BCF\x02")
+NUMBER = re.compile(rb"[+-]?[\d.]")  # how one begins
+PREFIXED = (".pgen", ".ped", ".tped")  # not read, but that is to be said
 
 
 def get_format(path: str) -> str:
@@ -41,18 +51,41 @@ def get_format(path: str) -> str:
     if not exists(path):
         if exists(f"{path}.bed"):
             return "plink"
+        for ending in PREFIXED:
+            if exists(f"{path}{ending}"):
+                return get_format(f"{path}{ending}")
         raise BadInput(f"{path}: no such genotype file")
+    start = _get_start(path).removeprefix(BOM_UTF8)
+    if foreign := find_foreign(path, start):
+        raise BadInput(foreign)
     ending = Path(address.get_name(path).removesuffix(".gz")).suffix
-    return ENDINGS.get(ending) or _recognise(path)
+    found = ENDINGS.get(ending) or _recognise(path, start)
+    for kind, is_kind, wanted in (
+        ("vcf", start.startswith(VCF_MAGIC), ".vcf, .vcf.gz or .bcf"),
+        ("bgen", start[16:20] == b"bgen", ".bgen"),
+        ("plink", start.startswith(b"\x6c\x1b\x01"), ".bed"),
+    ):
+        if is_kind and found != kind:
+            raise BadInput(
+                f"{path} is not what its name says: expected a name in {wanted}"
+            )
+    return found
 
 
-def _recognise(path: str) -> str:
+def _get_start(path: str) -> bytes:
+    """Return the first bytes of a file, decompressed."""
+    return next((data for _, data in read_blocks(path) if data), b"")
+
+
+def _recognise(path: str, start: bytes) -> str:
     """Return the format of a file by its beginning."""
-    start = next((data for _, data in read_blocks(path) if data), b"")
-    if start.startswith((b"##fileformat=VCF", b"BCF\x02")):
+    if start.startswith(VCF_MAGIC):
         return "vcf"
+    if start[16:20] == b"bgen":
+        return "bgen"
     lines = [line for line in start.split(b"\n") if not line.startswith((b"BCF", b"#"))]
-    if lines and len(lines[0].split()) >= 8:
+    words = lines[0].split() if lines else []
+    if len(words) >= 8 and words[2].isdigit() and NUMBER.match(words[5]):
         return "bsc"
     raise BadInput(
         f"{path}: format not recognised; expected VCF, BCF, .bed, BGEN, .gen, "

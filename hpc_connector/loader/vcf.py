@@ -3,15 +3,17 @@
 ALT is the counted allele. A record with several ALTs gives one variant for each,
 named ID_ALT, and who carries another ALT is missing there; a variant without an ID
 is named CHROM:POS:REF:ALT. `*` and `<NON_REF>` stand for no allele and give no
-variant. Half-calls are missing, haploid calls count 0 or 2, calls of more alleles are
-bad input. Sources: VCF 4.5 specification, sections 1.6 and 6 (BCF).
+variant. Haploid calls count 0 or 2; calls of more than two copies are missing, and
+half-calls are what is asked for. Sources: VCF 4.5 specification, sections 1.6 and 6.
 
 Text is read in parts if it is plain or bgzip, with or without an index; gzip is all in
 part 0; BCF is read in parts with a .csi index beside it, and is all in part 0 without.
 """
 
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from types import ModuleType
 
@@ -19,17 +21,23 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import bcf, vcf_text
+from hpc_connector.loader.alleles import split
 from hpc_connector.loader.bgzf import read_blocks
 from hpc_connector.loader.files import get_size
-from hpc_connector.loader.sample_file import Block, ReadOptions, SampleFile, Variants
-from hpc_connector.loader.vcf_record import Record
+from hpc_connector.loader.sample_file import (
+    HALF_CALLS,
+    Block,
+    ReadOptions,
+    SampleFile,
+    Variants,
+)
+from hpc_connector.loader.vcf_record import call
+from hpc_connector.notes import add_counts
 
 FIELDS = ("GT", "GP", "DS")
-NOT_ALLELES = {"*", "<*>", "<NON_REF>", "."}
 MAX_BLOCK_VARIANTS = 1024
 MAX_BLOCK_BYTES = 16_000_000
-
-Row = tuple[str, str, int, str, str, np.ndarray]
+SHOWN = 60  # characters of the names of fields that a message shows
 
 
 def inspect(path: str, options: ReadOptions) -> SampleFile:
@@ -45,8 +53,18 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
         raise BadInput(
             f"VCF field {options.vcf_field!r}: expected one of {', '.join(FIELDS)}"
         )
-    source = get_source(path)
-    individuals = source.read_individuals(path)
+    if options.half_call not in HALF_CALLS:
+        raise BadInput(
+            f"half-call {options.half_call!r}: expected one of {', '.join(HALF_CALLS)}"
+        )
+    individuals, fields = get_source(path).read_header(path)[:2]
+    wanted = {options.vcf_field, *(["HDS"] if options.vcf_field == "DS" else [])}
+    if fields and not wanted & fields:
+        found = ", ".join(sorted(fields))[:SHOWN]
+        raise BadInput(
+            f"{path} has no field {options.vcf_field}: found {found} in FORMAT, "
+            f"expected one of {', '.join(FIELDS)} (--vcf-field)"
+        )
     if len(set(individuals)) < len(individuals):
         twice = Counter(individuals).most_common(1)[0][0]
         raise BadInput(f"{path} names individual {twice!r} twice: expected each once")
@@ -65,7 +83,7 @@ def get_source(path: str) -> ModuleType:
     start = next((data for _, data in read_blocks(path) if data), b"")
     if start.startswith(bcf.MAGIC):
         return bcf
-    if start.startswith(b"##fileformat=VCF"):
+    if start.removeprefix(BOM_UTF8).startswith(b"##fileformat=VCF"):
         return vcf_text
     raise BadInput(f"{path} is no VCF or BCF 2 file: it begins with {start[:16]!r}")
 
@@ -76,43 +94,20 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
     Raises
     ------
     BadInput
-        A file that is cut or corrupt, or a record that is malformed or lacks
-        the field asked for.
+        A file that is cut or corrupt, or a record that is malformed.
     """
-    source = get_source(sample_file.path)
-    records = source.read_records(sample_file, part, n_parts)
-    rows = (row for record in records for row in split(record, sample_file.options))
+    source, options = get_source(sample_file.path), sample_file.options
+    counted: Counter[str] = Counter()
+    rows = (
+        row
+        for record in source.read_records(sample_file, part, n_parts)
+        if record.is_passed or not options.pass_only
+        for row in split(record, partial(call, record, options), counted)
+    )
     size = MAX_BLOCK_BYTES // max(1, sample_file.n_individuals)
     while chunk := list(islice(rows, min(MAX_BLOCK_VARIANTS, max(1, size)))):
-        identifier, chromosome, position, counted, other, genotypes = zip(
-            *chunk, strict=True
+        *columns, genotypes = zip(*chunk, strict=True)
+        yield Block(
+            Variants(*map(list, columns)), np.stack(genotypes), add_counts([counted])
         )
-        variants = Variants(
-            list(identifier),
-            list(chromosome),
-            list(position),
-            list(counted),
-            list(other),
-        )
-        yield Block(variants, np.stack(genotypes))
-
-
-def split(record: Record, options: ReadOptions) -> Iterator[Row]:
-    """Yield one variant for each ALT of a record that is an allele."""
-    if options.pass_only and not record.is_passed:
-        return
-    ref, *alts = record.alleles
-    is_split = sum(alt not in NOT_ALLELES for alt in alts) > 1
-    for number, alt in enumerate(alts, start=1):
-        if alt not in NOT_ALLELES:
-            name = get_name(record, alt, is_split=is_split)
-            genotypes = record.call(number)
-            yield name, record.chromosome, record.position, alt, ref, genotypes
-
-
-def get_name(record: Record, alt: str, *, is_split: bool) -> str:
-    """Return the name of the variant that a record and an ALT make."""
-    if record.id == ".":
-        place = f"{record.chromosome}:{record.position}"
-        return f"{place}:{record.alleles[0]}:{alt}"
-    return f"{record.id}_{alt}" if is_split else record.id
+        counted.clear()

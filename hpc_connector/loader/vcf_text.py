@@ -1,7 +1,9 @@
 """Records of VCF as text: plain, gzip or bgzip."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,33 +11,57 @@ from hpc_connector.errors import BadInput
 from hpc_connector.loader import _vcf_kernels as kernels
 from hpc_connector.loader.bgzf import read_lines
 from hpc_connector.loader.sample_file import (
+    HALF_CALLS,
     ReadOptions,
     SampleFile,
     convert_position,
 )
-from hpc_connector.loader.vcf_record import Record, call_numbers, get_n_numbers
+from hpc_connector.loader.vcf_record import Calls, Record, get_n_numbers
 
 COLUMNS = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
 N_FIXED = len(COLUMNS)
+FORMAT = re.compile(rb"##FORMAT=<ID=([^,>]+)")
 SHOWN = 40  # characters of a wrong value that a message shows
 
 
-def read_individuals(path: str) -> tuple[str, ...]:
-    """Read the ids of a VCF file's individuals.
+class Header(NamedTuple):
+    """Who has a column in a file, and the fields of FORMAT that it names.
+
+    Those that it declares, and those of its first record: some declare none.
+    """
+
+    individuals: tuple[str, ...]
+    fields: frozenset[str]
+
+
+def read_header(path: str) -> Header:
+    """Read the header of a VCF file.
 
     Raises
     ------
     BadInput
         A file whose header is unusable.
     """
-    for number, line in enumerate(read_lines(path), start=1):
+    lines = read_lines(path)
+    fields: set[str] = set()
+    for number, line in enumerate(lines, start=1):
         if line.startswith(b"#CHROM"):
-            return parse_column_names(path, line)
+            individuals = parse_column_names(path, line)
+            fields.update(get_fields(next(lines, b"")))
+            return Header(individuals, frozenset(fields))
         if not line.startswith(b"##"):
             raise BadInput(
                 f"{path}, line {number}: expected a header line, ## or #CHROM"
             )
+        if found := FORMAT.match(line):
+            fields.add(found[1].decode("utf-8", "replace"))
     raise BadInput(f"{path} has no line #CHROM: expected a VCF header")
+
+
+def get_fields(line: bytes) -> list[str]:
+    """Return the names in column FORMAT of a record."""
+    columns = line.split(b"\t", N_FIXED)
+    return columns[8].decode("utf-8", "replace").split(":") if columns[8:] else []
 
 
 def parse_column_names(path: str, line: bytes) -> tuple[str, ...]:
@@ -81,69 +107,90 @@ def parse_record(sample_file: SampleFile, line: bytes) -> Record:
     chromosome, position, name, ref, alt, _, filters, _, keys = columns
     if not (chromosome and ref and alt):
         raise BadInput(f"{place}: CHROM, REF or ALT is empty")
-    fields = keys.split(":")
-    if options.vcf_field not in fields:
-        raise BadInput(
-            f"{place}: FORMAT is {keys[:SHOWN]!r}, expected the field "
-            f"{options.vcf_field} in it"
-        )
     try:
         at = convert_position(position)
     except BadInput as error:
         raise BadInput(f"{place}: {error}") from None
     alleles = (ref, *alt.split(","))
-    call = partial(
-        call_line,
+    columns_of = Columns(
         line,
         len(line) - len(individuals),
         place,
-        fields.index(options.vcf_field),
+        keys.split(":"),
         sample_file.n_individuals,
         len(alleles),
         options,
     )
-    is_passed = filters in ("PASS", ".")
-    return Record(chromosome, at, name, alleles, is_passed, call)
+    return Record(
+        place,
+        chromosome,
+        at,
+        name,
+        alleles,
+        filters in ("PASS", "."),
+        sample_file.n_individuals,
+        columns_of.fields,
+        partial(read_calls, columns_of),
+        partial(read_numbers, columns_of),
+    )
 
 
-def call_line(
-    line: bytes,
-    at: int,
-    place: str,
-    field: int,
-    n_individuals: int,
-    n_alleles: int,
-    options: ReadOptions,
-    alt: int,
-) -> np.ndarray:
-    """Call the genotypes of a line from byte `at` on for one ALT."""
-    text = np.frombuffer(line, np.uint8)
-    name = options.vcf_field
-    if name == "GT":
-        genotypes = np.empty(n_individuals, np.int8)
-        n_read = kernels.parse_calls(text, at, field, n_alleles, alt, genotypes)
-        check_columns(line, place, "one or two alleles, as 0/1", n_read, n_individuals)
-        return genotypes
-    numbers = np.empty((n_individuals, get_n_numbers(name, n_alleles)))
-    n_read = kernels.parse_numbers(text, at, field, numbers)
-    wanted = f"up to {numbers.shape[1]} numbers {name}"
-    check_columns(line, place, wanted, n_read, n_individuals)
-    try:
-        return call_numbers(name, numbers, n_alleles, options.imputation_threshold, alt)
-    except BadInput as error:
-        raise BadInput(f"{place}: {error}") from error
+class Columns(NamedTuple):
+    """The columns of the individuals of a line, from byte `at` on."""
+
+    line: bytes
+    at: int
+    place: str
+    fields: list[str]
+    n_individuals: int
+    n_alleles: int
+    options: ReadOptions
 
 
-def check_columns(
-    line: bytes, place: str, wanted: str, n_read: int, n_individuals: int
-) -> None:
+def read_calls(columns: Columns, alt: int) -> Calls:
+    """Call genotypes from GT for one ALT."""
+    n = columns.n_individuals
+    genotypes = np.empty(n, np.int8)
+    n_read = kernels.parse_calls(
+        np.frombuffer(columns.line, np.uint8),
+        columns.at,
+        columns.fields.index("GT"),
+        columns.n_alleles,
+        alt,
+        HALF_CALLS.index(columns.options.half_call),
+        genotypes,
+    )
+    if n_read not in (n, ~n):
+        check_columns(columns, "a call of the record's alleles, as 0/1", n_read)
+    return genotypes, n_read < 0
+
+
+def read_numbers(columns: Columns, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read a field such as GP, and how many alleles calls have."""
+    n, fields = columns.n_individuals, columns.fields
+    numbers = np.empty((n, get_n_numbers(name, columns.n_alleles)))
+    ploidy = np.empty(n, np.int8)
+    n_read = kernels.parse_numbers(
+        np.frombuffer(columns.line, np.uint8),
+        columns.at,
+        fields.index(name),
+        fields.index("GT") if "GT" in fields else -1,
+        numbers,
+        ploidy,
+    )
+    check_columns(columns, f"up to {numbers.shape[1]} numbers {name}", n_read)
+    return numbers, ploidy
+
+
+def check_columns(columns: Columns, wanted: str, n_read: int) -> None:
     """Raise BadInput unless each individual was read."""
-    if n_read == n_individuals:
+    place, n = columns.place, columns.n_individuals
+    if n_read == n:
         return
-    columns = line.decode("utf-8", "replace").split("\t")[N_FIXED:]
-    if n_read < n_individuals and n_read < len(columns):
+    words = columns.line.decode("utf-8", "replace").split("\t")[N_FIXED:]
+    if n_read < n and n_read < len(words):
         raise BadInput(
-            f"{place}, individual {n_read + 1}: found {columns[n_read][:SHOWN]!r}, "
+            f"{place}, individual {n_read + 1}: found {words[n_read][:SHOWN]!r}, "
             f"expected {wanted}"
         )
-    raise BadInput(f"{place} has {len(columns)} individuals, expected {n_individuals}")
+    raise BadInput(f"{place} has {len(words)} individuals, expected {n}")

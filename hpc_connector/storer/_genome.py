@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from hpc_connector.chromosomes import unify
 from hpc_connector.storer._run import Run
 from hpc_connector.storer._svg import (
     CHARACTER,
@@ -30,7 +31,7 @@ Spans = dict[str, tuple[float, float]]  # first and last position
 
 def get_placed(run: Run, most: int) -> list[int]:
     """Return the best models whose variants all have a position, `most` of them."""
-    position, chromosome = run.variants["position"], run.variants["chromosome"]
+    position, chromosome = run.variants["position"], unify(run.variants["chromosome"])
     variant = run.models["variant"]
     is_placed = (position[variant] > 0) & ~np.isin(chromosome[variant], UNKNOWN)
     return np.flatnonzero(is_placed.all(axis=1))[:most].tolist()
@@ -40,7 +41,7 @@ def draw_genome(run: Run, models: list[int]) -> str:
     """Draw arcs between the variants of some models, all of them placed."""
     spans = get_spans(run, models)
     scales = get_scales(spans)
-    chromosome, position = run.variants["chromosome"], run.variants["position"]
+    chromosome, position = unify(run.variants["chromosome"]), run.variants["position"]
 
     def get_x(variant: int) -> float:
         return scales[chromosome[variant]](float(position[variant]))
@@ -76,7 +77,7 @@ def get_spans(run: Run, models: list[int]) -> Spans:
 
     Of an assembly in very many pieces, only those that the models touch.
     """
-    chromosome, position = run.variants["chromosome"], run.variants["position"]
+    chromosome, position = unify(run.variants["chromosome"]), run.variants["position"]
     codes: dict[str, int] = {}
     code = np.array([codes.setdefault(c, len(codes)) for c in chromosome.tolist()])
     first = np.full(len(codes), np.iinfo(np.int64).max)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hpc_connector.chromosomes import get_codes
 from hpc_connector.notes import list_notes
 from hpc_connector.storer._charts import FEWEST, WORDS
 from hpc_connector.storer._run import NEAR_BP, Run
@@ -71,12 +72,12 @@ def get_distance(run: Run, model: int) -> int | None:
     """
     variants = run.models["variant"][model]
     position = run.variants["position"][variants]
-    chromosome = run.variants["chromosome"][variants]
+    chromosome = get_codes(run.variants["chromosome"][variants])
     distances = [
         abs(int(position[a]) - int(position[b]))
         for a in range(run.order)
         for b in range(a)
-        if chromosome[a] == chromosome[b] and min(position[a], position[b]) > 0
+        if chromosome[a] == chromosome[b] >= 0 and min(position[a], position[b]) > 0
     ]
     return min(distances, default=None)
 
