@@ -50,12 +50,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="labels are 0 control, 1 case also in PLINK's files (there 1 and 2)",
     )
     for name, what in COMPANIONS.items():
-        add(name, action="append", metavar="FILE", help=f"{what}, of another stem")
+        said = f"{what}, of another stem"
+        add(name, action="append", type=cli.source, metavar="FILE", help=said)
     add("--order", type=int, choices=(2, 3), default=2, help="variants of a model (2)")
     add("--folds", type=cli.at_least(1), default=10, help="1: no cross-validation (10)")
-    add(
-        "--fold-file", metavar="FILE", help="id and fold (0, 1, ...) of each individual"
-    )
+    said = "id and fold (0, 1, ...) of each individual"
+    add("--fold-file", type=cli.source, metavar="FILE", help=said)
     add("--top", type=cli.at_least(1), default=1000, help="models reported (1000)")
     add("--rank-by", choices=("test", "train", "whole"), default="test")
     add("--all-models", action="store_true", help="store the error of every model")
@@ -85,10 +85,13 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--missing", choices=("exclude", "level"), default="exclude")
     add("--tie", choices=("high", "low"), default="high", help="risk of a tied cell")
-    add("--variants", metavar="FILE", help="ids to search among, one a line")
-    add("--with-variants", metavar="FILE", help="second list: pairs across the two")
+    said = "ids to search among, one a line"
+    add("--variants", type=cli.source, metavar="FILE", help=said)
+    said = "second list: pairs across the two"
+    add("--with-variants", type=cli.source, metavar="FILE", help=said)
     add("--compat", choices=("bsc",), help="write what BSC's Spark program writes")
-    add("--file-pairs", metavar="FILE", help="of --compat bsc: FIRST-SECOND a line")
+    said = "of --compat bsc: FIRST-SECOND a line"
+    add("--file-pairs", type=cli.source, metavar="FILE", help=said)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -19,7 +19,11 @@ from hpc_connector.burst.line import make_remote
 from hpc_connector.burst.run import run_tasks
 from hpc_connector.errors import BadInput
 from hpc_connector.learner import search as learner
-from hpc_connector.loader.companions import choose_companions, list_companions
+from hpc_connector.loader.companions import (
+    choose_companions,
+    get_bed,
+    list_companions,
+)
 from hpc_connector.loader.files import exists
 from hpc_connector.loader.individuals import Match, find_labels
 from hpc_connector.loader.sample_file import ReadOptions, SampleFile
@@ -136,8 +140,7 @@ def list_inputs(args: argparse.Namespace) -> list[str]:
 
 def get_file(name: str) -> str:
     """Return a file itself, or the .bed file of a PLINK prefix."""
-    bed = f"{name}.bed"
-    return bed if not exists(name) and exists(bed) else name
+    return name if exists(name) or not exists(bed := get_bed(name)) else bed
 
 
 def choose_options(args: argparse.Namespace) -> list[ReadOptions]:

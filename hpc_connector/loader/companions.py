@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hpc_connector.address import beside, get_name
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.files import exists
 from hpc_connector.loader.labels import (
@@ -117,37 +118,52 @@ def takes(path: str, role: str) -> bool:
 
 def list_companions(path: str, options: ReadOptions) -> list[str]:
     """Return the companions of a genotype file that there are."""
-    if path.endswith(".bed") or not exists(path):
-        stem = path.removesuffix(".bed")
-        found = [options.fam or f"{stem}.fam", options.bim or f"{stem}.bim"]
+    if get_name(path).endswith(".bed") or not exists(path):
+        found = [get_fam(path, options), get_bim(path, options)]
         return [name for name in found if exists(name)]
     sample = find_sample(path, options)
     return [sample] if sample else []
+
+
+def get_bed(path: str) -> str:
+    """Return the .bed file of its own name, or of a PLINK prefix."""
+    return path if get_name(path).endswith(".bed") else beside(path, ".bed")
+
+
+def get_fam(path: str, options: ReadOptions) -> str:
+    """Return the .fam file of a .bed file or of a prefix."""
+    return options.fam or beside(path, ".fam", without=".bed")
+
+
+def get_bim(path: str, options: ReadOptions) -> str:
+    """Return the .bim file of a .bed file or of a prefix."""
+    return options.bim or beside(path, ".bim", without=".bed")
 
 
 def find_sample(path: str, options: ReadOptions) -> str | None:
     """Return the file that names the individuals of genotypes, None without one."""
     if options.sample_file is not None:
         return options.sample_file
-    stem = path.removesuffix(".gz").removesuffix(".bgz")
-    for ending in (".bgen", ".gen"):
-        if stem.endswith(ending):
-            return choose_sample(path, stem.removesuffix(ending))
+    name = get_name(path)
+    for ending in (".bgen", ".gen", ".gen.gz", ".gen.bgz"):
+        if name.endswith(ending):
+            return choose_sample(path, ending)
     return None
 
 
-def choose_sample(path: str, stem: str) -> str | None:
-    """Return the file of a stem that names individuals, None if there is none.
+def choose_sample(path: str, ending: str) -> str | None:
+    """Return the file beside that names individuals, None if there is none.
 
     A .psam file of the same stem may belong to a .pgen file: it comes last.
     """
-    found = [name for e in SAMPLE_ENDINGS if exists(name := f"{stem}{e}")]
+    names = [beside(path, other, without=ending) for other in SAMPLE_ENDINGS]
+    found = [name for name in names if exists(name)]
     if len(found) > 1:
         raise BadInput(
             f"{path} has {' and '.join(found)} beside it: expected --sample-file to "
             "name one"
         )
-    psam = f"{stem}.psam"
+    psam = beside(path, ".psam", without=ending)
     return found[0] if found else psam if exists(psam) else None
 
 

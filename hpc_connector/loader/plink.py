@@ -14,7 +14,12 @@ import numpy as np
 from hpc_connector._jit import kernel
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_utf8
-from hpc_connector.loader.companions import read_people
+from hpc_connector.loader.companions import (
+    get_bed,
+    get_bim,
+    get_fam,
+    read_people,
+)
 from hpc_connector.loader.files import get_size, open_file
 from hpc_connector.loader.sample_file import (
     Block,
@@ -41,11 +46,9 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
 
     `path` is that of the .bed file, or the prefix of the three.
     """
-    stem = path.removesuffix(".bed")
-    people = read_people(options.fam or f"{stem}.fam")
-    bim = get_bim(path, options)
+    people = read_people(get_fam(path, options))
+    bed, bim = get_bed(path), get_bim(path, options)
     n_variants = _count_lines(bim)
-    bed = f"{stem}.bed"
     try:
         size = get_size(bed)
         with open_file(bed) as stream:
@@ -76,11 +79,6 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
         options=options,
         assumed=(*people.assumed, *_find_lines(bim, get_version(bim)).assumed),
     )
-
-
-def get_bim(path: str, options: ReadOptions) -> str:
-    """Return the .bim file of a .bed file or of a prefix."""
-    return options.bim or f"{path.removesuffix('.bed')}.bim"
 
 
 def get_stride(n_individuals: int) -> int:
@@ -152,25 +150,25 @@ def _complete_rows(rows: list[list[str]], path: str, first: int) -> list[list[st
 
 def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
     """Yield the variants of one of `n_parts` contiguous pieces."""
-    stem = sample_file.path.removesuffix(".bed")
+    bed = get_bed(sample_file.path)
     bim = get_bim(sample_file.path, sample_file.options)
     n, n_variants = sample_file.n_individuals, _count_lines(bim)
     first, last = n_variants * part // n_parts, n_variants * (part + 1) // n_parts
     step = max(1, min(BLOCK_VARIANTS, BLOCK_BYTES // max(n, 1)))
-    with open_file(f"{stem}.bed") as stream:
+    with open_file(bed) as stream:
         for at in range(first, last, step):
             chosen = _read_rows(bim, at, min(at + step, last))
             stream.seek(3 + at * get_stride(n))
             data = stream.read(len(chosen) * get_stride(n))
             packed = np.frombuffer(data, np.uint8).reshape(len(chosen), -1)
-            _check_padding(packed, n, stem)
+            _check_padding(packed, n, bed)
             genotypes = np.empty((len(chosen), n), np.int8)
             unpack(packed, COPIES, genotypes)
             rows = _complete_rows(chosen, bim, at)
             yield Block(_get_variants(rows, bim, at), genotypes)
 
 
-def _check_padding(packed: np.ndarray, n_individuals: int, stem: str) -> None:
+def _check_padding(packed: np.ndarray, n_individuals: int, bed: str) -> None:
     """Refuse genotypes after the last individual: another .fam file has as many bytes.
 
     uint8 (variants, stride); PLINK fills the last byte of a variant with zeros.
@@ -178,7 +176,7 @@ def _check_padding(packed: np.ndarray, n_individuals: int, stem: str) -> None:
     n_last = n_individuals - 4 * (packed.shape[1] - 1)
     if n_last < 4 and (packed[:, -1] >> (2 * n_last)).any():
         raise BadInput(
-            f"{stem}.bed has genotypes of more than the {n_individuals} individuals of "
+            f"{bed} has genotypes of more than the {n_individuals} individuals of "
             "the .fam file: expected zeros after the last (plink --make-bed)"
         )
 

@@ -49,11 +49,11 @@ def get_format(path: str) -> str:
     By its ending without ``.gz``; a PLINK prefix; else by its first line.
     """
     if not exists(path):
-        if exists(f"{path}.bed"):
+        if exists(address.beside(path, ".bed")):
             return "plink"
         for ending in PREFIXED:
-            if exists(f"{path}{ending}"):
-                return get_format(f"{path}{ending}")
+            if exists(name := address.beside(path, ending)):
+                return get_format(name)
         raise BadInput(f"{path}: no such genotype file")
     start = _get_start(path).removeprefix(BOM_UTF8)
     if foreign := find_foreign(path, start):
