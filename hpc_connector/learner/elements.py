@@ -8,13 +8,27 @@ from collections.abc import Mapping
 
 ELECTRON_MASS = 0.00054857990924
 
-# Stable-isotope labels: atoms of one isotope, whose mass is added to that of an ion
-LABELS: Mapping[str, float] = {
+# Stable-isotope labels as METASPACE names and weighs them
+_METASPACE_LABELS = {
     "Cx": 13.00335484,
     "Nx": 15.00010889,
     "Hx": 2.014101778,
     "Ox": 17.99915961,
     "Sx": 33.96786700,
+}
+_NAMES = {"[13C]": "Cx", "[15N]": "Nx", "[2H]": "Hx", "[18O]": "Ox", "[34S]": "Sx"}
+
+# Radioactive ones that molecules are labelled with (NIST)
+_TRACERS = {
+    "[3H]": 3.0160492777,
+    "[11C]": 11.0114336,
+    "[14C]": 14.003241989,
+    "[18F]": 18.000938,
+    "[32P]": 31.97390727,
+    "[33P]": 32.9717255,
+    "[35S]": 34.96903216,
+    "[125I]": 124.9046302,
+    "[131I]": 130.9061246,
 }
 
 _TABLE = """
@@ -173,3 +187,29 @@ def _read_table() -> dict[str, tuple[tuple[float, float], ...]]:
 
 
 ISOTOPES: Mapping[str, tuple[tuple[float, float], ...]] = _read_table()
+
+
+def name_label(mass_number: int, element: str) -> str:
+    """Return the name in :data:`LABELS` of the atoms of one isotope.
+
+    Examples
+    --------
+    >>> name_label(13, "C"), name_label(37, "Cl")
+    ('Cx', '[37Cl]')
+    """
+    name = f"[{mass_number}{element}]"
+    return _NAMES.get(name, name)
+
+
+def _list_labels() -> dict[str, float]:
+    """Return the mass (Da) of the atoms of one isotope, of each that has a name."""
+    masses = {
+        name_label(round(mass), element): mass
+        for element, isotopes in ISOTOPES.items()
+        for mass, _ in isotopes
+    }
+    return masses | _TRACERS | _METASPACE_LABELS
+
+
+# Atoms of one isotope, whose mass is added to that of an ion
+LABELS: Mapping[str, float] = _list_labels()

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpc_connector.learner.decoys import draw_decoys, list_candidates
-from hpc_connector.learner.elements import ISOTOPES, LABELS
 from hpc_connector.learner.formulas import (
+    check_elements,
     format_formula,
-    make_modifiers,
     parse_formula,
-    parse_modifier,
 )
+from hpc_connector.learner.modifiers import make_modifiers, parse_modifier
 
 ODD = 0x9E3779B97F4A7C15  # its powers tell compositions apart, in 64 bits
 
@@ -165,11 +164,9 @@ def list_elements(compositions: Iterable[Mapping[str, int]]) -> tuple[str, ...]:
     ValueError
         There is no element of that name.
     """
-    elements = sorted({element for counts in compositions for element in counts})
-    for element in elements:
-        if element not in ISOTOPES and element not in LABELS:
-            raise ValueError(f"{element!r} is no element")
-    return tuple(elements)
+    elements = {element: 1 for counts in compositions for element in counts}
+    check_elements(elements)
+    return tuple(sorted(elements))
 
 
 def _count_atoms(
