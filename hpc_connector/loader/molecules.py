@@ -1,15 +1,28 @@
-"""Databases of molecules: tab-separated columns id, name and formula."""
+"""Databases of molecules: tables with the columns id, name and formula."""
 
 import csv
+import io
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_text
 
 COLUMNS = ("id", "name", "formula")
+DELIMITERS = "\t,;|"
 MOST_SHOWN = 5  # wrong rows in a message
+MOST_LINES = 50  # of one row, in which a field has ends of lines
+ASIDE = re.compile(r"#|sep=.$", re.IGNORECASE)  # what may stand above a table
+
+
+class Row(NamedTuple):
+    """The fields of a row, and the line of the file at which it begins, from 1."""
+
+    line: int
+    fields: list[str]
 
 
 @dataclass(frozen=True)
@@ -35,13 +48,17 @@ class Database:
         return list(dict.fromkeys(self.formula))
 
 
-def read_database(path: str, check_formula: Callable[[str], object]) -> Database:
+def read_database(
+    path: str, read_formula: Callable[[str], str], *, skip_bad_rows: bool = False
+) -> Database:
     """Read a database; columns other than id, name and formula are left out.
 
     Parameters
     ----------
-    check_formula
-        Raises ValueError for a formula that cannot be parsed.
+    read_formula
+        Returns the formula to keep; raises ValueError for one that is wrong.
+    skip_bad_rows
+        Leave them out and count them.
 
     Raises
     ------
@@ -49,40 +66,135 @@ def read_database(path: str, check_formula: Callable[[str], object]) -> Database
         A file that cannot be read, without these columns or without rows, or rows with
         an empty value or a bad formula: all of them are counted, the first are shown.
     """
-    lines = read_text(path).splitlines()
-    rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
-    header = rows[0] if rows else []
-    if missing := [name for name in COLUMNS if name not in header]:
-        raise BadInput(f"{path} has no column {missing[0]!r}: found {header[:9]}")
+    header, rows = read_table(path)
     places = [header.index(name) for name in COLUMNS]
-    wrong = []
-    for number, row in enumerate(rows[1:], start=2):
-        if said := _find_fault(row, places, len(header), check_formula):
-            wrong.append(f"line {number}: {said}")
-    if wrong or len(rows) < 2:
+    molecules: list[tuple[str, ...]] = []
+    wrong: list[str] = []
+    for line, fields in rows:
+        try:
+            molecules.append(_read_molecule(fields, places, len(header), read_formula))
+        except ValueError as error:
+            wrong.append(f"line {line}: {error}")
+    if not molecules or (wrong and not skip_bad_rows):
         shown = "; ".join(wrong[:MOST_SHOWN]) or "expected a molecule a line"
-        raise BadInput(f"{path} has {len(wrong)} bad rows of {len(rows) - 1}: {shown}")
-    ids, names, formulas = (tuple(r[k].strip() for r in rows[1:]) for k in places)
-    return Database(path, ids, names, formulas)
+        n = len(wrong) + len(molecules)
+        advice = " (--skip-bad-rows leaves them out)" if molecules else ""
+        raise BadInput(f"{path} has {len(wrong)} bad rows of {n}: {shown}{advice}")
+    name = f"bad rows of {os.path.basename(path)} were left out (the first: "
+    counted = {f"{name}{wrong[0]})": len(wrong)} if wrong else {}
+    ids, names, formulas = zip(*molecules, strict=True)
+    return Database(path, ids, names, formulas, counted)
 
 
-def _find_fault(
-    row: list[str],
-    places: list[int],
-    width: int,
-    check_formula: Callable[[str], object],
-) -> str:
-    """Return what is wrong with a row, or nothing."""
-    if len(row) != width:
-        return f"{len(row)} fields, expected {width}"
-    for name, place in zip(COLUMNS, places, strict=True):
-        if not row[place].strip():
-            return f"{name} is empty"
-    formula = row[places[-1]].strip()
+def _read_molecule(
+    fields: list[str], places: list[int], width: int, read_formula: Callable[[str], str]
+) -> tuple[str, str, str]:
+    """Return id, name and formula of a row; raise ValueError for a wrong one."""
+    if len(fields) != width:
+        raise ValueError(f"{len(fields)} fields, expected {width}")
+    number, name, formula = (fields[place].strip() for place in places)
+    for title, value in zip(COLUMNS, (number, name, formula), strict=True):
+        if not value:
+            raise ValueError(f"{title} is empty")
     try:
-        if "." in formula:
-            raise ValueError("'.' is not allowed")
-        check_formula(formula)
+        return number, name, read_formula(formula)
     except ValueError as error:
-        return f"formula {formula[:40]!r}: {error}"
-    return ""
+        raise ValueError(f"formula {formula[:40]!r}: {error}") from None
+
+
+def read_table(path: str) -> tuple[list[str], list[Row]]:
+    """Return the names of the columns, and the rows of a table.
+
+    Fields are parted by tabs, commas, semicolons or bars, whichever give the columns of
+    a database, and may stand in quotes. Rows without a value, and lines that begin with
+    ``#`` above the header or without another field, are no rows.
+
+    Raises
+    ------
+    BadInput
+        A file without these columns, or with one of them twice.
+    """
+    lines = [line.rstrip("\r\n") for line in io.StringIO(read_text(path), newline="")]
+    above = 0
+    header: list[str] = []
+    for above, line in enumerate(lines):
+        for delimiter in DELIMITERS:
+            header = _name_columns(_split(line, delimiter) or [])
+            if set(COLUMNS) <= set(header):
+                return _read_rows(path, lines, above, header, delimiter)
+        if line.strip() and not ASIDE.match(line.strip()):
+            break
+    found = _name_columns(_split(lines[above], "\t") or []) if lines else []
+    missing = next(name for name in COLUMNS if name not in found)
+    raise BadInput(f"{path} has no column {missing!r}: found {found[:9]}")
+
+
+def _name_columns(fields: Sequence[str]) -> list[str]:
+    """Return the titles of columns, without what is no part of a name."""
+    return [name.strip().lstrip("#\ufeff").strip().lower() for name in fields]
+
+
+def _read_rows(
+    path: str, lines: list[str], above: int, header: list[str], delimiter: str
+) -> tuple[list[str], list[Row]]:
+    """Return what :func:`read_table` returns, of a table whose header is known."""
+    if twice := [name for name in COLUMNS if header.count(name) > 1]:
+        raise BadInput(f"{path} has two columns {twice[0]!r}: expected one")
+    rows = list(_list_rows(lines, above + 1, len(header), delimiter))
+    last = [row.fields[-1] for row in rows if len(row.fields) == len(header) + 1]
+    if len(last) == len(rows) and any(map(str.strip, last)):
+        header = ["", *header]  # R leaves the column of row names without a title
+    width = len(header)
+    cut = [Row(row.line, _cut_empty(row.fields, width)) for row in rows]
+    return header, cut
+
+
+def _cut_empty(fields: list[str], width: int) -> list[str]:
+    """Return the fields of a row without empty ones after the last column."""
+    return fields if any(map(str.strip, fields[width:])) else fields[:width]
+
+
+def _list_rows(lines: list[str], at: int, width: int, delimiter: str) -> Iterator[Row]:
+    """Yield the rows of a table that have a value, from line number `at` on, from 0."""
+    while at < len(lines):
+        fields, n_lines = _take_row(lines, at, width, delimiter)
+        is_comment = lines[at].startswith("#") and len(fields) == 1 < width
+        if not is_comment and any(map(str.strip, fields)):
+            yield Row(at + 1, fields)
+        at += n_lines
+
+
+def _take_row(
+    lines: list[str], at: int, width: int, delimiter: str
+) -> tuple[list[str], int]:
+    """Return the fields of the row at a line, and the lines it takes.
+
+    Quotes belong to a field where they enclose all of it, line ends included; where
+    they do not, they are part of the text, as in ``"new" acid``.
+    """
+    plain = lines[at].split(delimiter)
+    if '"' not in lines[at]:
+        return plain, 1
+    if (fields := _split(lines[at], delimiter)) is not None:
+        return fields, 1
+    for end in range(at + 2, min(at + MOST_LINES, len(lines)) + 1):
+        if delimiter == "\t" and lines[end - 1].count("\t") + 1 == width:
+            break  # which is a row of its own
+        fields = _split("\n".join(lines[at:end]), delimiter)
+        if fields is not None and len(fields) == width:
+            return fields, end - at
+    return plain, 1
+
+
+def _split(text: str, delimiter: str) -> list[str] | None:
+    """Return the fields of one row, None where its quotes do not enclose fields."""
+    if '"' not in text:
+        return text.split(delimiter)
+    lines = io.StringIO(text, newline="")
+    try:
+        rows = list(
+            csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+        )
+    except csv.Error:
+        return None
+    return rows[0] if len(rows) == 1 else None
