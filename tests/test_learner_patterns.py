@@ -117,19 +117,6 @@ def test_calculate_centroids__refuses_what_has_no_room():
 
 
 @pytest.mark.parametrize(
-    ("analyzer", "instrument"),
-    [
-        ("Q Exactive Plus", "Orbitrap"),
-        ("solariX FTICR", "FTICR"),
-        ("timsTOF fleX", "TOF"),
-        ("", "Orbitrap"),
-    ],
-)
-def test_get_instrument__by_the_name_of_the_analyzer(analyzer, instrument):
-    assert patterns.get_instrument(analyzer) == instrument
-
-
-@pytest.mark.parametrize(
     ("instrument", "resolving_power", "mz", "sigma"),
     [
         ("Orbitrap", 140_000, 200, 0.001238),

@@ -98,7 +98,8 @@ def test_read_imzml__takes_what_spectra_say():
     assert (imzml.lowest_mz[0], imzml.highest_mz[0]) == (159.71396, 2637.547)
     assert imzml.uuid == "f1da2b10506649deb9a3243075247448"
     assert imzml.checksum[0] == "sha1"
-    assert read_imzml(str(DATA / "Example_Processed.imzML")).analyzer.startswith("LTQ")
+    of_thermo = read_imzml(str(DATA / "Example_Processed.imzML")).acquisition
+    assert of_thermo.instruments[0][0].what == "MS:1000557 LTQ FT Ultra"
 
 
 @st.composite

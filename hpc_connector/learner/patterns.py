@@ -14,14 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hpc_connector.errors import BadInput
 from hpc_connector.learner import _pattern_kernels as kernels
 from hpc_connector.learner.elements import ELECTRON_MASS, ISOTOPES, LABELS
+from hpc_connector.learner.instruments import KINDS
 from hpc_connector.learner.ions import Ions
 
-INSTRUMENTS = ("FTICR", "Orbitrap", "TOF")
-MODELS = dict(
-    zip(INSTRUMENTS, (kernels.FTICR, kernels.ORBITRAP, kernels.TOF), strict=True)
-)
+MODELS = dict(zip(KINDS, (kernels.FTICR, kernels.ORBITRAP, kernels.TOF), strict=True))
 REACH = {3: 6.0, 1: 12.0}  # standard deviations, by version
 SIGMAS = (  # resolving power at m/z 200 below which a standard deviation (Da) is taken
     (85_000, 0.002476),
@@ -34,11 +33,6 @@ SIGMAS = (  # resolving power at m/z 200 below which a standard deviation (Da) i
     (float("inf"), 0.000173),
 )
 ROOMS = (1 << 13, 1 << 16, 1 << 19)  # isotopologues; more where that is too few
-ANALYZERS = {
-    "Orbitrap": ("orbitrap", "exactive", "exploris", "hf-x", "uhmr"),
-    "FTICR": ("fticr", "ft-icr", "ftms", "ft-ms", "ion cyclotron"),
-    "TOF": ("tof", "mrt", "synapt", "xevo", "time-of-flight"),
-}
 
 Lists = tuple[np.ndarray, ...]
 
@@ -55,15 +49,6 @@ class Resolution:
     charge: int
     version: int = 3
     n_peaks: int = 4
-
-
-def get_instrument(analyzer: str) -> str:
-    """Return the kind of an instrument by the name of its analyzer; else Orbitrap."""
-    name = analyzer.lower()
-    for instrument, words in ANALYZERS.items():
-        if any(word in name for word in words):
-            return instrument
-    return "Orbitrap"
 
 
 def get_sigma(instrument: str, resolving_power: float, mz: float) -> float:
@@ -101,7 +86,7 @@ def calculate_centroids(
 
     Raises
     ------
-    ValueError
+    BadInput
         An ion with too many isotopologues.
     """
     chosen = slice(first, last)
@@ -135,7 +120,9 @@ def calculate_centroids(
         if done == len(formula):
             return mz, intensity
     name = ions.get_name(first + done)
-    raise ValueError(f"{name} has too many isotopologues for a pattern")
+    raise BadInput(
+        f"{name} has too many isotopologues for a pattern: expected a smaller molecule"
+    )
 
 
 def list_isotopologues(ions: Ions) -> Lists:

@@ -13,10 +13,10 @@ HASH_SEED, HASH_FACTOR = 0xCBF29CE484222325, 0x100000001B3  # FNV-1a, 64 bits
 MOST_DEPTH = 64
 
 # Columns of a spectrum, of each of its two arrays, and of what holds for all spectra
-X, Y, Z, TIC, LOWEST, HIGHEST = range(6)
+X, Y, Z, TIC, LOWEST, HIGHEST, FORM = range(7)
 LENGTH, BYTES, OFFSET = range(3)
 TYPE, PACKED, POSITIVE, NEGATIVE = range(4)
-N_COLUMNS, N_PLACES, N_COMMON = 6, 3, 4
+N_COLUMNS, N_PLACES, N_COMMON = 7, 3, 4
 MZ, INTENSITY, UNKNOWN = 0, 1, -1
 NAME, IS_END, IS_EMPTY, CODE, GROUP, HAS_PREFIX = range(6)  # of a tag
 
@@ -27,7 +27,8 @@ OF_SPECTRUM = (1000285, 1000528, 1000527)
 OF_ARRAY = (IMS + 1000103, IMS + 1000104, IMS + 1000102)
 ARRAYS = (1000514, 1000515)
 ZLIB, PLAIN, EXTERNAL = 1000574, 1000576, IMS + 1000101
-POLARITIES = (1000130, 1000129)
+CENTROID, PROFILE = 1000127, 1000128
+NEGATIVE_SCAN, POSITIVE_SCAN = 1000129, 1000130
 FIRST_TYPE, LAST_TYPE = 1000518, 1000523
 IMS_TYPES = (IMS + 1100000, IMS + 1100001, IMS + 1000141, IMS + 1000142)
 
@@ -230,10 +231,11 @@ def note(code, number, is_own, of_spectrum, in_array, kind, common):
         kind[4] = code
     if in_array and code in (ZLIB, PLAIN) and (is_own or kind[5] == 0):
         kind[5] = code
-    if code == POLARITIES[0]:
-        common[0, POSITIVE] += 1
-    if code == POLARITIES[1]:
-        common[0, NEGATIVE] += 1
+    if CENTROID <= code <= POSITIVE_SCAN:
+        common[0, POSITIVE] += code == POSITIVE_SCAN
+        common[0, NEGATIVE] += code == NEGATIVE_SCAN
+        if code <= PROFILE and of_spectrum[FORM] != PROFILE:
+            of_spectrum[FORM] = code
     return DONE
 
 
@@ -373,7 +375,7 @@ def scan(data, groups, columns, places, common, room, is_plain):
         Of parameters: hash of the name of each, where its parameters begin, and these,
         accessions and numbers.
     columns, places
-        Filled: shape (spectra, 6) and (spectra, 2, 3), NaN at first.
+        Filled: shape (spectra, 7) and (spectra, 2, 3), NaN at first.
     common
         Filled: type and compression of both arrays, polarities; shape (2, 4), 0.
     room

@@ -20,6 +20,7 @@ from hpc_connector import address
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _imzml_kernels as kernels
 from hpc_connector.loader.files import exists, read_file, read_part
+from hpc_connector.loader.imzml_acquisition import Acquisition, read_acquisition
 from hpc_connector.loader.imzml_arrays import get_arrays
 from hpc_connector.loader.imzml_header import list_params
 from hpc_connector.loader.imzml_identity import CHECKSUMS, UUID, get_checksum, get_uuid
@@ -55,8 +56,8 @@ class Imzml:
     uuid: str
     checksum: tuple[str, str] | None
     mode: str
-    polarity: str
-    analyzer: str
+    acquisition: Acquisition
+    is_profile: np.ndarray
     mz_dtype: np.dtype
     intensity_dtype: np.dtype
     mz_is_zlib: bool
@@ -73,6 +74,11 @@ class Imzml:
     highest_mz: np.ndarray
     assumed: tuple[Assumption, ...] = ()
     counted: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def polarity(self) -> str:
+        """Return the polarity that all places name, nothing where there is none."""
+        return self.acquisition.polarity
 
 
 def read_imzml(path: str, *, section: float | None = None) -> Imzml:
@@ -183,10 +189,12 @@ def parse_imzml(
         path, found, read or partial(read_part, ibd_path)
     )
     facts, of_facts = get_facts(path, found.root)
+    acquisition, is_profile = read_acquisition(path, found, data)
     return Imzml(
         path=path,
         ibd_path=ibd_path,
-        polarity=get_polarity(path, *found.common[0, kernels.POSITIVE :].tolist()),
+        acquisition=acquisition,
+        is_profile=is_profile,
         mz_dtype=mz.dtype,
         intensity_dtype=intensity.dtype,
         mz_is_zlib=mz.is_zlib,
@@ -219,21 +227,15 @@ def check_count(path: str, root: Element, n: int) -> tuple[Assumption, ...]:
 def get_facts(
     path: str, root: Element
 ) -> tuple[dict[str, Any], tuple[Assumption, ...]]:
-    """Return the mode, UUID, checksum and analyzer as ``Imzml`` has them."""
+    """Return the mode, UUID and checksum as ``Imzml`` has them."""
     modes = {MODES[p.get("accession", "")] for p in find_params(root, MODES)}
     if len(modes) != 1:
         raise BadInput(f"{path} is no imzML: expected it to be continuous or processed")
     checksum, assumed = get_checksum(path, find_params(root, CHECKSUMS))
-    words = [
-        f"{p.get('name')} {p.get('value', '')}".strip()
-        for p in list_params(root, "instrumentConfiguration", "analyzer")
-        if p.tag == "cvParam"
-    ]
     facts = {
         "mode": modes.pop(),
         "uuid": get_uuid(find_params(root, [UUID])),
         "checksum": checksum,
-        "analyzer": "; ".join(words),
     }
     return facts, assumed
 
@@ -271,13 +273,3 @@ def check_coordinates(path: str, columns: np.ndarray) -> None:
             f"{path}: spectrum {at + 1} has {found}: expected position x and y, whole "
             "numbers of at most 31 bits"
         )
-
-
-def get_polarity(path: str, n_positive: int, n_negative: int) -> str:
-    """Return the polarity of all spectra, nothing where none is given."""
-    if n_positive and n_negative:
-        raise BadInput(
-            f"{path} has {n_positive} positive and {n_negative} negative scans: "
-            "expected one polarity"
-        )
-    return "positive" if n_positive else "negative" if n_negative else ""

@@ -33,7 +33,7 @@ class Scan(NamedTuple):
     """What an imzML file says.
 
     ``root`` holds the elements before the second spectrum. ``columns``, shape (spectra,
-    6), ``places``, shape (spectra, 2, 3), and ``common``, shape (2, 4), are as in
+    7), ``places``, shape (spectra, 2, 3), and ``common``, shape (2, 4), are as in
     ``_imzml_kernels``: NaN and 0 where nothing is said.
     """
 

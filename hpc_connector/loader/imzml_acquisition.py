@@ -1,0 +1,260 @@
+"""How an imzML dataset was acquired: polarity, instrument, profile or centroids.
+
+Exporters say so at many places: in each spectrum or its scan, in groups of parameters,
+in ``fileContent``, the ion source, the scan settings, Thermo's filter string, or in
+parameters of their own. All of them are asked; that they agree is for the user of this
+module to see.
+"""
+
+import mmap
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+from hpc_connector.errors import BadInput
+from hpc_connector.loader import _imzml_kernels as kernels
+from hpc_connector.loader.imzml_header import GROUP, PARAMS
+from hpc_connector.loader.imzml_scan import Scan
+
+SPECTRA = "its spectra"
+FILTER_STRING = "the filter string of its scans"
+UNUSED = "a group of parameters that nothing refers to"
+POLARITIES = {"MS:1000130": "positive", "MS:1000129": "negative"}
+FORMS = {"MS:1000128": "profile", "MS:1000127": "centroid"}
+FILTER = ("MS:1000512", "filter string", "filter line", "scan filter")
+MODEL = "MS:1000031"  # instrument model
+OF_KIND = ("instrumentConfiguration", "analyzer")
+PEAK_PICKING = "MS:1000035"
+SIGN_OF_FILTER = re.compile(r"(?:^|\s)([+-])(?=\s)")
+OF_POLARITY = re.compile(r"polarity|\bion(i[sz]ation)?[ _-]?mode|\bms[ _-]?mode", re.I)
+NAMED = re.compile(
+    r"(positive|negative)([ _-]ion)?([ _-](scan|mode|polarity|ions?))?", re.I
+)
+POSITIVE = re.compile(r"\bpos|^p$|^\+|\+$", re.I)
+NEGATIVE = re.compile(r"\bneg|^n$|^[-\u2212\u2013]|[-\u2212\u2013]$", re.I)
+OF_FORM = re.compile(r"spectrum (representation|type)|data (mode|type)", re.I)
+OF_INSTRUMENT = re.compile(r"instrument|analy[sz]er|spectrometer|\bmodel\b", re.I)
+IN_SPECTRA = re.compile(
+    rb"(positive|negative) scan|<[^<>]*(?:MS:1000512|filter string)[^<>]*>"
+)
+VALUE = re.compile(rb"\svalue\s*=\s*[\"']([^\"']*)")
+
+Bytes = mmap.mmap | bytes
+
+
+class Said(NamedTuple):
+    """What is said, and at which place."""
+
+    what: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """What a file says of how it was acquired.
+
+    ``polarities`` are "positive" and "negative". ``instruments`` are accession and text
+    of parameters, those that tell most in the first tuple. ``form`` says where profiles
+    are declared, and is empty where none are.
+    """
+
+    polarities: tuple[Said, ...]
+    instruments: tuple[tuple[Said, ...], ...]
+    form: str
+
+    @property
+    def polarity(self) -> str:
+        """Return the polarity if all places agree on one."""
+        found = {said.what for said in self.polarities}
+        return found.pop() if len(found) == 1 else ""
+
+
+def read_acquisition(
+    path: str, scan: Scan, data: Bytes
+) -> tuple[Acquisition, np.ndarray]:
+    """Return what a file says of how it was acquired, and which spectra are profiles.
+
+    Parameters
+    ----------
+    data
+        The file.
+
+    Raises
+    ------
+    BadInput
+        Spectra of both polarities.
+    """
+    said = list_said(scan.root)
+    counts = scan.common[0, [kernels.POSITIVE, kernels.NEGATIVE]].tolist()
+    is_profile, form = find_profile(said, scan.columns[:, kernels.FORM])
+    polarities = list_polarities(path, said, counts, data)
+    return Acquisition(polarities, list_instruments(scan.root, said), form), is_profile
+
+
+def list_said(root: Element) -> list[tuple[str, Element]]:
+    """Return the parameters of the elements, each with the place where it stands."""
+    inside = {
+        id(element): name
+        for tag, name in (("spectrum", SPECTRA), (GROUP, UNUSED))
+        for top in root.iter(tag)
+        for element in top.iter()
+    }
+    return [
+        (inside.get(id(element), element.tag), param)
+        for element in root.iter()
+        for param in element
+        if param.tag in PARAMS
+    ]
+
+
+def list_polarities(
+    path: str,
+    said: Sequence[tuple[str, Element]],
+    counts: Sequence[int],
+    data: Bytes,
+) -> tuple[Said, ...]:
+    """Return what each place says of polarity; groups count where no other says it.
+
+    Parameters
+    ----------
+    counts
+        Parameters of spectra that say positive, and negative.
+    """
+    n = dict(zip(POLARITIES.values(), counts, strict=True))
+    in_text = set() if any(counts) else find_in_spectra(data)
+    if len(in_text) > 1 or all(counts):
+        both = " and ".join(f"{n[name]} {name}" if n[name] else name for name in n)
+        raise BadInput(f"{path} has {both} scans: expected one polarity")
+    found = [Said(name, SPECTRA) for name in n if n[name]]
+    found += [
+        Said(polarity, FILTER_STRING if is_filter(param) else place)
+        for place, param in said
+        for polarity in get_polarities(param)
+    ]
+    if not {one.what for one in found if one.where in (SPECTRA, FILTER_STRING)}:
+        found += [Said(polarity, SPECTRA) for polarity in in_text]
+    unique = list(dict.fromkeys(found))
+    used = [one for one in unique if one.where != UNUSED]
+    return tuple(used or unique)
+
+
+def is_filter(param: Element) -> bool:
+    """Return whether a parameter is the filter string of a Thermo scan."""
+    names = param.get("accession", "").strip(), param.get("name", "").strip().lower()
+    return not {*names}.isdisjoint(FILTER)
+
+
+def get_polarities(param: Element) -> Iterator[str]:
+    """Yield what a parameter says of polarity: nothing, or one, or both."""
+    name, value = (param.get(key, "").strip() for key in ("name", "value"))
+    if (accession := param.get("accession", "").strip()) in POLARITIES:
+        yield POLARITIES[accession]
+    if is_filter(param):
+        if sign := SIGN_OF_FILTER.search(value.partition("[")[0]):
+            yield "positive" if sign[1] == "+" else "negative"
+    elif named := NAMED.fullmatch(name):
+        if value.lower() not in ("false", "no", "0", "off"):
+            yield named[1].lower()
+    elif OF_POLARITY.search(name):
+        if POSITIVE.search(value):
+            yield "positive"
+        if NEGATIVE.search(value):
+            yield "negative"
+
+
+def find_in_spectra(data: Bytes) -> set[str]:
+    """Return what spectra say of polarity other than by accessions, in all of them."""
+    first = data.find(b"<spectrum ")
+    words = (b"MS:1000512", b"filter string", b"positive scan", b"negative scan")
+    if first < 0 or all(data.find(word, first) < 0 for word in words):
+        return set()
+    found = {match[1] or match[0] for match in IN_SPECTRA.finditer(data, first)}
+    polarities = {word.decode() for word in found if not word.startswith(b"<")}
+    for tag in found:
+        if tag.startswith(b"<") and (value := VALUE.search(tag)):
+            text = (
+                value[1].decode("latin-1").replace("&#43;", "+").replace("&#45;", "-")
+            )
+            param = Element("cvParam", name="filter string", value=text)
+            polarities.update(get_polarities(param))
+    return polarities
+
+
+def find_profile(
+    said: Sequence[tuple[str, Element]], forms: np.ndarray
+) -> tuple[np.ndarray, str]:
+    """Return which spectra are declared as profiles, and where that is said.
+
+    What spectra say goes before what is said elsewhere; but where they all say
+    centroid, elsewhere profile is said, and no peaks were picked, either may be right.
+
+    Parameters
+    ----------
+    forms
+        What each spectrum says: an accession, NaN where it says nothing.
+    """
+    places: dict[str, set[str]] = {"profile": set(), "centroid": set()}
+    for place, param in said:
+        if place != UNUSED and (form := get_form(param)):
+            places[form].add(place)
+    is_profile = forms == kernels.PROFILE
+    if is_profile.any():
+        return is_profile, SPECTRA
+    of_spectra = "centroid" if (forms == kernels.CENTROID).all() else ""
+    where = " and ".join(sorted(places["profile"]))
+    if of_spectra:
+        where = " and ".join(sorted(places["profile"] - places["centroid"]))
+    is_picked = any(param.get("accession") == PEAK_PICKING for _, param in said)
+    if not where or (of_spectra and is_picked):
+        return is_profile, ""
+    where += f", while its spectra say {of_spectra}" if of_spectra else ""
+    return np.ones(len(forms), bool), where
+
+
+def get_form(param: Element) -> str:
+    """Return whether a parameter says "profile" or "centroid", or neither."""
+    name, value = (param.get(key, "").strip().lower() for key in ("name", "value"))
+    if (accession := param.get("accession", "").strip()) in FORMS:
+        return FORMS[accession]
+    text = value if OF_FORM.search(name) else name
+    for form in FORMS.values():
+        if text in (form, f"{form} spectrum", f"{form} spectra", f"{form}d"):
+            return form
+    return ""
+
+
+def list_instruments(
+    root: Element, said: Sequence[tuple[str, Element]]
+) -> tuple[tuple[Said, ...], ...]:
+    """Return what is said of the instrument, those who should know best first.
+
+    First the parameters of the configuration that spectra refer to, or else of all,
+    and of its analyzers;
+    then users' parameters there, and those elsewhere that are named for an instrument.
+    """
+    configurations = list(root.iter("instrumentConfiguration"))
+    scans = [scan.get("instrumentConfigurationRef") for scan in root.iter("scan")]
+    runs = [run.get("defaultInstrumentConfigurationRef") for run in root.iter("run")]
+    for name in (*scans, *runs):
+        if used := [one for one in configurations if one.get("id") == name]:
+            configurations = used
+            break
+    inside = {id(e) for one in configurations for e in one.iter()}
+    tiers: tuple[list[Said], ...] = ([], [], [])
+    for place, param in said:
+        words = (param.get(key, "").strip() for key in ("accession", "name", "value"))
+        text = Said(" ".join(filter(None, words)), place)
+        is_named = OF_INSTRUMENT.search(param.get("name", "")) is not None
+        is_model = param.get("accession", "").strip() == MODEL
+        is_own = param.tag == "userParam"
+        if place == UNUSED or (is_own and param.get("value") and not is_named):
+            continue
+        if id(param) in inside and (is_own or place in OF_KIND):
+            tiers[is_own].append(text)
+        elif (is_named or is_model) and place not in OF_KIND:
+            tiers[2].append(text)
+    return tuple(tuple(dict.fromkeys(tier)) for tier in tiers)
