@@ -280,6 +280,9 @@ def test_report__is_written_again(simulated, reference, tmp_path, capsys):
         (["--neutral-losses", "-h2o"], "expected parts|no element"),
         (["--chem-mods", "+C("], "bracket"),
         (["--polarity", "negative"], "acquired in positive mode"),
+        (["--adducts", "-H,+Cl"], r"-H, \+Cl make no positive ions"),
+        (["--adducts", "[M+2H]2+"], "2 charges"),
+        (["--adducts", ""], "expected one or more"),
         (["--decoys", "90"], "90 decoys of 80"),
         (["--resolving-power", "0"], "resolving_power|above 0|invalid"),
         (["--ppm", "-1"], "above 0"),
@@ -391,11 +394,11 @@ def test_run__two_databases_and_what_they_share(simulated, tmp_path):
 
 
 def test_run__adducts_and_losses_that_begin_with_a_minus(simulated, tmp_path):
-    options = ["--adducts", "-H,+H", "--neutral-losses", "-H2O"]
+    options = ["--adducts", "-NH3+H,[M-H]+", "--neutral-losses", "-H2O"]
     out = tmp_path / "out"
     assert annotate(simulated, out, *options) == 0
     search = json.loads((out / "manifest.json").read_text())["search"]
-    assert search["adducts"] == ["-H", "+H"]
+    assert search["adducts"] == ["-NH3+H", "-H"]
 
 
 def test_run__options_from_a_file(simulated, reference, tmp_path):

@@ -5,25 +5,37 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.elements import ISOTOPES, LABELS
-from hpc_connector.learner.formulas import parse_formula
-from hpc_connector.learner.ions import Candidates, Chemistry, Ions, make_ions
-from hpc_connector.learner.patterns import Resolution, get_instrument, get_sigma
+from hpc_connector.learner.formulas import read_formula
+from hpc_connector.learner.ions import Candidates, Ions, make_ions
+from hpc_connector.learner.patterns import Resolution
 from hpc_connector.loader.ibd import check_ibd
 from hpc_connector.loader.imzml import Imzml, find_ibd, read_imzml
 from hpc_connector.loader.molecules import Database, read_database
 from hpc_connector.notes import Assumption, add_counts
+from metabolite_annotation.acquisition import (
+    SIGNS,
+    Choice,
+    choose_instrument,
+    choose_polarity,
+    choose_profiles,
+    choose_sigma,
+)
+from metabolite_annotation.adducts import make_chemistry, read_adducts
 from metabolite_annotation.export import check_exports
-
-ADDUCTS = {"positive": ("+H", "+Na", "+K"), "negative": ("-H", "+Cl")}
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What all ranks know before they begin."""
+    """What all ranks know before they begin.
+
+    ``picked`` says of each spectrum whether it is a profile to centroid.
+    """
 
     imzml: Imzml
+    picked: np.ndarray
     ions: Ions
     resolution: Resolution
 
@@ -39,7 +51,8 @@ class Library:
     databases: Sequence[Database]
     candidates: Sequence[Candidates]
     model: Callable | None
-    polarity: str
+    polarity: Choice
+    instrument: Choice
     adducts: tuple[str, ...]
     assumed: tuple[Assumption, ...]
     counted: Mapping[str, int]
@@ -55,54 +68,47 @@ def read_inputs(args: argparse.Namespace) -> tuple[Setup, Library]:
     """Read all but the spectra, and make the ions."""
     check_exports(args.export)
     model = read_model(args)
+    adducts = read_adducts(args)
     imzml = read_imzml(args.dataset, section=args.section)
     check_ibd(imzml, uuid=args.check, checksum=args.check)
-    assumed = list(imzml.assumed)
-    if not args.check:
-        what = f"UUID and checksum of {imzml.ibd_path}"
-        assumed.append(Assumption(what, "right", "--no-check leaves them out"))
-    polarity = args.polarity or imzml.polarity or "positive"
-    if imzml.polarity and polarity != imzml.polarity:
-        raise BadInput(
-            f"{args.dataset} was acquired in {imzml.polarity} mode: expected "
-            f"--polarity {imzml.polarity}, found {polarity}"
-        )
-    if not args.polarity and not imzml.polarity:
-        because = f"{args.dataset} names none"
-        assumed.append(Assumption("polarity", polarity, because, "--polarity"))
-    adducts = args.adducts or ADDUCTS[polarity]
-    databases = read_databases(args.database, args.slice or 1.0)
-    chemistry = Chemistry(
-        tuple(adducts),
-        tuple(args.neutral_losses),
-        tuple(args.chem_mods),
-        args.decoys,
-        args.analysis_version,
-        args.seed,
-    )
+    polarity = choose_polarity(args, imzml, adducts)
+    instrument = choose_instrument(args, imzml)
+    sigma, of_sigma = choose_sigma(args, instrument.value)
+    picked, of_profiles, doubts = choose_profiles(args, imzml)
+    chemistry, repeated = make_chemistry(args, adducts, polarity)
+    databases = read_databases(args)
     try:
         formulas = [database.get_formulas() for database in databases]
         ions, candidates = make_ions(formulas, chemistry)
     except ValueError as error:
         raise BadInput(f"adducts, losses and modifications: {error}") from None
-    charge = 1 if polarity == "positive" else -1
-    resolution = make_resolution(args, imzml.analyzer, charge)
+    charge, version = SIGNS[polarity.value], args.analysis_version
+    resolution = Resolution(instrument.value, sigma, charge, version)
+    assumed = [*imzml.assumed, *polarity.assumed, *instrument.assumed, *of_sigma]
+    if not args.check:
+        what = f"UUID and checksum of {imzml.ibd_path}"
+        assumed.append(Assumption(what, "right", "--no-check leaves them out"))
+    of_files = [imzml.counted, *(database.counted for database in databases)]
     library = Library(
         databases,
         candidates,
         model,
         polarity,
-        tuple(adducts),
-        tuple(assumed),
-        add_counts([imzml.counted, *(database.counted for database in databases)]),
+        instrument,
+        chemistry.adducts,
+        (*assumed, *doubts),
+        add_counts([*of_files, of_profiles, repeated]),
     )
-    return Setup(imzml, ions, resolution), library
+    return Setup(imzml, picked, ions, resolution), library
 
 
-def read_databases(paths: Sequence[str], share: float) -> list[Database]:
+def read_databases(args: argparse.Namespace) -> list[Database]:
     """Read a share of the databases, whose file names must differ."""
+    read_once = functools.cache(read_formula)
+    skip = args.skip_bad_rows
     databases = [
-        take_share(read_database(path, check_formula), share) for path in paths
+        take_share(read_database(path, read_once, skip_bad_rows=skip), args.slice or 1)
+        for path in args.database
     ]
     titles = [database.title for database in databases]
     if twice := [title for title in titles if titles.count(title) > 1]:
@@ -119,23 +125,6 @@ def take_share(database: Database, share: float) -> Database:
     kept = [row for row in rows if row[2] in chosen]
     ids, names, of_kept = zip(*kept, strict=True)
     return replace(database, id=ids, name=names, formula=of_kept)
-
-
-@functools.cache
-def check_formula(text: str) -> None:
-    """Raise ValueError for a formula that cannot be parsed."""
-    for element in parse_formula(text.replace("=", "")):
-        if element not in ISOTOPES and element not in LABELS:
-            raise ValueError(f"{element!r} is no element")
-
-
-def make_resolution(args: argparse.Namespace, analyzer: str, charge: int) -> Resolution:
-    """Return what decides isotope patterns, by the options and the file."""
-    instrument = args.instrument
-    if instrument == "auto":
-        instrument = get_instrument(analyzer)
-    sigma = args.isocalc_sigma or get_sigma(instrument, *args.resolving_power)
-    return Resolution(instrument, sigma, charge, args.analysis_version)
 
 
 def read_model(args: argparse.Namespace) -> Callable | None:

@@ -36,7 +36,12 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=cli.source,
         metavar="FILE",
-        help="tab-separated columns id, name, formula",
+        help="table with the columns id, name, formula: TSV or CSV",
+    )
+    add(
+        "--skip-bad-rows",
+        action="store_true",
+        help="of databases: leave them out and count them",
     )
     add("--section", type=float, metavar="Z", help="of several: its position z")
     add(
@@ -46,6 +51,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="take the .ibd file whatever its UUID and checksum are",
     )
     add("--polarity", choices=("positive", "negative"), help="default: the file's")
+    add(
+        "--profile",
+        choices=("centroid", "as-is"),
+        help="of profile spectra: pick their peaks, or search point by point",
+    )
     add("--adducts", type=split, help="such as +H,+Na,+K (the default if positive)")
     add("--neutral-losses", type=split, default=(), help="such as -H2O,-CO2")
     add("--chem-mods", type=split, default=(), help="such as -CO2+CO")
@@ -54,12 +64,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         "--instrument",
         choices=("auto", "FTICR", "Orbitrap", "TOF"),
         default="auto",
-        help="auto: by the analyzer the file names, else Orbitrap",
+        help="auto: by the model or analyzer the file names, else Orbitrap",
     )
     add(
         "--resolving-power",
         type=resolving_power,
-        default=(140_000.0, 200.0),
         metavar="R@MZ",
         help="of the instrument (140000@200)",
     )

@@ -176,9 +176,11 @@ def describe(
         "dataset": {"name": Path(address.get_name(args.dataset)).stem} | spectra.facts,
         "search": {
             "ions": len(setup.ions),
-            "polarity": library.polarity,
+            "polarity": library.polarity.value,
+            "polarity_from": library.polarity.source,
             "adducts": list(library.adducts),
-            "instrument": setup.resolution.instrument,
+            "instrument": library.instrument.value,
+            "instrument_from": library.instrument.source,
             "isocalc_sigma": setup.resolution.sigma,
             "databases": {
                 d.title: {"molecules": len(d.id), "formulas": len(d.get_formulas())}

@@ -89,7 +89,7 @@ def search(
     findings: Any = None
     with (
         stage(comm, setup.imzml, args.scratch) as imzml,
-        load_spectra(comm, imzml) as spectra,
+        load_spectra(comm, imzml, setup.picked) as spectra,
     ):
         if comm.rank == 0 and library:
             say_spectra(spectra)
@@ -133,6 +133,8 @@ def list_notes(library: Library, spectra: Spectra) -> dict[str, Any]:
             spectra.facts["duplicate_spectra"]
         ),
         "spectra are empty": spectra.facts["empty_spectra"],
+        "spectra have no total ion current above 0 in the file, so the sums of peaks "
+        "were taken for all": spectra.facts["unusable_tic"],
     }
     return make_notes(library.assumed, add_counts([library.counted, counted]))
 

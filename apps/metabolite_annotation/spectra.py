@@ -16,7 +16,8 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.learner.ion_images import Grid, PeakList
 from hpc_connector.learner.normalisation import NORMS, get_norms
-from hpc_connector.loader.ibd import get_spectrum_bytes, read_spectra
+from hpc_connector.learner.profiles import pick_peaks
+from hpc_connector.loader.ibd import Peaks, get_spectrum_bytes, read_spectra
 from hpc_connector.loader.imzml import Imzml
 from hpc_connector.partitioner import _sort_kernels as kernels
 from hpc_connector.partitioner import make_distribution
@@ -76,8 +77,15 @@ def make_chunks(imzml: Imzml, part: int, n_parts: int) -> list[Chunk]:
 
 
 @contextlib.contextmanager
-def load_spectra(comm: Any, imzml: Imzml) -> Iterator[Spectra]:
+def load_spectra(
+    comm: Any, imzml: Imzml, picked: np.ndarray | None = None
+) -> Iterator[Spectra]:
     """Read and sort the peaks on all ranks into one copy a node.
+
+    Parameters
+    ----------
+    picked
+        Which spectra are profiles to centroid; None for none.
 
     Raises
     ------
@@ -99,7 +107,7 @@ def load_spectra(comm: Any, imzml: Imzml) -> Iterator[Spectra]:
             share((size, len(DROPPED)), np.int64),
         )
         with end_together(comm):
-            count_peaks(imzml, chunks, rank, bits, survey)
+            count_peaks(imzml, picked, chunks, rank, bits, survey)
         total = survey.counts.sum(axis=0)
         start = np.concatenate([[0], np.cumsum(total)])
         if start[-1] == 0:
@@ -109,24 +117,43 @@ def load_spectra(comm: Any, imzml: Imzml) -> Iterator[Spectra]:
         mz, pixel, intensity = peaks = tuple(share((start[-1],), t) for t in types)
         cursor = start[:-1] + survey.counts[:rank].sum(axis=0)
         with end_together(comm):
-            place_peaks(imzml, chunks, pixel_of, bits, cursor, peaks)
+            place_peaks(imzml, picked, chunks, pixel_of, bits, cursor, peaks)
         ends = make_distribution(total, size)
         kernels.sort_buckets(start[ends[rank] : ends[rank + 1] + 1], peaks)
         comm.Barrier()
-        norms = join_norms(imzml, survey.norms, pixel_of, len(grid.x))
+        is_unusable = find_unusable_tic(imzml.tic, survey.norms[:, 0])
+        tic = survey.norms[:, 0] if is_unusable.any() else imzml.tic
+        norms = join_norms(survey.norms, tic, pixel_of, len(grid.x))
         facts = describe_peaks(grid, survey, mz)
+        is_given = not np.isnan(imzml.tic).all()
+        facts["unusable_tic"] = int(is_unusable.sum()) if is_given else 0
         yield Spectra(PeakList(mz, pixel, intensity), grid, norms, facts)
         comm.Barrier()
 
 
+def read_peaks(imzml: Imzml, picked: np.ndarray | None, chunk: Chunk) -> Peaks:
+    """Read the peaks of some spectra; of profiles, those that are picked."""
+    found = read_spectra(imzml, *chunk)
+    chosen = None if picked is None else picked[slice(*chunk)]
+    if chosen is None or not chosen.any():
+        return found
+    mz, intensity, n_kept = pick_peaks(*found[:3], chosen)
+    return found._replace(mz=mz, intensity=intensity, n_kept=n_kept)
+
+
 def count_peaks(
-    imzml: Imzml, chunks: Sequence[Chunk], rank: int, bits: int, survey: Survey
+    imzml: Imzml,
+    picked: np.ndarray | None,
+    chunks: Sequence[Chunk],
+    rank: int,
+    bits: int,
+    survey: Survey,
 ) -> None:
     """Count the peaks of one share of the spectra by m/z, and measure the spectra."""
     survey.counts[rank] = 0
     survey.dropped[rank] = 0
     for first, last in chunks:
-        found = read_spectra(imzml, first, last)
+        found = read_peaks(imzml, picked, (first, last))
         kernels.count_buckets(found.mz, bits, survey.counts[rank])
         survey.norms[first:last] = get_norms(found.intensity, found.n_kept)
         survey.dropped[rank] += [getattr(found, name) for name in DROPPED]
@@ -134,6 +161,7 @@ def count_peaks(
 
 def place_peaks(
     imzml: Imzml,
+    picked: np.ndarray | None,
     chunks: Sequence[Chunk],
     pixel_of: np.ndarray,
     bits: int,
@@ -142,7 +170,7 @@ def place_peaks(
 ) -> None:
     """Write the peaks of one share of the spectra to their buckets."""
     for first, last in chunks:
-        mz, intensity, n_kept, *_ = read_spectra(imzml, first, last)
+        mz, intensity, n_kept, *_ = read_peaks(imzml, picked, (first, last))
         here = pixel_of[first:last]
         kernels.place_peaks(mz, intensity, n_kept, here, bits, cursor, peaks)
 
@@ -174,16 +202,31 @@ def get_bits(n_peaks: int) -> int:
     return min(max(n_peaks // (50 * OCTAVES), 1).bit_length(), 16)
 
 
+def find_unusable_tic(tic: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Return which spectra with peaks have no total ion current that can be.
+
+    Parameters
+    ----------
+    tic
+        The file's own of each spectrum, NaN where it gives none.
+    total
+        The sum of the peaks.
+    """
+    return (total > 0) & ~((tic > 0) & np.isfinite(tic))
+
+
 def join_norms(
-    imzml: Imzml, norms: np.ndarray, pixel_of: np.ndarray, n_pixels: int
+    norms: np.ndarray, tic: np.ndarray, pixel_of: np.ndarray, n_pixels: int
 ) -> dict[str, np.ndarray]:
     """Return the norms of each pixel: totals add up, the others are averaged.
 
-    The total is the file's own where it gives one for every spectrum.
+    Parameters
+    ----------
+    tic
+        The total of each spectrum: the file's own, or the sum of its peaks.
     """
     norms = norms.copy()
-    if not np.isnan(imzml.tic).any():
-        norms[:, 0] = imzml.tic
+    norms[:, 0] = np.where((tic > 0) & np.isfinite(tic), tic, 0)
     n_spectra = np.bincount(pixel_of, minlength=n_pixels)
     sums = {
         name: np.bincount(pixel_of, weights=norms[:, k], minlength=n_pixels)

@@ -70,9 +70,22 @@ def make_summary(run: AnnotationRun) -> str:
         f"{run.height:,} pixels{polarity}. {looked}{where} were looked for within "
         f"{run.ppm:g} ppm."
     )
+    seen += say_sources(run)
     if not len(run):
         seen += " None of them was found with an FDR below 100 %."
     return f"<p>{seen}</p>"
+
+
+def say_sources(run: AnnotationRun) -> str:
+    """Return by what polarity and instrument are known, or that they were assumed."""
+    search = run.get_part("search")
+    said = ""
+    for name in ("polarity", "instrument"):
+        taken, source = (str(search.get(key, "")) for key in (name, f"{name}_from"))
+        if taken and source:
+            how = source if source == "assumed" else f"by {source}"
+            said += f" {name.capitalize()}: {escape(clean(f'{taken} ({how})'))}."
+    return said
 
 
 def make_tiles(run: AnnotationRun) -> str:

@@ -1,0 +1,177 @@
+"""How a dataset was acquired: by the options, by what its file says, or assumed."""
+
+import argparse
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from hpc_connector.errors import BadInput
+from hpc_connector.learner.instruments import find_kinds, find_weak_kinds
+from hpc_connector.learner.modifiers import Adduct, get_charge
+from hpc_connector.learner.patterns import get_sigma
+from hpc_connector.learner.profiles import is_like_profile
+from hpc_connector.loader.ibd import read_spectra
+from hpc_connector.loader.imzml import Imzml
+from hpc_connector.loader.imzml_acquisition import SPECTRA, Said
+from hpc_connector.notes import Assumption
+
+SIGNS = {"positive": 1, "negative": -1}
+RESOLVING_POWER = (140_000.0, 200.0)  # METASPACE's, at this m/z
+MOST_SHOWN = 3  # of what is said of an instrument
+
+
+class Choice(NamedTuple):
+    """What was taken, by whom it is said, and whether it had to be assumed."""
+
+    value: str
+    source: str
+    assumed: tuple[Assumption, ...] = ()
+
+    def __str__(self) -> str:
+        """Return both in a few words, such as "positive (by its spectra)"."""
+        return f"{self.value} ({'' if self.assumed else 'by '}{self.source})"
+
+
+def assume(what: str, taken: str, because: str, option: str) -> Choice:
+    """Return a choice that nothing but the need for one speaks for."""
+    return Choice(taken, "assumed", (Assumption(what, taken, because, option),))
+
+
+def name(imzml: Imzml) -> str:
+    """Return the name of a dataset's file."""
+    return os.path.basename(imzml.path)
+
+
+def join_places(said: Iterable[Said]) -> str:
+    """Return the places where something is said."""
+    return " and ".join(dict.fromkeys(one.where for one in said))
+
+
+def choose_polarity(
+    args: argparse.Namespace, imzml: Imzml, adducts: Sequence[Adduct]
+) -> Choice:
+    """Return the polarity of a search.
+
+    Parameters
+    ----------
+    adducts
+        Those that the user chose: where neither file nor option names a polarity, it is
+        that of their ions.
+
+    Raises
+    ------
+    BadInput
+        The file is of the other polarity, or of both.
+    """
+    said = imzml.acquisition.polarities
+    places = {p: join_places(one for one in said if one.what == p) for p in SIGNS}
+    named = [polarity for polarity, where in places.items() if where]
+    if args.polarity:
+        if named and args.polarity not in named:
+            raise BadInput(
+                f"{args.dataset} was acquired in {named[0]} mode: expected "
+                f"--polarity {named[0]}, found {args.polarity}"
+            )
+        return Choice(args.polarity, "--polarity")
+    if len(named) > 1:
+        both = ", ".join(f"{polarity} in {places[polarity]}" for polarity in named)
+        raise BadInput(
+            f"{args.dataset} names both polarities ({both}): expected --polarity"
+        )
+    if named:
+        return Choice(named[0], places[named[0]])
+    charges = {get_charge(adduct) for adduct in adducts}
+    because = f"{name(imzml)} names none"
+    for polarity, charge in SIGNS.items():
+        if charges == {charge}:
+            because += ", and the adducts are of such ions"
+            return assume("polarity", polarity, because, "--polarity")
+    return assume("polarity", "positive", because, "--polarity")
+
+
+def choose_instrument(args: argparse.Namespace, imzml: Imzml) -> Choice:
+    """Return the kind of instrument, by the option or what the file names.
+
+    Raises
+    ------
+    BadInput
+        The file names instruments of several kinds.
+    """
+    if args.instrument != "auto":
+        return Choice(args.instrument, "--instrument")
+    everything = [said for tier in imzml.acquisition.instruments for said in tier]
+    for tier in imzml.acquisition.instruments:
+        known = {kind: said for said in tier for kind in sorted(find_kinds(said.what))}
+        if len(known) > 1:
+            both = ", ".join(f"{kind} ({said.what})" for kind, said in known.items())
+            raise BadInput(
+                f"{args.dataset} names several kinds of instrument: {both}: expected "
+                "--instrument"
+            )
+        for kind, said in known.items():
+            return Choice(kind, f"{said.what} in {said.where}")
+    for said in everything:
+        for kind in find_weak_kinds(said.what):
+            because = f"{name(imzml)} names no more than {said.what}"
+            return assume("instrument", kind, because, "--instrument")
+    shown = ", ".join(said.what for said in everything[:MOST_SHOWN])
+    because = f"{name(imzml)} names " + (
+        f"none that is known ({shown})" if shown else "none"
+    )
+    return assume("instrument", "Orbitrap", because, "--instrument")
+
+
+def choose_sigma(
+    args: argparse.Namespace, instrument: str
+) -> tuple[float, tuple[Assumption, ...]]:
+    """Return the standard deviation of a peak at m/z 200 (Da), and what is assumed."""
+    if args.isocalc_sigma:
+        return args.isocalc_sigma, ()
+    if args.resolving_power:
+        return get_sigma(instrument, *args.resolving_power), ()
+    power, mz = RESOLVING_POWER
+    taken = f"{power:g} at m/z {mz:g}"
+    assumed = assume("resolving power", taken, "none is given", "--resolving-power")
+    return get_sigma(instrument, power, mz), assumed.assumed
+
+
+def choose_profiles(
+    args: argparse.Namespace, imzml: Imzml
+) -> tuple[np.ndarray, dict[str, int], tuple[Assumption, ...]]:
+    """Return which spectra to centroid, what is counted of them, and what is assumed.
+
+    Raises
+    ------
+    BadInput
+        The file declares profiles, and no option says what to do with them.
+    """
+    is_profile, where = imzml.is_profile, imzml.acquisition.form
+    n = int(is_profile.sum())
+    if n and args.profile is None:
+        some = "" if n == len(is_profile) else f"{n} of {len(is_profile)} "
+        raise BadInput(
+            f"{args.dataset} declares {some}profile spectra (in {where}): expected "
+            "centroids, or --profile centroid to pick their peaks, or --profile as-is "
+            "to search point by point"
+        )
+    if args.profile == "centroid":
+        is_mixed = where == SPECTRA and n > 0
+        picked = is_profile if is_mixed else np.ones_like(is_profile)
+        phrase = "profile spectra were centroided (--profile centroid)"
+        return picked, {phrase: int(picked.sum())}, ()
+    phrase = "profile spectra were searched point by point (--profile as-is)"
+    assumed = () if args.profile else doubt_centroids(imzml)
+    return np.zeros_like(is_profile), {phrase: n}, assumed
+
+
+def doubt_centroids(imzml: Imzml) -> tuple[Assumption, ...]:
+    """Return that spectra are taken for centroids, if the largest does not look so."""
+    largest = int(imzml.n_peaks.argmax())
+    if not is_like_profile(read_spectra(imzml, largest, largest + 1).mz):
+        return ()
+    because = (
+        f"{name(imzml)} does not declare profiles, though its points lie in even steps"
+    )
+    return assume("form of spectra", "centroids", because, "--profile").assumed

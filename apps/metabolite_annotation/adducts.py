@@ -1,0 +1,95 @@
+"""The ions of a search by its options: adducts, neutral losses and modifications."""
+
+import argparse
+from collections.abc import Callable, Sequence
+
+from hpc_connector.errors import BadInput
+from hpc_connector.learner.ions import Chemistry
+from hpc_connector.learner.modifiers import (
+    Adduct,
+    drop_repeated,
+    get_charge,
+    read_adduct,
+    read_modifier,
+)
+from metabolite_annotation.acquisition import SIGNS, Choice
+
+ADDUCTS = {"positive": ("+H", "+Na", "+K"), "negative": ("-H", "+Cl")}
+REPEATED = "adducts, losses and modifications given twice were taken once"
+
+
+def read_adducts(args: argparse.Namespace) -> list[Adduct]:
+    """Return the adducts that the user chose, nothing where there is no choice.
+
+    Raises
+    ------
+    BadInput
+        One that cannot be read, or none at all.
+    """
+    if args.adducts is None:
+        return []
+    if not args.adducts:
+        raise BadInput("--adducts: expected one or more, such as +H,+Na")
+    return _read("--adducts", args.adducts, read_adduct)
+
+
+def _read(
+    option: str, texts: Sequence[str], read: Callable[[str], Adduct]
+) -> list[Adduct]:
+    """Return modifiers however they are written."""
+    try:
+        return [read(text) for text in texts]
+    except ValueError as error:
+        raise BadInput(f"{option}: {error}") from None
+
+
+def make_chemistry(
+    args: argparse.Namespace, adducts: Sequence[Adduct], polarity: Choice
+) -> tuple[Chemistry, dict[str, int]]:
+    """Return what may happen to a molecule, and what was counted of the options.
+
+    Parameters
+    ----------
+    adducts
+        Of the user, nothing for those of the polarity.
+
+    Raises
+    ------
+    BadInput
+        Adducts that make ions of the other polarity, or none.
+    """
+    chosen = list(adducts) or [Adduct(text) for text in ADDUCTS[polarity.value]]
+    check_charges(chosen, polarity, args.dataset)
+    parts = [
+        chosen,
+        _read("--neutral-losses", args.neutral_losses, read_modifier),
+        _read("--chem-mods", args.chem_mods, read_modifier),
+    ]
+    unique = [drop_repeated(part) for part in parts]
+    texts, losses, mods = (tuple(one.text for one in part) for part in unique)
+    n_repeated = sum(map(len, parts)) - sum(map(len, unique))
+    chemistry = Chemistry(
+        texts, losses, mods, args.decoys, args.analysis_version, args.seed
+    )
+    return chemistry, {REPEATED: n_repeated}
+
+
+def check_charges(adducts: Sequence[Adduct], polarity: Choice, dataset: str) -> None:
+    """Refuse adducts that do not make ions of the polarity of a dataset.
+
+    Raises
+    ------
+    BadInput
+        With how to insist, as in ``[M-H]+``.
+    """
+    sign = SIGNS[polarity.value]
+    wrong = [a.text for a in adducts if get_charge(a) not in (sign, None)]
+    if wrong:
+        expected = ", ".join(ADDUCTS[polarity.value])
+        change = "" if wrong[0].startswith("[M]") else wrong[0]
+        insisted = f"[M{change}]{'+' if sign > 0 else '-'}"
+        raise BadInput(
+            f"--adducts: {', '.join(wrong)} make no {polarity.value} ions, but "
+            f"{dataset} is {polarity}: expected such as {expected}, or {insisted} if "
+            "that is meant"
+        )
