@@ -30,6 +30,8 @@ import numpy as np
 
 from formats import make_cohort
 from hpc_connector.errors import BadInput
+from hpc_connector.learner.formulas import read_formula
+from hpc_connector.learner.ions import make_ions
 from hpc_connector.loader.companions import read_people
 from hpc_connector.loader.ibd import check_ibd, read_spectra
 from hpc_connector.loader.imzml import read_imzml
@@ -41,7 +43,15 @@ from hpc_connector.loader.samples import inspect_sample, read_sample
 from hpc_connector.slices import CloudObject
 from imzml import write_imzml
 from mdr_epistasis.lists import read_list
-from metabolite_annotation.inputs import check_formula
+from metabolite_annotation.acquisition import (
+    Choice,
+    choose_instrument,
+    choose_polarity,
+    choose_profiles,
+)
+from metabolite_annotation.adducts import make_chemistry, read_adducts
+from metabolite_annotation.program import make_parser
+from metabolite_annotation.spectra import read_peaks
 from slice_objects import CASES
 from test_loader_bgen import make_file, make_variant, pack
 from test_loader_vcf import convert_to_bcf, make_record, make_text
@@ -129,15 +139,32 @@ def read_phenotypes(path: str) -> None:
 
 
 def read_dataset(path: str) -> None:
-    """Read the spectra of a dataset."""
+    """Read the spectra of a dataset, and how it was acquired."""
     imzml = read_imzml(path)
     check_ibd(imzml, checksum=False)
     read_spectra(imzml, 0, len(imzml.x))
+    given = ["run", path, "--database", "x", "--out", "x", "--profile", "centroid"]
+    args = make_parser()[0].parse_args(given)
+    choose_polarity(args, imzml, [])
+    choose_instrument(args, imzml)
+    picked, *_ = choose_profiles(args, imzml)
+    read_peaks(imzml, picked, (0, len(imzml.x)))
 
 
 def read_molecules(path: str) -> None:
-    """Read a database."""
-    read_database(path, check_formula)
+    """Read a database, and make ions of its molecules."""
+    database = read_database(path, read_formula, skip_bad_rows=True)
+    formulas = database.get_formulas()
+    adducts = database.name[:2]  # of anything
+    given = ["run", "x", "--database", "x", "--out", "x", "--polarity", "positive"]
+    args = make_parser()[0].parse_args([*given, f"--adducts={','.join(adducts)}"])
+    polarity = Choice("positive", "--polarity")
+    try:
+        chemistry, _ = make_chemistry(args, read_adducts(args), polarity)
+    except BadInput:
+        args.adducts = ["+H"]
+        chemistry, _ = make_chemistry(args, read_adducts(args), polarity)
+    make_ions([formulas], chemistry)
 
 
 def read_slices(case: str) -> Callable[[str], None]:
@@ -212,6 +239,7 @@ def make_datasets(folder: Path) -> list[Corpus]:
     shutil.copy(folder / "processed_False.ibd", folder / "other.ibd")
     for name, data in {
         "utf-16": text.replace("ISO-8859-1", "utf-16").encode("utf-16"),
+        "statements": put_statements(text).encode(),
         "prefix": put_prefix(text).encode(),
         "entities": (DOCTYPE + text.partition("?>")[2]).encode(),
     }.items():
@@ -221,6 +249,19 @@ def make_datasets(folder: Path) -> list[Corpus]:
         ibd = folder / "other.ibd"
         found.append(Corpus(f"imzML {name}", path, read_dataset, (ibd,)))
     return found
+
+
+def put_statements(text: str) -> str:
+    """Return a dataset that says at many places how it was acquired."""
+    said = (
+        '<cvParam accession="MS:1000512" name="filter string" value="FTMS + p ESI"/>'
+        '<cvParam accession="MS:1000128" name="profile spectrum"/>'
+        '<userParam name="polarity" value="positive"/>'
+    )
+    model = '<cvParam accession="MS:1001549" name="solariX 7T"/><analyzer/>'
+    text = text.replace("</scan>", f"{said}</scan>").replace("MS:1000130", "")
+    end = "</instrumentConfiguration>"
+    return text.replace(end, model + end)
 
 
 def put_prefix(text: str) -> str:
@@ -234,12 +275,14 @@ def make_tables(folder: Path) -> list[Corpus]:
     """Write a small table of molecules, in two ways."""
     rows = [("id", "name", "formula"), ("1", "glucose", "C6H12O6")]
     rows += [("2", "x, y", "CH4"), ("3", "heavy", "[13C]2H6O"), ("4", "a", "C10H16N5")]
+    rows += [("5", "[M+H]+", "C6 H5 D7 O6"), ("6", "M-H2O+2Na-H", "(13)C6H12(OH)2")]
     found = []
-    for ending, mark in (("tsv", "\t"), ("csv", ",")):
-        path = folder / f"molecules.{ending}"
-        lines = [mark.join(f'"{v}"' for v in row) for row in rows]
+    forms = {"a.tsv": ("\t", '"'), "b.csv": (",", '"'), "plain.tsv": ("\t", "")}
+    for name, (mark, quote) in forms.items():
+        path = folder / f"molecules_{name}"
+        lines = [mark.join(f"{quote}{v}{quote}" for v in row) for row in rows]
         path.write_text("\n".join(lines) + "\n")
-        found.append(Corpus(f"molecules {ending}", path, read_molecules))
+        found.append(Corpus(f"molecules {name}", path, read_molecules))
     return found
 
 
