@@ -601,3 +601,9 @@ def test_run__bad_rows_are_left_out_on_request(tmp_path, capsys):
     assert f"line {line}" in phrase
     assert best.keys() == {f"{formula}+H" for formula in PLANTED}
     assert record["search"]["databases"]["db"]["molecules"] == len(EVERYTHING)
+
+
+def test_read_acquisition__a_group_that_holds_what_refers_to_it(tmp_path):
+    inside = f'{NEGATIVE}<x><referenceableParamGroupRef ref="loop"/></x>'
+    said = read_said(tmp_path, in_group(inside, "scan", "loop"))
+    assert said.polarity == "negative"
