@@ -124,19 +124,20 @@ def list_polarities(
     counts
         Parameters of spectra that say positive, and negative.
     """
-    n = dict(zip(POLARITIES.values(), counts, strict=True))
-    in_text = set() if any(counts) else find_in_spectra(data)
-    if len(in_text) > 1 or all(counts):
-        both = " and ".join(f"{n[name]} {name}" if n[name] else name for name in n)
-        raise BadInput(f"{path} has {both} scans: expected one polarity")
-    found = [Said(name, SPECTRA) for name in n if n[name]]
-    found += [
+    found = [
         Said(polarity, FILTER_STRING if is_filter(param) else place)
         for place, param in said
         for polarity in get_polarities(param)
     ]
-    if not {one.what for one in found if one.where in (SPECTRA, FILTER_STRING)}:
-        found += [Said(polarity, SPECTRA) for polarity in in_text]
+    n = dict(zip(POLARITIES.values(), counts, strict=True))
+    of_spectra = {name for name in n if n[name]}
+    if not of_spectra and any(one.where in (SPECTRA, FILTER_STRING) for one in found):
+        of_spectra = find_in_spectra(data)  # the first says it: so may the others
+    elif of_spectra:
+        found += [Said(name, SPECTRA) for name in of_spectra]
+    if len(of_spectra) > 1:
+        both = " and ".join(f"{n[name]} {name}" if n[name] else name for name in n)
+        raise BadInput(f"{path} has {both} scans: expected one polarity")
     unique = list(dict.fromkeys(found))
     used = [one for one in unique if one.where != UNUSED]
     return tuple(used or unique)
@@ -169,8 +170,7 @@ def get_polarities(param: Element) -> Iterator[str]:
 def find_in_spectra(data: Bytes) -> set[str]:
     """Return what spectra say of polarity other than by accessions, in all of them."""
     first = data.find(b"<spectrum ")
-    words = (b"MS:1000512", b"filter string", b"positive scan", b"negative scan")
-    if first < 0 or all(data.find(word, first) < 0 for word in words):
+    if first < 0:  # XML in an unusual form
         return set()
     found = {match[1] or match[0] for match in IN_SPECTRA.finditer(data, first)}
     polarities = {word.decode() for word in found if not word.startswith(b"<")}
