@@ -607,3 +607,15 @@ def test_read_acquisition__a_group_that_holds_what_refers_to_it(tmp_path):
     inside = f'{NEGATIVE}<x><referenceableParamGroupRef ref="loop"/></x>'
     said = read_said(tmp_path, in_group(inside, "scan", "loop"))
     assert said.polarity == "negative"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['polarity = "Positive"', 'instrument = "solarix"', 'ppm = "x"', "fdr = 2"],
+)
+def test_run__options_of_a_file_that_cannot_be(tmp_path, capsys, text):
+    path = write(tmp_path, say(POSITIVE, "scan"))
+    (tmp_path / "run.toml").write_text(text)
+    assert run(path, "C16H32O2", "--config", str(tmp_path / "run.toml")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"run.toml: argument --{text.split()[0]}" in line
