@@ -280,7 +280,7 @@ def test_report__is_written_again(simulated, reference, tmp_path, capsys):
         (["--neutral-losses", "-h2o"], "expected parts|no element"),
         (["--chem-mods", "+C("], "bracket"),
         (["--polarity", "negative"], "acquired in positive mode"),
-        (["--adducts", "-H,+Cl"], r"-H, \+Cl make no positive ions"),
+        (["--adducts", "-H,+Cl"], "-H, +Cl make no positive ions"),
         (["--adducts", "[M+2H]2+"], "2 charges"),
         (["--adducts", ""], "expected one or more"),
         (["--decoys", "90"], "90 decoys of 80"),
