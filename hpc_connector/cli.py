@@ -200,9 +200,11 @@ def _convert(
         One that cannot be.
     """
     try:
-        return run._get_value(action, text)
+        value = run._get_value(action, text)
+        run._check_value(action, value)  # against the choices of the option
     except argparse.ArgumentError as error:
         raise BadInput(f"{path}: {error}") from None
+    return value
 
 
 def save_start_time() -> None:
