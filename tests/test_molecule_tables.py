@@ -54,6 +54,15 @@ def test_read_database__however_it_is_written(tmp_path, spelling):
     assert get_rows(read(tmp_path, SPELLINGS[spelling])) == TWO
 
 
+def test_read_database__says_which_encoding_it_assumed(tmp_path):
+    text = HEADER + "a\tac\u00e9tate\tCH4\n"
+    database = read(tmp_path, text, encoding="cp1252")
+    assert database.name == ("ac\u00e9tate",)
+    ((what, taken, *_),) = database.assumed
+    assert (what.startswith("the encoding of"), taken) == (True, "Windows-1252")
+    assert read(tmp_path, text, encoding="utf-16").assumed == ()
+
+
 def test_read_database__with_a_byte_order_mark(tmp_path):
     assert get_rows(read(tmp_path, SPELLINGS["plain"], encoding="utf-8-sig")) == TWO
 

@@ -88,6 +88,7 @@ def read_inputs(args: argparse.Namespace) -> tuple[Setup, Library]:
     if not args.check:
         what = f"UUID and checksum of {imzml.ibd_path}"
         assumed.append(Assumption(what, "right", "--no-check leaves them out"))
+    assumed += [one for database in databases for one in database.assumed]
     of_files = [imzml.counted, *(database.counted for database in databases)]
     library = Library(
         databases,

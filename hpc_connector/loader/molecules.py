@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.bgzf import read_text
+from hpc_connector.loader.bgzf import read_noted_text
+from hpc_connector.notes import Assumption
 
 COLUMNS = ("id", "name", "formula")
 DELIMITERS = "\t,;|"
@@ -29,7 +30,7 @@ class Row(NamedTuple):
 class Database:
     """Molecules of one database, a row each, in the order of the file.
 
-    ``counted`` is what was left out or changed.
+    ``assumed`` is what the file does not say, ``counted`` what was left out or changed.
     """
 
     path: str
@@ -37,6 +38,7 @@ class Database:
     name: tuple[str, ...]
     formula: tuple[str, ...]
     counted: Mapping[str, int] = field(default_factory=dict)
+    assumed: tuple[Assumption, ...] = ()
 
     @property
     def title(self) -> str:
@@ -66,7 +68,8 @@ def read_database(
         A file that cannot be read, without these columns or without rows, or rows with
         an empty value or a bad formula: all of them are counted, the first are shown.
     """
-    header, rows = read_table(path)
+    text, assumed = read_noted_text(path)
+    header, rows = read_table(path, text)
     places = [header.index(name) for name in COLUMNS]
     molecules: list[tuple[str, ...]] = []
     wrong: list[str] = []
@@ -83,7 +86,7 @@ def read_database(
     name = f"bad rows of {os.path.basename(path)} were left out (the first: "
     counted = {f"{name}{wrong[0]})": len(wrong)} if wrong else {}
     ids, names, formulas = zip(*molecules, strict=True)
-    return Database(path, ids, names, formulas, counted)
+    return Database(path, ids, names, formulas, counted, assumed)
 
 
 def _read_molecule(
@@ -102,8 +105,8 @@ def _read_molecule(
         raise ValueError(f"formula {formula[:40]!r}: {error}") from None
 
 
-def read_table(path: str) -> tuple[list[str], list[Row]]:
-    """Return the names of the columns, and the rows of a table.
+def read_table(path: str, text: str) -> tuple[list[str], list[Row]]:
+    """Return the names of the columns, and the rows of a table; `path` names it.
 
     Fields are parted by tabs, commas, semicolons or bars, whichever give the columns of
     a database, and may stand in quotes. Rows without a value, and lines that begin with
@@ -114,7 +117,7 @@ def read_table(path: str) -> tuple[list[str], list[Row]]:
     BadInput
         A file without these columns, or with one of them twice.
     """
-    lines = [line.rstrip("\r\n") for line in io.StringIO(read_text(path), newline="")]
+    lines = [line.rstrip("\r\n") for line in io.StringIO(text, newline="")]
     above = 0
     header: list[str] = []
     for above, line in enumerate(lines):
