@@ -25,7 +25,21 @@ UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
 def make_parser(name: str, description: str) -> argparse.ArgumentParser:
     """Return a parser whose errors are one line and end with exit code 2."""
-    return OneLineParser(prog=name, description=description)
+    parser = OneLineParser(prog=name, description=description)
+    said = "print the version, and end"
+    parser.add_argument("--version", action=PrintVersion, nargs=0, help=said)
+    return parser
+
+
+class PrintVersion(argparse.Action):
+    """Print the version of the suite, which is only looked up if it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Print one line and exit."""
+        from importlib.metadata import version
+
+        print(parser.prog, version("hpc_connector"))
+        parser.exit()
 
 
 class OneLineParser(argparse.ArgumentParser):
