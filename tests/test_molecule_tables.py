@@ -36,6 +36,14 @@ SPELLINGS = {
     "write.table with row names": (
         '"id"\t"name"\t"formula"\n"1"\t"a"\t"acid"\t"CH4"\n"2"\t"b"\t"base"\t"NH3"\n'
     ),
+    "write.table's spaces": (
+        '"id" "name" "formula"\n"1" "a" "acid" "CH4"\n"2" "b" "base" "NH3"\n'
+    ),
+    "spaces": "id name formula\na acid CH4\nb base NH3\n",
+    "row names of commas": "id,name,formula\n1,a,acid,CH4\n2,b,base,NH3\n",
+    "rows without their last": (
+        "id\tname\tformula\tinchi\na\tacid\tCH4\nb\tbase\tNH3\tInChI=1\n"
+    ),
     "write.csv": '"","id","name","formula"\n"1","a","acid","CH4"\n"2","b","base","NH3"',
     "to_csv with its index": ",id,name,formula\n0,a,acid,CH4\n1,b,base,NH3\n",
     "a delimiter at the end": HEADER + "a\tacid\tCH4\t\nb\tbase\tNH3\t\n",
@@ -101,6 +109,13 @@ def test_read_database__quotes_do_not_join_rows_of_their_own(tmp_path):
     assert read(tmp_path, text).name == ('"acid', 'base"')
 
 
+def test_read_database__counts_rows_given_twice(tmp_path):
+    text = SPELLINGS["plain"] + "b\tbase\tNH3\na\tacid\tCH4\nb\tother\tNH3\n"
+    database = read(tmp_path, text)
+    assert get_rows(database) == (*TWO, ("b", "other", "NH3"))
+    assert database.counted == {"rows of db.tsv given twice were taken once": 2}
+
+
 def test_read_database__keeps_the_order_of_formulas(tmp_path):
     text = "formula\tid\tname\nC2\ta\tA\nC\tb\tB\nC2\tc\tC\n"
     assert read(tmp_path, text).get_formulas() == ["C2", "C"]
@@ -133,8 +148,10 @@ def test_read_database__leaves_bad_rows_out_and_counts_them(tmp_path):
         ("", "no column 'id'"),
         ("\n\n", "no column 'id'"),
         ("id\tname\n", "no column 'formula'"),
+        ("id,name,sf\n", r"'formula': expected id, .* found \['id', 'name', 'sf'\]"),
+        ("id,name,formula\na,1,2-diol,CH4\n", "4 fields, expected 3"),
         (HEADER, "expected a molecule a line"),
-        ("a\tacid\tCH4\n" + HEADER, "no column 'id': found"),
+        ("a\tacid\tCH4\n" + HEADER, "no column 'id': expected"),
         ("id\tname\tformula\tFormula\n", "two columns 'formula'"),
         (HEADER + "a\tA\tNaN\n", "line 2"),
     ],

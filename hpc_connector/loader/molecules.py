@@ -13,7 +13,7 @@ from hpc_connector.loader.bgzf import read_noted_text
 from hpc_connector.notes import Assumption
 
 COLUMNS = ("id", "name", "formula")
-DELIMITERS = "\t,;|"
+DELIMITERS = "\t,;| "  # R's write.table parts by spaces
 MOST_SHOWN = 5  # wrong rows in a message
 MOST_LINES = 50  # of one row, in which a field has ends of lines
 ASIDE = re.compile(r"#|sep=.$", re.IGNORECASE)  # what may stand above a table
@@ -85,7 +85,11 @@ def read_database(
         raise BadInput(f"{path} has {len(wrong)} bad rows of {n}: {shown}{advice}")
     name = f"bad rows of {os.path.basename(path)} were left out (the first: "
     counted = {f"{name}{wrong[0]})": len(wrong)} if wrong else {}
-    ids, names, formulas = zip(*molecules, strict=True)
+    unique = list(dict.fromkeys(molecules))
+    if n_repeated := len(molecules) - len(unique):
+        title = os.path.basename(path)
+        counted[f"rows of {title} given twice were taken once"] = n_repeated
+    ids, names, formulas = zip(*unique, strict=True)
     return Database(path, ids, names, formulas, counted, assumed)
 
 
@@ -93,7 +97,7 @@ def _read_molecule(
     fields: list[str], places: list[int], width: int, read_formula: Callable[[str], str]
 ) -> tuple[str, str, str]:
     """Return id, name and formula of a row; raise ValueError for a wrong one."""
-    if len(fields) != width:
+    if not max(places) < len(fields) <= width:
         raise ValueError(f"{len(fields)} fields, expected {width}")
     number, name, formula = (fields[place].strip() for place in places)
     for title, value in zip(COLUMNS, (number, name, formula), strict=True):
@@ -108,9 +112,9 @@ def _read_molecule(
 def read_table(path: str, text: str) -> tuple[list[str], list[Row]]:
     """Return the names of the columns, and the rows of a table; `path` names it.
 
-    Fields are parted by tabs, commas, semicolons or bars, whichever give the columns of
-    a database, and may stand in quotes. Rows without a value, and lines that begin with
-    ``#`` above the header or without another field, are no rows.
+    Fields are parted by tabs, commas, semicolons, bars or single spaces, whichever give
+    the columns of a database, and may stand in quotes. Rows without a value, and lines
+    that begin with ``#`` above the header or without another field, are no rows.
 
     Raises
     ------
@@ -127,9 +131,18 @@ def read_table(path: str, text: str) -> tuple[list[str], list[Row]]:
                 return _read_rows(path, lines, above, header, delimiter)
         if line.strip() and not ASIDE.match(line.strip()):
             break
-    found = _name_columns(_split(lines[above], "\t") or []) if lines else []
+    found = _guess_columns(lines[above]) if lines else []
     missing = next(name for name in COLUMNS if name not in found)
-    raise BadInput(f"{path} has no column {missing!r}: found {found[:9]}")
+    raise BadInput(
+        f"{path} has no column {missing!r}: expected id, name and formula in a header, "
+        f"found {found[:9]}"
+    )
+
+
+def _guess_columns(line: str) -> list[str]:
+    """Return the titles in a line that lacks some, by what parts it into most."""
+    guesses = [_name_columns(_split(line, one) or []) for one in DELIMITERS[:-1]]
+    return max(guesses, key=len)
 
 
 def _name_columns(fields: Sequence[str]) -> list[str]:
@@ -144,12 +157,23 @@ def _read_rows(
     if twice := [name for name in COLUMNS if header.count(name) > 1]:
         raise BadInput(f"{path} has two columns {twice[0]!r}: expected one")
     rows = list(_list_rows(lines, above + 1, len(header), delimiter))
-    last = [row.fields[-1] for row in rows if len(row.fields) == len(header) + 1]
-    if len(last) == len(rows) and any(map(str.strip, last)):
-        header = ["", *header]  # R leaves the column of row names without a title
+    if _has_row_names(rows, len(header), delimiter):
+        header = ["", *header]
     width = len(header)
     cut = [Row(row.line, _cut_empty(row.fields, width)) for row in rows]
     return header, cut
+
+
+def _has_row_names(rows: list[Row], width: int, delimiter: str) -> bool:
+    """Return whether a column without title stands first, as R writes row names.
+
+    Where commas part fields they are numbers: a name may have a comma too.
+    """
+    if not rows or any(len(row.fields) != width + 1 for row in rows):
+        return False
+    if not any(row.fields[-1].strip() for row in rows):
+        return False
+    return delimiter == "\t" or all(row.fields[0].strip().isdecimal() for row in rows)
 
 
 def _cut_empty(fields: list[str], width: int) -> list[str]:
