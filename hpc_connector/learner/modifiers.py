@@ -23,12 +23,12 @@ WHOLE = re.compile(r"(\[M\][+-]|[+-]\d*[^\[\]+-]+)+")
 WRITTEN = re.compile(
     r"(?P<open>[\[(]?)(?P<molecules>\d*)(?P<M>M?)"
     r"(?P<parts>(?:[+-]\d*[A-Z][^+-]*?)*)(?P<close>[\])]?)"
-    r"(?P<charge>\d*[+-]\d*)?"
+    r"(?P<charge>\d*[+-]\d*|\++|-+|\([+-]\))?"
 )
 PLUSES = "\uff0b\u207a\u208a"
 MINUSES = "\u2212\u2013\u2010\u2011\u2012\ufe63\uff0d\u207b\u208b"
 SIGNS = str.maketrans(dict.fromkeys(PLUSES, "+") | dict.fromkeys(MINUSES, "-"))
-LEFT_OUT = re.compile(r"[\s.·•⋅*\u200b\ufeff]")  # spaces, and the dot of a radical
+LEFT_OUT = re.compile(r"[\s.·•⋅*^\u200b\ufeff]")  # spaces, and the dot of a radical
 ABBREVIATIONS = {
     "ACN": "C2H3N",
     "MeCN": "C2H3N",
@@ -96,6 +96,8 @@ def read_modifier(text: str) -> Adduct:
         n = written["molecules"]
         raise ValueError(f"{text!r} makes ions of {n} molecules: expected one")
     charge = _read_charge(text, written["charge"] or "")
+    if not written["M"] and charge > 0 and written["parts"].startswith("-"):
+        raise ValueError(f"{text!r} may lose an atom or its ion: expected [M...]+ or -")
     parts = [_read_part(*part) for part in PART.findall(written["parts"])]
     if written["M"] and charge and not parts:
         return Adduct("[M]+" if charge > 0 else "[M]-", charge)
@@ -108,8 +110,8 @@ def _read_charge(text: str, written: str) -> int:
     """Return the charge that ends an adduct, 0 where there is none."""
     if not written:
         return 0
-    digits = written.replace("+", "").replace("-", "") or "1"
-    charge = int(digits[:9])
+    digits = re.sub(r"\D", "", written)
+    charge = int(digits[:9]) if digits else sum(map(written.count, "+-"))
     if charge != 1:
         raise ValueError(f"{text!r} makes ions of {charge} charges: expected one")
     return 1 if "+" in written else -1
