@@ -8,7 +8,7 @@ lie in the .ibd file, see ``ibd.py``.
 
 import mmap
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -30,7 +30,12 @@ from hpc_connector.loader.imzml_types import Read
 from hpc_connector.notes import Assumption
 from hpc_connector.storage import is_remote
 
-MODES = {"IMS:1000030": "continuous", "IMS:1000031": "processed"}
+MODES = {
+    "IMS:1000030": "continuous",
+    "IMS:1000031": "processed",
+    "continuous": "continuous",
+    "processed": "processed",
+}
 IBD_ENDINGS = (".ibd", ".IBD", ".Ibd")
 PACKED = {  # what unpacks files that begin so
     b"\x1f\x8b": "gunzip",
@@ -189,7 +194,7 @@ def parse_imzml(
         path, found, read or partial(read_part, ibd_path)
     )
     facts, of_facts = get_facts(path, found.root)
-    acquisition, is_profile = read_acquisition(path, found, data)
+    acquisition, is_profile = read_acquisition(path, found)
     return Imzml(
         path=path,
         ibd_path=ibd_path,
@@ -228,27 +233,31 @@ def get_facts(
     path: str, root: Element
 ) -> tuple[dict[str, Any], tuple[Assumption, ...]]:
     """Return the mode, UUID and checksum as ``Imzml`` has them."""
-    modes = {MODES[p.get("accession", "")] for p in find_params(root, MODES)}
+    modes = {MODES[term] for term, _ in find_terms(root, MODES)}
     if len(modes) != 1:
         raise BadInput(f"{path} is no imzML: expected it to be continuous or processed")
-    checksum, assumed = get_checksum(path, find_params(root, CHECKSUMS))
+    checksum, assumed = get_checksum(path, find_terms(root, CHECKSUMS))
     facts = {
         "mode": modes.pop(),
-        "uuid": get_uuid(find_params(root, [UUID])),
+        "uuid": get_uuid(find_terms(root, UUID)),
         "checksum": checksum,
     }
     return facts, assumed
 
 
-def find_params(root: Element, accessions: Collection[str]) -> list[Element]:
-    """Return the parameters of some accessions of the content, or else of anything."""
-    content = [p for p in list_params(root, "fileContent") if is_of(p, accessions)]
-    return content or [p for p in root.iter("cvParam") if is_of(p, accessions)]
+def find_terms(root: Element, terms: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return terms and values of parameters of the content, or else of anything.
 
-
-def is_of(param: Element, accessions: Collection[str]) -> bool:
-    """Return whether a parameter has one of some accessions."""
-    return param.get("accession") in accessions
+    Names count where no parameter has one of the accessions.
+    """
+    content, anything = list_params(root, "fileContent"), list(root.iter("cvParam"))
+    for key in ("accession", "name"):
+        for params in (content, anything):
+            pairs = ((p.get(key, "").lower(), p.get("value", "")) for p in params)
+            by_term = {term.lower(): term for term in terms}
+            if found := [(by_term[t], v) for t, v in pairs if t in by_term]:
+                return found
+    return []
 
 
 def check_coordinates(path: str, columns: np.ndarray) -> None:

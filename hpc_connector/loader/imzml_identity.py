@@ -7,21 +7,34 @@ Both are hexadecimal digits, in whatever dress: ``{ABCD-...}``, ``urn:uuid:abcd-
 import re
 import uuid
 from collections.abc import Sequence
-from xml.etree.ElementTree import Element
 
 from hpc_connector.notes import Assumption
 
-UUID = "IMS:1000080"
-CHECKSUMS = {"IMS:1000090": "md5", "IMS:1000091": "sha1", "IMS:1000092": "sha256"}
-ALGORITHMS = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}  # by digits
-DIGITS = re.compile(r"(?:0x)?([0-9a-f]+)")
+UUID = {"IMS:1000080": "UUID", "universally unique identifier": "UUID"}
+CHECKSUMS = {
+    "IMS:1000090": "md5",
+    "IMS:1000091": "sha1",
+    "IMS:1000092": "sha256",
+    "ibd MD5": "md5",
+    "ibd SHA-1": "sha1",
+    "ibd SHA-256": "sha256",
+}
+ALGORITHMS = {  # by digits
+    32: "md5",
+    40: "sha1",
+    56: "sha224",
+    64: "sha256",
+    96: "sha384",
+    128: "sha512",
+}
+DIGITS = re.compile(r"(?:0x|uuid|guid)?([0-9a-f]+)")
 
 Checksum = tuple[str, str]
 
 
-def get_uuid(params: Sequence[Element]) -> str:
-    """Return the digits of a UUID by its parameters, nothing where there are none."""
-    digits = [get_digits(param.get("value", "")) for param in params]
+def get_uuid(said: Sequence[tuple[str, str]]) -> str:
+    """Return the digits of a UUID by terms and values, nothing where there are none."""
+    digits = [get_digits(value) for _, value in said]
     return next(filter(None, digits), "")
 
 
@@ -50,15 +63,15 @@ def get_digits(text: str, sizes: Sequence[int] = (32,)) -> str:
 
 
 def get_checksum(
-    path: str, params: Sequence[Element]
+    path: str, said: Sequence[tuple[str, str]]
 ) -> tuple[Checksum | None, tuple[Assumption, ...]]:
-    """Return algorithm and digits of a checksum by its parameters, and what is assumed.
+    """Return algorithm and digits of a checksum by terms and values, and assumptions.
 
     The number of digits says which algorithm it is of.
     """
-    said = [(param, CHECKSUMS[param.get("accession", "")]) for param in params]
-    for param, named in said:
-        digits = get_digits(param.get("value", ""), tuple(ALGORITHMS))
+    for term, value in said:
+        named = CHECKSUMS[term]
+        digits = get_digits(value, tuple(ALGORITHMS))
         algorithm = ALGORITHMS.get(len(digits))
         if algorithm == named:
             return (algorithm, digits), ()
@@ -68,5 +81,6 @@ def get_checksum(
             return (algorithm, digits), (taken,)
     if not said:
         return None, ()
-    because = f"the {said[0][1]} in {path} is {said[0][0].get('value', '')!r}"
+    term, value = said[0]
+    because = f"the {CHECKSUMS[term]} in {path} is {value!r}"
     return None, (Assumption("checksum of the .ibd file", "absent", because),)

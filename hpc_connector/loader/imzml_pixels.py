@@ -12,7 +12,8 @@ from hpc_connector.notes import Assumption
 AXES = ("x", "y")
 DECIMALS = 6  # nanometres of a position in millimetres
 JITTER = 0.05  # of a step: what rounding positions may do
-MOST_ROOM = 100  # places a pixel; sparser images are no images of pixels
+MOST_ROOM = 4  # places a pixel; in sparser images, most pixels have neighbours
+MOST_FILLED = 100  # places a pixel of an image that may be of any size
 MOST_PLACES = 1 << 28  # of an image in which nearly all are empty
 
 
@@ -115,7 +116,7 @@ def check_whole(path: str, position: np.ndarray, axis: str) -> None:
 
 
 def check_room(path: str, pixel: np.ndarray) -> tuple[Assumption, ...]:
-    """Return what is assumed of an image in which nearly all places are empty.
+    """Return what is assumed of an image in which pixels stand alone.
 
     Raises
     ------
@@ -126,6 +127,16 @@ def check_room(path: str, pixel: np.ndarray) -> tuple[Assumption, ...]:
     if width * height <= MOST_ROOM * len(pixel):
         return ()
     image = f"{path} has {len(pixel)} spectra in an image of {width} x {height}"
-    if width * height > MOST_PLACES:
+    if width * height > max(MOST_PLACES, MOST_FILLED * len(pixel)):
         raise BadInput(f"{image}: expected positions of pixels, not of the stage")
-    return (Assumption("position", "of pixels", f"{image}, nearly all of it empty"),)
+    if have_neighbours(pixel):
+        return ()
+    return (Assumption("position", "of pixels", f"{image}, most without neighbours"),)
+
+
+def have_neighbours(pixel: np.ndarray) -> bool:
+    """Return whether half of the pixels, or more, have one right beside them."""
+    row, column = pixel[:, 1].astype(np.int64), pixel[:, 0]
+    place = np.unique(row * 2**32 + column)
+    beside = np.diff(place) == 1
+    return bool(np.mean(np.append(beside, False) | np.append(False, beside)) >= 0.5)
