@@ -78,6 +78,11 @@ def read_said(folder, *changes):
     return read_imzml(str(write(folder, *changes))).acquisition
 
 
+def say_second(param):
+    """Return a change of a file: a parameter in the second scan alone."""
+    return lambda text: f"{param}</scan>".join(text.rsplit("</scan>", 1))
+
+
 PLACES = ("spectrum", "scan", "fileContent", "scanSettings", "source", "analyzer")
 SAID_NEGATIVE = {
     **{place: say(NEGATIVE, place) for place in PLACES if place != "source"},
@@ -110,6 +115,18 @@ SAID_NEGATIVE = {
     "filter, trap": say(filter_string("ITMS - c MALDI Full ms [5-9]"), "spectrum"),
     "filter, group": in_group(filter_string("FTMS - p ESI Full ms [70-900]"), "scan"),
     "filter, name": say(user("filter string", "FTMS - p MALDI Full ms"), "scan"),
+    "user's mode": say(user("Scan mode", "negative ion"), "fileContent"),
+    "user's value in the name": say(user("Polarity: negative"), "fileContent"),
+    "user's sign in brackets": say(user("polarity", "(-)"), "run"),
+    "user's number": say(user("polarity", "-1"), "run"),
+    "user's word": say(user("ion polarity", "minus"), "scan"),
+    "filter, no spaces": say(filter_string("FTMS -p NSI Full ms"), "scan"),
+    "filter, another minus": say(filter_string("FTMS \N{MINUS SIGN} p ESI"), "scan"),
+    "filter, Waters": say(user("Scan Filter", "TOF MS ES-"), "scan"),
+    "filter, one word": say(user("scanFilter", "FTMS - c MALDI Full ms"), "scan"),
+    "second spectrum": say_second('<cvParam name="negative scan"/>'),
+    "second spectrum, user's": say_second(user("Polarity", "NEGATIVE")),
+    "second spectrum, filter": say_second(filter_string("ITMS - c ESI Full ms")),
     "filter, entity": say(filter_string("FTMS &#45; p MALDI Full ms"), "scan"),
 }
 
@@ -140,6 +157,22 @@ def test_read_acquisition__no_polarity(tmp_path, change):
     assert read_said(tmp_path, change).polarities == ()
 
 
+def test_read_acquisition__polarity_of_a_prefixed_second_spectrum(tmp_path):
+    def prefix(text):
+        text = re.sub(r"<(/?)(\w)", r"<\1mz:\2", text)
+        return text.replace("xmlns=", "xmlns:mz=")
+
+    change = say_second(filter_string("FTMS - p ESI Full ms"))
+    assert read_said(tmp_path, change, prefix).polarity == "negative"
+
+
+@pytest.mark.parametrize("value", ["1", "switched"])
+def test_choose_polarity__names_what_is_not_understood(tmp_path, value, caplog):
+    path = write(tmp_path, say(user("Polarity", value), "run"))
+    assert run(path, "C16H32O2") == 0
+    assert f"names none that is known (Polarity {value})" in caplog.text
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -164,6 +197,7 @@ def test_run__places_that_contradict_each_other(tmp_path, capsys, changes):
         (POSITIVE, NEGATIVE),
         (filter_string("FTMS + p ESI Full ms"), filter_string("FTMS - p ESI Full ms")),
         ('<cvParam name="positive scan"/>', '<cvParam name="negative scan"/>'),
+        (user("polarity", "+"), user("polarity", "-")),
     ],
 )
 def test_read_imzml__spectra_of_both_polarities(tmp_path, first, second):
@@ -207,6 +241,16 @@ MODELS = {
     "time-of-flight": "TOF",
     "Time of flight": "TOF",
     "TOF.SIMS 5": "TOF",
+    "Fourier transform / FT ICR": "FTICR",
+    "Solari X": "FTICR",
+    "BioApex II": "FTICR",
+    "OrbiSIMS": "Orbitrap",
+    "Agilent 6545": "TOF",
+    "JMS-S3000": "TOF",
+    "LCMS-9030": "TOF",
+    "X500R": "TOF",
+    "Voyager DE-STR": "TOF",
+    "reflectron": "TOF",
     "LTQ XL": None,
     "Xevo TQ-S": None,
     "quadrupole": None,
@@ -253,6 +297,17 @@ OF_INSTRUMENT = {
     "no accession": (say('<cvParam name="timsTOF fleX"/>', "analyzer"), "TOF"),
     "user's": (say(user("instrument model", "rapifleX"), "run"), "TOF"),
     "user's name": (say(user("solariX 12T"), "instrumentConfiguration"), "FTICR"),
+    "user's value": (say(user("type", "FT ICR"), "analyzer"), "FTICR"),
+    "user's other value": (
+        say(user("Bruker", "solariX"), "instrumentConfiguration"),
+        "FTICR",
+    ),
+    "id": (
+        lambda text: re.sub(
+            r'(<instrumentConfiguration id=")[^"]*', r"\1LTQFTUltra0", text
+        ),
+        "FTICR",
+    ),
     "settings": (say(user("Instrument", "Synapt G2"), "scanSettings"), "TOF"),
 }
 
@@ -320,6 +375,17 @@ def test_choose_instrument__assumes_with_a_reason(tmp_path, change, kind, becaus
             [say(user("spectrum representation", "Profile"), "run")],
             [True, True],
             "run",
+        ),
+        ([say(user("data type", "continuum"), "scan")], [True, True], "its"),
+        ([say(user("Mode", "Profile"), "scan")], [True, True], "its"),
+        ([say(user("profile mode", "true"), "run")], [True, True], "run"),
+        ([say(user("profile", "false"), "run")], [False, False], ""),
+        ([say(user("centroided", "false"), "run")], [True, True], "run"),
+        ([say(user("centroided", "1"), "run")], [False, False], ""),
+        (
+            [in_group(make_param("MS:1000127", "profile spectrum"), "spectrum")],
+            [True, True],
+            "its spectra",
         ),
         (
             [say(PROFILE, "fileContent"), say(CENTROID, "spectrum")],

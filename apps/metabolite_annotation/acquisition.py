@@ -83,7 +83,10 @@ def choose_polarity(
     if named:
         return Choice(named[0], places[named[0]])
     charges = {get_charge(adduct) for adduct in adducts}
-    because = f"{name(imzml)} names none"
+    unread = imzml.acquisition.unread
+    because = f"{name(imzml)} names none" + (
+        f" that is known ({unread})" if unread else ""
+    )
     for polarity, charge in SIGNS.items():
         if charges == {charge}:
             because += ", and the adducts are of such ions"
@@ -101,7 +104,8 @@ def choose_instrument(args: argparse.Namespace, imzml: Imzml) -> Choice:
     """
     if args.instrument != "auto":
         return Choice(args.instrument, "--instrument")
-    everything = [said for tier in imzml.acquisition.instruments for said in tier]
+    *named, _ = imzml.acquisition.instruments
+    everything = [said for tier in named for said in tier]
     for tier in imzml.acquisition.instruments:
         known = {kind: said for said in tier for kind in sorted(find_kinds(said.what))}
         if len(known) > 1:

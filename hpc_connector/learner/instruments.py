@@ -39,19 +39,21 @@ _ACCESSIONS = {
 }
 _NAMES = {  # in this order: some models of one kind have a word of another
     "Orbitrap": (
-        r"orbitrap|exactive|exploris|excedion|hf-?x\b|uhmr|tribrid|\bid-x|\biq-x"
+        r"\borbi|exactive|exploris|excedion|hf-?x\b|uhmr|tribrid|\bid-x|\biq-x"
         r"|(?<!-)\bqe\b|fusion|lumos|eclipse|(?<!evoq )(?<!qstar )\belite\b"
         r"|\bascend\b|\bastral\b"
     ),
     "FTICR": (
-        r"ft-?icr|ion cyclotron|solari?x|scimax|mrms|ltq[ -]?ft|\bft[ -]ultra"
-        r"|\bapex\b|\bapex[- ]?q|ionspec|\b\d{1,2}(\.\d+)? ?(t|tesla)\b"
+        r"ft[-/ ]?icr|ion cyclotron|solari? ?x|scimax|mrms|(ltq|finnigan)[ -]?ft"
+        r"|\bft[ -]ultra|\b(bio)?apex\b|\bapex[- ]?q|ionspec"
+        r"|\b\d{1,2}(\.\d+)? ?(t|tesla)\b"
     ),
     "TOF": (
         r"tof|time[- ]of[- ]flight|\bmrt\b|synapt|xevo(?! tq)|[a-z]flex|maxis|\bimpact"
-        r"|\bcompact\b|qstar|voyager-de|axima|pegasus|\btims|imscope"
+        r"|\bcompact\b|qstar|axima|pegasus|\btims|imscope"
         r"|m@ldi|\blct\b|\bgct\b|cyclic ims|\bvion\b|select series|j105|j series"
-        r"|maldi-?(7090|80[23]0)|proteomics analyzer"
+        r"|lcms-90[35]0|jms-s3000|\bx500|agilent\D* 6[25]\d\d|maldi micro|voyager"
+        r"|reflectron|maldi-?(7090|80[23]0)|proteomics analyzer"
     ),
 }
 _WEAK = re.compile(r"\bft-?ms\b", re.IGNORECASE)  # of Orbitraps too

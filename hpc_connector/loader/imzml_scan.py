@@ -34,13 +34,15 @@ class Scan(NamedTuple):
 
     ``root`` holds the elements before the second spectrum. ``columns``, shape (spectra,
     7), ``places``, shape (spectra, 2, 3), and ``common``, shape (2, 4), are as in
-    ``_imzml_kernels``: NaN and 0 where nothing is said.
+    ``_imzml_kernels``: NaN and 0 where nothing is said. ``text`` is the whole file,
+    brought to plain form where that was needed.
     """
 
     root: Element
     columns: np.ndarray
     places: np.ndarray
     common: np.ndarray
+    text: mmap.mmap | bytes
     assumed: tuple[Assumption, ...] = ()
 
 
@@ -114,7 +116,7 @@ def scan_spectra(path: str, data: mmap.mmap | bytes, *, is_plain: bool) -> Scan:
     if fault != kernels.DONE:
         line = data[:at].count(b"\n") + 1
         raise BadInput(f"{path}, line {line}: {FAULTS[fault]}")
-    return Scan(root, columns, places, common)
+    return Scan(root, columns, places, common, data)
 
 
 def get_groups(root: Element) -> tuple[np.ndarray, ...]:
