@@ -608,6 +608,14 @@ def test_run__profiles_that_are_not_declared(tmp_path, caplog):
     assert "form of spectra" not in [one["what"] for one in record["assumed"]]
 
 
+def test_run__centroids_that_are_centroided_again(tmp_path, caplog):
+    path = write(tmp_path, say(CENTROID, "spectrum"), spectra=plant(1))
+    assert run(path, EVERYTHING, "--profile", "centroid") == 0
+    assert "x.imzML declares no profiles and its points lie in no even" in caplog.text
+    record, _ = read_results(tmp_path)
+    assert "form of spectra" in [one["what"] for one in record["assumed"]]
+
+
 @pytest.mark.parametrize("tic", ["0", "-1.5", "NaN", "INF", "1e400", "none"])
 def test_run__a_total_that_cannot_be_is_not_used(tmp_path, tic):
     def change(text):

@@ -164,7 +164,7 @@ def choose_profiles(
         is_mixed = where == SPECTRA and n > 0
         picked = is_profile if is_mixed else np.ones_like(is_profile)
         phrase = "profile spectra were centroided (--profile centroid)"
-        return picked, {phrase: int(picked.sum())}, ()
+        return picked, {phrase: int(picked.sum())}, () if n else doubt_profiles(imzml)
     phrase = "profile spectra were searched point by point (--profile as-is)"
     assumed = () if args.profile else doubt_centroids(imzml)
     return np.zeros_like(is_profile), {phrase: n}, assumed
@@ -172,10 +172,26 @@ def choose_profiles(
 
 def doubt_centroids(imzml: Imzml) -> tuple[Assumption, ...]:
     """Return that spectra are taken for centroids, if the largest does not look so."""
-    largest = int(imzml.n_peaks.argmax())
-    if not is_like_profile(read_spectra(imzml, largest, largest + 1).mz):
+    if not is_largest_like_profile(imzml):
         return ()
     because = (
         f"{name(imzml)} does not declare profiles, though its points lie in even steps"
     )
     return assume("form of spectra", "centroids", because, "--profile").assumed
+
+
+def doubt_profiles(imzml: Imzml) -> tuple[Assumption, ...]:
+    """Return that spectra are taken for profiles, if the largest does not look so."""
+    if is_largest_like_profile(imzml):
+        return ()
+    because = (
+        f"--profile centroid is given, though {name(imzml)} declares no profiles and "
+        "its points lie in no even steps"
+    )
+    return (Assumption("form of spectra", "profiles", because),)
+
+
+def is_largest_like_profile(imzml: Imzml) -> bool:
+    """Return whether the spectrum with the most points is like a profile."""
+    largest = int(imzml.n_peaks.argmax())
+    return is_like_profile(read_spectra(imzml, largest, largest + 1).mz)
