@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpc_connector.learner.bsc import get_fold_accuracy
+from hpc_connector.loader.bsc import read_file_pairs
 from mdr_epistasis.program import main
+from test_individuals import EID, VCF
 
 SPARK = Path(__file__).parent / "data/bsc_spark_1128"
 SIMPLE = Path(__file__).parent / "data/bsc_simple_10x30x100"
@@ -77,7 +79,10 @@ def test_compat_bsc__takes_the_list_of_file_pairs(tmp_path):
         (["--order", "3"], "--order does not go with --compat bsc"),
         (["--burst", "cloud.yaml"], "--burst does not go with --compat bsc"),
         (["--missing", "level"], "--missing does not go with --compat bsc"),
-        (["--file-pairs", str(SIMPLE / "listoffiles.txt")], "names chr0_synth0003"),
+        (
+            ["--file-pairs", str(SIMPLE / "listoffiles.txt")],
+            "'chr0_synth0000-chr0_synth0003', expected FIRST-SECOND, each one of",
+        ),
     ],
 )
 def test_compat_bsc__refuses(option, said, tmp_path, capsys):
@@ -85,6 +90,37 @@ def test_compat_bsc__refuses(option, said, tmp_path, capsys):
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_compat_bsc__counts_what_was_read_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = VCF.replace("0/1", "0/.", 5)
+    for name in ("a.vcf", "b.vcf"):
+        (tmp_path / name).write_text(text)
+    (tmp_path / "labels").write_text(EID)
+    words = ["a.vcf", "b.vcf", "--labels", "labels", "--compat", "bsc", "--quiet"]
+    assert main(["run", *words, "--out", "out"]) == 0
+    counted = json.loads((tmp_path / "out/manifest.json").read_text())["counted"]
+    assert counted == {"half-calls, as 0/., were taken as missing": 10}
+
+
+def test_compat_bsc__files_of_one_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.vcf").write_text(VCF)
+    (tmp_path / "labels").write_text(EID)
+    words = ["a/x.vcf", "b/x.vcf", "--labels", "labels", "--compat", "bsc"]
+    assert main(["run", *words, "--out", "out"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "2 files are called x.vcf" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_read_file_pairs__names_with_hyphens(tmp_path):
+    path = tmp_path / "pairs"
+    path.write_text("# mine\nchr1-1.gz-chr1-2\nchr1-1-chr1-2\n")
+    assert read_file_pairs(str(path), ["chr1-1", "chr1-2"]) == [("chr1-1", "chr1-2")]
 
 
 def score_slowly(first, second, is_case):

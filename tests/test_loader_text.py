@@ -251,7 +251,9 @@ def test_match_individuals__by_position_needs_equal_numbers():
 
 
 def test_read_file_pairs__of_bsc():
-    pairs = read_file_pairs(str(DATA / "bsc_simple_10x30x100" / "listoffiles.txt"))
+    known = [f"chr0_synth{k:04d}" for k in range(10)]
+    path = DATA / "bsc_simple_10x30x100" / "listoffiles.txt"
+    pairs = read_file_pairs(str(path), known)
     assert pairs[:2] == [
         ("chr0_synth0000", "chr0_synth0000"),
         ("chr0_synth0000", "chr0_synth0001"),

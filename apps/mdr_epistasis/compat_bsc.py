@@ -8,6 +8,7 @@ import argparse
 import gzip
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -59,11 +60,14 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     files, match, pairs = comm.bcast(read_inputs(args) if comm.rank == 0 else None)
     if comm.rank == 0:
         assumed = [one for file in files for one in file.assumed]
-        record |= make_notes([*match.assumed, *assumed], add_counts([match.counted]))
+        of_headers = add_counts([match.counted, *(file.counted for file in files)])
+        record |= make_notes([*match.assumed, *assumed], of_headers)
         log_notes(record)
-    is_done = score_files(comm, args, files, match, pairs)
+    is_done, counted = score_files(comm, args, files, match, pairs)
     record["resources"] = pipeline.get_resources(comm, args.threads, start_s)
     if comm.rank == 0:
+        log_notes({"assumed": (), "counted": counted})
+        record["counted"] = add_counts([record["counted"], counted])
         finish(args, record, is_done)
     return cli.DONE if is_done else cli.STOPPED
 
@@ -96,16 +100,16 @@ def check_options(args: argparse.Namespace) -> None:
 
 def choose_pairs(args: argparse.Namespace) -> list[tuple[int, int]]:
     """Return the pairs of files to combine: those of the list, or all i <= j."""
+    names = Counter(map(get_name, args.genotypes))
+    if (twice := names.most_common(1)[0])[1] > 1:
+        raise BadInput(
+            f"{twice[1]} files are called {twice[0]}, and so would their results be: "
+            "expected each under a name of its own"
+        )
     if args.file_pairs is None:
         return [(i, j) for i, j in get_comb_files(len(args.genotypes)).tolist()]
     place = {get_name(path): k for k, path in enumerate(args.genotypes)}
-    pairs = read_file_pairs(args.file_pairs)
-    if not pairs:
-        raise BadInput(f"{args.file_pairs} is empty: expected FIRST-SECOND a line")
-    if unknown := sorted({name for pair in pairs for name in pair} - place.keys()):
-        raise BadInput(
-            f"{args.file_pairs} names {unknown[0]}: expected one of {sorted(place)[:5]}"
-        )
+    pairs = read_file_pairs(args.file_pairs, place.keys())
     return [(place[first], place[second]) for first, second in pairs]
 
 
@@ -120,15 +124,23 @@ def score_files(
     files: Sequence[SampleFile],
     match: Match,
     pairs: Sequence[tuple[int, int]],
-) -> bool:
-    """Score the pairs of files that are left; return whether all are done."""
+) -> tuple[bool, dict[str, int]]:
+    """Score the pairs of files that are left.
+
+    Returns
+    -------
+    Whether all are done, and what the genotype files that were read counted.
+    """
     order = np.argsort(match.columns[0])  # folds are neighbours in the file
     is_case = match.is_case[order] == 1
     names = [get_name(file.path) for file in files]
 
+    counted: dict[int, Counter] = {}  # by file, for one may be read again
+
     @lru_cache(maxsize=2 * args.threads)
     def read(k: int) -> tuple[list[str], np.ndarray]:
-        return read_keys(files[k], match.columns[k][order])
+        keys, genotypes, counted[k] = read_keys(files[k], match.columns[k][order])
+        return keys, genotypes
 
     paths = [args.out / f"mdr_{names[i]}_{names[j]}.gz" for i, j in pairs]
 
@@ -137,7 +149,7 @@ def score_files(
         save_lines(paths[number], make_lines(read(i), read(j), is_case))
 
     todo = [number for number, path in enumerate(paths) if not path.exists()]
-    return pipeline.run_on_ranks(
+    is_done = pipeline.run_on_ranks(
         comm,
         run_task,
         comm.bcast(todo),
@@ -145,17 +157,23 @@ def score_files(
         threads=args.threads,
         show=pipeline.make_progress(quiet=args.quiet),
     )
+    of_files = {k: n for share in comm.allgather(counted) for k, n in share.items()}
+    return is_done, add_counts(of_files.values())
 
 
-def read_keys(file: SampleFile, column: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Return keys and genotypes of all variants."""
+def read_keys(
+    file: SampleFile, column: np.ndarray
+) -> tuple[list[str], np.ndarray, Counter]:
+    """Return keys and genotypes of all variants, and what was counted."""
     keys: list[str] = []
     genotypes = [np.empty((0, len(column)), np.int8)]
+    counted: Counter = Counter()
     for block in read_sample(file, 0, 1):
         v = block.variants
         keys += map(make_key, v.chromosome, v.id, v.position)
         genotypes.append(block.genotypes[:, column])
-    return keys, np.concatenate(genotypes)
+        counted.update(block.counted)
+    return keys, np.concatenate(genotypes), counted
 
 
 def make_key(chromosome: str, name: str, position: int) -> str:

@@ -6,7 +6,7 @@ of their own.
 Source: github.com/neardata-eu/spark-mdr and MPI-genomics-MDR.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_lines, read_text
@@ -19,8 +19,10 @@ from hpc_connector.loader.sample_file import (
     SampleFile,
     convert_position,
 )
+from hpc_connector.text import split_blanks, split_lines
 
 N_LEAD = 5
+SHOWN = 40  # characters of a wrong line in a message
 PLACEHOLDERS = ("$", ".")
 
 
@@ -58,15 +60,41 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
     yield from read_blocks(sample_file, lines, N_LEAD, _convert_lead)
 
 
-def read_file_pairs(path: str) -> list[tuple[str, str]]:
-    """Return the pairs of sample files of BSC's list, lines ``first-second``."""
+def read_file_pairs(path: str, known: Collection[str]) -> list[tuple[str, str]]:
+    """Return the pairs of sample files of BSC's list ``first-second``, each once.
+
+    Parameters
+    ----------
+    known
+        Names of the sample files, which may have hyphens.
+
+    Raises
+    ------
+    BadInput
+        A list that is empty, or names other files.
+    """
     pairs = []
-    for number, line in enumerate(read_text(path).split(), start=1):
-        names = line.split("-")
-        if len(names) != 2:
-            raise BadInput(f"{path}: line {number}: {line!r}, expected FIRST-SECOND")
-        pairs.append((names[0], names[1]))
-    return pairs
+    for number, line in enumerate(split_lines(read_text(path)), start=1):
+        for word in [] if line.startswith("#") else split_blanks(line):
+            found = _split_pair(word, known)
+            if len(found) != 1:
+                raise BadInput(
+                    f"{path}: line {number}: {word[:SHOWN]!r}, expected FIRST-SECOND, "
+                    f"each one of {sorted(known)[:5]}"
+                )
+            pairs += found
+    if not pairs:
+        raise BadInput(f"{path} is empty: expected FIRST-SECOND a line")
+    return list(dict.fromkeys(pairs))
+
+
+def _split_pair(word: str, known: Collection[str]) -> list[tuple[str, str]]:
+    """Return the pairs of known names, with or without .gz, that a word may be."""
+    at = [k for k, letter in enumerate(word) if letter == "-"]
+    pairs = [
+        (word[:k].removesuffix(".gz"), word[k + 1 :].removesuffix(".gz")) for k in at
+    ]
+    return [pair for pair in pairs if all(name in known for name in pair)]
 
 
 def _get_lines(path: str, part: int = 0, n_parts: int = 1) -> Iterator[bytes]:
