@@ -52,7 +52,7 @@ def normalise(name: str, *, plink_codes: bool = True) -> str:
     elif found := GENBANK.fullmatch(word):
         word = str(int(found[1]) - 662)
     word = PREFIX.sub("", word, count=1) if PREFIX.match(word) else word
-    word = word.lstrip("0")
+    word = re.sub(r"(?<=\d)\.0$", "", word).lstrip("0")  # pandas writes 1 so
     if word in UNPLACED:
         return ""
     return ALIASES.get(word) or (PLINK_CODES if plink_codes else {}).get(word, word)

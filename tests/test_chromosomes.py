@@ -15,7 +15,17 @@ from hpc_connector.errors import BadInput
 from mdr_epistasis.identity import count_shared_ids, find_repeats, get_places
 
 SAME = [
-    ("1", "chr1", "Chr01", "01", "CHR1", "chromosome1", "Chromosome_1", "NC_000001.11"),
+    (
+        "1",
+        "1.0",
+        "chr1",
+        "Chr01",
+        "01",
+        "CHR1",
+        "chromosome1",
+        "Chromosome_1",
+        "NC_000001.11",
+    ),
     ("X", "chrX", "23", "0X", "x", "XY", "25", "PAR1", "chrXY", "CM000685.2"),
     ("Y", "chrY", "24", "NC_000024.10"),
     ("MT", "M", "chrM", "26", "chrMT", "0M", "mt", "NC_012920.1"),
@@ -97,8 +107,9 @@ def test_find_in_path__spellings(path, chromosome):
 
 
 def make_columns(rows):
-    """Return columns of variants, from rows of id, place and alleles."""
-    names = ("id", "chromosome", "position", "counted", "other")
+    """Return columns of variants, from rows of id, place, alleles and frequency."""
+    names = ("id", "chromosome", "position", "counted", "other", "frequency")
+    rows = [row if len(row) == len(names) else (*row, 0.5) for row in rows]
     return {n: np.array(c) for n, c in zip(names, zip(*rows, strict=True), strict=True)}
 
 
@@ -113,6 +124,17 @@ def test_find_repeats__same_place_and_alleles():
     ])  # fmt: skip
     assert find_repeats(columns).tolist() == [False, False, True, False, False, True]
     assert count_shared_ids(columns["id"]) == 1
+
+
+def test_find_repeats__an_insertion_is_no_deletion():
+    columns = make_columns([
+        ("rs1", "1", 10, "CA", "C", 0.25),
+        ("rs2", "1", 10, "C", "CA", 0.125),  # the deletion
+        ("rs3", "1", 20, "CA", "C", 0.25),
+        ("rs3", "1", 20, "C", "CA", 0.75),  # the insertion, counted the other way
+        ("rs1", "1", 10, "CA", "C", 0.25),
+    ])  # fmt: skip
+    assert find_repeats(columns).tolist() == [False, False, False, True, True]
 
 
 def test_find_repeats__without_a_place_by_id():

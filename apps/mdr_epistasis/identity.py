@@ -11,6 +11,7 @@ REPEATED = "variants repeat another of the same place and alleles, and were left
 SHARED_ID = "ids name several variants, of other places or alleles"
 NO_CHROMOSOME = "variants have a position and no chromosome (--chromosome)"
 NO_ID = ("", ".")
+MIRRORED = 1e-3  # frequencies of both alleles sum to 1, but for what was imputed anew
 
 Columns = dict[str, np.ndarray]
 
@@ -19,17 +20,23 @@ def find_repeats(columns: Columns) -> np.ndarray:
     """Return which variants repeat an earlier one, bool (variants,).
 
     The same are those of one place and two alleles, whichever of them is counted; where
-    there is no chromosome, those of one id as well.
+    there is no chromosome, those of one id as well. C to CA and CA to C, an insertion
+    and a deletion, are two: one only if the frequencies say so.
     """
     code, position = get_codes(columns["chromosome"]), columns["position"]
     is_repeat = np.zeros(len(code), bool)
-    seen = set()
+    seen: dict[tuple, float] = {}  # frequency of the allele that is counted
     for k in _list_suspects(code, position):
         where = int(code[k]) if code[k] >= 0 else str(columns["id"][k])
-        alleles = sorted(str(columns[name][k]).upper() for name in ("counted", "other"))
-        key = (where, int(position[k]), *alleles)
-        is_repeat[k] = key in seen and where not in NO_ID
-        seen.add(key)
+        alleles = [str(columns[name][k]).upper() for name in ("counted", "other")]
+        key, mirror = ((where, int(position[k]), *a) for a in (alleles, alleles[::-1]))
+        frequency = float(columns["frequency"][k])
+        is_same = key in seen
+        if mirror in seen:
+            is_letter = len(alleles[0]) == len(alleles[1])
+            is_same |= is_letter or abs(seen[mirror] + frequency - 1) < MIRRORED
+        is_repeat[k] = is_same and where not in NO_ID
+        seen.setdefault(key, frequency)
     return is_repeat
 
 
