@@ -4,6 +4,7 @@ import argparse
 import errno
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -143,12 +144,14 @@ def source(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def at_least(least: int) -> Any:
-    """Return an argparse type: a whole number that is not less."""
+def at_least(least: int, most: float = math.inf) -> Any:
+    """Return an argparse type: a whole number of `least` to `most`."""
 
     def convert(text: str) -> int:
         if (number := int(text)) < least:
             raise argparse.ArgumentTypeError(f"{text}: expected {least} or more")
+        if number > most:
+            raise argparse.ArgumentTypeError(f"{text}: expected {most} or less")
         return number
 
     convert.__name__ = "whole number"

@@ -56,6 +56,7 @@ NOTHING = {  # options that leave nothing to search
     "--variants other --with-variants two": "0 variants and --with-variants 2",
     "--with-variants one": "--with-variants needs --variants",
     "--min-maf 0.5 --max-missing 0": "variants kept: 1",
+    "--min-distance-bp 1000000000000": "are 1,000,000,000,000 base pairs apart",
     "--folds 21": "20 cases for 21 folds",
     "--label-column x": "no column 'x'",
     "--variants none": "none: cannot be read",
@@ -109,6 +110,46 @@ def test_run__folds_of_too_few(place, capsys):
     (place / "folds").write_text("\n".join([*lines, f"{lines[0][:-1]}1"]))
     assert run("--fold-file", "folds") == 2
     check_refused(capsys, "stands twice, in other folds")
+
+
+def test_run__folds_are_whole_numbers_of_any_spelling(place):
+    write_folds(place / "folds", lambda label, k: f"{k % 2:e}")
+    with open(place / "folds", "a") as stream:
+        stream.write("\nnobody 0.0\n")
+    assert run("--fold-file", "folds") == 0
+    record = json.loads((place / "out/manifest.json").read_text())
+    assert record["search"]["folds"] == 2
+    assert record["counted"] == {"individuals of --fold-file have no genotypes": 1}
+
+
+LISTS = {  # of two variants, by the name of the file
+    "a.csv": "rs1,rs2\n",
+    "a.csv.gz": "rs1,rs2\n",
+    "a.txt": '# of R\n"rs1"\n"rs2"\n',
+    "a": "'rs1'\t'rs2'",
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_run__lists_in_quotes_and_with_commas(name, place):
+    (place / name).write_text(LISTS[name])
+    assert run("--variants", name, "--folds", "2") == 0
+    record = json.loads((place / "out/manifest.json").read_text())
+    assert record["cohort"]["variants_kept"] == 2
+    assert record["counted"] == {}
+
+
+def test_run__more_models_asked_for_than_there_are(place):
+    assert run("--top", str(10**19), "--folds", "2") == 0
+    assert len((place / "out/models.tsv").read_text().splitlines()) == 4
+
+
+def test_plan__of_too_few_variants(place, capsys):
+    lines = VCF.splitlines(keepends=True)
+    one = next(k for k, line in enumerate(lines) if not line.startswith("#"))
+    (place / "x.vcf").write_text("".join(lines[: one + 1]))
+    assert run("--plan", "--folds", "2") == 2
+    check_refused(capsys, "variants kept: 1; expected 2 or more")
 
 
 @pytest.mark.parametrize("header", ["", "eid fold", "Sample cv_fold"])

@@ -259,7 +259,7 @@ def test_submit__bad_options_are_one_line(options, message):
     [
         (
             ["mdr-epistasis", "run", "nowhere.bed", "--out", "x"],
-            "no such genotype file",
+            "No such file or directory",
         ),
         (["mdr-epistasis", "run", COHORT], "--out"),
         (["mdr-apistasis", "run"], "mdr-apistasis is not installed"),

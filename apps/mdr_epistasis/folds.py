@@ -6,7 +6,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.learner.folds import make_folds
 from hpc_connector.loader.id_columns import find_individuals
 from hpc_connector.loader.individuals import Match
-from hpc_connector.loader.labels import ID_NAMES
+from hpc_connector.loader.labels import ID_NAMES, shorten
 from hpc_connector.loader.rows import Table, read_table, simplify
 from hpc_connector.loader.sample_file import SampleFile
 from hpc_connector.notes import Assumption
@@ -28,7 +28,7 @@ def deal_folds(is_case: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
 
 def read_folds(
     path: str, file: SampleFile, match: Match
-) -> tuple[np.ndarray, tuple[Assumption, ...]]:
+) -> tuple[np.ndarray, tuple[Assumption, ...], int]:
     """Return folds from a table of ids and folds 0, 1, ... without a gap.
 
     Parameters
@@ -38,7 +38,8 @@ def read_folds(
 
     Returns
     -------
-    Fold of each individual of the cohort, int64, and what of the file was assumed.
+    Fold of each individual of the cohort, int64; what of the file was assumed; how
+    many of its individuals the genotypes do not have.
 
     Raises
     ------
@@ -52,9 +53,10 @@ def read_folds(
     found = find_individuals(table, file, case=column)
     fold_of = np.full(file.n_individuals, -1, np.int64)
     texts = table.get_column(column)
-    for place, text in zip(found.places.tolist(), texts, strict=True):
+    for place, word in zip(found.places.tolist(), texts, strict=True):
         if place < 0:
             continue
+        text = shorten(word)
         name = file.individuals[place]
         if not is_fold(text):
             raise BadInput(
@@ -65,11 +67,13 @@ def read_folds(
         fold_of[place] = int(text)
     fold = fold_of[match.columns[0]]
     check_folds(path, fold, match)
-    return fold, (*table.assumed, *found.assumed)
+    n_unknown = int((found.places < 0).sum())
+    return fold, (*table.assumed, *found.assumed), n_unknown
 
 
 def is_fold(text: str) -> bool:
     """Return whether a text is the number of a fold."""
+    text = shorten(text)
     return text.isascii() and text.isdecimal() and len(text) < 10
 
 

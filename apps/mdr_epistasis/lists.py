@@ -11,11 +11,19 @@ Assumptions = tuple[Assumption, ...]
 
 
 def read_list(path: str | None) -> tuple[frozenset[str] | None, Assumptions]:
-    """Return the ids of a text, one a line or several, and what of it was assumed."""
+    """Return the ids of a text, and what of it was assumed.
+
+    One a line or several, in quotes or not, with commas where the name of the file
+    ends in .csv; lines that begin with # are comments.
+    """
     if path is None:
         return None, ()
     text, assumed = read_noted_text(path)
-    ids = frozenset(name for line in split_lines(text) for name in split_blanks(line))
+    if path.removesuffix(".gz").endswith(".csv"):
+        text = text.replace(",", " ")
+    lines = [line for line in split_lines(text) if not line.startswith("#")]
+    words = (word.strip("\"'") for line in lines for word in split_blanks(line))
+    ids = frozenset(word for word in words if word)
     if not ids:
         raise BadInput(f"{path} is empty: expected an id of a variant a line")
     return ids, assumed

@@ -13,6 +13,7 @@ from hpc_connector.loader.sample_file import SampleFile
 from hpc_connector.loader.samples import read_sample
 from mdr_epistasis import compat_bsc
 from mdr_epistasis.cohort import PIECE_BYTES
+from mdr_epistasis.possible import check_number
 from mdr_epistasis.run import get_slice, read_inputs
 from mdr_epistasis.tasks import make_tasks
 
@@ -40,7 +41,10 @@ def get_cost(args: argparse.Namespace) -> Cost:
         inputs: tuple = (files, match, fold, (None, None))
     else:
         inputs = read_inputs(args)
-    return make_cost(args, inputs, *look(inputs[0]))
+    n_variants, is_missing = look(inputs[0])
+    if not args.compat:
+        check_number(n_variants, args.order)
+    return make_cost(args, inputs, n_variants, is_missing)
 
 
 def make_cost(

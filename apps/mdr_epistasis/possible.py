@@ -15,11 +15,7 @@ def check_models(question: Question, n_variants: int) -> None:
         Too few variants, lists that share no model, or none that are far enough apart.
     """
     order = question.order
-    if n_variants < order:
-        raise BadInput(
-            f"variants kept: {n_variants}; expected {order} or more for a model of "
-            f"{order} (--min-maf, --max-missing and --variants leave some out)"
-        )
+    check_number(n_variants, order)
     first, second = split_roles(question, n_variants)
     n_either = int((first | second).sum())
     if not first.any() or second.sum() < order - 1 or n_either < order:
@@ -35,6 +31,15 @@ def check_models(question: Question, n_variants: int) -> None:
                 f"no {order} variants are {question.min_distance:,} base pairs apart: "
                 "expected a smaller --min-distance-bp"
             )
+
+
+def check_number(n_variants: int, order: int) -> None:
+    """Refuse fewer variants than a model has."""
+    if n_variants < order:
+        raise BadInput(
+            f"variants kept: {n_variants}; expected {order} or more for a model of "
+            f"{order} (--min-maf, --max-missing and --variants leave some out)"
+        )
 
 
 def split_roles(question: Question, n_variants: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ from typing import Any
 from hpc_connector import cli
 
 NAME = "mdr-epistasis"
+MOST_DISTANCE = 10**12  # no genome is as long
 COMPANIONS = {
     "--sample-file": "individuals in order, for BGEN, .gen, BSC's text",
     "--fam": ".fam of a .bed file",
@@ -80,9 +81,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pass-only", action="store_true", help="only records whose FILTER is PASS")
     add("--min-maf", type=cli.fraction, default=0.01, help="least allele frequency")
     add("--max-missing", type=cli.fraction, default=0.05, help="greatest missing share")
-    add(
-        "--min-distance-bp", type=cli.at_least(0), default=0, help="within a chromosome"
-    )
+    distance = cli.at_least(0, MOST_DISTANCE)
+    add("--min-distance-bp", type=distance, default=0, help="within a chromosome")
     add("--missing", choices=("exclude", "level"), default="exclude")
     add("--tie", choices=("high", "low"), default="high", help="risk of a tied cell")
     said = "ids to search among, one a line"

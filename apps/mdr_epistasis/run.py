@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ from hpc_connector.loader.companions import (
 from hpc_connector.loader.files import exists
 from hpc_connector.loader.individuals import Match, find_labels
 from hpc_connector.loader.sample_file import ReadOptions, SampleFile
+from hpc_connector.loader.samples import get_format
 from hpc_connector.manifest import begin_run, get_time, save_manifest
 from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner.communicator import end_together
@@ -131,16 +133,19 @@ def get_slice(args: argparse.Namespace) -> float:
 def list_inputs(args: argparse.Namespace) -> list[str]:
     """Return the files that decide the results, each once."""
     options = choose_options(args)
-    names = list(args.genotypes)
+    names = [get_file(path) for path in args.genotypes]
     for path, chosen in zip(args.genotypes, options, strict=True):
         names += list_companions(path, chosen)
     names += [args.labels, args.fold_file, args.variants, args.with_variants]
-    return list(dict.fromkeys(get_file(name) for name in names if name))
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def get_file(name: str) -> str:
-    """Return a file itself, or the .bed file of a PLINK prefix."""
-    return name if exists(name) or not exists(bed := get_bed(name)) else bed
+    """Return a genotype file itself, or the .bed file of a PLINK prefix."""
+    if exists(name):
+        return name
+    get_format(name)  # says what it is, if there is none
+    return get_bed(name)
 
 
 def choose_options(args: argparse.Namespace) -> list[ReadOptions]:
@@ -177,7 +182,8 @@ def read_inputs(args: argparse.Namespace) -> tuple:
     if args.with_variants and not args.variants:
         raise BadInput("--with-variants needs --variants, the first list")
     if args.fold_file:
-        fold, of_folds = read_folds(args.fold_file, files[0], match)
+        fold, of_folds, n_unknown = read_folds(args.fold_file, files[0], match)
+        match.counted["individuals of --fold-file have no genotypes"] = n_unknown
     else:
         fold, of_folds = deal_folds(match.is_case, args.folds, args.seed), ()
     first, of_first = read_list(args.variants)
@@ -202,7 +208,7 @@ def make_question(
         level=args.missing == "level",
         tie_low=args.tie == "low",
         rank_by=RANK_BY[args.rank_by],
-        top=args.top,
+        top=min(args.top, math.comb(cohort.n_variants, args.order)),
         min_distance=args.min_distance_bp,
         seed=args.seed,
         permutations=args.permutations,

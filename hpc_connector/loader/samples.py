@@ -2,7 +2,7 @@
 
 import importlib
 import re
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -54,12 +54,14 @@ def get_format(path: str) -> str:
         for ending in PREFIXED:
             if exists(name := address.beside(path, ending)):
                 return get_format(name)
-        raise BadInput(f"{path}: no such genotype file")
+        raise BadInput(f"{path}: cannot be read: No such file or directory")
     start = _get_start(path).removeprefix(BOM_UTF8)
     if foreign := find_foreign(path, start):
         raise BadInput(foreign)
     ending = Path(address.get_name(path).removesuffix(".gz")).suffix
     found = ENDINGS.get(ending) or _recognise(path, start)
+    if found != "table" and start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        raise BadInput(f"{path} is UTF-16 text: expected UTF-8 (iconv -f UTF-16)")
     for kind, is_kind, wanted in (
         ("vcf", start.startswith(VCF_MAGIC), ".vcf, .vcf.gz or .bcf"),
         ("bgen", start[16:20] == b"bgen", ".bgen"),
