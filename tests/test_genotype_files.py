@@ -446,6 +446,8 @@ NUMBERS = {  # of 1, 0 and 0
     "rounding": "1.0000001 -1.1e-16 2.2e-17",
     "shifted": "10e-1 0.0 0",
     "points": "1. .0 0.",
+    "tiny": "1 4.9e-324 1e-400",
+    "zeros": "1 0e+999 0.0e-999",
 }
 
 
@@ -632,6 +634,7 @@ FOREIGN = {  # a file, and what is said of it
     "tped of numbers": ("1 rs1 0 1000 1 2 1 1\n1 rs2 0 2000 2 2 0 0\n", "plink --tped"),
     "lgen": ("f a rs1 A G\nf a rs2 0 0\n", "plink --lgen"),
     "haps": ("1 rs1 9 A G 0 1 1 1 0 0\n1 rs2 19 A G 0 1 1 0 1 1\n", "plink2 --haps"),
+    "hap of bcftools": ("0* 1* 1* 1* 0 0\n0 1 1* 0* 1 1\n", "plink2 --haps"),
     "hap": ("0 1 1 1 0 0\n0 1 1 0 1 1\n", "plink2 --haps"),
     "legend": ("id position a0 a1\nrs1 9 A G\n", "plink2 --haps"),
     "pvar": ("##x=1\n#CHROM\tPOS\tID\tREF\tALT\n1\t9\trs1\tA\tG\n", "plink2 --pfile"),
@@ -658,6 +661,12 @@ def test_inspect__files_that_are_not_read_say_what_makes_one(tmp_path, kind, nam
         inspect_sample(path, ReadOptions())
     assert advice in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_inspect__gen_in_utf_16(tmp_path):
+    path = write(tmp_path / "a.gen", "1 s rs1 9 A G 1 0 0\n".encode("utf-16"))
+    with pytest.raises(BadInput, match="is UTF-16 text: expected UTF-8"):
+        inspect_sample(path, ReadOptions())
 
 
 @pytest.mark.parametrize("mode", [2, 3, 4, 0x10, 0x11])

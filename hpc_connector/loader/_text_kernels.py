@@ -17,7 +17,7 @@ OVER_NINE = np.uint64(0x7676767676767676)  # sets the high bit of a byte above 9
 PLACES = np.uint64(0x0001020304050607)  # of the lowest byte that is set
 PAIRS = np.uint64(0x000000FF000000FF)
 NOISE = 1e-6  # what rounding may leave beyond 0..1
-GREATEST_EXPONENT = 30
+GREATEST_EXPONENT = 99  # before its last digit
 GREATEST_SUM = 1.02  # three decimals, rounded each to two digits, of probabilities
 
 
@@ -191,6 +191,7 @@ def read_decimal(line, at):
         else:
             return np.nan, _skip_missing(line, start)
         at += 1
+    exponent = exponent if mantissa > 0 else 0
     if digits == 0:  # a dot alone is missing
         return np.nan, at if after_point and at == start + 1 else -1
     power = decimals - exponent

@@ -212,7 +212,7 @@ def _may_be_certain(words: Sequence[str]) -> bool:
 
 def is_hap(rows: Rows) -> bool:
     """Return whether rows are of an IMPUTE .hap file: two copies each."""
-    return all(len(row) > 3 and all(w in ("0", "1") for w in row) for row in rows)
+    return all(len(row) > 3 and all(map(HAPLOTYPE.fullmatch, row)) for row in rows)
 
 
 def is_geno(rows: Rows) -> bool:
