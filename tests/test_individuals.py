@@ -137,6 +137,21 @@ TABLES = {  # tables that say who is a case, and how they are written
         lambda i, y, _: (0, i, 1, 0, 0, "NA", y + 1),
     ),
     "a comment of another program": "# made by hand\n" + EID,
+    "labels of savetxt": make_table(
+        ["eid", "y"], lambda i, y, _: (i, f"{y:.18e}"), " "
+    ),
+    "Excel's own first line": "sep=;\n"
+    + make_table(["eid", "case"], lambda i, y, _: (i, y), ";"),
+    "a tab at the end": make_table(["eid", "t2d", ""], lambda i, y, _: (i, y, "")),
+    "a comma at the end of rows": make_table(
+        ["eid", "t2d"], lambda i, y, _: (i, y, ""), ","
+    ),
+    "IID, then FID": make_table(
+        ["IID", "FID", "t2d"], lambda i, y, k: (i, f"F{k // 2}", y)
+    ),
+    "a .fam file of another name": make_table(
+        None, lambda i, y, k: (f"F{k}", i, 0, 0, 1, y + 1), " "
+    ),
     "odd letters": make_table(
         ["eid", "note", "case"], lambda i, y, _: (i, "a\u2028b\x0bc\x85d", y)
     ),
@@ -179,7 +194,9 @@ def test_run__ids_of_one_and_two_parts(kind, place):
 
 ASSUMED = {  # spellings that are told, for they might be ids of their own
     "twice": (lambda name: f"{name}_{name}", str, "as P"),
+    "twice with a colon": (lambda name: f"{name}:{name}", str, "as P"),
     "family 0": (lambda name: f"0_{name}", str, "as P"),
+    "family 0 with a hyphen": (lambda name: f"0-{name}", str, "as P"),
     "fractions": (
         lambda n: str(int(n[1:]) + 7),
         lambda n: f"{int(n[1:]) + 7}.0",
@@ -333,7 +350,13 @@ def write_fam(path, code, encode=str.encode):
     path.write_bytes(encode("\n".join(lines) + "\n"))
 
 
-CODES = {"2": str, "2.0": "{}.0".format, "words": {"1": "control", "2": "case"}.get}
+CODES = {
+    "2": str,
+    "2.0": "{}.0".format,
+    "%e": lambda label: f"{int(label):e}",
+    "more columns": "{} 3.5".format,
+    "words": {"1": "control", "2": "case"}.get,
+}
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -342,6 +365,32 @@ def test_run__phenotypes_of_a_fam_file(code, place):
     write_fam(place / "x.fam", CODES[code])
     assert run("x.bed") == 0
     check_right(place)
+
+
+def test_run__says_that_0_is_missing_where_1_and_2_are(place):
+    (place / "x.vcf").write_text(VCF)
+    table = make_table(["eid", "t2d"], lambda i, y, k: (i, y + 1 if k > 3 else 0))
+    (place / "labels").write_text(table)
+    assert run("x.vcf", "--labels", "labels") == 0
+    (entry,) = check_right(place, n=36)["assumed"]
+    assert "0 missing" in entry["taken"]
+
+
+@pytest.mark.parametrize("first", ["x.vcf", "y.vcf"])
+def test_run__one_of_two_files_joins_fid_and_iid(first, place):
+    (place / "x.vcf").write_text(VCF)
+    joined = rename(lambda name: f"{name}_{name}").replace("\trs", "\ty")
+    (place / "y.vcf").write_text(joined.replace("\n1\t", "\n2\t"))
+    (place / "labels").write_text(EID)
+    other = {"x.vcf", "y.vcf"} - {first}
+    assert run(first, *other, "--labels", "labels") == 0
+    check_right(place)
+
+
+def test_run__a_prefix_of_files_that_are_not_read(place, capsys):
+    (place / "x.ped").write_text("f a 0 0 1 2 A G A A\nf b 0 0 2 1 A A 0 0\n")
+    assert run("x") == 2
+    check_refused(place, capsys, "x.ped is PLINK's .ped text", "plink --ped x.ped")
 
 
 def test_run__a_fam_file_of_0_and_1_has_no_cases(place, capsys):

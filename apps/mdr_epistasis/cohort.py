@@ -19,7 +19,7 @@ from hpc_connector.bitplanes import (
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.companions import list_companions
 from hpc_connector.loader.individuals import Match, match_individuals
-from hpc_connector.loader.labels import Labels, convert_labels
+from hpc_connector.loader.labels import Labels, convert_labels, note_coding
 from hpc_connector.loader.sample_file import ReadOptions, SampleFile, Variants
 from hpc_connector.loader.samples import inspect_sample, read_sample
 from hpc_connector.notes import add_counts
@@ -124,7 +124,9 @@ def get_own_labels(file: SampleFile, coding: str | None = None) -> Labels:
         raise BadInput(f"{file.path} carries no labels: expected --labels FILE")
     where = [*list_companions(file.path, file.options), file.path][0]
     coding = coding or file.coding
-    return Labels(file.individuals, convert_labels(file.phenotypes, where, coding))
+    is_case = convert_labels(file.phenotypes, where, coding)
+    assumed = tuple(note_coding(file.phenotypes, where, coding))
+    return Labels(file.individuals, is_case, (), assumed)
 
 
 def make_pieces(files: Sequence[SampleFile], size: int) -> list[tuple[int, int, int]]:

@@ -163,7 +163,7 @@ def find_individuals(
         best = replace(best, assumed=(*best.assumed, note_joined(lookup, file)))
     rivals = [one for one in found if _is_rival(one, best)]
     if rivals:
-        names = " and ".join(one.name for one in (best, *rivals))
+        names = " and ".join(one.name or "''" for one in (best, *rivals))
         raise BadInput(
             f"{table.path}: {names} all hold ids of {file.path}, for other rows: "
             "expected --id-column to name one"
@@ -288,20 +288,18 @@ def drop_families(ids: Sequence[str]) -> list[str] | None:
 
     Examples
     --------
-    >>> drop_families(["NA1_NA1", "NA2_NA2"]), drop_families(["0_7", "0_8"])
+    >>> drop_families(["NA1_NA1", "NA2_NA2"]), drop_families(["0:7", "0:8"])
     (['NA1', 'NA2'], ['7', '8'])
     """
-    if not ids or "_" not in ids[0]:
-        return None
-    middles = [len(text) // 2 for text in ids]
-    halves = [text[k + 1 :] for text, k in zip(ids, middles, strict=True)]
-    for persons, families in (
-        (halves, halves),
-        ([text[2:] for text in ids], ["0"] * len(ids)),
-    ):
-        joined = (f"{f}_{p}" for f, p in zip(families, persons, strict=True))
-        if all(map(str.__eq__, ids, joined)) and len(set(persons)) == len(ids):
-            return persons
+    halves = [text[len(text) // 2 + 1 :] for text in ids]
+    tails = [text[2:] for text in ids]
+    for joint in JOINTS if ids else "":
+        if joint not in ids[0]:
+            continue
+        for persons, families in ((halves, halves), (tails, ["0"] * len(ids))):
+            joined = map(joint.join, zip(families, persons, strict=True))
+            if all(map(str.__eq__, ids, joined)) and len(set(persons)) == len(ids):
+                return persons
     return None
 
 

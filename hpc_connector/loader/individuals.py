@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.id_columns import Lookup, find_individuals
+from hpc_connector.loader.id_columns import Lookup, drop_families, find_individuals
 from hpc_connector.loader.labels import (
     SHOWN,
     Labels,
@@ -17,6 +17,7 @@ from hpc_connector.loader.labels import (
     get_coding,
     is_id_name,
     name_rows,
+    note_coding,
     read_label_table,
 )
 from hpc_connector.loader.rows import Table
@@ -107,7 +108,12 @@ def find_labels(
         if label >= 0 and not here
     ]
     ids = tuple(file.individuals[k] for k in found.places[is_here].tolist())
-    assumed = (*table.assumed, *found.assumed, *note_family(table, file, found.columns))
+    assumed = (
+        *table.assumed,
+        *found.assumed,
+        *note_family(table, file, found.columns),
+        *note_coding(table.get_column(case), path, coding),
+    )
     return Labels(ids, is_case[is_here], tuple(absent), assumed)
 
 
@@ -157,8 +163,10 @@ def get_unnamed(
         )
     case = choose_case(table, set()) if case is None else case
     words = table.get_column(case)
-    is_case = convert_labels(words, table.path, coding or get_coding(table, case))
-    return Labels(None, is_case, (), table.assumed)
+    coding = coding or get_coding(table, case)
+    is_case = convert_labels(words, table.path, coding)
+    assumed = (*table.assumed, *note_coding(words, table.path, coding))
+    return Labels(None, is_case, (), assumed)
 
 
 def match_individuals(files: Sequence[SampleFile], labels: Labels, where: str) -> Match:
@@ -262,9 +270,10 @@ def _spell(file: SampleFile, first: SampleFile, lookup: Lookup) -> tuple[str, ..
         places = [lookup.find_pair(*pair) for pair in file.families]
     else:
         places = [-1] * len(ids)
+    persons = drop_families(ids) or ids
     places = [
-        lookup.find(name) if place < 0 else place
-        for name, place in zip(ids, places, strict=True)
+        max(lookup.find(name), lookup.find(person)) if place < 0 else place
+        for name, person, place in zip(ids, persons, places, strict=True)
     ]
     return tuple(
         name if place < 0 else known[place]

@@ -10,6 +10,7 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.rows import (
     FAMILY_COLUMNS,
+    FAMILY_NAMES,
     ROLES,
     Table,
     list_names,
@@ -37,7 +38,7 @@ CODES = {  # of labels that are numbers
     "plain": {"0": 0, "1": 1},
     "plink": {"0": -1, "1": 0, "2": 1},
 }
-WHOLE = re.compile(r"([+-]?\d+)\.0*")
+NUMBER = re.compile(r"[+-]?\d+(\.\d*)?(e[+-]?\d{1,2})?")
 
 SHOWN = 40  # characters of a wrong value that a message shows
 
@@ -96,7 +97,8 @@ def read_label_table(
 ) -> Table:
     """Read the table of a phenotype file."""
     chosen = {name for name in (id_column, case_column) if name is not None}
-    return read_table(path, is_label, {*ID_NAMES, *CASE_NAMES}, chosen)
+    names = {*ID_NAMES, *CASE_NAMES, *CASES, *CONTROLS}  # y and tumor may be columns
+    return read_table(path, is_label, names, chosen)
 
 
 def is_label(word: str) -> bool:
@@ -105,10 +107,18 @@ def is_label(word: str) -> bool:
 
 
 def shorten(word: str) -> str:
-    """Return a label as it is compared: small letters, and no .0 after a number."""
+    """Return a label as it is compared: small letters, and whole numbers as such.
+
+    Examples
+    --------
+    >>> [shorten(word) for word in ("Case", "2.0", "1.000000e+00", "-9.", "1.5")]
+    ['case', '2', '1', '-9', '1.5']
+    """
     word = word.strip().casefold()
-    found = WHOLE.fullmatch(word)
-    return found[1] if found else word
+    if word.isdecimal() or not NUMBER.fullmatch(word):
+        return word
+    number = float(word)
+    return str(int(number)) if number.is_integer() else word
 
 
 def find_case(table: Table, name: str | None = None) -> int | None:
@@ -176,7 +186,9 @@ def choose_case(table: Table, of_ids: Collection[int | None]) -> int:
     left = [
         k
         for k, name in enumerate(table.header)
-        if k not in of_ids and not (table.layout == "plink" and simplify(name) in ROLES)
+        if k not in of_ids
+        and simplify(name) not in FAMILY_NAMES
+        and not (table.layout == "plink" and simplify(name) in ROLES)
     ]
     if len(left) == 1:
         return left[0]
@@ -275,6 +287,16 @@ def convert_labels(words: Sequence[str], where: str, coding: str = "any") -> np.
     if found <= code.keys() and {0, 1} <= set(is_case.tolist()):
         return is_case
     raise BadInput(f"{where}: {explain_labels(words, found, coding)}")
+
+
+def note_coding(words: Sequence[str], where: str, coding: str) -> list[Assumption]:
+    """Return what is assumed of labels 0, 1 and 2 of a file that codes them anyhow."""
+    found = {shorten(word) for word in words} - MISSING
+    if coding != "any" or found != {"0", "1", "2"}:
+        return []
+    taken = "as PLINK codes them (1 control, 2 case, 0 missing)"
+    because = f"{where} has 0, 1 and 2"
+    return [Assumption("the meaning of labels", taken, because, "--label-column")]
 
 
 def explain_labels(words: Sequence[str], found: set[str], coding: str) -> str:

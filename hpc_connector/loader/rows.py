@@ -17,12 +17,15 @@ from hpc_connector.notes import Assumption
 from hpc_connector.text import split_blanks, split_lines
 
 FAMILY_COLUMNS = ("FID", "IID", "PAT", "MAT", "SEX", "PHENOTYPE")  # of a .fam file
+FAMILY_ENDINGS = (".fam", ".tfam", ".psam")
+SEXES = ("0", "1", "2", "-9", "NA")
 FAMILY_NAMES = ("fid", "id_1", "family", "family_id", "famid")
 PERSON_NAMES = ("iid", "id_2", "individual_id", "indid")
 ROLES = {*FAMILY_NAMES, *PERSON_NAMES, "sid", "pat", "mat", "sex", "missing"}
 PLINK_HEADERS = ("#fid", "#iid")
 OXFORD_TYPES = set("0DCPB")
 UNUSUAL = re.compile(r'[^\t -~]|"')  # that str.split might take for a blank, or a quote
+EXCEL = re.compile(r"sep=[,;|\t]\s*", re.I)  # a line that tells it what separates
 LONGEST = 200  # characters of the columns that a message lists
 
 
@@ -116,16 +119,21 @@ def read_table(
         their number of fields.
     """
     text, assumed = read_noted_text(path)
-    lines = drop_comments([line for line in split_lines(text) if line.strip()])
+    lines = [line for line in split_lines(text) if line.strip()]
+    if lines and EXCEL.fullmatch(lines[0]):
+        del lines[0]
+    lines = drop_comments(lines)
     if not lines:
         raise BadInput(f"{path} is empty: expected an individual a line")
     first = simplify(split_blanks(lines[0])[0])
-    stem = path.removesuffix(".gz").removesuffix(".bgz")
-    if stem.endswith((".fam", ".psam")) and first not in ("fid", "iid"):
-        rows = split_rows(lines, path, len(FAMILY_COLUMNS))
+    if first not in ("fid", "iid") and is_fam(path, lines):
+        n_fields = max(len(FAMILY_COLUMNS), len(split_blanks(lines[0])))
+        rows = split_rows(lines, path, n_fields)
+        rows = [row[: len(FAMILY_COLUMNS)] for row in rows]  # as PLINK does
         return Table(path, "fam", FAMILY_COLUMNS, rows, assumed=assumed)
     if is_oxford(lines):
-        names_here, types, *rows = split_rows(lines, path)
+        found = split_rows(lines, path, delimiter=find_delimiter(lines[0]))
+        names_here, types, *rows = found
         head, kinds = tuple(names_here), tuple(types)
         return Table(path, "oxford", head, rows, types=kinds, assumed=assumed)
     rows = split_rows(lines, path, delimiter=find_delimiter(lines[0]))
@@ -169,11 +177,26 @@ def drop_comments(lines: Sequence[str]) -> list[str]:
     return list(lines[n - (is_header or is_plink) :])
 
 
+def is_fam(path: str, lines: Sequence[str]) -> bool:
+    """Return whether lines are of a .fam file: by its name, or as it looks.
+
+    Under another name all lines have six fields: two are parents, and one is a sex.
+    """
+    if path.removesuffix(".gz").removesuffix(".bgz").endswith(FAMILY_ENDINGS):
+        return True
+    rows = [split_blanks(line) for line in lines]
+    if any(len(row) != len(FAMILY_COLUMNS) or row[4] not in SEXES for row in rows):
+        return False
+    parents = {parent for row in rows for parent in row[2:4]}
+    return parents <= {"0", *(row[1] for row in rows)}
+
+
 def is_oxford(lines: Sequence[str]) -> bool:
     """Return whether lines begin as an Oxford .sample file: names, then types."""
     if len(lines) < 2:
         return False
-    names, types = lines[0].split(), lines[1].split()
+    delimiter = find_delimiter(lines[0])
+    names, types = (_split(line, delimiter) for line in lines[:2])
     is_named = names[0].casefold() in ("id_1", "id_2", "id")
     return is_named and types[0] == "0" and set(types) <= OXFORD_TYPES
 
@@ -204,7 +227,7 @@ def split_rows(
         rows = _split_all(lines, delimiter)
     except csv.Error as error:
         raise BadInput(f"{path}: {error}, expected a table") from None
-    rows = [row for row in rows if any(row)]
+    rows = _drop_empty_end([row for row in rows if any(row)])
     if width is None and len(rows) > 1 and len(rows[1]) == len(rows[0]) + 1:
         rows[0].insert(0, "")
     width = width or len(rows[0])
@@ -213,6 +236,14 @@ def split_rows(
             raise BadInput(
                 f"{path}: row {number} has {len(row)} fields, expected {width}"
             )
+    return rows
+
+
+def _drop_empty_end(rows: list[list[str]]) -> list[list[str]]:
+    """Return rows without a last column that is empty, as a comma at the end leaves."""
+    width = max(map(len, rows), default=0)
+    if width > 1 and not any(row[-1] for row in rows if len(row) == width):
+        return [row[: width - 1] for row in rows]
     return rows
 
 
