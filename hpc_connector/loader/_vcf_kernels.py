@@ -13,7 +13,7 @@ from hpc_connector._jit import inlined, kernel
 TAB, COLON, COMMA, DOT, SLASH, BAR = (ord(c) for c in "\t:,./|")
 ZERO, PLUS, MINUS = (ord(c) for c in "0+-")
 MISSING = (DOT - ZERO) % 256  # a dot, read as if it were a digit
-PLAIN, HALF, OTHER_PLOIDY = range(3)  # kinds of calls
+PLAIN, HALF, OTHER_PLOIDY, ONE_COPY = range(4)  # kinds of calls
 MARK = 16  # a multiple of which tells the kind of a call beside its genotype
 AS_MISSING, AS_HAPLOID, AS_REFERENCE = range(3)  # what half-calls are taken for
 
@@ -65,7 +65,8 @@ def settle_call(n_counted, n_other, n_missing, ploidy, half_call):
         :data:`AS_MISSING`, :data:`AS_HAPLOID` or :data:`AS_REFERENCE`.
     """
     if n_missing == 0 and ploidy <= 2:
-        return get_genotype(n_counted, n_other, ploidy)
+        genotype = get_genotype(n_counted, n_other, ploidy)
+        return np.int8(genotype + ONE_COPY * MARK) if ploidy == 1 else genotype
     if n_missing == ploidy:
         return np.int8(-1)
     if ploidy > 2:

@@ -40,6 +40,7 @@ from hpc_connector.loader.sample_file import (
 )
 from hpc_connector.loader.vcf_record import (
     NOTHING,
+    ONE_COPY_CALLS,
     OTHER_PLOIDY,
     call_probabilities,
 )
@@ -307,21 +308,31 @@ def _call(
     copies = ploidy & kernels.PLOIDY
     is_plain = (copies == 1) | (copies == 2)
     if n_alleles == 2 and is_plain.all():
-        n_bytes = (int(copies.sum(dtype=np.int64)) * bits + 7) // 8
+        n_copies = int(copies.sum(dtype=np.int64))
+        n_bytes = (n_copies * bits + 7) // 8
         if len(packed) != n_bytes:
             raise BadInput(
                 f"{place} has {len(packed)} bytes of probabilities, expected {n_bytes}"
             )
-        return _call_pairs(ploidy, packed, bits, is_phased, threshold, place), NOTHING
+        genotypes = _call_pairs(ploidy, packed, bits, is_phased, threshold, place)
+        return genotypes, NOTHING if n_copies == 2 * n else _count_odd(ploidy)
     try:
         probabilities = get_probabilities(
             ploidy, packed, bits, bool(is_phased), n_alleles
         )
     except BadInput as error:
         raise BadInput(f"{place}: {error}") from None
-    n_odd = int(((copies > 2) & (ploidy & kernels.IS_MISSING == 0)).sum())
     genotypes = call_probabilities(probabilities, n_alleles, threshold, alt)
-    return genotypes, {OTHER_PLOIDY: n_odd}
+    return genotypes, _count_odd(ploidy)
+
+
+def _count_odd(ploidy: np.ndarray) -> dict[str, int]:
+    """Count calls of one copy, and of three or more; bytes as in the file."""
+    copies = ploidy[ploidy & kernels.IS_MISSING == 0] & kernels.PLOIDY
+    return {
+        OTHER_PLOIDY: int((copies > 2).sum()),
+        ONE_COPY_CALLS: int((copies == 1).sum()),
+    }
 
 
 def _call_pairs(

@@ -60,6 +60,8 @@ def get_format(path: str) -> str:
         raise BadInput(foreign)
     ending = Path(address.get_name(path).removesuffix(".gz")).suffix
     found = ENDINGS.get(ending) or _recognise(path, start)
+    if found == "plink" and path.endswith(".gz"):
+        raise BadInput(f"{path} is compressed: expected the .bed file in it (gunzip)")
     if found != "table" and start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         raise BadInput(f"{path} is UTF-16 text: expected UTF-8 (iconv -f UTF-16)")
     for kind, is_kind, wanted in (

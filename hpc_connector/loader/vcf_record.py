@@ -27,6 +27,7 @@ HALF_CALL_WORDS = {
     "reference": "half-calls, as 0/., were taken as if the other allele were REF",
 }
 OTHER_PLOIDY = "calls of three or more copies were taken as missing"
+ONE_COPY_CALLS = "calls of one copy, as 1, were taken as two alike"
 NO_CALLS = "records without the field GT were taken as missing"
 NO_FIELD = "records with neither the field {} nor GT were taken as missing"
 FROM_CALLS = "genotypes without {} were taken from GT"
@@ -202,9 +203,12 @@ def unmark(
             f"0/.: expected none, or --half-call {', '.join(HALF_CALLS[:-1])}"
         )
     words = HALF_CALL_WORDS.get(options.half_call, "")
-    n_other = int((kinds[where] == kernels.OTHER_PLOIDY).sum())
-    genotypes = calls - kinds * kernels.MARK
-    return genotypes, {words: int(is_half.sum()), OTHER_PLOIDY: n_other}
+    counted = {
+        words: int(is_half.sum()),
+        OTHER_PLOIDY: int((kinds[where] == kernels.OTHER_PLOIDY).sum()),
+        ONE_COPY_CALLS: int((kinds[where] == kernels.ONE_COPY).sum()),
+    }
+    return calls - kinds * kernels.MARK, counted
 
 
 def get_n_numbers(field: str, n_alleles: int) -> int:
