@@ -268,6 +268,7 @@ REFUSED = {  # tables, and what the message says
     "a workbook": ("PK\x03\x04\0\0", "an Excel workbook: expected text"),
     "no text": ("a\0b\0\0", "found 0x00, expected text"),
     "nothing": ("\n\n", "labels is empty"),
+    "nothing but commas": (",,\n,,\n", "labels is empty"),
 }
 
 

@@ -197,7 +197,7 @@ def test_inspect__ids_of_the_file_or_of_the_sample_file(tmp_path):
     assert bgen.inspect(path, OPTIONS).individuals == ("x", "y")
     assert read_genotypes(path) == []
     (tmp_path / "b.sample").write_text(f"{header}f x 0\n")
-    with pytest.raises(BadInput, match="names 1 individuals, expected 2"):
+    with pytest.raises(BadInput, match=r"names 1 individuals and .* holds 2"):
         bgen.inspect(path, OPTIONS)
 
 

@@ -196,7 +196,9 @@ def is_oxford(lines: Sequence[str]) -> bool:
     if len(lines) < 2:
         return False
     delimiter = find_delimiter(lines[0])
-    names, types = (_split(line, delimiter) for line in lines[:2])
+    names, types = (
+        [word.strip(' \t"') for word in line.split(delimiter)] for line in lines[:2]
+    )
     is_named = names[0].casefold() in ("id_1", "id_2", "id")
     return is_named and types[0] == "0" and set(types) <= OXFORD_TYPES
 
@@ -228,6 +230,8 @@ def split_rows(
     except csv.Error as error:
         raise BadInput(f"{path}: {error}, expected a table") from None
     rows = _drop_empty_end([row for row in rows if any(row)])
+    if not rows:
+        raise BadInput(f"{path} is empty: expected an individual a line")
     if width is None and len(rows) > 1 and len(rows[1]) == len(rows[0]) + 1:
         rows[0].insert(0, "")
     width = width or len(rows[0])
