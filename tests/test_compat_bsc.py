@@ -101,7 +101,7 @@ def test_compat_bsc__counts_what_was_read_once(tmp_path, monkeypatch):
     words = ["a.vcf", "b.vcf", "--labels", "labels", "--compat", "bsc", "--quiet"]
     assert main(["run", *words, "--out", "out"]) == 0
     counted = json.loads((tmp_path / "out/manifest.json").read_text())["counted"]
-    assert counted == {"half-calls, as 0/., were taken as missing": 10}
+    assert counted == {"half-calls, as 0/., were taken as missing (--half-call)": 10}
 
 
 def test_compat_bsc__files_of_one_name(tmp_path, monkeypatch, capsys):

@@ -22,7 +22,7 @@ Counted = dict[str, int]  # see hpc_connector.notes
 Calls = tuple[np.ndarray, bool]
 NOTHING: Counted = {}
 HALF_CALL_WORDS = {
-    "missing": "half-calls, as 0/., were taken as missing",
+    "missing": "half-calls, as 0/., were taken as missing (--half-call)",
     "haploid": "half-calls, as 0/., were taken as haploid",
     "reference": "half-calls, as 0/., were taken as if the other allele were REF",
 }
