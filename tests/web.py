@@ -16,7 +16,7 @@ class Web:
     tag
         Makes the ETag of an object; None where there is none.
     refused
-        Methods that are answered with 403.
+        Methods that are answered with ``refusal``.
     refuses_match
         If-Match is answered with 412, whatever it says.
     modified
@@ -26,6 +26,7 @@ class Web:
     objects: dict[str, bytes]
     tag: Callable[[bytes], str | None] = lambda data: f'"{hash(data):x}"'
     refused: tuple[str, ...] = ()
+    refusal: int = 403
     refuses_match: bool = False
     modified: str = ""
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
@@ -65,7 +66,7 @@ class WebHandler(http.server.BaseHTTPRequestHandler):
         web.asked.append((self.command, self.path, headers))
         data = web.objects.get(self.path)
         if self.command in web.refused:
-            return self.reply(403)
+            return self.reply(web.refusal)
         if data is None:
             return self.reply(404)
         tag = web.tag(data)

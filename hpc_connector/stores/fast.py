@@ -97,8 +97,6 @@ class FastStore:
             with explain():
                 found = obstore.head(self.store, key)
                 version = Version(found["size"], _get_tag(found))
-        except Missing:
-            raise
         except StoreError:
             if not self.is_web:
                 raise
@@ -107,6 +105,8 @@ class FastStore:
 
     def _peek(self, key: str, empty: Version | None = None) -> Version:
         """Return size and tag by a GET: who signs one does not allow HEAD.
+
+        A server without HEAD answers with any status; obstore has 405 as no object.
 
         Of its first byte; of an empty object there is none.
         """

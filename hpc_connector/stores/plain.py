@@ -117,11 +117,9 @@ class WebStore:
         try:
             answer = self._ask("HEAD")
             size = int(answer.headers.get("Content-Length", 0))
-        except Missing:
-            raise
         except StoreError:
             size = 0
-        if size == 0:  # who signs a GET does not allow HEAD
+        if size == 0:  # who signs a GET does not allow HEAD, with whatever status
             return self._peek()
         return Version(size, self._get_tag(answer))
 
