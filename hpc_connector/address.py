@@ -27,15 +27,18 @@ STARS = re.compile(r"\*\*\*\d*")  # it, of one or another
 MOST_BYTES = 200  # of a name in a folder
 
 # Parameters of a URL by which a store knows who has signed it, and those beside them
-SIGNATURES = re.compile(r"(x-[a-z]+-)?signature|q-signature|sig", re.IGNORECASE)
+SIGNATURES = re.compile(
+    r"(x-[a-z]+-)?signature|q-signature|sig|temp_url_sig|hd(nts|nea|ntl)", re.IGNORECASE
+)
 SIGNED_TOO = re.compile(
     r"x-(amz|goog|oss|cos|obs)-.*|q-.*|expires|awsaccesskeyid|googleaccessid"
-    r"|ossaccesskeyid|key-pair-id|policy|s[veprisd]|st|spr|sip|srt|sk\w+|sdd|scid",
+    r"|temp_url_.*|ossaccesskeyid|key-pair-id|policy|s[veprisd]|st|spr|sip|srt|sk\w+|sdd|scid",
     re.IGNORECASE,
 )
 SECRETS = re.compile(
     r".*(token|secret|passw|credential|signature|api[-_]?key|access[-_]?key|auth).*"
-    r"|sig|key|pwd|jwt|code|sas|hmac",
+    r"|sig|(rl|resource)?key|pwd|jwt|code|sas|hmac|.*ticket|macaroon|bearer|md5"
+    r"|session(id)?|verify|view_only|private_link",
     re.IGNORECASE,
 )
 

@@ -104,6 +104,13 @@ SIGNED = [
     "X%2DAmz%2DSignature=SECRET",
     "apikey=SECRET",
     "a=***&private-token=SECRET",
+    "temp_url_sig=SECRET&temp_url_expires=SECRET&temp_url_prefix=SECRET",
+    "hdnts=SECRET",
+    "verify=SECRET",
+    "ticket=SECRET",
+    "rlkey=SECRET&dl=1",
+    "view_only=SECRET",
+    "md5=SECRET&expires=9",
 ]
 
 
