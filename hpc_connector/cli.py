@@ -243,7 +243,8 @@ def set_up_log(name: str, *, rank: int = 0) -> None:
         format=f"{name}: %(message)s",
         stream=sys.stderr,
     )
-    logging.getLogger("botocore").setLevel(logging.WARNING)  # which credentials it has
+    # nor which credentials it has, nor why it has none: that is said by an error
+    logging.getLogger("botocore").setLevel(logging.ERROR)
 
 
 def explain(name: str, error: BaseException) -> int:

@@ -169,6 +169,17 @@ def test_slices__of_a_signed_url(command, is_plain, tmp_path, capfd, monkeypatch
     assert command != "get" or "mine,1" in said
 
 
+@pytest.mark.parametrize("refusal", [400, 401, 403, 404, 405, 501])
+@pytest.mark.parametrize("is_plain", [False, True])
+def test_look__whatever_refuses_a_head(refusal, is_plain, monkeypatch):
+    if is_plain:
+        monkeypatch.setattr(storage.fast, "is_usable", lambda key: False)
+    with serve({SIGNED: MINE}, refused=("HEAD",), refusal=refusal) as web:
+        assert get_version(Source(web.address + SIGNED)).size == len(MINE)
+        with pytest.raises(BadInput, match="no such object"):
+            get_version(Source(web.address + "/none.csv"))
+
+
 @pytest.mark.parametrize("refused", [(), ("HEAD",)])
 @pytest.mark.parametrize("is_plain", [False, True])
 def test_look__of_an_empty_object(refused, is_plain, monkeypatch):
@@ -217,6 +228,20 @@ def test_save_index__is_not_written_over_an_object(tmp_path, capsys):
     place.write_bytes(place.read_bytes()[:40])  # of ours, cut
     assert main(["slices", "index", str(path), "--force"]) == 0
     assert co.is_preprocessed()
+
+
+def test_save_index__not_over_what_may_not_be_read(tmp_path, monkeypatch):
+    path, written = tmp_path / "x.csv", []
+    path.write_bytes(MINE)
+
+    def put(place, data, *, only_new):
+        written.append(only_new)
+        return get_version(Source(str(path)))
+
+    monkeypatch.setattr(storage, "put", put)
+    monkeypatch.setattr(storage, "read_beside", lambda place: None)
+    assert main(["slices", "index", str(path), "--force"]) == 0
+    assert written == [True]
 
 
 @pytest.mark.parametrize(
@@ -329,6 +354,34 @@ def test_open_store__of_settings_that_boto3_refuses(
         monkeypatch.setenv(name, value.format(folder=tmp_path))
     with pytest.raises(BadInput, match=message):
         get_version(Source("s3://b/x.csv"))
+
+
+SSO = """
+[default]
+sso_start_url = https://lab.example/start
+sso_region = eu-west-1
+sso_account_id = 1
+sso_role_name = reader
+"""
+
+
+@pytest.mark.parametrize("key", ["x.csv", "a//x.csv"])
+def test_open_store__of_a_login_that_has_ended(key, tmp_path, monkeypatch):
+    (tmp_path / "config").write_text(SSO)
+    environment = {n: v for n, v in os.environ.items() if not n.startswith("AWS")}
+    environment |= {"AWS_CONFIG_FILE": str(tmp_path / "config"), "HOME": str(tmp_path)}
+    program = "from hpc_connector.program import main; raise SystemExit(main())"
+    words = ["slices", "list", f"s3://b/{key}", "--endpoint-url", "http://127.0.0.1:1"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "no credentials" in line
+    assert "SSO Token" in line
 
 
 @pytest.mark.parametrize("key", ["x.csv", "a//x.csv"])

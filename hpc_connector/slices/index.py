@@ -123,8 +123,10 @@ def load_index(place: Source, kind: str, version: Version) -> StoredIndex | None
     return StoredIndex(decode_index(data, kind, version, place.uri), data, stored)
 
 
-def check_ours(place: Source) -> None:
-    """Refuse to write over what is no index.
+def is_ours(place: Source) -> bool:
+    """Return whether there is an index that may be written over.
+
+    What may not be read is not ours to write over.
 
     Raises
     ------
@@ -137,6 +139,7 @@ def check_ours(place: Source) -> None:
             f"{place.uri} is no index, so that it is not written over: expected no "
             "object of that name, or another place (metadata)"
         )
+    return found is not None
 
 
 def save_index(
@@ -150,9 +153,7 @@ def save_index(
         There is an object of that name, and it is no index.
     """
     data = encode_index(index, kind, version)
-    if force:
-        check_ours(place)
-    stored = storage.put(place, data, only_new=not force)
+    stored = storage.put(place, data, only_new=not (force and is_ours(place)))
     if stored is None:
         return None
     return StoredIndex(decode_index(data, kind, version, place.uri), data, stored)

@@ -238,7 +238,10 @@ def check_credentials(settings: Settings, bucket: str) -> None:
         "AWS_SECRET_ACCESS_KEY, or ~/.aws; a public bucket is read with anonymous"
     )
     try:
-        if settings.anonymous or open_session(settings).get_credentials() is not None:
+        if settings.anonymous:
+            return
+        if (found := open_session(settings).get_credentials()) is not None:
+            found.get_frozen_credentials()  # they may have to be asked for
             return
     except Exception as error:  # of botocore, of many kinds
         raise BadInput(f"{said}: {error}") from None
