@@ -24,6 +24,7 @@ from hpc_connector.slices.text import (
     partition_num_chunks,
     whole_words_strategy,
 )
+from hpc_connector.slices.verify import verify_slices
 
 NUMBERS = (1, 2, 3, 7, 8, 64, 999)
 HEADER = "##fileformat=VCFv4.3\n##source=é\n#CHROM\tPOS\tID\tREF\tALT\n"
@@ -237,6 +238,74 @@ def test_csv__refuses_rows_of_several_lines(put, row, is_refused):
 def test_csv__refuses_a_header_of_several_lines(put):
     with pytest.raises(BadInput, match=r"object: found .*even number of quotes"):
         put(b'"a\nb",c\n1,2\n', CSV)
+
+
+ROWS = "".join(f"{n},n{n},{n * n}\n" for n in range(40))
+NAMES = "id,name,v\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "names", "n_notes"),
+    [
+        ("# made by X\n", NAMES, 1),
+        ("# made by X, on Monday, in Rome, at ten\n# b\n\n", NAMES, 1),
+        ("## a\n# b\n", "#" + NAMES, 1),
+        ("", "#" + NAMES, 0),
+        ("", "# " + NAMES, 1),
+        ("sep=,\n", NAMES, 0),
+        ('\ufeff"sep=,"\n', NAMES, 0),
+        ("# " + "x" * 70_000 + "\n", NAMES, 1),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_csv__of_lines_before_the_names(put, before, names, n_notes, end):
+    text = (before + names + ROWS).replace("\n", end)
+    co = put(text.encode(), CSV)
+    assert co.attributes["columns"] == names.strip().split(",")
+    assert len(co.attributes["notes"]) == n_notes
+    slices = co.partition(partition_num_chunks, num_chunks=7)
+    tables = [get_as_pandas(part) for part in slices]
+    assert sum(map(len, tables)) == 40
+    assert sum(table["v"].sum() for table in tables) == sum(n * n for n in range(40))
+    assert verify_slices(co, slices) == (True, "are the object: 40 rows")
+
+
+@pytest.mark.parametrize(
+    ("text", "n"),
+    [
+        ("#id,v\n1,2", 1),
+        ("#id,v\n", 0),
+        ("#id,v", 0),
+        ('#id,v\n"a,b",2\n', 1),
+        ("#id,v\n#a,1\n#b,2\n", 2),
+        ("# c\nid,v,w\n1,2,3", 1),
+    ],
+)
+def test_csv__of_next_to_no_rows(put, text, n):
+    co = put(text.encode(), CSV)
+    slices = co.partition(partition_num_chunks, num_chunks=3)
+    assert sum(len(get_as_pandas(part)) for part in slices) == n
+    assert verify_slices(co, slices) == (True, f"are the object: {n} rows")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"header": None},
+        {"names": ["a", "b", "c"]},
+        {"header": [0, 1]},
+        {"header": 1},
+        {"skiprows": 1},
+        {"skipfooter": 2, "engine": "python"},
+    ],
+)
+def test_get_as_pandas__refuses_what_would_lose_rows(put, options):
+    (part,) = put((NAMES + ROWS).encode(), CSV).partition(
+        partition_num_chunks, num_chunks=1
+    )
+    with pytest.raises(BadInput, match="each slice"):
+        get_as_pandas(part, **options)
+    assert len(get_as_pandas(part, header=0, names=["a", "b", "c"])) == 40
 
 
 def test_get_as_pandas__reads_every_row(put):

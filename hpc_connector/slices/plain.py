@@ -5,6 +5,7 @@ mistakes. So text is inflated by zlib, lines end as Python has it, and records a
 by where they begin.
 """
 
+import csv
 import hashlib
 import io
 import zlib
@@ -23,6 +24,7 @@ GIVEN_BYTES = 1 << 16  # to inflate at once: a block of bgzip or few
 GZIP_MAGIC = b"\x1f\x8b"
 MARK = b"\xef\xbb\xbf"  # of UTF-8
 ANY = bytes(range(256))
+MOST_MARKED = 1000  # lines that may be comments
 SPACE, LINE_ENDS = b" \t\n\r\v\f", b"\r\n"
 
 FindHeader = Callable[[bytes], int | None]
@@ -135,19 +137,38 @@ def split_header(
     while n is None and (data := next(stream, None)) is not None:
         held += data
         n = find_header(held)
+    n = find_header(held + b"\n") if n is None else n  # the last line may have no end
     n = len(held) if n is None else n
     return held[:n], (data for part in ([held[n:]], stream) for data in part)
 
 
 def find_names(data: bytes) -> int | None:
     """Return where the header of a table ends: after the names of columns."""
-    n_bytes = 0
-    for line in data.splitlines(keepends=True)[:-1]:  # the last may go on
-        n_bytes += len(line)
-        words = line.removeprefix(MARK).split()
-        if words and not words[0].startswith(b"##"):
-            return n_bytes
-    return None
+    lines = data.splitlines(keepends=True)
+    lines = lines if data.endswith(b"\n") else lines[:-1]  # the last may go on
+    texts = [line.removeprefix(MARK).strip() for line in lines]
+    rows = [n for n, text in enumerate(texts) if text and not is_separator(text)]
+    first = next((n for n in rows if not texts[n].startswith(b"#")), None)
+    marked = [n for n in rows[:MOST_MARKED] if not texts[n].startswith(b"##")]
+    marked = [n for n in marked if first is None or n < first]
+    for n in marked:
+        after = next((m for m in (first, *marked) if m not in (None, n)), None)
+        if after is not None and has_as_many(texts[n], texts[after]):
+            return len(b"".join(lines[: n + 1]))
+    return None if first is None else len(b"".join(lines[: first + 1]))
+
+
+def has_as_many(names: bytes, row: bytes) -> bool:
+    """Return whether a row has as many fields as there are names."""
+    texts = [one.decode("latin-1") for one in (names, row)]
+    delimiter = max(",;\t|", key=texts[0].count)
+    fields = list(csv.reader(texts, delimiter=delimiter))
+    return len(fields[0]) == len(fields[-1])
+
+
+def is_separator(line: bytes) -> bool:
+    """Return whether a line says to spreadsheets what is between fields: ``sep=;``."""
+    return len(line) <= 7 and line.strip(b'"').lower().startswith(b"sep=")
 
 
 def find_unmarked(data: bytes) -> int | None:

@@ -40,6 +40,7 @@ ENDS = {
     WORDS: re.compile(rb"[ \t\n\r\v\f]"),
 }
 LINE = re.compile(rb"[^\r\n]*(\r\n|\r|\n)")
+SEPARATOR = re.compile(rb'"?sep=.{0,2}', re.IGNORECASE)  # as spreadsheets write it
 MARK = b"\xef\xbb\xbf"  # of UTF-8
 OTHERS = {
     rb"\xff\xfe|\xfe\xff|(?s:.*)(\n\0|\0\n)": "UTF-16 or UTF-32",
@@ -63,8 +64,11 @@ def read_head(
         (data,) = storage.fetch(source, version, [(0, n_bytes)])
         refuse_others(data, source.uri)
         body = find_header(data)
-        if body is not None or n_bytes == version.size:
-            return data, n_bytes if body is None else body
+        if body is None and n_bytes == version.size:
+            body = find_header(data + b"\n")  # its last line may have no end
+            body = n_bytes if body is None else min(body, n_bytes)
+        if body is not None:
+            return data, body
         n_bytes *= 8
 
 
@@ -113,8 +117,22 @@ def index_csv(source: Source, version: Version, _: MapChunks) -> Index:
     refuse_quoted_ends(head[:body], facts["unit"], source.uri)
     names = decode(get_names(head[:body]), source.uri)
     delimiter = get_delimiter(names)
-    columns = next(csv.reader([names], delimiter=delimiter), [])
-    return Index(facts | {"delimiter": delimiter, "columns": columns})
+    columns = split_row(names, delimiter)
+    notes = describe_header(head[:body], names)
+    found = {"delimiter": delimiter, "columns": columns, "notes": notes}
+    return Index(facts | found)
+
+
+def describe_header(header: bytes, names: str) -> list[str]:
+    """Return what is taken for granted of the lines of a header that begin with #."""
+    lines = header.removeprefix(MARK).splitlines()
+    n_comments = sum(line.startswith(b"#") for line in lines) - names.startswith("#")
+    notes = []
+    if n_comments:
+        notes += [f"lines taken as comments before the names of columns: {n_comments}"]
+    if names.startswith("# "):
+        notes += [f"{names[:40]!r} is taken as the names of columns, not a comment"]
+    return notes
 
 
 def get_names(header: bytes) -> bytes:
@@ -128,16 +146,46 @@ def get_delimiter(names: str) -> str:
     return max(DELIMITERS, key=names.count)
 
 
+def split_row(line: str, delimiter: str) -> list[str]:
+    """Return the fields of a line of a table."""
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
 def find_csv_header(data: bytes) -> int | None:
-    """Return where the first line ends that is not blank nor begins with ``##``."""
-    at = 0
-    while line := LINE.match(data, at):
-        at = line.end()
-        text = line[0].removeprefix(MARK).strip()
-        if text and not text.startswith(b"##"):
-            is_sure = at < len(data) or data.endswith(b"\n")  # one may come after \r
-            return at if is_sure else None
-    return None
+    """Return where the line of the names of columns ends, None if there may be more.
+
+    It is the first that is not blank, nor a comment, nor what spreadsheets read before
+    it (``sep=;``). ``##`` begins a comment, and ``#`` one if the first line without has
+    not as many fields; otherwise it is of a name.
+    """
+    marked, after = [], None
+    for line in LINE.finditer(data):
+        text = get_text(line)
+        if not text.startswith(b"#") and text and not SEPARATOR.fullmatch(text):
+            after = line
+            break
+        if text.startswith(b"#") and not text.startswith(b"##"):
+            marked.append(line)
+    for line in marked:
+        other = after or next((one for one in marked if one is not line), None)
+        if other and is_names(get_text(line), get_text(other)):
+            return line.end()
+    if after is None:
+        return None
+    is_sure = after.end() < len(data) or data.endswith(b"\n")  # one may come behind \r
+    return after.end() if is_sure else None
+
+
+def get_text(line: re.Match[bytes]) -> bytes:
+    """Return a line without what is around its text."""
+    return line[0].removeprefix(MARK).strip()
+
+
+def is_names(line: bytes, other: bytes) -> bool:
+    """Return whether a line has as many fields as another, which is cut likewise."""
+    text, row = line.decode("latin-1"), other.decode("latin-1")
+    delimiter = get_delimiter(text)
+    return len(split_row(text, delimiter)) == len(split_row(row, delimiter))
 
 
 def index_vcf(source: Source, version: Version, _: MapChunks) -> Index:
@@ -312,15 +360,42 @@ def get_as_pandas(part: DataSlice, **options: Any) -> Any:
     """Return the rows of a slice of a CSV as a table; options as ``pandas.read_csv``.
 
     Types are guessed for each slice, where ``dtype`` does not say them.
+
+    Raises
+    ------
+    BadInput
+        Options that would take the names of each slice for a row, or leave rows out.
     """
     import pandas
 
+    refuse_options(options)
     data = part.get().encode()
-    header = data[: find_csv_header(data)]
+    header = data[: part.ranges[0][1]]
     names = get_names(header)
     table = data[header.rindex(names) :].decode()
     options = {"sep": get_delimiter(names.decode()), **options}
     return pandas.read_csv(io.StringIO(table), **options)
+
+
+def refuse_options(options: dict[str, Any]) -> None:
+    """Refuse options of pandas that go by the first lines of a file.
+
+    Raises
+    ------
+    BadInput
+        With what is expected.
+    """
+    for name in ("skiprows", "skipfooter"):
+        if options.get(name):
+            raise BadInput(f"{name}: expected none, for each slice would lose rows")
+    header = options.get("header", "infer")
+    if header == "infer" and options.get("names") is None:
+        return
+    if isinstance(header, bool) or header != 0:
+        raise BadInput(
+            f"header: {header!r}: expected 0 (beside names too), for each slice begins "
+            "with the names of columns; a table without names is read as Lines"
+        )
 
 
 def iter_table(texts: Iterable[str]) -> Iterator[bytes]:
@@ -355,6 +430,6 @@ UTF8Text = Format(
     f"{__name__}:UTF8Text", 2, index_text, read_str, iter_text, WORDS_PLAIN
 )
 CSV = Format(
-    f"{__name__}:CSV", 2, index_csv, read_csv, iter_table, PlainText("rows", find_names)
+    f"{__name__}:CSV", 3, index_csv, read_csv, iter_table, PlainText("rows", find_names)
 )
 VCF = Format(f"{__name__}:VCF", 2, index_vcf, read_str, iter_vcf, VCF_PLAIN)
