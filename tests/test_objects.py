@@ -604,3 +604,28 @@ def test_epistasis__of_a_signed_url_and_odd_keys(s3_endpoint, tmp_path, capfd):
         assert value not in "".join(capfd.readouterr())
         for path in out.rglob("*"):
             assert path.is_dir() or value.encode() not in path.read_bytes(), path
+
+
+def test_epistasis__of_companions_behind_queries(tmp_path):
+    make = ["simulate", "--out", str(tmp_path / "bed"), *COHORT.split()]
+    assert mdr(make) == 0
+    query = "?v=1&X-Amz-Date=1&X-Amz-Signature=2"
+    objects = {
+        f"/{name}{query}": (tmp_path / name).read_bytes()
+        for name in ("bed.bed", "bed.bim", "bed.fam")
+    }
+    found = []
+    with serve(objects, refused=("HEAD",)) as web:
+        bed, bim, fam = (f"{web.address}{name}" for name in objects)
+        for number, words in enumerate(
+            (
+                [str(tmp_path / "bed.bed")],
+                [bed, "--bim", bim, "--fam", fam],
+                [bed, "--labels", fam],
+            )
+        ):
+            out = tmp_path / f"out{number}"
+            words = ["run", *words, "--folds", "2", "--quiet", "--out", str(out)]
+            assert mdr(words) == 0
+            found.append((out / "models.tsv").read_bytes())
+    assert len(set(found)) == 1

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from hpc_connector.address import get_name
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_noted_text
 from hpc_connector.notes import Assumption
@@ -182,7 +183,8 @@ def is_fam(path: str, lines: Sequence[str]) -> bool:
 
     Under another name all lines have six fields: two are parents, and one is a sex.
     """
-    if path.removesuffix(".gz").removesuffix(".bgz").endswith(FAMILY_ENDINGS):
+    stem = get_name(path).lower().removesuffix(".gz").removesuffix(".bgz")
+    if stem.endswith(FAMILY_ENDINGS):
         return True
     rows = [split_blanks(line) for line in lines]
     if any(len(row) != len(FAMILY_COLUMNS) or row[4] not in SEXES for row in rows):
