@@ -121,7 +121,7 @@ def open_store(
 ) -> Store:
     """Return the store of a URL, or else of a bucket, for a process."""
     try:
-        if is_fast:
+        if is_fast and (url or not s3.has_authority(config)):
             return (
                 fast.open_url(url, TIMEOUT)
                 if url

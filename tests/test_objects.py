@@ -356,6 +356,21 @@ def test_open_store__of_settings_that_boto3_refuses(
         get_version(Source("s3://b/x.csv"))
 
 
+@pytest.mark.parametrize("place", ["environment", "profile"])
+def test_open_store__of_an_authority_of_its_own(place, tmp_path, monkeypatch):
+    sign(monkeypatch)
+    (tmp_path / "config").write_text(f"[default]\nca_bundle = {tmp_path / 'ca.pem'}\n")
+    if place == "profile":
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    assert isinstance(storage.locate(Source("s3://b/x"))[0], plain.BucketStore) == (
+        place == "profile"
+    )
+    storage.open_store.cache_clear()
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    assert isinstance(storage.locate(Source("s3://b/x"))[0], plain.BucketStore)
+    storage.open_store.cache_clear()
+
+
 SSO = """
 [default]
 sso_start_url = https://lab.example/start

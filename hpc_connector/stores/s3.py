@@ -185,6 +185,23 @@ def open_client(settings: Settings, *, signed: bool = True) -> Any:
         raise BadInput(f"S3: boto3 cannot be set up: {error}") from None
 
 
+def has_authority(config: tuple[tuple[str, str], ...]) -> bool:
+    """Return whether boto3 is told whose certificates it trusts: obstore cannot be.
+
+    By AWS_CA_BUNDLE, or ``ca_bundle`` of a profile; it matters to https alone.
+    """
+    from botocore.exceptions import BotoCoreError
+
+    settings = read_settings(config)
+    try:
+        found = open_session(settings)._session.get_config_variable("ca_bundle")
+    except BotoCoreError as error:
+        raise BadInput(f"S3: boto3 cannot be set up: {error}") from None
+    if not found:
+        return False
+    return open_client(settings, signed=False).meta.endpoint_url.startswith("https:")
+
+
 def find_bucket(settings: Settings, bucket: str) -> dict[str, Any]:
     """Return region and place of a bucket, as obstore takes them.
 
