@@ -246,7 +246,7 @@ def test_run__half_calls_of_males(run, caplog, half_call):
     )
     assert {int(m["n"]) for m in models.values()} == {HALF_CALLS[half_call]}
     assert list(manifest["counted"].values()) == [60]
-    assert "half-calls" in caplog.messages[-1]
+    assert any("half-calls" in message for message in caplog.messages)
 
 
 def test_run__half_calls_may_be_an_error(run):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy.testing as npt
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
@@ -119,6 +119,7 @@ line = st.one_of(word.map(lambda w: f">{w}"), word, word.map(lambda w: f";{w}"))
 def test_partition__made_sequences(lines, kind, end, is_open, chunk_bytes):
     made = "".join(f"{line}{end}" for line in [">a b", *lines])
     text = made.removesuffix(end if is_open else "").encode()
+    assume(b"\r>" not in text)  # refused
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices_text, "CHUNK_BYTES", chunk_bytes)
         patch.setattr(slices_text, "get_step", lambda _: 7)

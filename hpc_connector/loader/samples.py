@@ -13,7 +13,7 @@ import numpy as np
 from hpc_connector import address
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import has_end, read_blocks
-from hpc_connector.loader.files import exists
+from hpc_connector.loader.files import exists, get_size
 from hpc_connector.loader.foreign import find_foreign
 from hpc_connector.loader.sample_file import (
     Block,
@@ -54,6 +54,8 @@ def get_format(path: str) -> str:
         for ending in PREFIXED:
             if exists(name := address.beside(path, ending)):
                 return get_format(name)
+        if address.is_remote(path):
+            get_size(path)  # raises what its store says
         raise BadInput(f"{path}: cannot be read: No such file or directory")
     start = _get_start(path).removeprefix(BOM_UTF8)
     if foreign := find_foreign(path, start):
