@@ -1,6 +1,6 @@
 """What a run will take, and the nodes, ranks, memory and time to ask for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hpc_connector.errors import BadInput
 
@@ -8,6 +8,7 @@ START_S = 30.0  # of a job: nodes, modules, Python, MPI, kernels from the cache
 MARGIN = 2.0  # of time: another processor, other jobs, a busy file system
 MEM_MARGIN = 1.2
 LEAST_S = 600
+COLLECT_BYTES = 80 << 20  # to join telemetry at the end, on the node of the first rank
 AIM_S = 1800  # of a run: ranks are added until it is shorter
 
 
@@ -27,6 +28,8 @@ class Cost:
         Pieces that can be run at the same time.
     reasons
         How these numbers come about.
+    more_bytes
+        Memory of a node beside that, of which recorded runs say nothing.
     """
 
     cpu_s: float
@@ -35,6 +38,7 @@ class Cost:
     rank_bytes: int
     tasks: int
     reasons: tuple[str, ...] = ()
+    more_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,12 @@ class Allocation:
     mem_bytes: int = 0
     time_s: int = 0
     reasons: tuple[str, ...] = ()
+
+
+def add_collecting(cost: Cost) -> Cost:
+    """Return the cost of a run that joins its telemetry at the end."""
+    said = f"{COLLECT_BYTES >> 20} MiB to join the telemetry at the end"
+    return replace(cost, more_bytes=COLLECT_BYTES, reasons=(*cost.reasons, said))
 
 
 def propose(cost: Cost, limits: Limits, asked: Allocation) -> Allocation:
@@ -98,7 +108,9 @@ def _choose_ranks(
     cost: Cost, limits: Limits, asked: Allocation, wanted: int
 ) -> tuple[int, int]:
     """Return nodes, and ranks of each."""
-    by_memory = (limits.mem_bytes - cost.node_bytes) // max(cost.rank_bytes, 1)
+    by_memory = (limits.mem_bytes - cost.node_bytes - cost.more_bytes) // max(
+        cost.rank_bytes, 1
+    )
     most = max(1, min(limits.cores // asked.cpus_per_task, by_memory))
     nodes = asked.nodes or -(-wanted // (asked.ntasks_per_node or most))
     if limits.most_nodes and not asked.nodes:
@@ -114,7 +126,7 @@ def _choose_memory(cost: Cost, limits: Limits, ntasks: int) -> int:
     BadInput
         A node has less than is needed.
     """
-    need_bytes = cost.node_bytes + ntasks * cost.rank_bytes
+    need_bytes = cost.node_bytes + ntasks * cost.rank_bytes + cost.more_bytes
     if need_bytes > limits.mem_bytes:
         raise BadInput(
             f"{ntasks} ranks need {need_bytes / 1e9:.1f} GB on a node, which has "

@@ -44,7 +44,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         record = json.loads(path.read_text())
     except FileNotFoundError:
         raise BadInput(f"{directory} holds no run: expected {NAME} in it") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not a manifest: {error}") from None
     found = record.get("format_version") if isinstance(record, dict) else None
     if found != FORMAT_VERSION:

@@ -12,7 +12,7 @@ from typing import Any
 
 from hpc_connector import cli
 from hpc_connector.account import find_out
-from hpc_connector.allocation import Allocation, Cost, Limits, propose
+from hpc_connector.allocation import Allocation, Cost, Limits, add_collecting, propose
 from hpc_connector.errors import BadInput
 from hpc_connector.slurm import (
     Job,
@@ -112,6 +112,8 @@ def make_job(args: argparse.Namespace, site: Site) -> Job:
     """Return the job, its size by the cost of the run where it is not given."""
     arguments = list_arguments(args)
     cost = get_cost(args.program, arguments[0], site)
+    if args.telemetry or "--telemetry" in arguments[0]:
+        cost = add_collecting(cost)
     cores, mem_bytes = find_node(site)
     nodes, ntasks = deal_ranks(args, cores)
     asked = Allocation(nodes, ntasks, args.cpus_per_task, args.mem, args.time)

@@ -19,10 +19,11 @@ from hpc_connector.manifest import read_manifest
 from hpc_connector.program import main
 from hpc_connector.slurm import Job, Site, render_sbatch
 from hpc_connector.telemetry import agent, cgroup, energy, proc, ranks
-from hpc_connector.telemetry.collect import collect, count
+from hpc_connector.telemetry.collect import collect
 from hpc_connector.telemetry.counters import SLACK, get_cpu_s, get_cpu_steps
 from hpc_connector.telemetry.nodes import read_nodes, read_rows
 from hpc_connector.telemetry.prometheus import format_metrics
+from naive_telemetry import count
 from programs import wait_for
 
 COHORT = Path(__file__).parent / "data/bitepi_plink_100snps_2000/bfile.bed"

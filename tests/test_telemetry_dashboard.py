@@ -336,7 +336,7 @@ def test_inspect__prints_what_to_do(folder, capsys):
     said = capsys.readouterr().out
     assert "75%  utilisation of cores" in said
     assert "Rank 0 worked 33% more than the mean rank" in said
-    assert "--mem=252M" in said
+    assert "--mem=340M" in said
     assert main(["inspect", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["imbalance"] == pytest.approx(
         1 / 3, 1e-3
@@ -356,7 +356,7 @@ def test_inspect__without_telemetry(tmp_path, capsys):
         ({"imbalance": 0.5}, "Rank 1 worked 50% more"),
         ({"wall_s": 4.0}, "The run took 4.0 s"),
         ({"gap_s": 9.0}, "not seen for 9.0 s"),
-        ({"utilisation": None, "imbalance": None}, "--mem=110M"),
+        ({"utilisation": None, "imbalance": None}, "--mem=198M"),
     ],
 )
 def test_make_advice__says(changes, words):
@@ -369,4 +369,4 @@ def test_make_advice__says(changes, words):
     }
     said = make_advice(summary | changes)
     assert any(words in line for line in said)
-    assert len(said) == 1 + ("--mem=110M" not in words)
+    assert len(said) == 1 + ("--mem=198M" not in words)

@@ -26,7 +26,8 @@ from hpc_connector.storage import Source
 from hpc_connector.telemetry import functions
 from hpc_connector.telemetry.agent import COLUMNS
 from hpc_connector.telemetry.call import RANK, begin_call, end_call, set_mark_back
-from hpc_connector.telemetry.collect import collect, read_nodes
+from hpc_connector.telemetry.collect import collect
+from hpc_connector.telemetry.nodes import read_nodes
 from hpc_connector.telemetry.samples import read_samples
 
 MIB = 1 << 20

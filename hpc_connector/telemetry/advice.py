@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hpc_connector.allocation import COLLECT_BYTES
 from hpc_connector.storer._facts import format_bytes
 
 IDLE = 0.7  # utilisation below which cores are left over
@@ -64,11 +65,17 @@ def advise_cores(
 
 
 def advise_memory(nodes: list[dict[str, Any]]) -> str:
-    """Return what to ask for: the peak of the largest node and a tenth."""
-    peak = max(nodes, key=lambda node: node["peak_bytes"])
-    ask = int(peak["peak_bytes"] * MARGIN)
+    """Return what to ask for: the peak of the largest node and a tenth.
+
+    Rows are joined when the agents have ended, so that no peak has it.
+    """
+    peak_bytes = max(node["peak_bytes"] for node in nodes)
+    if peak_bytes <= 0:
+        return "No memory was seen in use: there is nothing to size --mem by."
+    ask = int((peak_bytes + COLLECT_BYTES) * MARGIN)
     shift, unit = (20, "M") if ask < LARGE else (30, "G")
     return (
-        f"A node needed {format_bytes(peak['peak_bytes'])} at most: "
+        f"A node needed {format_bytes(peak_bytes)} at most, and joining its telemetry "
+        f"at the end takes {format_bytes(COLLECT_BYTES)} that no agent sees: "
         f"--mem={-(-ask >> shift)}{unit} leaves a tenth to spare."
     )

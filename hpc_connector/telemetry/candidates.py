@@ -140,12 +140,13 @@ def estimate_memory(known: Knowledge, ntasks: int) -> tuple[int, int]:
     """
     cost = known.cost
     one = max(cost.node_bytes + cost.rank_bytes, 1)
-    all_bytes = cost.node_bytes + ntasks * cost.rank_bytes
+    all_bytes, more_bytes = cost.node_bytes + ntasks * cost.rank_bytes, cost.more_bytes
     if len(known.memory) < LEAST_RUNS:
-        return all_bytes, int(MEM_MARGIN * all_bytes)
+        return all_bytes + more_bytes, int(MEM_MARGIN * (all_bytes + more_bytes))
     upper = size_memory([ratio * one for ratio in known.memory], one)
     median = float(np.median(known.memory))
-    return int(median * all_bytes), int(upper * all_bytes / one)
+    found = (median * all_bytes, upper * all_bytes / one)
+    return int(found[0] + more_bytes), int(found[1] + MEM_MARGIN * more_bytes)
 
 
 def list_shapes(

@@ -1,36 +1,41 @@
-"""Join the rows of all nodes of a run: one Parquet file, a summary in its manifest."""
+"""Join the rows of all nodes of a run: one Parquet file, a summary in its manifest.
+
+Rows pass some thousands at a time: no more of them is held at any number.
+"""
 
 import argparse
 import json
 import logging
 import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hpc_connector import cli
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest, save_manifest
-from hpc_connector.publish import publish
-from hpc_connector.telemetry.agent import COLUMNS
-from hpc_connector.telemetry.counters import get_cpu_s
-from hpc_connector.telemetry.functions import read_calls, summarise_calls
+from hpc_connector.telemetry.functions import Calls, read_call_tables
 from hpc_connector.telemetry.nodes import (
     FILE,
-    NODE_RANK,
-    NUMBERS,
-    TEXTS,
-    Row,
     Rows,
+    find_files,
     find_folder,
-    read_nodes,
-    split,
+    read_totals,
+    say_lost,
+    say_none,
 )
-from hpc_connector.telemetry.proc import get_increases
-from hpc_connector.telemetry.ranks import add_known
+from hpc_connector.telemetry.summary import Clock, NodeSummary
+from hpc_connector.telemetry.tables import DTYPE, Words, make_table, read_tables
+from hpc_connector.telemetry.writer import open_table
 
 logger = logging.getLogger(__name__)
 
-GAP = 2.5  # intervals between two samples that make a gap
+PIECE = 1 << 13  # rows that are looked at together
+
+Save = Callable[[np.ndarray, Words], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,13 +61,21 @@ def collect(directory: Path) -> dict[str, Any]:
     BadInput
         There is no telemetry, or no pyarrow.
     """
-    nodes = read_nodes(directory)
-    calls = read_calls(directory)
-    rows = [row for node in nodes for row in node.rows]
-    save_table(find_folder(directory) / FILE, [*rows, *calls])
     record = read_manifest(directory) if (directory / NAME).exists() else {}
-    threads = record.get("resources", {}).get("threads", 1)
-    summary = summarise(nodes, threads) | summarise_calls(calls)
+    threads = get_threads(record)
+    folder = find_folder(directory)
+    files = find_files(directory)
+    if not files:
+        raise BadInput(say_none(directory, []))
+    with open_table(folder / FILE) as save:
+        parts = [part for path in files for part in join_file(path, threads, save)]
+        if not any(part["nodes"] for part in parts):
+            raise BadInput(say_none(directory, [n for p in parts for n in p["notes"]]))
+        calls, words = Calls(folder), Words()
+        for table in read_call_tables(directory, words):
+            calls.add(table, words)
+            save(table, words)
+    summary = join_parts(parts) | calls.close()
     for note in summary["notes"]:
         logger.warning("%s", note)
     if record:
@@ -70,135 +83,126 @@ def collect(directory: Path) -> dict[str, Any]:
     return summary
 
 
-def summarise(nodes: list[Rows], threads: int) -> dict[str, Any]:
-    """Return the telemetry of a run in short.
+def get_threads(record: dict[str, Any]) -> int:
+    """Return the threads of each rank of a run, 1 where a manifest does not say it."""
+    used = record.get("resources")
+    threads = used.get("threads", 1) if isinstance(used, dict) else 1
+    return threads if isinstance(threads, int) and threads > 0 else 1
+
+
+def join_file(path: Path, threads: int, save: Save) -> Iterator[dict[str, Any]]:
+    """Save the rows of a file, one node behind the other; yield what each has used.
+
+    The rows of the first node pass; those of another, which only a file of another
+    sampler has, wait in a file of their own until all before are saved.
+    """
+    words, n_lines, n_rows = Words(), 0, 0
+    nodes: dict[int, tuple[Clock, NodeSummary]] = {}
+    with tempfile.TemporaryDirectory(dir=path.parent) as waiting:
+        for table, n in read_tables(path, words):
+            n_lines, n_rows = n_lines + n, n_rows + len(table)
+            for number, mine in split_table(table):
+                if number not in nodes:
+                    nodes[number] = begin_node(list(words)[number], path.parent)
+                clock, summary = nodes[number]
+                clock.number(mine)
+                summary.add(mine, words)
+                if number == next(iter(nodes)):
+                    save(mine, words)
+                else:
+                    with open(Path(waiting) / str(number), "ab") as stream:
+                        mine.tofile(stream)
+        for number in list(nodes)[1:]:
+            for table in read_waiting(Path(waiting) / str(number)):
+                save(table, words)
+    notes = say_lost(path, n_lines, n_rows)
+    notes += [note for clock, _ in nodes.values() for note in clock.list_notes()]
+    totals = read_totals(path.with_suffix(".json")) if len(nodes) == 1 else {}
+    if not nodes:
+        yield {"ranks": [], "nodes": [], "notes": notes}
+    for k, (_, summary) in enumerate(nodes.values()):
+        yield end_node(summary, totals, words, threads, [] if k else notes)
+
+
+def begin_node(name: str, folder: Path) -> tuple[Clock, NodeSummary]:
+    """Return the clock and the summary of a node before its first row."""
+    return Clock(name), NodeSummary(name, folder)
+
+
+def split_table(table: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the rows of each node, in the order in which nodes appear."""
+    nodes, first = np.unique(table["node"], return_index=True)
+    for number in nodes[np.argsort(first)].tolist():
+        yield number, table if len(nodes) == 1 else table[table["node"] == number]
+
+
+def read_waiting(path: Path) -> Iterator[np.ndarray]:
+    """Yield rows that were put aside."""
+    with open(path, "rb") as stream:
+        while len(table := np.fromfile(stream, DTYPE, PIECE)):
+            yield table
+
+
+def end_node(
+    summary: NodeSummary,
+    totals: dict[str, Any],
+    words: Words,
+    threads: int,
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """Return what a node and its ranks have used, when all rows have passed."""
+    summary.add_totals(totals.get("ranks", []), words)
+    summary.close()
+    noted = [f"{summary.node}: {note}" for note in totals.get("notes", [])]
+    if not totals:
+        said = "no totals: its agent was killed, or still watches"
+        noted = [f"{summary.node}: {said}"]
+    return {
+        "ranks": summary.list_ranks(),
+        "nodes": [summary.describe(threads) | {"agent": totals.get("agent")}],
+        "notes": [*notes, *summary.list_notes(), *noted],
+    }
+
+
+def summarise(nodes: Sequence[Rows], threads: int) -> dict[str, Any]:
+    """Return the telemetry of a run in short, of rows that are in memory.
 
     Parameters
     ----------
     threads
         Of each rank, which makes the cores that it could use.
+    """
+    parts = []
+    for node in nodes:
+        words, summary = Words(), NodeSummary(node.node)
+        for k in range(0, len(node.rows), PIECE):
+            summary.add(make_table(node.rows[k : k + PIECE], words), words)
+        parts.append(end_node(summary, node.totals, words, threads, node.notes))
+    return join_parts(parts)
+
+
+def join_parts(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the telemetry of a run in short, from that of its nodes.
 
     Returns
     -------
     CPU seconds, peaks, and for the run: "utilisation", CPU time over the time of the
     cores; "imbalance", by which the busiest rank is above the mean.
     """
-    ranks = [rank for node in nodes for rank in summarise_ranks(node)]
+    ranks, nodes, notes = (
+        [one for part in parts for one in part[name]]
+        for name in ("ranks", "nodes", "notes")
+    )
     ranks.sort(key=lambda rank: rank["rank"])
-    places = [summarise_node(node, threads) for node in nodes]
-    core_s = sum(node["core_s"] for node in places)
+    core_s = sum(node["core_s"] for node in nodes)
     cpu_s = [rank["cpu_s"] for rank in ranks]
     mean_s = statistics.fmean(cpu_s) if cpu_s else 0.0
     return {
         "file": f"telemetry/{FILE}",
         "utilisation": round(sum(cpu_s) / core_s, 4) if core_s else None,
         "imbalance": round(max(cpu_s) / mean_s - 1, 4) if mean_s else None,
-        "peak_bytes": max((node["peak_bytes"] for node in places), default=0),
+        "peak_bytes": max((node["peak_bytes"] for node in nodes), default=0),
         "ranks": ranks,
-        "nodes": places,
-        "notes": [note for node in nodes for note in list_notes(node)],
+        "nodes": nodes,
+        "notes": notes,
     }
-
-
-def list_notes(node: Rows) -> list[str]:
-    """Return what is wrong with the rows of a node, and what its agent has noted."""
-    noted = [f"{node.node}: {note}" for note in node.totals.get("notes", [])]
-    if not node.totals:
-        noted = [f"{node.node}: no totals: its agent was killed, or still watches"]
-    return [*node.notes, *noted]
-
-
-def summarise_ranks(node: Rows) -> list[dict[str, Any]]:
-    """Return what each rank of a node used, over all attempts.
-
-    A process that an agent saw after another was killed goes on with its counters; one
-    that has the number of an earlier process begins again at 0.
-    """
-    ended = split(node.totals.get("ranks", []), "rank")
-    ranks = []
-    for (number,), rows in split(node.rows, "rank").items():
-        if number == NODE_RANK:
-            continue
-        clock = {"clock_s": rows[-1]["clock_s"]}
-        rows = rows + [total | clock for total in ended.get((number,), [])]
-        ranks.append({"rank": number, "node": node.node} | summarise_rank(rows))
-    return ranks
-
-
-def summarise_rank(rows: list[Row]) -> dict[str, Any]:
-    """Return what a rank used, over all its processes."""
-    used: dict[str, Any] = {
-        "cpu_s": round(get_cpu_s(rows)[-1], 3),
-        "peak_bytes": get_peak(rows),
-    }
-    lives = split(rows, "pid").values()
-    for name in ("read_bytes", "write_bytes"):
-        used[name] = add_known([count_known(life, name) for life in lives])
-    return used
-
-
-def get_peak(rows: list[Row]) -> int:
-    """Return the most memory: the kernel's mark, or of a sample where there is none."""
-    peaks = [row["peak_bytes"] or row.get("rss_bytes") or 0 for row in rows]
-    return max(peaks, default=0)
-
-
-def count_known(rows: list[Row], name: str) -> int | None:
-    """Return what a counter has counted that began at 0, also again."""
-    known = [row[name] for row in rows if row[name] is not None]
-    return count(known) if known else None
-
-
-def count(counter: list) -> Any:
-    """Return what a counter has counted that began at 0, also again."""
-    return counter[0] + sum(get_increases(counter))
-
-
-def summarise_node(node: Rows, threads: int) -> dict[str, Any]:
-    """Return peaks and totals of a node over all attempts."""
-    rows = [row for row in node.rows if row["rank"] == NODE_RANK]
-    ranks = {row["rank"] for row in node.rows} - {NODE_RANK}
-    attempts = list(split(rows, "attempt").values())
-    wall_s = sum(rows[-1]["elapsed_s"] for rows in attempts)
-    gaps = [gap for rows in attempts for gap in find_gaps(rows)]
-    known = [a[-1]["energy_j"] for a in attempts if a[-1]["energy_j"] is not None]
-    return {
-        "node": node.node,
-        "wall_s": round(wall_s, 3),
-        "core_s": round(wall_s * len(ranks) * threads, 3),
-        "cpu_s": round(get_cpu_s(rows)[-1] if rows else 0.0, 3),
-        "max_rss_bytes": max((r["rss_bytes"] for r in rows), default=0),
-        "peak_bytes": get_peak(rows),
-        "energy_j": round(sum(known), 3) if known else None,
-        "source": rows[-1]["source"] if rows else "none",
-        "energy_source": rows[-1]["energy_source"] if rows else "none",
-        "samples": len(rows),
-        "gaps": len(gaps),
-        "gap_s": round(sum(gaps), 3),
-        "agent": node.totals.get("agent"),
-    }
-
-
-def find_gaps(rows: list[Row]) -> list[float]:
-    """Return the seconds of pauses between samples that are longer than they should."""
-    times = [row["elapsed_s"] for row in rows]
-    steps = get_increases(times)
-    usual = statistics.median(steps) if steps else 0.0
-    return [step for step in steps if step > GAP * usual]
-
-
-def save_table(path: Path, rows: list[Row]) -> None:
-    """Write all rows as one Parquet file."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise BadInput(
-            "telemetry collect needs pyarrow: pip install 'hpc_connector[telemetry]'"
-        ) from None
-    kinds = dict.fromkeys(COLUMNS, pa.int64())
-    kinds |= dict.fromkeys(NUMBERS, pa.float64()) | dict.fromkeys(TEXTS, pa.string())
-    kinds["attempt"] = pa.int64()
-    table = pa.Table.from_pylist(rows, pa.schema(list(kinds.items())))
-    with publish(path) as stream:
-        pq.write_table(table, stream, compression="zstd")

@@ -16,7 +16,7 @@ from hpc_connector.storer._facts import format_bytes, format_duration
 from hpc_connector.storer._page import fill_page, make_section, read_part
 from hpc_connector.storer._text import clean, say_count
 from hpc_connector.telemetry.advice import make_advice
-from hpc_connector.telemetry.collect import summarise
+from hpc_connector.telemetry.collect import get_threads, summarise
 from hpc_connector.telemetry.efficiency import get_efficiency
 from hpc_connector.telemetry.forecast_section import make_forecast
 from hpc_connector.telemetry.functions import read_calls, summarise_calls
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     record = {}
     if (args.directory / NAME).exists():
         record = read_manifest(args.directory)
-    threads = record.get("resources", {}).get("threads", 1)
+    threads = get_threads(record)
     summary = summarise(nodes, threads)
     summary |= summarise_calls(read_calls(args.directory))
     summary["efficiency"] = get_efficiency(summary, record, threads)

@@ -4,6 +4,8 @@ from typing import Any
 
 from hpc_connector.storer._facts import format_bytes, format_duration
 from hpc_connector.storer._text import say_count
+from hpc_connector.telemetry.nodes import as_list
+from hpc_connector.telemetry.summary import FROM_RANKS
 
 THREADS = "More than 100%: ranks ran more threads than they were to have"
 DEFAULT = (
@@ -40,7 +42,7 @@ def get_efficiency(
     "cores" and "memory", each with "used", "held", "share" and "said"; seconds, and
     bytes on a node. What was held is None where it is not known, and so is the share.
     """
-    jobs = record.get("slurm", [])
+    jobs = [job for job in as_list(record.get("slurm")) if isinstance(job, dict)]
     return {
         "cores": get_cpu(summary, jobs, threads),
         "memory": get_memory(summary["nodes"], jobs),
@@ -88,6 +90,6 @@ def get_memory(
         f"The peak of {fullest['node']} was {format_bytes(used)}, of the "
         f"{format_bytes(held)} that the job held on a node. "
     )
-    over = f"More than 100%: {OVER[fullest['source'] == 'proc']}"
+    over = f"More than 100%: {OVER[fullest['source'] in ('proc', FROM_RANKS)]}"
     said += over if share > 1 else DEFAULT
     return {"used": used, "held": held, "share": share, "said": said}

@@ -6,7 +6,7 @@ functions are not ranks: nothing here goes into utilisation or imbalance.
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from hpc_connector.telemetry.nodes import (
     find_folder,
     read_lines,
 )
+from hpc_connector.telemetry.spool import Spool, get_quantile
+from hpc_connector.telemetry.tables import UNKNOWN, Words, make_table, read_tables
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ def append_call(out: Path, row: Row) -> None:
 
 def clean(word: str) -> str:
     """Return text that does not end a cell or a line, whatever a function sent."""
-    return " ".join(word.replace(",", " ").split())
+    return " ".join(word.replace(",", " ").replace('"', "'").split())
 
 
 def read_calls(directory: Path) -> list[Row]:
@@ -67,6 +69,19 @@ def read_calls(directory: Path) -> list[Row]:
     return rows
 
 
+def read_call_tables(directory: Path, words: Words) -> Iterator[np.ndarray]:
+    """Yield what :func:`read_calls` returns, as tables of some thousands of rows."""
+    path = find_folder(directory) / FUNCTIONS
+    if not path.exists():
+        return
+    lost = 0
+    for table, n_lines in read_tables(path, words, NEEDED):
+        lost += n_lines - len(table)
+        yield table
+    if lost:
+        logger.warning("%s: %d lines are cut, the rest is used", path, lost)
+
+
 def summarise_calls(rows: Sequence[Row]) -> dict[str, Any]:
     """Return what the telemetry of a run has under "functions": the calls in short.
 
@@ -76,18 +91,55 @@ def summarise_calls(rows: Sequence[Row]) -> dict[str, Any]:
     of the wall seconds of one; the greatest peak, and whose mark it is: of the call, or
     of its process so far.
     """
-    if not rows:
-        return {}
-    wall_s = [row["elapsed_s"] for row in rows]
-    p50_s, p90_s = np.quantile(wall_s, (0.5, 0.9))
-    summary = {
-        "calls": len(rows),
-        "cpu_s": round(sum(row["cpu_s"] for row in rows), 3),
-        "wall_s": round(sum(wall_s), 3),
-        "wall_p50_s": round(float(p50_s), 3),
-        "wall_p90_s": round(float(p90_s), 3),
-    }
-    return {"functions": summary | find_peak(rows)}
+    words, calls = Words(), Calls()
+    if rows:
+        calls.add(make_table(rows, words), words)
+    return calls.close()
+
+
+class Calls:
+    """What the calls so far have used.
+
+    Parameters
+    ----------
+    folder
+        Where a file is made, if one is needed.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Begin without any."""
+        self.wall = Spool("f8", folder)
+        self.cpu_s = self.wall_s = 0.0
+        self.peak_bytes: int | None = None
+        self.source = ""
+
+    def add(self, table: np.ndarray, words: Words) -> None:
+        """Take up calls."""
+        self.wall.add(table["elapsed_s"])
+        self.wall_s = sum(table["elapsed_s"].tolist(), self.wall_s)
+        self.cpu_s = sum(table["cpu_s"].tolist(), self.cpu_s)
+        known = table[table["peak_bytes"] != UNKNOWN]
+        if not len(known):
+            return
+        most = known[known["peak_bytes"].argmax()]
+        if self.peak_bytes is None or most["peak_bytes"] > self.peak_bytes:
+            self.peak_bytes = int(most["peak_bytes"])
+            self.source = [*words, ""][most["source"]]
+
+    def close(self) -> dict[str, Any]:
+        """Return what :func:`summarise_calls` does, of the calls as they are."""
+        if not self.wall.n:
+            return {}
+        p50_s, p90_s = (get_quantile(self.wall, share) for share in (0.5, 0.9))
+        summary = {
+            "calls": self.wall.n,
+            "cpu_s": round(self.cpu_s, 3),
+            "wall_s": round(self.wall_s, 3),
+            "wall_p50_s": round(p50_s, 3),
+            "wall_p90_s": round(p90_s, 3),
+        }
+        self.wall.close()
+        return {"functions": summary | say_peak(self.peak_bytes, self.source)}
 
 
 def find_peak(rows: Sequence[Row]) -> dict[str, Any]:
@@ -96,8 +148,12 @@ def find_peak(rows: Sequence[Row]) -> dict[str, Any]:
     if not known:
         return {"peak_bytes": None, "peak_source": "none"}
     most = max(known, key=lambda row: row["peak_bytes"])
-    words = dict(word.partition("=")[::2] for word in str(most["source"]).split())
-    return {
-        "peak_bytes": most["peak_bytes"],
-        "peak_source": words.get("peak", OF_PROCESS),
-    }
+    return say_peak(most["peak_bytes"], str(most["source"]))
+
+
+def say_peak(peak_bytes: int | None, source: str) -> dict[str, Any]:
+    """Return a peak, and whose mark it is by the source of its row."""
+    if peak_bytes is None:
+        return {"peak_bytes": None, "peak_source": "none"}
+    words = dict(word.partition("=")[::2] for word in source.split())
+    return {"peak_bytes": peak_bytes, "peak_source": words.get("peak", OF_PROCESS)}

@@ -100,7 +100,8 @@ def make_run(folder: Path, record: dict[str, Any]) -> Run:
             float(used["cpu_s"]),
             int(used["max_rss_bytes"]),
         )
-        figures = (run.ranks, run.threads, run.nodes, run.wall_s, run.cpu_s, plan.cpu_s)
+        sizes = (run.ranks, run.threads, run.nodes, run.max_rss_bytes)
+        figures = (*sizes, run.wall_s, run.cpu_s, plan.cpu_s)
         if min(figures) <= 0:
             raise ValueError(f"{min(figures)} is no size or time")
     except (KeyError, TypeError, ValueError, AttributeError) as error:

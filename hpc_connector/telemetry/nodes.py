@@ -1,5 +1,6 @@
 """The rows of the nodes of a run, as their agents or another sampler wrote them."""
 
+import contextlib
 import csv
 import itertools
 import json
@@ -7,9 +8,9 @@ import math
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from hpc_connector.errors import BadInput
 from hpc_connector.telemetry.agent import COLUMNS
@@ -22,6 +23,9 @@ NEEDED = ("time_s", "elapsed_s", "node", "rank", "cpu_s", "rss_bytes")
 NODE_RANK = -1  # of the rows of a whole node
 FUNCTIONS = "functions.csv"  # totals of calls, and no samples
 STEP_S = 1.0  # by which the clock and the elapsed time may part
+MOST_WHOLE = 1 << 63  # whole numbers lie below it
+MOST_NOTES = 100  # on the clock of one node; the others are counted
+LONGEST_HEAD = 1 << 16  # characters of the line of names
 
 Row = dict[str, Any]
 
@@ -57,19 +61,51 @@ def read_nodes(directory: Path) -> list[Rows]:
     BadInput
         There are none, or columns are not there.
     """
-    folder = find_folder(directory)
-    found_paths = (path for path in folder.glob("*.csv") if path.name != FUNCTIONS)
-    paths = sorted(found_paths, key=lambda path: get_order(path.stem))
-    found = [read_rows(path) for path in paths]
-    if not paths and (folder / FILE).exists():
-        found = [read_table(folder / FILE)]
-    nodes = [node for one in found for node in split_nodes(one)]
+    files = [read_file(path) for path in find_files(directory)]
+    nodes = [node for one in files for node in split_nodes(one)]
+    lost = [note for one in files if not one.rows for note in one.notes]
     if not nodes:
-        raise BadInput(
-            f"{directory} holds no telemetry: expected {FOLDER}/NODE.csv in it, of a "
-            "run with --telemetry"
-        )
-    return nodes
+        raise BadInput(say_none(directory, lost))
+    return [nodes[0]._replace(notes=lost + nodes[0].notes), *nodes[1:]]
+
+
+def find_files(directory: Path) -> list[Path]:
+    """Return the files of a run that hold rows, in the order of nodes.
+
+    They are a CSV file a node, or where there is none, one Parquet file.
+    """
+    folder = find_folder(directory)
+    paths = [path for path in folder.glob("*.csv") if path.name != FUNCTIONS]
+    paths.sort(key=lambda path: get_order(path.stem))
+    return paths or [path for path in [folder / FILE] if path.exists()]
+
+
+def read_file(path: Path) -> Rows:
+    """Return the rows of a CSV file, or of a Parquet file."""
+    return read_table(path) if path.suffix == ".parquet" else read_rows(path)
+
+
+def say_none(directory: Path, lost: Sequence[str]) -> str:
+    """Say that a folder holds no row, by what is wrong with its files if there are."""
+    return "; ".join(lost) or (
+        f"{directory} holds no telemetry: expected {FOLDER}/NODE.csv in it, of a "
+        "run with --telemetry"
+    )
+
+
+def say_lost(path: Path, n_lines: int, n_rows: int) -> list[str]:
+    """Say how many lines of a file could not be used."""
+    if not n_lines:
+        return [f"{path}: there is no line behind that of the names of columns"]
+    if n_lines == n_rows:
+        return []
+    lost = f"{n_lines - n_rows} of {n_lines} lines are cut or hold no sample"
+    if n_rows:
+        return [f"{path}: {lost}; the rest is used"]
+    return [
+        f"{path}: {lost}: none has a value for each name in the first line, with "
+        "commas between, and points in numbers"
+    ]
 
 
 def find_folder(directory: Path) -> Path:
@@ -104,11 +140,18 @@ def read_rows(path: Path) -> Rows:
 
 def read_lines(path: Path, needed: Sequence[str] = NEEDED) -> list[Row | None]:
     """Return the rows of a CSV file, None for lines that are cut or lack a value."""
+    with open_lines(path) as (names, stream):
+        return [parse_row(line, names, needed) for line in stream if line != "\n"]
+
+
+@contextlib.contextmanager
+def open_lines(path: Path) -> Iterator[tuple[list[str], TextIO]]:
+    """Give the names of the columns of a CSV file, and the lines behind them."""
     try:
         with open(path, encoding="utf-8-sig", errors="replace") as stream:
-            names = split_line(stream.readline().rstrip("\n"))
+            names = split_line(stream.readline(LONGEST_HEAD).rstrip("\n"))
             check_columns(path, names)
-            return [parse_row(line, names, needed) for line in stream if line != "\n"]
+            yield names, stream
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
 
@@ -121,20 +164,31 @@ def read_table(path: Path) -> Rows:
     BadInput
         The file cannot be read, or has not the columns that are needed.
     """
-    table = open_parquet(path)
-    check_columns(path, table.column_names)
-    kept = table.select([name for name in COLUMNS if name in table.column_names])
-    rows = [row for row in kept.to_pylist() if row["rank"] >= NODE_RANK]
-    return make_rows(path, [make_row(row) for row in rows])
+    found = [make_row(row) for rows in read_batches(path) for row in rows]
+    return make_rows(path, found)
+
+
+def read_batches(path: Path, n: int = 1 << 13) -> Iterator[list[Row]]:
+    """Yield the rows of a Parquet file as they are there, some at a time.
+
+    Those of functions are left out. See :func:`read_table` for what is raised.
+    """
+    with open_parquet(path) as file:
+        check_columns(path, file.schema_arrow.names)
+        kept = [name for name in COLUMNS if name in file.schema_arrow.names]
+        for batch in file.iter_batches(n, columns=kept):
+            yield [row for row in batch.to_pylist() if not is_call(row["rank"])]
+
+
+def is_call(rank: Any) -> bool:
+    """Return whether the number of a row's rank is that of a function."""
+    return isinstance(rank, int | float) and rank < NODE_RANK
 
 
 def make_rows(path: Path, found: Sequence[Row | None]) -> Rows:
     """Return the rows of a file, with their attempts and clocks, and what is wrong."""
     rows = [row for row in found if row is not None]
-    notes = []
-    if n_lost := len(found) - len(rows):
-        lost = f"{n_lost} of {len(found)} lines are cut or hold no sample"
-        notes.append(f"{path}: {lost}; the rest is used")
+    notes = say_lost(path, len(found), len(rows))
     for (node,), mine in split(rows, "node").items():
         number_attempts(mine)
         notes += find_clock_steps(node, mine)
@@ -154,7 +208,12 @@ def split_nodes(file: Rows) -> list[Rows]:
 
 def split_line(line: str) -> list[str]:
     """Return the values of a line; a quote that is not closed ends with it."""
-    return next(csv.reader([line]), []) if '"' in line else line.split(",")
+    if '"' not in line:
+        return line.split(",")
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:  # a value longer than any is
+        return []
 
 
 def parse_row(
@@ -192,13 +251,21 @@ def convert(name: str, word: Any) -> Any:
     if name in TEXTS:
         return sys.intern(str(word))  # the same in every row
     if name not in NUMBERS:
-        try:
-            return int(word)
-        except ValueError:
-            return int(float(word))
+        return convert_whole(name, word)
     value = float(word)
     if not math.isfinite(value):
         raise ValueError(f"{name} is {value}")
+    return value
+
+
+def convert_whole(name: str, word: Any) -> int:
+    """Return a whole number of 64 bits; see :func:`convert` for what is raised."""
+    try:
+        value = int(word)
+    except ValueError:
+        value = int(float(word))
+    if abs(value) >= MOST_WHOLE:
+        raise OverflowError(f"{name} is {value}")
     return value
 
 
@@ -211,8 +278,9 @@ def check_columns(path: Path, found: Sequence[str]) -> None:
         )
 
 
-def open_parquet(path: Path) -> Any:
-    """Return the table of a Parquet file.
+@contextlib.contextmanager
+def open_parquet(path: Path) -> Iterator[Any]:
+    """Give a Parquet file.
 
     Raises
     ------
@@ -228,7 +296,8 @@ def open_parquet(path: Path) -> Any:
             "'hpc_connector[telemetry]'"
         ) from None
     try:
-        return pyarrow.parquet.read_table(path)
+        with pyarrow.parquet.ParquetFile(path) as file:
+            yield file
     except (OSError, pyarrow.ArrowException) as error:
         raise BadInput(f"{path}: cannot be read as Parquet: {error}") from None
 
@@ -254,19 +323,45 @@ def find_clock_steps(node: str, rows: list[Row]) -> list[str]:
             step_s = now["time_s"] - before["time_s"]
             step_s -= now["elapsed_s"] - before["elapsed_s"]
             if abs(step_s) > STEP_S:
-                notes.append(
-                    f"{node}: the clock was set by {step_s:+.1f} s after "
-                    f"{before['elapsed_s']:.1f} s; elapsed_s is not touched by that"
-                )
-    return notes
+                notes.append(say_clock_step(node, step_s, before["elapsed_s"]))
+    return notes[:MOST_NOTES] + say_more_steps(node, len(notes))
+
+
+def say_clock_step(node: str, step_s: float, elapsed_s: float) -> str:
+    """Say that the clock of a node was set."""
+    return (
+        f"{node}: the clock was set by {step_s:+.1f} s after {elapsed_s:.1f} s; "
+        "elapsed_s is not touched by that"
+    )
+
+
+def say_more_steps(node: str, n: int) -> list[str]:
+    """Say how often the clock was set beyond what is told one by one."""
+    more = n - MOST_NOTES
+    return [f"{node}: the clock was set {more} times more"] if more > 0 else []
 
 
 def read_totals(path: Path) -> dict[str, Any]:
-    """Return what an agent wrote at its end, empty if it did not come to that."""
+    """Return what an agent wrote at its end, empty if it did not come to that.
+
+    "ranks" is a list of objects, and "notes" one of texts, whatever else is there.
+    """
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
+        found = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
         return {}
+    if not isinstance(found, dict):
+        return {}
+    ranks, notes = found.get("ranks"), found.get("notes")
+    return found | {
+        "ranks": [one for one in as_list(ranks) if isinstance(one, dict)],
+        "notes": [one for one in as_list(notes) if isinstance(one, str)],
+    }
+
+
+def as_list(found: Any) -> list[Any]:
+    """Return a list, empty where something else was found."""
+    return found if isinstance(found, list) else []
 
 
 def split(rows: Iterable[Row], *names: str) -> dict[Any, list[Row]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hpc_connector import cli
 from hpc_connector.account import find_out
-from hpc_connector.allocation import AIM_S, Allocation, Cost
+from hpc_connector.allocation import AIM_S, Allocation, Cost, add_collecting
 from hpc_connector.errors import BadInput
 from hpc_connector.slurm import (
     Site,
@@ -85,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
     chosen = {k: v for k in ("qos", "slurm_partition") if (v := getattr(args, k))}
     site = replace(site, **chosen)
     cost = get_cost(args.program, tuple(args.arguments), site)
+    if "--telemetry" in args.arguments:
+        cost = add_collecting(cost)
     if args.calibrate:
         from hpc_connector.telemetry.calibrate import calibrate
 

@@ -62,7 +62,7 @@ def read_told(directory: Path, nodes: Sequence[str]) -> list[Told]:
             if one["series"] in nodes
             for target in TARGETS
         ]
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise BadInput(
             f"{path}: damaged, so there is no forecast: {error!r}; expected what "
             "hpc-connector telemetry forecast writes"

@@ -169,7 +169,8 @@ def read_table(path: Path) -> list[Series]:
     BadInput
         Columns that are not there, or windows that overlap.
     """
-    table = open_parquet(path)
+    with open_parquet(path) as file:
+        table = file.read()
     if missing := [name for name in TABLE if name not in table.column_names]:
         raise BadInput(
             f"{path}: no column {', '.join(missing)}; expected {', '.join(TABLE)}"
