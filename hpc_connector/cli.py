@@ -27,8 +27,13 @@ UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 def make_parser(name: str, description: str) -> argparse.ArgumentParser:
     """Return a parser whose errors are one line and end with exit code 2."""
     parser = OneLineParser(prog=name, description=description)
-    said = "print the version, and end"
-    parser.add_argument("--version", action=PrintVersion, nargs=0, help=said)
+    parser.add_argument(
+        "--version",
+        action=PrintVersion,
+        nargs=0,
+        dest=argparse.SUPPRESS,  # it is no parameter of a run
+        help="print the version, and end",
+    )
     return parser
 
 

@@ -125,6 +125,17 @@ def test_run__refuses_to_resume_with_another_cohort(simulated, tmp_path, ending)
     assert changed.name in lines[0]
 
 
+def test_run__refuses_to_resume_what_another_version_began(cohort, tmp_path):
+    command = make_command(1, *cohort, "--out", tmp_path, "--permutations", "0")
+    assert get_end(command)[0] == 0
+    manifest = tmp_path / "manifest.json"
+    record = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(record | {"version": "0.0.9"}))
+    code, (line,), _ = get_end([*command, "--resume"])
+    assert code == 2
+    assert "cannot be resumed, for version was '0.0.9'" in line
+
+
 @contextlib.contextmanager
 def mount(path, size):
     """Mount a small disk, or skip the test where that is not allowed."""
