@@ -1,5 +1,6 @@
 """Joining the rows of a run a piece at a time: as if all had been in memory."""
 
+import contextlib
 import json
 import random
 import shutil
@@ -181,10 +182,12 @@ NUMBERS = st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=40)
 @settings(deadline=None)
 @given(values=NUMBERS, data=st.data())
 def test_get_ranked__as_sorted(values, data):
-    with pytest.MonkeyPatch.context() as patch:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.closing(spool.Spool()) as kept,
+    ):
         patch.setattr(spool, "PIECE", 7)
         patch.setattr(spool, "IN_MEMORY", 64)
-        kept = spool.Spool()
         for k in range(0, len(values), 5):
             kept.add(np.array(values[k : k + 5]))
         k = data.draw(st.integers(0, len(values) - 1))
@@ -193,7 +196,6 @@ def test_get_ranked__as_sorted(values, data):
         share = data.draw(st.sampled_from((0.0, 0.1, 0.5, 0.9, 1.0)))
         expected = np.quantile(values, share)
         assert spool.get_quantile(kept, share) == pytest.approx(expected, abs=1e-9)
-        kept.close()
 
 
 MEASURE = """

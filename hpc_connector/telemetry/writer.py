@@ -50,6 +50,8 @@ def open_table(path: Path) -> Iterator[Callable[[np.ndarray, Words], None]]:
                 waiting.clear()
 
         def save(table: np.ndarray, words: Words) -> None:
+            if not len(table):
+                return
             columns = [make_column(table, name, words) for name in SAVED]
             waiting.append(pa.record_batch(columns, schema=schema))
             if sum(map(len, waiting)) >= GROUP:
