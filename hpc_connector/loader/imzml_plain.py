@@ -13,15 +13,11 @@ from xml.sax.saxutils import escape
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.imzml_header import clean_value
+from hpc_connector.text import MARKS
 
 PIECE_BYTES = 1 << 20
 DECLARED = re.compile(rb"<\?xml[^>]*?\sencoding\s*=\s*[\"']([\w.:-]+)")
-WIDE = {  # how a file begins in the encodings that are not ASCII and something more
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF32_LE: "utf-32",  # before the mark of UTF-16, which it begins with
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
+WIDE = MARKS | {  # how a file begins in the encodings that are not ASCII and more
     "<".encode("utf-32-le"): "utf-32-le",
     "<".encode("utf-32-be"): "utf-32-be",
     "<".encode("utf-16-le"): "utf-16-le",
