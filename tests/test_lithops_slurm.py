@@ -4,6 +4,7 @@ import ast
 import itertools
 import json
 import pickle
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -250,7 +251,8 @@ def test_functions__on_nodes_read_slices_from_s3(cluster, shared, tmp_path, kept
 def test_functions__of_a_job_that_is_gone_end_in_an_error(cluster, shared, tmp_path):
     said = run_python(tmp_path, "-c", HEAD + LOST, shared, is_quiet=False)
     lines = said.splitlines()
-    assert "(CANCELLED) before its function" in lines[2]
+    # told by Slurm, or by Lithops where that is quicker than the end of the job
+    assert re.search(r"\(CANCELLED\) before its function|with SIGTERM", lines[2])
     assert "ended (" in lines[5]
     assert [lines[k] for k in (0, 1, 4, 6)] == ["0", "1", "4", "6"]
 
