@@ -42,7 +42,7 @@ bench: setup
 
 slurm: setup
 	for program in mdr-epistasis metabolite-annotation; do \
-		python -c "from hpc_connector.slurm import *; \
+		python -c "from hpc_connector.cluster.batch import *; \
 		print(render_sbatch(Job('$$program', ntasks_per_node=4), Site()), end='')" \
 		> slurm/$${program/-/_}.sbatch; done
 

@@ -21,8 +21,8 @@ import numpy as np
 import ranks
 
 from hpc_connector.allocation import Cost
-from hpc_connector.slurm import Site
-from hpc_connector.submit import get_cost
+from hpc_connector.cluster.ask import get_cost
+from hpc_connector.cluster.site import Site
 from hpc_connector.telemetry import runtime
 from hpc_connector.telemetry.calibrate import calibrate, run_slice
 from hpc_connector.telemetry.candidates import estimate_cpu, learn

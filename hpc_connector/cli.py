@@ -11,6 +11,7 @@ import time
 import tomllib
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,24 @@ def add_evidence(parser: Any) -> None:
         metavar="DIR",
         help="recorded runs, or folders of them (those beside --out)",
     )
+
+
+def add_question(parser: argparse.ArgumentParser) -> None:
+    """Add what is wanted of a run, and by what it is sized."""
+    add = parser.add_argument
+    add("--deadline", type=deadline, default=0.0, metavar="TIME", help="2h, or ISO")
+    add_evidence(parser)
+
+
+def deadline(text: str) -> float:
+    """Return the seconds to a deadline: 2h, or a time of ISO 8601, local or zoned."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return seconds(text)
+    if (left_s := when.timestamp() - time.time()) <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is past: expected a time to come")
+    return left_s
 
 
 def amount(text: str) -> float:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -177,3 +178,15 @@ def get_software() -> dict[str, str]:
     """Return the versions of what computes."""
     names = ("numpy", "numba", "h5py", "pysam")
     return {"python": platform.python_version()} | {n: version(n) for n in names}
+
+
+def find_out(arguments: list[str]) -> Path | None:
+    """Return the folder of results that a program's arguments name."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--config", type=Path)
+    known, _ = parser.parse_known_args(arguments)
+    if known.out is None and known.config is not None:
+        out = tomllib.loads(known.config.read_text()).get("out")
+        return None if out is None else Path(out)
+    return known.out

@@ -8,9 +8,12 @@ from hpc_connector import cli
 
 NAME = "hpc-connector"
 COMMANDS = {  # modules with add_arguments(parser) and run(args)
-    "submit": ("submit", "run a program as a Slurm job"),
-    "account": ("account", "keep what Slurm says of a job in the manifest of its run"),
-    "doctor": ("doctor", "try MPI: two ranks by every launcher"),
+    "submit": ("commands.submit", "run a program as a Slurm job"),
+    "account": (
+        "commands.account",
+        "keep in a manifest what Slurm says of a job",
+    ),
+    "doctor": ("commands.doctor", "try MPI: two ranks by every launcher"),
     "burst": ("burst.command", "show what of a run would go to functions of a cloud"),
     "telemetry": ("telemetry.command", "watch runs, learn what the next will need"),
     "inspect": ("telemetry.dashboard", "show what a run with --telemetry used"),

@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*ROOT.glob("hpc_connector/**/*.py"), *ROOT.glob("apps/**/*.py")])
 ROLES = {"loader", "partitioner", "learner", "storer"}
-SERVICES = {"cli", "pipeline", "slurm", "burst", "allocation", "telemetry"}
-SERVICES |= {"account", "doctor", "program", "slices", "submit", "__main__"}
+SERVICES = {"cli", "pipeline", "cluster", "burst", "allocation", "telemetry"}
+SERVICES |= {"commands", "program", "slices", "__main__"}
 PROGRAMS = {"mdr_epistasis", "metabolite_annotation"}
 
 # Where a package may be imported; "lazily" means inside a function only, because

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from conftest import CLUSTER
-from hpc_connector.slurm import Job, Site, render_sbatch
+from hpc_connector.cluster.batch import Job, render_sbatch
+from hpc_connector.cluster.site import Site
 from mdr_epistasis.program import main as mdr
 from metabolite_annotation.program import main as annotate
 from programs import RAISING, assert_same

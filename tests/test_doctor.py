@@ -8,7 +8,7 @@ import time
 import pytest
 
 from conftest import CLUSTER, give_up, require
-from hpc_connector.doctor import (
+from hpc_connector.commands.doctor import (
     ALONE,
     find_last_line,
     find_launchers,

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpc_connector import cli, submit
+from hpc_connector import cli
 from hpc_connector.allocation import MARGIN, START_S, Allocation, Cost
+from hpc_connector.cli import deadline
+from hpc_connector.commands import submit
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.molecules import Database
 from hpc_connector.manifest import read_manifest, save_manifest
 from hpc_connector.program import main
-from hpc_connector.submit import deadline
 from hpc_connector.telemetry import recommend as command
 from hpc_connector.telemetry import runtime
 from hpc_connector.telemetry.calibrate import extend

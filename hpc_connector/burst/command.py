@@ -9,8 +9,8 @@ from hpc_connector import cli
 from hpc_connector.burst.config import check_options, read_settings
 from hpc_connector.burst.plan import Plan, plan_burst
 from hpc_connector.burst.resources import choose_resources
-from hpc_connector.slurm import Site
-from hpc_connector.submit import get_cost
+from hpc_connector.cluster.ask import get_cost
+from hpc_connector.cluster.site import Site
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector.errors import BadInput
-from hpc_connector.slurm import parse_bytes
 from hpc_connector.storage import Source, make_source
+from hpc_connector.units import parse_bytes
 
 FREE = ("localhost", "slurm", "vm")  # backends whose seconds are not billed
 STORES = ("minio", "aws_s3", "ceph")  # whose bucket serves for what tasks need

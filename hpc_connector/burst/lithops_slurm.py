@@ -29,9 +29,10 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector.burst import lithops_folder
+from hpc_connector.cluster.batch import submit
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner.communicator import LAUNCHED_BY_MPI
-from hpc_connector.slurm import format_time, parse_bytes, parse_time, submit
+from hpc_connector.units import format_time, parse_bytes, parse_time
 
 logger = logging.getLogger(__name__)
 

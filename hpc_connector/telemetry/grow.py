@@ -10,16 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
-from hpc_connector.account import find_out, join_attempts
 from hpc_connector.allocation import Allocation
-from hpc_connector.manifest import NAME, read_manifest
-from hpc_connector.slurm import (
-    Site,
-    ask_figures,
-    find_limits,
-    find_node,
-    read_figures,
-)
+from hpc_connector.cluster.accounting import ask_figures, join_attempts, read_figures
+from hpc_connector.cluster.nodes import find_limits, find_node
+from hpc_connector.cluster.site import Site
+from hpc_connector.manifest import NAME, find_out, read_manifest
 from hpc_connector.telemetry.policy import (
     OUT_OF_MEMORY,
     TIME_OUT,

@@ -9,8 +9,8 @@ from typing import Any
 from hpc_connector import cli
 from hpc_connector.allocation import Allocation
 from hpc_connector.errors import BadInput
-from hpc_connector.slurm import parse_bytes
 from hpc_connector.storer._text import say_count
+from hpc_connector.units import parse_bytes
 
 OUT_OF_MEMORY, TIME_OUT = "OUT_OF_MEMORY", "TIMEOUT"  # as Slurm calls them
 PEAK_MARGIN = 1.1  # over a peak that was measured

@@ -10,19 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
-from hpc_connector.account import find_out
 from hpc_connector.allocation import AIM_S, Allocation, Cost, add_collecting
+from hpc_connector.cli import add_question
+from hpc_connector.cluster.ask import get_cost
+from hpc_connector.cluster.nodes import find_limits, find_node
+from hpc_connector.cluster.site import Site, get_container, get_site, read_site
 from hpc_connector.errors import BadInput
-from hpc_connector.slurm import (
-    Site,
-    find_limits,
-    find_node,
-    get_container,
-    get_site,
-    read_site,
-)
+from hpc_connector.manifest import find_out
 from hpc_connector.storer._text import say_count
-from hpc_connector.submit import add_question, get_cost
 from hpc_connector.telemetry.candidates import (
     Candidate,
     choose,

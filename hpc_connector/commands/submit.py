@@ -1,31 +1,18 @@
 """``hpc-connector submit``: run a program as a Slurm job."""
 
 import argparse
-import json
 import logging
-import shutil
-import subprocess
-import time
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from hpc_connector import cli
-from hpc_connector.account import find_out
-from hpc_connector.allocation import Allocation, Cost, Limits, add_collecting, propose
+from hpc_connector.allocation import Allocation, Limits, add_collecting, propose
+from hpc_connector.cluster.ask import get_cost
+from hpc_connector.cluster.batch import Job, render_sbatch, submit
+from hpc_connector.cluster.nodes import find_node
+from hpc_connector.cluster.site import Site, get_site, read_site
 from hpc_connector.errors import BadInput
-from hpc_connector.slurm import (
-    Job,
-    Site,
-    find_node,
-    get_container,
-    get_site,
-    parse_bytes,
-    parse_time,
-    read_site,
-    render_sbatch,
-    submit,
-)
+from hpc_connector.manifest import find_out
+from hpc_connector.units import parse_bytes, parse_time
 
 logger = logging.getLogger(__name__)
 
@@ -51,30 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a dataset a line, which {} stands for, and {name} for its bare name",
     )
     add("--most-at-once", type=cli.at_least(1), default=0, metavar="N")
-    add_question(parser)
+    cli.add_question(parser)
     add("--warn", type=duration, default=120, metavar="TIME", help="before the end")
     add("--telemetry", action="store_true", help="watch the ranks of each node")
     add("--dry-run", action="store_true", help="print the script, submit nothing")
     add("program", metavar="PROGRAM")
     add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT")
-
-
-def add_question(parser: argparse.ArgumentParser) -> None:
-    """Add what is wanted of a run, and by what it is sized."""
-    add = parser.add_argument
-    add("--deadline", type=deadline, default=0.0, metavar="TIME", help="2h, or ISO")
-    cli.add_evidence(parser)
-
-
-def deadline(text: str) -> float:
-    """Return the seconds to a deadline: 2h, or a time of ISO 8601, local or zoned."""
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        return cli.seconds(text)
-    if (left_s := when.timestamp() - time.time()) <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is past: expected a time to come")
-    return left_s
 
 
 def duration(text: str) -> int:
@@ -210,23 +179,3 @@ def fill(word: str, dataset: str) -> str:
     """Return an argument in which a dataset stands for {}, its bare name for {name}."""
     name = Path(dataset).name.split(".")[0]
     return word.replace("{name}", name).replace("{}", dataset)
-
-
-def get_cost(program: str, arguments: tuple[str, ...], site: Site) -> Cost:
-    """Ask a program what a run will take; it checks the arguments as well.
-
-    Raises
-    ------
-    BadInput
-        There is no such program, or it refuses the arguments.
-    """
-    inside = get_container(site)
-    if not inside and shutil.which(program) is None:
-        raise BadInput(f"{program} is not installed: expected a program of this suite")
-    done = subprocess.run(
-        [*inside, program, *arguments, "--plan"], capture_output=True, text=True
-    )
-    if done.returncode != 0:
-        raise BadInput(" ".join(done.stderr.split()) or f"{program} --plan failed")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return Cost(**found | {"reasons": tuple(found["reasons"])})

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
+from hpc_connector.cluster.site import get_container, get_site
 from hpc_connector.errors import BadInput
-from hpc_connector.slurm import get_container, get_site
 
 NAME = "hpc-connector doctor"
 RANK = ["hpc-connector", "doctor", "--rank"]

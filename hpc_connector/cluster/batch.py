@@ -1,0 +1,136 @@
+"""A job as text, which sbatch takes."""
+
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib.resources import files
+
+from hpc_connector.cluster.accounting import FIGURES
+from hpc_connector.cluster.site import Site
+from hpc_connector.errors import BadInput
+from hpc_connector.units import format_time
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is asked of Slurm.
+
+    Parameters
+    ----------
+    arguments
+        Of the program: one tuple, or one for each element of an array. None where they
+        stand on the command line of sbatch.
+    warn_s
+        Before the end of its time a job is told to stop.
+    telemetry
+        An agent watches the ranks of each node.
+    policy
+        A file that says what grows after a resource ran short.
+    """
+
+    program: str
+    arguments: tuple[tuple[str, ...], ...] | None = None
+    nodes: int = 1
+    ntasks_per_node: int = 2
+    cpus_per_task: int = 1
+    time_s: int = 3600
+    mem_bytes: int = 0
+    warn_s: int = 120
+    restarts: int = 20
+    dependency: str = ""
+    most_at_once: int = 0
+    output: str = "%x-%j.out"
+    telemetry: bool = False
+    policy: str = ""
+
+
+def render_sbatch(job: Job, site: Site) -> str:
+    """Return the batch script of a job."""
+    ask = {
+        "job-name": job.program,
+        "account": site.account,
+        "qos": site.qos,
+        "partition": site.slurm_partition,
+        "array": _format_array(job),
+        "dependency": job.dependency,
+        "nodes": job.nodes,
+        "ntasks-per-node": job.ntasks_per_node,
+        "cpus-per-task": job.cpus_per_task,
+        "mem": f"{-(-job.mem_bytes >> 20)}M" if job.mem_bytes else "",
+        "time": format_time(job.time_s),
+        "signal": f"B:USR1@{job.warn_s}",
+        "output": job.output,
+    }
+    lines = [f"#SBATCH --{name}={value}" for name, value in ask.items() if value]
+    lines += ["#SBATCH --open-mode=append", "#SBATCH --requeue", ""]
+    settings = {
+        "SETUP": site.setup,
+        "LAUNCH": site.launch,
+        "WARNING": site.warning,
+        "IMAGE": site.image,
+        "BIND": site.bind,
+    }
+    lines += _format_settings(settings, is_open=job.arguments is None)
+    lines += [
+        f"CONNECTOR_PROGRAM={job.program}",
+        f"CONNECTOR_RESTARTS={job.restarts} # at most",
+        f"CONNECTOR_WARN={job.warn_s} # seconds before the end of the time",
+        *([f"CONNECTOR_POLICY={shlex.quote(job.policy)}"] if job.policy else []),
+        f"CONNECTOR_FIGURES={','.join(FIGURES)}",
+        *(["CONNECTOR_TELEMETRY=1"] if job.telemetry else []),
+        *_format_arguments(job.arguments),
+        "",
+    ]
+    body = (files("hpc_connector.cluster") / "job.sh").read_text()
+    return "\n".join(["#!/bin/bash", *lines, body])
+
+
+def _format_settings(settings: dict[str, str], *, is_open: bool) -> list[str]:
+    """Return lines of shell that set what a site needs.
+
+    Where they are open, a site file that is sourced before sbatch may set them.
+    """
+    if not is_open:
+        return [f"CONNECTOR_{n}={shlex.quote(text)}" for n, text in settings.items()]
+    said = "# As a site file says, if it is sourced before sbatch"
+    return [said] + [
+        f"CONNECTOR_{n}=${{CONNECTOR_{n}-{shlex.quote(text)}}}"
+        for n, text in settings.items()
+    ]
+
+
+def _format_array(job: Job) -> str:
+    """Return the indices of an array, empty for a single job."""
+    if job.arguments is None or len(job.arguments) == 1:
+        return ""
+    most = f"%{job.most_at_once}" if job.most_at_once else ""
+    return f"0-{len(job.arguments) - 1}{most}"
+
+
+def _format_arguments(arguments: tuple[tuple[str, ...], ...] | None) -> list[str]:
+    """Return the lines that set the arguments of the program."""
+    if arguments is None:
+        return []
+    if len(arguments) == 1:
+        return [f"set -- {shlex.join(arguments[0])}"]
+    cases = [f"{k}) set -- {shlex.join(words)} ;;" for k, words in enumerate(arguments)]
+    return ['case "$SLURM_ARRAY_TASK_ID" in', *cases, "esac"]
+
+
+def submit(script: str) -> str:
+    """Give a script to sbatch; return the number of the job.
+
+    Raises
+    ------
+    BadInput
+        There is no sbatch, or it refuses.
+    """
+    if shutil.which("sbatch") is None:
+        raise BadInput("there is no sbatch here: expected a login node of a cluster")
+    done = subprocess.run(
+        ["sbatch", "--parsable"], input=script, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise BadInput(f"sbatch refuses: {' '.join(done.stderr.split())}")
+    return done.stdout.strip().partition(";")[0]

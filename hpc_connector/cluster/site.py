@@ -1,0 +1,121 @@
+"""What a job needs to know of a machine: the lines of its site file."""
+
+import os
+import shlex
+import shutil
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from hpc_connector.errors import BadInput
+
+# What a site file may set, and the field it becomes. sbatch itself knows the first.
+SITE_KEYS = {
+    "SBATCH_ACCOUNT": "account",
+    "SBATCH_QOS": "qos",
+    "SBATCH_PARTITION": "slurm_partition",
+    "CONNECTOR_SETUP": "setup",
+    "CONNECTOR_LAUNCH": "launch",
+    "CONNECTOR_WARNING": "warning",
+    "CONNECTOR_IMAGE": "image",
+    "CONNECTOR_BIND": "bind",
+    "CONNECTOR_NODE_CORES": "node_cores",
+    "CONNECTOR_NODE_MEM_GB": "node_mem_gb",
+    "CONNECTOR_MOST_NODES": "most_nodes",
+    "CONNECTOR_MOST_HOURS": "most_hours",
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a job needs to know of a machine.
+
+    Parameters
+    ----------
+    setup
+        Shell commands before all else, such as ``module load``.
+    launch
+        What starts the ranks.
+    warning
+        The signal that `launch` passes on to the ranks.
+    image
+        A container to run the program in, if any.
+    bind
+        Folders that it sees beside the home and the current folder, with commas.
+    node_cores, node_mem_gb, most_nodes, most_hours
+        Of the nodes that `qos` and `slurm_partition` give; 0 where it is not known.
+    """
+
+    account: str = ""
+    qos: str = ""
+    slurm_partition: str = ""
+    setup: str = ""
+    launch: str = "srun --mpi=pmi2 --wait=30"
+    warning: str = "USR1"
+    image: str = ""
+    bind: str = ""
+    node_cores: int = 0
+    node_mem_gb: float = 0
+    most_nodes: int = 0
+    most_hours: float = 0
+
+
+def read_site(path: Path) -> Site:
+    """Read a site file: lines NAME=VALUE, as a shell takes them too.
+
+    Raises
+    ------
+    BadInput
+        A file that cannot be read, or a line that is none of ``SITE_KEYS``.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read as a site file: {error}") from None
+    pairs = [_split_line(path, n, line) for n, line in enumerate(lines, 1)]
+    return make_site({name: text for name, text in pairs if name}, str(path))
+
+
+def get_site() -> Site:
+    """Return what a site file has set that was sourced before."""
+    lines = {name: os.environ.get(name, "") for name in SITE_KEYS}
+    return make_site({n: text for n, text in lines.items() if text}, "environment")
+
+
+def make_site(lines: dict[str, str], where: str) -> Site:
+    """Return a site from its variables."""
+    types: dict[str, Any] = {field.name: field.type for field in fields(Site)}
+    values = {}
+    for name, text in lines.items():
+        if name not in SITE_KEYS:
+            raise BadInput(f"{where}: {name}: expected one of {', '.join(SITE_KEYS)}")
+        field = SITE_KEYS[name]
+        try:
+            values[field] = types[field](text)
+        except ValueError:
+            raise BadInput(f"{where}: {name}={text}: expected a number") from None
+    return Site(**values)
+
+
+def get_container(site: Site) -> list[str]:
+    """Return what runs a command in the image of a site; nothing without one."""
+    runtime = shutil.which("apptainer") or shutil.which("singularity")
+    if not site.image or runtime is None:
+        return []
+    bind = ["--bind", site.bind] if site.bind else []
+    return [runtime, "exec", *bind, site.image]
+
+
+def _split_line(path: Path, number: int, line: str) -> tuple[str, str]:
+    """Return name and value of a line of a site file, empty if it has none."""
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError as error:
+        raise BadInput(f"{path}, line {number}: {error}") from None
+    words = words[1:] if words[:1] == ["export"] else words
+    if not words:
+        return "", ""
+    name, equals, value = words[0].partition("=")
+    if len(words) > 1 or not equals:
+        raise BadInput(f"{path}, line {number}: expected NAME=VALUE, found {line!r}")
+    return name, value

@@ -1,0 +1,1 @@
+"""The commands of ``hpc-connector``: words into values, and what is printed."""
