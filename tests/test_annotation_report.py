@@ -19,21 +19,21 @@ import annotation_runs
 from annotation_runs import GOLDEN, read_golden, write_run
 from conftest import require
 from hpc_connector.errors import BadInput
-from hpc_connector.storer import _annotation_images as images
-from hpc_connector.storer._annotation_data import (
+from metabolite_annotation.report import images
+from metabolite_annotation.report.data import (
     RAMP,
     encode_data,
     make_columns,
     make_data,
 )
-from hpc_connector.storer._annotation_run import read_annotation_run, read_images
-from hpc_connector.storer._annotation_summary import (
+from metabolite_annotation.report.page import save_report
+from metabolite_annotation.report.run_file import read_annotation_run, read_images
+from metabolite_annotation.report.summary import (
     count_annotations,
     make_cautions,
     make_heading,
     say_shift,
 )
-from hpc_connector.storer.annotation_report import save_report
 from test_report import Page
 
 HOSTILE = [
@@ -430,10 +430,10 @@ def test_save_report__says_that_nothing_was_found(tmp_path):
 
 
 def test_save_report__only_so_many(tmp_path, monkeypatch):
-    monkeypatch.setattr("hpc_connector.storer._annotation_images.MOST_IONS", 7)
-    monkeypatch.setattr("hpc_connector.storer.annotation_report.MOST_IONS", 7)
-    monkeypatch.setattr("hpc_connector.storer._annotation_data.MOST_ROWS", 20)
-    monkeypatch.setattr("hpc_connector.storer.annotation_report.MOST_ROWS", 20)
+    monkeypatch.setattr("metabolite_annotation.report.images.MOST_IONS", 7)
+    monkeypatch.setattr("metabolite_annotation.report.page.MOST_IONS", 7)
+    monkeypatch.setattr("metabolite_annotation.report.data.MOST_ROWS", 20)
+    monkeypatch.setattr("metabolite_annotation.report.page.MOST_ROWS", 20)
     out = write_run(tmp_path, rows=30)
     text = read_page(out)
     assert "The 7 best ions have images here" in text

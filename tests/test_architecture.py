@@ -41,7 +41,14 @@ HOMES = {
         "lazily",
         ["apps/metabolite_annotation/export.py", "hpc_connector/slices/text.py"],
     ),
-    "h5py": ("", ["hpc_connector/storer/", "hpc_connector/pipeline.py"]),
+    "h5py": (
+        "",
+        [
+            "hpc_connector/storer/",
+            "apps/mdr_epistasis/report/run_file.py",
+            "apps/metabolite_annotation/report/run_file.py",
+        ],
+    ),
 }
 
 

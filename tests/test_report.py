@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from conftest import require
 from hpc_connector.errors import BadInput
 from hpc_connector.storer._facts import format_fact
-from hpc_connector.storer._genome import get_chromosome_order, get_spans
-from hpc_connector.storer._network import get_layout, spread_labels
-from hpc_connector.storer._run import read_run
-from hpc_connector.storer._summary import get_alone, make_cautions
 from hpc_connector.storer._svg import get_ticks
 from hpc_connector.storer._text import shorten
-from hpc_connector.storer.report import save_report
+from mdr_epistasis.report.genome import get_chromosome_order, get_spans
+from mdr_epistasis.report.network import get_layout, spread_labels
+from mdr_epistasis.report.page import save_report
+from mdr_epistasis.report.run_file import read_run
+from mdr_epistasis.report.summary import get_alone, make_cautions
 
 HOSTILE = [
     "<script>alert(1)</script>",

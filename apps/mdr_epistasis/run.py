@@ -32,7 +32,6 @@ from hpc_connector.loader.samples import get_format
 from hpc_connector.manifest import begin_run, get_time, save_manifest
 from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner.communicator import end_together
-from hpc_connector.storer.report import save_report
 from mdr_epistasis.cohort import (
     Cohort,
     Filters,
@@ -46,6 +45,7 @@ from mdr_epistasis.lists import count_unknown, read_list
 from mdr_epistasis.output import describe, print_top, save_results
 from mdr_epistasis.possible import check_models
 from mdr_epistasis.remote import pack
+from mdr_epistasis.report.page import save_report
 from mdr_epistasis.tasks import (
     Search,
     Tasks,

@@ -146,7 +146,7 @@ def main(argv: list[str] | None = None) -> int:
         args = cli.parse(parser, run, argv)
         if args.command == "report":
             cli.set_up_log(NAME)
-            from hpc_connector.storer.annotation_report import save_report
+            from metabolite_annotation.report.page import save_report
 
             print(save_report(args.directory))
             return cli.DONE

@@ -14,7 +14,6 @@ from hpc_connector import address, pipeline
 from hpc_connector.learner.ion_images import ImageSet, get_images
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.partitioner.communicator import end_together
-from hpc_connector.storer.annotation_report import save_report
 from metabolite_annotation import output
 from metabolite_annotation.annotations import (
     Search,
@@ -31,6 +30,7 @@ from metabolite_annotation.export import (
 )
 from metabolite_annotation.inputs import Library, Setup
 from metabolite_annotation.patterns import Patterns
+from metabolite_annotation.report.page import save_report
 from metabolite_annotation.spectra import Spectra
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,6 @@ from hpc_connector.storer._axes import (
     draw_ticks,
     get_limits,
 )
-from hpc_connector.storer._run import Run
 from hpc_connector.storer._svg import (
     CHARACTER,
     Scale,
@@ -23,6 +22,7 @@ from hpc_connector.storer._svg import (
     make_svg,
 )
 from hpc_connector.storer._text import shorten
+from mdr_epistasis.report.run_file import Run
 
 FEWEST = 19  # permutations that can give p = 0.05
 WORDS = {

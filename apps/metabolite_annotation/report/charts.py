@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from hpc_connector.storer._annotation_run import LEVELS, AnnotationRun
 from hpc_connector.storer._axes import (
     CHART,
     HEIGHT,
@@ -23,9 +22,10 @@ from hpc_connector.storer._svg import (
     get_ticks,
     make_svg,
 )
+from metabolite_annotation.report.run_file import LEVELS, AnnotationRun
 
 MOST_DOTS = 2000
-HUES = 6  # colours of adducts, as in annotation.css
+HUES = 6  # colours of adducts, as in page.css
 BINS = 25
 SMALL_WIDTH, SMALL_HEIGHT, SMALL_EDGE = 330, 210, 44
 SMALL = Frame(SMALL_EDGE, 8, SMALL_WIDTH - 10, SMALL_HEIGHT - 36)

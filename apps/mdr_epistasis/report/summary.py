@@ -9,9 +9,9 @@ import numpy as np
 
 from hpc_connector.chromosomes import get_codes
 from hpc_connector.notes import list_notes
-from hpc_connector.storer._charts import FEWEST, WORDS
-from hpc_connector.storer._run import NEAR_BP, Run
 from hpc_connector.storer._text import clean, shorten
+from mdr_epistasis.report.charts import FEWEST, WORDS
+from mdr_epistasis.report.run_file import NEAR_BP, Run
 
 CHANCE_BA = 0.55  # test accuracy below is close to guessing
 SIGNIFICANT = 0.05

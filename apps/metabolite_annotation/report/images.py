@@ -6,13 +6,13 @@ from itertools import combinations
 
 import numpy as np
 
-from hpc_connector.storer._annotation_run import (
+from hpc_connector.storer.png import encode_png
+from metabolite_annotation.report.run_file import (
     PEAKS,
     AnnotationRun,
     SparseImage,
     read_images,
 )
-from hpc_connector.storer.png import encode_png
 
 MOST_IONS = 500
 LONGEST = 200  # pixels

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector.storer._annotation_images import (
+from metabolite_annotation.report.images import (
     Picture,
     choose_composite,
     encode_picture,
     make_pictures,
 )
-from hpc_connector.storer._annotation_run import NUMBERS, AnnotationRun
+from metabolite_annotation.report.run_file import NUMBERS, AnnotationRun
 
 MOST_ROWS = 5000
 MOST_NAMES = 100  # of the molecules of one annotation

@@ -4,27 +4,6 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from hpc_connector.storer import _annotation_summary as summary
-from hpc_connector.storer._annotation_charts import (
-    HUES,
-    MOST_DOTS,
-    draw_curve,
-    draw_errors,
-    draw_scores,
-    get_level_class,
-)
-from hpc_connector.storer._annotation_data import MOST_ROWS, encode_data, make_data
-from hpc_connector.storer._annotation_images import (
-    MOST_IONS,
-    choose_edges,
-    get_block,
-    get_shown_ions,
-)
-from hpc_connector.storer._annotation_run import (
-    LEVELS,
-    AnnotationRun,
-    read_annotation_run,
-)
 from hpc_connector.storer._facts import make_facts
 from hpc_connector.storer._page import (
     fill_page,
@@ -34,7 +13,29 @@ from hpc_connector.storer._page import (
     save_page,
 )
 from hpc_connector.storer._text import clean, shorten
+from metabolite_annotation.report import summary
+from metabolite_annotation.report.charts import (
+    HUES,
+    MOST_DOTS,
+    draw_curve,
+    draw_errors,
+    draw_scores,
+    get_level_class,
+)
+from metabolite_annotation.report.data import MOST_ROWS, encode_data, make_data
+from metabolite_annotation.report.images import (
+    MOST_IONS,
+    choose_edges,
+    get_block,
+    get_shown_ions,
+)
+from metabolite_annotation.report.run_file import (
+    LEVELS,
+    AnnotationRun,
+    read_annotation_run,
+)
 
+PACKAGE = "metabolite_annotation.report"
 PARTS = ("dataset", "annotation", "parameters", "resources", "software")
 
 
@@ -59,16 +60,16 @@ def make_page(run: AnnotationRun) -> str:
         make_section("run", "About this run", "", make_facts(run.record, PARTS)),
     ]
     finished = escape(clean(str(run.record.get("finished", ""))[:10]))
-    about = Template(read_part("annotation.html")).substitute(
+    about = Template(read_part("about.html", PACKAGE)).substitute(
         databases=summary.make_databases_table(run),
         cautions=summary.make_cautions(run),
         method=summary.get_method(run),
     )
-    end = Template(read_part("annotation_end.html")).substitute(
-        data=encode_data(make_data(run)), script=read_part("annotation.js")
+    end = Template(read_part("end.html", PACKAGE)).substitute(
+        data=encode_data(make_data(run)), script=read_part("page.js", PACKAGE)
     )
     return fill_page(
-        style=read_part("annotation.css"),
+        style=read_part("page.css", PACKAGE),
         title=f"Annotation: {escape(shorten(run.dataset, 60))}",
         kicker=f"metabolite-annotation · {finished}",
         heading=summary.make_heading(run),
@@ -95,7 +96,7 @@ def _make_browser(run: AnnotationRun) -> str:
         said += f" The best {MOST_ROWS:,} of {len(run):,} annotations are listed; "
         said += "all are in annotations.tsv."
     said += _say_reduction(run)
-    filters = read_part("annotation_filters.html")
+    filters = read_part("filters.html", PACKAGE)
     options = "".join(
         f'<option value="{v}">{summary.format_level(v)}</option>' for v in LEVELS
     )
@@ -131,7 +132,7 @@ def _make_composite(run: AnnotationRun) -> str:
             "choice is the three of the best that have least in common. Beside it, the "
             "total ion count of every spectrum."
         )
-        ions = read_part("annotation_composite.html")
+        ions = read_part("composite.html", PACKAGE)
     tic = (
         '<figure><canvas id="tic" role="img" aria-label="Total ion count"></canvas>'
         '<figcaption>Total ion count, <span id="tic-top"></span></figcaption></figure>'

@@ -5,7 +5,6 @@ from itertools import pairwise
 import numpy as np
 
 from hpc_connector.chromosomes import unify
-from hpc_connector.storer._run import Run
 from hpc_connector.storer._svg import (
     CHARACTER,
     Scale,
@@ -19,6 +18,7 @@ from hpc_connector.storer._svg import (
     make_svg,
 )
 from hpc_connector.storer._text import clean, shorten
+from mdr_epistasis.report.run_file import Run
 
 WIDTH, EDGE, SKY, BASE = 1040, 12, 20, 250  # the picture, the top of arcs, the axis
 PAD = 5  # of a chromosome beyond its first and last variant

@@ -4,10 +4,10 @@ from html import escape
 
 import numpy as np
 
-from hpc_connector.storer._cells import draw_folds
-from hpc_connector.storer._run import NEAR_BP, Run
-from hpc_connector.storer._summary import format_distance, get_distance
 from hpc_connector.storer._text import clean, shorten
+from mdr_epistasis.report.cells import draw_folds
+from mdr_epistasis.report.run_file import NEAR_BP, Run
+from mdr_epistasis.report.summary import format_distance, get_distance
 
 MOST_ROWS = 100
 HEADS = {

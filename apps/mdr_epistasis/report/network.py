@@ -4,8 +4,6 @@ from itertools import combinations
 
 import numpy as np
 
-from hpc_connector.storer._genome import get_widths
-from hpc_connector.storer._run import Run
 from hpc_connector.storer._svg import (
     CHARACTER,
     draw_circle,
@@ -14,6 +12,8 @@ from hpc_connector.storer._svg import (
     make_svg,
 )
 from hpc_connector.storer._text import shorten
+from mdr_epistasis.report.genome import get_widths
+from mdr_epistasis.report.run_file import Run
 
 WIDTH, EDGE = 1040, 24
 ROOM = 840, 500  # of nodes, where there is a crowd of them

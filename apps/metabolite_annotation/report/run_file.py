@@ -84,6 +84,7 @@ class AnnotationRun:
     scores: Columns
 
     def __len__(self) -> int:
+        """Return how many annotations there are."""
         return len(self.rows["mz"])
 
     @property

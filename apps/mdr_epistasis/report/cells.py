@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpc_connector.storer._run import Run
 from hpc_connector.storer._svg import (
     draw_circle,
     draw_line,
@@ -14,6 +13,7 @@ from hpc_connector.storer._svg import (
     make_svg,
 )
 from hpc_connector.storer._text import clean, shorten
+from mdr_epistasis.report.run_file import Run
 
 CELL, LEFT, TOP = 84, 66, 40  # a cell; the margins of its table, pixels
 BAR_WIDTH, BAR_HEIGHT = 26, 50

@@ -5,24 +5,24 @@ from pathlib import Path
 
 import numpy as np
 
-from hpc_connector.storer import _genome as genome
-from hpc_connector.storer import _summary as summary
-from hpc_connector.storer._cells import draw_cells
-from hpc_connector.storer._charts import (
+from hpc_connector.storer._facts import make_facts
+from hpc_connector.storer._page import fill_page, make_section, read_part, save_page
+from hpc_connector.storer._text import clean, shorten
+from mdr_epistasis.report import genome, summary
+from mdr_epistasis.report.cells import draw_cells
+from mdr_epistasis.report.charts import (
     WORDS,
     draw_permutations,
     draw_scatter,
     get_line,
 )
-from hpc_connector.storer._facts import make_facts
-from hpc_connector.storer._network import draw_network
-from hpc_connector.storer._page import fill_page, make_section, read_part, save_page
-from hpc_connector.storer._run import Run, read_run
-from hpc_connector.storer._tables import MOST_ROWS, make_models_table
-from hpc_connector.storer._text import clean, shorten
+from mdr_epistasis.report.network import draw_network
+from mdr_epistasis.report.run_file import Run, read_run
+from mdr_epistasis.report.tables import MOST_ROWS, make_models_table
 
+PACKAGE = "mdr_epistasis.report"
 PARTS = ("cohort", "search", "parameters", "resources", "software")
-SHOWN_ROWS = 20  # as in report.css
+SHOWN_ROWS = 20  # as in page.css
 SHOWN_CELLS = {2: 6, 3: 3}  # by order
 SHOWN_ARCS = 20
 
@@ -50,15 +50,15 @@ def make_page(run: Run) -> str:
     ]
     finished = escape(clean(str(run.record.get("finished", ""))[:10]))
     return fill_page(
-        style=read_part("report.css"),
+        style=read_part("page.css", PACKAGE),
         title=f"MDR: {escape(shorten(run.get_name(run.best), 60))}",
         kicker=f"mdr-epistasis · {finished}",
         heading=summary.make_heading(run),
         lead=summary.make_summary(run),
         tiles=summary.make_tiles(run),
-        about=f"{summary.make_cautions(run)}\n{read_part('report.html')}",
+        about=f"{summary.make_cautions(run)}\n{read_part('about.html', PACKAGE)}",
         sections=sections,
-        end=f"<script>\n{read_part('report.js')}</script>\n",
+        end=f"<script>\n{read_part('page.js', PACKAGE)}</script>\n",
     )
 
 

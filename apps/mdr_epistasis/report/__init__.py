@@ -1,0 +1,1 @@
+"""The page of an epistasis search: what it found, drawn and told."""

@@ -1,0 +1,1 @@
+"""The page of an annotated dataset: ions, images and rates."""
