@@ -1,10 +1,10 @@
 """What the accounting of Slurm says of a job, as records of its attempts."""
 
 import re
-import shutil
-import subprocess
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hpc_connector.cluster.queue import JOB, OVER, ask_slurm, name_array
 from hpc_connector.units import parse_bytes, parse_time
 
 FIGURES = (
@@ -23,20 +23,44 @@ FIGURES = (
     "AllocTRES",
 )
 ASKED = ("node_mem_bytes", "limit_s")  # kept as first read
+ENDS = {0: "COMPLETED", 75: "REQUEUED"}  # by the exit code of the program
+ENDED = {*OVER, "REQUEUED"}  # states of an attempt to which nothing comes any more
 LATER = 2  # of these, the last, which scripts of older versions do not ask for
 
 
-def ask_figures(job: str) -> str:
-    """Return what sacct says of all attempts of a job, empty where it knows nothing."""
-    if not job or shutil.which("sacct") is None:
+def ask_figures(*jobs: str) -> str:
+    """Return what sacct says of all attempts of jobs, empty where it knows nothing."""
+    known = [job for job in jobs if JOB.fullmatch(job)]
+    if not known:
         return ""
-    command = ["sacct", "--jobs", job, "--duplicates", "--noheader", "--parsable2"]
-    command += ["--format", ",".join(FIGURES)]
-    return subprocess.run(command, capture_output=True, text=True).stdout
+    command = ["sacct", "--jobs", ",".join(known), "--duplicates", "--noheader"]
+    done = ask_slurm([*command, "--parsable2", "--format", ",".join(FIGURES)])
+    return done.stdout if done else ""
+
+
+def ask_states(jobs: Iterable[str]) -> dict[str, str]:
+    """Return the states of jobs by sacct, by their numbers; those that it knows.
+
+    Elements 6_[0-3] of an array that never began are under 6_[].
+    """
+    known = sorted({job for job in jobs if JOB.fullmatch(job)})
+    if not known:
+        return {}
+    command = ["sacct", "--jobs", ",".join(known), "--allocations", "--noheader"]
+    done = ask_slurm([*command, "--parsable2", "--format", "JobID,JobIDRaw,State"])
+    rows = [line.split("|") for line in done.stdout.splitlines()] if done else []
+    whole = [(name_array(row[0]), row[1], get_state(row[2])) for row in rows if row[2:]]
+    own = {raw: state for _, raw, state in whole}
+    return own | {job: state for job, _, state in whole}
+
+
+def get_state(text: str) -> str:
+    """Return a state without by whom: CANCELLED by 1000 is CANCELLED."""
+    return text.partition(" ")[0]
 
 
 def read_figures(text: str) -> list[dict[str, Any]]:
-    """Return what sacct says of the steps of a job, one record for each attempt.
+    """Return what sacct says of the steps of jobs, one record for each attempt.
 
     Parameters
     ----------
@@ -54,6 +78,25 @@ def read_figures(text: str) -> list[dict[str, Any]]:
         elif attempts and attempts[-1]["job"] == job and step != "extern":
             _add_step(attempts[-1], row)
     return attempts
+
+
+def choose_attempts(
+    attempts: Sequence[dict[str, Any]], jobs: Iterable[str]
+) -> list[dict[str, Any]]:
+    """Return the attempts of the first of some jobs that there are any of.
+
+    The last element of an array has the number of the array itself, by which sacct
+    tells of all elements. Attempts of a single job are taken whatever its number.
+
+    Parameters
+    ----------
+    jobs
+        Their own numbers (JobIDRaw), the likeliest first.
+    """
+    there = [attempt["job"] for attempt in attempts]
+    single = there[:1] if len(set(there)) == 1 else []
+    own = next((job for job in [*jobs, *single] if job in there), None)
+    return [attempt for attempt in attempts if attempt["job"] == own]
 
 
 def _make_attempt(row: dict[str, str]) -> dict[str, Any]:
@@ -74,36 +117,77 @@ def _make_attempt(row: dict[str, str]) -> dict[str, Any]:
         "limit_s": 60 * int(minutes) if minutes.isdigit() else 0,
         "cpu_s": 0.0,
         "max_rss_bytes": 0,
+        "max_rss_tasks": 0,
         "energy_j": None,
     }
 
 
 def _add_step(attempt: dict[str, Any], row: dict[str, str]) -> None:
     attempt["cpu_s"] = round(attempt["cpu_s"] + parse_time(row["TotalCPU"] or "0"), 3)
-    attempt["max_rss_bytes"] = max(attempt["max_rss_bytes"], parse_bytes(row["MaxRSS"]))
+    rss_bytes, n_tasks = parse_bytes(row["MaxRSS"]), int(row["NTasks"] or 0)
+    if rss_bytes > attempt["max_rss_bytes"]:
+        attempt |= {"max_rss_bytes": rss_bytes, "max_rss_tasks": n_tasks}
     if not row["JobIDRaw"].endswith(".batch"):
         attempt["step_state"] = row["State"]
-        attempt["n_tasks"] = max(attempt["n_tasks"], int(row["NTasks"] or 0))
+        attempt["n_tasks"] = max(attempt["n_tasks"], n_tasks)
     if row["ConsumedEnergyRaw"].isdigit() and int(row["ConsumedEnergyRaw"]):
         energy_j = attempt["energy_j"] or 0
         attempt["energy_j"] = energy_j + int(row["ConsumedEnergyRaw"])
 
 
+def close_attempt(attempt: dict[str, Any], code: int) -> dict[str, Any]:
+    """Return an attempt whose script ends now, which Slurm still takes for running.
+
+    Parameters
+    ----------
+    code
+        What the program has ended with; 75 asks to be queued again.
+    """
+    if has_ended(attempt):
+        return attempt
+    return attempt | {"state": ENDS.get(code, "FAILED")}
+
+
+def has_ended(attempt: dict[str, Any]) -> bool:
+    """Return whether the state of an attempt is its last."""
+    return get_state(str(attempt.get("state", ""))) in ENDED
+
+
+def rate(attempt: dict[str, Any]) -> dict[str, float | None]:
+    """Return the shares of what an attempt held that it has used, as seff counts.
+
+    CPU time of all steps, of the time of the cores; the memory of the rank that had
+    most times the ranks of its step, of the memory on all nodes; the time that it took,
+    of its limit. None where Slurm does not say what it held.
+    """
+    elapsed_s, nodes = attempt["elapsed_s"], max(attempt["n_nodes"], 1)
+    rss_bytes = attempt["max_rss_bytes"] * max(attempt["max_rss_tasks"], 1)
+    parts = {
+        "time_efficiency": (elapsed_s, attempt["limit_s"]),
+        "cpu_efficiency": (attempt["cpu_s"], attempt["cores"] * elapsed_s),
+        "memory_efficiency": (rss_bytes, attempt["node_mem_bytes"] * nodes),
+    }
+    return {
+        name: round(used / held, 4) if held else None
+        for name, (used, held) in parts.items()
+    }
+
+
 def join_attempts(
     before: list[dict[str, Any]], now: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return the attempts of earlier jobs, and those of a job as they are now.
+    """Return the attempts of jobs as they are now, and those of other jobs before them.
 
     What an attempt had asked for is kept as it was first read: later Slurm shows what
-    the job asks for now.
+    the job asks for now. So is the end of an attempt that Slurm still takes for running.
     """
+    first = {(attempt["job"], attempt.get("start")): attempt for attempt in before}
     jobs = {attempt["job"] for attempt in now}
-    asked = {
-        (attempt["job"], attempt.get("start")): {
-            name: attempt[name] for name in ASKED if name in attempt
-        }
-        for attempt in before
-    }
-    return [attempt for attempt in before if attempt["job"] not in jobs] + [
-        attempt | asked.get((attempt["job"], attempt["start"]), {}) for attempt in now
-    ]
+    joined = [attempt for attempt in before if attempt["job"] not in jobs]
+    for attempt in now:
+        known = first.get((attempt["job"], attempt["start"]), {})
+        kept = {name: known[name] for name in ASKED if name in known}
+        if has_ended(known) and not has_ended(attempt):
+            kept["state"] = known["state"]
+        joined.append(attempt | kept)
+    return joined

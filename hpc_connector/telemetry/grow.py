@@ -11,7 +11,12 @@ from typing import Any
 
 from hpc_connector import cli
 from hpc_connector.allocation import Allocation
-from hpc_connector.cluster.accounting import ask_figures, join_attempts, read_figures
+from hpc_connector.cluster.accounting import (
+    ask_figures,
+    choose_attempts,
+    join_attempts,
+    read_figures,
+)
 from hpc_connector.cluster.nodes import find_limits, find_node
 from hpc_connector.cluster.site import Site
 from hpc_connector.manifest import NAME, find_out, read_manifest
@@ -120,7 +125,9 @@ def list_attempts(out: Path | None, figures: str = "") -> list[dict[str, Any]]:
     record = read_manifest(out) if out and has_run else {}
     if record.get("status") == "done":
         return []
-    found = read_figures(figures or ask_figures(record.get("job", "")))
+    job = str(record.get("job", ""))
+    own = [os.environ.get("SLURM_JOB_ID", ""), job] if figures else [job]
+    found = choose_attempts(read_figures(figures or ask_figures(job)), own)
     return join_attempts(record.get("slurm", []), found)
 
 
