@@ -200,7 +200,32 @@ def parse(parser: argparse.ArgumentParser, run: Any, argv: list[str]) -> Any:
     """Parse a command line; a TOML file gives the defaults of `run`'s options."""
     if "--config" in argv and argv.index("--config") + 1 < len(argv):
         set_defaults(run, Path(argv[argv.index("--config") + 1]))
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    args.words = list_words(run, args)
+    return args
+
+
+def list_words(run: argparse.ArgumentParser, args: argparse.Namespace) -> list[str]:
+    """Return the options that are no defaults, as one would write them.
+
+    They are as parsed: of a name that signs a URL, only what may be shown.
+    """
+    words: list[str] = []
+    for action in sorted(run._actions, key=lambda action: bool(action.option_strings)):
+        value = getattr(args, action.dest, None)
+        if value is None or value == action.default:
+            continue
+        option = action.option_strings[-1:]
+        values = [str(v) for v in value] if isinstance(value, list | tuple) else [value]
+        if action.nargs == 0:
+            words += option
+        elif isinstance(action, argparse._AppendAction):
+            words += [word for v in values for word in (*option, v)]
+        elif option and action.nargs is None:
+            words += [*option, ",".join(map(str, values))]
+        else:
+            words += [*option, *map(str, values)]
+    return words
 
 
 def set_defaults(run: argparse.ArgumentParser, path: Path) -> None:

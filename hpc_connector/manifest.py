@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ NO_RUN = {f"{NAME}.partial", "telemetry"}  # what may lie in the folder before
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
 NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
 NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}
-NOT_PARAMETERS |= {"engine", "telemetry", "policy", "history"}
+NOT_PARAMETERS |= {"engine", "telemetry", "policy", "history", "words"}
 
 
 def save_manifest(directory: Path, record: dict[str, Any]) -> None:
@@ -103,6 +104,7 @@ def begin_run(
         "attempt": 1,
         "job": os.environ.get("SLURM_JOB_ID", ""),
         "started": get_time(),
+        "command": shlex.join([program, "run", *map(str, getattr(args, "words", []))]),
         "parameters": get_parameters(args),
         "inputs": [describe_input(path) for path in inputs],
         "software": get_software(),
@@ -114,6 +116,7 @@ def begin_run(
             return before
         record["attempt"] = before.get("attempt", 1) + 1
         record["slurm"] = before.get("slurm", [])
+        record["jobs"] = list_jobs(before)
     elif is_in_use(out):
         raise BadInput(
             f"{out} is not empty: expected a new folder, or --resume to go on with the "
@@ -123,6 +126,13 @@ def begin_run(
     save_manifest(out, record)  # first: what is killed from here on can be resumed
     (out / "ledger").mkdir(exist_ok=True)
     return record
+
+
+def list_jobs(record: dict[str, Any]) -> list[str]:
+    """Return the jobs that a run had so far, the first one first."""
+    earlier = record.get("jobs")
+    jobs = [*(earlier if isinstance(earlier, list) else []), record.get("job")]
+    return list(dict.fromkeys(job for job in jobs if isinstance(job, str) and job))
 
 
 def is_in_use(out: Path) -> bool:

@@ -32,6 +32,7 @@ from hpc_connector.loader.samples import get_format
 from hpc_connector.manifest import begin_run, get_time, save_manifest
 from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner.communicator import end_together
+from hpc_connector.progress import begin_tasks
 from mdr_epistasis.cohort import (
     Cohort,
     Filters,
@@ -239,6 +240,9 @@ def search_tasks(
     finished, found = (
         read_finished(ledger, tasks, shards) if comm.rank == 0 else (None, [])
     )
+    with end_together(comm):
+        if comm.rank == 0:
+            begin_tasks(args.out, record, len(tasks), len(finished))
     todo = np.setdiff1d(np.arange(len(tasks)), comm.bcast(finished))
     search = Search(
         cohort.planes,

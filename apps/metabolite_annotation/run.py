@@ -17,6 +17,7 @@ from hpc_connector.learner.ion_images import SCORES
 from hpc_connector.manifest import begin_run
 from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner.communicator import end_together
+from hpc_connector.progress import begin_tasks
 from metabolite_annotation.inputs import Library, Setup, list_inputs, read_inputs
 from metabolite_annotation.patterns import Patterns, get_patterns
 from metabolite_annotation.remote import join, pack, score
@@ -158,6 +159,9 @@ def score_ions(
     finished, found = comm.bcast(
         pipeline.read_ledger(args.out / "ledger") if comm.rank == 0 else None
     )
+    with end_together(comm):
+        if comm.rank == 0:
+            begin_tasks(args.out, record, len(tasks), len(finished))
     todo = sorted(set(range(len(tasks))) - set(finished.tolist()))
     nothing = {"ion": np.zeros(0, np.int64), "scores": np.zeros((0, len(SCORES)))}
     mine = [[nothing] for _ in range(args.threads)]
