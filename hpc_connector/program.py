@@ -1,6 +1,7 @@
 """The command line of ``hpc-connector``: what surrounds the programs."""
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -13,6 +14,9 @@ COMMANDS = {  # modules with add_arguments(parser) and run(args)
         "commands.account",
         "keep in a manifest what Slurm says of a job",
     ),
+    "status": ("commands.status", "say what runs do now, and when they end"),
+    "logs": ("commands.logs", "print what the job of a run has said"),
+    "cancel": ("commands.cancel", "end the jobs of runs"),
     "doctor": ("commands.doctor", "try MPI: two ranks by every launcher"),
     "burst": ("burst.command", "show what of a run would go to functions of a cloud"),
     "telemetry": ("telemetry.command", "watch runs, learn what the next will need"),
@@ -38,5 +42,8 @@ def main(argv: list[str] | None = None) -> int:
         args = parser.parse_args(argv)
         cli.set_up_log(NAME)
         return chosen.run(args)
+    except BrokenPipeError:  # whoever reads, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return cli.DONE
     except Exception as error:
         return cli.explain(NAME, error)

@@ -38,10 +38,10 @@ def ask_figures(*jobs: str) -> str:
     return done.stdout if done else ""
 
 
-def ask_states(jobs: Iterable[str]) -> dict[str, str]:
-    """Return the states of jobs by sacct, by their numbers; those that it knows.
+def ask_states(jobs: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return number and state of jobs by sacct, those that it knows.
 
-    Elements 6_[0-3] of an array that never began are under 6_[].
+    They are found by their own numbers and by those of arrays, as in ``queue``.
     """
     known = sorted({job for job in jobs if JOB.fullmatch(job)})
     if not known:
@@ -49,9 +49,9 @@ def ask_states(jobs: Iterable[str]) -> dict[str, str]:
     command = ["sacct", "--jobs", ",".join(known), "--allocations", "--noheader"]
     done = ask_slurm([*command, "--parsable2", "--format", "JobID,JobIDRaw,State"])
     rows = [line.split("|") for line in done.stdout.splitlines()] if done else []
-    whole = [(name_array(row[0]), row[1], get_state(row[2])) for row in rows if row[2:]]
-    own = {raw: state for _, raw, state in whole}
-    return own | {job: state for job, _, state in whole}
+    whole = [(row[0], row[1], get_state(row[2])) for row in rows if row[2:]]
+    own = {raw: (job, state) for job, raw, state in whole}
+    return own | {name_array(job): (job, state) for job, _, state in whole}
 
 
 def get_state(text: str) -> str:
@@ -179,7 +179,7 @@ def join_attempts(
     """Return the attempts of jobs as they are now, and those of other jobs before them.
 
     What an attempt had asked for is kept as it was first read: later Slurm shows what
-    the job asks for now. So is the end of an attempt that Slurm still takes for running.
+    the job asks for now. So is the end of an attempt that Slurm takes for running.
     """
     first = {(attempt["job"], attempt.get("start")): attempt for attempt in before}
     jobs = {attempt["job"] for attempt in now}

@@ -1,0 +1,306 @@
+"""What a run does now: its job by Slurm, how far it is, what it said last."""
+
+import json
+import os
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hpc_connector.cluster.accounting import ask_states, get_state, has_ended
+from hpc_connector.cluster.queue import (
+    OVER,
+    Queued,
+    ask_queue,
+    explain_reason,
+    find_job,
+)
+from hpc_connector.cluster.record import JOB, read_job
+from hpc_connector.errors import BadInput
+from hpc_connector.manifest import NAME, read_manifest
+from hpc_connector.progress import read_progress
+
+LOCK = "running.json"
+RECORDS = (JOB, NAME, LOCK)  # a folder with one of them is that of a run
+WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT")
+ENDED = {*OVER, "stopped", "killed"}  # Slurm's states, and ours in small letters
+BY_MANIFEST = {"done": "COMPLETED", "stopped": "stopped"}
+TAIL_BYTES = 1 << 16  # of a log that are looked at
+UNSEEN = re.compile("\x1b\\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What a run does now; None and empty where something is not known.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    job
+        Its number, of an element of an array 1234_3; empty for a run without Slurm.
+    state
+        As Slurm calls it; "stopped" for a run that was told to end, "killed" for one
+        that is gone without a word, "unknown".
+    told_by
+        Who says so: "squeue", "sacct", "manifest.json" or "running.json".
+    reason, means
+        Of a job that waits: Slurm's word, and what it means.
+    starts
+        When it has started, or will as Slurm expects.
+    tasks, tasks_done
+        All that there are, and those in the ledger.
+    left_s
+        Seconds that the other tasks take at the rate of this attempt.
+    limit_left_s
+        Seconds that the job has left of its limit of time.
+    log
+        The file of the job's output, of all attempts.
+    last_lines
+        Of that file.
+    """
+
+    run: str
+    program: str = ""
+    job: str = ""
+    state: str = "unknown"
+    told_by: str = ""
+    reason: str = ""
+    means: str = ""
+    nodes: str = ""
+    starts: str = ""
+    tasks: int | None = None
+    tasks_done: int | None = None
+    left_s: float | None = None
+    limit_left_s: float | None = None
+    attempts: int = 0
+    notes: tuple[str, ...] = ()
+    log: str = ""
+    last_lines: tuple[str, ...] = ()
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether nothing changes any more by itself."""
+        return self.state in ENDED
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder is that of a run, begun or submitted."""
+    return any((folder / name).is_file() for name in RECORDS)
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Return the runs two levels deep in a folder; the folder itself if it is one."""
+    if is_run(folder):
+        return [folder]
+    places = {path.parent for name in RECORDS for path in folder.glob(f"*/{name}")}
+    places |= {path.parent for name in RECORDS for path in folder.glob(f"*/*/{name}")}
+    return sorted(place for place in places if is_run(place))
+
+
+def get_states(folders: Sequence[Path], n_lines: int = 0) -> list[RunState]:
+    """Return what runs do now; Slurm is asked once for all of them.
+
+    Parameters
+    ----------
+    n_lines
+        Last lines of each log that are wanted.
+    """
+    runs = [read_run(folder) for folder in folders]
+    jobs = [job for run in runs if (job := get_job(run))]
+    queue = ask_queue(jobs)
+    ended = ask_states(job for job in jobs if not find_job(queue or {}, job))
+    found = [make_state(run, queue, ended) for run in runs]
+    return [
+        replace(one, last_lines=tuple(read_end(Path(one.log), n_lines)))
+        if one.log and n_lines
+        else one
+        for one in found
+    ]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the folder of a run holds: job.json, manifest.json and running.json."""
+
+    folder: Path
+    submitted: dict[str, Any]
+    manifest: dict[str, Any]
+    lock: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def read_run(folder: Path) -> Run:
+    """Return what a folder holds; what cannot be read is noted and left out."""
+    notes: list[str] = []
+    found: dict[str, dict[str, Any]] = {}
+    for name, read in ((JOB, read_job), (NAME, read_manifest), (LOCK, read_lock)):
+        found[name] = {}
+        if (folder / name).exists():
+            try:
+                found[name] = read(folder)
+            except (BadInput, OSError) as error:
+                notes.append(str(error))
+    return Run(folder, found[JOB], found[NAME], found[LOCK], tuple(notes))
+
+
+def read_lock(folder: Path) -> dict[str, Any]:
+    """Return who works in a folder now; nothing where that has just ended.
+
+    Raises
+    ------
+    BadInput
+        It cannot be read.
+    """
+    try:
+        lock = json.loads((folder / LOCK).read_text())
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{folder / LOCK}: cannot be read: {error}") from None
+    if not isinstance(lock, dict):
+        raise BadInput(f"{folder / LOCK}: expected an object, found {lock!r:.40}")
+    return lock
+
+
+def get_job(run: Run) -> str:
+    """Return the job that a run belongs to by now: that of what came last."""
+    has_begun = run.manifest and (not run.submitted or has_begun_since(run))
+    return get_text(run.manifest if has_begun else run.submitted, "job")
+
+
+def has_begun_since(run: Run) -> bool:
+    """Return whether the last attempt began after the job was submitted."""
+    times = run.manifest.get("started"), run.submitted.get("submitted")
+    try:
+        started, submitted = (datetime.fromisoformat(str(time)) for time in times)
+        return started >= submitted
+    except (ValueError, TypeError):  # none, or one without a zone
+        return False
+
+
+def get_text(record: dict[str, Any], name: str) -> str:
+    """Return a text of a record, empty if it is none."""
+    found = record.get(name)
+    return found if isinstance(found, str) else ""
+
+
+def make_state(
+    run: Run, queue: dict[str, Queued] | None, ended: dict[str, tuple[str, str]]
+) -> RunState:
+    """Return what a run does now, by what Slurm knows of its job."""
+    job, attempt = get_job(run), run.manifest.get("attempt", 0)
+    state = RunState(
+        str(run.folder),
+        get_text(run.manifest, "program") or get_text(run.submitted, "program"),
+        job,
+        attempts=attempt if isinstance(attempt, int) else 0,
+        notes=run.notes,
+        log=get_text(run.submitted, "log"),
+    )
+    queued = find_job(queue or {}, job) if job else None
+    if queued is not None:
+        state = add_queued(state, queued)
+    elif told := find_job(ended, job):
+        number = choose_number(job, told[0])
+        state = replace(state, job=number, state=told[1], told_by="sacct")
+    else:
+        state = add_recorded(state, run, queue)
+    return add_progress(state, run)
+
+
+def add_queued(state: RunState, queued: Queued) -> RunState:
+    """Return the state of a run as squeue has it."""
+    waits = queued.state in WAITING
+    return replace(
+        state,
+        job=choose_number(state.job, queued.job),
+        state=queued.state,
+        told_by="squeue",
+        reason=queued.reason if waits else "",
+        means=explain_reason(queued.reason) if waits else "",
+        nodes=queued.nodes,
+        starts=queued.starts,
+        limit_left_s=None if waits or queued.state in OVER else queued.left_s,
+    )
+
+
+def choose_number(job: str, told: str) -> str:
+    """Return the number that people know a job by: 1234_3 of an element."""
+    return job if "[" in told else told
+
+
+def add_recorded(
+    state: RunState, run: Run, queue: dict[str, Queued] | None
+) -> RunState:
+    """Return the state of a run that Slurm does not know, by its own files."""
+    status = run.manifest.get("status")
+    is_newer = bool(run.submitted) and not has_begun_since(run)
+    if is_newer or not (run.manifest or run.lock):
+        asked = "has forgotten it" if queue is not None else "does not answer here"
+        said = f"job {state.job} has not begun, and Slurm {asked}"
+        return replace(state, notes=(*state.notes, said)) if state.job else state
+    if found := BY_MANIFEST.get(str(status)):
+        return replace(state, state=found, told_by=NAME)
+    account = run.manifest.get("slurm")
+    last = account[-1] if isinstance(account, list) and account else {}
+    if isinstance(last, dict) and has_ended(last) and last.get("job") == state.job:
+        return replace(state, state=get_state(last["state"]), told_by=NAME)
+    return add_lock(state, run.lock)
+
+
+def add_lock(state: RunState, lock: dict[str, Any]) -> RunState:
+    """Return the state of a run whose end nobody tells, by who works in its folder.
+
+    Where no one does, it was killed or it raised.
+    """
+    host, pid = lock.get("host"), lock.get("pid")
+    if not lock:
+        said = "it ended before it was done, and has not said why: --resume goes on"
+        return replace(state, state="killed", told_by=NAME, notes=(*state.notes, said))
+    if host == socket.gethostname() and not is_alive(pid):
+        said = f"process {pid} on {host} is gone: --resume goes on"
+        return replace(state, state="killed", told_by=LOCK, notes=(*state.notes, said))
+    said = f"process {pid} on {host}"
+    notes = (*state.notes, said)
+    return replace(state, state="RUNNING", told_by=LOCK, nodes=str(host), notes=notes)
+
+
+def is_alive(pid: Any) -> bool:
+    """Return whether there is a process of a number on this host."""
+    try:
+        os.kill(pid, 0)
+    except (PermissionError, TypeError):  # another user's; no number at all
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def add_progress(state: RunState, run: Run) -> RunState:
+    """Return a state with the tasks, and a word on whether they end in time."""
+    found = read_progress(run.folder, run.manifest)
+    if found is None:
+        return state
+    is_running = state.state == "RUNNING"
+    left_s = found.left_s if is_running else None
+    state = replace(state, tasks=found.tasks, tasks_done=found.done, left_s=left_s)
+    if left_s is None or state.limit_left_s is None or left_s <= state.limit_left_s:
+        return state
+    said = "its tasks will not end within the limit of the job: it is queued again then"
+    return replace(state, notes=(*state.notes, said))
+
+
+def read_end(path: Path, n: int) -> list[str]:
+    """Return the last lines of a log, none where it cannot be read."""
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(max(0, os.path.getsize(path) - TAIL_BYTES))
+            text = stream.read().decode(errors="replace")
+    except OSError:
+        return []
+    lines = [UNSEEN.sub("", line).rstrip() for line in re.split("[\r\n]+", text)]
+    return [line for line in lines if line][-n:] if n else []
