@@ -19,11 +19,7 @@ from hpc_connector.storage import get_object, is_remote
 
 FORMAT_VERSION = 1
 NAME = "manifest.json"
-NO_RUN = {
-    f"{NAME}.partial",
-    "telemetry",
-    "job.json",
-}  # what may lie in the folder before
+NO_RUN = {f"{NAME}.partial", "telemetry", "job.json"}  # what may lie there before
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
 NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
 NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}

@@ -2,6 +2,7 @@
 
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from hpc_connector.manifest import save_manifest
 
 KEY = "progress"  # of the manifest
+FEW = 3  # tasks of each thread: the first ones wait for kernels to be compiled
 
 
 class Progress(NamedTuple):
@@ -23,7 +25,7 @@ class Progress(NamedTuple):
         Those that the ledger holds, of all attempts.
     left_s
         Seconds that the rest takes at the rate of this attempt; None before it has
-        recorded any.
+        recorded some.
     """
 
     tasks: int
@@ -52,7 +54,7 @@ def read_progress(out: Path, record: dict[str, Any]) -> Progress | None:
     record
         The manifest.
     """
-    begun = record.get(KEY)
+    begun: Any = record.get(KEY)
     try:
         n_tasks, before = int(begun["tasks"]), int(begun["done_before"])
         since_s = float(begun["since_s"])
@@ -60,26 +62,24 @@ def read_progress(out: Path, record: dict[str, Any]) -> Progress | None:
         return None
     if record.get("status") == "done":
         return Progress(n_tasks, n_tasks, 0.0)
-    done, last_s = read_finished(out / "ledger")
-    n_done, took_s = min(len(done), n_tasks), last_s - since_s
-    if n_done <= before or took_s <= 0:
-        return Progress(n_tasks, n_done, None if n_done < n_tasks else 0.0)
-    rate = (n_done - before) / took_s
-    return Progress(n_tasks, n_done, max(0.0, (n_tasks - n_done) / rate))
+    files = list(read_finished(out / "ledger"))
+    n_done = min(len(set().union(*(tasks for tasks, _ in files))), n_tasks)
+    here = [saved_s for _, saved_s in files if saved_s > since_s]
+    n_left, n_here = n_tasks - n_done, n_done - before
+    if n_left and n_here < FEW * max(len(here), 1):
+        return Progress(n_tasks, n_done, None)
+    took_s = max(here, default=since_s) - since_s
+    return Progress(n_tasks, n_done, n_left * took_s / max(n_here, 1))
 
 
-def read_finished(ledger: Path) -> tuple[set[int], float]:
-    """Return the tasks in a ledger, and the Unix time at which it last grew.
+def read_finished(ledger: Path) -> Iterator[tuple[set[int], float]]:
+    """Yield the tasks that each file of a ledger has, and when it was saved.
 
     What was found is not read; a file that is damaged, or renamed now, is left out.
     """
-    finished: set[int] = set()
-    last_s = 0.0
     for path in ledger.glob("*.npz"):
         try:
             with np.load(path) as arrays:
-                finished.update(arrays["finished"].tolist())
-            last_s = max(last_s, path.stat().st_mtime)
+                yield set(arrays["finished"].tolist()), path.stat().st_mtime
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             continue
-    return finished, last_s

@@ -241,7 +241,7 @@ def search_tasks(
         read_finished(ledger, tasks, shards) if comm.rank == 0 else (None, [])
     )
     with end_together(comm):
-        if comm.rank == 0:
+        if finished is not None:
             begin_tasks(args.out, record, len(tasks), len(finished))
     todo = np.setdiff1d(np.arange(len(tasks)), comm.bcast(finished))
     search = Search(
