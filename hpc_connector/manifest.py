@@ -130,8 +130,12 @@ def begin_run(
 
 def list_jobs(record: dict[str, Any]) -> list[str]:
     """Return the jobs that a run had so far, the first one first."""
-    earlier = record.get("jobs")
-    jobs = [*(earlier if isinstance(earlier, list) else []), record.get("job")]
+    earlier, account = (
+        found if isinstance(found := record.get(name), list) else []
+        for name in ("jobs", "slurm")
+    )
+    told = [one.get("job") for one in account if isinstance(one, dict)]
+    jobs = [*earlier, *told, record.get("job")]
     return list(dict.fromkeys(job for job in jobs if isinstance(job, str) and job))
 
 

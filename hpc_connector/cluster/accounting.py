@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Any
 
 from hpc_connector.cluster.queue import JOB, OVER, ask_slurm, name_array
@@ -22,6 +23,8 @@ FIGURES = (
     "TimelimitRaw",
     "AllocTRES",
 )
+NUMBERS = {"n_nodes", "n_tasks", "cores", "node_mem_bytes", "elapsed_s", "limit_s"}
+NUMBERS |= {"cpu_s", "max_rss_bytes", "max_rss_tasks"}  # of an attempt
 ASKED = ("node_mem_bytes", "limit_s")  # kept as first read
 ENDS = {0: "COMPLETED", 75: "REQUEUED"}  # by the exit code of the program
 ENDED = {*OVER, "REQUEUED"}  # states of an attempt to which nothing comes any more
@@ -135,6 +138,22 @@ def _add_step(attempt: dict[str, Any], row: dict[str, str]) -> None:
         attempt["energy_j"] = energy_j + int(row["ConsumedEnergyRaw"])
 
 
+def list_attempts(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the attempts in a manifest, whatever else is there."""
+    found = record.get("slurm")
+    attempts = found if isinstance(found, list) else []
+    return [one for one in attempts if isinstance(one, dict)]
+
+
+def complete(attempt: dict[str, Any]) -> dict[str, Any]:
+    """Return an attempt of any version, or damaged, with 0 for numbers it has not."""
+    found = {name: attempt.get(name) for name in NUMBERS}
+    return attempt | {
+        name: value if isinstance(value, int | float) and 0 <= value < inf else 0
+        for name, value in found.items()
+    }
+
+
 def close_attempt(attempt: dict[str, Any], code: int) -> dict[str, Any]:
     """Return an attempt whose script ends now, which Slurm still takes for running.
 
@@ -181,9 +200,9 @@ def join_attempts(
     What an attempt had asked for is kept as it was first read: later Slurm shows what
     the job asks for now. So is the end of an attempt that Slurm takes for running.
     """
-    first = {(attempt["job"], attempt.get("start")): attempt for attempt in before}
+    first = {(attempt.get("job"), attempt.get("start")): attempt for attempt in before}
     jobs = {attempt["job"] for attempt in now}
-    joined = [attempt for attempt in before if attempt["job"] not in jobs]
+    joined = [attempt for attempt in before if attempt.get("job") not in jobs]
     for attempt in now:
         known = first.get((attempt["job"], attempt["start"]), {})
         kept = {name: known[name] for name in ASKED if name in known}

@@ -10,7 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hpc_connector.cluster.accounting import ask_states, get_state, has_ended
+from hpc_connector.cluster.accounting import (
+    ask_states,
+    get_state,
+    has_ended,
+    list_attempts,
+)
 from hpc_connector.cluster.queue import (
     OVER,
     Queued,
@@ -243,13 +248,34 @@ def add_recorded(
         asked = "has forgotten it" if queue is not None else "does not answer here"
         said = f"job {state.job} has not begun, and Slurm {asked}"
         return replace(state, notes=(*state.notes, said)) if state.job else state
+    if told := get_account(run, state.job):
+        return replace(state, state=told, told_by=NAME)
     if found := BY_MANIFEST.get(str(status)):
         return replace(state, state=found, told_by=NAME)
-    account = run.manifest.get("slurm")
-    last = account[-1] if isinstance(account, list) and account else {}
-    if isinstance(last, dict) and has_ended(last) and last.get("job") == state.job:
-        return replace(state, state=get_state(last["state"]), told_by=NAME)
     return add_lock(state, run.lock)
+
+
+def get_account(run: Run, job: str) -> str:
+    """Return the end of a run's last job by its account, empty if that has none."""
+    last = [{}, *list_attempts(run.manifest)][-1]
+    is_it = bool(job) and last.get("job") == job and has_ended(last)
+    return get_state(last["state"]) if is_it else ""
+
+
+def get_end(folder: Path) -> RunState:
+    """Return what a run has come to; Slurm is asked only if its files do not say it."""
+    run = read_run(folder)
+    job = get_job(run)
+    is_done = run.manifest.get("status") == "done" and not (job and run.submitted)
+    if get_account(run, job) or is_done:
+        return make_state(run, {}, {})
+    return get_states([folder])[0]
+
+
+def say_goes_on(state: RunState) -> str:
+    """Say of a run that is not over that its figures are not the last."""
+    whose = f"job {state.job} is {state.state}" if state.job else f"it is {state.state}"
+    return f"The run is not over ({whose}): these are the figures so far."
 
 
 def add_lock(state: RunState, lock: dict[str, Any]) -> RunState:

@@ -13,6 +13,7 @@ from hpc_connector.cluster.accounting import (
     close_attempt,
     has_ended,
     join_attempts,
+    list_attempts,
     rate,
     read_figures,
 )
@@ -73,13 +74,6 @@ def read_input() -> str:
         raise BadInput("standard input is no text: expected what sacct says") from None
 
 
-def list_attempts(record: dict[str, Any]) -> Attempts:
-    """Return the attempts in a manifest, whatever else is there."""
-    found = record.get("slurm")
-    attempts = found if isinstance(found, list) else []
-    return [one for one in attempts if isinstance(one, dict) and "job" in one]
-
-
 def list_own(jobs: list[str]) -> list[str]:
     """Return the jobs that standard input may tell of, the likeliest first."""
     return [os.environ.get("SLURM_JOB_ID", ""), *reversed(jobs)]
@@ -92,7 +86,7 @@ def repair(before: Attempts, jobs: list[str], given: Attempts) -> Attempts:
     only jobs are asked for whose end is not known.
     """
     told = {attempt["job"] for attempt in given}
-    ended = {attempt["job"] for attempt in before if has_ended(attempt)}
+    ended = {attempt.get("job") for attempt in before if has_ended(attempt)}
     asked = [job for job in jobs if job not in told and not (told and job in ended)]
     found = read_figures(ask_figures(*asked))
     for job in asked:

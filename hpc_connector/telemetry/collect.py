@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hpc_connector import cli
+from hpc_connector.cluster.state import get_end, say_goes_on
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest, save_manifest
 from hpc_connector.telemetry.functions import Calls, read_call_tables
@@ -78,8 +79,11 @@ def collect(directory: Path) -> dict[str, Any]:
     summary = join_parts(parts) | calls.close()
     for note in summary["notes"]:
         logger.warning("%s", note)
-    if record:
-        save_manifest(directory, record | {"telemetry": summary})
+    if record.get("status") == "running" and not (state := get_end(directory)).is_over:
+        summary["notes"].insert(0, say_goes_on(state))
+        logger.warning("%s", summary["notes"][0])
+    elif record:  # as it is by now: joining may take minutes
+        save_manifest(directory, read_manifest(directory) | {"telemetry": summary})
     return summary
 
 

@@ -3,12 +3,14 @@
 import argparse
 import json
 import re
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from hpc_connector import cli
+from hpc_connector.cluster.state import RunState, get_end, say_goes_on
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest
 from hpc_connector.publish import publish
@@ -16,7 +18,9 @@ from hpc_connector.storer._facts import format_bytes, format_duration
 from hpc_connector.storer._page import fill_page, make_section, read_part
 from hpc_connector.storer._text import clean, say_count
 from hpc_connector.telemetry.advice import make_advice
+from hpc_connector.telemetry.attempts_section import make_attempts
 from hpc_connector.telemetry.collect import get_threads, summarise
+from hpc_connector.telemetry.differences import explain_differences
 from hpc_connector.telemetry.efficiency import get_efficiency
 from hpc_connector.telemetry.forecast_section import make_forecast
 from hpc_connector.telemetry.functions import read_calls, summarise_calls
@@ -31,7 +35,7 @@ from hpc_connector.telemetry.told import Told, read_told, say_told
 
 SHORT_S = 0.01  # between first and last sample: too short to draw
 PACKAGE = "hpc_connector.telemetry"
-NAMES = {"cores": "Cores", "memory": "Memory"}
+NAMES = {"cores": "Cores", "memory": "Memory", "time": "Time"}
 OPTION = re.compile(r"--[\w-]+(?:=\w+)?")
 
 
@@ -54,9 +58,11 @@ def run(args: argparse.Namespace) -> int:
     summary |= summarise_calls(read_calls(args.directory))
     summary["efficiency"] = get_efficiency(summary, record, threads)
     summary["advice"] = make_advice(summary)
+    summary["differences"] = explain_differences(summary, record)
     told = find_told(args.directory, nodes, summary)
+    state = find_state(args.directory, record, summary)
     if args.html:
-        page = make_page(record, summary, nodes, threads, told)
+        page = make_page(record, summary, nodes, threads, told, state)
         with publish(args.html) as stream:
             stream.write(page.encode(errors="xmlcharrefreplace"))
         print(args.html)
@@ -65,6 +71,18 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(format_summary(summary))
     return cli.DONE
+
+
+def find_state(
+    directory: Path, record: dict[str, Any], summary: dict[str, Any]
+) -> RunState | None:
+    """Return what a run has come to, None of a bare folder; note one that goes on."""
+    if not record:
+        return None
+    state = get_end(directory)
+    if not state.is_over:
+        summary["notes"].insert(0, say_goes_on(state))
+    return state
 
 
 def find_told(
@@ -98,7 +116,8 @@ def format_summary(summary: dict[str, Any]) -> str:
     ]
     lines = [f"{value:>12}  {name}" for name, value in figures]
     lines += [found["said"] for _, found in shares]
-    lines += [*summary["advice"], *summary.get("forecast", []), *summary["notes"]]
+    lines += [*summary["differences"], *summary["advice"]]
+    lines += [*summary.get("forecast", []), *summary["notes"]]
     return "\n".join(lines)
 
 
@@ -134,6 +153,7 @@ def make_page(
     nodes: list[Rows],
     threads: int,
     told: list[Told],
+    state: RunState | None,
 ) -> str:
     """Return the whole page."""
     timeline = make_timeline(nodes)
@@ -148,8 +168,12 @@ def make_page(
     ]
     sections = [
         make_section(
-            "efficiency", "Efficiency", "", make_meters(summary["efficiency"])
+            "efficiency",
+            "Efficiency",
+            "",
+            make_meters(summary["efficiency"]) + make_list(summary["differences"]),
         ),
+        make_attempts(record),
         *make_pictures(timeline, threads),
         make_forecast(
             told, nodes, get_span(nodes)[0], has_ended=record.get("status") == "done"
@@ -164,11 +188,50 @@ def make_page(
         style=read_part("dashboard.css", PACKAGE),
         title=f"Telemetry: {program}",
         kicker=" · ".join(filter(None, words)),
+        lead=make_about(record, state, summary["efficiency"]),
         heading=f"{say_count(n_ranks, 'rank')} on {say_count(n_nodes, 'node')}",
         tiles="".join(tiles),
         about=about,
         sections=sections,
     )
+
+
+def make_about(
+    record: dict[str, Any],
+    state: RunState | None,
+    efficiency: dict[str, dict[str, Any]],
+) -> str:
+    """Return which run this is: its job, its command, and how it ended."""
+    if state is None:
+        return ""
+    version = str(record.get("version", ""))
+    how = f"attempt {state.attempts}" if state.attempts > 1 else ""
+    told = f"by {state.told_by}" if state.told_by else ""
+    facts = {
+        "Run": state.run,
+        "Program": " ".join(filter(None, (state.program, version))),
+        "Job": state.job,
+        "Command": str(record.get("command", "")),
+        "End": ", ".join(filter(None, (state.state, how, told))),
+        "Time": say_used(efficiency.get("time"), format_duration, "asked"),
+        "Memory": say_used(efficiency["memory"], format_bytes, "asked on a node"),
+    }
+    rows = "".join(
+        f"<dt>{name}</dt><dd>{escape(clean(text))}</dd>"
+        for name, text in facts.items()
+        if text
+    )
+    return f'<dl class="about">{rows}</dl>'
+
+
+def say_used(
+    found: dict[str, Any] | None, show: Callable[[float], str], whose: str
+) -> str:
+    """Return what was used of what was asked for, empty where it is not known."""
+    if not found or not found["held"]:
+        return ""
+    share = format_share(found["share"])
+    return f"{show(found['used'])} of {show(found['held'])} {whose} ({share})"
 
 
 def make_pictures(timeline: Timeline, threads: int) -> list[str]:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from hpc_connector.cluster.accounting import complete, list_attempts
 from hpc_connector.storer._facts import format_bytes, format_duration
 from hpc_connector.storer._text import say_count
-from hpc_connector.telemetry.nodes import as_list
 from hpc_connector.telemetry.summary import FROM_RANKS
 
 THREADS = "More than 100%: ranks ran more threads than they were to have"
@@ -41,12 +41,26 @@ def get_efficiency(
     -------
     "cores" and "memory", each with "used", "held", "share" and "said"; seconds, and
     bytes on a node. What was held is None where it is not known, and so is the share.
+    "time" is there where the job had a limit: what its last attempt took of that.
     """
-    jobs = [job for job in as_list(record.get("slurm")) if isinstance(job, dict)]
+    jobs = [complete(attempt) for attempt in list_attempts(record)]
     return {
         "cores": get_cpu(summary, jobs, threads),
         "memory": get_memory(summary["nodes"], jobs),
-    }
+    } | get_time(jobs)
+
+
+def get_time(jobs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the time of the last attempt of its limit; nothing without a limit."""
+    if not jobs or not jobs[-1]["limit_s"]:
+        return {}
+    used, held = jobs[-1]["elapsed_s"], jobs[-1]["limit_s"]
+    share = round(used / held, 4)
+    name = "The job" if len(jobs) == 1 else "The last attempt"
+    said = f"{name} took {format_duration(used)} of the {format_duration(held)} asked."
+    over = " More than 100%: Slurm ends a job some time after its limit."
+    said += over if share > 1 else ""
+    return {"time": {"used": used, "held": held, "share": share, "said": said}}
 
 
 def get_cpu(
@@ -57,7 +71,7 @@ def get_cpu(
     The cores are those that Slurm gave, else those that the ranks were to have.
     """
     used_s = round(sum(rank["cpu_s"] for rank in summary["ranks"]), 3)
-    if jobs and all(job.get("cores") for job in jobs):
+    if jobs and all(job["cores"] for job in jobs):
         held_s = float(sum(job["cores"] * job["elapsed_s"] for job in jobs))
         whose = "the job held from its start to its end"
         over = f"{THREADS}, or Slurm's account lacks some of its attempts."
@@ -82,7 +96,7 @@ def get_memory(
     """Return the peak of the fullest node, of the memory that the job held on it."""
     fullest = max(nodes, key=lambda node: node["peak_bytes"])
     used = fullest["peak_bytes"]
-    held = jobs[-1].get("node_mem_bytes") if jobs else None
+    held = jobs[-1]["node_mem_bytes"] if jobs else None
     if not held:
         return {"used": used, "held": None, "share": None, "said": UNKNOWN}
     share = round(used / held, 4)
