@@ -10,6 +10,7 @@ from string import Template
 from typing import Any
 
 from hpc_connector import cli
+from hpc_connector.cluster.accounting import complete, list_attempts
 from hpc_connector.cluster.state import RunState, get_end, say_goes_on
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest
@@ -171,10 +172,11 @@ def make_page(
             "efficiency",
             "Efficiency",
             "",
-            make_meters(summary["efficiency"]) + make_list(summary["differences"]),
+            make_meters(summary["efficiency"])
+            + make_differences(summary["differences"]),
         ),
         make_attempts(record),
-        *make_pictures(timeline, threads),
+        *make_pictures(timeline, threads, get_held(record)),
         make_forecast(
             told, nodes, get_span(nodes)[0], has_ended=record.get("status") == "done"
         ),
@@ -205,14 +207,14 @@ def make_about(
     if state is None:
         return ""
     version = str(record.get("version", ""))
-    how = f"attempt {state.attempts}" if state.attempts > 1 else ""
-    told = f"by {state.told_by}" if state.told_by else ""
+    how = f" in attempt {state.attempts}" if state.attempts > 1 else ""
+    told = f", as {state.told_by} has it" if state.told_by else ""
     facts = {
-        "Run": state.run,
+        "Run": str(Path(state.run).resolve()),
         "Program": " ".join(filter(None, (state.program, version))),
         "Job": state.job,
         "Command": str(record.get("command", "")),
-        "End": ", ".join(filter(None, (state.state, how, told))),
+        "End": f"{state.state}{how}{told}",
         "Time": say_used(efficiency.get("time"), format_duration, "asked"),
         "Memory": say_used(efficiency["memory"], format_bytes, "asked on a node"),
     }
@@ -234,15 +236,28 @@ def say_used(
     return f"{show(found['used'])} of {show(found['held'])} {whose} ({share})"
 
 
-def make_pictures(timeline: Timeline, threads: int) -> list[str]:
+def get_held(record: dict[str, Any]) -> tuple[float, float]:
+    """Return cores and bytes that the last job held on a node, 0 if not known."""
+    jobs = list_attempts(record)
+    if not jobs:
+        return 0.0, 0.0
+    last = complete(jobs[-1])
+    return last["cores"] / max(last["n_nodes"], 1), last["node_mem_bytes"]
+
+
+def make_pictures(
+    timeline: Timeline, threads: int, held: tuple[float, float]
+) -> list[str]:
     """Return the parts that show the time of the run."""
     if timeline.edges[-1] < SHORT_S:
         said = "There is one sample of each rank: no time to draw."
         return [make_section("ranks", "Ranks over time", said, "")]
     parts = {
         "Ranks over time": draw_ranks(timeline, threads),
-        "Cores in use": draw_nodes(timeline, timeline.cores, "cores"),
-        "Memory in use": draw_nodes(timeline, timeline.memory_bytes / 2**30, "GiB"),
+        "Cores in use": draw_nodes(timeline, timeline.cores, "cores", held[0]),
+        "Memory in use": draw_nodes(
+            timeline, timeline.memory_bytes / 2**30, "GiB", held[1] / 2**30
+        ),
     }
     return [
         make_section(title.partition(" ")[0].lower(), title, "", body)
@@ -255,6 +270,11 @@ def make_list(lines: list[str], kind: str = "advice") -> str:
     shown = [OPTION.sub(r"<code>\g<0></code>", escape(clean(line))) for line in lines]
     items = "".join(f"<li>{line}</li>" for line in shown)
     return f'<ul class="{kind}">{items}</ul>' if items else ""
+
+
+def make_differences(lines: list[str]) -> str:
+    """Return why figures that should agree do not; empty where all do."""
+    return f"<h3>Why figures differ</h3>{make_list(lines)}" if lines else ""
 
 
 def make_meters(efficiency: dict[str, dict[str, Any]]) -> str:

@@ -11,6 +11,7 @@ NEAR = 0.02  # two figures this near to each other agree
 FROM_MARKS = ("proc", FROM_RANKS)  # sources that add the marks of ranks
 
 SHARED = "Slurm counts what ranks share once for each of them."
+UNSEEN = "The agent has ended before rows are joined and the job ends; Slurm has not."
 SAMPLED = "Slurm looks every few seconds, and misses a peak between."
 OF_RANKS = "The agent adds the kernel's marks of its ranks."
 OF_GROUP = "The agent has the kernel's mark of the whole job, with the page cache."
@@ -64,11 +65,12 @@ def explain_memory(nodes: list[dict[str, Any]], jobs: list[dict[str, Any]]) -> s
     by_slurm, by_agent = ranks * job["max_rss_bytes"], fullest["peak_bytes"]
     if not differ(by_slurm, by_agent):
         return ""
+    why = SAMPLED if by_slurm < by_agent else SHARED if ranks > 1 else UNSEEN
     each = f" ({say_count(ranks, 'rank')} of {format_bytes(job['max_rss_bytes'])})"
     return (
         f"Memory of a node: {format_bytes(by_slurm)}{each if ranks > 1 else ''} by "
         f"Slurm's MaxRSS, {format_bytes(by_agent)} by the agent. "
-        f"{SHARED if by_slurm > by_agent else SAMPLED} "
+        f"{why} "
         f"{OF_RANKS if fullest['source'] in FROM_MARKS else OF_GROUP}"
     )
 

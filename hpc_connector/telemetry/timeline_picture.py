@@ -8,6 +8,7 @@ from hpc_connector.storer._axes import Frame, draw_rows, draw_ticks, get_time_un
 from hpc_connector.storer._page import make_legend
 from hpc_connector.storer._svg import (
     Scale,
+    draw_line,
     draw_path,
     draw_rect,
     draw_text,
@@ -24,6 +25,7 @@ HUES = 6
 SHADES = 10
 LABEL = 13  # pixels that a name needs
 STEPS = (1, 2, 4, 8, 16, 32, 64)  # ranks from name to name
+FAR = 4  # times what was used: more would flatten the lines
 NARROW = 0.5  # pixels by which cells overlap, or seams would show
 
 
@@ -74,16 +76,22 @@ def make_ramp() -> str:
     return f'<p class="ramp">A row is a rank: idle {steps} all its cores busy</p>'
 
 
-def draw_nodes(timeline: Timeline, values: np.ndarray, unit: str) -> str:
+def draw_nodes(
+    timeline: Timeline, values: np.ndarray, unit: str, held: float = 0.0
+) -> str:
     """Return a line for each node over the time of the run.
 
     Parameters
     ----------
     values
         In `unit`, shape (n_nodes, n_windows).
+    held
+        By the job on a node, 0 if not known: drawn unless it is far above.
     """
     shown = values[:MOST_NODES]
     high = float(np.nanmax(shown, initial=0)) * 1.08 or 1.0
+    is_near = 0 < held <= FAR * high
+    high = max(high, 1.08 * held) if is_near else high
     frame = Frame(LEFT, 12, WIDTH - 16, HEIGHT - FOOT)
     x, y = frame.make_x(0, timeline.edges[-1]), frame.make_y(0, high)
     parts = [draw_rows(y, (0, high), frame, about=5)]
@@ -91,6 +99,10 @@ def draw_nodes(timeline: Timeline, values: np.ndarray, unit: str) -> str:
     for k, line in enumerate(shown):
         steps = join_steps(x, y, timeline.edges[:-1], width_s, line)
         parts.append(draw_path(steps, get_line(k), clean(timeline.nodes[k])))
+    if is_near:
+        parts.append(draw_line(frame.left, y(held), frame.right, y(held), "limit"))
+        words = f"{held:.3g} held by the job"
+        parts.append(draw_text(frame.right, y(held) - 5, words, "end soft"))
     parts += draw_time(x, timeline, frame)
     middle = (frame.top + frame.bottom) / 2
     parts.append(draw_text(14, middle, unit, "middle soft", turned=True))
