@@ -207,7 +207,7 @@ def make_state(
         log=get_text(run.submitted, "log"),
     )
     queued = find_job(queue or {}, job) if job else None
-    if queued is not None:
+    if queued is not None and not has_left(run, queued):
         state = add_queued(state, queued)
     elif told := find_job(ended, job):
         number = choose_number(job, told[0])
@@ -231,6 +231,12 @@ def add_queued(state: RunState, queued: Queued) -> RunState:
         starts=queued.starts,
         limit_left_s=None if waits or queued.state in OVER else queued.left_s,
     )
+
+
+def has_left(run: Run, queued: Queued) -> bool:
+    """Return whether a run is done, and its job goes on: one that people work in."""
+    is_done = run.manifest.get("status") == "done"
+    return is_done and not run.submitted and queued.state not in OVER
 
 
 def choose_number(job: str, told: str) -> str:

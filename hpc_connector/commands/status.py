@@ -22,7 +22,7 @@ from hpc_connector.storer._text import clean, shorten
 
 WIDTH = 100  # columns
 HEAD = ("run", "job", "state", "tasks", "left", "of its limit", "attempt")
-WIDTHS = (28, 11, 13, 16, 12, 12, 7)  # of the columns, the last is not filled up
+WIDTHS = (24, 11, 13, 16, 11, 12, 7)  # of the columns, the last is not filled up
 KEYS = ", ".join(RunState.__dataclass_fields__)
 
 
@@ -119,7 +119,7 @@ def format_table(states: Sequence[RunState]) -> str:
 def format_row(cells: Sequence[str]) -> str:
     """Return cells in columns; one that is too long goes on into the next."""
     pairs = zip(cells, WIDTHS, strict=True)
-    return " ".join(f"{cell:<{width}}" for cell, width in pairs).rstrip()
+    return " ".join(f"{cell:<{width}}" for cell, width in pairs).rstrip()[:WIDTH]
 
 
 def list_cells(state: RunState) -> tuple[str, ...]:

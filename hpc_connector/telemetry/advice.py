@@ -10,6 +10,7 @@ CROWDED = 1.1  # above which ranks used more cores than they were to have
 UNEVEN = 0.15  # imbalance from which waiting is worth a word
 MARGIN = 1.1  # on the memory that was used: ask for that much
 LARGE = 20 << 30  # bytes from which --mem is told in G
+LEAST_BYTES = 4 << 20  # an interpreter alone takes more
 SHORT_S = 10.0  # a run that says little
 SEEN = 0.99  # share of the time that samples should cover
 
@@ -72,6 +73,11 @@ def advise_memory(nodes: list[dict[str, Any]]) -> str:
     peak_bytes = max(node["peak_bytes"] for node in nodes)
     if peak_bytes <= 0:
         return "No memory was seen in use: there is nothing to size --mem by."
+    if peak_bytes < LEAST_BYTES:
+        return (
+            f"A node needed {format_bytes(peak_bytes)} by its rows, less than any "
+            "program does: there is nothing to size --mem by."
+        )
     ask = int((peak_bytes + COLLECT_BYTES) * MARGIN)
     shift, unit = (20, "M") if ask < LARGE else (30, "G")
     return (

@@ -26,6 +26,7 @@ from hpc_connector.telemetry.tables import UNKNOWN, Words, make_table
 
 GAP = 2.5  # intervals between two samples that make a gap
 BYTES = ("read_bytes", "write_bytes")
+MEMORY = ("peak_bytes", "max_rss_bytes")
 FROM_RANKS = "ranks"  # the source of figures of a node that has no rows of its own
 
 _LIFE = [("rank", "i8"), ("cpu_s", "f8"), ("clock_s", "f8"), ("rate", "f8")]
@@ -335,12 +336,13 @@ class NodeSummary:
         used = self.counters.describe(NODE_RANK)
         pauses, samples = self.pauses, self.samples
         (source, energy_source), energy_j = self.sources, pauses.energy_j
-        if not samples:
+        if not samples or self.lacks_memory():
             ranks = [self.counters.describe(number) for number in numbers]
-            used = {name: sum(rank[name] for rank in ranks) for name in used}
-            used["cpu_s"] = round(used["cpu_s"], 3)
-            pauses, samples, source = self.of_ranks, self.n_ticks, FROM_RANKS
-            energy_j = None
+            names = MEMORY if samples else ("cpu_s", *MEMORY)
+            used |= {name: sum(rank[name] for rank in ranks) for name in names}
+            used["cpu_s"], source = round(used["cpu_s"], 3), FROM_RANKS
+        if not samples:
+            pauses, samples, energy_j = self.of_ranks, self.n_ticks, None
         return {
             "node": self.node,
             "wall_s": round(pauses.wall_s, 3),
@@ -356,11 +358,18 @@ class NodeSummary:
             "gap_s": round(pauses.gap_s, 3),
         }
 
+    def lacks_memory(self) -> bool:
+        """Return whether rows of the node show no memory, but those of ranks do."""
+        numbers = self.counters.numbers
+        peaks = {n: self.counters.describe(n)["peak_bytes"] for n in numbers}
+        return peaks.get(NODE_RANK) == 0 < sum(peaks.values())
+
     def list_notes(self) -> list[str]:
         """Return what was taken instead of what is missing."""
-        if self.samples:
+        if self.samples and not self.lacks_memory():
             return []
+        what = "is no memory in the rows" if self.samples else "are no rows"
         return [
-            f"{self.node}: there are no rows of the node (rank {NODE_RANK}): its "
-            "memory is taken as the sum of the peaks of its ranks"
+            f"{self.node}: there {what} of the node (rank {NODE_RANK}): its memory is "
+            "taken as the sum of the peaks of its ranks"
         ]
