@@ -7,7 +7,7 @@ from typing import Any
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
 
-JOB = "job.json"
+NAME = "job.json"
 FORMAT_VERSION = 1
 
 
@@ -15,7 +15,7 @@ def save_job(out: Path, record: dict[str, Any]) -> None:
     """Write ``job.json``, published by rename."""
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format_version": FORMAT_VERSION} | record, indent=2)
-    with publish(out / JOB) as stream:
+    with publish(out / NAME) as stream:
         stream.write(f"{text}\n".encode())
 
 
@@ -27,7 +27,7 @@ def read_job(out: Path) -> dict[str, Any]:
     BadInput
         There is none, or it cannot be read.
     """
-    path = out / JOB
+    path = out / NAME
     try:
         record = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:

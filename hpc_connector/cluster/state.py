@@ -23,7 +23,8 @@ from hpc_connector.cluster.queue import (
     explain_reason,
     find_job,
 )
-from hpc_connector.cluster.record import JOB, read_job
+from hpc_connector.cluster.record import NAME as JOB
+from hpc_connector.cluster.record import read_job
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest
 from hpc_connector.progress import read_progress

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from hpc_connector import cli
-from hpc_connector.cluster.record import JOB
+from hpc_connector.cluster.record import NAME as JOB
 from hpc_connector.cluster.state import RunState, get_states, is_run
 from hpc_connector.errors import BadInput
 
