@@ -8,7 +8,7 @@ def put_programs(monkeypatch, folder, **said):
     None is missing; there is nothing else on PATH.
     """
     folder.mkdir(exist_ok=True)
-    for name in ("squeue", "sacct", "scancel"):
+    for name in ("squeue", "sacct", "scancel", "scontrol"):
         text = said.get(name)
         path = folder / name
         path.unlink(missing_ok=True)

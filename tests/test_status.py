@@ -373,12 +373,15 @@ def test_read_progress__at_the_rate_of_this_attempt(done, before, left_s, tmp_pa
 
 def test_cancel__the_job_of_an_element(tmp_path, monkeypatch, capsys):
     line = "7_3|9|RUNNING|5:00|2026-01-01T03:00:00|node1|None\n"
-    put_programs(monkeypatch, tmp_path / "bin", squeue=line, scancel="")
+    programs = {"squeue": line, "scancel": "", "scontrol": ""}
+    put_programs(monkeypatch, tmp_path / "bin", **programs)
     make_job(tmp_path / "a", "7_3")
     code, out, _ = ask("cancel", tmp_path / "a", capsys=capsys)
     assert (code, out.count("\n")) == (0, 1)
     assert "job 7_3 was RUNNING: cancelled" in out
     assert list_calls(tmp_path / "bin", "scancel") == ["7_3"]
+    asked = list_calls(tmp_path / "bin", "scontrol")
+    assert asked == ["update JobId=7_3 Requeue=0"]  # or its script would undo it
 
 
 def test_cancel__of_a_run_that_is_over(tmp_path, monkeypatch, capsys):

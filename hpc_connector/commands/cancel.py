@@ -31,6 +31,9 @@ def run(args: argparse.Namespace) -> int:
 def cancel(state: RunState) -> str:
     """Cancel the job of a run; return what was done.
 
+    Its script asks to be queued again when its ranks are stopped, which Slurm grants
+    also to a job that was cancelled, unless it may not be queued again.
+
     Raises
     ------
     BadInput
@@ -45,6 +48,7 @@ def cancel(state: RunState) -> str:
             f"{state.run}: no job of Slurm works there ({said}): kill ends a process, "
             "and --resume goes on"
         )
+    ask_slurm(["scontrol", "update", f"JobId={state.job}", "Requeue=0"])
     done = ask_slurm(["scancel", state.job])
     if done is None:
         raise BadInput("scancel is not here, or does not answer: expected a login node")
