@@ -71,7 +71,9 @@ def test_account__of_the_last_element_of_an_array(order, tmp_path, monkeypatch):
         ("6", {}, tell("7") + tell("6"), ["6"]),
         ("6", {"job": "7"}, tell("7") + tell("6"), ["6"]),
         ("99", {"job": "6"}, tell("7") + tell("6"), ["6"]),  # of an enclosing job
-        ("", {"job": "9"}, tell("6"), ["6"]),  # of a run that was complete
+        ("6", {"job": "9"}, tell("6"), ["6"]),  # of a run that was complete
+        ("", {"job": "9"}, tell("6"), []),
+        ("", {}, tell("6"), ["6"]),
         ("", {"job": "9"}, tell("7") + tell("6"), []),
         ("", {}, tell("7") + tell("6"), []),
         ("", {"job": None, "jobs": "x"}, tell("6"), ["6"]),

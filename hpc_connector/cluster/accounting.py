@@ -89,7 +89,7 @@ def choose_attempts(
     """Return the attempts of the first of some jobs that there are any of.
 
     The last element of an array has the number of the array itself, by which sacct
-    tells of all elements. Attempts of a single job are taken whatever its number.
+    tells of all elements. Where no number is known, attempts of a single job are taken.
 
     Parameters
     ----------
@@ -97,8 +97,10 @@ def choose_attempts(
         Their own numbers (JobIDRaw), the likeliest first.
     """
     there = [attempt["job"] for attempt in attempts]
-    single = there[:1] if len(set(there)) == 1 else []
-    own = next((job for job in [*jobs, *single] if job in there), None)
+    known = [job for job in jobs if job]
+    if not known and len(set(there)) == 1:
+        known = there
+    own = next((job for job in known if job in there), None)
     return [attempt for attempt in attempts if attempt["job"] == own]
 
 
