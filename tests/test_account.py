@@ -164,6 +164,14 @@ def test_account__repairs_the_end_of_an_earlier_job(tmp_path, monkeypatch):
     assert "--jobs 5 " in call
 
 
+def test_account__repairs_jobs_in_the_order_in_which_they_were(tmp_path, monkeypatch):
+    """Also where sacct has forgotten a later one."""
+    put_programs(monkeypatch, tmp_path / "bin", sacct=tell("5", "NODE_FAIL"))
+    begun = read_figures(tell("6"))
+    run = make_run(tmp_path / "out", job="7", jobs=["5", "6"], slurm=begun)
+    assert [a["job"] for a in account(run, "", monkeypatch)] == ["5", "6"]
+
+
 def test_account__without_sacct_keeps_what_there_is(tmp_path, monkeypatch):
     put_programs(monkeypatch, tmp_path / "bin")
     begun = read_figures(tell("6", "RUNNING"))

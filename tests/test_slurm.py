@@ -16,6 +16,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.manifest import find_out, read_manifest, save_manifest
 from hpc_connector.program import main
 from hpc_connector.units import format_time, parse_bytes, parse_time
+from slurm_fakes import put_programs
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ("mdr-epistasis", "metabolite-annotation")
@@ -156,6 +157,7 @@ def test_read_figures__without_accounting(text):
 
 
 def test_account__keeps_figures_of_every_job(tmp_path, monkeypatch):
+    put_programs(monkeypatch, tmp_path / "bin")
     save_manifest(tmp_path, {"status": "done", "slurm": [{"job": "5"}, {"job": "7"}]})
     feed(monkeypatch, FIGURES)
     assert main(["account", "run", "x.bed", f"--out={tmp_path}"]) == 0

@@ -91,8 +91,9 @@ def repair(before: Attempts, jobs: list[str], given: Attempts) -> Attempts:
     found = read_figures(ask_figures(*asked))
     for job in asked:
         now = [one for one in found if one["job"] == job and one["state"] != "PENDING"]
-        before = join_attempts(before, now) if now else before
-    return before
+        before = join_attempts(before, now)
+    places = {job: place for place, job in enumerate(jobs)}
+    return sorted(before, key=lambda attempt: places.get(str(attempt.get("job")), -1))
 
 
 def add_shares(attempt: dict[str, Any]) -> dict[str, Any]:
