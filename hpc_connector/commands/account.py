@@ -34,7 +34,8 @@ Attempts = list[dict[str, Any]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add("--code", type=int, metavar="N", help="the program has ended with, just now")
+    said = "exit code of the program that has just ended (default: not known)"
+    add("--code", type=int, metavar="N", help=said)
     add(
         "arguments",
         nargs=argparse.REMAINDER,

@@ -22,7 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("directory", type=Path, metavar="DIR", help="folder of a run")
     add("--follow", action="store_true", help="as it grows, until the job is over")
-    add("--lines", type=cli.at_least(0), metavar="N", help="the last ones alone (all)")
+    add(
+        "--lines",
+        type=cli.at_least(0),
+        metavar="N",
+        help="last ones alone (default: all)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

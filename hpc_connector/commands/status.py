@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=Path,
         metavar="DIR",
-        help="folders of runs, or that hold such (the current one, two levels deep)",
+        help="folders of runs, or that hold such two levels deep (default: this one)",
     )
     add(
         "--json",
@@ -47,14 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=cli.seconds,
         default=10.0,
         metavar="TIME",
-        help="of --watch, in seconds, or 2m (10)",
+        help="of --watch: 30, 30s, 2m (default: 10 s)",
     )
     add(
         "--lines",
         type=cli.at_least(0),
         default=2,
         metavar="N",
-        help="of the end of each log (2)",
+        help="last lines of each log (default: 2)",
     )
 
 
