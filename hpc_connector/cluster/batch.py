@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from hpc_connector.cluster.accounting import FIGURES
+from hpc_connector.cluster.array import format_arguments, format_indices
 from hpc_connector.cluster.site import Site
 from hpc_connector.errors import BadInput
 from hpc_connector.units import format_time
@@ -52,7 +53,7 @@ def render_sbatch(job: Job, site: Site) -> str:
         "account": site.account,
         "qos": site.qos,
         "partition": site.slurm_partition,
-        "array": _format_array(job),
+        "array": format_indices(len(job.arguments or [()]), job.most_at_once),
         "dependency": job.dependency,
         "nodes": job.nodes,
         "ntasks-per-node": job.ntasks_per_node,
@@ -79,7 +80,7 @@ def render_sbatch(job: Job, site: Site) -> str:
         *([f"CONNECTOR_POLICY={shlex.quote(job.policy)}"] if job.policy else []),
         f"CONNECTOR_FIGURES={','.join(FIGURES)}",
         *(["CONNECTOR_TELEMETRY=1"] if job.telemetry else []),
-        *_format_arguments(job.arguments),
+        *format_arguments(job.arguments or ()),
         "",
     ]
     body = (files("hpc_connector.cluster") / "job.sh").read_text()
@@ -98,24 +99,6 @@ def _format_settings(settings: dict[str, str], *, is_open: bool) -> list[str]:
         f"CONNECTOR_{n}=${{CONNECTOR_{n}-{shlex.quote(text)}}}"
         for n, text in settings.items()
     ]
-
-
-def _format_array(job: Job) -> str:
-    """Return the indices of an array, empty for a single job."""
-    if job.arguments is None or len(job.arguments) == 1:
-        return ""
-    most = f"%{job.most_at_once}" if job.most_at_once else ""
-    return f"0-{len(job.arguments) - 1}{most}"
-
-
-def _format_arguments(arguments: tuple[tuple[str, ...], ...] | None) -> list[str]:
-    """Return the lines that set the arguments of the program."""
-    if arguments is None:
-        return []
-    if len(arguments) == 1:
-        return [f"set -- {shlex.join(arguments[0])}"]
-    cases = [f"{k}) set -- {shlex.join(words)} ;;" for k, words in enumerate(arguments)]
-    return ['case "$SLURM_ARRAY_TASK_ID" in', *cases, "esac"]
 
 
 def submit(script: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hpc_connector import cli
 from hpc_connector.allocation import Allocation, Limits, add_collecting, propose
+from hpc_connector.cluster.array import list_arguments
 from hpc_connector.cluster.ask import get_cost
 from hpc_connector.cluster.batch import Job, render_sbatch, submit
 from hpc_connector.cluster.nodes import find_node
@@ -79,7 +80,7 @@ def choose_site(args: argparse.Namespace) -> Site:
 
 def make_job(args: argparse.Namespace, site: Site) -> Job:
     """Return the job, its size by the cost of the run where it is not given."""
-    arguments = list_arguments(args)
+    arguments = list_arguments(tuple(args.arguments), args.array)
     cost = get_cost(args.program, arguments[0], site)
     if args.telemetry or "--telemetry" in arguments[0]:
         cost = add_collecting(cost)
@@ -149,33 +150,3 @@ def deal_ranks(args: argparse.Namespace, cores: int) -> tuple[int, int]:
             "nodes, and --ntasks-per-node to agree"
         )
     return nodes, args.ntasks // nodes
-
-
-def list_arguments(args: argparse.Namespace) -> tuple[tuple[str, ...], ...]:
-    """Return the arguments of the program, of each element of an array.
-
-    Raises
-    ------
-    BadInput
-        An array without datasets, or whose runs would share a folder.
-    """
-    if args.array is None:
-        return (tuple(args.arguments),)
-    try:
-        lines = args.array.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{args.array}: cannot be read: {error}") from None
-    datasets = [line.strip() for line in lines if line.strip()]
-    runs = [tuple(fill(word, d) for word in args.arguments) for d in datasets]
-    if not runs or len({find_out(list(run)) for run in runs}) < len(runs):
-        raise BadInput(
-            f"{args.array}: expected datasets, one a line, each with an --out of its "
-            "own: {name} stands for its name"
-        )
-    return tuple(runs)
-
-
-def fill(word: str, dataset: str) -> str:
-    """Return an argument in which a dataset stands for {}, its bare name for {name}."""
-    name = Path(dataset).name.split(".")[0]
-    return word.replace("{name}", name).replace("{}", dataset)
