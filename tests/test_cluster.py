@@ -160,7 +160,7 @@ def test_submit__an_array_after_another_job(cohort, tmp_path):
     run = ["mdr-epistasis", "run", "{}", "--out", tmp_path / "{name}"]
     job = submit(tmp_path, *options, *run)
     assert wait_for_end(first, tmp_path)[0] == "COMPLETED"
-    for name in ("bfile", table.name.split(".")[0]):
+    for name in ("bfile", table.name.removesuffix(".tsv.gz")):
         end = tmp_path / name / "models.tsv"
         wait(end.exists, tmp_path)
     wait(lambda: not ask("squeue", "-h", "-j", job), tmp_path)

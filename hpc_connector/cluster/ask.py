@@ -1,13 +1,51 @@
 """Ask a program what a run will take."""
 
 import json
+import os
 import shutil
 import subprocess
-from typing import Any
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from hpc_connector.allocation import Cost
 from hpc_connector.cluster.site import Site, get_container
 from hpc_connector.errors import BadInput
+
+AT_ONCE = min(8, os.cpu_count() or 1)  # of what is asked: others use a login node too
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+
+def ask_each(
+    ask: Callable[[Item], Found],
+    items: Sequence[Item],
+    show: Callable[[int, int], None] | None = None,
+) -> list[Found | BadInput]:
+    """Return what each of many is answered, or why not; some are asked at once.
+
+    Parameters
+    ----------
+    show
+        Called with how many have answered, and their number.
+    """
+
+    def ask_one(item: Item) -> Found | BadInput:
+        try:
+            return ask(item)
+        except BadInput as error:
+            return error
+
+    pool, found = ThreadPoolExecutor(AT_ONCE), []
+    try:
+        for answer in pool.map(ask_one, items):
+            found.append(answer)
+            if show:
+                show(len(found), len(items))
+    finally:  # also if the user ends it: what has not begun does not
+        pool.shutdown(cancel_futures=True)
+    return found
 
 
 def get_cost(program: str, arguments: tuple[str, ...], site: Site) -> Cost:

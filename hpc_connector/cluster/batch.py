@@ -22,6 +22,8 @@ class Job:
     arguments
         Of the program: one tuple, or one for each element of an array. None where they
         stand on the command line of sbatch.
+    indices
+        Of the elements of an array; empty for a single job.
     warn_s
         Before the end of its time a job is told to stop.
     telemetry
@@ -41,7 +43,7 @@ class Job:
     restarts: int = 20
     dependency: str = ""
     most_at_once: int = 0
-    output: str = "%x-%j.out"
+    indices: tuple[int, ...] = ()
     telemetry: bool = False
     policy: str = ""
 
@@ -53,7 +55,7 @@ def render_sbatch(job: Job, site: Site) -> str:
         "account": site.account,
         "qos": site.qos,
         "partition": site.slurm_partition,
-        "array": format_indices(len(job.arguments or [()]), job.most_at_once),
+        "array": format_indices(job.indices, job.most_at_once),
         "dependency": job.dependency,
         "nodes": job.nodes,
         "ntasks-per-node": job.ntasks_per_node,
@@ -61,7 +63,7 @@ def render_sbatch(job: Job, site: Site) -> str:
         "mem": f"{-(-job.mem_bytes >> 20)}M" if job.mem_bytes else "",
         "time": format_time(job.time_s),
         "signal": f"B:USR1@{job.warn_s}",
-        "output": job.output,
+        "output": "%x-%A_%a.out" if job.indices else "%x-%j.out",
     }
     lines = [f"#SBATCH --{name}={value}" for name, value in ask.items() if value]
     lines += ["#SBATCH --open-mode=append", "#SBATCH --requeue", ""]
@@ -80,7 +82,7 @@ def render_sbatch(job: Job, site: Site) -> str:
         *([f"CONNECTOR_POLICY={shlex.quote(job.policy)}"] if job.policy else []),
         f"CONNECTOR_FIGURES={','.join(FIGURES)}",
         *(["CONNECTOR_TELEMETRY=1"] if job.telemetry else []),
-        *format_arguments(job.arguments or ()),
+        *format_arguments(job.arguments or (), job.indices),
         "",
     ]
     body = (files("hpc_connector.cluster") / "job.sh").read_text()

@@ -2,15 +2,25 @@
 
 import argparse
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hpc_connector import cli
-from hpc_connector.allocation import Allocation, Limits, add_collecting, propose
-from hpc_connector.cluster.array import list_arguments
-from hpc_connector.cluster.ask import get_cost
+from hpc_connector.allocation import Allocation, Cost, Limits, add_collecting, propose
+from hpc_connector.cluster.array import (
+    Element,
+    cut_list,
+    find_most,
+    list_elements,
+    list_parents,
+)
+from hpc_connector.cluster.ask import ask_each, get_cost
 from hpc_connector.cluster.batch import Job, render_sbatch, submit
+from hpc_connector.cluster.groups import cover, group_elements
 from hpc_connector.cluster.nodes import find_node
 from hpc_connector.cluster.site import Site, get_site, read_site
+from hpc_connector.cluster.unfinished import list_unfinished
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import find_out
 from hpc_connector.units import parse_bytes, parse_time
@@ -38,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a dataset a line, which {} stands for, and {name} for its bare name",
     )
+    add(
+        "--failed",
+        action="store_true",
+        help="of --array only what has not ended well, and is not queued",
+    )
     add("--most-at-once", type=cli.at_least(1), default=0, metavar="N")
     cli.add_question(parser)
     add("--warn", type=duration, default=120, metavar="TIME", help="before the end")
@@ -60,13 +75,22 @@ def size(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Render the script of a job, and submit it."""
+    """Render the script of a job, or of each array of a list, and submit them."""
+    if args.failed and not args.array:
+        raise BadInput("--failed: expected --array, whose datasets are submitted again")
     site = choose_site(args)
-    script = render_sbatch(make_job(args, site), site)
-    if args.dry_run:
-        print(script, end="")
-        return cli.DONE
-    print(submit(script))
+    jobs = make_arrays(args, site) if args.array else [make_single(args, site)]
+    for n_done, job in enumerate(jobs):
+        script = render_sbatch(job, site)
+        if args.dry_run:
+            print(script, end="")
+            continue
+        try:
+            print(submit(script), flush=True)
+        except BadInput as error:
+            left = sum(len(job.indices) for job in jobs[n_done:])
+            more = f"; {left:,} datasets are left, see --failed" if n_done else ""
+            raise BadInput(f"{error}{more}") from None
     return cli.DONE
 
 
@@ -78,10 +102,59 @@ def choose_site(args: argparse.Namespace) -> Site:
     return Site(**(vars(site) | chosen))
 
 
-def make_job(args: argparse.Namespace, site: Site) -> Job:
-    """Return the job, its size by the cost of the run where it is not given."""
-    arguments = list_arguments(tuple(args.arguments), args.array)
-    cost = get_cost(args.program, arguments[0], site)
+def make_single(args: argparse.Namespace, site: Site) -> Job:
+    """Return a job of one run."""
+    arguments = tuple(args.arguments)
+    cost = get_cost(args.program, arguments, site)
+    return make_job(args, site, (arguments,), cost)
+
+
+def make_arrays(args: argparse.Namespace, site: Site) -> list[Job]:
+    """Return the arrays that run all datasets of a list, or those that have not ended.
+
+    Alike ones are in one array, and each has the index that it has in the list.
+    """
+    from hpc_connector.pipeline import make_progress
+
+    listed = list_elements(tuple(args.arguments), args.array)
+    elements = list_unfinished(listed) if args.failed else listed
+    if args.deadline or args.policy:
+        args.history = args.history or list_parents(elements)
+    show = make_progress(quiet=len(elements) < 2, unit="datasets looked at")
+    sized: dict[Job, list[Element]] = {}
+    for alike, cost in group_elements(args.program, elements, site, show):
+        runs = tuple(element.arguments for element in alike)
+        job = replace(make_job(args, site, runs, cost), arguments=())
+        sized.setdefault(job, []).extend(alike)
+    return cut_jobs(sized, find_most(listed))
+
+
+def cut_jobs(sized: dict[Job, list[Element]], most: int) -> list[Job]:
+    """Return the arrays of elements that ask for the same, each of at most so many."""
+    jobs = [
+        replace(
+            job,
+            arguments=tuple(element.arguments for element in part),
+            indices=tuple(element.index % most for element in part),
+        )
+        for job, elements in sized.items()
+        for part in cut_list(elements, most)
+    ]
+    if len(jobs) > 1:
+        n_elements = sum(len(job.indices) for job in jobs)
+        logger.info("%s datasets in %d arrays", f"{n_elements:,}", len(jobs))
+        if jobs[0].most_at_once:
+            logger.info("--most-at-once %d holds for each", jobs[0].most_at_once)
+    return jobs
+
+
+def make_job(
+    args: argparse.Namespace,
+    site: Site,
+    arguments: tuple[tuple[str, ...], ...],
+    cost: Cost,
+) -> Job:
+    """Return a job, or an array of them that all ask for the same."""
     if args.telemetry or "--telemetry" in arguments[0]:
         cost = add_collecting(cost)
     cores, mem_bytes = find_node(site)
@@ -95,7 +168,7 @@ def make_job(args: argparse.Namespace, site: Site) -> Job:
         most_s = round(3600 * site.most_hours)
         limits = Limits(cores, mem_bytes, site.most_nodes, most_s)
         chosen = propose(cost, limits, asked)
-    chosen = grow_from_last(args, arguments[0], chosen, site, asked)
+    chosen = grow_most(args, arguments, chosen, site, asked)
     for reason in chosen.reasons:
         logger.info("%s", reason)
     return Job(
@@ -109,10 +182,24 @@ def make_job(args: argparse.Namespace, site: Site) -> Job:
         args.warn,
         dependency=args.dependency,
         most_at_once=args.most_at_once,
-        output="%x-%A_%a.out" if len(arguments) > 1 else "%x-%j.out",
         telemetry=args.telemetry,
         policy=str(args.policy.resolve()) if args.policy else "",
     )
+
+
+def grow_most(
+    args: argparse.Namespace,
+    runs: Sequence[tuple[str, ...]],
+    chosen: Allocation,
+    site: Site,
+    asked: Allocation,
+) -> Allocation:
+    """Return what to ask for, as much as the last jobs of all runs were short of."""
+    grown = ask_each(lambda run: grow_from_last(args, run, chosen, site, asked), runs)
+    for run, found in zip(runs, grown, strict=True):
+        if isinstance(found, BadInput):
+            raise BadInput(f"{find_out(list(run))}: {found}")
+    return cover(chosen, [found for found in grown if isinstance(found, Allocation)])
 
 
 def grow_from_last(

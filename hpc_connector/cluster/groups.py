@@ -1,0 +1,122 @@
+"""Datasets of an array that are alike enough to ask for the same."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from hpc_connector.allocation import LEAST_S, MARGIN, Allocation, Cost
+from hpc_connector.cluster.array import Element, say_some
+from hpc_connector.cluster.ask import ask_each, get_cost
+from hpc_connector.cluster.site import Site
+from hpc_connector.errors import BadInput
+
+ALIKE = 4.0  # times the time, or the memory, of another
+
+
+def group_elements(
+    program: str,
+    elements: Sequence[Element],
+    site: Site,
+    show: Callable[[int, int], None] | None = None,
+) -> list[tuple[list[Element], Cost]]:
+    """Return elements that may ask for the same, and a cost that covers each of them.
+
+    The program looks at every dataset.
+
+    Raises
+    ------
+    BadInput
+        Datasets that it refuses.
+    """
+    runs = [element.arguments for element in elements]
+    found = ask_each(lambda run: get_cost(program, run, site), runs, show)
+    bad = [
+        f"{element.where}: {answer}"
+        for element, answer in zip(elements, found, strict=True)
+        if isinstance(answer, BadInput)
+    ]
+    if bad:
+        raise BadInput(f"{say_some(bad, '; ')}: nothing is submitted")
+    costs = [cost for cost in found if isinstance(cost, Cost)]
+    return [
+        (
+            [elements[k] for k in group],
+            join_costs([elements[k].dataset for k in group], [costs[k] for k in group]),
+        )
+        for group in group_alike(costs)
+    ]
+
+
+def group_alike(costs: Sequence[Cost]) -> list[list[int]]:
+    """Return which runs may ask for the same, those of the largest first.
+
+    None of a group takes over ``ALIKE`` times less than its largest, so that small
+    datasets do not wait for what a large one needs.
+    """
+    left = sorted(range(len(costs)), key=lambda k: -get_core_s(costs[k]))
+    groups = []
+    while left:
+        first = costs[left[0]]
+        groups.append(sorted(k for k in left if is_alike(costs[k], first)))
+        left = [k for k in left if not is_alike(costs[k], first)]
+    return groups
+
+
+def is_alike(cost: Cost, largest: Cost) -> bool:
+    """Return whether a run takes about what the largest of its group does."""
+    less, more = sorted((get_memory(cost), get_memory(largest)))
+    return more <= ALIKE * less and get_core_s(largest) <= ALIKE * get_core_s(cost)
+
+
+def get_core_s(cost: Cost) -> float:
+    """Return the time of a run on one core, at least that of the shortest job."""
+    return max(cost.cpu_s + cost.serial_s, LEAST_S / MARGIN)
+
+
+def get_memory(cost: Cost) -> int:
+    """Return the memory of a run of one rank."""
+    return max(cost.node_bytes + cost.rank_bytes + cost.more_bytes, 1)
+
+
+def join_costs(names: Sequence[str], costs: Sequence[Cost]) -> Cost:
+    """Return a cost that covers each of several runs: the largest in every figure.
+
+    There are as many tasks as leave the longest of all tasks as long as it is.
+    """
+    largest = max(costs, key=get_core_s)
+    most_s = max(cost.cpu_s for cost in costs)
+    longest_s = max(cost.cpu_s / max(cost.tasks, 1) for cost in costs)
+    tasks = math.floor(round(most_s / longest_s, 6)) if longest_s else largest.tasks
+    return replace(
+        largest,
+        cpu_s=most_s,
+        serial_s=max(cost.serial_s for cost in costs),
+        node_bytes=max(cost.node_bytes for cost in costs),
+        rank_bytes=max(cost.rank_bytes for cost in costs),
+        more_bytes=max(cost.more_bytes for cost in costs),
+        tasks=tasks,
+        reasons=(say_largest(names, costs), *largest.reasons),
+    )
+
+
+def say_largest(names: Sequence[str], costs: Sequence[Cost]) -> str:
+    """Return by which of some datasets they are sized."""
+    if len(names) == 1:
+        return f"sized by {names[0]}"
+    slowest = names[max(range(len(costs)), key=lambda k: get_core_s(costs[k]))]
+    widest = names[max(range(len(costs)), key=lambda k: get_memory(costs[k]))]
+    by_memory = "" if widest == slowest else f", memory by {widest}"
+    return f"sized by {slowest}{by_memory}, the largest of {len(names):,}"
+
+
+def cover(chosen: Allocation, others: Sequence[Allocation]) -> Allocation:
+    """Return an allocation with the most memory and time that others say, and why."""
+    widest = max(others, key=lambda other: other.mem_bytes)
+    longest = max(others, key=lambda other: other.time_s)
+    reasons = dict.fromkeys((*chosen.reasons, *widest.reasons, *longest.reasons))
+    return replace(
+        chosen,
+        mem_bytes=widest.mem_bytes,
+        time_s=longest.time_s,
+        reasons=tuple(reasons),
+    )
