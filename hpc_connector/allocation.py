@@ -84,9 +84,8 @@ def propose(cost: Cost, limits: Limits, asked: Allocation) -> Allocation:
     )
     nodes, ntasks = _choose_ranks(cost, limits, asked, wanted)
     mem_bytes = asked.mem_bytes or _choose_memory(cost, limits, ntasks)
-    run_s = (
-        cost.cpu_s / (nodes * ntasks * asked.cpus_per_task) + cost.serial_s + START_S
-    )
+    at_once = min(nodes * ntasks * asked.cpus_per_task, max(cost.tasks, 1))
+    run_s = cost.cpu_s / at_once + cost.serial_s + START_S
     time_s = asked.time_s or max(LEAST_S, int(MARGIN * run_s))
     reasons = [
         *cost.reasons,
