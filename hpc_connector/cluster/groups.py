@@ -63,14 +63,19 @@ def group_alike(costs: Sequence[Cost]) -> list[list[int]]:
 
 
 def is_alike(cost: Cost, largest: Cost) -> bool:
-    """Return whether a run takes about what the largest of its group does."""
+    """Return whether a run takes about what the largest of its group does.
+
+    No job is given less time than ``LEAST_S``.
+    """
     less, more = sorted((get_memory(cost), get_memory(largest)))
-    return more <= ALIKE * less and get_core_s(largest) <= ALIKE * get_core_s(cost)
+    return more <= ALIKE * less and get_core_s(largest) <= ALIKE * max(
+        get_core_s(cost), LEAST_S / MARGIN
+    )
 
 
 def get_core_s(cost: Cost) -> float:
-    """Return the time of a run on one core, at least that of the shortest job."""
-    return max(cost.cpu_s + cost.serial_s, LEAST_S / MARGIN)
+    """Return the time of a run on one core."""
+    return cost.cpu_s + cost.serial_s
 
 
 def get_memory(cost: Cost) -> int:
