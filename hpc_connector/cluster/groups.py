@@ -108,10 +108,13 @@ def say_largest(names: Sequence[str], costs: Sequence[Cost]) -> str:
     """Return by which of some datasets they are sized."""
     if len(names) == 1:
         return f"sized by {names[0]}"
-    slowest = names[max(range(len(costs)), key=lambda k: get_core_s(costs[k]))]
-    widest = names[max(range(len(costs)), key=lambda k: get_memory(costs[k]))]
-    by_memory = "" if widest == slowest else f", memory by {widest}"
-    return f"sized by {slowest}{by_memory}, the largest of {len(names):,}"
+    each = range(len(names))
+    slowest = max(each, key=lambda k: get_core_s(costs[k]))
+    widest = max(each, key=lambda k: get_memory(costs[k]))
+    by_memory = ""
+    if get_memory(costs[widest]) > get_memory(costs[slowest]):
+        by_memory = f", memory by {names[widest]}"
+    return f"sized by {names[slowest]}{by_memory}, the largest of {len(names):,}"
 
 
 def cover(chosen: Allocation, others: Sequence[Allocation]) -> Allocation:
