@@ -181,3 +181,21 @@ def test_readme__of_clusters_is_true(followed):
                 assert state == "COMPLETED", printed
                 (out,) = re.findall("--out ([a-z]+)", command)
                 assert (folder / out / name / "results.h5").exists()
+
+
+def test_job__of_two_users_without_tmpdir(users, alone):
+    """The virtual nodes set one for each job, unlike Slurm if a site does nothing."""
+    jobs = []
+    for user in users:
+        folder = user.make_folder("plain")
+        (folder / "my.env").write_text("CONNECTOR_SETUP='unset TMPDIR'\n")
+        submit = "hpc-connector submit --site my.env --slurm-partition standby"
+        run = "mdr-epistasis run cohort.bed --permutations 5 --out out"
+        jobs.append((user.run(f"{submit} {run}", folder), folder))
+    for job, folder in jobs:
+        state, said = wait_for_end(job, folder)
+        assert state == "COMPLETED", said
+        assert "BatchHost=node1" in ask("scontrol", "show", "job", job)
+    assert_same(jobs[0][1] / "out", jobs[1][1] / "out")
+    for user in users:
+        assert not ask("find", "/tmp", "-maxdepth", "1", "-user", user.name)
