@@ -227,6 +227,13 @@ def test_join_costs__covers_every_run(several):
         assert own.time_s <= joined.time_s + 1
 
 
+def test_join_costs__asks_for_no_memory_that_none_needs():
+    wide = Cost(1, 1, 10 << 30, 1 << 30, 1)
+    deep = Cost(1, 1, 3 << 30, 9 << 30, 1)
+    joined = join_costs("ab", [wide, deep])
+    assert joined.node_bytes + joined.rank_bytes == 12 << 30
+
+
 @given(st.lists(costs, min_size=1, max_size=9))
 def test_group_alike__has_every_run_once(several):
     groups = group_alike(several)
@@ -281,6 +288,14 @@ def test_submit__names_what_cannot_be_read(login, capsys):
     (login / "list").write_text("".join(f"{k}.bed\n" for k in range(9)))
     assert submit() == 2
     assert "4.bed: no such file and 4 more" in capsys.readouterr().err
+
+
+def test_submit__names_the_dataset_that_no_node_holds(login, capsys):
+    save_datasets(login, a={}, b={"node_bytes": 17 << 30})
+    assert submit() == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "list, sized by b.bed: 1 ranks need 18.8 GB on a node" in said
+    assert not read_scripts(login)
 
 
 def test_submit__more_datasets_than_an_array_takes(login, capsys, monkeypatch):

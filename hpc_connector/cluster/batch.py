@@ -47,6 +47,11 @@ class Job:
     telemetry: bool = False
     policy: str = ""
 
+    @property
+    def output(self) -> str:
+        """The log, as sbatch takes it."""
+        return "%x-%A_%a.out" if self.indices else "%x-%j.out"
+
 
 def render_sbatch(job: Job, site: Site) -> str:
     """Return the batch script of a job."""
@@ -63,7 +68,7 @@ def render_sbatch(job: Job, site: Site) -> str:
         "mem": f"{-(-job.mem_bytes >> 20)}M" if job.mem_bytes else "",
         "time": format_time(job.time_s),
         "signal": f"B:USR1@{job.warn_s}",
-        "output": "%x-%A_%a.out" if job.indices else "%x-%j.out",
+        "output": job.output,
     }
     lines = [f"#SBATCH --{name}={value}" for name, value in ask.items() if value]
     lines += ["#SBATCH --open-mode=append", "#SBATCH --requeue", ""]

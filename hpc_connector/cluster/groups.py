@@ -80,24 +80,26 @@ def get_core_s(cost: Cost) -> float:
 
 def get_memory(cost: Cost) -> int:
     """Return the memory of a run of one rank."""
-    return max(cost.node_bytes + cost.rank_bytes + cost.more_bytes, 1)
+    return cost.node_bytes + cost.rank_bytes
 
 
 def join_costs(names: Sequence[str], costs: Sequence[Cost]) -> Cost:
     """Return a cost that covers each of several runs: the largest in every figure.
 
-    There are as many tasks as leave the longest of all tasks as long as it is.
+    There are as many tasks as leave the longest of all tasks as long as it is, and as
+    much memory that ranks share as the run needs that needs most with one rank.
     """
     largest = max(costs, key=get_core_s)
     most_s = max(cost.cpu_s for cost in costs)
     longest_s = max(cost.cpu_s / max(cost.tasks, 1) for cost in costs)
     tasks = math.floor(round(most_s / longest_s, 6)) if longest_s else largest.tasks
+    rank_bytes = max(cost.rank_bytes for cost in costs)
     return replace(
         largest,
         cpu_s=most_s,
         serial_s=max(cost.serial_s for cost in costs),
-        node_bytes=max(cost.node_bytes for cost in costs),
-        rank_bytes=max(cost.rank_bytes for cost in costs),
+        node_bytes=max(map(get_memory, costs)) - rank_bytes,
+        rank_bytes=rank_bytes,
         more_bytes=max(cost.more_bytes for cost in costs),
         tasks=tasks,
         reasons=(say_largest(names, costs), *largest.reasons),

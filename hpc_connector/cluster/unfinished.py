@@ -1,12 +1,14 @@
 """The runs of an array that have not ended well, and that no job works on."""
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from hpc_connector.cluster.array import Element, say_some
 from hpc_connector.cluster.queue import OVER, ask_queue, find_job
-from hpc_connector.cluster.record import JOB, read_job
+from hpc_connector.cluster.record import read_job
+from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, is_complete, read_manifest
 
 logger = logging.getLogger(__name__)
@@ -50,6 +52,6 @@ def list_queued(elements: Sequence[Element]) -> list[Element]:
 
 def find_last_job(out: Path) -> str:
     """Return the number of the last job of a run, empty if there was none."""
-    if (out / JOB).exists():
+    with contextlib.suppress(BadInput):
         return str(read_job(out).get("job", ""))
     return str(read_manifest(out).get("job", "")) if (out / NAME).exists() else ""

@@ -124,8 +124,11 @@ def make_arrays(args: argparse.Namespace, site: Site) -> list[Job]:
     sized: dict[Job, list[Element]] = {}
     for alike, cost in group_elements(args.program, elements, site, show):
         runs = tuple(element.arguments for element in alike)
-        job = replace(make_job(args, site, runs, cost), arguments=())
-        sized.setdefault(job, []).extend(alike)
+        try:
+            job = make_job(args, site, runs, cost)
+        except BadInput as error:
+            raise BadInput(f"{args.array}, {cost.reasons[0]}: {error}") from None
+        sized.setdefault(replace(job, arguments=()), []).extend(alike)
     return cut_jobs(sized, find_most(listed))
 
 
