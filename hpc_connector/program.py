@@ -38,5 +38,7 @@ def main(argv: list[str] | None = None) -> int:
         args = parser.parse_args(argv)
         cli.set_up_log(NAME)
         return chosen.run(args)
+    except KeyboardInterrupt:
+        return 130  # as a shell says of Ctrl-C
     except Exception as error:
         return cli.explain(NAME, error)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ from hpc_connector.cluster.site import Site
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import save_manifest
 from hpc_connector.program import main
+from programs import wait_for
 
 RUN = ("run", "{}", "--out", "out/{name}")
 PLAN = {"cpu_s": 1.0, "serial_s": 1.0, "node_bytes": 1 << 20, "rank_bytes": 500 << 20}
@@ -285,9 +287,36 @@ def test_submit__names_what_cannot_be_read(login, capsys):
     assert not read_scripts(login)
     for path in login.glob("*.bed"):
         path.unlink()
-    (login / "list").write_text("".join(f"{k}.bed\n" for k in range(9)))
+    save_datasets(login, **{f"d{k}": {} for k in range(9)})
+    for k in (0, 3, 4, 5, 6, 7):
+        (login / f"d{k}.bed").unlink()
     assert submit() == 2
-    assert "4.bed: no such file and 4 more" in capsys.readouterr().err
+    assert "d6.bed: no such file and 1 more" in capsys.readouterr().err
+
+
+def test_submit__does_not_look_at_all_where_none_can_be_right(login, capsys):
+    save_datasets(login, **{f"d{k}": {} for k in range(2000)})
+    command = ["submit", "--array", "list", "mdr-epistasy", *RUN]
+    assert main(command) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.count("mdr-epistasy is not installed") == 1
+    for k in range(6):
+        (login / f"d{k}.bed").unlink()
+    assert submit() == 2
+    assert "list, line 5: mdr-epistasis: d4.bed: no such" in capsys.readouterr().err
+
+
+def test_submit__is_ended_by_the_user(login):
+    (login / "bin/mdr-epistasis").write_text("#!/bin/sh\ntouch begun\nsleep 60\n")
+    save_datasets(login, **{f"d{k}": {} for k in range(99)})
+    command = ["hpc-connector", "submit", "--array", "list", "mdr-epistasis", *RUN]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_for((login / "begun").exists)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert process.communicate(timeout=30)[1] == ""
+    assert process.returncode == 130
 
 
 def test_submit__names_the_dataset_that_no_node_holds(login, capsys):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hpc_connector.allocation import LEAST_S, MARGIN, Allocation, Cost
-from hpc_connector.cluster.array import Element, say_some
+from hpc_connector.cluster.array import SHOWN, Element, say_some
 from hpc_connector.cluster.ask import ask_each, get_cost
 from hpc_connector.cluster.site import Site
 from hpc_connector.errors import BadInput
@@ -13,38 +13,56 @@ from hpc_connector.errors import BadInput
 ALIKE = 4.0  # times the time, or the memory, of another
 
 
-def group_elements(
+def list_costs(
     program: str,
     elements: Sequence[Element],
     site: Site,
     show: Callable[[int, int], None] | None = None,
-) -> list[tuple[list[Element], Cost]]:
-    """Return elements that may ask for the same, and a cost that covers each of them.
+) -> list[Cost]:
+    """Return what each element takes; the program looks at every dataset.
 
-    The program looks at every dataset.
+    If it refuses all of the first few, others are not looked at: most likely that is
+    for what all have in common.
 
     Raises
     ------
     BadInput
         Datasets that it refuses.
     """
-    runs = [element.arguments for element in elements]
-    found = ask_each(lambda run: get_cost(program, run, site), runs, show)
+
+    def ask(element: Element) -> Cost:
+        return get_cost(program, element.arguments, site)
+
+    found = ask_each(ask, elements[:SHOWN])
+    if not all(isinstance(answer, BadInput) for answer in found):
+        found += ask_each(ask, elements[SHOWN:], show)
     bad = [
-        f"{element.where}: {answer}"
-        for element, answer in zip(elements, found, strict=True)
+        (element.where, str(answer))
+        for element, answer in zip(elements, found, strict=False)
         if isinstance(answer, BadInput)
     ]
     if bad:
-        raise BadInput(f"{say_some(bad, '; ')}: nothing is submitted")
-    costs = [cost for cost in found if isinstance(cost, Cost)]
-    return [
-        (
-            [elements[k] for k in group],
-            join_costs([elements[k].dataset for k in group], [costs[k] for k in group]),
-        )
-        for group in group_alike(costs)
-    ]
+        raise BadInput(f"{say_why(bad)}: nothing is submitted")
+    return [cost for cost in found if isinstance(cost, Cost)]
+
+
+def say_why(bad: Sequence[tuple[str, str]]) -> str:
+    """Return why some elements are refused, once if it is for the same reason."""
+    if len(bad) > 1 and len({why for _, why in bad}) == 1:
+        return bad[0][1]
+    return say_some([f"{where}: {why}" for where, why in bad], "; ")
+
+
+def group_elements(
+    elements: Sequence[Element], costs: Sequence[Cost]
+) -> list[tuple[list[Element], Cost]]:
+    """Return elements that may ask for the same, and a cost that covers each."""
+    groups = []
+    for group in group_alike(costs):
+        alike = [elements[k] for k in group]
+        names = [element.dataset for element in alike]
+        groups.append((alike, join_costs(names, [costs[k] for k in group])))
+    return groups
 
 
 def group_alike(costs: Sequence[Cost]) -> list[list[int]]:

@@ -17,7 +17,7 @@ from hpc_connector.cluster.array import (
 )
 from hpc_connector.cluster.ask import ask_each, get_cost
 from hpc_connector.cluster.batch import Job, render_sbatch, submit
-from hpc_connector.cluster.groups import cover, group_elements
+from hpc_connector.cluster.groups import cover, group_elements, list_costs
 from hpc_connector.cluster.nodes import find_node
 from hpc_connector.cluster.site import Site, get_site, read_site
 from hpc_connector.cluster.unfinished import list_unfinished
@@ -122,7 +122,8 @@ def make_arrays(args: argparse.Namespace, site: Site) -> list[Job]:
         args.history = args.history or list_parents(elements)
     show = make_progress(quiet=len(elements) < 2, unit="datasets looked at")
     sized: dict[Job, list[Element]] = {}
-    for alike, cost in group_elements(args.program, elements, site, show):
+    costs = list_costs(args.program, elements, site, show)
+    for alike, cost in group_elements(elements, costs):
         runs = tuple(element.arguments for element in alike)
         try:
             job = make_job(args, site, runs, cost)
