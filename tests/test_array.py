@@ -479,5 +479,5 @@ def test_ask_each__is_ended_by_the_user():
         return item
 
     with pytest.raises(KeyboardInterrupt):
-        ask_each(ask, range(1000))
+        list(ask_each(ask, range(1000)))
     assert len(asked) < 1000

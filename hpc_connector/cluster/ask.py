@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -19,17 +19,9 @@ Found = TypeVar("Found")
 
 
 def ask_each(
-    ask: Callable[[Item], Found],
-    items: Sequence[Item],
-    show: Callable[[int, int], None] | None = None,
-) -> list[Found | BadInput]:
-    """Return what each of many is answered, or why not; some are asked at once.
-
-    Parameters
-    ----------
-    show
-        Called with how many have answered, and their number.
-    """
+    ask: Callable[[Item], Found], items: Sequence[Item]
+) -> Generator[Found | BadInput, None, None]:
+    """Yield what each of many is answered, or why not; a few are asked at once."""
 
     def ask_one(item: Item) -> Found | BadInput:
         try:
@@ -37,15 +29,11 @@ def ask_each(
         except BadInput as error:
             return error
 
-    pool, found = ThreadPoolExecutor(AT_ONCE), []
+    pool = ThreadPoolExecutor(AT_ONCE)
     try:
-        for answer in pool.map(ask_one, items):
-            found.append(answer)
-            if show:
-                show(len(found), len(items))
+        yield from pool.map(ask_one, items)
     finally:  # also if the user ends it: what has not begun does not
         pool.shutdown(cancel_futures=True)
-    return found
 
 
 def get_cost(program: str, arguments: tuple[str, ...], site: Site) -> Cost:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from hpc_connector.allocation import LEAST_S, MARGIN, Allocation, Cost
@@ -33,9 +34,15 @@ def list_costs(
     def ask(element: Element) -> Cost:
         return get_cost(program, element.arguments, site)
 
-    found = ask_each(ask, elements[:SHOWN])
-    if not all(isinstance(answer, BadInput) for answer in found):
-        found += ask_each(ask, elements[SHOWN:], show)
+    found: list[Cost | BadInput] = []
+    with closing(ask_each(ask, elements)) as answers:
+        for answer in answers:
+            found.append(answer)
+            if show:
+                show(len(found), len(elements))
+            n_bad = sum(isinstance(one, BadInput) for one in found[:SHOWN])
+            if n_bad == len(found) == SHOWN:
+                break
     bad = [
         (element.where, str(answer))
         for element, answer in zip(elements, found, strict=False)

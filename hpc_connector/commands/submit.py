@@ -199,7 +199,9 @@ def grow_most(
     asked: Allocation,
 ) -> Allocation:
     """Return what to ask for, as much as the last jobs of all runs were short of."""
-    grown = ask_each(lambda run: grow_from_last(args, run, chosen, site, asked), runs)
+    grown = list(
+        ask_each(lambda run: grow_from_last(args, run, chosen, site, asked), runs)
+    )
     for run, found in zip(runs, grown, strict=True):
         if isinstance(found, BadInput):
             raise BadInput(f"{find_out(list(run))}: {found}")
