@@ -88,7 +88,7 @@ def remove(names):
 def alone(users):
     """Return runs of both programs, alone: options, and the folder of the results.
 
-    The kernels that these compile are there for all jobs of the first user.
+    The kernels that these compile are there for all jobs.
     """
     user = users[0]
     folder = user.make_folder("alone")
@@ -103,6 +103,9 @@ def alone(users):
     commands = [f"{program} {run} --out {program}" for program, run in runs.items()]
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda command: user.run(command, folder, **kernels), commands))
+    for other in users[1:]:
+        shutil.copytree(user.home / ".cache", other.home / ".cache")
+        subprocess.run(["chown", "-R", f"{other.name}:", other.home], check=True)
     return {program: (run, folder / program) for program, run in runs.items()}
 
 
