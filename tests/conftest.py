@@ -14,9 +14,9 @@ from hypothesis import settings
 from hpc_connector import storage
 from mdr_epistasis.program import main
 from s3 import ACCESS, serve_s3
+from wheel import environment, installed, wheel  # noqa: F401 # fixtures
 
 CLUSTER = Path(__file__).parent / "cluster"
-ROOT = Path(__file__).parent.parent
 
 # mpirun, and our programs, are those of the environment pytest itself is in
 os.environ["PATH"] = os.pathsep.join(
@@ -43,37 +43,6 @@ def simulated(tmp_path_factory):
     options += " --missing-rate 0.01"
     assert main(["simulate", "--out", str(prefix), *options.split()]) == 0
     return str(prefix)
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
-    """Return a wheel that is built of the tracked files alone."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("no git here, which says what belongs to the packages")
-    folder = tmp_path_factory.mktemp("wheel")
-    copy = ["git", "checkout-index", "--all", f"--prefix={folder}/source/"]
-    subprocess.run(copy, cwd=ROOT, check=True)
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    build += ["--wheel-dir", str(folder), str(folder / "source")]
-    subprocess.run(build, check=True)
-    (found,) = folder.glob("*.whl")
-    return found
-
-
-@pytest.fixture(scope="session")
-def environment(wheel):
-    """Return an environment with the wheel and an MPI alone, which all users may use.
-
-    Folders of pytest, and Pythons of root, are for one user.
-    """
-    with tempfile.TemporaryDirectory(prefix="wheel-") as folder:
-        os.chmod(folder, 0o755)
-        make = [find_python(), "-m", "venv", "--without-pip", folder]
-        subprocess.run(make, check=True)
-        install = [sys.executable, "-m", "pip", "--python", f"{folder}/bin/python"]
-        install += ["install", "--quiet", f"{wheel}[mpi]"]
-        subprocess.run(install, check=True)
-        yield Path(folder)
 
 
 @pytest.fixture(scope="session")
@@ -120,20 +89,6 @@ def s3_endpoint(tmp_path_factory):
             storage.open_store.cache_clear()
             yield address
     storage.open_store.cache_clear()
-
-
-def find_python() -> str:
-    """Return a Python that all users may start, or this one if there is none."""
-    here = os.path.realpath(sys.executable)
-    as_nobody = {"user": "nobody"} if os.geteuid() == 0 else {}
-    for python in (here, "/usr/bin/python3"):
-        is_new = [python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
-        try:
-            if subprocess.run(is_new, cwd="/", **as_nobody).returncode == 0:
-                return python
-        except OSError:
-            continue
-    return here
 
 
 def require(program: str) -> str:

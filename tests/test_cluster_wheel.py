@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import CLUSTER, ROOT
+from conftest import CLUSTER
 from programs import assert_same
 from slurm_jobs import ask, wait, wait_for_end
+from wheel import ROOT
 
 DATA = ROOT / "tests/data"
 COHORT = DATA / "bitepi_plink_100snps_2000/bfile"

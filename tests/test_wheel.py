@@ -1,13 +1,12 @@
 """What `pip install .` gives: every file of the packages, and commands that answer."""
 
-import os
 import subprocess
 import zipfile
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from wheel import ROOT
+
 SOURCES = {"hpc_connector": ROOT, "apps": ROOT / "apps"}
 COMMANDS = [
     "mdr-epistasis --help",
@@ -36,29 +35,6 @@ def list_tracked():
     )
     names = listed.stdout.decode().splitlines()
     return {name.removeprefix("apps/") for name in names if (ROOT / name).exists()}
-
-
-@pytest.fixture(scope="session")
-def installed(environment, tmp_path_factory):
-    """Return a function that runs a command where the wheel and an MPI are installed.
-
-    In no folder of the checkout, and with nothing of the environment of the tests.
-    """
-    home = tmp_path_factory.mktemp("installed")
-    (home / "work").mkdir()
-    variables = {"HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8"}
-    variables["PATH"] = f"{environment}/bin:{os.environ['PATH']}"
-
-    def run(command):
-        return subprocess.run(
-            command.split(),
-            cwd=home / "work",
-            env=variables,
-            capture_output=True,
-            text=True,
-        )
-
-    return run
 
 
 def test_wheel__has_every_tracked_file(wheel):
