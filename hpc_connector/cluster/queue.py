@@ -3,9 +3,11 @@
 import re
 import subprocess
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from hpc_connector.units import parse_time
+
+T = TypeVar("T")
 
 COLUMNS = "%i|%A|%T|%L|%S|%N|%r"  # the reason is last, for it may hold anything
 JOB = re.compile(r"\d+(_\d+)?")
@@ -32,7 +34,7 @@ MEANINGS = (  # of the reasons of Slurm; the first that fits
     (r"QOSMax\w*PerJob", f"it asks for more than the QOS gives a job: {NEVER}"),
     (
         r"QOSMax\w*(PerUser|PerAccount)",
-        "other jobs of yours have all that the QOS gives",
+        "jobs of yours have all that the QOS gives",
     ),
     (r"QOSMin", "it asks for less than the QOS wants of a job"),
     (r"QOSGrp", "the jobs of this QOS have all that it gives them together"),
@@ -129,7 +131,7 @@ def name_array(job: str) -> str:
     return f"{job.partition('[')[0]}[]" if "[" in job else job
 
 
-def find_job(found: dict[str, Queued], job: str) -> Queued | None:
+def find_job(found: dict[str, T], job: str) -> T | None:
     """Return a job of those that were found, also one that shares a line with others.
 
     Elements of an array that has not begun, or never did, may be told as one.
