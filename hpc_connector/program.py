@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
             if argv[:1] == [name]:
                 chosen = importlib.import_module(f"hpc_connector.{module}")
                 chosen.add_arguments(command)
-        args = parser.parse_args(argv)
+        args = parser.parse_args(cli.join_dashed(argv, getattr(chosen, "DASHED", ())))
         cli.set_up_log(NAME)
         return chosen.run(args)
     except KeyboardInterrupt:
