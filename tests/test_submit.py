@@ -10,7 +10,7 @@ import pytest
 
 from hpc_connector.allocation import Allocation, Cost, Limits, propose
 from hpc_connector.cluster.environment import get_environment
-from hpc_connector.cluster.limits import FREE, Kind, choose_kind, find_limits
+from hpc_connector.cluster.limits import FREE, Kind, ask_place, choose_kind, find_limits
 from hpc_connector.cluster.options import INSTEAD, check_options
 from hpc_connector.cluster.record import read_job, save_job
 from hpc_connector.cluster.rules import get_rules
@@ -113,7 +113,7 @@ def get_asked(capsys, *options):
     ],
 )
 def test_find_limits__of_the_default_or_a_named_partition(slurm, site, found):
-    limits = find_limits(site)
+    limits = find_limits(ask_place(site))
     nodes, most_s, cores, mem_bytes = found
     assert (limits.most_nodes, limits.most_s) == (nodes, most_s)
     if cores:
@@ -123,10 +123,10 @@ def test_find_limits__of_the_default_or_a_named_partition(slurm, site, found):
 
 
 def test_find_limits__of_the_partitions_qos_and_its_own(slurm):
-    limits = find_limits(Site(slurm_partition="long", qos="debug"))
+    limits = find_limits(ask_place(Site(slurm_partition="long", qos="debug")))
     assert (limits.most_nodes, limits.most_s) == (4, 7 * 86400)  # that of plong rules
     assert limits.most_cores == 224
-    limits = find_limits(Site(slurm_partition="long", qos="fast"))
+    limits = find_limits(ask_place(Site(slurm_partition="long", qos="fast")))
     assert (limits.most_s, limits.most_cores) == (3 * 86400, 224)
     assert limits.by["most_s"] == "QOS fast"
 
@@ -134,11 +134,11 @@ def test_find_limits__of_the_partitions_qos_and_its_own(slurm):
 def test_find_limits__where_nothing_answers(slurm, monkeypatch):
     for name in ("sinfo", "scontrol", "sacctmgr"):
         (slurm / name).write_text("#!/bin/bash\necho 'Access denied' >&2; exit 1\n")
-    limits = find_limits(Site(qos="debug", most_hours=2, node_mem_gb=4))
+    limits = find_limits(ask_place(Site(qos="debug", most_hours=2, node_mem_gb=4)))
     assert (limits.most_s, limits.most_nodes, limits.mem_bytes) == (7200, 0, 4 * GB)
     assert limits.cores == os.cpu_count()
     monkeypatch.setenv("PATH", "/nowhere")
-    assert find_limits(Site()).most_s == 0
+    assert find_limits(ask_place(Site())).most_s == 0
 
 
 def test_choose_kind__of_nodes_that_differ():
