@@ -490,9 +490,10 @@ def test_submit__environment_says_nothing_against_it(slurm, monkeypatch, outer):
 
 def test_get_environment__keeps_what_a_script_leaves_open():
     kept = {"SBATCH_ACCOUNT": "a", "SBATCH_MEM_PER_CPU": "9", "TMPDIR": "/tmp"}
+    never = {"SBATCH_EXPORT": "NONE", "SBATCH_WAIT": "1", "SBATCH_ARRAY_INX": "0-3"}
     script = "#!/bin/bash\n#SBATCH --time=1\n#SBATCH --constraint=a\n"
     said = {"SBATCH_TIMELIMIT": "9", "SBATCH_CONSTRAINT": "b"}
-    assert get_environment(kept | said, script) == kept
+    assert get_environment(kept | said | never, script) == kept
 
 
 def test_submit__keeps_a_record_of_the_job(slurm, capsys, tmp_path):
@@ -581,6 +582,8 @@ def test_read_job__refuses_what_is_no_record(tmp_path, text):
         ("echo '{\"reasons\": []}'", "toy --plan says no plan"),
         ("kill -9 $$", "toy --plan failed: signal 9"),
         ("exit 3", "toy --plan failed: exit code 3"),
+        ("cat", "toy --plan says no plan"),  # and it waits for nothing
+        ("printf '\\xff\\n'", "toy --plan failed: 'utf-8' codec"),
         ("echo 'toy: x.bed: not there' >&2; exit 2", "toy: x.bed: not there"),
         (
             "printf 'Traceback (most recent call last):\\n x\\nValueError: bad\\n' >&2;"

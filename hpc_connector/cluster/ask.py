@@ -48,11 +48,13 @@ def get_cost(program: str, arguments: tuple[str, ...], site: Site) -> Cost:
     BadInput
         There is no such program, or it refuses the arguments.
     """
-    done = subprocess.run(
-        [*get_container(site), program, *arguments, "--plan"],
-        capture_output=True,
-        text=True,
-    )
+    command = [*get_container(site), program, *arguments, "--plan"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+    except (OSError, ValueError) as error:  # or what it says is no text
+        raise BadInput(f"{program} --plan failed: {error}") from None
     if done.returncode != 0:
         raise BadInput(describe_failure(program, done.returncode, done.stderr))
     try:

@@ -16,7 +16,9 @@ CALLED = {
     "requeue": ("NO_REQUEUE",),
     "time": ("TIMELIMIT",),
 }
-NEVER = ("array", "wait")  # no script of ours becomes an array, or is waited for
+# What no environment may make of a script: an array, one of whose end is waited for, or
+# one without the variables of the user
+NEVER = ("array", "export", "wait")
 # Of Slurm's variables in a job, those that the user has set
 KEPT = {"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT"}
 KEPT |= {"SLURM_EXIT_ERROR", "SLURM_KILL_BAD_EXIT", "SLURM_MPI_TYPE", "SLURM_WAIT"}

@@ -60,7 +60,7 @@ class Place:
     def who(self) -> str:
         """What it is called in a message."""
         kind = "partition" if self.site.slurm_partition else "default partition"
-        return f"the {kind} {self.name}"
+        return f"the {kind} {self.name}".strip()
 
 
 def ask_place(site: Site) -> Place:

@@ -2,7 +2,7 @@
 
 import subprocess
 
-PATIENCE_S = 60
+PATIENCE_S = 20  # with a controller that is busy
 
 
 def ask(*command: str) -> str:
