@@ -10,7 +10,8 @@ import pytest
 
 from hpc_connector.cluster.record import read_job
 from hpc_connector.commands.submit import read_memory, read_time
-from test_cluster import ask, wait, wait_for_end, wait_for_ledger
+from slurm_jobs import ask, wait, wait_for_end
+from test_cluster import wait_for_ledger
 
 DATA = Path(__file__).parent / "data"
 RUN = ["mdr-epistasis", "run", f"{DATA}/bitepi_plink_100snps_2000/bfile.bed"]
@@ -122,36 +123,49 @@ def test_submit__no_more_time_than_the_default_partition_has(tmp_path, cancelled
         ask("scontrol", "update", "PartitionName=gpp", "MaxTime=3-0")
 
 
+@pytest.fixture
+def small_qos():
+    """Give jobs of two QOS little of what they will run short of."""
+    change = ("sacctmgr", "-i", "modify", "qos")
+    ask(*change, "gp_debug", "set", "MaxWall=00:01:00")
+    ask(*change, "acc_debug", "set", "MaxTRESPerNode=mem=150M")
+    yield
+    ask(*change, "gp_debug", "set", "MaxWall=02:00:00")
+    ask(*change, "acc_debug", "set", "MaxTRESPerNode=mem=-1")
+
+
+@pytest.mark.usefixtures("small_qos")
 def test_job__does_not_grow_beyond_its_qos(tmp_path, cancelled):
-    """It goes on with the time that there is."""
-    ask("sacctmgr", "-i", "modify", "qos", "gp_debug", "set", "MaxWall=00:01:00")
-    try:
-        options = ["--qos", "gp_debug", "--time", 1, "--ntasks", 1]
-        job = submit(tmp_path, *options, *LONG, "--out", tmp_path / "out")
-        cancelled.append(job)
-        wait_for_ledger(tmp_path)
-        ask("scancel", "--signal=USR1", "--batch", job)
-        wait(lambda: get_fields(job)["Restarts"] == "1", tmp_path)
-        found = get_fields(job)
-        assert found["TimeLimit"] == "00:01:00"
-        assert found["Reason"] not in ("QOSMaxWallDurationPerJobLimit", "JobHeldUser")
-    finally:
-        ask("sacctmgr", "-i", "modify", "qos", "gp_debug", "set", "MaxWall=02:00:00")
-    said = "".join(path.read_text() for path in tmp_path.glob("*.out"))
+    """Without more time it goes on with the same, without more memory it stops."""
+    run, jobs = [*LONG, "--out", "out"], {}
+    options = {"gp_debug": ["--time", 1], "acc_debug": ["--mem", "150M"]}
+    for qos, more in options.items():
+        folder = tmp_path / qos
+        folder.mkdir()
+        jobs[qos] = submit(folder, "--qos", qos, "--ntasks", 2, *more, *run)
+        cancelled.append(jobs[qos])
+    wait_for_ledger(tmp_path / "gp_debug")
+    ask("scancel", "--signal=USR1", "--batch", jobs["gp_debug"])
+    wait(lambda: get_fields(jobs["gp_debug"])["Restarts"] == "1", tmp_path / "gp_debug")
+    found = get_fields(jobs["gp_debug"])
+    assert found["TimeLimit"] == "00:01:00"
+    assert found["Reason"] not in ("QOSMaxWallDurationPerJobLimit", "JobHeldUser")
+    said = "".join(path.read_text() for path in tmp_path.glob("gp_debug/*.out"))
     assert "no more than 60 s may be given; the same time again" in said
+    state, said = wait_for_end(jobs["acc_debug"], tmp_path / "acc_debug")
+    assert state == "FAILED", said
+    assert said.count("memory ran short: no more than 157,286,400 bytes may be") == 1
 
 
 def test_submit__check_asks_slurm(tmp_path):
     options = ["--check", "--nodes", 2, "--ntasks", 2]
     said = submit(tmp_path, *options, *RUN, "--out", "out")
-    assert re.fullmatch(
-        r"Job \d+ to start at \S+ using 2 processors on nodes \S+ in partition gpp",
-        said,
+    expected = (
+        r"Job \d+ to start at \S+ using 2 processors on nodes \S+ in partition gpp"
     )
+    assert re.fullmatch(expected, said)
     assert not (tmp_path / "out").exists()
-    assert not ask("squeue", "-h", "-n", "mdr-epistasis", "-t", "PD", "-o", "%Z") or (
-        str(tmp_path) not in ask("squeue", "-h", "-o", "%Z")
-    )
+    assert str(tmp_path) not in ask("squeue", "-h", "-o", "%Z")
 
 
 SIZES = ["20g", "20GB", "20gb", "100", "100M", "1.5G", "1.5T", "0", "0G", "-1", "nan"]

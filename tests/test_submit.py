@@ -317,7 +317,7 @@ def test_parse_duration__refuses(text):
         ("--warn", "0", "argument --warn: 0: expected seconds of 1 or more"),
         ("--warn", "UNLIMITED", "expected seconds of 1 or more, or H:MM:SS"),
         ("--warn", "soon", "argument --warn: soon: expected seconds, or a time such"),
-        ("--sbatch", "--mem=5G", "--mem cannot be passed through: expected --mem of"),
+        ("--sbatch", "--mem=5G", "--mem cannot be passed through: use --mem of"),
         ("--sbatch", "-p gpp", "--partition cannot be passed through"),
         ("--sbatch", "perf", "--sbatch 'perf': expected such as --constraint=perf"),
     ],
@@ -362,6 +362,14 @@ def test_submit__asks_as_the_options_say(slurm, capsys, options, asked):
         return
     found = get_asked(capsys, *options)
     assert asked.items() <= found.items()
+
+
+def test_submit__says_what_a_node_has_where_more_is_asked_for(slurm, capsys, caplog):
+    with caplog.at_level("INFO"):
+        assert get_asked(capsys, "--mem", "2T", "--qos", "normal")["mem"] == "2097152M"
+    assert "--mem 2199.0 GB: a node has 1073.7 GB, and sbatch refuses more" in (
+        caplog.text
+    )
 
 
 def test_submit__warns_as_the_script_says(slurm, capsys, caplog):

@@ -4,30 +4,30 @@ import shlex
 
 from hpc_connector.errors import BadInput
 
-INSTEAD = {  # of options that are not passed through
-    "account": "--account of submit",
-    "array": "--array of submit",
-    "chdir": "to submit from that folder",
-    "cpus-per-task": "--cpus-per-task of submit",
-    "dependency": "--dependency of submit",
-    "export": "--export of submit",
-    "job-name": "none: the job is called as its program",
-    "mem": "--mem of submit",
-    "mem-per-cpu": "--mem of submit, and CONNECTOR_MEM=per-cpu in the site file",
-    "no-requeue": "none: a run that is stopped is queued again",
-    "nodes": "--nodes of submit",
-    "ntasks": "--ntasks of submit",
-    "ntasks-per-node": "--ntasks-per-node of submit",
-    "open-mode": "none: attempts of a job write to one file",
-    "output": "none: it is written to PROGRAM-JOB.out",
-    "partition": "--partition of submit",
-    "qos": "--qos of submit",
-    "requeue": "none: a run that is stopped is queued again",
-    "signal": "--warn of submit",
-    "test-only": "--check of submit",
-    "time": "--time of submit",
-    "wait": "--dependency of what is to come after it",
-    "wrap": "a program behind the options of submit",
+INSTEAD = {  # of what is not passed through
+    "account": "use --account of submit",
+    "array": "use --array of submit",
+    "chdir": "submit from that folder",
+    "cpus-per-task": "use --cpus-per-task of submit",
+    "dependency": "use --dependency of submit",
+    "export": "use --export of submit",
+    "job-name": "the job is called as its program",
+    "mem": "use --mem of submit",
+    "mem-per-cpu": "use --mem of submit, and CONNECTOR_MEM=per-cpu in the site file",
+    "no-requeue": "a run that is stopped is queued again",
+    "nodes": "use --nodes of submit",
+    "ntasks": "use --ntasks of submit",
+    "ntasks-per-node": "use --ntasks-per-node of submit",
+    "open-mode": "attempts of a job write to one file",
+    "output": "it is written to PROGRAM-JOB.out",
+    "partition": "use --partition of submit",
+    "qos": "use --qos of submit",
+    "requeue": "a run that is stopped is queued again",
+    "signal": "use --warn of submit",
+    "test-only": "use --check of submit",
+    "time": "use --time of submit",
+    "wait": "use --dependency of what comes after it",
+    "wrap": "say the program behind the options of submit",
 }
 SHORT = {"A": "account", "a": "array", "c": "cpus-per-task", "D": "chdir"}
 SHORT |= {"d": "dependency", "J": "job-name", "N": "nodes", "n": "ntasks"}
@@ -52,8 +52,7 @@ def check_options(text: str) -> str:
         name = find_own(word)
         if name:
             raise BadInput(
-                f"--sbatch {text!r}: --{name} cannot be passed through: expected "
-                f"{INSTEAD[name]}"
+                f"--sbatch {text!r}: --{name} cannot be passed through: {INSTEAD[name]}"
             )
     return text.strip()
 

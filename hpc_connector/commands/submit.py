@@ -338,6 +338,9 @@ def ask_within(
     )
     least_bytes = cost.node_bytes + cost.rank_bytes + cost.more_bytes
     limits = find_limits(place, asked, least_bytes)
+    if mem_bytes > limits.mem_bytes:
+        said = "--mem %.1f GB: a node has %.1f GB, and sbatch refuses more"
+        logger.info(said, mem_bytes / 1e9, limits.mem_bytes / 1e9)
     nodes, ntasks = deal_ranks(args, limits.cores)
     mem_bytes = limits.mem_bytes if math.isinf(args.mem) else mem_bytes
     asked = replace(asked, nodes=nodes, ntasks_per_node=ntasks, mem_bytes=mem_bytes)
