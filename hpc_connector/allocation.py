@@ -57,8 +57,6 @@ class Limits:
         Of all nodes of a job.
     largest_bytes
         Of the nodes that have the most memory.
-    slurm_partition, qos
-        Where the job will go, as far as it is known.
     by
         Who says so, for each field. What a node has nobody says: sbatch refuses more.
     reasons
@@ -72,8 +70,6 @@ class Limits:
     most_cores: int = 0
     most_mem_bytes: int = 0
     largest_bytes: int = 0
-    slurm_partition: str = ""
-    qos: str = ""
     by: Mapping[str, str] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
 

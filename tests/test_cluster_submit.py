@@ -24,7 +24,7 @@ export SBATCH_WAIT=1 SBATCH_COMMENT=kept SBATCH_NICE=5
 export SLURM_MEM_PER_CPU=77 SLURM_NTASKS=9 SLURM_TIMELIMIT=7 SLURM_QOS=normal
 """
 
-pytestmark = pytest.mark.usefixtures("cluster")
+pytestmark = pytest.mark.usefixtures("cluster", "own_cache")
 
 
 def submit(folder, *words, before=""):

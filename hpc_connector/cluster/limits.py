@@ -93,8 +93,6 @@ def find_limits(place: Place, asked: Allocation = FREE, least_bytes: int = 0) ->
     return replace(
         fill_in(limits),
         largest_bytes=join_caps([*place.caps, of_largest]).mem_bytes,
-        slurm_partition=place.name,
-        qos=place.qos,
         reasons=describe_kinds(place.kinds, kind, place.name),
     )
 

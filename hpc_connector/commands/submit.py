@@ -302,7 +302,7 @@ def make_job(
     if args.deadline or args.policy or args.history:
         from hpc_connector.telemetry.recommend import choose_allocation
 
-        chosen = choose_allocation(args, arguments[0], cost, limits, asked)
+        chosen = choose_allocation(args, arguments[0], cost, place, limits, asked)
     else:
         chosen = propose(cost, limits, asked)
     chosen = grow_most(args, arguments, chosen, place, asked)

@@ -21,7 +21,7 @@ from hpc_connector.allocation import (
 )
 from hpc_connector.cli import add_question
 from hpc_connector.cluster.ask import check_program, get_cost
-from hpc_connector.cluster.limits import ask_place, find_limits
+from hpc_connector.cluster.limits import Place, ask_place, find_limits
 from hpc_connector.cluster.site import get_container, get_site
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import find_out
@@ -98,10 +98,11 @@ def run(args: argparse.Namespace) -> int:
         command = [*get_container(site), args.program]
         cost = calibrate(command, args.arguments, cost)
     least_bytes = cost.node_bytes + cost.rank_bytes + cost.more_bytes
-    limits = find_limits(ask_place(site), least_bytes=least_bytes)
+    place = ask_place(site)
+    limits = find_limits(place, least_bytes=least_bytes)
     machine = get_machine(args.limits, limits)
     question = Question(args.deadline, args.minimise)
-    answer = answer_for(args, args.arguments, cost, limits, machine, question)
+    answer = answer_for(args, args.arguments, cost, place, machine, question)
     print(FORMATS[args.format](answer, args.program, machine))
     if answer.chosen is None:
         raise BadInput(explain(answer))
@@ -112,6 +113,7 @@ def choose_allocation(
     args: argparse.Namespace,
     arguments: Sequence[str],
     cost: Cost,
+    place: Place,
     limits: Limits,
     asked: Allocation,
 ) -> Allocation:
@@ -120,10 +122,12 @@ def choose_allocation(
     Raises
     ------
     BadInput
-        No allocation meets the deadline and the policy.
+        No allocation meets the deadline and the policy, or what is asked for.
     """
+    check_asked(asked, get_limits(read_policy(args.policy)))
+    check_asked(asked, limits)
     machine, question = get_machine(None, limits), Question(args.deadline)
-    answer = answer_for(args, arguments, cost, limits, machine, question, asked)
+    answer = answer_for(args, arguments, cost, place, machine, question, asked)
     if answer.allocation is None:
         raise BadInput(explain(answer))
     return answer.allocation
@@ -133,7 +137,7 @@ def answer_for(
     args: argparse.Namespace,
     arguments: Sequence[str],
     cost: Cost,
-    limits: Limits,
+    place: Place,
     machine: Machine,
     question: Question,
     asked: Allocation | None = None,
@@ -143,18 +147,18 @@ def answer_for(
     Raises
     ------
     BadInput
-        A policy that cannot be read, or does not allow what is asked for, where it goes
-        included.
+        A policy that cannot be read, or does not allow the partition or the QOS.
     """
     policy = read_policy(args.policy)
-    check_asked(asked or Allocation(), get_limits(policy))
-    check_asked(asked or Allocation(), limits)
-    check_site(policy, limits.slurm_partition, limits.qos)
+    check_site(policy, place.site.slurm_partition, place.site.qos)
     runs: list[Run] = []
     notes = ["calibrated here: recorded runs are not looked at"]
     if not getattr(args, "calibrate", False):
         runs, notes = get_runs(args.history, arguments, args.program)
-    return recommend(cost, runs, machine, policy, question, asked, notes)
+    answer = recommend(cost, runs, machine, policy, question, asked, notes)
+    if answer.allocation:  # where it goes if nothing is named
+        check_site(policy, place.name, place.qos)
+    return answer
 
 
 def get_machine(path: Path | None, limits: Limits) -> Machine:
