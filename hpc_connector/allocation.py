@@ -1,6 +1,9 @@
 """What a run will take, and the nodes, ranks, memory and time to ask for."""
 
-from dataclasses import dataclass, replace
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from hpc_connector.errors import BadInput
 
@@ -9,6 +12,7 @@ MARGIN = 2.0  # of time: another processor, other jobs, a busy file system
 MEM_MARGIN = 1.2
 LEAST_S = 600
 COLLECT_BYTES = 80 << 20  # to join telemetry at the end, on the node of the first rank
+OF_A_NODE = ("cores", "mem_bytes")
 AIM_S = 1800  # of a run: ranks are added until it is shorter
 
 
@@ -43,12 +47,31 @@ class Cost:
 
 @dataclass(frozen=True)
 class Limits:
-    """Cores and memory of a node; the most nodes and time of a job, 0 if not known."""
+    """What a job may have at most, 0 where it is not known.
 
-    cores: int
-    mem_bytes: int
+    Parameters
+    ----------
+    cores, mem_bytes
+        Of a node.
+    most_cores, most_mem_bytes
+        Of all nodes of a job.
+    largest_bytes
+        Of the nodes that have the most memory.
+    by
+        Who says so, for each field. What a node has nobody says: sbatch refuses more.
+    reasons
+        How these numbers come about.
+    """
+
+    cores: int = 0
+    mem_bytes: int = 0
     most_nodes: int = 0
-    most_s: int = 0
+    most_s: float = 0
+    most_cores: int = 0
+    most_mem_bytes: int = 0
+    largest_bytes: int = 0
+    by: Mapping[str, str] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +82,7 @@ class Allocation:
     ntasks_per_node: int = 0
     cpus_per_task: int = 1
     mem_bytes: int = 0
-    time_s: int = 0
+    time_s: float = 0  # infinite without a limit
     reasons: tuple[str, ...] = ()
 
 
@@ -67,6 +90,33 @@ def add_collecting(cost: Cost) -> Cost:
     """Return the cost of a run that joins its telemetry at the end."""
     said = f"{COLLECT_BYTES >> 20} MiB to join the telemetry at the end"
     return replace(cost, more_bytes=COLLECT_BYTES, reasons=(*cost.reasons, said))
+
+
+def check_asked(asked: Allocation, limits: Limits) -> None:
+    """Refuse what is asked for and cannot be had.
+
+    Raises
+    ------
+    BadInput
+        It would never start; the message says who gives how much.
+    """
+    node_cores = max(asked.ntasks_per_node, 1) * asked.cpus_per_task
+    nodes = max(asked.nodes, 1)
+    wanted: tuple[tuple[str, str, float, str], ...] = (
+        ("most_nodes", "--nodes", asked.nodes, "{:.0f} nodes"),
+        ("most_s", "--time", asked.time_s, "{:.0f} s"),
+        ("mem_bytes", "--mem", asked.mem_bytes, "{:,.0f} bytes a node"),
+        ("most_mem_bytes", "--mem", nodes * asked.mem_bytes, "{:,.0f} bytes in all"),
+        ("cores", "--ntasks-per-node x --cpus-per-task", node_cores, "{:.0f} cores"),
+        ("most_cores", "ranks x threads", nodes * node_cores, "{:.0f} cores in all"),
+    )
+    for name, option, value, unit in wanted:
+        most = getattr(limits, name)
+        is_rule = name in limits.by or name not in OF_A_NODE
+        if most and value > most and is_rule:
+            said = "no limit" if math.isinf(value) else unit.format(value)
+            who = limits.by.get(name, "the site")
+            raise BadInput(f"{option}: {said}, {who} gives {unit.format(most)}")
 
 
 def propose(cost: Cost, limits: Limits, asked: Allocation) -> Allocation:
@@ -79,25 +129,25 @@ def propose(cost: Cost, limits: Limits, asked: Allocation) -> Allocation:
     BadInput
         Memory that a node does not have, or a time that the site does not give.
     """
+    check_asked(asked, limits)
     wanted = max(
         1, min(-(-int(cost.cpu_s) // (AIM_S * asked.cpus_per_task)), cost.tasks)
     )
     nodes, ntasks = _choose_ranks(cost, limits, asked, wanted)
-    mem_bytes = asked.mem_bytes or _choose_memory(cost, limits, ntasks)
-    run_s = (
-        cost.cpu_s / (nodes * ntasks * asked.cpus_per_task) + cost.serial_s + START_S
-    )
+    mem_bytes = asked.mem_bytes or _choose_memory(cost, limits, nodes, ntasks)
+    at_once = min(nodes * ntasks * asked.cpus_per_task, max(cost.tasks, 1))
+    run_s = cost.cpu_s / at_once + cost.serial_s + START_S
     time_s = asked.time_s or max(LEAST_S, int(MARGIN * run_s))
     reasons = [
         *cost.reasons,
+        *limits.reasons,
         f"{cost.cpu_s:,.0f} core s in at most {AIM_S // 60} minutes: {wanted} ranks",
         f"{nodes} nodes x {ntasks} ranks x {asked.cpus_per_task} threads: about "
         f"{run_s:,.0f} s; {MARGIN:g} times that is asked for, {LEAST_S} s at least",
     ]
     if limits.most_s and time_s > limits.most_s:
-        if asked.time_s:
-            raise BadInput(f"--time: {time_s} s, but the site gives {limits.most_s} s")
-        reasons.append("the limit of the site is shorter: the job will be queued again")
+        who = limits.by.get("most_s", "the site")
+        reasons.append(f"{who} gives {limits.most_s:,.0f} s: it will be queued again")
         time_s = limits.most_s
     return Allocation(
         nodes, ntasks, asked.cpus_per_task, mem_bytes, time_s, tuple(reasons)
@@ -111,14 +161,25 @@ def _choose_ranks(
     by_memory = (limits.mem_bytes - cost.node_bytes - cost.more_bytes) // max(
         cost.rank_bytes, 1
     )
-    most = max(1, min(limits.cores // asked.cpus_per_task, by_memory))
-    nodes = asked.nodes or -(-wanted // (asked.ntasks_per_node or most))
-    if limits.most_nodes and not asked.nodes:
-        nodes = min(nodes, limits.most_nodes)
-    return nodes, asked.ntasks_per_node or (min(wanted, most) if nodes == 1 else most)
+    in_all = (limits.most_cores or sys.maxsize) // asked.cpus_per_task
+    most = max(1, min(limits.cores // asked.cpus_per_task, by_memory, in_all))
+    ntasks = asked.ntasks_per_node or most
+    nodes = asked.nodes or -(-min(wanted, in_all) // ntasks)
+    if not asked.nodes:
+        in_all_bytes = limits.most_mem_bytes // _get_need(cost, ntasks)
+        caps = (limits.most_nodes, in_all // ntasks, in_all_bytes)
+        nodes = max(1, min(n for n in (nodes, *caps) if n))
+    if asked.ntasks_per_node:
+        return nodes, ntasks
+    return nodes, min(wanted if nodes == 1 else most, most, max(1, in_all // nodes))
 
 
-def _choose_memory(cost: Cost, limits: Limits, ntasks: int) -> int:
+def _get_need(cost: Cost, ntasks: int) -> int:
+    """Return the bytes that a node needs with some ranks."""
+    return cost.node_bytes + ntasks * cost.rank_bytes + cost.more_bytes
+
+
+def _choose_memory(cost: Cost, limits: Limits, nodes: int, ntasks: int) -> int:
     """Return the memory to ask for on a node.
 
     Raises
@@ -126,10 +187,12 @@ def _choose_memory(cost: Cost, limits: Limits, ntasks: int) -> int:
     BadInput
         A node has less than is needed.
     """
-    need_bytes = cost.node_bytes + ntasks * cost.rank_bytes + cost.more_bytes
-    if need_bytes > limits.mem_bytes:
+    need_bytes = _get_need(cost, ntasks)
+    in_all = limits.most_mem_bytes // nodes or limits.mem_bytes
+    most_bytes = min(limits.mem_bytes, in_all)
+    if need_bytes > most_bytes:
         raise BadInput(
             f"{ntasks} ranks need {need_bytes / 1e9:.1f} GB on a node, which has "
-            f"{limits.mem_bytes / 1e9:.1f} GB"
+            f"{most_bytes / 1e9:.1f} GB"
         )
-    return min(int(MEM_MARGIN * need_bytes), limits.mem_bytes)
+    return min(int(MEM_MARGIN * need_bytes), most_bytes)

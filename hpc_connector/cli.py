@@ -8,8 +8,7 @@ import math
 import os
 import sys
 import time
-import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 from hpc_connector import address
 from hpc_connector.errors import BadInput
-from hpc_connector.text import decode_text
+from hpc_connector.text import read_toml
 
 IMPORTED_S = time.monotonic()
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
@@ -55,6 +54,21 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         """Print one line and exit with code 2."""
         self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def join_dashed(argv: list[str], options: Collection[str]) -> list[str]:
+    """Return a command line for argparse, which takes no value that begins with a dash.
+
+    Examples
+    --------
+    >>> join_dashed(["--sbatch", "--hold", "run"], ["--sbatch"])
+    ['--sbatch=--hold', 'run']
+    """
+    words, joined = iter(argv), []
+    for word in words:
+        value = next(words, None) if word in options else None
+        joined.append(word if value is None else f"{word}={value}")
+    return joined
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +119,7 @@ def add_evidence(parser: Any) -> None:
     )
 
 
-def add_question(parser: argparse.ArgumentParser) -> None:
+def add_question(parser: Any) -> None:
     """Add what is wanted of a run, and by what it is sized."""
     add = parser.add_argument
     add("--deadline", type=deadline, default=0.0, metavar="TIME", help="2h, or ISO")
@@ -230,10 +244,7 @@ def list_words(run: argparse.ArgumentParser, args: argparse.Namespace) -> list[s
 
 def set_defaults(run: argparse.ArgumentParser, path: Path) -> None:
     """Take the defaults of a parser from a TOML file; flags still win."""
-    try:
-        options = tomllib.loads(decode_text(path.read_bytes(), str(path))[0])
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read as TOML: {error}") from None
+    options = read_toml(path)
     actions = {a.dest: a for a in run._actions if a.dest not in ("help", "config")}
     for key, value in options.items():
         name = key.replace("-", "_")

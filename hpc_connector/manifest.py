@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import shlex
-import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,10 +15,12 @@ from typing import Any
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
 from hpc_connector.storage import get_object, is_remote
+from hpc_connector.text import read_toml
 
 FORMAT_VERSION = 1
 NAME = "manifest.json"
-NO_RUN = {f"{NAME}.partial", "telemetry", "job.json"}  # what may lie there before
+NO_RUN = {f"{NAME}.partial", "telemetry"}  # what may lie in the folder before
+NO_RUN |= {"job.json", "job.json.partial"}
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
 NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
 NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}
@@ -201,6 +202,6 @@ def find_out(arguments: list[str]) -> Path | None:
     parser.add_argument("--config", type=Path)
     known, _ = parser.parse_known_args(arguments)
     if known.out is None and known.config is not None:
-        out = tomllib.loads(known.config.read_text()).get("out")
-        return None if out is None else Path(out)
+        out = read_toml(known.config).get("out")
+        return None if out is None else Path(str(out))
     return known.out

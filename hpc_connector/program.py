@@ -39,11 +39,13 @@ def main(argv: list[str] | None = None) -> int:
             if argv[:1] == [name]:
                 chosen = importlib.import_module(f"hpc_connector.{module}")
                 chosen.add_arguments(command)
-        args = parser.parse_args(argv)
+        args = parser.parse_args(cli.join_dashed(argv, getattr(chosen, "DASHED", ())))
         cli.set_up_log(NAME)
         return chosen.run(args)
     except BrokenPipeError:  # whoever reads, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return cli.DONE
+    except KeyboardInterrupt:
+        return 130  # as a shell says of Ctrl-C
     except Exception as error:
         return cli.explain(NAME, error)

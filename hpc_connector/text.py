@@ -2,6 +2,9 @@
 
 import codecs
 import re
+import tomllib
+from pathlib import Path
+from typing import Any
 
 from hpc_connector.errors import BadInput
 
@@ -94,3 +97,17 @@ def split_blanks(line: str) -> list[str]:
     """Return the fields of a line between blanks and tabs, and nothing else."""
     line = line.strip(" \t")
     return BLANKS.split(line) if line else []
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says.
+
+    Raises
+    ------
+    BadInput
+        A file that is none, or cannot be read.
+    """
+    try:
+        return tomllib.loads(decode_text(path.read_bytes(), str(path))[0])
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read as TOML: {error}") from None

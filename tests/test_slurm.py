@@ -1,6 +1,7 @@
 """Jobs as text: scripts, site files, times and sizes, the figures of the accounting."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def test_render_sbatch__gives_the_scripts_for_sbatch_alone(program):
 def test_render_sbatch__of_an_array():
     site = Site("bsc00", "gp_debug", setup="module load impi; . v/bin/activate")
     runs = (("run", "a b.imzML", "--out", "a"), ("run", "c'.imzML", "--out", "c"))
-    job = Job(PROGRAMS[1], runs, 2, 56, 2, 5400, 3 << 30, 90, most_at_once=5)
+    sizes = (2, 56, 2, 5400, 3 << 30, 90)
+    job = Job(PROGRAMS[1], runs, *sizes, most_at_once=5, indices=(0, 1))
     head = render_sbatch(job, site).partition("# Every job")[0]
     assert head == (ROOT / "tests/data/slurm/array.sbatch").read_text()
 
@@ -46,9 +48,10 @@ def test_scripts__are_clean(script):
 
 def test_scripts__of_any_arguments_are_clean(tmp_path):
     words = ("run", "a b", "$(rm -rf x)", "'", '"', "*", "--out", "x;y", "")
-    for runs in ((words,), (words, words[::-1])):
+    for runs, indices in (((words,), ()), ((words, words[::-1]), (0, 4))):
         script = tmp_path / "job.sbatch"
-        script.write_text(render_sbatch(Job(PROGRAMS[0], runs), Site()))
+        job = Job(PROGRAMS[0], runs, indices=indices)
+        script.write_text(render_sbatch(job, Site()))
         check = [require("shellcheck"), "--severity=warning", script]
         subprocess.run(check, check=True)
 
@@ -225,12 +228,15 @@ def test_submit__an_array_of_datasets(capsys, tmp_path):
     options = ["--array", str(listed), "--most-at-once", "4", "--dry-run"]
     run = ["mdr-epistasis", "run", "{}", "--out", out]
     assert main(["submit", *options, *run]) == 2  # both are called bfile
-    assert "each with an --out of its own" in capsys.readouterr().err
-    listed.write_text(f"{COHORT}\n{tmp_path}/other.bed\n")
+    assert f"line 3: {COHORT.with_suffix('')} would write" in capsys.readouterr().err
+    other = tmp_path / "other.bed"
+    for path in COHORT.parent.glob("bfile.*"):
+        shutil.copy(path, other.with_suffix(path.suffix))
+    listed.write_text(f"{COHORT}\n{other}\n")
     assert main(["submit", *options, *run]) == 0
     script = capsys.readouterr().out
     assert "#SBATCH --array=0-1%4\n" in script
-    assert f"1) set -- run {tmp_path}/other.bed --out {tmp_path}/other ;;" in script
+    assert f"1) set -- run {other} --out {tmp_path}/other ;;" in script
 
 
 @pytest.mark.parametrize(

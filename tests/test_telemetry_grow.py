@@ -7,6 +7,7 @@ import pytest
 from hpc_connector import cli
 from hpc_connector.allocation import Allocation
 from hpc_connector.cluster.accounting import join_attempts, read_figures
+from hpc_connector.cluster.limits import ask_place
 from hpc_connector.cluster.site import Site
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import save_manifest
@@ -152,13 +153,14 @@ def test_grow__of_a_job_that_was_killed_before_its_run_began(
 def test_raise_to__leaves_what_the_user_gives(tmp_path):
     save_run(tmp_path, (30, "RUNNING", KILLED, "150M"))
     chosen, free = Allocation(1, 2, 1, 100 * MIB, 600), Allocation()
-    more = raise_to(chosen, free, tmp_path, Policy(), Site(), WARN_S)
+    place = ask_place(Site())
+    more = raise_to(chosen, free, tmp_path, Policy(), place, WARN_S)
     assert (more.mem_bytes, more.time_s) == (330 * MIB, 600)
     often = [(30, "RUNNING", KILLED, "150M")] * 9
     save_run(tmp_path, *often)
     asked = Allocation(mem_bytes=1)
-    assert raise_to(asked, asked, tmp_path, Policy(), Site(), WARN_S) == asked
+    assert raise_to(asked, asked, tmp_path, Policy(), place, WARN_S) == asked
     with pytest.raises(BadInput, match="ran short 9 times"):
-        raise_to(chosen, free, tmp_path, Policy(), Site(), WARN_S)
+        raise_to(chosen, free, tmp_path, Policy(), place, WARN_S)
     save_run(tmp_path, (30, "RUNNING", KILLED, "150M"), status="done")
-    assert raise_to(chosen, free, tmp_path, Policy(), Site(), WARN_S) == chosen
+    assert raise_to(chosen, free, tmp_path, Policy(), place, WARN_S) == chosen

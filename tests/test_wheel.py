@@ -1,14 +1,12 @@
 """What `pip install .` gives: every file of the packages, and commands that answer."""
 
-import os
 import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from wheel import ROOT
+
 SOURCES = {"hpc_connector": ROOT, "apps": ROOT / "apps"}
 COMMANDS = [
     "mdr-epistasis --help",
@@ -37,47 +35,6 @@ def list_tracked():
     )
     names = listed.stdout.decode().splitlines()
     return {name.removeprefix("apps/") for name in names if (ROOT / name).exists()}
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
-    """Return a wheel that is built of the tracked files alone."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("no git here, which says what belongs to the packages")
-    folder = tmp_path_factory.mktemp("wheel")
-    copy = ["git", "checkout-index", "--all", f"--prefix={folder}/source/"]
-    subprocess.run(copy, cwd=ROOT, check=True)
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    build += ["--wheel-dir", str(folder), str(folder / "source")]
-    subprocess.run(build, check=True)
-    (found,) = folder.glob("*.whl")
-    return found
-
-
-@pytest.fixture(scope="session")
-def installed(wheel, tmp_path_factory):
-    """Return a function that runs a command where the wheel and an MPI are installed.
-
-    In no folder of the checkout, and with nothing of the environment of the tests.
-    """
-    home = tmp_path_factory.mktemp("installed")
-    subprocess.run([sys.executable, "-m", "venv", str(home / "venv")], check=True)
-    install = [str(home / "venv/bin/pip"), "install", "--quiet", f"{wheel}[mpi]"]
-    subprocess.run(install, check=True)
-    (home / "work").mkdir()
-    environment = {"HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8"}
-    environment["PATH"] = f"{home}/venv/bin:{os.environ['PATH']}"
-
-    def run(command):
-        return subprocess.run(
-            command.split(),
-            cwd=home / "work",
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-
-    return run
 
 
 def test_wheel__has_every_tracked_file(wheel):

@@ -1,13 +1,43 @@
 """Ask a program what a run will take."""
 
 import json
+import logging
+import os
 import shutil
 import subprocess
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
 
 from hpc_connector.allocation import Cost
 from hpc_connector.cluster.site import Site, get_container
 from hpc_connector.errors import BadInput
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = min(8, os.cpu_count() or 1)  # of what is asked: others use a login node too
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
+
+
+def ask_each(
+    ask: Callable[[Item], Found], items: Sequence[Item]
+) -> Generator[Found | BadInput, None, None]:
+    """Yield what each of many is answered, or why not; a few are asked at once."""
+
+    def ask_one(item: Item) -> Found | BadInput:
+        try:
+            return ask(item)
+        except BadInput as error:
+            return error
+
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        yield from pool.map(ask_one, items)
+    finally:  # also if the user ends it: what has not begun does not
+        pool.shutdown(cancel_futures=True)
 
 
 def get_cost(program: str, arguments: tuple[str, ...], site: Site) -> Cost:
@@ -18,13 +48,57 @@ def get_cost(program: str, arguments: tuple[str, ...], site: Site) -> Cost:
     BadInput
         There is no such program, or it refuses the arguments.
     """
-    inside = get_container(site)
-    if not inside and shutil.which(program) is None:
-        raise BadInput(f"{program} is not installed: expected a program of this suite")
-    done = subprocess.run(
-        [*inside, program, *arguments, "--plan"], capture_output=True, text=True
-    )
+    command = [*get_container(site), program, *arguments, "--plan"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+    except (OSError, ValueError) as error:  # or what it says is no text
+        raise BadInput(f"{program} --plan failed: {error}") from None
     if done.returncode != 0:
-        raise BadInput(" ".join(done.stderr.split()) or f"{program} --plan failed")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return Cost(**found | {"reasons": tuple(found["reasons"])})
+        raise BadInput(describe_failure(program, done.returncode, done.stderr))
+    try:
+        found = json.loads(done.stdout.splitlines()[-1])
+        return Cost(**found | {"reasons": tuple(found["reasons"])})
+    except (ValueError, TypeError, KeyError, IndexError):
+        raise BadInput(
+            f"{program} --plan says no plan: expected a program of this suite, of the "
+            "same version"
+        ) from None
+
+
+def check_program(program: str, site: Site) -> None:
+    """Refuse a program that cannot be asked here.
+
+    Raises
+    ------
+    BadInput
+        It is not to be found.
+    """
+    if program != Path(program).name:
+        raise BadInput(f"{program}: expected the name of a program, which is on PATH")
+    if get_container(site):
+        return
+    is_here = shutil.which(program) is not None
+    if site.image and not is_here:
+        raise BadInput(
+            f"{site.image}: to ask for the plan of a run, apptainer or singularity is "
+            "needed here: load its module first, as CONNECTOR_SETUP does in the job"
+        )
+    if not is_here:
+        raise BadInput(
+            f"{program} is not installed here: expected a program of this suite on "
+            "PATH; is its environment activated?"
+        )
+    if site.image:
+        said = "no apptainer here: the plan is that of %s outside %s"
+        logger.info(said, program, site.image)
+
+
+def describe_failure(program: str, code: int, said: str) -> str:
+    """Return what a program says as it ends, in a line; of a traceback the last."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    if any(line.startswith("Traceback ") for line in lines):
+        return f"{program} --plan failed: {lines[-1].strip()}"
+    ended = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return " ".join(said.split()) or f"{program} --plan failed: {ended}"

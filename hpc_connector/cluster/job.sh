@@ -8,6 +8,9 @@ if [ $# -eq 0 ]; then
     exit 2
 fi
 
+# the number of an array's last element is that of the array: it would name all elements
+own=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}
+own=${own:-$SLURM_JOB_ID}
 threads=${SLURM_CPUS_PER_TASK:-1}
 scratch=${TMPDIR:-/tmp}
 kept=${XDG_CACHE_HOME:-$HOME/.cache}/hpc_connector/numba
@@ -48,7 +51,7 @@ keep_figures() { # once the accounting knows the job, and the end of the steps
     command -v sacct >/dev/null || return 0
     for _ in 1 2 3 4 5; do
         sleep 1
-        figures=$(sacct --jobs "$SLURM_JOB_ID" --duplicates --noheader --parsable2 \
+        figures=$(sacct --jobs "$own" --duplicates --noheader --parsable2 \
             --format "$CONNECTOR_FIGURES" 2>/dev/null) || return 0
         grep -v batch <<<"$figures" |
             grep -qE "^$SLURM_JOB_ID([.].*[|]RUNNING|[|]PENDING)" || break
@@ -89,11 +92,11 @@ fi
 queue_again() { # refused where Slurm has done so itself, or it was cancelled
     trap '' TERM # which this script and what it starts get now
     if [ -z "$short" ]; then
-        scontrol requeue "$SLURM_JOB_ID"
+        scontrol requeue "$own"
     else
-        scontrol requeuehold "$SLURM_JOB_ID" || return
-        scontrol update "JobId=$SLURM_JOB_ID" "$short" || true
-        scontrol release "$SLURM_JOB_ID"
+        scontrol requeuehold "$own" || return
+        scontrol update "JobId=$own" "$short" || true
+        scontrol release "$own"
     fi
 }
 if [ "$code" -eq 75 ] || [ -n "$short" ]; then

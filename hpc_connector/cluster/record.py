@@ -1,18 +1,26 @@
-"""The job of a run: what ``submit`` keeps of it in the folder of the results."""
+"""What was submitted for a folder of results: ``job.json`` in it."""
 
 import json
+import logging
+import math
+import re
 from pathlib import Path
 from typing import Any
 
+from hpc_connector.cluster.batch import Job
+from hpc_connector.cluster.site import Site
 from hpc_connector.errors import BadInput
+from hpc_connector.manifest import find_out, get_time
 from hpc_connector.publish import publish
 
-NAME = "job.json"
+logger = logging.getLogger(__name__)
+
 FORMAT_VERSION = 1
+NAME = "job.json"
 
 
 def save_job(out: Path, record: dict[str, Any]) -> None:
-    """Write ``job.json``, published by rename."""
+    """Write the record of a job into the folder of its results, which is made."""
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format_version": FORMAT_VERSION} | record, indent=2)
     with publish(out / NAME) as stream:
@@ -20,18 +28,64 @@ def save_job(out: Path, record: dict[str, Any]) -> None:
 
 
 def read_job(out: Path) -> dict[str, Any]:
-    """Return the job of a run.
+    """Return the record of the last job that was submitted for a folder.
 
     Raises
     ------
     BadInput
-        There is none, or it cannot be read.
+        There is none, it is not JSON, or it has another format version.
     """
     path = out / NAME
     try:
         record = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise BadInput(
+            f"{out}: no job was submitted for it: expected {NAME} in it"
+        ) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{path}: cannot be read as a job: {error}") from None
-    if not isinstance(record, dict) or record.get("format_version") != FORMAT_VERSION:
-        raise BadInput(f"{path}: expected a job of format version {FORMAT_VERSION}")
+        raise BadInput(f"{path} is not the record of a job: {error}") from None
+    found = record.get("format_version") if isinstance(record, dict) else None
+    if found != FORMAT_VERSION:
+        raise BadInput(
+            f"{path} has format {found}; this version reads {FORMAT_VERSION}"
+        )
     return record
+
+
+def record_jobs(number: str, job: Job, site: Site) -> None:
+    """Write the record of a job that was submitted, of each element of an array."""
+    indices = map(str, job.indices or ("",))
+    for index, words in zip(indices, job.arguments or (), strict=True):
+        out = find_out(list(words))
+        if out is None:
+            continue
+        try:
+            save_job(out, make_record(number, index, job, words, site))
+        except OSError as error:
+            logger.warning("%s is not written here: %s", out / NAME, error.strerror)
+
+
+def make_record(
+    number: str, index: str, job: Job, words: tuple[str, ...], site: Site
+) -> dict[str, Any]:
+    """Return the record of a job, or of an element of an array."""
+    values = {"%x": job.program, "%j": number, "%A": number, "%a": index}
+    log = re.sub("%[xjAa]", lambda found: values[found[0]], job.output)
+    return {
+        "job": f"{number}_{index}" if index else number,
+        "program": job.program,
+        "arguments": list(words),
+        "log": str(Path.cwd() / log),
+        "folder": str(Path.cwd()),
+        "submitted": get_time(),
+        "asked": {
+            "nodes": job.nodes,
+            "ntasks_per_node": job.ntasks_per_node,
+            "cpus_per_task": job.cpus_per_task,
+            "mem_bytes": job.mem_bytes if math.isfinite(job.mem_bytes) else 0,
+            "time_s": job.time_s if math.isfinite(job.time_s) else 0,
+            "qos": site.qos,
+            "partition": site.slurm_partition,
+            "account": site.account,
+        },
+    }

@@ -19,11 +19,14 @@ SITE_KEYS = {
     "CONNECTOR_WARNING": "warning",
     "CONNECTOR_IMAGE": "image",
     "CONNECTOR_BIND": "bind",
+    "CONNECTOR_MEM": "mem",
     "CONNECTOR_NODE_CORES": "node_cores",
     "CONNECTOR_NODE_MEM_GB": "node_mem_gb",
     "CONNECTOR_MOST_NODES": "most_nodes",
     "CONNECTOR_MOST_HOURS": "most_hours",
 }
+
+PER_NODE, PER_CPU = "per-node", "per-cpu"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Site:
         A container to run the program in, if any.
     bind
         Folders that it sees beside the home and the current folder, with commas.
+    mem
+        What memory is asked for by: "per-node", or "per-cpu" where a site wants that.
     node_cores, node_mem_gb, most_nodes, most_hours
         Of the nodes that `qos` and `slurm_partition` give; 0 where it is not known.
     """
@@ -54,32 +59,47 @@ class Site:
     warning: str = "USR1"
     image: str = ""
     bind: str = ""
+    mem: str = PER_NODE
     node_cores: int = 0
     node_mem_gb: float = 0
     most_nodes: int = 0
     most_hours: float = 0
 
 
-def read_site(path: Path) -> Site:
-    """Read a site file: lines NAME=VALUE, as a shell takes them too.
+def get_site(path: Path | None = None) -> Site:
+    """Return what a site file says, and the environment what it does not.
 
     Raises
     ------
     BadInput
         A file that cannot be read, or a line that is none of ``SITE_KEYS``.
     """
+    said = {name: os.environ.get(name, "") for name in SITE_KEYS}
+    said = {name: text for name, text in said.items() if text}
+    lines = read_lines(path) if path else {}
+    make_site(said, "environment")
+    return make_site(said | lines, str(path))
+
+
+def read_site(path: Path) -> Site:
+    """Return what a site file alone says; see :func:`get_site`."""
+    return make_site(read_lines(path), str(path))
+
+
+def read_lines(path: Path) -> dict[str, str]:
+    """Read a site file: lines NAME=VALUE, as a shell takes them too.
+
+    Raises
+    ------
+    BadInput
+        A file that cannot be read, or a line that is none.
+    """
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read as a site file: {error}") from None
     pairs = [_split_line(path, n, line) for n, line in enumerate(lines, 1)]
-    return make_site({name: text for name, text in pairs if name}, str(path))
-
-
-def get_site() -> Site:
-    """Return what a site file has set that was sourced before."""
-    lines = {name: os.environ.get(name, "") for name in SITE_KEYS}
-    return make_site({n: text for n, text in lines.items() if text}, "environment")
+    return {name: text for name, text in pairs if name}
 
 
 def make_site(lines: dict[str, str], where: str) -> Site:
@@ -94,6 +114,9 @@ def make_site(lines: dict[str, str], where: str) -> Site:
             values[field] = types[field](text)
         except ValueError:
             raise BadInput(f"{where}: {name}={text}: expected a number") from None
+    if values.get("mem", PER_NODE) not in (PER_NODE, PER_CPU):
+        said = f"expected {PER_NODE} or {PER_CPU}"
+        raise BadInput(f"{where}: CONNECTOR_MEM={values['mem']}: {said}")
     return Site(**values)
 
 

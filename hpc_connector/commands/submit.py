@@ -2,99 +2,310 @@
 
 import argparse
 import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hpc_connector import cli
-from hpc_connector.allocation import Allocation, Limits, add_collecting, propose
-from hpc_connector.cluster.ask import get_cost
-from hpc_connector.cluster.batch import Job, render_sbatch, submit
-from hpc_connector.cluster.nodes import find_node
-from hpc_connector.cluster.site import Site, get_site, read_site
+from hpc_connector.allocation import (
+    Allocation,
+    Cost,
+    Limits,
+    add_collecting,
+    propose,
+)
+from hpc_connector.cluster.array import (
+    Element,
+    cut_list,
+    find_most,
+    list_elements,
+    list_parents,
+)
+from hpc_connector.cluster.ask import ask_each, check_program, get_cost
+from hpc_connector.cluster.batch import Job, check, render_sbatch, submit
+from hpc_connector.cluster.groups import cover, group_elements, list_costs
+from hpc_connector.cluster.limits import Place, ask_place, find_limits
+from hpc_connector.cluster.options import check_options
+from hpc_connector.cluster.record import record_jobs
+from hpc_connector.cluster.site import Site, get_site
+from hpc_connector.cluster.unfinished import list_unfinished
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import find_out
-from hpc_connector.units import parse_bytes, parse_time
+from hpc_connector.units import parse_duration, parse_size
 
 logger = logging.getLogger(__name__)
+
+WARN_S = 120
+MOST_WARN_S = 65535  # that sbatch takes
+DASHED = ("--sbatch",)  # options whose value may begin with a dash
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
+    parser.description = (
+        "What is not given is chosen by what the run takes, which its program says, "
+        "and by what the site, the partition and the QOS give. Options come before "
+        "the site file, and that before the environment."
+    )
+    add_place(parser.add_argument_group("where it runs"))
+    add_size(parser.add_argument_group("what it asks for"))
+    add_array(parser.add_argument_group("many datasets"))
+    add_end(parser.add_argument_group("how it ends, and what is seen of it"))
+    group = parser.add_argument_group("by what it is sized, and what is done")
+    cli.add_question(group)
+    shown = group.add_mutually_exclusive_group().add_argument
+    shown("--dry-run", action="store_true", help="print the script, submit nothing")
+    shown(
+        "--check",
+        action="store_true",
+        help="print when and where sbatch would start it, submit nothing",
+    )
     add = parser.add_argument
+    add("program", metavar="PROGRAM", help="mdr-epistasis or metabolite-annotation")
+    add(
+        "arguments",
+        nargs=argparse.REMAINDER,
+        metavar="ARGUMENT",
+        help="those of the program, such as run cohort.bed --out results",
+    )
+
+
+def add_place(group: Any) -> None:
+    """Add where a job runs."""
+    add = group.add_argument
     add("--site", type=Path, metavar="FILE", help="of the cluster, as slurm/mn5.env")
-    add("--account", default="")
-    add("--qos", default="")
-    add("--slurm-partition", default="", metavar="NAME")
-    add("--nodes", type=cli.at_least(1), default=0, metavar="N")
-    add("--ntasks", type=cli.at_least(1), default=0, metavar="N", help="ranks in all")
-    add("--ntasks-per-node", type=cli.at_least(1), default=0, metavar="N")
-    add("--cpus-per-task", type=cli.at_least(1), default=1, metavar="N", help="threads")
-    add("--time", type=duration, default=0, metavar="TIME", help="such as 2:00:00")
-    add("--mem", type=size, default=0, metavar="SIZE", help="of a node, such as 20G")
-    add("--dependency", default="", metavar="LIST", help="as sbatch takes it")
+    add("--account", default="", metavar="NAME", help="who pays (yours, by Slurm)")
+    add("--qos", default="", metavar="NAME", help="(that of the account, by Slurm)")
+    add(
+        "--slurm-partition",
+        "--partition",
+        default="",
+        metavar="NAME",
+        help="(the default one of the cluster)",
+    )
+    add("--dependency", default="", metavar="LIST", help="as afterok:1234 (none)")
+    add(
+        "--export",
+        default="ALL",
+        metavar="LIST",
+        help="variables that the job gets, as sbatch takes it (ALL, which it needs)",
+    )
+    add(
+        "--sbatch",
+        action="append",
+        default=[],
+        type=as_option(check_options),
+        metavar="OPTION",
+        help='any other option of sbatch, as "--constraint=perf"; may be repeated',
+    )
+
+
+def add_size(group: Any) -> None:
+    """Add how much a job asks for."""
+    add, number = group.add_argument, cli.at_least(1)
+    add("--nodes", type=number, default=0, metavar="N", help="(as few as will do)")
+    add("--ntasks", type=number, default=0, metavar="N", help="ranks in all")
+    add("--ntasks-per-node", type=number, default=0, metavar="N", help="ranks of each")
+    add(
+        "--cpus-per-task",
+        type=number,
+        default=1,
+        metavar="N",
+        help="threads of a rank (1)",
+    )
+    add(
+        "--time",
+        type=as_option(read_time),
+        default=0,
+        metavar="TIME",
+        help="minutes, MM:SS, H:MM:SS, D-HH, D-HH:MM:SS, 2h, 1h30m, UNLIMITED; the "
+        "job is queued again if it does not suffice (twice what the run takes, 10 "
+        "minutes at least)",
+    )
+    add(
+        "--mem",
+        type=as_option(read_memory),
+        default=0,
+        metavar="SIZE",
+        help="of a node: 20G, 20GB, 20480 (megabytes), 0 for all that it has (1.2 "
+        "times what the run takes)",
+    )
+
+
+def add_array(group: Any) -> None:
+    """Add how many datasets become an array of jobs."""
+    add = group.add_argument
     add(
         "--array",
         type=Path,
         metavar="FILE",
         help="a dataset a line, which {} stands for, and {name} for its bare name",
     )
-    add("--most-at-once", type=cli.at_least(1), default=0, metavar="N")
-    cli.add_question(parser)
-    add("--warn", type=duration, default=120, metavar="TIME", help="before the end")
+    add(
+        "--failed",
+        action="store_true",
+        help="of --array only what has not ended well, and is not queued",
+    )
+    add(
+        "--most-at-once",
+        type=cli.at_least(1),
+        default=0,
+        metavar="N",
+        help="elements that run at a time (all that Slurm lets)",
+    )
+
+
+def add_end(group: Any) -> None:
+    """Add how a job is stopped, and whether it is watched."""
+    add = group.add_argument
+    add(
+        "--warn",
+        type=as_option(read_warning),
+        default=WARN_S,
+        metavar="TIME",
+        help="how long before the end of its time it is stopped, to go on in the next: "
+        f"seconds, MM:SS, H:MM:SS, 2m ({WARN_S}; a third of the time at most)",
+    )
     add("--telemetry", action="store_true", help="watch the ranks of each node")
-    add("--dry-run", action="store_true", help="print the script, submit nothing")
-    add("program", metavar="PROGRAM")
-    add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT")
 
 
-def duration(text: str) -> int:
-    """Return the seconds of a time as Slurm takes it: minutes, or with colons."""
-    return round(parse_time(text if set(text) & set(":-") else f"{text}:00"))
+def as_option(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a type for argparse, which says what the reader says of bad text."""
+
+    def convert(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
 
 
-def size(text: str) -> int:
-    """Return the bytes of a size as Slurm takes it: megabytes without a letter."""
-    if not (n_bytes := parse_bytes(f"{text}M" if text.isdigit() else text)):
-        raise argparse.ArgumentTypeError(f"{text}: expected a size such as 20G")
-    return n_bytes
+def read_time(text: str) -> float:
+    """Return the seconds of a job, whole minutes as in Slurm; 0 is without a limit."""
+    seconds = parse_duration(text)
+    return 60 * math.ceil(seconds / 60) if 0 < seconds < math.inf else math.inf
+
+
+def read_memory(text: str) -> float:
+    """Return the bytes of a node; 0 is all that it has."""
+    return parse_size(text) or math.inf
+
+
+def read_warning(text: str) -> int:
+    """Return the whole seconds of a warning."""
+    seconds = parse_duration(text, 1)
+    if not 1 <= seconds < math.inf:
+        raise ValueError(f"{text}: expected seconds of 1 or more, or H:MM:SS")
+    return round(seconds)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Render the script of a job, and submit it."""
-    site = choose_site(args)
-    script = render_sbatch(make_job(args, site), site)
-    if args.dry_run:
-        print(script, end="")
-        return cli.DONE
-    print(submit(script))
+    """Render the script of a job, or of each array of a list, and submit them."""
+    if args.failed and not args.array:
+        raise BadInput("--failed: expected --array, whose datasets are submitted again")
+    place = ask_place(choose_site(args))
+    check_program(args.program, place.site)
+    jobs = make_arrays(args, place) if args.array else [make_single(args, place)]
+    for n_done, job in enumerate(jobs):
+        try:
+            hand_in(args, job, place.site)
+        except BadInput as error:
+            left = sum(len(job.indices) for job in jobs[n_done:])
+            more = f"; {left:,} datasets are left, see --failed" if n_done else ""
+            raise BadInput(f"{error}{more}") from None
     return cli.DONE
 
 
+def hand_in(args: argparse.Namespace, job: Job, site: Site) -> None:
+    """Submit a job and keep its record, or say what would be submitted."""
+    script = render_sbatch(job, site)
+    if args.dry_run:
+        print(script, end="")
+    elif args.check:
+        print(check(script))
+    else:
+        number = submit(script)
+        print(number, flush=True)
+        record_jobs(number, job, site)
+
+
 def choose_site(args: argparse.Namespace) -> Site:
-    """Return the site of the file, or of the environment; options win."""
-    site = read_site(args.site) if args.site else get_site()
+    """Return the site of the options, of the file, and of the environment."""
     names = ("account", "qos", "slurm_partition")
     chosen = {name: value for name in names if (value := getattr(args, name))}
-    return Site(**(vars(site) | chosen))
+    return replace(get_site(args.site), **chosen)
 
 
-def make_job(args: argparse.Namespace, site: Site) -> Job:
-    """Return the job, its size by the cost of the run where it is not given."""
-    arguments = list_arguments(args)
-    cost = get_cost(args.program, arguments[0], site)
+def make_single(args: argparse.Namespace, place: Place) -> Job:
+    """Return a job of one run."""
+    arguments = tuple(args.arguments)
+    cost = get_cost(args.program, arguments, place.site)
+    return make_job(args, place, (arguments,), cost)
+
+
+def make_arrays(args: argparse.Namespace, place: Place) -> list[Job]:
+    """Return the arrays that run all datasets of a list, or those that have not ended.
+
+    Alike ones are in one array, and each has the index that it has in the list.
+    """
+    from hpc_connector.pipeline import make_progress
+
+    listed = list_elements(tuple(args.arguments), args.array)
+    elements = list_unfinished(listed) if args.failed else listed
+    if args.deadline or args.policy:
+        args.history = args.history or list_parents(elements)
+    show = make_progress(quiet=len(elements) < 2, unit="datasets looked at")
+    sized: dict[Job, list[Element]] = {}
+    costs = list_costs(args.program, elements, place.site, show)
+    for alike, cost in group_elements(elements, costs):
+        runs = tuple(element.arguments for element in alike)
+        try:
+            job = make_job(args, place, runs, cost)
+        except BadInput as error:
+            raise BadInput(f"{args.array}, {cost.reasons[0]}: {error}") from None
+        sized.setdefault(replace(job, arguments=()), []).extend(alike)
+    return cut_jobs(sized, find_most(listed))
+
+
+def cut_jobs(sized: dict[Job, list[Element]], most: int) -> list[Job]:
+    """Return the arrays of elements that ask for the same, each of at most so many."""
+    jobs = [
+        replace(
+            job,
+            arguments=tuple(element.arguments for element in part),
+            indices=tuple(element.index % most for element in part),
+        )
+        for job, elements in sized.items()
+        for part in cut_list(elements, most)
+    ]
+    if len(jobs) > 1:
+        n_elements = sum(len(job.indices) for job in jobs)
+        logger.info("%s datasets in %d arrays", f"{n_elements:,}", len(jobs))
+        if jobs[0].most_at_once:
+            logger.info("--most-at-once %d holds for each", jobs[0].most_at_once)
+    return jobs
+
+
+def make_job(
+    args: argparse.Namespace,
+    place: Place,
+    arguments: tuple[tuple[str, ...], ...],
+    cost: Cost,
+) -> Job:
+    """Return a job, or an array of them that all ask for the same."""
     if args.telemetry or "--telemetry" in arguments[0]:
         cost = add_collecting(cost)
-    cores, mem_bytes = find_node(site)
-    nodes, ntasks = deal_ranks(args, cores)
-    asked = Allocation(nodes, ntasks, args.cpus_per_task, args.mem, args.time)
+    asked, limits = ask_within(args, place, cost)
     if args.deadline or args.policy or args.history:
         from hpc_connector.telemetry.recommend import choose_allocation
 
-        chosen = choose_allocation(args, arguments[0], cost, site, asked)
+        chosen = choose_allocation(args, arguments[0], cost, place, limits, asked)
     else:
-        most_s = round(3600 * site.most_hours)
-        limits = Limits(cores, mem_bytes, site.most_nodes, most_s)
         chosen = propose(cost, limits, asked)
-    chosen = grow_from_last(args, arguments[0], chosen, site, asked)
+    chosen = grow_most(args, arguments, chosen, place, asked)
     for reason in chosen.reasons:
         logger.info("%s", reason)
     return Job(
@@ -104,21 +315,69 @@ def make_job(args: argparse.Namespace, site: Site) -> Job:
         chosen.ntasks_per_node,
         chosen.cpus_per_task,
         chosen.time_s,
-        chosen.mem_bytes,
-        args.warn,
+        args.mem if math.isinf(args.mem) else chosen.mem_bytes,
+        limit_warning(args.warn, chosen.time_s),
         dependency=args.dependency,
         most_at_once=args.most_at_once,
-        output="%x-%A_%a.out" if len(arguments) > 1 else "%x-%j.out",
         telemetry=args.telemetry,
         policy=str(args.policy.resolve()) if args.policy else "",
+        export=args.export,
+        more=tuple(args.sbatch),
+        most_s=limits.most_s,
+        most_node_bytes=limits.largest_bytes,
     )
+
+
+def ask_within(
+    args: argparse.Namespace, place: Place, cost: Cost
+) -> tuple[Allocation, Limits]:
+    """Return what the options ask for, and what a job may have where it goes."""
+    mem_bytes = 0 if math.isinf(args.mem) else args.mem
+    asked = Allocation(
+        args.nodes, args.ntasks_per_node, args.cpus_per_task, mem_bytes, args.time
+    )
+    least_bytes = cost.node_bytes + cost.rank_bytes + cost.more_bytes
+    limits = find_limits(place, asked, least_bytes)
+    if mem_bytes > limits.mem_bytes:
+        said = "--mem %.1f GB: a node has %.1f GB, and sbatch refuses more"
+        logger.info(said, mem_bytes / 1e9, limits.mem_bytes / 1e9)
+    nodes, ntasks = deal_ranks(args, limits.cores)
+    mem_bytes = limits.mem_bytes if math.isinf(args.mem) else mem_bytes
+    asked = replace(asked, nodes=nodes, ntasks_per_node=ntasks, mem_bytes=mem_bytes)
+    return asked, limits
+
+
+def limit_warning(warn_s: int, time_s: float) -> int:
+    """Return how long before its end a job is warned: a third of its time at most."""
+    most_s = int(min(time_s / 3, MOST_WARN_S))
+    if warn_s <= most_s:
+        return warn_s
+    logger.info("--warn %d s: %d s, a third of the time", warn_s, most_s)
+    return most_s
+
+
+def grow_most(
+    args: argparse.Namespace,
+    runs: Sequence[tuple[str, ...]],
+    chosen: Allocation,
+    place: Place,
+    asked: Allocation,
+) -> Allocation:
+    """Return what to ask for, as much as the last jobs of all runs were short of."""
+    grown = list(
+        ask_each(lambda run: grow_from_last(args, run, chosen, place, asked), runs)
+    )
+    for run, found in zip(runs, grown, strict=True):
+        if isinstance(found, BadInput):
+            raise BadInput(f"{find_out(list(run))}: {found}")
+    return cover(chosen, [found for found in grown if isinstance(found, Allocation)])
 
 
 def grow_from_last(
     args: argparse.Namespace,
     arguments: tuple[str, ...],
     chosen: Allocation,
-    site: Site,
+    place: Place,
     asked: Allocation,
 ) -> Allocation:
     """Return what to ask for, more where the last job of this run was short of it."""
@@ -129,7 +388,7 @@ def grow_from_last(
     from hpc_connector.telemetry.policy import read_policy
 
     policy = read_policy(args.policy)
-    return raise_to(chosen, asked, out, policy, site, args.warn)
+    return raise_to(chosen, asked, out, policy, place, args.warn)
 
 
 def deal_ranks(args: argparse.Namespace, cores: int) -> tuple[int, int]:
@@ -149,33 +408,3 @@ def deal_ranks(args: argparse.Namespace, cores: int) -> tuple[int, int]:
             "nodes, and --ntasks-per-node to agree"
         )
     return nodes, args.ntasks // nodes
-
-
-def list_arguments(args: argparse.Namespace) -> tuple[tuple[str, ...], ...]:
-    """Return the arguments of the program, of each element of an array.
-
-    Raises
-    ------
-    BadInput
-        An array without datasets, or whose runs would share a folder.
-    """
-    if args.array is None:
-        return (tuple(args.arguments),)
-    try:
-        lines = args.array.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{args.array}: cannot be read: {error}") from None
-    datasets = [line.strip() for line in lines if line.strip()]
-    runs = [tuple(fill(word, d) for word in args.arguments) for d in datasets]
-    if not runs or len({find_out(list(run)) for run in runs}) < len(runs):
-        raise BadInput(
-            f"{args.array}: expected datasets, one a line, each with an --out of its "
-            "own: {name} stands for its name"
-        )
-    return tuple(runs)
-
-
-def fill(word: str, dataset: str) -> str:
-    """Return an argument in which a dataset stands for {}, its bare name for {name}."""
-    name = Path(dataset).name.split(".")[0]
-    return word.replace("{name}", name).replace("{}", dataset)

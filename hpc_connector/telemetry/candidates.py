@@ -1,5 +1,6 @@
 """What a run would take on every allocation there is, and the best that is allowed."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -243,7 +244,16 @@ def find_reason(
     mem_bytes = get_memory(candidate, policy, asked)
     need_gb, ends_s = candidate.p90_mem_bytes / 1e9, candidate.p90_s
     no = f"{workers} cores, the policy gives {policy.most_cores}"
+    most_bytes = machine.most_job_mem / candidate.nodes or math.inf
     pairs: tuple[tuple[bool, str], ...] = (
+        (
+            0 < machine.most_cores < workers,
+            f"{workers} cores, the site gives {machine.most_cores}",
+        ),
+        (
+            mem_bytes > most_bytes,
+            f"{mem_bytes / 1e9:.1f} GB, the site gives {most_bytes / 1e9:.1f} a node",
+        ),
         (candidate.cores > machine.cores, f"a node has {machine.cores} cores"),
         (bool(policy.most_cores) and workers > policy.most_cores, no),
         (workers > max(cost.tasks, 1), f"{workers} cores for {cost.tasks} tasks"),
@@ -275,7 +285,7 @@ def find_reason(
     return next((reason for is_out, reason in pairs if is_out), "")
 
 
-def get_time(candidate: Candidate, policy: Policy, asked: Allocation) -> int:
+def get_time(candidate: Candidate, policy: Policy, asked: Allocation) -> float:
     """Return the seconds to ask for, which are no more than needed beyond `LEAST_S`."""
     needed_s = int(policy.margin * candidate.p90_s) + 1
     return asked.time_s or needed_s

@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import logging
+import math
 import os
 import sys
 from dataclasses import replace
@@ -17,8 +18,9 @@ from hpc_connector.cluster.accounting import (
     join_attempts,
     read_figures,
 )
-from hpc_connector.cluster.nodes import find_limits, find_node
-from hpc_connector.cluster.site import Site
+from hpc_connector.cluster.limits import Place, ask_place, find_limits
+from hpc_connector.cluster.site import Site, get_site
+from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, find_out, read_manifest
 from hpc_connector.telemetry.policy import (
     OUT_OF_MEMORY,
@@ -60,21 +62,48 @@ def run(args: argparse.Namespace) -> int:
     last["node_mem_bytes"] = last.get("node_mem_bytes") or get_own_memory()
     if find_shortage(last, args.warn) == TIME_OUT and args.code != cli.STOPPED:
         return cli.DONE  # it failed near the end of its time
-    here = Site(slurm_partition=os.environ.get("SLURM_JOB_PARTITION", ""))
-    policy = cap(read_policy(args.policy), here)
-    given, more = get_given(last), grow_after(attempts, policy, args.warn)
+    given = get_given(last)
+    policy = cap(read_policy(args.policy), ask_place(get_own_site()), given)
+    more = grow_after(attempts, policy, args.warn)
     if more.mem_bytes > given.mem_bytes:
-        print(f"MinMemoryNode={-(-more.mem_bytes >> 20)}")
+        print(format_memory(more.mem_bytes))
     elif more.time_s > given.time_s:
-        print(f"TimeLimit={-(-more.time_s // 60)}")
+        print(f"TimeLimit={math.ceil(more.time_s / 60)}")
     for reason in more.reasons:
         logger.info("%s", reason)
     return cli.DONE
 
 
 def get_own_memory() -> int:
-    """Return the bytes of a node that this job asked for, 0 if not by the node."""
-    return int(os.environ.get("SLURM_MEM_PER_NODE", 0)) << 20
+    """Return the bytes of a node that this job asked for, 0 if it does not say."""
+    node_mib, cpu_mib = (
+        int(os.environ.get(f"SLURM_MEM_PER_{of}", 0)) for of in ("NODE", "CPU")
+    )
+    return (node_mib or cpu_mib * get_own_cpus()) << 20
+
+
+def get_own_cpus() -> int:
+    """Return the processors of this job on a node."""
+    return int(os.environ.get("SLURM_CPUS_ON_NODE", 1))
+
+
+def format_memory(n_bytes: int) -> str:
+    """Return the memory of a node as scontrol takes it, by the CPU if it is so now."""
+    mib = -(-n_bytes >> 20)
+    if "SLURM_MEM_PER_CPU" in os.environ:
+        return f"MinMemoryCPU={-(-mib // get_own_cpus())}"
+    return f"MinMemoryNode={mib}"
+
+
+def get_own_site() -> Site:
+    """Return the site of this job: where it runs, and what its script says."""
+    own = {
+        "account": "SLURM_JOB_ACCOUNT",
+        "qos": "SLURM_JOB_QOS",
+        "slurm_partition": "SLURM_JOB_PARTITION",
+    }
+    found: dict[str, Any] = {k: v for k, n in own.items() if (v := os.environ.get(n))}
+    return replace(get_site(), **found)
 
 
 def raise_to(
@@ -82,7 +111,7 @@ def raise_to(
     asked: Allocation,
     out: Path | None,
     policy: Policy,
-    site: Site,
+    place: Place,
     warn_s: float,
 ) -> Allocation:
     """Return what to ask for, more of what the last job of an unfinished run lacked.
@@ -103,7 +132,7 @@ def raise_to(
     attempts = list_attempts(out)
     if not attempts or given.get(find_shortage(attempts[-1], warn_s), True):
         return chosen
-    more = grow_after(attempts, cap(policy, site), warn_s)
+    more = grow_after(attempts, cap(policy, place, chosen), warn_s)
     return replace(
         chosen,
         mem_bytes=asked.mem_bytes or max(chosen.mem_bytes, more.mem_bytes),
@@ -131,20 +160,28 @@ def list_attempts(out: Path | None, figures: str = "") -> list[dict[str, Any]]:
     return join_attempts(record.get("slurm", []), found)
 
 
-def cap(policy: Policy, site: Site) -> Policy:
-    """Return a policy that gives no more than the nodes and the partition have."""
-    mem_bytes, most_s = find_node(site)[1], find_limits(site)[1]
+def cap(policy: Policy, place: Place, job: Allocation) -> Policy:
+    """Return a policy that gives a job no more than it may have there."""
+    limits = find_limits(place, replace(job, mem_bytes=0))
+    in_all = limits.most_mem_bytes // max(job.nodes, 1)
+    most_bytes = limits.largest_bytes or limits.mem_bytes
+    mem_bytes = (policy.most_mem, most_bytes, in_all)
+    most_s = min(filter(None, (policy.most_time, limits.most_s)), default=0)
     return replace(
         policy,
-        most_mem=min(policy.most_mem or mem_bytes, float(mem_bytes)),
-        most_time=min(filter(None, (policy.most_time, most_s)), default=0.0),
+        most_mem=float(min(filter(None, mem_bytes))),
+        most_time=float(60 * (most_s // 60)),  # Slurm's times are whole minutes
     )
 
 
 def get_given(attempt: dict[str, Any]) -> Allocation:
     """Return what an attempt had asked for, 0 where a record does not say it."""
+    nodes = max(attempt["n_nodes"], 1)
     return Allocation(
-        mem_bytes=attempt.get("node_mem_bytes", 0), time_s=attempt.get("limit_s", 0)
+        nodes,
+        attempt.get("cores", 0) // nodes,
+        mem_bytes=attempt.get("node_mem_bytes", 0),
+        time_s=attempt.get("limit_s", 0),
     )
 
 
@@ -153,23 +190,26 @@ def grow_after(
 ) -> Allocation:
     """Return memory and time of the last attempt, more of what it was short of.
 
+    Without more time a run goes on where it was stopped.
+
     Raises
     ------
     BadInput
-        No more may be asked for, or it was tried often enough.
+        No more memory may be asked for, or it was tried often enough.
     """
     last, given = attempts[-1], get_given(attempts[-1])
     short = find_shortage(last, warn_s)
     alike = itertools.takewhile(
         lambda attempt: find_shortage(attempt, warn_s) == short, reversed(attempts)
     )
-    more = grow(
-        policy,
-        given,
-        short,
-        attempt=sum(1 for _ in alike),
-        peak_bytes=get_used(last),
-    )
+    attempt, peak_bytes = sum(1 for _ in alike), get_used(last)
+    try:
+        more = grow(policy, given, short, attempt=attempt, peak_bytes=peak_bytes)
+    except BadInput as error:
+        if short != TIME_OUT:
+            raise
+        again = f"{error}; the same time again, for finished tasks are kept"
+        return replace(given, reasons=(again,))
     said = {
         OUT_OF_MEMORY: f"memory, {given.mem_bytes:,} bytes a node: {more.mem_bytes:,}",
         TIME_OUT: f"time, {given.time_s:,} s: {more.time_s:,}",

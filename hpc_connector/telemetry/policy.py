@@ -1,16 +1,14 @@
 """What a site or a group lets jobs ask for, and how they grow after a failure."""
 
-import argparse
-import tomllib
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from hpc_connector import cli
-from hpc_connector.allocation import Allocation
+from hpc_connector.allocation import Allocation, Limits
 from hpc_connector.errors import BadInput
 from hpc_connector.storer._text import say_count
-from hpc_connector.units import parse_bytes
+from hpc_connector.text import read_toml
+from hpc_connector.units import parse_bytes, parse_duration
 
 OUT_OF_MEMORY, TIME_OUT = "OUT_OF_MEMORY", "TIMEOUT"  # as Slurm calls them
 PEAK_MARGIN = 1.1  # over a peak that was measured
@@ -64,7 +62,8 @@ class Policy:
 class Machine:
     """What nodes have; the fields are the keys of a file of limits, 0 is not known.
 
-    Watts are those of a node that idles, and of one that is busy on all cores.
+    Watts are those of a node that idles, and of one that is busy on all cores; most
+    cores and memory of a job, those of all its nodes.
     """
 
     cores: int = 0
@@ -73,6 +72,20 @@ class Machine:
     most_time: float = 0.0
     idle_watts: float = 0.0
     busy_watts: float = 0.0
+    most_cores: int = 0
+    most_job_mem: float = 0.0
+
+
+def get_limits(policy: Policy) -> Limits:
+    """Return what a policy gives a job."""
+    fields = ("mem_bytes", "most_nodes", "most_s", "most_cores")
+    return Limits(
+        mem_bytes=int(policy.most_mem),
+        most_nodes=policy.most_nodes,
+        most_s=policy.most_time,
+        most_cores=policy.most_cores,
+        by=dict.fromkeys(fields, "the policy"),
+    )
 
 
 def read_policy(path: Path | None) -> Policy:
@@ -109,13 +122,14 @@ def check_site(policy: Policy, slurm_partition: str, qos: str) -> None:
         It is not among those that are allowed.
     """
     pairs = (
-        ("partition", slurm_partition, policy.partitions),
-        ("QOS", qos, policy.qos),
+        ("partition", slurm_partition.split(","), policy.partitions),
+        ("QOS", [qos], policy.qos),
     )
     for what, asked, allowed in pairs:
-        if allowed and asked and asked not in allowed:
+        refused = [name for name in asked if allowed and name and name not in allowed]
+        if refused:
             raise BadInput(
-                f"{what} {asked}: the policy allows {', '.join(sorted(allowed))}"
+                f"{what} {refused[0]}: the policy allows {', '.join(sorted(allowed))}"
             )
 
 
@@ -170,11 +184,7 @@ def _grow(rule: Growth, given: float, most: float, attempt: int, what: str) -> i
 
 def _read(path: Path, kind: type) -> Any:
     """Return a dataclass filled from a TOML file."""
-    try:
-        found = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read as TOML: {error}") from None
-    return _fill(path, "", kind(), found)
+    return _fill(path, "", kind(), read_toml(path))
 
 
 def _fill(path: Path, where: str, defaults: Any, found: dict[str, Any]) -> Any:
@@ -220,6 +230,6 @@ def _measure(unit: str, text: str) -> float | None:
     try:
         if unit == SIZE:
             return parse_bytes(text) or None
-        return cli.seconds(text) if unit == TIME else None
-    except (ValueError, argparse.ArgumentTypeError):
+        return parse_duration(text, 1) if unit == TIME else None
+    except ValueError:
         return None

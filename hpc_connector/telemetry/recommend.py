@@ -4,17 +4,25 @@ import argparse
 import json
 import logging
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
-from hpc_connector.allocation import AIM_S, Allocation, Cost, add_collecting
+from hpc_connector.allocation import (
+    AIM_S,
+    Allocation,
+    Cost,
+    Limits,
+    add_collecting,
+    check_asked,
+)
 from hpc_connector.cli import add_question
-from hpc_connector.cluster.ask import get_cost
-from hpc_connector.cluster.nodes import find_limits, find_node
-from hpc_connector.cluster.site import Site, get_container, get_site, read_site
+from hpc_connector.cluster.ask import check_program, get_cost
+from hpc_connector.cluster.limits import Place, ask_place, find_limits
+from hpc_connector.cluster.site import get_container, get_site
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import find_out
 from hpc_connector.storer._text import say_count
@@ -30,6 +38,7 @@ from hpc_connector.telemetry.policy import (
     Machine,
     Policy,
     check_site,
+    get_limits,
     read_machine,
     read_policy,
 )
@@ -66,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--minimise", choices=("time", "cost", "energy"), default="")
     add("--limits", type=Path, metavar="FILE", help="TOML: cores, mem, most_nodes, ...")
     add("--site", type=Path, metavar="FILE", help="of the cluster, as slurm/mn5.env")
-    add("--slurm-partition", default="", metavar="NAME")
+    add("--slurm-partition", "--partition", default="", metavar="NAME")
     add("--qos", default="")
     add("--calibrate", action="store_true", help="run 5 %% of the work here first")
     add("--format", choices=("text", "json", "vpa"), default="text")
@@ -76,9 +85,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what to ask for; the exit code is 2 where no allocation meets it."""
-    site = read_site(args.site) if args.site else get_site()
+    site = get_site(args.site)
     chosen = {k: v for k in ("qos", "slurm_partition") if (v := getattr(args, k))}
     site = replace(site, **chosen)
+    check_program(args.program, site)
     cost = get_cost(args.program, tuple(args.arguments), site)
     if "--telemetry" in args.arguments:
         cost = add_collecting(cost)
@@ -87,9 +97,12 @@ def run(args: argparse.Namespace) -> int:
 
         command = [*get_container(site), args.program]
         cost = calibrate(command, args.arguments, cost)
-    machine = get_machine(args.limits, site)
+    least_bytes = cost.node_bytes + cost.rank_bytes + cost.more_bytes
+    place = ask_place(site)
+    limits = find_limits(place, least_bytes=least_bytes)
+    machine = get_machine(args.limits, limits)
     question = Question(args.deadline, args.minimise)
-    answer = answer_for(args, args.arguments, cost, site, machine, question)
+    answer = answer_for(args, args.arguments, cost, place, machine, question)
     print(FORMATS[args.format](answer, args.program, machine))
     if answer.chosen is None:
         raise BadInput(explain(answer))
@@ -100,7 +113,8 @@ def choose_allocation(
     args: argparse.Namespace,
     arguments: Sequence[str],
     cost: Cost,
-    site: Site,
+    place: Place,
+    limits: Limits,
     asked: Allocation,
 ) -> Allocation:
     """Return what ``hpc-connector submit`` asks for; what is asked stays as it is.
@@ -108,10 +122,12 @@ def choose_allocation(
     Raises
     ------
     BadInput
-        No allocation meets the deadline and the policy.
+        No allocation meets the deadline and the policy, or what is asked for.
     """
-    machine, question = get_machine(None, site), Question(args.deadline)
-    answer = answer_for(args, arguments, cost, site, machine, question, asked)
+    check_asked(asked, get_limits(read_policy(args.policy)))
+    check_asked(asked, limits)
+    machine, question = get_machine(None, limits), Question(args.deadline)
+    answer = answer_for(args, arguments, cost, place, machine, question, asked)
     if answer.allocation is None:
         raise BadInput(explain(answer))
     return answer.allocation
@@ -121,7 +137,7 @@ def answer_for(
     args: argparse.Namespace,
     arguments: Sequence[str],
     cost: Cost,
-    site: Site,
+    place: Place,
     machine: Machine,
     question: Question,
     asked: Allocation | None = None,
@@ -134,30 +150,33 @@ def answer_for(
         A policy that cannot be read, or does not allow the partition or the QOS.
     """
     policy = read_policy(args.policy)
-    check_site(policy, site.slurm_partition, site.qos)
+    check_site(policy, place.site.slurm_partition, place.site.qos)
     runs: list[Run] = []
     notes = ["calibrated here: recorded runs are not looked at"]
     if not getattr(args, "calibrate", False):
         runs, notes = get_runs(args.history, arguments, args.program)
-    return recommend(cost, runs, machine, policy, question, asked, notes)
+    answer = recommend(cost, runs, machine, policy, question, asked, notes)
+    if answer.allocation:  # where it goes if nothing is named
+        check_site(policy, place.name, place.qos)
+    return answer
 
 
-def get_machine(limits: Path | None, site: Site) -> Machine:
-    """Return the limits of a file, and of the site what the file does not say."""
-    machine = read_machine(limits) if limits else Machine()
-    if not (machine.cores and machine.mem):
-        cores, mem_bytes = find_node(site)
-        machine = replace(
-            machine, cores=machine.cores or cores, mem=machine.mem or float(mem_bytes)
-        )
-    if not (machine.most_nodes and machine.most_time):
-        nodes, most_s = find_limits(site)
-        machine = replace(
-            machine,
-            most_nodes=machine.most_nodes or nodes,
-            most_time=machine.most_time or most_s,
-        )
-    return machine
+def get_machine(path: Path | None, limits: Limits) -> Machine:
+    """Return the limits of a file, and of the site what the file does not say.
+
+    Without Slurm it is this machine alone.
+    """
+    machine = read_machine(path) if path else Machine()
+    alone = 0 if shutil.which("sinfo") else 1
+    return replace(
+        machine,
+        cores=machine.cores or limits.cores,
+        mem=machine.mem or float(limits.mem_bytes),
+        most_nodes=machine.most_nodes or limits.most_nodes or alone,
+        most_time=machine.most_time or float(limits.most_s),
+        most_cores=machine.most_cores or limits.most_cores,
+        most_job_mem=machine.most_job_mem or float(limits.most_mem_bytes),
+    )
 
 
 def get_runs(
