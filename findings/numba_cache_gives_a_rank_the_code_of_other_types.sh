@@ -14,7 +14,7 @@
 # no such delay it was seen for 1 of 100 functions, six processes on two cores.
 #
 # Sources: numba/core/caching.py, IndexDataCacheFile.save;
-# https://numba.readthedocs.io/en/stable/developer/caching.html
+# https://github.com/numba/numba/issues/10128 (the same of gufuncs, where it crashes)
 set -eu
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
