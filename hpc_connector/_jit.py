@@ -11,33 +11,34 @@ from numba.core.caching import IndexDataCacheFile
 
 
 class KeyedFiles(IndexDataCacheFile):
-    """The compiled code of a function: a file for each signature, named by its key.
+    """The compiled code of a function: a file for each signature, named by what it is.
 
     numba numbers these files in an index, which processes read and write without a
     lock: of two ranks that compile a function for different types at a time, one may
     later be given the code of the other, and compute wrong numbers. What a file holds
-    is checked as it is read, and a kernel that is damaged, or of another version, is
-    compiled again.
+    is checked as it is read, and what is damaged is compiled again.
     """
 
     def save(self, key: Any, data: Any) -> None:
         """Keep what was compiled, if there is room for it."""
         with contextlib.suppress(OSError):
-            self._save_data(self._get_name(key), (*self._get_marks(key), data))
+            marks = self._get_marks(key)
+            self._save_data(self._get_name(marks), (*marks, data))
 
     def load(self, key: Any) -> Any:
         """Return what was compiled before, or None."""
+        marks = self._get_marks(key)
         try:
-            *marks, data = self._load_data(self._get_name(key))
-        except Exception:  # none, or what no longer can be unpickled
+            *found, data = self._load_data(self._get_name(marks))
+        except Exception:  # there is none, or it cannot be unpickled
             return None
-        return data if tuple(marks) == self._get_marks(key) else None
+        return data if tuple(found) == marks else None
 
     def _get_marks(self, key: Any) -> tuple[Any, ...]:
         return self._version, self._source_stamp, key
 
-    def _get_name(self, key: Any) -> str:
-        digest = hashlib.sha256(repr(key).encode()).hexdigest()
+    def _get_name(self, marks: tuple[Any, ...]) -> str:
+        digest = hashlib.sha256(repr(marks).encode()).hexdigest()
         return self._index_name.removesuffix("nbi") + f"{digest[:32]}.nbc"
 
 
