@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import is_complete, is_in_use, read_manifest
+from hpc_connector.manifest import has_ended
 from hpc_connector.partitioner.communicator import wait_asleep
 from hpc_connector.telemetry.agent import get_name
 from hpc_connector.telemetry.proc import RANK_NAMES
@@ -40,16 +40,6 @@ def run_watched(comm: Any, args: Any, run: Callable[[], int]) -> int:
     if comm.rank == 0:
         collect(args.out)
     return code
-
-
-def has_ended(out: Path, *, resume: bool) -> bool:
-    """Return whether there is nothing to run in a folder, or it will be refused."""
-    if not resume:
-        return is_in_use(out)
-    try:
-        return is_complete(out, read_manifest(out))
-    except BadInput:
-        return False
 
 
 def start_agent(
