@@ -1,9 +1,9 @@
 # Every job: prepare each node, run the program on all ranks, warn them before the time is
 # over, queue again what was stopped, and keep Slurm's figures.
 
-warned='' ranks=''
+warned='' heard='' ranks=''
 warn() { # it may come before there are ranks
-    warned=1
+    warned=1 heard=1
     if [ -n "$ranks" ]; then kill -s "$CONNECTOR_WARNING" "$ranks" 2>/dev/null || true; fi
 }
 trap warn USR1 TERM
@@ -130,9 +130,9 @@ run_ranks() {
         --threads "$threads" --resume "${watched[@]}" &
     ranks=$!
     if [ -n "$warned" ]; then warn; fi
-    warned=1
-    while [ -n "$warned" ]; do # a warning ends a wait early
-        warned='' code=0
+    heard=1
+    while [ -n "$heard" ]; do # a warning ends a wait early
+        heard='' code=0
         wait "$ranks" || code=$?
     done
     if [ -s "$CONNECTOR_CODE" ]; then code=$(<"$CONNECTOR_CODE"); fi
@@ -151,8 +151,10 @@ elif [ "$code" -eq 0 ]; then
     (keep_kernels) 2>/dev/null ||
         echo "$CONNECTOR_PROGRAM: compiled kernels are not kept in $kept" >&2
 fi
-case $code in # the warning, before the ranks could see to it: as srun says it, and mpirun
-$((128 + $(kill -l USR1))) | $((128 + $(kill -l TERM))) | 10 | 15) code=75 ;;
+case $code in # killed by the warning, as srun says it and mpirun, which joins codes by or
+0 | 1 | 2) ;;
+138 | 143 | 10 | 15) code=75 ;;
+*) if [ -n "$warned" ]; then code=75; fi ;;
 esac
 
 figures= # of Slurm
