@@ -13,6 +13,7 @@ logger = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
+    parser.add_argument("--code", type=int, metavar="N", help="the program ended with")
     parser.add_argument(
         "arguments",
         nargs=argparse.REMAINDER,
