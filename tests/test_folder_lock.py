@@ -185,7 +185,7 @@ def test_take_folder__by_many_at_a_time(tmp_path, is_stale):
             return take_folder(out)
 
     with ThreadPoolExecutor(n) as pool:
-        for k in range(50):
+        for k in range(20):
             out = tmp_path / str(k)
             if is_stale:
                 hold_here(out, end_process())
