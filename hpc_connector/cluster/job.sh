@@ -75,8 +75,9 @@ need "${launch[0]:-true}" "expected what starts the ranks in CONNECTOR_LAUNCH"
 on_each_node() { srun --ntasks="$SLURM_NNODES" --ntasks-per-node=1 "$@"; }
 
 is_private() { # a folder of this user, in which nobody else may write
-    [ -d "$1" ] && [ -z "$(find -H "$1" \( ! -user "$(id -u)" -o -perm /022 \) \
-        ! -type l -print -quit 2>/dev/null)" ]
+    local found
+    found=$(find -H "$1" \( ! -user "$(id -u)" -o -perm /022 \) ! -type l -print \
+        -quit 2>/dev/null) && [ -z "$found" ]
 }
 
 # shellcheck disable=SC2317 # each node calls it
@@ -97,7 +98,7 @@ prepare_node() { # NAME SCRATCH KEPT RUNTIME
 }
 
 keep_kernels() { # for the next job; each by a rename, so that none is seen in part
-    local new file
+    local new file partial=$kept.${scratch##*.}
     umask 077
     cd "$NUMBA_CACHE_DIR" || return
     mapfile -t new < <(find . -name '*.nbc' -newer ../staged)
@@ -105,9 +106,8 @@ keep_kernels() { # for the next job; each by a rename, so that none is seen in p
     if [ -e "$kept" ] && ! is_private "$kept"; then rm -r "$kept" || return; fi
     for file in "${new[@]}"; do # a name stands for one content
         if [ -e "$kept/$file" ]; then continue; fi
-        mkdir -p "$kept/${file%/*}" &&
-            cp "$file" "$kept/$file.${scratch##*.}" &&
-            mv "$kept/$file.${scratch##*.}" "$kept/$file" || return
+        mkdir -p "$kept/${file%/*}" || return
+        cp "$file" "$partial" && mv "$partial" "$kept/$file" || return
     done
     find "$kept" -type f -mtime +60 -delete || true # days
 }
