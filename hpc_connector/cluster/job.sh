@@ -77,7 +77,8 @@ on_each_node() { srun --ntasks="$SLURM_NNODES" --ntasks-per-node=1 "$@"; }
 is_private() { # a folder of this user, in which nobody else may write
     local found
     found=$(find -H "$1" \( ! -user "$(id -u)" -o -perm /022 \) ! -type l -print \
-        -quit 2>/dev/null) && [ -z "$found" ]
+        -quit 2>/dev/null)
+    [ -d "$1" ] && [ ! -e "$found" ] # which may be gone by now
 }
 
 # shellcheck disable=SC2317 # each node calls it
