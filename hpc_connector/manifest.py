@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hpc_connector import folder_lock
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
 from hpc_connector.storage import get_object, is_remote
@@ -21,6 +22,7 @@ FORMAT_VERSION = 1
 NAME = "manifest.json"
 NO_RUN = {f"{NAME}.partial", "telemetry"}  # what may lie in the folder before
 NO_RUN |= {"job.json", "job.json.partial"}
+NO_RUN |= {folder_lock.NAME, folder_lock.PARTIAL}
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
 NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
 NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}
@@ -138,6 +140,30 @@ def list_jobs(record: dict[str, Any]) -> list[str]:
     told = [one.get("job") for one in account if isinstance(one, dict)]
     jobs = [*earlier, *told, record.get("job")]
     return list(dict.fromkeys(job for job in jobs if isinstance(job, str) and job))
+
+
+def has_ended(out: Path, *, resume: bool) -> bool:
+    """Return whether there is nothing to run in a folder, or it will be refused."""
+    if not resume:
+        return is_in_use(out)
+    try:
+        return is_complete(out, read_manifest(out))
+    except BadInput:
+        return False
+
+
+def enter_folder(out: Path, *, resume: bool) -> str:
+    """Take the folder of a run, unless it has ended; return its lock.
+
+    Raises
+    ------
+    BadInput
+        Another run works there, or may do so.
+    """
+    if resume and has_ended(out, resume=True):
+        return ""
+    folder_lock.check_free(out)
+    return "" if has_ended(out, resume=resume) else folder_lock.take_folder(out)
 
 
 def is_in_use(out: Path) -> bool:

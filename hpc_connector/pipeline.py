@@ -20,6 +20,8 @@ import numpy as np
 
 from hpc_connector import cli
 from hpc_connector.errors import BadInput
+from hpc_connector.folder_lock import release_folder
+from hpc_connector.manifest import enter_folder
 from hpc_connector.partitioner.communicator import (
     abort_on_error,
     count_tickets,
@@ -30,7 +32,7 @@ from hpc_connector.partitioner.communicator import (
 )
 from hpc_connector.publish import publish
 from hpc_connector.storage import get_traffic
-from hpc_connector.undo import look_before, undo_run
+from hpc_connector.undo import Before, look_before, remove_empty, undo_run
 
 logger = logging.getLogger(__name__)
 
@@ -94,20 +96,26 @@ def run_program(name: str, run: Callable[[Any], int], args: Any = None) -> int:
         return cli.explain(name, error)
     cli.set_up_log(name, rank=comm.rank)
     before: Any = None
+    lock = ""
+
+    def leave() -> None:
+        if lock:
+            release_folder(args.out, lock)
 
     def refuse(error: BaseException) -> int:
-        if isinstance(error, BadInput) and before is not None:
-            undo_run(before)
+        leave()
+        if before is not None:
+            undo_run(before) if isinstance(error, BadInput) else remove_empty(before)
         return cli.explain(name, error)
 
-    stopped = f"{name}: stopped on request; --resume goes on\n"
+    def stop() -> None:
+        leave()
+        end_now(comm, cli.STOPPED, f"{name}: stopped on request; --resume goes on\n")
+
     try:
-        with (
-            abort_on_error(comm, refuse),
-            on_signals(lambda: end_now(comm, cli.STOPPED, stopped)),
-        ):
+        with abort_on_error(comm, refuse), on_signals(stop):
             if args is not None:
-                before = comm.bcast(look_before(args.out) if comm.rank == 0 else None)
+                before, lock = comm.bcast(begin(args) if comm.rank == 0 else None)
             if args is not None and args.telemetry:
                 from hpc_connector.telemetry.session import run_watched
 
@@ -115,6 +123,19 @@ def run_program(name: str, run: Callable[[Any], int], args: Any = None) -> int:
             return run(comm)
     except SystemExit as end:
         return int(end.code or 0)
+    finally:
+        if comm.rank == 0:
+            leave()
+
+
+def begin(args: Any) -> tuple[Before, str]:
+    """Return what there was before a run, and the lock of its folder."""
+    before = look_before(args.out)
+    try:
+        return before, enter_folder(args.out, resume=args.resume)
+    except BadInput:
+        remove_empty(before)
+        raise
 
 
 def run_on_ranks(

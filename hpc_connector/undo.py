@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from hpc_connector.manifest import NAME, is_in_use
+from hpc_connector.manifest import NAME, NO_RUN, is_in_use
 
-NO_RESULTS = {NAME, f"{NAME}.partial", "telemetry"}  # what a run begins with
+NO_RESULTS = {NAME, *NO_RUN}  # what a run begins with
 
 
 class Before(NamedTuple):
@@ -56,6 +56,11 @@ def undo_run(before: Before) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+    remove_empty(before)
+
+
+def remove_empty(before: Before) -> None:
+    """Take away the folders that a run has made, as far as nothing is in them."""
     for folder in before.missing:
         with contextlib.suppress(OSError):  # another rank was faster, or it is in use
             folder.rmdir()

@@ -44,7 +44,7 @@ def get_patterns(
     As ``calculate_centroids``; None after a stop signal.
     """
     folder = args.pattern_cache or get_cache_folder()
-    path = folder / f"{get_key(ions, resolution)}.npz"
+    path = folder / f"{get_key(ions, resolution)}.npz" if folder else None
     patterns = comm.bcast(read_patterns(path) if comm.rank == 0 else None)
     is_known = patterns is not None
     if not is_known:
@@ -55,7 +55,7 @@ def get_patterns(
             len(ions),
             "from the cache" if is_known else "computed",
         )
-        if not is_known:
+        if path and not is_known:
             save_patterns(path, patterns)
     return patterns
 
@@ -100,11 +100,13 @@ def get_key(ions: Ions, resolution: Resolution) -> str:
 
 def read_patterns(path: Path | None) -> Patterns | None:
     """Return the patterns of a file, None if there is none or it is damaged."""
-    if path is None or not path.exists():
+    if path is None:
         return None
     try:
         arrays = read_arrays(path)
         return arrays["mz"], arrays["intensity"]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
     except DAMAGED as error:
         logger.warning("%s is damaged and will be replaced (%s)", path, error)
         return None
@@ -122,7 +124,17 @@ def save_patterns(path: Path, patterns: Patterns) -> None:
         logger.warning("isotope patterns are not kept: %s", error)
 
 
-def get_cache_folder() -> Path:
-    """Return where patterns are kept, by the rule of the XDG base directories."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "hpc_connector" / "patterns"
+def get_cache_folder() -> Path | None:
+    """Return where patterns are kept, by the rule of the XDG base directories.
+
+    None without a home, or where another user has made it.
+    """
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(base) / "hpc_connector" / "patterns"
+        is_own = folder.stat().st_uid == os.getuid()
+    except (FileNotFoundError, NotADirectoryError):
+        return folder  # it can be made
+    except (OSError, RuntimeError):
+        return None
+    return folder if is_own else None

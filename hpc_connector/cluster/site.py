@@ -1,5 +1,6 @@
 """What a job needs to know of a machine: the lines of its site file."""
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -121,12 +122,28 @@ def make_site(lines: dict[str, str], where: str) -> Site:
 
 
 def get_container(site: Site) -> list[str]:
-    """Return what runs a command in the image of a site; nothing without one."""
+    """Return what runs a command in the image of a site; nothing without one.
+
+    It starts in the current folder as it is without links, which an image does not
+    have; what is named by a link to that folder is seen as well.
+    """
     runtime = shutil.which("apptainer") or shutil.which("singularity")
     if not site.image or runtime is None:
         return []
-    bind = ["--bind", site.bind] if site.bind else []
-    return [runtime, "exec", *bind, site.image]
+    binds = site.bind.split(",") if site.bind else []
+    here, *linked = list_here()
+    binds += [place for place in (here, *linked) if not set(place) & set(",:")]
+    chosen = ["--bind", ",".join(dict.fromkeys(binds))] if binds else []
+    return ["env", f"PWD={here}", runtime, "exec", *chosen, site.image]
+
+
+def list_here() -> list[str]:
+    """Return the current folder, without links, and as a shell has reached it."""
+    here, reached = os.getcwd(), os.environ.get("PWD", "")
+    with contextlib.suppress(OSError):
+        if reached != here and os.path.samefile(here, reached):
+            return [here, reached]
+    return [here]
 
 
 def _split_line(path: Path, number: int, line: str) -> tuple[str, str]:

@@ -36,7 +36,7 @@ COLUMNS = (
     *("peak_bytes", "read_bytes", "write_bytes", "net_rx_bytes", "net_tx_bytes"),
     *("energy_j", "source", "energy_source"),
 )
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 START_S = 60.0  # for the first rank to appear
 SCAN_S = 30.0  # between two looks for new processes, at most
 MORE_S = 20.0  # in which the dearer files of every rank are read once
@@ -96,7 +96,11 @@ def roots(text: str) -> dict[int, int | None]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Watch until the ranks have ended, or SIGTERM."""
+    """Watch until the ranks have ended, or a signal.
+
+    Of an agent that a run has started all but SIGHUP are blocked: what warns the ranks
+    is no reason to leave them.
+    """
     stop = catch_signals()
     gc.disable()  # nothing here makes cycles, and looking for them takes time
     node = open_node(args.pid)

@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import is_complete, is_in_use, read_manifest
+from hpc_connector.manifest import has_ended
 from hpc_connector.partitioner.communicator import wait_asleep
 from hpc_connector.telemetry.agent import get_name
 from hpc_connector.telemetry.proc import RANK_NAMES
@@ -21,6 +21,7 @@ from hpc_connector.telemetry.proc import RANK_NAMES
 logger = logging.getLogger(__name__)
 
 END_S = 10.0  # for an agent to write its totals
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
 
 
 def run_watched(comm: Any, args: Any, run: Callable[[], int]) -> int:
@@ -42,16 +43,6 @@ def run_watched(comm: Any, args: Any, run: Callable[[], int]) -> int:
     return code
 
 
-def has_ended(out: Path, *, resume: bool) -> bool:
-    """Return whether there is nothing to run in a folder, or it will be refused."""
-    if not resume:
-        return is_in_use(out)
-    try:
-        return is_complete(out, read_manifest(out))
-    except BadInput:
-        return False
-
-
 def start_agent(
     out: Path, places: list[tuple[str, int]], rank: int
 ) -> subprocess.Popen | None:
@@ -70,29 +61,40 @@ def start_agent(
     ranks = {name.decode() for name in RANK_NAMES}
     environment = {k: text for k, text in os.environ.items() if k not in ranks}
     try:
-        return subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,  # a launcher waits until its pipes are closed
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with block_signals():  # which the agent inherits, from its first instant
+            return subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # a launcher waits until they are closed
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
     except OSError as error:
         logger.warning("no telemetry of %s: %s", get_name(), error)
         return None
 
 
+@contextlib.contextmanager
+def block_signals() -> Iterator[None]:
+    """Block what warns the ranks, which Slurm and MPI give to all their processes."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, WARNINGS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def end_agent(agent: subprocess.Popen) -> None:
     """Have the agent take its last sample and end."""
     with contextlib.suppress(OSError):
-        agent.terminate()
+        agent.send_signal(signal.SIGHUP)
     try:
         code = agent.wait(END_S)
     except subprocess.TimeoutExpired:
         agent.kill()
         code = agent.wait()
-    if code not in (0, -signal.SIGTERM):  # a run may be over before it has begun
+    if code not in (0, -signal.SIGHUP):  # a run may be over before it has begun
         logger.warning("the telemetry agent of %s ended with %d", get_name(), code)
 
 
