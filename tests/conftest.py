@@ -16,6 +16,7 @@ from mdr_epistasis.program import main
 from s3 import ACCESS, serve_s3
 
 CLUSTER = Path(__file__).parent / "cluster"
+collect_ignore = ["site"]  # the suite of a site, which runs in every rank
 
 # mpirun, and our programs, are those of the environment pytest itself is in
 os.environ["PATH"] = os.pathsep.join(
