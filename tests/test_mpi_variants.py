@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 
 from conftest import require
 from imzml import plant_lipids
-from mpi_variants import VARIANTS
+from mpi_variants import OPEN_MPI, VARIANTS
 from programs import KILLED, RAISING, assert_same, get_end
 
 
@@ -67,6 +68,27 @@ def test_doctor__with_every_mpi(variant):
     assert facts["library"].startswith(variant.named)
     assert os.path.samefile(facts["file"], variant.library)
     assert facts["shares_memory"]
+
+
+def consult(variant, launch):
+    """Return how two ranks with the library of a variant fare under a launcher."""
+    done = subprocess.run(
+        ["hpc-connector", "doctor", "--json", "--launch", launch],
+        env=variant.get_environ() | OPEN_MPI,
+        capture_output=True,
+        text=True,
+    )
+    [found] = json.loads(done.stdout)["launchers"]
+    return found
+
+
+def test_doctor__names_an_mpirun_that_is_there_and_works(variant):
+    is_open = variant.named.startswith("Open MPI")
+    wrong = VARIANTS["mpich-wheel" if is_open else "debian-openmpi"]().mpirun
+    found = consult(variant, wrong)
+    assert found["state"] in ("alone", "fails"), found
+    (named,) = re.findall(r"the mpirun of that library \((.*)\)", found["advice"][-1])
+    assert consult(variant, named)["state"] == "works"
 
 
 def test_abort_on_error__one_rank_that_raises_speaks_first(variant):

@@ -26,6 +26,7 @@ from hpc_connector.partitioner.communicator import (  # noqa: E402
     find_least,
     get_library,
     get_mpicomm,
+    get_threads,
 )
 
 GRACE_S = 5.0  # for the others to end a test that has failed on this rank
@@ -77,7 +78,7 @@ def pytest_report_header(config):
     hosts = set(comm.allgather(socket.gethostname()))
     return [
         f"installed: {Path(hpc_connector.__file__).parent}",
-        f"MPI: {library['library']} ({library['file']}), threads {library['threads']}",
+        f"MPI: {library['library']} ({library['file']}), threads {get_threads()}",
         f"ranks: {comm.size}, nodes: {len(hosts)}",
     ]
 
