@@ -58,14 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="COMMAND",
         help="a launcher with its options and, after them, a container's: "
-        "'srun --mpi=pmi2 apptainer exec --sharens image.sif' (all that are found)",
+        "'srun --mpi=pmi2 apptainer exec --sharens image.sif' (default: that of the "
+        "site file if it was sourced, else all that are found)",
     )
     parser.add_argument(
         "--limit",
         type=cli.at_least(1),
         default=30,
         metavar="SECONDS",
-        help="end a launcher after this time (30)",
+        help="end a launcher after this time (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--rank", action="store_true", help=argparse.SUPPRESS)
