@@ -14,6 +14,7 @@ from hypothesis import settings
 from hpc_connector import storage
 from mdr_epistasis.program import main
 from s3 import ACCESS, serve_s3
+from wheel import installed, wheel  # noqa: F401 # fixtures
 
 CLUSTER = Path(__file__).parent / "cluster"
 collect_ignore = ["site"]  # the suite of a site, which runs in every rank

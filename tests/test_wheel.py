@@ -1,14 +1,12 @@
 """What `pip install .` gives: every file of the packages, and commands that answer."""
 
-import os
 import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from wheel import ROOT
+
 SOURCES = {"hpc_connector": ROOT, "apps": ROOT / "apps"}
 COMMANDS = [
     "mdr-epistasis --help",
@@ -39,47 +37,6 @@ def list_tracked():
     return {name.removeprefix("apps/") for name in names if (ROOT / name).exists()}
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
-    """Return a wheel that is built of the tracked files alone."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("no git here, which says what belongs to the packages")
-    folder = tmp_path_factory.mktemp("wheel")
-    copy = ["git", "checkout-index", "--all", f"--prefix={folder}/source/"]
-    subprocess.run(copy, cwd=ROOT, check=True)
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    build += ["--wheel-dir", str(folder), str(folder / "source")]
-    subprocess.run(build, check=True)
-    (found,) = folder.glob("*.whl")
-    return found
-
-
-@pytest.fixture(scope="session")
-def installed(wheel, tmp_path_factory):
-    """Return a function that runs a command where the wheel and an MPI are installed.
-
-    In no folder of the checkout, and with nothing of the environment of the tests.
-    """
-    home = tmp_path_factory.mktemp("installed")
-    subprocess.run([sys.executable, "-m", "venv", str(home / "venv")], check=True)
-    install = [str(home / "venv/bin/pip"), "install", "--quiet", f"{wheel}[mpi]"]
-    subprocess.run(install, check=True)
-    (home / "work").mkdir()
-    environment = {"HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8"}
-    environment["PATH"] = f"{home}/venv/bin:{os.environ['PATH']}"
-
-    def run(command):
-        return subprocess.run(
-            command.split(),
-            cwd=home / "work",
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-
-    return run
-
-
 def test_wheel__has_every_tracked_file(wheel):
     with zipfile.ZipFile(wheel) as archive:
         assert list_tracked() <= set(archive.namelist())
@@ -100,14 +57,10 @@ def test_installed__says_its_version(installed, wheel, program):
     assert done.stdout.split() == [program, wheel.name.split("-")[1]]
 
 
-def test_installed__runs_and_makes_a_job(installed):
-    simulate = "mdr-epistasis simulate --out cohort --variants 20 --individuals 100"
-    assert installed(f"{simulate} --heritability 0.2 --maf 0.3").returncode == 0
-    run = "mdr-epistasis run cohort.bed --out out"
-    alone, job = installed(run), installed(f"hpc-connector submit --dry-run {run}2")
-    assert alone.returncode == job.returncode == 0, alone.stderr + job.stderr
-    assert job.stdout.startswith("#!/bin/bash\n#SBATCH --job-name=mdr-epistasis\n")
-    ranks = installed(f"mpirun -n 2 {run}3")
-    assert ranks.returncode == 0, ranks.stderr
-    same = installed("cmp out/models.tsv out3/models.tsv")
-    assert same.returncode == 0
+def test_installed__passes_the_suite_of_a_site(installed):
+    suite = ROOT / "tests/site"
+    done = installed(f"mpirun -n 2 python -m pytest --with-mpi {suite}", cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (where,) = [ln for ln in done.stdout.splitlines() if ln.startswith("installed: ")]
+    assert where.endswith("/site-packages/hpc_connector")
+    assert " passed in " in done.stdout
