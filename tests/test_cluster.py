@@ -14,12 +14,13 @@ from hpc_connector.cluster.batch import Job, render_sbatch
 from hpc_connector.cluster.site import Site
 from mdr_epistasis.program import main as mdr
 from metabolite_annotation.program import main as annotate
-from programs import RAISING, assert_same
+from programs import PATIENCE_S, RAISING, assert_same
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests/data"
+ANNOTATE = ["run", DATA / "imzml/Untreated_3_434_tiny.imzML", "--database"]
+ANNOTATE += [DATA / "databases/lipidmaps_2017-12-12-v2.tsv.gz", "--instrument", "FTICR"]
 SLOW = ["--permutations", "8000", "--top", "20"]  # some 20 s of one core
-PATIENCE_S = 240
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -28,14 +29,21 @@ pytestmark = pytest.mark.usefixtures("cluster")
 def _own_cache(tmp_path_factory):
     """Keep compiled kernels, which jobs pass on, away from the user's.
 
-    One process compiles some: all ranks of a first job would at once, on two cores.
+    One process compiles them: all ranks of a first job would at once, on two cores.
     """
     cache = tmp_path_factory.mktemp("cache")
     kernels = {"NUMBA_CACHE_DIR": str(cache / "hpc_connector/numba")}
-    run = ["mdr-epistasis", "run", f"{DATA}/bitepi_plink_100snps_2000/bfile.bed"]
-    run += ["--permutations", "2", "--out", str(cache / "out"), "--quiet"]
-    done = subprocess.run(run, env=os.environ | kernels, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    search = f"mdr-epistasis run {DATA}/bitepi_plink_100snps_2000/bfile.bed"
+    words = " ".join(map(str, ANNOTATE))
+    annotate = f"metabolite-annotation {words} --pattern-cache {cache}/patterns"
+    for name, run in (("a", f"{search} --permutations 2"), ("b", annotate)):
+        done = subprocess.run(
+            [*run.split(), "--out", cache / name, "--quiet"],
+            env=os.environ | kernels,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
         yield
@@ -135,9 +143,7 @@ def test_sbatch__of_the_script_for_epistasis(cohort, tmp_path):
 
 
 def test_submit__annotation_on_two_nodes(tmp_path):
-    run = ["run", DATA / "imzml/Untreated_3_434_tiny.imzML", "--database"]
-    run += [DATA / "databases/lipidmaps_2017-12-12-v2.tsv.gz", "--instrument", "FTICR"]
-    run = [*map(str, run), "--out"]
+    run = [*map(str, ANNOTATE), "--out"]
     assert annotate([*run, str(tmp_path / "bare"), "--quiet"]) == 0
     options = ("--nodes", 2, "--ntasks-per-node", 2)
     job = submit(
@@ -302,9 +308,9 @@ def test_job__with_nowhere_to_write_says_so(cohort, tmp_path, disk):
 def test_job__ends_with_the_message_and_code_of_a_rank_that_raises(tmp_path):
     """Slurm's PMI-2 kills all ranks, and would report that."""
     job = Job("python", (("-c", RAISING),), 2, 2)
-    start_s = time.monotonic()
     done = subprocess.run(
         ["sbatch", "--wait", "--output", tmp_path / "said"],
+        timeout=PATIENCE_S,
         input=render_sbatch(job, Site()),
         text=True,
         cwd=tmp_path,
@@ -313,7 +319,6 @@ def test_job__ends_with_the_message_and_code_of_a_rank_that_raises(tmp_path):
     said = (tmp_path / "said").read_text()
     assert done.returncode == 1, said
     assert said.startswith("program: [Errno 5] Input/output error")
-    assert time.monotonic() - start_s < 20  # with the start and the end of a job
     assert not list(tmp_path.glob(".*"))
 
 
@@ -359,7 +364,6 @@ def test_submit__sized_by_the_run_before(cohort, reference, tmp_path):
     assert (first / "telemetry/forecast.json").exists()
 
     command = ["hpc-connector", "submit", "--deadline", "4m", "--history", first]
-    begin_s = time.monotonic()
     done = subprocess.run(
         [*command, *program, *SLOW, "--out", second],
         cwd=tmp_path,
@@ -370,5 +374,6 @@ def test_submit__sized_by_the_run_before(cohort, reference, tmp_path):
     assert "1 run in" in done.stderr
     state, said = wait_for_end(done.stdout.strip(), tmp_path)
     assert state == "COMPLETED", said
-    assert time.monotonic() - begin_s < 240
+    (used,) = json.loads((second / "manifest.json").read_text())["slurm"]
+    assert used["limit_s"] <= 240 + 60  # the deadline, in whole minutes
     assert_same(second, reference)
