@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -26,27 +27,54 @@ def wheel(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def installed(wheel, tmp_path_factory):
+def environment(wheel):
+    """Return an environment with the wheel and an MPI alone, which all users may use.
+
+    Folders of pytest, and Pythons of root, are for one user.
+    """
+    with tempfile.TemporaryDirectory(prefix="wheel-") as folder:
+        os.chmod(folder, 0o755)
+        make = [find_python(), "-m", "venv", "--without-pip", folder]
+        subprocess.run(make, check=True)
+        install = [sys.executable, "-m", "pip", "--python", f"{folder}/bin/python"]
+        install += ["install", "--quiet", f"{wheel}[mpi,site]"]
+        subprocess.run(install, check=True)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def installed(environment, tmp_path_factory):
     """Return a function that runs a line of bash where the wheel and an MPI are.
 
     In no folder of the checkout, and with nothing of the environment of the tests.
     """
     home = tmp_path_factory.mktemp("installed")
-    subprocess.run([sys.executable, "-m", "venv", str(home / "venv")], check=True)
-    install = [str(home / "venv/bin/pip"), "install", "--quiet", f"{wheel}[mpi,site]"]
-    subprocess.run(install, check=True)
     work = home / "work"
     work.mkdir()
-    environment = {"HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8"}
-    environment["PATH"] = f"{home}/venv/bin:{os.environ['PATH']}"
+    variables = {"HOME": str(home), "TMPDIR": str(home), "LANG": "C.UTF-8"}
+    variables["PATH"] = f"{environment}/bin:{os.environ['PATH']}"
 
     def run(line, cwd=work):
         return subprocess.run(
             ["bash", "-c", line],
             cwd=cwd,
-            env=environment,
+            env=variables,
             capture_output=True,
             text=True,
         )
 
     return run
+
+
+def find_python() -> str:
+    """Return a Python that all users may start, or this one if there is none."""
+    here = os.path.realpath(sys.executable)
+    as_nobody = {"user": "nobody"} if os.geteuid() == 0 else {}
+    for python in (here, "/usr/bin/python3"):
+        is_new = [python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
+        try:
+            if subprocess.run(is_new, cwd="/", **as_nobody).returncode == 0:
+                return python
+        except OSError:
+            continue
+    return here
