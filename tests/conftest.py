@@ -14,7 +14,7 @@ from hypothesis import settings
 from hpc_connector import storage
 from mdr_epistasis.program import main
 from s3 import ACCESS, serve_s3
-from wheel import installed, wheel  # noqa: F401 # fixtures
+from wheel import environment, installed, wheel  # noqa: F401 # fixtures
 
 CLUSTER = Path(__file__).parent / "cluster"
 collect_ignore = ["site"]  # the suite of a site, which runs in every rank
@@ -59,6 +59,34 @@ def cluster():
         give_up(f"no Slurm cluster: {up.stderr.strip()}")
     yield
     subprocess.run([CLUSTER / "slurm-down", "--quiet"], check=True)
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory):
+    """Return a cache with the compiled kernels of both programs, for jobs to take.
+
+    One process compiles them: all ranks of a first job would at once, on two cores.
+    """
+    cache, data = tmp_path_factory.mktemp("cache"), CLUSTER.parent / "data"
+    search = f"run {data}/bitepi_plink_100snps_2000/bfile.bed --permutations 2"
+    annotate = f"run {data}/imzml/Untreated_3_434_tiny.imzML --instrument FTICR"
+    annotate += f" --database {data}/databases/lipidmaps_2017-12-12-v2.tsv.gz"
+    own = {"NUMBA_CACHE_DIR": f"{cache}/hpc_connector/numba", "XDG_CACHE_HOME": cache}
+    for run in (f"mdr-epistasis {search}", f"metabolite-annotation {annotate}"):
+        command = [*run.split(), "--quiet", "--out", tmp_path_factory.mktemp("out")]
+        done = subprocess.run(
+            command, env=os.environ | own, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    return cache
+
+
+@pytest.fixture(scope="module")
+def own_cache(kernels):
+    """Keep compiled kernels, which jobs pass on, away from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(kernels))
+        yield
 
 
 @pytest.fixture(scope="session")

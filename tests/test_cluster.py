@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -15,38 +14,13 @@ from hpc_connector.cluster.site import Site
 from mdr_epistasis.program import main as mdr
 from metabolite_annotation.program import main as annotate
 from programs import PATIENCE_S, RAISING, assert_same
+from slurm_jobs import ask, submit, wait, wait_for_end
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests/data"
-ANNOTATE = ["run", DATA / "imzml/Untreated_3_434_tiny.imzML", "--database"]
-ANNOTATE += [DATA / "databases/lipidmaps_2017-12-12-v2.tsv.gz", "--instrument", "FTICR"]
 SLOW = ["--permutations", "8000", "--top", "20"]  # some 20 s of one core
 
-pytestmark = pytest.mark.usefixtures("cluster")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory):
-    """Keep compiled kernels, which jobs pass on, away from the user's.
-
-    One process compiles them: all ranks of a first job would at once, on two cores.
-    """
-    cache = tmp_path_factory.mktemp("cache")
-    kernels = {"NUMBA_CACHE_DIR": str(cache / "hpc_connector/numba")}
-    search = f"mdr-epistasis run {DATA}/bitepi_plink_100snps_2000/bfile.bed"
-    words = " ".join(map(str, ANNOTATE))
-    annotate = f"metabolite-annotation {words} --pattern-cache {cache}/patterns"
-    for name, run in (("a", f"{search} --permutations 2"), ("b", annotate)):
-        done = subprocess.run(
-            [*run.split(), "--out", cache / name, "--quiet"],
-            env=os.environ | kernels,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(cache))
-        yield
+pytestmark = pytest.mark.usefixtures("cluster", "own_cache")
 
 
 @pytest.fixture(scope="module")
@@ -66,49 +40,11 @@ def reference(cohort, tmp_path_factory):
     return out
 
 
-def submit(folder, *words):
-    """Submit a job; return its number."""
-    command = ["hpc-connector", "submit", *map(str, words)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 def submit_slow(folder, cohort, *options):
     """Submit the slow search with two ranks; return its number."""
     options = options or ("--ntasks-per-node", 2)
     run = ["mdr-epistasis", "run", cohort, *SLOW, "--out", folder / "out"]
     return submit(folder, *options, *run)
-
-
-def ask(*command):
-    """Return what a command of Slurm's prints."""
-    return subprocess.run(
-        command, capture_output=True, text=True, check=True
-    ).stdout.strip()
-
-
-def get_state(job):
-    """Return the state of a job, as the controller has it."""
-    record = ask("scontrol", "show", "job", job)
-    return record.partition("JobState=")[2].split()[0]
-
-
-def wait(is_so, folder, seconds=PATIENCE_S):
-    """Wait until something is so."""
-    end_s = time.monotonic() + seconds
-    while not (found := is_so()):
-        said = "".join(path.read_text() for path in folder.glob("*.out"))
-        assert time.monotonic() < end_s, said
-        time.sleep(0.3)
-    return found
-
-
-def wait_for_end(job, folder):
-    """Wait until a job is over; return its state and what it printed."""
-    over = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
-    state = wait(lambda: (s := get_state(job)) in over and s, folder)
-    return state, "".join(path.read_text() for path in folder.glob(f"*{job}*.out"))
 
 
 def wait_for_ledger(folder):
@@ -143,7 +79,9 @@ def test_sbatch__of_the_script_for_epistasis(cohort, tmp_path):
 
 
 def test_submit__annotation_on_two_nodes(tmp_path):
-    run = [*map(str, ANNOTATE), "--out"]
+    run = ["run", DATA / "imzml/Untreated_3_434_tiny.imzML", "--database"]
+    run += [DATA / "databases/lipidmaps_2017-12-12-v2.tsv.gz", "--instrument", "FTICR"]
+    run = [*map(str, run), "--out"]
     assert annotate([*run, str(tmp_path / "bare"), "--quiet"]) == 0
     options = ("--nodes", 2, "--ntasks-per-node", 2)
     job = submit(

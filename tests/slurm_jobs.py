@@ -1,0 +1,44 @@
+"""How tests submit jobs, and wait for them."""
+
+import subprocess
+import time
+
+from programs import PATIENCE_S
+
+
+def submit(folder, *words):
+    """Submit a job; return its number."""
+    command = ["hpc-connector", "submit", *map(str, words)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def ask(*command):
+    """Return what a command of Slurm's prints."""
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def get_state(job):
+    """Return the state of a job, as the controller has it."""
+    record = ask("scontrol", "show", "job", job)
+    return record.partition("JobState=")[2].split()[0]
+
+
+def wait(is_so, folder, seconds=PATIENCE_S):
+    """Wait until something is so."""
+    end_s = time.monotonic() + seconds
+    while not (found := is_so()):
+        said = "".join(path.read_text() for path in folder.glob("*.out"))
+        assert time.monotonic() < end_s, said
+        time.sleep(0.3)
+    return found
+
+
+def wait_for_end(job, folder):
+    """Wait until a job is over; return its state and what it printed."""
+    over = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
+    state = wait(lambda: (s := get_state(job)) in over and s, folder)
+    return state, "".join(path.read_text() for path in folder.glob(f"*{job}*.out"))
