@@ -624,7 +624,7 @@ def test_submit__asks_for_it(capsys, tmp_path):
     assert "\nCONNECTOR_TELEMETRY=" not in render_sbatch(Job("x"), Site())
 
 
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.usefixtures("cluster", "own_cache")
 def test_job__on_two_nodes_is_watched(tmp_path):
     command = ["hpc-connector", "submit", "--telemetry", "--nodes", "2"]
     command += ["--ntasks-per-node", "1", "--mem", "900M", "mdr-epistasis", "run"]
