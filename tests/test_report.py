@@ -329,6 +329,13 @@ def test_save_report__cut_file(tmp_path, kept):
         save_report(tmp_path)
 
 
+def test_save_report__without_the_accuracy_of_folds(tmp_path):
+    out = write_run(tmp_path)
+    with h5py.File(out / "results.h5", "a") as file:
+        del file["models/fold_test_balanced_accuracy"]
+    assert b"<table" in save_report(out).read_bytes()
+
+
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
     """Return the folder of a small run and its bytes, to be damaged."""
