@@ -37,6 +37,13 @@ def make_parser(name: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def add_command(commands: Any, name: str, said: str) -> argparse.ArgumentParser:
+    """Return the parser of a command, which is told in one line in both helps."""
+    return commands.add_parser(
+        name, help=said, description=f"{said[:1].upper()}{said[1:]}."
+    )
+
+
 class PrintVersion(argparse.Action):
     """Print the version of the suite, which is only looked up if it is asked for."""
 
@@ -73,18 +80,22 @@ def join_dashed(argv: list[str], options: Collection[str]) -> list[str]:
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add the options that the ``run`` of every program has."""
-    add = parser.add_argument
+    add = parser.add_argument_group("the run").add_argument
     add("--out", required=True, metavar="DIR", type=local, help="folder of the results")
-    add("--config", metavar="FILE", type=Path, help="TOML file of the same options")
-    add(
-        "--threads", type=at_least(1), default=1, metavar="N", help="threads a rank (1)"
-    )
-    add("--seed", type=at_least(0), default=42, metavar="N", help="of all chance (42)")
+    said = "TOML file of these options; those given here win"
+    add("--config", metavar="FILE", type=Path, help=said)
+    said = "threads of each rank (default: %(default)s)"
+    add("--threads", type=at_least(1), default=1, metavar="N", help=said)
+    said = "of all chance: the same seed, the same results (default: %(default)s)"
+    add("--seed", type=at_least(0), default=42, metavar="N", help=said)
     add("--resume", action="store_true", help="go on with a run that was stopped")
-    add("--slice", type=part, metavar="F", help="try a share of the work, 0..1")
-    add("--quiet", action="store_true", help="no progress")
-    add("--telemetry", action="store_true", help="watch the ranks of each node")
-    add("--plan", action="store_true", help="print what the run takes, and end")
+    said = "try this share of the work, above 0 to 1 (default: all)"
+    add("--slice", type=part, metavar="FRACTION", help=said)
+    add("--quiet", action="store_true", help="show no progress")
+    said = "watch the ranks of each node: a row a second in DIR/telemetry"
+    add("--telemetry", action="store_true", help=said)
+    said = "print what the run takes (CPU seconds, bytes) as JSON, and end"
+    add("--plan", action="store_true", help=said)
     add("--json", action="store_true", help="print the summary as one JSON object")
 
 
@@ -92,17 +103,18 @@ def add_burst(parser: argparse.ArgumentParser) -> None:
     """Add the options of a ``run`` that has tasks done in functions of a cloud."""
     group = parser.add_argument_group("functions of a cloud (Lithops)")
     add = group.add_argument
-    add("--burst", type=Path, metavar="FILE", help="Lithops' configuration, YAML")
-    add("--burst-workers", type=at_least(1), metavar="N", help="functions at a time")
-    add("--burst-share", type=fraction, metavar="F", help="of the tasks, 0..1")
-    add("--budget", type=amount, metavar="EUR", help="that functions may cost")
-    add("--deadline", type=seconds, metavar="TIME", help="2h, 30m, 45s: the rest goes")
-    add(
-        "--engine",
-        choices=("mpi", "lithops"),
-        default="mpi",
-        help="who runs tasks: ranks (and --burst), or functions alone (mpi)",
-    )
+    said = "Lithops' configuration, YAML; without it all is done here"
+    add("--burst", type=Path, metavar="FILE", help=said)
+    said = "functions at a time (default: what the file says, else by the deadline)"
+    add("--burst-workers", type=at_least(1), metavar="N", help=said)
+    said = "of the tasks that functions take, 0..1 (default: those that are late)"
+    add("--burst-share", type=fraction, metavar="FRACTION", help=said)
+    said = "that functions may cost (default: no limit)"
+    add("--budget", type=amount, metavar="EUR", help=said)
+    said = "such as 2h, 30m, 45s: functions take what would be late (default: none)"
+    add("--deadline", type=seconds, metavar="TIME", help=said)
+    said = "who runs tasks: ranks (and --burst), or functions alone (default: mpi)"
+    add("--engine", choices=("mpi", "lithops"), default="mpi", help=said)
     add_evidence(group)
 
 
@@ -110,19 +122,15 @@ def add_evidence(parser: Any) -> None:
     """Add by what a run, or its functions, are sized."""
     add = parser.add_argument
     add("--policy", type=Path, metavar="FILE", help="TOML: caps, margin, growth")
-    add(
-        "--history",
-        type=Path,
-        action="append",
-        metavar="DIR",
-        help="recorded runs, or folders of them (those beside --out)",
-    )
+    said = "recorded runs, or folders of them (default: those beside --out)"
+    add("--history", type=Path, action="append", metavar="DIR", help=said)
 
 
 def add_question(parser: Any) -> None:
     """Add what is wanted of a run, and by what it is sized."""
     add = parser.add_argument
-    add("--deadline", type=deadline, default=0.0, metavar="TIME", help="2h, or ISO")
+    said = "when it is to end: 2h, 30m, 45s from now, or ISO 8601 (default: none)"
+    add("--deadline", type=deadline, default=0.0, metavar="TIME", help=said)
     add_evidence(parser)
 
 

@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         chosen: Any = None
         for name, (module, said) in COMMANDS.items():
-            command = commands.add_parser(name, help=said)
+            command = cli.add_command(commands, name, said)
             if argv[:1] == [name]:
                 chosen = importlib.import_module(f"hpc_connector.{module}")
                 chosen.add_arguments(command)

@@ -17,6 +17,7 @@ from s3 import ACCESS, serve_s3
 from wheel import environment, installed, wheel  # noqa: F401 # fixtures
 
 CLUSTER = Path(__file__).parent / "cluster"
+collect_ignore = ["site"]  # the suite of a site, which runs in every rank
 
 # mpirun, and our programs, are those of the environment pytest itself is in
 os.environ["PATH"] = os.pathsep.join(
@@ -75,6 +76,34 @@ def own_cache(tmp_path_factory):
     assert done.returncode == 0, done.stderr
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
+        yield
+
+
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory):
+    """Return a cache with the compiled kernels of both programs, for jobs to take.
+
+    One process compiles them: all ranks of a first job would at once, on two cores.
+    """
+    cache, data = tmp_path_factory.mktemp("cache"), CLUSTER.parent / "data"
+    search = f"run {data}/bitepi_plink_100snps_2000/bfile.bed --permutations 2"
+    annotate = f"run {data}/imzml/Untreated_3_434_tiny.imzML --instrument FTICR"
+    annotate += f" --database {data}/databases/lipidmaps_2017-12-12-v2.tsv.gz"
+    own = {"NUMBA_CACHE_DIR": f"{cache}/hpc_connector/numba", "XDG_CACHE_HOME": cache}
+    for run in (f"mdr-epistasis {search}", f"metabolite-annotation {annotate}"):
+        command = [*run.split(), "--quiet", "--out", tmp_path_factory.mktemp("out")]
+        done = subprocess.run(
+            command, env=os.environ | own, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    return cache
+
+
+@pytest.fixture(scope="module")
+def own_cache(kernels):
+    """Keep compiled kernels, which jobs pass on, away from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(kernels))
         yield
 
 

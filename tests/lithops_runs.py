@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 
+from programs import PATIENCE_S
+
 
 def run_python(folder, *words, is_quiet=True, **variables):
     """Run Python with Lithops' files in a folder; return what it printed.
@@ -21,7 +23,7 @@ def run_python(folder, *words, is_quiet=True, **variables):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert not is_quiet or done.stderr == "", done.stderr

@@ -3,7 +3,7 @@
 import subprocess
 import time
 
-PATIENCE_S = 240
+from programs import PATIENCE_S
 
 
 def submit(folder, *words):

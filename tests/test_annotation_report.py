@@ -34,6 +34,7 @@ from metabolite_annotation.report.summary import (
     make_heading,
     say_shift,
 )
+from programs import PATIENCE_S
 from test_report import Page
 
 HOSTILE = [
@@ -79,7 +80,7 @@ def browse(address, profile):
         [require("chromium"), *options.split(), f"--user-data-dir={profile}", address],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     console = [line for line in browser.stderr.splitlines() if "CONSOLE" in line]
     return browser.stdout, console

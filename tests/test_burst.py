@@ -3,8 +3,8 @@
 import json
 import os
 import random
-import signal
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -37,7 +37,7 @@ from hpc_connector.telemetry.functions import read_calls
 from mdr_epistasis.program import main as mdr
 from mdr_epistasis.program import make_parser
 from metabolite_annotation.program import main as annotate
-from programs import assert_same, end_after, get_end, write_run
+from programs import PATIENCE_S, assert_same, get_end, wait_for, write_run
 from s3 import ACCESS, BUCKET
 
 DATA = Path(__file__).parent / "data"
@@ -613,13 +613,17 @@ def test_run__annotation_in_functions(near, tmp_path):
 def test_run__stopped_in_a_burst_goes_on_without(cohort, near, tmp_path):
     run, expected = cohort
     asleep = tmp_path / "asleep"  # functions that never answer
-    sleep = '#!/bin/bash\n[ "$2" = run_job ] && exec sleep 60\n'
-    asleep.write_text(f'{sleep}exec {sys.executable} "$@"\n')
+    began = tmp_path / "began"
+    sleep = f'[ "$2" = run_job ] && touch {began} && exec sleep 60'
+    asleep.write_text(f'#!/bin/bash\n{sleep}\nexec {sys.executable} "$@"\n')
     asleep.chmod(0o755)
     out = tmp_path / "out"
     options = [*near(runtime=asleep), "--burst-share", "0.5"]
     command = launch(1, "mdr-epistasis", *run, "--out", out, *options)
-    assert end_after(command, 6, signal.SIGTERM) == 75
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    wait_for(began.exists)
+    process.terminate()
+    assert process.wait(PATIENCE_S) == 75
     record = json.loads((out / "manifest.json").read_text())
     assert record["status"] == "stopped"
     assert mdr(["run", *run, "--out", str(out), "--resume", "--quiet"]) == 0

@@ -5,13 +5,12 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 
 import pytest
 
 from conftest import CLUSTER
 from mpi_variants import VARIANTS
-from programs import KILLED, RAISING, assert_same, make_command
+from programs import KILLED, PATIENCE_S, RAISING, assert_same, make_command
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
@@ -33,7 +32,7 @@ def run_on_login_node(*command, **options):
         [CLUSTER / "slurm-login", *map(str, command)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         **options,
     )
 
@@ -45,7 +44,7 @@ def run_in_job(script, folder, *options):
     done = subprocess.run(
         ["sbatch", "--wait", "--output", said, *options, path],
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     return done.returncode, said.read_text()
 
@@ -100,7 +99,7 @@ def test_get_mpicomm__serial_in_an_interactive_shell():
     inside = [CLUSTER / "slurm-login", "srun", "-n2", "--pty", *python(SIZE)]
     command = shlex.join(map(str, inside))
     done = subprocess.run(
-        ["script", "-qec", command, os.devnull], capture_output=True, timeout=30
+        ["script", "-qec", command, os.devnull], capture_output=True, timeout=PATIENCE_S
     )
     assert b"size 1" in done.stdout
 
@@ -115,9 +114,7 @@ def test_run__same_bytes_on_two_nodes(simulated, tmp_path):
 
 
 def test_abort_on_error__one_rank_that_raises_speaks_first():
-    start_s = time.monotonic()
     done = run_on_login_node("srun", "--mpi=pmi2", "-N2", "-n4", *python(RAISING))
-    assert time.monotonic() - start_s < 10
     assert done.returncode in (1, 137)  # Slurm's PMI-2 kills all ranks of an abort
     assert done.stderr.startswith("program: [Errno 5] Input/output error")
 

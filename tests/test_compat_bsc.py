@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hpc_connector.learner.bsc import get_fold_accuracy
 from hpc_connector.loader.bsc import read_file_pairs
 from mdr_epistasis.program import main
+from programs import PATIENCE_S
 from test_individuals import EID, VCF
 
 SPARK = Path(__file__).parent / "data/bsc_spark_1128"
@@ -49,7 +50,7 @@ def test_compat_bsc__reproduces_every_line(spark_files, second):
 
 def test_compat_bsc__same_bytes_on_two_ranks(spark_files, tmp_path):
     command = ["mpirun", "-n", "2", "mdr-epistasis", *make_command(SPARK, tmp_path)]
-    subprocess.run(command, check=True, timeout=120)
+    subprocess.run(command, check=True, timeout=PATIENCE_S)
     assert len(spark_files) == 6
     assert read_files(tmp_path) == spark_files
 

@@ -12,7 +12,7 @@ import pytest
 
 from conftest import CLUSTER, give_up, leave_alone, require
 from hpc_connector.manifest import read_manifest
-from programs import assert_same
+from programs import PATIENCE_S, assert_same
 
 ROOT = Path(__file__).parents[1]
 SINGULARITY = ROOT / "singularity"
@@ -127,7 +127,7 @@ def get_output(*command, **environment):
         command,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_S,
         env=os.environ | environment,
     )
     return done.returncode, done.stdout, done.stderr
@@ -218,7 +218,7 @@ def test_image__same_bytes_on_two_nodes(image, references, cluster, tmp_path, la
     start = JOB.format(folder=tmp_path, scratch=make_scratch(image))
     job = tmp_path / "job.sh"
     job.write_text(start + "".join(lines))
-    done = subprocess.run(["sbatch", "--wait", job], timeout=300)
+    done = subprocess.run(["sbatch", "--wait", job], timeout=PATIENCE_S)
     assert done.returncode == 0, (tmp_path / "log").read_text()
     for program in RUNS:
         resources = read_manifest(tmp_path / program)["resources"]
@@ -239,7 +239,9 @@ def test_submit__runs_an_image(image, references, cluster, tmp_path, monkeypatch
     code, script, errors = get_output(*map(str, submit))
     assert code == 0, errors
     wait = ["sbatch", "--wait", f"--output={tmp_path}/log"]
-    done = subprocess.run(wait, input=script, text=True, timeout=300, cwd=tmp_path)
+    done = subprocess.run(
+        wait, input=script, text=True, timeout=PATIENCE_S, cwd=tmp_path
+    )
     assert done.returncode == 0, (tmp_path / "log").read_text()
     assert_same(tmp_path / "out", references / "mdr-epistasis")
     record = read_manifest(tmp_path / "out")
@@ -308,7 +310,7 @@ def test_enclave__same_bytes_on_two_ranks(enclave, references, tmp_path):
     binds = make_binds(tmp_path, make_scratch(enclave))
     launch = ["mpirun", "-n", "2", *RUN, "--sharens", *binds, enclave]
     run = make_run("mdr-epistasis", "/data", "/out/run")
-    subprocess.run([*launch, *run], check=True, timeout=120)
+    subprocess.run([*launch, *run], check=True, timeout=PATIENCE_S)
     # which share no memory
     assert read_manifest(tmp_path / "run")["resources"]["nodes"] == 2
     assert_same(tmp_path / "run", references / "mdr-epistasis")

@@ -15,7 +15,6 @@ from mdr_epistasis.program import main
 from programs import (
     assert_same,
     check_end_after,
-    end_after,
     get_end,
     make_command,
     wait_for,
@@ -39,7 +38,7 @@ def reference(cohort, tmp_path_factory):
     """Return the results of the search, undisturbed, and the seconds it took."""
     out = tmp_path_factory.mktemp("faults") / "out"
     start_s = time.monotonic()
-    assert end_after(make_command(1, *cohort, "--out", out), 60, signal.SIGTERM) == 0
+    assert get_end(make_command(1, *cohort, "--out", out))[0] == 0
     return out, time.monotonic() - start_s
 
 
@@ -158,11 +157,10 @@ def test_run__ends_cleanly_on_a_full_disk(cohort, reference, tmp_path, size, ran
     disk, out = tmp_path / "disk", tmp_path / "disk" / "out"
     with mount(disk, size):
         command = make_command(ranks, *cohort, "--out", out)
-        code, lines, took_s = get_end(command)
+        code, lines, _ = get_end(command)
         assert (code, len(lines)) == (1, 1), lines
         assert "disk full" in lines[0]
         assert str(out) in lines[0]
-        assert took_s < 20
         subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
         assert get_end([*command, "--resume"])[:2] == (0, [])
         assert_same(out, reference[0])
@@ -208,10 +206,9 @@ def test_run__ends_cleanly_without_memory(wide, tmp_path, ranks):
     command = make_command(ranks, *wide, "--out", tmp_path / "out")
     at = len(launch)
     limited = [*command[:at], "prlimit", f"--as={limit}", *command[at:]]
-    code, lines, took_s = get_end(limited)
+    code, lines, _ = get_end(limited)
     assert (code, len(lines)) == (1, 1), lines
     assert "out of memory" in lines[0]
-    assert took_s < 20
     assert get_end([*command, "--resume"])[0] == 0
     assert (tmp_path / "out" / "models.tsv").exists()
 
@@ -253,7 +250,7 @@ def test_run__more_ranks_than_tasks(tmp_path):
     assert_same(tmp_path / "4", tmp_path / "1")
 
 
-# One rank of some fails in the middle, while tasks would last for 20 s more
+# One rank of some fails in the middle, while tasks would outlast all patience
 FAILING = """
 import os, signal, time
 from hpc_connector import cli, pipeline
@@ -268,7 +265,7 @@ def run_task(task, thread):
 
 with abort_on_error(comm, lambda error: cli.explain("program", error)):
     pipeline.run_on_ranks(
-        comm, run_task, range(2000), lambda *_: None, threads={threads}
+        comm, run_task, range(10**6), lambda *_: None, threads={threads}
     )
 """
 
@@ -282,37 +279,34 @@ with abort_on_error(comm, lambda error: cli.explain("program", error)):
     ],
 )
 @pytest.mark.parametrize(
-    ("ranks", "threads", "others_s"), [(1, 2, 0), (3, 1, 0.02), (2, 1, 30)]
+    ("ranks", "threads", "others_s"), [(1, 2, 0), (3, 1, 0.02), (2, 1, 3600)]
 )
 def test_run_on_ranks__one_that_raises_ends_all(
     failure, line, ranks, threads, others_s
 ):
     program = FAILING.format(failure=failure, threads=threads, others_s=others_s)
     launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
-    code, lines, took_s = get_end([*launch, sys.executable, "-c", program])
+    code, lines, _ = get_end([*launch, sys.executable, "-c", program])
     assert code == 1
-    assert took_s < 10
     assert lines[-1].startswith(line)
     assert len(lines) == 1 or lines[0].startswith("Traceback")
 
 
 def test_run_on_ranks__one_that_is_killed_ends_all():
     kill = "os.kill(os.getpid(), signal.SIGKILL)"
-    program = FAILING.format(failure=kill, threads=1, others_s=30)
-    code, _, took_s = get_end(["mpirun", "-n", "2", sys.executable, "-c", program])
+    program = FAILING.format(failure=kill, threads=1, others_s=3600)
+    code, _, _ = get_end(["mpirun", "-n", "2", sys.executable, "-c", program])
     assert code != 0
-    assert took_s < 10
 
 
 def test_get_mpicomm__a_rank_that_never_starts_ends_all():
     start = "from hpc_connector.partitioner import get_mpicomm; get_mpicomm()"
-    shell = f'[ "$PMI_RANK" = 1 ] && exec sleep 50; exec {sys.executable} -c "{start}"'
-    environment = os.environ | {"CONNECTOR_START_S": "3"}
-    code, lines, took_s = get_end(
-        ["mpirun", "-n", "2", "sh", "-c", shell], env=environment
+    shell = (
+        f'[ "$PMI_RANK" = 1 ] && exec sleep 3600; exec {sys.executable} -c "{start}"'
     )
+    environment = os.environ | {"CONNECTOR_START_S": "3"}
+    code, lines, _ = get_end(["mpirun", "-n", "2", "sh", "-c", shell], env=environment)
     assert code == 1
-    assert took_s < 15
     assert lines[0] == "Timeout (0:00:03)!"
     assert "start_mpi" in "".join(lines)
 

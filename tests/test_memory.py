@@ -8,7 +8,7 @@ import numpy as np
 from ranks import find_descendants, get_pss_bytes
 
 from imzml import write_imzml
-from programs import make_command, wait_for
+from programs import PATIENCE_S, make_command, wait_for
 
 RANKS = 4
 SAMPLES = 5
@@ -37,7 +37,7 @@ def measure_ranks(options, out, program):
     while process.poll() is None and len(samples) < SAMPLES:
         samples.append(sum(map(get_pss_bytes, find_descendants(process.pid))))
     process.terminate()
-    process.wait(20)
+    process.wait(PATIENCE_S)
     assert max(samples) > RANKS * A_PYTHON_BYTES
     return max(samples)
 

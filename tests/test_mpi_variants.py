@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -9,8 +10,8 @@ import pytest
 
 from conftest import require
 from imzml import plant_lipids
-from mpi_variants import VARIANTS
-from programs import KILLED, RAISING, assert_same, get_end
+from mpi_variants import OPEN_MPI, VARIANTS
+from programs import KILLED, PATIENCE_S, RAISING, assert_same, get_end
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +47,7 @@ def test_run__same_bytes_with_every_mpi(variant, commands, references, tmp_path)
             env=variant.get_environ(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
         )
         assert done.returncode == 0, done.stderr
         record = json.loads((out / "manifest.json").read_text())
@@ -69,14 +70,34 @@ def test_doctor__with_every_mpi(variant):
     assert facts["shares_memory"]
 
 
+def consult(variant, launch):
+    """Return how two ranks with the library of a variant fare under a launcher."""
+    done = subprocess.run(
+        ["hpc-connector", "doctor", "--json", "--launch", launch],
+        env=variant.get_environ() | OPEN_MPI,
+        capture_output=True,
+        text=True,
+    )
+    [found] = json.loads(done.stdout)["launchers"]
+    return found
+
+
+def test_doctor__names_an_mpirun_that_is_there_and_works(variant):
+    is_open = variant.named.startswith("Open MPI")
+    wrong = VARIANTS["mpich-wheel" if is_open else "debian-openmpi"]().mpirun
+    found = consult(variant, wrong)
+    assert found["state"] in ("alone", "fails"), found
+    (named,) = re.findall(r"the mpirun of that library \((.*)\)", found["advice"][-1])
+    assert consult(variant, named)["state"] == "works"
+
+
 def test_abort_on_error__one_rank_that_raises_speaks_first(variant):
-    code, lines, took_s = get_end(
+    code, lines, _ = get_end(
         [variant.mpirun, "-n", "3", sys.executable, "-c", RAISING],
         env=variant.get_environ(),
     )
     assert code == 1
     assert lines[0].startswith("program: [Errno 5] Input/output error: 'genotypes.bed'")
-    assert took_s < 10
 
 
 def test_share_array__ranks_that_are_killed_leave_no_memory(variant):
@@ -89,7 +110,7 @@ def test_share_array__ranks_that_are_killed_leave_no_memory(variant):
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0
     (ended,) = [line for line in done.stdout.splitlines() if "ended" in line]

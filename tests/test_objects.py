@@ -21,6 +21,7 @@ from hpc_connector.storage import Source, fetch, get_version, make_source
 from hpc_connector.stores import plain, s3
 from mdr_epistasis.program import main as mdr
 from metabolite_annotation.program import main as annotate
+from programs import PATIENCE_S
 from s3 import BUCKET, make_client
 from web import serve
 
@@ -545,7 +546,7 @@ def test_slices__in_a_forked_process(kind, tmp_path, s3_endpoint):
         words = [sys.executable, "-c", FORKED, url, str(tmp_path / "m")]
         (tmp_path / "fork.py").write_text(FORKED)
         words[1:3] = [str(tmp_path / "fork.py")]
-        done = subprocess.run(words, timeout=60, capture_output=True, text=True)
+        done = subprocess.run(words, timeout=PATIENCE_S, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

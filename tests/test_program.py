@@ -20,7 +20,7 @@ from hpc_connector.manifest import read_manifest
 from mdr_epistasis import tasks as tasks_module
 from mdr_epistasis.folds import deal_folds
 from mdr_epistasis.program import main
-from programs import assert_same, wait_for
+from programs import PATIENCE_S, assert_same, wait_for
 
 DATA = Path(__file__).parent / "data"
 HIPSTER = DATA / "hipster_1000genomes_vcf"
@@ -92,7 +92,7 @@ def test_run__same_bytes_on_any_number_of_ranks(simulated, reference, tmp_path, 
     out = tmp_path / "out"
     program = ["mdr-epistasis", "run", f"{simulated}.bed", "--out", str(out)]
     subprocess.run(
-        ["mpirun", "-n", str(ranks), *program, *FIXED], check=True, timeout=120
+        ["mpirun", "-n", str(ranks), *program, *FIXED], check=True, timeout=PATIENCE_S
     )
     assert_same(out, reference)
 
@@ -101,7 +101,8 @@ def test_run__same_bytes_on_two_nodes(simulated, reference, tmp_path):
     out = tmp_path / "out"
     program = ["mdr-epistasis", "run", f"{simulated}.bed", "--out", str(out), *FIXED]
     apart = os.environ | {"MPIR_CVAR_NOLOCAL": "1"}  # as if on a node each
-    subprocess.run(["mpirun", "-n", "2", *program], check=True, timeout=120, env=apart)
+    launch = ["mpirun", "-n", "2", *program]
+    subprocess.run(launch, check=True, timeout=PATIENCE_S, env=apart)
     assert read_manifest(out)["resources"]["nodes"] == 2
     assert_same(out, reference)
 
@@ -138,7 +139,7 @@ def test_run__same_bytes_after_a_stop(
         "from hpc_connector import pipeline; pipeline.SAVE_EVERY_S = 0.0; "
         "tasks.TILE_BLOCKS = {2: (1, 2)}; tasks.PERMUTED_BLOCKS = 2; "
         "search = tasks.learner.search; "
-        "tasks.learner.search = lambda *a: (time.sleep(0.02), search(*a))[1]; "
+        "tasks.learner.search = lambda *a: (time.sleep(0.1), search(*a))[1]; "
         "sys.exit(program.main(sys.argv[1:]))"
     )
     command = ["run", f"{simulated}.bed", "--out", str(out), *FIXED]
@@ -146,7 +147,7 @@ def test_run__same_bytes_after_a_stop(
     wait_for(lambda: list(out.glob("ledger/*.npz")) or process.poll() is not None)
     time.sleep(after_s)
     process.send_signal(number)
-    code = process.wait(timeout=60)
+    code = process.wait(timeout=PATIENCE_S)
     assert code == (-9 if number == signal.SIGKILL else 75)
     assert not (out / "models.tsv").exists()
     monkeypatch.setattr(tasks_module, "TILE_BLOCKS", {2: (1, 2)})
@@ -207,7 +208,7 @@ def test_run__bad_input_is_one_line_and_exit_code_2(tmp_path, options, message):
 def test_run__bad_input_ends_all_ranks(tmp_path):
     command = ["mpirun", "-n", "3", "mdr-epistasis", "run", "missing.vcf", "--out"]
     done = subprocess.run(
-        [*command, str(tmp_path)], capture_output=True, text=True, timeout=30
+        [*command, str(tmp_path)], capture_output=True, text=True, timeout=PATIENCE_S
     )
     assert done.returncode == 2
     assert "missing.vcf: cannot be read" in done.stderr

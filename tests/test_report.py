@@ -23,6 +23,7 @@ from mdr_epistasis.report.network import get_layout, spread_labels
 from mdr_epistasis.report.page import save_report
 from mdr_epistasis.report.run_file import read_run
 from mdr_epistasis.report.summary import get_alone, make_cautions
+from programs import PATIENCE_S
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -228,7 +229,7 @@ def test_save_report__holds_in_a_browser(run_made_up, tmp_path):
         [chromium, *options.split(), profile, address],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     page = Page(browser.stdout)
     assert "CONSOLE" not in browser.stderr
@@ -326,6 +327,13 @@ def test_save_report__cut_file(tmp_path, kept):
     path.write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
     with pytest.raises(BadInput, match=r"results\.h5"):
         save_report(tmp_path)
+
+
+def test_save_report__without_the_accuracy_of_folds(tmp_path):
+    out = write_run(tmp_path)
+    with h5py.File(out / "results.h5", "a") as file:
+        del file["models/fold_test_balanced_accuracy"]
+    assert b"<table" in save_report(out).read_bytes()
 
 
 @pytest.fixture(scope="module")

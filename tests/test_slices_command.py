@@ -275,9 +275,7 @@ def test_command__endpoint_is_down(scheme, capsys, fresh):
         fresh.setenv(name, value)
     nobody = f"http://127.0.0.1:{find_port()}"
     uri = "s3://bucket/a.vcf.gz" if scheme == "s3" else f"{nobody}/a.vcf.gz"
-    start_s = time.monotonic()
     line = get_line(capsys, "index", uri, "--endpoint-url", nobody)
-    assert time.monotonic() - start_s < 60
     assert f"{uri}: its server does not answer" in line
     assert "after 4 retries" in line
 

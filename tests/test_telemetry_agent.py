@@ -25,7 +25,7 @@ from hpc_connector.telemetry.counters import SLACK, get_cpu_s, get_cpu_steps
 from hpc_connector.telemetry.nodes import read_nodes, read_rows
 from hpc_connector.telemetry.prometheus import format_metrics
 from naive_telemetry import count
-from programs import wait_for
+from programs import PATIENCE_S, wait_for
 
 COHORT = Path(__file__).parent / "data/bitepi_plink_100snps_2000/bfile.bed"
 BUSY = "while True: sum(range(999))"
@@ -357,7 +357,7 @@ def test_agent__ends_with_what_it_watches(tmp_path, start):
     watched = start(sys.executable, "-S", "-c", "import time; time.sleep(0.5)")
     watcher = start_agent(start, tmp_path, "--pid", watched.pid, "--interval", "0.1")
     watched.wait()
-    assert watcher.wait(20) == 0
+    assert watcher.wait(PATIENCE_S) == 0
 
 
 def test_agent__killed_leaves_rows_and_another_goes_on(tmp_path, start):
@@ -590,7 +590,7 @@ def test_run__on_two_ranks_has_its_telemetry(tmp_path):
     out = tmp_path / "out"
     command = ["mpirun", "-n", "2", "mdr-epistasis", "run", COHORT, "--out", out]
     command += ["--telemetry", "--quiet", "--permutations", "50"]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)
     record = read_manifest(out)
     summary = record["telemetry"]
     assert [rank["rank"] for rank in summary["ranks"]] == [0, 1]
@@ -602,7 +602,9 @@ def test_run__on_two_ranks_has_its_telemetry(tmp_path):
     assert "telemetry" not in record["parameters"]
     (rows,) = (out / "telemetry").glob("*.csv")
     before = rows.read_bytes()
-    subprocess.run([*command, "--resume"], check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        [*command, "--resume"], check=True, capture_output=True, timeout=PATIENCE_S
+    )
     assert rows.read_bytes() == before  # of a complete run nothing is watched
 
 
@@ -622,7 +624,7 @@ def test_submit__asks_for_it(capsys, tmp_path):
     assert "\nCONNECTOR_TELEMETRY=" not in render_sbatch(Job("x"), Site())
 
 
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.usefixtures("cluster", "own_cache")
 def test_job__on_two_nodes_is_watched(tmp_path):
     command = ["hpc-connector", "submit", "--telemetry", "--nodes", "2"]
     command += ["--ntasks-per-node", "1", "--mem", "900M", "mdr-epistasis", "run"]

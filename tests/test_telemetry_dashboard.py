@@ -25,6 +25,7 @@ from hpc_connector.telemetry.nodes import get_order, parse_row, read_nodes
 from hpc_connector.telemetry.samples import split_samples
 from hpc_connector.telemetry.timeline import get_cores, get_highest, make_timeline
 from hpc_connector.telemetry.told import FILE, read_told
+from programs import PATIENCE_S
 
 
 def make_line(k, node, rank, cpu_s, rss):
@@ -122,7 +123,7 @@ def browse(page, profile):
     )
     command = [require("chromium"), *options.split(), f"--user-data-dir={profile}"]
     browser = subprocess.run(
-        [*command, page.as_uri()], capture_output=True, text=True, timeout=60
+        [*command, page.as_uri()], capture_output=True, text=True, timeout=PATIENCE_S
     )
     return browser.stdout, browser.stderr
 

@@ -397,10 +397,10 @@ def test_estimate_cpu__of_twice_the_ranks():
 
 
 def test_recommend__is_fast():
-    began_s = time.monotonic()
+    began_s = time.process_time()
     runs = [make_run(1 + k % 32, 30 + COST.cpu_s / (1 + k % 32)) for k in range(300)]
     recommend(COST, runs, Machine(128, 5e11, 1024), Policy(), Question(3600))
-    assert time.monotonic() - began_s < 5  # 0.2 s on an idle machine
+    assert time.process_time() - began_s < 5  # some 0.2 s
 
 
 def ask(*words):

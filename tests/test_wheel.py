@@ -57,14 +57,10 @@ def test_installed__says_its_version(installed, wheel, program):
     assert done.stdout.split() == [program, wheel.name.split("-")[1]]
 
 
-def test_installed__runs_and_makes_a_job(installed):
-    simulate = "mdr-epistasis simulate --out cohort --variants 20 --individuals 100"
-    assert installed(f"{simulate} --heritability 0.2 --maf 0.3").returncode == 0
-    run = "mdr-epistasis run cohort.bed --out out"
-    alone, job = installed(run), installed(f"hpc-connector submit --dry-run {run}2")
-    assert alone.returncode == job.returncode == 0, alone.stderr + job.stderr
-    assert job.stdout.startswith("#!/bin/bash\n#SBATCH --job-name=mdr-epistasis\n")
-    ranks = installed(f"mpirun -n 2 {run}3")
-    assert ranks.returncode == 0, ranks.stderr
-    same = installed("cmp out/models.tsv out3/models.tsv")
-    assert same.returncode == 0
+def test_installed__passes_the_suite_of_a_site(installed):
+    suite = ROOT / "tests/site"
+    done = installed(f"mpirun -n 2 python -m pytest --with-mpi {suite}", cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (where,) = [ln for ln in done.stdout.splitlines() if ln.startswith("installed: ")]
+    assert where.endswith("/site-packages/hpc_connector")
+    assert " passed in " in done.stdout

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -327,20 +328,36 @@ def simulate(out: str, design: Design, file_format: str = "bed") -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``mdr-epistasis simulate``."""
-    add = parser.add_argument
+    add = parser.add_argument_group("cohort").add_argument
     said = "files are PREFIX.bed and so on"
     add("--out", required=True, type=cli.local, metavar="PREFIX", help=said)
-    add("--variants", type=int, required=True, help="number of variants")
-    add("--individuals", type=int, required=True, help="number of cases and controls")
-    add("--order", type=int, choices=(2, 3), default=2, help="interacting variants")
-    add("--heritability", type=float, required=True, help="of the interaction, 0..1")
-    add("--maf", type=float, required=True, help="of the interacting variants")
-    add("--seed", type=int, default=42, help="the same seed gives the same files")
-    add("--format", choices=tuple(SAVE), default="bed", help="default: bed")
+    number: dict[str, Any] = {"type": int, "required": True, "metavar": "N"}
+    add("--variants", **number, help="number of variants")
+    add("--individuals", **number, help="number of cases and controls together")
+    fraction: dict[str, Any] = {"type": float, "metavar": "FRACTION"}
+    said = "of individuals (default: %(default)s)"
+    add("--cases-fraction", **fraction, default=0.5, help=said)
+    said = "of genotypes (default: %(default)s)"
+    add("--missing-rate", **fraction, default=0.0, help=said)
+    said = "the same seed, the same files (default: %(default)s)"
+    add("--seed", type=int, default=42, metavar="N", help=said)
+    said = "of the files (default: bed)"
+    add("--format", choices=tuple(SAVE), default="bed", help=said)
+    add_interaction(parser)
+
+
+def add_interaction(parser: argparse.ArgumentParser) -> None:
+    """Add what is planted in a cohort."""
+    add = parser.add_argument_group("interaction").add_argument
+    said = "interacting variants (default: %(default)s)"
+    add("--order", type=int, choices=(2, 3), default=2, help=said)
+    fraction: dict[str, Any] = {"type": float, "metavar": "FRACTION"}
+    add("--heritability", **fraction, required=True, help="of the interaction, 0..1")
+    said = "frequency of the rarer allele of the interacting variants"
+    add("--maf", **fraction, required=True, help=said)
+    said = "of the disease in the population (default: %(default)s)"
+    add("--prevalence", **fraction, default=0.5, help=said)
     add("--pure", action="store_true", help="no effect of fewer than all of them")
-    add("--prevalence", type=float, default=0.5, help="in the population (0.5)")
-    add("--cases-fraction", type=float, default=0.5, help="of individuals (0.5)")
-    add("--missing-rate", type=float, default=0.0, help="of genotypes (0)")
 
 
 def run(args: argparse.Namespace) -> int:

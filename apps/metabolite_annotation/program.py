@@ -17,85 +17,95 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
         NAME, "FDR-controlled annotation of metabolites in imaging mass spectrometry."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="annotate a dataset")
+    run = cli.add_command(commands, "run", "annotate a dataset")
     add_run_arguments(run)
-    report = commands.add_parser("report", help="write report.html of a run again")
-    report.add_argument("directory", type=Path, metavar="DIR")
+    report = cli.add_command(commands, "report", "write report.html of a run again")
+    report.add_argument("directory", type=Path, metavar="DIR", help="folder of the run")
     return parser, run
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``metabolite-annotation run``."""
+    parser.usage = "%(prog)s DATASET.imzML --database FILE... --out DIR [OPTION...]"
+    add_inputs(parser)
+    add_ions(parser)
+    add_scores(parser)
+    add_exports(parser)
     cli.add_common(parser)
     cli.add_burst(parser)
-    add = parser.add_argument
-    add("dataset", type=cli.source, metavar="DATASET.imzML")
-    add(
-        "--database",
-        nargs="+",
-        required=True,
-        type=cli.source,
-        metavar="FILE",
-        help="table with the columns id, name, formula: TSV or CSV",
-    )
-    add(
-        "--skip-bad-rows",
-        action="store_true",
-        help="of databases: leave them out and count them",
-    )
-    add("--section", type=float, metavar="Z", help="of several: its position z")
-    add(
-        "--no-check",
-        dest="check",
-        action="store_false",
-        help="take the .ibd file whatever its UUID and checksum are",
-    )
-    add("--polarity", choices=("positive", "negative"), help="default: the file's")
-    add(
-        "--profile",
-        choices=("centroid", "as-is"),
-        help="of profile spectra: pick their peaks, or search point by point",
-    )
-    add("--adducts", type=split, help="such as +H,+Na,+K (the default if positive)")
-    add("--neutral-losses", type=split, default=(), help="such as -H2O,-CO2")
-    add("--chem-mods", type=split, default=(), help="such as -CO2+CO")
-    add("--analysis-version", type=int, choices=(3, 1), default=3, help="METASPACE's")
-    add(
-        "--instrument",
-        choices=("auto", "FTICR", "Orbitrap", "TOF"),
-        default="auto",
-        help="auto: by the model or analyzer the file names, else Orbitrap",
-    )
-    add(
-        "--resolving-power",
-        type=resolving_power,
-        metavar="R@MZ",
-        help="of the instrument (140000@200)",
-    )
-    add("--isocalc-sigma", type=positive, metavar="DA", help="instead of its power")
-    add("--ppm", type=positive, default=3.0, help="half the window of a peak (3)")
-    add("--fdr", type=cli.fraction, default=0.5, help="greatest one reported (0.5)")
-    add("--decoys", type=cli.at_least(1), default=20, metavar="N", help="an ion (20)")
-    add("--model", metavar="FILE.cbm", help="METASPACE-ML's; scores instead of MSM")
-    add(
-        "--export",
-        type=exports,
-        default=(),
-        help="csv, anndata or both: intensities of all pixels",
-    )
-    add(
-        "--normalise",
-        choices=("none", "tic", "rms", "median"),
-        default="none",
-        help="intensities of an export; scores are of what was measured",
-    )
-    add(
-        "--scratch",
-        type=cli.local,
-        metavar="DIR",
-        help="of each node, to copy the .ibd file to first: '$TMPDIR', say",
-    )
-    add("--pattern-cache", metavar="DIR", type=cli.local, help="of isotope patterns")
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Add the dataset, and what it does not say of itself."""
+    add = parser.add_argument_group("dataset and databases").add_argument
+    said = "the .ibd file stands beside it; a file or an object"
+    add("dataset", type=cli.source, metavar="DATASET.imzML", help=said)
+    said = "tables with the columns id, name, formula: TSV or CSV"
+    files: dict[str, Any] = {
+        "nargs": "+",
+        "required": True,
+        "type": cli.source,
+        "metavar": "FILE",
+    }
+    add("--database", **files, help=said)
+    said = "of databases: leave them out and count them (default: an error)"
+    add("--skip-bad-rows", action="store_true", help=said)
+    said = "position z of the section, if there are several (default: the only one)"
+    add("--section", type=float, metavar="Z", help=said)
+    said = "take the .ibd file whatever its UUID and checksum are"
+    add("--no-check", dest="check", action="store_false", help=said)
+    signs = ("positive", "negative")
+    add("--polarity", choices=signs, help="of the ions (default: the file's)")
+    said = "profile spectra: pick their peaks, or search each point (default: refuse)"
+    add("--profile", choices=("centroid", "as-is"), help=said)
+
+
+def add_ions(parser: argparse.ArgumentParser) -> None:
+    """Add which ions are looked for, and how their patterns are drawn."""
+    add = parser.add_argument_group("ions and isotope patterns").add_argument
+    listed: dict[str, Any] = {"type": split, "metavar": "LIST"}
+    said = "of a molecule and its charge (default: +H,+Na,+K; negative ions -H,+Cl)"
+    add("--adducts", **listed, help=said)
+    said = "such as -H2O,-CO2 (default: none)"
+    add("--neutral-losses", **listed, default=(), help=said)
+    said = "changes of a molecule, such as -CO2+CO (default: none)"
+    add("--chem-mods", **listed, default=(), help=said)
+    kinds = ("auto", "FTICR", "Orbitrap", "TOF")
+    said = "by the model or analyzer that the file names, else Orbitrap (default: auto)"
+    add("--instrument", choices=kinds, default="auto", help=said)
+    said = "resolving power at an m/z (default: 140000@200)"
+    add("--resolving-power", type=resolving_power, metavar="R@MZ", help=said)
+    said = "width of a peak in dalton, instead (default: by the resolving power)"
+    add("--isocalc-sigma", type=positive, metavar="DA", help=said)
+    said = "of isotope patterns, for later runs (default: ~/.cache/hpc_connector)"
+    add("--pattern-cache", metavar="DIR", type=cli.local, help=said)
+
+
+def add_scores(parser: argparse.ArgumentParser) -> None:
+    """Add how ions are found and scored, and which are reported."""
+    add = parser.add_argument_group("scores and rates").add_argument
+    said = "half the window of a peak, parts per million (default: %(default)g)"
+    add("--ppm", type=positive, default=3.0, metavar="PPM", help=said)
+    said = "METASPACE's; rates of the two do not compare (default: %(default)s)"
+    add("--analysis-version", type=int, choices=(3, 1), default=3, help=said)
+    said = "greatest false discovery rate reported (default: %(default)s)"
+    add("--fdr", type=cli.fraction, default=0.5, metavar="FRACTION", help=said)
+    said = "decoys of a target ion (default: %(default)s)"
+    add("--decoys", type=cli.at_least(1), default=20, metavar="N", help=said)
+    said = "METASPACE-ML's, which scores instead (default: the MSM score)"
+    add("--model", metavar="FILE.cbm", help=said)
+
+
+def add_exports(parser: argparse.ArgumentParser) -> None:
+    """Add what is written beside the results, and where files are staged."""
+    add = parser.add_argument_group("exports and staging").add_argument
+    said = "csv, anndata or both: intensities of all pixels (default: none)"
+    add("--export", type=exports, metavar="LIST", default=(), help=said)
+    kinds = ("none", "tic", "rms", "median")
+    said = "intensities of an export; scores are of what was measured (default: none)"
+    add("--normalise", choices=kinds, default="none", help=said)
+    said = "of each node, to copy the .ibd file to: '$TMPDIR', say (default: no copy)"
+    add("--scratch", type=cli.local, metavar="DIR", help=said)
 
 
 def split(text: str) -> tuple[str, ...]:

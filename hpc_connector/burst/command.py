@@ -16,12 +16,14 @@ from hpc_connector.cluster.site import Site
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``hpc-connector burst``."""
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    plan = commands.add_parser("plan", help="show what would go to functions, and why")
-    add = plan.add_argument
-    add("--ranks", type=cli.at_least(1), default=1, metavar="N", help="of MPI (1)")
+    said = "show what would go to functions, and why"
+    add = cli.add_command(commands, "plan", said).add_argument
+    said = "of MPI, that the run will have (default: %(default)s)"
+    add("--ranks", type=cli.at_least(1), default=1, metavar="N", help=said)
     add("--json", action="store_true", help="print one JSON object")
     add("program", metavar="PROGRAM", help="mdr-epistasis or metabolite-annotation")
-    add("arguments", nargs=argparse.REMAINDER, help="run ... --burst FILE ...")
+    said = "those of the program: run ... --burst FILE ..."
+    add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help=said)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,21 +15,18 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
 from hpc_connector.cluster.site import get_container, get_site
+from hpc_connector.commands.mpi_advice import LAUNCHER, get_advice, list_pmi
 from hpc_connector.errors import BadInput
 
 NAME = "hpc-connector doctor"
 RANK = ["hpc-connector", "doctor", "--rank"]
 FACTS = "hpc-connector facts: "
-LAUNCHER = re.compile(r"(^|/)(srun|(mpirun|mpiexec|orterun|prterun)[.\w]*)$")
 ENDING = re.compile(r"srun: error: .* (task|step)|slurmstepd|=|Exit code|Local abort")
 SOON_S = 5.0
-SHARED_LEAST_BYTES = 1 << 30
-ALONE = "each process is alone: the launcher does not speak the language of this MPI"
 DOING = {
     "start_mpi": "while MPI started",
     "find_library": "once MPI had started",
@@ -39,47 +36,6 @@ DOING = {
     "try_counter": "while ranks counted",
     "done": "after all steps",
 }
-
-# Where an output names what to do; the first that fits is the advice.
-ADVICE = (
-    (
-        r"process_vm_readv|CMA",
-        "ranks may not copy from each other, as each has its own container: add "
-        "--sharens to apptainer exec, or set MPIR_CVAR_CH4_CMA_ENABLE=0 and "
-        "UCX_POSIX_USE_PROC_LINK=n",
-    ),
-    (
-        r"unsupported PMI version PMIx|direct launched using .srun",
-        "this MPI does not speak the launcher's PMI: try another of srun --mpi=list, "
-        "or the mpirun of the same MPI",
-    ),
-    (
-        r"cannot count between|MPI_ERR_WIN",
-        "one-sided communication fails: with Open MPI 4 set OMPI_MCA_osc=^rdma",
-    ),
-    (
-        r"run as root|RUN_AS_ROOT",
-        "Open MPI starts nothing as root: set OMPI_ALLOW_RUN_AS_ROOT=1 and "
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 (version 5: PRTE_... too)",
-    ),
-    (
-        r"not enough slots|slots available",
-        "two ranks are more than it sees cores: add --oversubscribe",
-    ),
-    (
-        r"mpi4py is not installed|cannot load MPI library",
-        "load the MPI module of the site and pip install mpi4py; or, for a machine "
-        "without one, pip install 'hpc_connector[mpi]'",
-    ),
-    (
-        r"temporarily disabled|nodes are busy|queued and waiting",
-        "Slurm has no room for two tasks now: run this in a job of two tasks",
-    ),
-    (
-        r"hpc-connector.*(No such file|not found)|(No such file|not found).*hpc-c",
-        "the ranks do not find hpc-connector: put it on PATH there",
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -102,14 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="COMMAND",
         help="a launcher with its options and, after them, a container's: "
-        "'srun --mpi=pmi2 apptainer exec --sharens image.sif' (all that are found)",
+        "'srun --mpi=pmi2 apptainer exec --sharens image.sif' (default: that of the "
+        "site file if it was sourced, else all that are found)",
     )
     parser.add_argument(
         "--limit",
         type=cli.at_least(1),
         default=30,
         metavar="SECONDS",
-        help="end a launcher after this time (30)",
+        help="end a launcher after this time (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--rank", action="store_true", help=argparse.SUPPRESS)
@@ -141,13 +98,20 @@ def run(args: argparse.Namespace) -> int:
 
 def be_rank() -> int:
     """Say what this rank finds, a line of JSON for each step."""
-    from hpc_connector.partitioner.communicator import abort_on_error, start_mpi
+    from hpc_connector.partitioner.communicator import (
+        abort_on_error,
+        get_library,
+        load_mpi,
+        start_mpi,
+    )
     from hpc_connector.partitioner.probe import probe_mpi
 
     def say(facts: dict[str, Any]) -> None:
         os.write(1, f"{FACTS}{json.dumps(facts)}\n".encode())  # in one piece
 
     say({"step": "start_mpi"})
+    load_mpi()
+    say(get_library())  # some do not start
     comm = start_mpi()
     with abort_on_error(comm, lambda error: cli.explain(NAME, error)):
         probe_mpi(comm, say)
@@ -162,12 +126,7 @@ def find_launchers() -> list[str]:
     if "CONNECTOR_LAUNCH" in os.environ:
         site = get_site()
         return [f"{site.launch} {shlex.join(get_container(site))}".rstrip()]
-    found = []
-    if shutil.which("srun"):
-        listed = subprocess.run(["srun", "--mpi=list"], capture_output=True, text=True)
-        plugins = re.findall(r"\w+", listed.stdout + listed.stderr)
-        wanted = ["pmi2", "pmix"] + ["cray_shasta"] * os.path.exists("/opt/cray")
-        found += [f"srun --mpi={name}" for name in wanted if name in plugins]
+    found = [f"srun --mpi={name}" for name in list_pmi()]
     first, ours = shutil.which("mpirun"), os.path.dirname(sys.executable) + "/mpirun"
     found += ["mpirun"] * (first is not None)
     return found + [ours] * (first != ours and os.path.exists(ours))
@@ -255,39 +214,6 @@ def get_state(code: int | None, facts: dict[str, Any], sizes: list[int]) -> str:
     return "works" if code == 0 and is_sound and facts["step"] == "done" else "fails"
 
 
-def get_advice(launch: str, state: str, facts: dict[str, Any], said: str) -> list[str]:
-    """Return what to do, in plain words."""
-    if state == "works":
-        return get_warnings(facts)
-    if state == "alone" and "--mpi" in launch:
-        return [ALONE, "name another of srun --mpi=list, or start by mpirun"]
-    if state == "alone":
-        beside = Path(facts["file"]).parent.parent / "bin" / "mpirun"
-        return [ALONE, f"use the mpirun of that library ({beside}), or load its module"]
-    known = [advice for words, advice in ADVICE if re.search(words, said)]
-    if not known and facts.get("step") == "try_messages":
-        known = [ADVICE[0][1]]
-    return known[:1]
-
-
-def get_warnings(facts: dict[str, Any]) -> list[str]:
-    """Return what could be better where ranks work."""
-    found = []
-    if facts["threads"] != "multiple":
-        found.append("without threads, other nodes wait while rank 0 computes")
-    for host in facts["hosts"]:
-        name, scratch = host["host"], host["scratch"]
-        if host["tmpdir"] and scratch != host["tmpdir"]:
-            found.append(f"{name}: TMPDIR={host['tmpdir']} cannot be written")
-        if not host["is_local"]:
-            found.append(
-                f"{name}: {scratch} is on a network: set TMPDIR to a local disk"
-            )
-        if (host["shared_free_bytes"] or 0) < SHARED_LEAST_BYTES:
-            found.append(f"{name}: /dev/shm is small, and holds what ranks share")
-    return found
-
-
 def describe(found: Finding) -> str:
     """Return a few lines for people."""
     facts, state = found.facts, found.state
@@ -295,10 +221,9 @@ def describe(found: Finding) -> str:
     if state in ("fails", "hangs"):
         lines[0] += f" {found.where}"
     if "library" in facts:
-        lines[0] += (
-            f"; {facts['library']} ({facts['file']}, {facts['abi']} ABI), "
-            f"started by {facts['pmi']}, threads {facts['threads']}"
-        )
+        lines[0] += f"; {facts['library']} ({facts['file']}, {facts['abi']} ABI)"
+    if "threads" in facts:
+        lines[0] += f", started by {facts['pmi']}, threads {facts['threads']}"
     if state == "works":
         lines.append(describe_ranks(facts))
     elif state != "alone" and found.last_line:

@@ -174,20 +174,26 @@ def unlink_segments(comm: Any) -> None:
 
 
 def get_library() -> dict[str, str]:
-    """Return name, ABI, file, and level of threads of the MPI that has been started."""
+    """Return name, ABI and file of the MPI that is loaded, and maybe not started."""
     from mpi4py import MPI
 
     maps = Path("/proc/self/maps").read_text().splitlines()
     files = {line.split()[-1] for line in maps if "/libmpi" in line}
     name, *_ = re.split("[,\n]", MPI.Get_library_version())
     module = Path(MPI.__file__).name.split(".")  # MPI.mpich.cpython-311.so, of a wheel
-    levels = {v: k for k, v in vars(MPI).items() if k.startswith("THREAD_")}
     return {
         "library": " ".join(name.replace("Version:", "").split()),
         "abi": module[1] if len(module) == 4 else "its own",
         "file": min(files, key=len, default="unknown"),
-        "threads": levels[MPI.Query_thread()].removeprefix("THREAD_").lower(),
     }
+
+
+def get_threads() -> str:
+    """Return the level of threads of the MPI that has been started."""
+    from mpi4py import MPI
+
+    levels = {v: k for k, v in vars(MPI).items() if k.startswith("THREAD_")}
+    return levels[MPI.Query_thread()].removeprefix("THREAD_").lower()
 
 
 def is_serial(comm: Any) -> bool:

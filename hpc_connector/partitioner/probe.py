@@ -21,6 +21,7 @@ from hpc_connector.partitioner.communicator import (
     count_tickets,
     get_library,
     get_node,
+    get_threads,
     share_array,
 )
 
@@ -48,7 +49,8 @@ def probe_mpi(comm: Any, say: Callable[[Facts], None]) -> None:
 def find_library(comm: Any) -> Facts:
     """Return the MPI library, who started it, and the number of ranks."""
     speaks = [said for name, said in LAUNCHER_SPEAKS.items() if name in os.environ]
-    return {"size": comm.size, "pmi": (speaks or ["none"])[0]} | get_library()
+    ranks = {"size": comm.size, "pmi": (speaks or ["none"])[0]}
+    return ranks | get_library() | {"threads": get_threads()}
 
 
 def find_hosts(comm: Any) -> Facts:

@@ -54,34 +54,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "get": "write one slice to standard output, or to a file",
         "verify": "prove that the slices together are the object",
     }.items():
-        add = commands.add_parser(name, help=said).add_argument
-        said = "s3://bucket/key, http(s)://..., or a file"
-        add("url", metavar="URL", type=cli.source, help=said)
-        add("--format", metavar="NAME", help="such as CSV, or MODULE:NAME of yours")
-        add("--endpoint-url", metavar="URL", help="of S3; credentials as for boto3")
-        add("--anonymous", action="store_true", help="S3: requests are not signed")
-        add("--requester-pays", action="store_true", help="S3: you pay for the bytes")
-        said = "where the index is; beside the object"
-        add("--metadata", metavar="URL", type=cli.source, help=said)
-        add("--quiet", action="store_true", help="no progress")
-        if name == "index":
-            add("--force", action="store_true", help="make it anew")
-            add("--cores", action="store_true", help="use all cores of this machine")
-        else:
-            said = "(8; of an image, N x N windows)"
-            add("--slices", type=cli.at_least(1), metavar="N", help=said)
-        if name != "get":
-            add("--json", action="store_true", help="print one JSON object")
-        if name == "list":
-            add(
-                "--svg",
-                type=cli.local,
-                metavar="FILE",
-                help="write a picture of the cuts",
-            )
-        if name == "get":
-            add("--number", type=cli.at_least(0), default=0, metavar="K", help="from 0")
-            add("--out", type=cli.local, metavar="FILE")
+        command = cli.add_command(commands, name, said)
+        add_object(command)
+        add_action(command, name)
+
+
+def add_object(parser: argparse.ArgumentParser) -> None:
+    """Add which object it is, and how its store is reached."""
+    add = parser.add_argument_group("object").add_argument
+    said = "s3://bucket/key, http(s)://..., or a file"
+    add("url", metavar="URL", type=cli.source, help=said)
+    said = "such as CSV, or MODULE:NAME of yours (default: by the name of the object)"
+    add("--format", metavar="NAME", help=said)
+    said = "where the index is (default: beside the object)"
+    add("--metadata", metavar="URL", type=cli.source, help=said)
+    said = "of S3; credentials as for boto3 (default: AWS's, or AWS_ENDPOINT_URL_S3)"
+    add("--endpoint-url", metavar="URL", help=said)
+    add("--anonymous", action="store_true", help="S3: requests are not signed")
+    add("--requester-pays", action="store_true", help="S3: you pay for the bytes")
+
+
+def add_action(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add what one of the commands does."""
+    add = parser.add_argument_group(name).add_argument
+    if name == "index":
+        add("--force", action="store_true", help="make it anew")
+        add("--cores", action="store_true", help="use all cores of this machine")
+    else:
+        said = "slices in all; of an image, N x N windows (default: 8)"
+        add("--slices", type=cli.at_least(1), metavar="N", help=said)
+    if name == "list":
+        said = "write a picture of the cuts"
+        add("--svg", type=cli.local, metavar="FILE", help=said)
+    if name == "get":
+        said = "number of the slice, from 0 (default: %(default)s)"
+        add("--number", type=cli.at_least(0), default=0, metavar="N", help=said)
+        said = "where it is written (default: standard output)"
+        add("--out", type=cli.local, metavar="FILE", help=said)
+    else:
+        add("--json", action="store_true", help="print one JSON object")
+    add("--quiet", action="store_true", help="show no progress")
 
 
 def run(args: argparse.Namespace) -> int:

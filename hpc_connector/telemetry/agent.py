@@ -71,15 +71,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
     add("--out", required=True, metavar="DIR", help="folder of the run")
-    add("--interval", type=interval, default=1.0, metavar="S", help="seconds (1)")
+    said = "from sample to sample (default: %(default)g)"
+    add("--interval", type=interval, default=1.0, metavar="SECONDS", help=said)
     add(
         "--pid",
         type=roots,
         default={},
         metavar="PID[:RANK],...",
-        help="trees to watch (the ranks of this job on this node)",
+        help="trees to watch (default: the ranks of this job on this node)",
     )
-    add("--prometheus", metavar="FILE", help="for its textfile collector, .prom")
+    said = "for its textfile collector, .prom (default: not written)"
+    add("--prometheus", metavar="FILE", help=said)
 
 
 def interval(text: str) -> float:

@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
     """Run one of the commands; only its module is imported."""
     module, said = COMMANDS[args.what]
     chosen: Any = importlib.import_module(f"hpc_connector.telemetry.{module}")
-    parser = cli.make_parser(f"hpc-connector telemetry {args.what}", said)
+    title = f"{said[:1].upper()}{said[1:]}."
+    parser = cli.make_parser(f"hpc-connector telemetry {args.what}", title)
     chosen.add_arguments(parser)
     parsed = parser.parse_args(args.arguments)
     if args.what == "agent":  # without what is imported here, it needs 3 MB less

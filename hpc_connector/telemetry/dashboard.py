@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
     add("directory", type=Path, metavar="DIR", help="folder of a run with --telemetry")
-    add("--html", type=cli.local, metavar="FILE", help="write a page")
+    said = "write a page (default: print the summary)"
+    add("--html", type=cli.local, metavar="FILE", help=said)
     add("--json", action="store_true", help="print the summary as one JSON object")
 
 

@@ -51,10 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
     add("run", type=Path, metavar="DIR", help="folder of a run, which may go on")
-    add("--model", type=Path, metavar="MODEL", help="from train; without, persistence")
-    add("--window", type=cli.seconds, help="seconds of a window (those of the model)")
+    said = "from telemetry train (default: persistence)"
+    add("--model", type=Path, metavar="MODEL", help=said)
+    said = "a window: 10, 10s, 1m (default: the model's, else 10 seconds)"
+    add("--window", type=cli.seconds, metavar="TIME", help=said)
     add("--svg", type=cli.local, metavar="FILE", help="draw it")
-    add("--series", metavar="NAME", help="that is drawn: NODE, or 'NODE rank N'")
+    said = "that is drawn: NODE, or 'NODE rank N' (default: the busiest)"
+    add("--series", metavar="NAME", help=said)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -39,9 +39,12 @@ STOPPED = ("RUNNING", "REQUEUED")  # what a job is while its script asks, and af
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
-    add("--policy", type=Path, metavar="FILE", help="TOML: caps, and how much it grows")
-    add("--code", type=int, default=cli.STOPPED, metavar="N", help="it ended with")
-    add("--warn", type=cli.at_least(0), default=120, metavar="S", help="before the end")
+    said = "TOML: caps, and how much it grows"
+    add("--policy", type=Path, metavar="FILE", help=said)
+    said = "exit code that it ended with (default: %(default)s)"
+    add("--code", type=int, default=cli.STOPPED, metavar="N", help=said)
+    said = "before the end, that it was warned (default: %(default)s)"
+    add("--warn", type=cli.at_least(0), default=120, metavar="SECONDS", help=said)
     add(
         "arguments",
         nargs=argparse.REMAINDER,

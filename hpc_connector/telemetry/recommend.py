@@ -72,15 +72,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add = parser.add_argument
     add_question(parser)
-    add("--minimise", choices=("time", "cost", "energy"), default="")
-    add("--limits", type=Path, metavar="FILE", help="TOML: cores, mem, most_nodes, ...")
-    add("--site", type=Path, metavar="FILE", help="of the cluster, as slurm/mn5.env")
-    add("--slurm-partition", "--partition", default="", metavar="NAME")
-    add("--qos", default="")
+    said = "among what meets the deadline (default: cost)"
+    add("--minimise", choices=("time", "cost", "energy"), default="", help=said)
+    said = "TOML: cores, mem, most_nodes, ... (default: of the site, or of Slurm)"
+    add("--limits", type=Path, metavar="FILE", help=said)
+    said = "of the cluster, as slurm/mn5.env (default: what was sourced)"
+    add("--site", type=Path, metavar="FILE", help=said)
+    said = "of Slurm, whose nodes it may take (default: the site's)"
+    add("--slurm-partition", "--partition", default="", metavar="NAME", help=said)
+    add("--qos", default="", metavar="NAME", help="of Slurm (default: the site's)")
     add("--calibrate", action="store_true", help="run 5 %% of the work here first")
-    add("--format", choices=("text", "json", "vpa"), default="text")
-    add("program", metavar="PROGRAM")
-    add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT")
+    said = "vpa: what Kubernetes' VerticalPodAutoscaler reads (default: text)"
+    add("--format", choices=("text", "json", "vpa"), default="text", help=said)
+    said = "mdr-epistasis or metabolite-annotation"
+    add("program", metavar="PROGRAM", help=said)
+    said = "those of the program: run ..."
+    add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help=said)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -43,10 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="folder of the model",
     )
-    add("--window", type=cli.seconds, default=WIDTH_S, help="seconds of a window (10)")
-    add("--step", type=cli.seconds, help="from window to window (as long as a window)")
-    add("--lags", type=cli.at_least(3), default=LAGS, help="windows to look back (8)")
-    add("--model", choices=sorted(KINDS), default="hgb", help="(hgb)")
+    said = "a window: 10, 10s, 1m (default: %(default)g seconds)"
+    add("--window", type=cli.seconds, default=WIDTH_S, metavar="TIME", help=said)
+    said = "from window to window (default: as long as a window)"
+    add("--step", type=cli.seconds, metavar="TIME", help=said)
+    said = "windows to look back (default: %(default)s)"
+    add("--lags", type=cli.at_least(3), default=LAGS, metavar="N", help=said)
+    said = "hgb is gradient boosting, svr support vectors (default: hgb)"
+    add("--model", choices=sorted(KINDS), default="hgb", help=said)
     add("--recursive", action="store_true", help="forecast from forecasts")
 
 

@@ -57,7 +57,8 @@ def make_models_table(run: Run) -> str:
 
 def get_fold_limits(run: Run, models: list[int]) -> tuple[float, float]:
     """Return the ends of the axis of folds, the same in all rows."""
-    folds = run.models.get("fold_test_balanced_accuracy", np.zeros((1, 0)))[models]
+    none = np.zeros((len(run.score), 0))
+    folds = run.models.get("fold_test_balanced_accuracy", none)[models]
     known = np.append(folds[~np.isnan(folds)], 0.5)
     return float(known.min()) - 0.01, float(known.max()) + 0.01
 

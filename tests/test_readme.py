@@ -1,0 +1,158 @@
+"""Each example of README, from the wheel, on small real data under the names there.
+
+An example that is new is run as well, and fails if it cannot be: it needs a name of
+`make_folder`, or a line in `ELSEWHERE`.
+"""
+
+import gzip
+import re
+import shlex
+import shutil
+from itertools import takewhile
+
+import pytest
+
+from wheel import ROOT
+
+DATA = ROOT / "tests/data"
+OURS = r"(mdr-epistasis|metabolite-annotation|hpc-connector)"
+NEEDS_EXTRA = "expected pip install"
+STARTS = re.compile(rf"(mpirun -n [0-9]+ )?{OURS} ")
+SUBSTITUTES = {  # what the README leaves open, or has from a store
+    r"mpirun -n \d+": "mpirun -n 2",
+    r"s3://\w+/(chr22|Hipster)\.vcf\.\w+|\bURL\b": "chr22.vcf.gz",
+    r"s3://tissues/liver\.imzML": "tissue.imzML",
+    r" run \.\.\.": " run cohort.bed --out results",
+    r"--permutations 1000": "--permutations 10",
+    r"--nodes 4": "--nodes 2",
+    r" doctor$": " doctor --launch mpirun",  # srun waits where a cluster is up
+}
+# What others show: jobs (test_cluster*.py), and what an extra is for, which is answered
+# in one line where it is not installed
+ELSEWHERE = {
+    r"hpc-connector (status|cancel|logs) ": "options",
+    r"hpc-connector submit .*--failed": "options",
+    r"hpc-connector submit .*--check": "options",
+    r"hpc-connector submit (?!.*--dry-run)": "dry run",
+    r"--burst ": "extra",
+    r"--export csv,anndata": "extra",
+    r"hpc-connector telemetry (train|forecast) ": "options",
+}
+
+
+def read_examples():
+    """Return the commands of ours in README, in the order of its sections."""
+    found, section = {}, ""
+    text = (ROOT / "README.md").read_text().replace("\\\n", "")
+    for line in text.splitlines():
+        if line.startswith("## "):
+            section = line.removeprefix("## ")
+        elif line.startswith("    ") and STARTS.match(line.strip()):
+            command = re.sub(r"\s+", " ", re.sub(r"\s#.*", "", line)).strip()
+            found.setdefault(section, []).extend(expand(command))
+    return found
+
+
+def expand(command):
+    """Return the commands that one with alternatives stands for: a|b|c."""
+    choices = re.search(r"\w+(\|\w+)+", command)
+    if not choices:
+        return [command]
+    names = choices[0].split("|")
+    return [command.replace(choices[0], name) for name in names]
+
+
+EXAMPLES = read_examples()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Return a folder with small data under the names that README has."""
+    place = tmp_path_factory.mktemp("readme")
+    for path in (DATA / "bitepi_plink_100snps_2000").glob("bfile.*"):
+        shutil.copy(path, place / f"cohort{path.suffix}")
+    hipster = DATA / "hipster_1000genomes_vcf"
+    shutil.copy(hipster / "Hipster.vcf.bgz", place / "chr22.vcf.gz")
+    shutil.copy(hipster / "Hipster.tsv", place / "phenotypes.tsv")
+    bsc = DATA / "bsc_simple_10x30x100"
+    shutil.copytree(bsc / "samples", place / "samples")
+    shutil.copy(bsc / "labels.sample", place / "labels.sample")
+    for path in (DATA / "imzml").glob("Untreated_3_434_tiny.*"):
+        shutil.copy(path, place / f"tissue{path.suffix}")
+    with gzip.open(DATA / "databases/lipidmaps_2017-12-12-v2.tsv.gz") as stream:
+        lines = stream.readlines()
+    for name, some in {"hmdb": lines[1:400], "lipids": lines[400:800]}.items():
+        (place / f"{name}.tsv").write_bytes(b"".join([lines[0], *some]))
+    (place / "tissues.txt").write_text("tissue.imzML\n")
+    shutil.copy(ROOT / "slurm/mn5.env", place / "my.env")
+    (place / "cloud.yaml").write_text("lithops: {backend: localhost}\n")
+    return place
+
+
+def get_way(command):
+    """Return how an example is tried."""
+    ways = [way for words, way in ELSEWHERE.items() if re.search(words, command)]
+    return ways[0] if ways else "run"
+
+
+def substitute(command):
+    """Return an example with names of what is there, and small numbers."""
+    for words, instead in SUBSTITUTES.items():
+        command = re.sub(words, instead, command)
+    return command
+
+
+def check_options(installed, command):
+    """Check that the help of a command knows each option of an example."""
+    name, *words = shlex.split(command)
+    said = installed(shlex.join([name, *takewhile(str.isalpha, words), "--help"]))
+    before = takewhile(lambda word: not re.match(OURS, word), words)
+    options = [word for word in before if word.startswith("--")]
+    assert said.returncode == 0
+    assert [option for option in options if option not in said.stdout] == [], command
+
+
+def try_example(installed, command, folder):
+    """Run an example, or what of it can be run here."""
+    way = get_way(command)
+    if way == "options":
+        check_options(installed, command)
+        return
+    if way == "dry run":
+        command = command.replace(" submit ", " submit --dry-run ", 1)
+    command = substitute(command)
+    if way == "extra":
+        command = re.sub(r"--out \S+", "--out extra", command)
+    if "submit" in command:
+        command += " | bash -n"
+    elif out := re.search(r"(?<!connector) run .*--out (\S+)", command):
+        shutil.rmtree(folder / out[1], ignore_errors=True)
+    done = installed(f"set -o pipefail; {command}", cwd=folder)
+    if way == "extra":
+        assert done.returncode == 2, command
+        assert NEEDS_EXTRA in done.stderr.splitlines()[-1], (command, done.stderr)
+    else:
+        assert done.returncode == 0, (command, done.stderr)
+    assert "Traceback" not in done.stderr, command
+
+
+@pytest.mark.parametrize("section", EXAMPLES)
+def test_readme__each_example_runs_from_the_wheel(installed, folder, section):
+    if section == "Jobs that size themselves":  # what its first job would leave
+        run = "mdr-epistasis run cohort.bed --out runs/first --telemetry"
+        assert installed(run, cwd=folder).returncode == 0
+    for command in EXAMPLES[section]:
+        try_example(installed, command, folder)
+
+
+def test_readme__examples_are_found():
+    everything = [command for commands in EXAMPLES.values() for command in commands]
+    assert len(everything) > 25
+    text = (ROOT / "README.md").read_text()
+    for program in ("mdr-epistasis run", "metabolite-annotation run", "hpc-connector"):
+        assert any(program in command for command in everything)
+        assert program in text
+    used = [
+        words for words in SUBSTITUTES if any(re.search(words, c) for c in everything)
+    ]
+    assert used == list(SUBSTITUTES)
