@@ -307,15 +307,15 @@ def test_submit__does_not_look_at_all_where_none_can_be_right(login, capsys):
 
 
 def test_submit__is_ended_by_the_user(login):
-    (login / "bin/mdr-epistasis").write_text("#!/bin/sh\ntouch begun\nsleep 60\n")
-    save_datasets(login, **{f"d{k}": {} for k in range(99)})
+    (login / "bin/mdr-epistasis").write_text("#!/bin/sh\ntouch begun\nsleep 1\n")
+    save_datasets(login, **{f"d{k}": {} for k in range(2000)})
     command = ["hpc-connector", "submit", "--array", "list", "mdr-epistasis", *RUN]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     wait_for((login / "begun").exists)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    assert process.communicate(timeout=30)[1] == ""
+    assert process.communicate(timeout=60)[1] == ""
     assert process.returncode == 130
 
 
