@@ -61,24 +61,6 @@ def cluster():
     subprocess.run([CLUSTER / "slurm-down", "--quiet"], check=True)
 
 
-@pytest.fixture(scope="module")
-def own_cache(tmp_path_factory):
-    """Keep compiled kernels, which jobs pass on, away from the user's.
-
-    One process compiles some: all ranks of a first job would at once, on two cores.
-    """
-    cache = tmp_path_factory.mktemp("cache")
-    kernels = {"NUMBA_CACHE_DIR": str(cache / "hpc_connector/numba")}
-    cohort = CLUSTER.parent / "data/bitepi_plink_100snps_2000/bfile.bed"
-    run = ["mdr-epistasis", "run", str(cohort)]
-    run += ["--permutations", "2", "--out", str(cache / "out"), "--quiet"]
-    done = subprocess.run(run, env=os.environ | kernels, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(cache))
-        yield
-
-
 @pytest.fixture(scope="session")
 def kernels(tmp_path_factory):
     """Return a cache with the compiled kernels of both programs, for jobs to take.

@@ -1,7 +1,6 @@
 """Runs as status, logs, cancel and account see them, on a real Slurm cluster."""
 
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -16,20 +15,7 @@ from mdr_epistasis.program import main as mdr
 COHORT = Path(__file__).parent / "data/bitepi_plink_100snps_2000/bfile.bed"
 PATIENCE_S = 240
 
-pytestmark = pytest.mark.usefixtures("cluster", "kernels")
-
-
-@pytest.fixture(scope="module")
-def kernels(tmp_path_factory):
-    """Compile kernels once, which jobs pass on: all ranks would, on two cores."""
-    cache = tmp_path_factory.mktemp("cache")
-    run = ["mdr-epistasis", "run", COHORT, "--permutations", "2", "--quiet"]
-    place = {"NUMBA_CACHE_DIR": str(cache / "hpc_connector/numba")}
-    command = [*map(str, run), "--out", str(cache / "out")]
-    subprocess.run(command, env=os.environ | place, check=True, capture_output=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(cache))
-        yield
+pytestmark = pytest.mark.usefixtures("cluster", "own_cache")
 
 
 def ask(folder, *words, given=""):

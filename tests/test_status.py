@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from hpc_connector import folder_lock
 from hpc_connector.cluster.queue import ask_queue, explain_reason, find_job, read_queue
 from hpc_connector.cluster.record import save_job
 from hpc_connector.cluster.state import get_states
@@ -241,18 +242,19 @@ def test_status__of_a_process_that_lives_and_one_that_is_gone(
     put_programs(monkeypatch, tmp_path / "bin")
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    host = socket.gethostname()
     for name, lock, state in (
-        ("a", {"host": host, "pid": os.getpid()}, "RUNNING"),
-        ("b", {"host": host, "pid": ended.pid}, "killed"),
-        ("c", {"host": "elsewhere", "pid": ended.pid}, "RUNNING"),
+        ("a", {}, "RUNNING"),
+        ("b", {"pid": ended.pid}, "killed"),
+        ("c", {"birth": "1"}, "killed"),  # another process has its number now
+        ("d", {"host": "elsewhere", "pid": ended.pid}, "RUNNING"),
     ):
         make_run(tmp_path / name)
+        lock = folder_lock.describe_process() | lock
         (tmp_path / name / "running.json").write_text(json.dumps(lock))
         (found,) = see(tmp_path / name, capsys=capsys)
         assert (found["state"], found["told_by"]) == (state, "running.json")
-    make_run(tmp_path / "d")
-    assert see(tmp_path / "d", capsys=capsys)[0]["state"] == "killed"
+    make_run(tmp_path / "e")
+    assert see(tmp_path / "e", capsys=capsys)[0]["state"] == "killed"
 
 
 def test_status__of_a_run_in_an_allocation_that_goes_on(tmp_path, monkeypatch, capsys):
@@ -345,7 +347,8 @@ def test_progress__of_a_run_that_is_stopped_and_goes_on(simulated, tmp_path, cap
     assert state.state == "stopped"
     assert 0 < state.tasks_done < state.tasks
     record = read_manifest(out)
-    assert record["command"].startswith(f"mdr-epistasis run {simulated}.bed --out")
+    assert record["command"].startswith(f"mdr-epistasis run {simulated}.bed ")
+    assert f" --out {out}" in record["command"]
     assert record["progress"]["done_before"] == 0
     done = subprocess.run(make_command(1, *run, "--resume"))
     assert done.returncode == 0

@@ -183,8 +183,15 @@ if [ "$code" -ne 0 ] && [ "$code" -ne 2 ]; then
 fi
 leave_nodes
 
-queue_again() { # refused where Slurm has done so itself, or it was cancelled
+is_over() { # cancelled, or queued again by Slurm itself, which would undo the first
+    local state
+    state=$(squeue --noheader --jobs "$own" --format '%T %r' 2>/dev/null) || return 1
+    [[ $state == COMPLETING* && $state != *TimeLimit* ]]
+}
+
+queue_again() {
     trap '' TERM # which this script and what it starts get now
+    if is_over; then return 1; fi
     if [ -z "$short" ]; then
         scontrol requeue "$own"
     else

@@ -1,15 +1,14 @@
 """What a run does now: its job by Slurm, how far it is, what it said last."""
 
-import json
 import os
 import re
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from hpc_connector import folder_lock
 from hpc_connector.cluster.accounting import (
     ask_states,
     get_state,
@@ -29,7 +28,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest
 from hpc_connector.progress import read_progress
 
-LOCK = "running.json"
+LOCK = folder_lock.NAME
 RECORDS = (JOB, NAME, LOCK)  # a folder with one of them is that of a run
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT")
 ENDED = {*OVER, "stopped", "killed"}  # Slurm's states, and ours in small letters
@@ -161,15 +160,8 @@ def read_lock(folder: Path) -> dict[str, Any]:
     BadInput
         It cannot be read.
     """
-    try:
-        lock = json.loads((folder / LOCK).read_text())
-    except FileNotFoundError:
-        return {}
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{folder / LOCK}: cannot be read: {error}") from None
-    if not isinstance(lock, dict):
-        raise BadInput(f"{folder / LOCK}: expected an object, found {lock!r:.40}")
-    return lock
+    text = folder_lock.read_text(folder / LOCK)
+    return {} if text is None else folder_lock.parse_holder(folder / LOCK, text)
 
 
 def get_job(run: Run) -> str:
@@ -259,7 +251,7 @@ def add_recorded(
         return replace(state, state=told, told_by=NAME)
     if found := BY_MANIFEST.get(str(status)):
         return replace(state, state=found, told_by=NAME)
-    return add_lock(state, run.lock)
+    return add_lock(state, run.lock, run.folder / LOCK)
 
 
 def get_account(run: Run, job: str) -> str:
@@ -285,32 +277,21 @@ def say_goes_on(state: RunState) -> str:
     return f"The run is not over ({whose}): these are the figures so far."
 
 
-def add_lock(state: RunState, lock: dict[str, Any]) -> RunState:
+def add_lock(state: RunState, lock: dict[str, Any], path: Path) -> RunState:
     """Return the state of a run whose end nobody tells, by who works in its folder.
 
     Where no one does, it was killed or it raised.
     """
-    host, pid = lock.get("host"), lock.get("pid")
     if not lock:
         said = "it ended before it was done, and has not said why: --resume goes on"
         return replace(state, state="killed", told_by=NAME, notes=(*state.notes, said))
-    if host == socket.gethostname() and not is_alive(pid):
+    host, pid = lock["host"], lock["pid"]
+    if folder_lock.is_at_work(lock, path) is False:
         said = f"process {pid} on {host} is gone: --resume goes on"
         return replace(state, state="killed", told_by=LOCK, notes=(*state.notes, said))
     said = f"process {pid} on {host}"
     notes = (*state.notes, said)
     return replace(state, state="RUNNING", told_by=LOCK, nodes=str(host), notes=notes)
-
-
-def is_alive(pid: Any) -> bool:
-    """Return whether there is a process of a number on this host."""
-    try:
-        os.kill(pid, 0)
-    except (PermissionError, TypeError):  # another user's; no number at all
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
 
 
 def add_progress(state: RunState, run: Run) -> RunState:
