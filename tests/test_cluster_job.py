@@ -194,6 +194,8 @@ touch "$NUMBA_CACHE_DIR/kernels_1/add.$(id -un).nbc"
 def test_job__of_two_users_on_a_node_without_tmpdir():
     """Each has a folder of its own, which goes; nothing of the other is loaded."""
     users = [pwd.getpwuid(os.getuid()).pw_name, "daemon"]
+    add = ["sacctmgr", "-i", "add", "user", "daemon", "account=bsc00"]
+    subprocess.run(add, check=False)  # where it is no user of the cluster yet
     place = Path(tempfile.mkdtemp(dir="/tmp"))  # where both may read
     try:
         place.chmod(0o777)
