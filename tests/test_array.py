@@ -30,7 +30,7 @@ from hpc_connector.cluster.site import Site
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import save_manifest
 from hpc_connector.program import main
-from programs import wait_for
+from programs import PATIENCE_S, wait_for
 
 RUN = ("run", "{}", "--out", "out/{name}")
 PLAN = {"cpu_s": 1.0, "serial_s": 1.0, "node_bytes": 1 << 20, "rank_bytes": 500 << 20}
@@ -315,7 +315,7 @@ def test_submit__is_ended_by_the_user(login):
     )
     wait_for((login / "begun").exists)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    assert process.communicate(timeout=60)[1] == ""
+    assert process.communicate(timeout=PATIENCE_S)[1] == ""
     assert process.returncode == 130
 
 

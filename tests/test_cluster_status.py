@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,9 @@ import pytest
 from hpc_connector.cluster.record import NAME, save_job
 from hpc_connector.manifest import get_time
 from mdr_epistasis.program import main as mdr
+from slurm_jobs import wait
 
 COHORT = Path(__file__).parent / "data/bitepi_plink_100snps_2000/bfile.bed"
-PATIENCE_S = 240
 
 pytestmark = pytest.mark.usefixtures("cluster", "own_cache")
 
@@ -44,16 +43,6 @@ def submit(folder, *words, outs):
         if not (folder / out / NAME).exists():
             save_job(folder / out, record | {"submitted": get_time()})
     return job
-
-
-def wait(is_so, folder):
-    """Wait until something is so; return it."""
-    end_s = time.monotonic() + PATIENCE_S
-    while not (found := is_so()):
-        said = "".join(path.read_text() for path in folder.glob("*.out"))
-        assert time.monotonic() < end_s, said
-        time.sleep(0.5)
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.folder_lock import release_folder, take_folder
 from hpc_connector.manifest import read_manifest
 from mdr_epistasis.program import main
-from programs import assert_same, make_command, wait_for
+from programs import PATIENCE_S, assert_same, make_command, wait_for
 
 DATA = Path(__file__).parent / "data"
 COHORT = f"{DATA}/bitepi_plink_100snps_2000/bfile.bed"
@@ -218,7 +218,7 @@ def ask_again(ranks, program, out, *options):
     command = make_command(
         ranks, *SLOW[program], "--out", out, *options, program=program
     )
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     return done.returncode, done.stderr.splitlines()
 
 
@@ -236,7 +236,7 @@ def test_run__is_not_done_twice_at_a_time(tmp_path, program, ranks):
         assert lines == [line]
     first.send_signal(signal.SIGCONT)
     first.terminate()
-    said = first.communicate(timeout=60)[1]
+    said = first.communicate(timeout=PATIENCE_S)[1]
     assert not (out / "running.json").exists(), said
 
 
@@ -311,6 +311,6 @@ sys.exit(run_program("x", run, args))
     wait_for((tmp_path / "begun").exists)
     if "sleep" in how:
         process.send_signal(signal.SIGUSR1)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=PATIENCE_S)[1]
     assert process.returncode == (75 if "sleep" in how else 1), said
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from programs import PATIENCE_S
+
 MODULE = """
 from hpc_connector._jit import kernel
 
@@ -79,7 +81,7 @@ def add(tmp_path):
 
 def finish(process):
     """Return what a process prints."""
-    said, error = process.communicate(timeout=120)
+    said, error = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, error) == (0, "")
     return said.strip()
 

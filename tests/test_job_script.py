@@ -11,7 +11,7 @@ import pytest
 
 from hpc_connector.cluster.batch import Job, render_sbatch
 from hpc_connector.cluster.site import Site
-from programs import wait_for
+from programs import PATIENCE_S, wait_for
 
 PLAIN = Site(launch="srun")
 STAND_INS = {
@@ -63,7 +63,7 @@ def job(tmp_path):
 
 def finish(process):
     """Return how a job ends: its code, what it prints, and what it says."""
-    said, errors = process.communicate(timeout=60)
+    said, errors = process.communicate(timeout=PATIENCE_S)
     return process.returncode, said.strip(), errors.strip()
 
 

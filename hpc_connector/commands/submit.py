@@ -76,21 +76,37 @@ def add_place(group: Any) -> None:
     """Add where a job runs."""
     add = group.add_argument
     add("--site", type=Path, metavar="FILE", help="of the cluster, as slurm/mn5.env")
-    add("--account", default="", metavar="NAME", help="who pays (yours, by Slurm)")
-    add("--qos", default="", metavar="NAME", help="(that of the account, by Slurm)")
+    add(
+        "--account",
+        default="",
+        metavar="NAME",
+        help="who pays (default: yours, by Slurm)",
+    )
+    add(
+        "--qos",
+        default="",
+        metavar="NAME",
+        help="of the job (default: that of the account, by Slurm)",
+    )
     add(
         "--slurm-partition",
         "--partition",
         default="",
         metavar="NAME",
-        help="(the default one of the cluster)",
+        help="of Slurm (default: that of the cluster)",
     )
-    add("--dependency", default="", metavar="LIST", help="as afterok:1234 (none)")
+    add(
+        "--dependency",
+        default="",
+        metavar="LIST",
+        help="as afterok:1234 (default: none)",
+    )
     add(
         "--export",
         default="ALL",
         metavar="LIST",
-        help="variables that the job gets, as sbatch takes it (ALL, which it needs)",
+        help="variables that the job gets, as sbatch takes it (default: ALL, which it "
+        "needs)",
     )
     add(
         "--sbatch",
@@ -105,15 +121,33 @@ def add_place(group: Any) -> None:
 def add_size(group: Any) -> None:
     """Add how much a job asks for."""
     add, number = group.add_argument, cli.at_least(1)
-    add("--nodes", type=number, default=0, metavar="N", help="(as few as will do)")
-    add("--ntasks", type=number, default=0, metavar="N", help="ranks in all")
-    add("--ntasks-per-node", type=number, default=0, metavar="N", help="ranks of each")
+    add(
+        "--nodes",
+        type=number,
+        default=0,
+        metavar="N",
+        help="of the job (default: as few as will do)",
+    )
+    add(
+        "--ntasks",
+        type=number,
+        default=0,
+        metavar="N",
+        help="ranks in all (default: by what the run takes)",
+    )
+    add(
+        "--ntasks-per-node",
+        type=number,
+        default=0,
+        metavar="N",
+        help="ranks of each (default: by what the run takes)",
+    )
     add(
         "--cpus-per-task",
         type=number,
         default=1,
         metavar="N",
-        help="threads of a rank (1)",
+        help="threads of a rank (default: %(default)s)",
     )
     add(
         "--time",
@@ -121,16 +155,16 @@ def add_size(group: Any) -> None:
         default=0,
         metavar="TIME",
         help="minutes, MM:SS, H:MM:SS, D-HH, D-HH:MM:SS, 2h, 1h30m, UNLIMITED; the "
-        "job is queued again if it does not suffice (twice what the run takes, 10 "
-        "minutes at least)",
+        "job is queued again if it does not suffice (default: twice what the run "
+        "takes, 10 minutes at least)",
     )
     add(
         "--mem",
         type=as_option(read_memory),
         default=0,
         metavar="SIZE",
-        help="of a node: 20G, 20GB, 20480 (megabytes), 0 for all that it has (1.2 "
-        "times what the run takes)",
+        help="of a node: 20G, 20GB, 20480 (megabytes), 0 for all that it has (default: "
+        "1.2 times what the run takes)",
     )
 
 
@@ -153,7 +187,7 @@ def add_array(group: Any) -> None:
         type=cli.at_least(1),
         default=0,
         metavar="N",
-        help="elements that run at a time (all that Slurm lets)",
+        help="elements that run at a time (default: all that Slurm lets)",
     )
 
 
@@ -166,7 +200,8 @@ def add_end(group: Any) -> None:
         default=WARN_S,
         metavar="TIME",
         help="how long before the end of its time it is stopped, to go on in the next: "
-        f"seconds, MM:SS, H:MM:SS, 2m ({WARN_S}; a third of the time at most)",
+        "seconds, MM:SS, H:MM:SS, 2m (default: %(default)s; a third of the time at "
+        "most)",
     )
     add("--telemetry", action="store_true", help="watch the ranks of each node")
 
