@@ -31,30 +31,46 @@ NOT_PARAMETERS |= {"engine", "telemetry", "policy", "history", "words"}
 
 def save_manifest(directory: Path, record: dict[str, Any]) -> None:
     """Write ``manifest.json``, published by rename."""
-    text = json.dumps({"format_version": FORMAT_VERSION} | record, indent=2)
-    with publish(directory / NAME) as stream:
-        stream.write(f"{text}\n".encode())
+    save_record(directory / NAME, record)
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
-    """Return the record of a run.
+    """Return the record of a run; see :func:`read_record` for what is raised."""
+    return read_record(directory / NAME, "a manifest", f"{directory} holds no run")
+
+
+def save_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a record with the version of its format, published by rename."""
+    text = json.dumps({"format_version": FORMAT_VERSION} | record, indent=2)
+    with publish(path) as stream:
+        stream.write(f"{text}\n".encode())
+
+
+def read_record(path: Path, what: str, none: str) -> dict[str, Any]:
+    """Return a record of the folder of a run.
+
+    Parameters
+    ----------
+    what
+        It is, for a message.
+    none
+        What it means that there is none.
 
     Raises
     ------
     BadInput
         There is none, it is not JSON, or it has another format version.
     """
-    path = directory / NAME
     try:
         record = json.loads(path.read_text())
     except FileNotFoundError:
-        raise BadInput(f"{directory} holds no run: expected {NAME} in it") from None
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is not a manifest: {error}") from None
+        raise BadInput(f"{none}: expected {path.name} in it") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"{path} is not {what}: {error}") from None
     found = record.get("format_version") if isinstance(record, dict) else None
     if found != FORMAT_VERSION:
         raise BadInput(
-            f"{path} has manifest format {found}; this version reads {FORMAT_VERSION}"
+            f"{path} has format {found}; this version reads {FORMAT_VERSION}"
         )
     return record
 

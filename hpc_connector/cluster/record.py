@@ -1,6 +1,5 @@
 """What was submitted for a folder of results: ``job.json`` in it."""
 
-import json
 import logging
 import math
 import re
@@ -9,47 +8,26 @@ from typing import Any
 
 from hpc_connector.cluster.batch import Job
 from hpc_connector.cluster.site import Site
-from hpc_connector.errors import BadInput
-from hpc_connector.manifest import find_out, get_time
-from hpc_connector.publish import publish
+from hpc_connector.manifest import find_out, get_time, read_record, save_record
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 1
 NAME = "job.json"
 
 
 def save_job(out: Path, record: dict[str, Any]) -> None:
     """Write the record of a job into the folder of its results, which is made."""
     out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"format_version": FORMAT_VERSION} | record, indent=2)
-    with publish(out / NAME) as stream:
-        stream.write(f"{text}\n".encode())
+    save_record(out / NAME, record)
 
 
 def read_job(out: Path) -> dict[str, Any]:
     """Return the record of the last job that was submitted for a folder.
 
-    Raises
-    ------
-    BadInput
-        There is none, it is not JSON, or it has another format version.
+    See :func:`hpc_connector.manifest.read_record` for what is raised.
     """
-    path = out / NAME
-    try:
-        record = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise BadInput(
-            f"{out}: no job was submitted for it: expected {NAME} in it"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is not the record of a job: {error}") from None
-    found = record.get("format_version") if isinstance(record, dict) else None
-    if found != FORMAT_VERSION:
-        raise BadInput(
-            f"{path} has format {found}; this version reads {FORMAT_VERSION}"
-        )
-    return record
+    none = f"{out}: no job was submitted for it"
+    return read_record(out / NAME, "the record of a job", none)
 
 
 def record_jobs(number: str, job: Job, site: Site) -> None:
