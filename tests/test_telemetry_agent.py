@@ -632,7 +632,9 @@ def test_job__on_two_nodes_is_watched(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     manifest = tmp_path / "out/manifest.json"
-    wait_for(lambda: manifest.exists() and "telemetry" in manifest.read_text())
+    wait_for(
+        lambda: manifest.exists() and "telemetry" in read_manifest(tmp_path / "out")
+    )
     summary = read_manifest(tmp_path / "out")["telemetry"]
     assert len({node["node"] for node in summary["nodes"]}) == 2
     assert [rank["rank"] for rank in summary["ranks"]] == [0, 1]
