@@ -30,7 +30,10 @@ def parse_time(text: str) -> float:
 def parse_bytes(text: str) -> int:
     """Return the bytes of a size, such as Slurm's 1234K; 0 of what is none."""
     found = re.fullmatch(r"(\d+(?:\.\d*)?)(?:([KMGT])B?)?", text, re.I | re.A)
-    return round(float(found[1]) * UNITS[(found[2] or "").upper()]) if found else 0
+    if not found:
+        return 0
+    number = float(found[1]) if "." in found[1] else int(found[1])
+    return round(number * UNITS[(found[2] or "").upper()])
 
 
 def parse_duration(text: str, unit_s: int = 60) -> float:

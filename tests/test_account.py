@@ -131,6 +131,32 @@ def test_rate__as_seff_counts():
     )
 
 
+ODD = {  # what sacct may print, and what is known by it
+    "INVALID time": ("|00:59|", "|INVALID|", {"cpu_s": 1.0}),
+    "no energy": ("|0|1|2|", "|18446744073709551614|1|2|", {"energy_j": None}),
+    "no energy of old": ("|0|1|2|", "|4294967294|1|2|", {"energy_j": None}),
+    "energy": ("|0|1|2|", "|9007199254740993|1|2|", {"energy_j": 9007199254740993}),
+    "many nodes": ("||0|1||", "||0|1K||", {"n_nodes": 1024, "node_mem_bytes": 614400}),
+    "many cores": ("billing=2,cpu=2", "billing=2,cpu=4K", {"cores": 4096}),
+    "no tasks": ("|0|1|2|", "|0|1|many|", {"n_tasks": 1, "max_rss_tasks": 0}),
+    "no elapsed time": ("|60|01:00|", "|INVALID|01:00|", {"elapsed_s": 0}),
+    "no limit": ("|x|10|", "|x|UNLIMITED|", {"limit_s": 0, "time_efficiency": None}),
+    "a line of words": ("6.extern", "a|b|c|d|e|f|g|h|i|j|k|l|m\n6.extern", {}),
+    "an empty line": ("6.extern", "\n6.extern", {"cpu_s": 60.0}),
+}
+
+
+@pytest.mark.parametrize(("there", "odd", "known"), ODD.values(), ids=ODD)
+def test_account__of_what_is_no_number(there, odd, known, tmp_path, monkeypatch):
+    text = tell("6")
+    assert there in text
+    (kept,) = account(
+        make_run(tmp_path, job="6"), text.replace(there, odd), monkeypatch
+    )
+    assert known.items() <= kept.items()
+    assert kept["max_rss_bytes"] == 100 * MIB
+
+
 def test_account__keeps_what_was_used_of_what_was_asked(tmp_path, monkeypatch):
     (attempt,) = account(make_run(tmp_path, job="6"), tell("6"), monkeypatch)
     assert attempt["time_efficiency"] == 0.1

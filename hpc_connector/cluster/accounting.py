@@ -1,8 +1,8 @@
 """What the accounting of Slurm says of a job, as records of its attempts."""
 
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
-from math import inf
 from typing import Any
 
 from hpc_connector.cluster.queue import JOB, OVER, ask_slurm, name_array
@@ -28,7 +28,9 @@ NUMBERS |= {"cpu_s", "max_rss_bytes", "max_rss_tasks"}  # of an attempt
 ASKED = ("node_mem_bytes", "limit_s")  # kept as first read
 ENDS = {0: "COMPLETED", 75: "REQUEUED"}  # by the exit code of the program
 ENDED = {*OVER, "REQUEUED"}  # states of an attempt to which nothing comes any more
+MOST = 1e18  # in seconds or bytes: more is damaged
 LATER = 2  # of these, the last, which scripts of older versions do not ask for
+NO_ENERGY = {0} | {2**bits - k for bits in (32, 64) for k in (1, 2)}  # is not known
 
 
 def ask_figures(*jobs: str) -> str:
@@ -73,9 +75,9 @@ def read_figures(text: str) -> list[dict[str, Any]]:
     attempts: list[dict[str, Any]] = []
     for line in text.splitlines():
         row = dict(zip(FIGURES, line.split("|"), strict=False))
-        if len(row) < len(FIGURES) - LATER:
+        job, _, step = row["JobIDRaw"].partition(".") if row else ("", "", "")
+        if len(row) < len(FIGURES) - LATER or not JOB.fullmatch(job):
             continue
-        job, _, step = row["JobIDRaw"].partition(".")
         if not step:
             attempts.append(_make_attempt(row))
         elif attempts and attempts[-1]["job"] == job and step != "extern":
@@ -106,7 +108,7 @@ def choose_attempts(
 
 def _make_attempt(row: dict[str, str]) -> dict[str, Any]:
     given = dict(re.findall(r"(\w+)=([^,]+)", row.get("AllocTRES", "")))
-    n_nodes = int(row["NNodes"] or 0)
+    n_nodes = parse_bytes(row["NNodes"])  # 1K of 1024
     minutes = row.get("TimelimitRaw", "")
     return {
         "job": row["JobIDRaw"],
@@ -115,10 +117,10 @@ def _make_attempt(row: dict[str, str]) -> dict[str, Any]:
         "nodes": row["NodeList"],
         "n_nodes": n_nodes,
         "n_tasks": 0,
-        "cores": int(given.get("cpu", 0)),
+        "cores": parse_bytes(given.get("cpu", "")),
         "node_mem_bytes": parse_bytes(given.get("mem", "")) // max(n_nodes, 1),
         "start": row["Start"],
-        "elapsed_s": int(row["ElapsedRaw"] or 0),
+        "elapsed_s": parse_bytes(row["ElapsedRaw"]),
         "limit_s": 60 * int(minutes) if minutes.isdigit() else 0,
         "cpu_s": 0.0,
         "max_rss_bytes": 0,
@@ -128,16 +130,18 @@ def _make_attempt(row: dict[str, str]) -> dict[str, Any]:
 
 
 def _add_step(attempt: dict[str, Any], row: dict[str, str]) -> None:
-    attempt["cpu_s"] = round(attempt["cpu_s"] + parse_time(row["TotalCPU"] or "0"), 3)
-    rss_bytes, n_tasks = parse_bytes(row["MaxRSS"]), int(row["NTasks"] or 0)
+    with contextlib.suppress(ValueError):  # INVALID
+        cpu_s = parse_time(row["TotalCPU"] or "0")
+        attempt["cpu_s"] = round(attempt["cpu_s"] + cpu_s, 3)
+    rss_bytes, n_tasks = parse_bytes(row["MaxRSS"]), parse_bytes(row["NTasks"])
     if rss_bytes > attempt["max_rss_bytes"]:
         attempt |= {"max_rss_bytes": rss_bytes, "max_rss_tasks": n_tasks}
     if not row["JobIDRaw"].endswith(".batch"):
         attempt["step_state"] = row["State"]
         attempt["n_tasks"] = max(attempt["n_tasks"], n_tasks)
-    if row["ConsumedEnergyRaw"].isdigit() and int(row["ConsumedEnergyRaw"]):
-        energy_j = attempt["energy_j"] or 0
-        attempt["energy_j"] = energy_j + int(row["ConsumedEnergyRaw"])
+    energy_j = parse_bytes(row["ConsumedEnergyRaw"])
+    if energy_j not in NO_ENERGY:
+        attempt["energy_j"] = (attempt["energy_j"] or 0) + energy_j
 
 
 def list_attempts(record: dict[str, Any]) -> list[dict[str, Any]]:
@@ -151,7 +155,7 @@ def complete(attempt: dict[str, Any]) -> dict[str, Any]:
     """Return an attempt of any version, or damaged, with 0 for numbers it has not."""
     found = {name: attempt.get(name) for name in NUMBERS}
     return attempt | {
-        name: value if isinstance(value, int | float) and 0 <= value < inf else 0
+        name: value if isinstance(value, int | float) and 0 <= value < MOST else 0
         for name, value in found.items()
     }
 
