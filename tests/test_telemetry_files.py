@@ -94,7 +94,7 @@ def test_inspect__names_a_file_of_other_numbers(text, tmp_path, capsys):
         (b"", "n1.csv: expected the columns time_s"),
         (b"null\n", "n1.csv: expected the columns time_s"),
         (b"\x7fELF\x02\x01" + bytes(range(256)) * 99, "n1.csv: expected the columns"),
-        (HEAD.replace(",", ";"), "n1.csv: expected the columns time_s"),
+        (HEAD.replace(",", ";"), "with commas between; the first line is 'time_s;elap"),
         (HEAD.replace("rss_bytes", "rss"), "there is no rss_bytes"),
     ],
 )

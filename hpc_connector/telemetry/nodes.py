@@ -271,11 +271,13 @@ def convert_whole(name: str, word: Any) -> int:
 
 def check_columns(path: Path, found: Sequence[str]) -> None:
     """Refuse a table without the columns that are needed."""
-    if missing := [name for name in NEEDED if name not in found]:
-        raise BadInput(
-            f"{path}: expected the columns {', '.join(NEEDED)}; there is no "
-            f"{', '.join(missing)}"
-        )
+    missing = [name for name in NEEDED if name not in found]
+    if not missing:
+        return
+    lacks = f"; there is no {', '.join(missing)}"
+    if len(found) == 1:  # with semicolons, say
+        lacks = f" with commas between; the first line is {found[0]!r:.80}"
+    raise BadInput(f"{path}: expected the columns {', '.join(NEEDED)}{lacks}")
 
 
 @contextlib.contextmanager
