@@ -135,11 +135,10 @@ def parse_holder(path: Path, text: str) -> dict[str, Any]:
     """
     with contextlib.suppress(ValueError, RecursionError):
         found = json.loads(text)
-        if isinstance(found, dict) and isinstance(found.get("pid"), int):
+        pid = found.get("pid") if isinstance(found, dict) else None
+        if type(pid) is int and pid > 0:  # True is no number, -1 is all processes
             names = ("host", "job", "started", "birth", "namespace")
-            return {name: str(found.get(name) or "") for name in names} | {
-                "pid": found["pid"]
-            }
+            return {name: str(found.get(name) or "") for name in names} | {"pid": pid}
     raise BadInput(f"{path}: cannot be read: remove it if no run works there")
 
 

@@ -1,6 +1,7 @@
 """The command line of ``hpc-connector``: what surrounds the programs."""
 
 import importlib
+import io
 import os
 import sys
 from typing import Any
@@ -41,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
                 chosen.add_arguments(command)
         args = parser.parse_args(cli.join_dashed(argv, getattr(chosen, "DASHED", ())))
         cli.set_up_log(NAME)
+        if isinstance(sys.stdout, io.TextIOWrapper):  # of a terminal that has no é
+            sys.stdout.reconfigure(errors="replace")
         return chosen.run(args)
     except BrokenPipeError:  # whoever reads, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,5 +1,6 @@
 """How far a run is: how many tasks it has, and how many of them its ledger holds."""
 
+import math
 import time
 import zipfile
 from collections.abc import Iterator
@@ -58,7 +59,9 @@ def read_progress(out: Path, record: dict[str, Any]) -> Progress | None:
     try:
         n_tasks, before = int(begun["tasks"]), int(begun["done_before"])
         since_s = float(begun["since_s"])
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, OverflowError):
+        return None
+    if not (0 <= before <= n_tasks and math.isfinite(since_s)):
         return None
     if record.get("status") == "done":
         return Progress(n_tasks, n_tasks, 0.0)

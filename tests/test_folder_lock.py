@@ -160,7 +160,10 @@ def test_take_folder__of_a_process_that_nobody_has_waited_for(tmp_path):
     process.wait()
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"pid": "3"}', "[" * 9999])
+NOTHING = ["", "null", "[]", "{}", '{"pid": "3"}', '{"pid": true}', '{"pid": -1}']
+
+
+@pytest.mark.parametrize("text", [*NOTHING, "[" * 9999])
 def test_take_folder__whose_lock_says_nothing(tmp_path, text):
     (tmp_path / "running.json").write_text(text)
     with pytest.raises(BadInput, match=rf"{tmp_path}/running.json: cannot be read"):

@@ -371,7 +371,52 @@ def test_read_progress__at_the_rate_of_this_attempt(done, before, left_s, tmp_pa
     assert found.left_s == (left_s if not left_s else pytest.approx(left_s, rel=0.1))
 
 
+@pytest.mark.parametrize("figure", ["1e999", "-5", '"x"', "null", "NaN"])
+@pytest.mark.parametrize("name", ["tasks", "done_before", "since_s"])
+def test_read_progress__of_figures_that_cannot_be(figure, name, tmp_path):
+    make_run(tmp_path / "a")
+    make_ledger(tmp_path / "a", 200, 20)
+    record = read_manifest(tmp_path / "a")
+    record["progress"][name] = json.loads(figure)
+    if (figure, name) != ("-5", "since_s"):
+        assert read_progress(tmp_path / "a", record) is None
+
+
 # ---- cancel and logs
+
+
+@pytest.mark.parametrize("job", ["--user=root", "7 8", "all", "7_[1-3]"])
+def test_cancel__of_what_is_no_job(job, tmp_path, monkeypatch, capsys):
+    """A record that somebody else wrote names no option of scancel."""
+    programs = {"squeue": SILENT, "scancel": "", "scontrol": ""}
+    put_programs(monkeypatch, tmp_path / "bin", **programs)
+    make_job(tmp_path / "a", job)
+    code, _, err = ask("cancel", tmp_path / "a", capsys=capsys)
+    assert (code, err.count("\n")) == (2, 1)
+    assert not list_calls(tmp_path / "bin", "scancel")
+
+
+@pytest.mark.parametrize("log", ["/dev/zero", "pipe", ".", "a\0b", "x" * 9999])
+def test_status__whose_log_is_no_file(log, tmp_path, monkeypatch, capsys):
+    """A pipe or a device may have no end."""
+    put_programs(monkeypatch, tmp_path / "bin", squeue=SILENT)
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    make_job(tmp_path / "a", "7", log=log)
+    assert see("a", capsys=capsys)[0]["last_lines"] == []
+    code, _, err = ask("logs", "a", capsys=capsys)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "is no file" in err or "is not there" in err
+
+
+def test_status__on_a_terminal_that_has_not_all_letters(tmp_path, monkeypatch):
+    put_programs(monkeypatch, tmp_path / "bin", squeue=SILENT)
+    (tmp_path / "7.out").write_text("Ω = 0.05\n", encoding="utf-8")
+    make_job(tmp_path / "a", "7", log=tmp_path / "7.out")
+    command = [sys.executable, "-m", "hpc_connector", "status", tmp_path / "a"]
+    place = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=place, capture_output=True, check=True)
+    assert b"| ? = 0.05" in done.stdout
 
 
 def test_cancel__the_job_of_an_element(tmp_path, monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """What a run does now: its job by Slurm, how far it is, what it said last."""
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -308,8 +309,17 @@ def add_progress(state: RunState, run: Run) -> RunState:
     return replace(state, notes=(*state.notes, said))
 
 
+def is_file(path: Path) -> bool:
+    """Return whether a path is that of a file, and can be one."""
+    with contextlib.suppress(ValueError, OSError):  # too long, with a NUL
+        return path.is_file()
+    return False
+
+
 def read_end(path: Path, n: int) -> list[str]:
     """Return the last lines of a log, none where it cannot be read."""
+    if not is_file(path):  # a pipe or a device may have no end
+        return []
     try:
         with open(path, "rb") as stream:
             stream.seek(max(0, os.path.getsize(path) - TAIL_BYTES))

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from hpc_connector import cli
-from hpc_connector.cluster.queue import ask_slurm
+from hpc_connector.cluster.queue import JOB, ask_slurm
 from hpc_connector.cluster.state import LOCK, RunState, get_states, is_run
 from hpc_connector.errors import BadInput
 
@@ -42,7 +42,7 @@ def cancel(state: RunState) -> str:
     name = f"{state.run}: job {state.job}" if state.job else state.run
     if state.is_over:
         return f"{name} is over ({state.state}): nothing to cancel"
-    if not state.job or state.told_by == LOCK:
+    if not JOB.fullmatch(state.job) or state.told_by == LOCK:
         said = "; ".join(state.notes) or "nothing is known of it"
         raise BadInput(
             f"{state.run}: no job of Slurm works there ({said}): kill ends a process, "

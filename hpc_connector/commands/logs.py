@@ -3,6 +3,7 @@
 import argparse
 import collections
 import contextlib
+import os
 import shutil
 import sys
 import time
@@ -10,8 +11,9 @@ from pathlib import Path
 
 from hpc_connector import cli
 from hpc_connector.cluster.record import NAME as JOB
-from hpc_connector.cluster.state import RunState, get_states, is_run
+from hpc_connector.cluster.state import RunState, get_states, is_file, is_run
 from hpc_connector.errors import BadInput
+from hpc_connector.storer._text import clean
 
 POLL_S = 1.0  # of the file
 ASK_EVERY = 10  # times that it is looked at, Slurm is asked once
@@ -73,7 +75,7 @@ def print_more(path: Path, place: int, n_lines: int | None) -> int:
     n_lines
         At the first look, the last lines that are printed.
     """
-    if not path.is_file():
+    if not is_file(path):
         return place
     with open(path, "rb") as stream:
         if place < 0 and n_lines is not None:
@@ -96,7 +98,13 @@ def end(state: RunState, place: int) -> int:
     """
     if place < 0:
         waits = f" ({state.reason})" if state.reason else ""
+        what = "is no file" if has_path(state.log) else "is not there"
         raise BadInput(
-            f"{state.log} is not there: job {state.job} is {state.state}{waits}"
+            f"{clean(state.log)} {what}: job {state.job} is {state.state}{waits}"
         )
     return cli.DONE
+
+
+def has_path(name: str) -> bool:
+    """Return whether there is something of a name, which can be one."""
+    return "\0" not in name and os.path.lexists(name)
