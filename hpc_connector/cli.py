@@ -315,6 +315,15 @@ def set_up_log(name: str, *, rank: int = 0) -> None:
     logging.getLogger("botocore").setLevel(logging.ERROR)
 
 
+def is_hidden(error: OSError) -> bool:
+    """Return whether what is not permitted is to read a file, or to look for it."""
+    if error.errno != errno.EACCES or not isinstance(error.filename, str):
+        return False
+    if os.path.exists(error.filename):
+        return not os.access(error.filename, os.R_OK)
+    return not os.access(os.path.dirname(error.filename) or ".", os.X_OK)
+
+
 def explain(name: str, error: BaseException) -> int:
     """Print what an exception means to a user, and return the exit code."""
     from hpc_connector.partitioner.communicator import print_traceback
@@ -329,7 +338,8 @@ def explain(name: str, error: BaseException) -> int:
         message = f"disk full: {error.filename or 'output'}; free some, then --resume"
         code = FAILED
     elif isinstance(error, OSError) and error.errno in UNWRITABLE:
-        message, code = f"cannot write {error.filename}: {error.strerror}", BAD_INPUT
+        what = "read" if is_hidden(error) else "write"
+        message, code = f"cannot {what} {error.filename}: {error.strerror}", BAD_INPUT
     elif isinstance(error, OSError):
         message, code = f"{error}; finished tasks are kept, --resume goes on", FAILED
     else:

@@ -409,6 +409,24 @@ def test_status__whose_log_is_no_file(log, tmp_path, monkeypatch, capsys):
     assert "is no file" in err or "is not there" in err
 
 
+@pytest.mark.parametrize("command", ["status", "logs", "cancel", "inspect"])
+def test_status__of_the_folder_of_another_user(command, tmp_path):
+    """Not even root may look there, without that right."""
+    (tmp_path / "his").mkdir()
+    rights = "-dac_override,-dac_read_search"
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "his", 65534, -1)
+        launch = ["setpriv", f"--inh-caps={rights}", f"--bounding-set={rights}"]
+    else:
+        launch = []
+    (tmp_path / "his").chmod(0)
+    words = [sys.executable, "-m", "hpc_connector", command, tmp_path / "his"]
+    done = subprocess.run([*launch, *words], capture_output=True, text=True)
+    (tmp_path / "his").chmod(0o700)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"cannot read {tmp_path}/his/" in done.stderr
+
+
 def test_status__on_a_terminal_that_has_not_all_letters(tmp_path, monkeypatch):
     put_programs(monkeypatch, tmp_path / "bin", squeue=SILENT)
     (tmp_path / "7.out").write_text("Ω = 0.05\n", encoding="utf-8")
