@@ -193,8 +193,12 @@ def ask_job(job: str) -> bool | None:
     if shutil.which("squeue") is None:
         return None
     command = ["squeue", "--noheader", "--jobs", job, "--format", "%A %T"]
+    # SQUEUE_STATES, say, would hide what is asked for
+    plain = {k: text for k, text in os.environ.items() if not k.startswith("SQUEUE_")}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_S)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=ASK_S, env=plain
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     if done.returncode != 0 and "Invalid job id" not in done.stderr:

@@ -108,6 +108,18 @@ def test_take_folder__of_a_job_that_runs(tmp_path, squeue, job):
     assert (tmp_path / "running.json").read_text() == before
 
 
+def test_take_folder__of_a_job_that_the_user_likes_not_to_see(tmp_path, monkeypatch):
+    (tmp_path / "squeue").write_text(
+        '#!/bin/sh\n[ "$SQUEUE_STATES" ] || echo 7 RUNNING\n'
+    )
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("SQUEUE_STATES", "PENDING")
+    hold(tmp_path / "out", job="7")
+    with pytest.raises(BadInput, match="job 7, process 3 on elsewhere"):
+        take_folder(tmp_path / "out")
+
+
 @pytest.mark.parametrize("job", ["12", ""])
 def test_take_folder__where_nothing_tells(tmp_path, squeue, job):
     """Slurm does not answer, or there is no job."""

@@ -345,7 +345,8 @@ def test_job__drops_what_an_enclosing_job_asked_for(job):
     given = {f"SLURM_MEM_PER_{what}": "100" for what in ("CPU", "GPU", "NODE")}
     given |= {"SLURM_TRES_PER_TASK": "cpu=7", "SLURM_EXPORT_ENV": "NONE"}
     given |= {"SLURM_CPU_BIND": "quiet,mask_cpu:0x1", "SLURM_CPU_BIND_LIST": "0x1"}
-    shown = 'env | grep -E "SLURM_(MEM|TRES|CPU_BIND|EXPORT)"'
+    given |= {"SQUEUE_STATES": "PD", "SACCT_FORMAT": "x", "SLURM_TIME_FORMAT": "%s"}
+    shown = 'env | grep -E "SLURM_(MEM|TRES|CPU_BIND|EXPORT|TIME_F)|SQUEUE|SACCT"'
     assert finish(job(stand_ins=program(shown), **given)) == (
         0,
         "SLURM_EXPORT_ENV=ALL",

@@ -122,6 +122,18 @@ def test_ask_queue__asks_once_and_knows_silence(tmp_path, monkeypatch):
         assert ask_queue(["5"]) == found
 
 
+def test_ask_queue__shows_also_what_the_user_likes_not_to_see(tmp_path, monkeypatch):
+    put_programs(monkeypatch, tmp_path)
+    text = (
+        '#!/bin/sh\n[ "$SQUEUE_PARTITION$SLURM_TIME_FORMAT" ] || echo "7|7|RUNNING||||"'
+    )
+    (tmp_path / "squeue").write_text(text)
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("SQUEUE_PARTITION", "acc")
+    monkeypatch.setenv("SLURM_TIME_FORMAT", "relative")
+    assert ask_queue(["7"])["7"].state == "RUNNING"
+
+
 # ---- states
 
 

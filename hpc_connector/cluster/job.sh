@@ -28,6 +28,7 @@ memory=${SLURM_MEM_PER_NODE:-0}
 if [ -n "${SLURM_MEM_PER_CPU:-}${SLURM_MEM_PER_GPU:-}" ]; then memory=0; fi
 unset "${!SLURM_MEM_PER_@}" SLURM_TRES_PER_TASK SLURM_CPUS_PER_GPU SLURM_NTASKS_PER_GPU
 if [ -n "${SLURM_CPU_BIND_LIST:-}" ]; then unset "${!SLURM_CPU_BIND@}"; fi
+unset "${!SQUEUE_@}" "${!SACCT_@}" SLURM_TIME_FORMAT # nor what the user likes to see
 export SLURM_EXPORT_ENV=ALL # to the ranks, also after sbatch --export=NONE
 
 # the number of an array's last element is that of the array: it would name all elements

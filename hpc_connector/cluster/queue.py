@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
+from hpc_connector.cluster.slurm import get_plain
 from hpc_connector.units import parse_time
 
 T = TypeVar("T")
@@ -103,6 +104,7 @@ def ask_slurm(command: list[str]) -> subprocess.CompletedProcess[str] | None:
             text=True,
             errors="replace",
             timeout=PATIENCE_S,
+            env=get_plain(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
