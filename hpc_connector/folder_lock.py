@@ -21,9 +21,9 @@ PARTIAL = f"{NAME}.partial"  # held for an instant, by the one run that writes t
 TRIES, POLL_S = 50, 0.1
 ASK_S = 60.0  # for squeue to answer
 AT_WORK = {"RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "SIGNALING", "STAGE_OUT"}
-RUNNING = (
-    "CONNECTOR_RUNNING"  # jobs of this user, from job.sh: a container has no squeue
-)
+# From job.sh, as a container has no squeue: when it looked, and jobs that ran then
+RUNNING = "CONNECTOR_RUNNING"
+NAMES = ("host", "job", "restarts", "started", "birth", "namespace")
 
 
 def check_free(out: Path) -> str | None:
@@ -119,6 +119,7 @@ def describe_process() -> dict[str, Any]:
         "host": os.uname().nodename,
         "pid": os.getpid(),
         "job": os.environ.get("SLURM_JOB_ID", ""),
+        "restarts": os.environ.get("SLURM_RESTART_COUNT", "0"),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "birth": get_birth(os.getpid()),
         "namespace": get_namespace(),
@@ -137,8 +138,7 @@ def parse_holder(path: Path, text: str) -> dict[str, Any]:
         found = json.loads(text)
         pid = found.get("pid") if isinstance(found, dict) else None
         if type(pid) is int and pid > 0:  # True is no number, -1 is all processes
-            names = ("host", "job", "started", "birth", "namespace")
-            return {name: str(found.get(name) or "") for name in names} | {"pid": pid}
+            return {name: str(found.get(name) or "") for name in NAMES} | {"pid": pid}
     raise BadInput(f"{path}: cannot be read: remove it if no run works there")
 
 
@@ -150,8 +150,9 @@ def is_at_work(holder: dict[str, Any], path: Path) -> bool | None:
     if holder["job"] == "":
         return None
     if holder["job"] == os.environ.get("SLURM_JOB_ID"):
-        return False  # it was queued again
-    found = ask_job(holder["job"])
+        is_same = holder["restarts"] == os.environ.get("SLURM_RESTART_COUNT", "0")
+        return None if is_same else False  # it was queued again
+    found = ask_job(holder["job"], holder["started"])
     with contextlib.suppress(FileNotFoundError):
         if not found and path.stat().st_uid != os.getuid():
             return None  # Slurm may hide the jobs of others
@@ -186,10 +187,17 @@ def get_namespace() -> str:
         return ""
 
 
-def ask_job(job: str) -> bool | None:
-    """Return whether a job is at work, by Slurm; None if it does not answer."""
-    if (running := os.environ.get(RUNNING)) is not None:
-        return job in running.split()
+def ask_job(job: str, started: str) -> bool | None:
+    """Return whether a job is at work, by Slurm; None if it does not answer.
+
+    Parameters
+    ----------
+    started
+        When it took the folder, which may be after a job script has asked.
+    """
+    if running := os.environ.get(RUNNING):
+        asked, *jobs = running.split()
+        return True if job in jobs else None if started >= asked else False
     if shutil.which("squeue") is None:
         return None
     command = ["squeue", "--noheader", "--jobs", job, "--format", "%A %T"]

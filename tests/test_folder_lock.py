@@ -140,11 +140,31 @@ def test_take_folder__without_squeue(tmp_path, monkeypatch):
     hold(tmp_path, job="7")
     with pytest.raises(BadInput, match="remove"):
         take_folder(tmp_path)
-    monkeypatch.setenv("CONNECTOR_RUNNING", "6\n7\n8")  # as job.sh knows
+    noon = "2026-11-29T12:00:00 "  # as job.sh knows
+    monkeypatch.setenv("CONNECTOR_RUNNING", f"{noon}6\n7\n8")
     with pytest.raises(BadInput, match="job 7"):
         take_folder(tmp_path)
-    monkeypatch.setenv("CONNECTOR_RUNNING", "6\n78")
+    monkeypatch.setenv("CONNECTOR_RUNNING", f"{noon}6\n78")
+    hold(tmp_path, job="7", started="2026-11-29T12:00:03+00:00")
+    with pytest.raises(BadInput, match="remove"):  # it has begun since
+        take_folder(tmp_path)
+    hold(tmp_path, job="7")
     assert take_folder(tmp_path)
+
+
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_take_folder__of_another_run_of_this_job(
+    restarts, tmp_path, squeue, monkeypatch
+):
+    """By hand on two nodes of a job; one that was queued again is another attempt."""
+    if restarts:
+        monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
+    hold(tmp_path, job="1", restarts="0")
+    if restarts:
+        assert json.loads(take_folder(tmp_path))["restarts"] == "1"
+    else:
+        with pytest.raises(BadInput, match="job 1, process 3 on elsewhere"):
+            take_folder(tmp_path)
 
 
 def test_take_folder__of_a_process_that_is_over(tmp_path):

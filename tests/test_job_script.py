@@ -90,7 +90,7 @@ def test_job__has_a_private_folder_that_goes(job, tmp_path):
     assert not list((tmp_path / "scratch").iterdir())
 
 
-@pytest.mark.parametrize("tmpdir", [None, "/proc/none", "/a,b", "/a:b"])
+@pytest.mark.parametrize("tmpdir", [None, "/proc/none", "/a,b", "/a:b", "."])
 def test_job__without_a_tmpdir_to_write_to(job, tmpdir):
     code, said, errors = finish(job(stand_ins=program(SHOW), TMPDIR=tmpdir))
     assert (code, errors) == (0, "")
@@ -397,7 +397,7 @@ def test_job__in_a_linked_folder_starts_the_container_where_it_leads(job, tmp_pa
     place, binds, running = said.splitlines()
     assert place == f"{tmp_path}/real/a b"
     assert binds.split(",")[1:] == ["/srv", place, f"{tmp_path}/link/a b"]
-    assert running == "123"
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d 123", running)
 
 
 def test_job__in_the_linked_folder_of_the_site_binds_it_once(job, tmp_path):

@@ -39,7 +39,7 @@ export SRUN_CPUS_PER_TASK=$threads OMP_NUM_THREADS=$threads
 
 # Of this job alone, on each node; nobody can guess its name before it is made
 scratch=${TMPDIR:-/tmp}
-if [[ ! -w $scratch || $scratch == *[,:]* ]]; then scratch=/tmp; fi
+if [[ ! -w $scratch || $scratch != /* || $scratch == *[,:]* ]]; then scratch=/tmp; fi
 scratch=$(mktemp --dry-run "$scratch/hpc_connector.$SLURM_JOB_ID.XXXXXXXXXXXX")
 export NUMBA_CACHE_DIR=$scratch/numba # compiled kernels
 kept=${XDG_CACHE_HOME:-${HOME:-}/.cache}/hpc_connector/numba
@@ -65,7 +65,8 @@ if [ -n "$CONNECTOR_IMAGE" ]; then
     if "$runtime" exec --help | grep -q -- --sharens; then inside+=(--sharens); fi
     inside+=("$CONNECTOR_IMAGE")
     if running=$(squeue --me --noheader --states R,S,CG --format %A 2>/dev/null); then
-        export CONNECTOR_RUNNING=$running # jobs: there is no squeue inside
+        CONNECTOR_RUNNING="$(date -u +%FT%T) $running" # there is no squeue inside
+        export CONNECTOR_RUNNING
     fi
 else
     why="activate the environment before sbatch, or in CONNECTOR_SETUP of the site file"
