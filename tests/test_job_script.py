@@ -256,6 +256,24 @@ def test_job__whose_ranks_the_warning_has_killed_is_queued_again(job, tmp_path, 
     assert get_queued(tmp_path) == ["requeue 123"]
 
 
+SEEN = {  # what squeue says as the script comes to its end
+    "RUNNING None": True,  # warned, or its ranks alone are stopped
+    "COMPLETING TimeLimit": True,
+    "COMPLETING None": False,  # cancelled, or queued again by Slurm
+    "COMPLETING JobHeldUser": False,
+    "": True,  # nothing is known
+}
+
+
+@pytest.mark.parametrize("seen", SEEN)
+def test_job__that_was_cancelled_is_not_queued_again(job, tmp_path, seen):
+    squeue = {
+        "squeue": f'[ "$*" != "--noheader --jobs 123 --format %T %r" ] || echo "{seen}"'
+    }
+    assert finish(job(stand_ins=program("exit 75", **squeue)))[0] == 75
+    assert get_queued(tmp_path) == (["requeue 123"] if SEEN[seen] else [])
+
+
 @pytest.mark.parametrize("code", [1, 2, 11, 137])
 def test_job__whose_program_failed_is_not_queued_again(job, tmp_path, code):
     assert finish(job(stand_ins=program(f"exit {code}")))[0] == code
