@@ -274,6 +274,21 @@ def test_job__that_was_cancelled_is_not_queued_again(job, tmp_path, seen):
     assert get_queued(tmp_path) == (["requeue 123"] if SEEN[seen] else [])
 
 
+@pytest.mark.parametrize(
+    ("states", "queued"),
+    [
+        (["PREEMPTED"], ["requeue 123"]),  # where PreemptMode is CANCEL
+        (["PREEMPTED", "CANCELLED by 1000"], []),
+        (["CANCELLED by 1000"], []),
+    ],
+)
+def test_job__that_was_preempted_goes_on(job, tmp_path, states, queued):
+    rows = "".join(f"123|{state}|9\\n123.0|PREEMPTED|9\\n" for state in states)
+    told = {"squeue": "echo COMPLETING None", "sacct": f'printf "{rows}"'}
+    assert finish(job(stand_ins=program("exit 75", **told)))[0] == 75
+    assert get_queued(tmp_path) == queued
+
+
 @pytest.mark.parametrize("code", [1, 2, 11, 137])
 def test_job__whose_program_failed_is_not_queued_again(job, tmp_path, code):
     assert finish(job(stand_ins=program(f"exit {code}")))[0] == code

@@ -28,7 +28,7 @@ NUMBERS |= {"cpu_s", "max_rss_bytes", "max_rss_tasks"}  # of an attempt
 ASKED = ("node_mem_bytes", "limit_s")  # kept as first read
 ENDS = {0: "COMPLETED", 75: "REQUEUED"}  # by the exit code of the program
 ENDED = {*OVER, "REQUEUED"}  # states of an attempt to which nothing comes any more
-MOST = 1e18  # in seconds or bytes: more is damaged
+MOST = 1e150  # of any figure: more is damaged, and a product of two is infinite
 LATER = 2  # of these, the last, which scripts of older versions do not ask for
 NO_ENERGY = {0} | {2**bits - k for bits in (32, 64) for k in (1, 2)}  # is not known
 

@@ -185,10 +185,12 @@ if [ "$code" -ne 0 ] && [ "$code" -ne 2 ]; then
 fi
 leave_nodes
 
-is_over() { # cancelled, or queued again by Slurm itself, which would undo the first
+is_over() { # cancelled; what Slurm has preempted goes on, also where it would end it
     local state
     state=$(squeue --noheader --jobs "$own" --format '%T %r' 2>/dev/null) || return 1
-    [[ $state == COMPLETING* && $state != *TimeLimit* ]]
+    if [[ $state != COMPLETING* || $state == *TimeLimit* ]]; then return 1; fi
+    state=$(grep "^${SLURM_JOB_ID}[|]" <<<"$figures" | tail -n 1) || true
+    [[ $state != *"|PREEMPTED|"* ]]
 }
 
 queue_again() {
