@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
+from hpc_connector.cluster.slurm import get_plain
 from hpc_connector.units import parse_time
 
 T = TypeVar("T")
@@ -98,6 +99,7 @@ def ask_slurm(command: list[str]) -> subprocess.CompletedProcess[str] | None:
     try:
         return subprocess.run(
             command,
+            env=get_plain(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
