@@ -25,6 +25,7 @@ INSTEAD = {  # of what is not passed through
     "qos": "use --qos of submit",
     "requeue": "a run that is stopped is queued again",
     "signal": "use --warn of submit",
+    "tasks-per-node": "use --ntasks-per-node of submit",
     "test-only": "use --check of submit",
     "time": "use --time of submit",
     "wait": "use --dependency of what comes after it",
