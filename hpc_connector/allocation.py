@@ -158,11 +158,8 @@ def _choose_ranks(
     cost: Cost, limits: Limits, asked: Allocation, wanted: int
 ) -> tuple[int, int]:
     """Return nodes, and ranks of each."""
-    by_memory = (limits.mem_bytes - cost.node_bytes - cost.more_bytes) // max(
-        cost.rank_bytes, 1
-    )
     in_all = (limits.most_cores or sys.maxsize) // asked.cpus_per_task
-    most = max(1, min(limits.cores // asked.cpus_per_task, by_memory, in_all))
+    most = count_most_ranks(cost, limits, asked)
     ntasks = asked.ntasks_per_node or most
     nodes = asked.nodes or -(-min(wanted, in_all) // ntasks)
     if not asked.nodes:
@@ -172,6 +169,18 @@ def _choose_ranks(
     if asked.ntasks_per_node:
         return nodes, ntasks
     return nodes, min(wanted if nodes == 1 else most, most, max(1, in_all // nodes))
+
+
+def count_most_ranks(cost: Cost, limits: Limits, asked: Allocation) -> int:
+    """Return how many ranks a node can have, by cores and by memory."""
+    most_bytes = limits.mem_bytes
+    if limits.most_mem_bytes:
+        most_bytes = min(most_bytes, limits.most_mem_bytes // max(asked.nodes, 1))
+    by_memory = (most_bytes - cost.node_bytes - cost.more_bytes) // max(
+        cost.rank_bytes, 1
+    )
+    cores = min(limits.cores, limits.most_cores or limits.cores)
+    return max(1, min(cores // asked.cpus_per_task, by_memory))
 
 
 def _get_need(cost: Cost, ntasks: int) -> int:
@@ -191,8 +200,12 @@ def _choose_memory(cost: Cost, limits: Limits, nodes: int, ntasks: int) -> int:
     in_all = limits.most_mem_bytes // nodes or limits.mem_bytes
     most_bytes = min(limits.mem_bytes, in_all)
     if need_bytes > most_bytes:
+        by_rule = limits.by.get(
+            "most_mem_bytes" if in_all < limits.mem_bytes else "mem_bytes"
+        )
+        who = f"{by_rule} gives" if by_rule else "which has"
         raise BadInput(
-            f"{ntasks} ranks need {need_bytes / 1e9:.1f} GB on a node, which has "
+            f"{ntasks} ranks need {need_bytes / 1e9:.1f} GB on a node, {who} "
             f"{most_bytes / 1e9:.1f} GB"
         )
     return min(int(MEM_MARGIN * need_bytes), most_bytes)

@@ -52,7 +52,7 @@ def parse_duration(text: str, unit_s: int = 60) -> float:
     Examples
     --------
     >>> [parse_duration(text) for text in ("90", "2h", "1-12", "1:30:00", "UNLIMITED")]
-    [5400, 7200, 129600.0, 5400.0, inf]
+    [5400, 7200.0, 129600.0, 5400.0, inf]
     """
     if text.lower() in NO_LIMIT:
         return math.inf

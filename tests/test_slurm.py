@@ -75,7 +75,7 @@ def test_read_site__of_marenostrum():
     ("text", "message"),
     [
         ("SBATCH_ACOUNT=x", "SBATCH_ACOUNT: expected one of SBATCH_ACCOUNT,"),
-        ("CONNECTOR_NODE_CORES=many", "CONNECTOR_NODE_CORES=many: expected a number"),
+        ("CONNECTOR_NODE_CORES=many", "=many: expected a whole number, 0 if it is not"),
         ("\nmodule load x", "line 2: expected NAME=VALUE, found 'module load x'"),
         ("CONNECTOR_SETUP='a", "line 1: No closing quotation"),
     ],

@@ -1,7 +1,9 @@
 """What ``hpc-connector submit`` asks for, by what Slurm's programs say."""
 
+import io
 import json
 import os
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +15,9 @@ from hpc_connector.cluster.environment import get_environment
 from hpc_connector.cluster.limits import FREE, Kind, ask_place, choose_kind, find_limits
 from hpc_connector.cluster.options import INSTEAD, check_options
 from hpc_connector.cluster.record import read_job, save_job
-from hpc_connector.cluster.rules import get_rules
-from hpc_connector.cluster.site import Site
+from hpc_connector.cluster.rules import ask_account, get_rules
+from hpc_connector.cluster.site import Site, read_site
+from hpc_connector.cluster.slurm import ask
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import is_in_use, save_manifest
 from hpc_connector.program import main
@@ -189,7 +192,7 @@ def test_get_rules__partition_first_then_qos_then_account():
         (("--nodes", 101), "101 nodes, the default partition main gives 100 nodes"),
         (("--partition", "viz", "--nodes", 3), "3 nodes, the partition viz gives 2"),
         (("--slurm-partition", "viz", "--time", "2h"), "partition viz gives 3600 s"),
-        (("--account", "phys", "--ntasks", 96), "3 nodes, QOS small gives 2 nodes"),
+        (("--account", "phys", "--ntasks", 96), "6 nodes, QOS small gives 2 nodes"),
         (
             ("--partition", "long", "--nodes", 3, "--ntasks-per-node", 80),
             "240 cores in all, QOS plong (partition) gives 224 cores in all",
@@ -666,8 +669,6 @@ def grow(folder, capsys, *options, **figures):
     """Return what a job that ended is to ask for, and what is said of it."""
     text = FIGURES.format(**figures)
     with pytest.MonkeyPatch.context() as patch:
-        import io
-
         patch.setattr("sys.stdin", io.StringIO(text))
         words = ["telemetry", "grow", *options, "run", "x", "--out", "out"]
         code = main(words)
@@ -762,3 +763,166 @@ def test_submit__help_says_units_and_defaults(capsys):
         "where it runs:",
     ):
         assert words in said
+
+
+@pytest.mark.parametrize(
+    ("options", "nodes", "ranks"),
+    [
+        (("--ntasks", 8, "--ntasks-per-node", 2), 4, 2),
+        (("--ntasks", 4, "--cpus-per-task", 75), 4, 1),  # one on a node
+        (("--ntasks", 8, "--cpus-per-task", 42), 4, 2),
+        (("--ntasks", 224), 2, 112),
+        (("--ntasks", 300), 3, 100),
+        (("--account", "phys", "--ntasks", 32), 2, 16),  # of 1 GB each, 20 GB a node
+    ],
+)
+def test_submit__deals_ranks_to_as_few_nodes_as_hold_them(
+    slurm, capsys, options, nodes, ranks
+):
+    asked = get_asked(capsys, *options)
+    assert (asked["nodes"], asked["ntasks-per-node"]) == (str(nodes), str(ranks))
+
+
+def test_submit__as_many_ranks_as_the_memory_of_a_job_serves(slurm, capsys):
+    set_plan(slurm, cpu_s=1e6)
+    (slurm / "qos").write_text("debug||7-00:00:00|mem=50G||||\n")
+    asked = get_asked(capsys)
+    assert (asked["nodes"], asked["ntasks-per-node"]) == ("1", "52")
+    assert asked["mem"] == "51200M"
+    assert submit("--dry-run", "--ntasks", 60, "--nodes", 1) == 2
+    said = capsys.readouterr().err
+    assert "60 ranks need 61.0 GB on a node, QOS debug gives 53.7 GB" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "who"),
+    [
+        (("--qos", "DEBUG", "--time", "3:00:00"), "QOS debug gives 7200 s"),
+        (("--account", "PHYS", "--nodes", 3), "QOS small gives 2 nodes"),
+    ],
+)
+def test_submit__names_of_slurm_in_capitals(slurm, capsys, options, who):
+    assert submit("--dry-run", *options) == 2
+    assert who in capsys.readouterr().err
+
+
+def test_submit__a_policy_names_a_qos_in_capitals(slurm, capsys):
+    Path("policy.toml").write_text('qos = ["Debug"]\n')
+    options = ("--dry-run", "--policy", "policy.toml", "--qos")
+    assert submit(*options, "DEBUG") == 0
+    assert submit(*options, "normal") == 2
+
+
+def test_ask_account__of_this_cluster_alone(slurm):
+    """The accounting of a site may be that of several clusters."""
+    (slurm / "scontrol").write_text("#!/bin/sh\necho 'ClusterName             = mn5'\n")
+    (slurm / "sacctmgr").write_text(f'#!/bin/sh\necho "$*" > {slurm}/words\n')
+    ask_account("bio")
+    assert " withassoc cluster=mn5 format=" in (slurm / "words").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("CONNECTOR_MOST_HOURS=inf", "a number"),
+        ("CONNECTOR_MOST_HOURS=48h", "a number"),
+        ("CONNECTOR_NODE_MEM_GB=nan", "a number"),
+        ("CONNECTOR_NODE_CORES=-4", "a whole number"),
+        ("CONNECTOR_MOST_NODES=2.5", "a whole number"),
+    ],
+)
+def test_submit__of_a_site_whose_numbers_are_none(
+    slurm, capsys, monkeypatch, line, said
+):
+    Path("site.env").write_text(f"{line}\n")
+    assert submit("--dry-run", "--site", "site.env") == 2
+    end = capsys.readouterr().err
+    assert (
+        end
+        == f"hpc-connector: site.env: {line}: expected {said}, 0 if it is not known\n"
+    )
+    monkeypatch.setenv(*line.split("="))
+    assert submit("--dry-run") == 2
+    assert f"environment: {line}: expected {said}" in capsys.readouterr().err
+
+
+def test_read_site__as_a_shell_takes_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    path = tmp_path / "site.env"
+    path.write_text(
+        "\ufeffexport CONNECTOR_IMAGE=$HOME/x.sif\nexport CONNECTOR_BIND=~/data\n"
+        "export CONNECTOR_MOST_HOURS=\n"
+        "export CONNECTOR_SETUP='module load $MODULES'\n"
+    )
+    site = read_site(path)
+    assert (site.image, site.bind) == ("/home/ada/x.sif", "/home/ada/data")
+    assert (site.setup, site.most_hours) == ("module load $MODULES", 0)
+
+
+def test_submit__asks_for_whole_minutes_within_what_is_given(slurm, capsys):
+    set_plan(slurm, cpu_s=1e4)
+    Path("site.env").write_text("CONNECTOR_MOST_HOURS=0.11\n")  # 6.6 minutes
+    assert get_asked(capsys, "--site", "site.env")["time"] == "0-00:06:00"
+    Path("policy.toml").write_text("most_time = 450\n")
+    asked = get_asked(capsys, "--policy", "policy.toml")
+    assert asked["time"] == "0-00:07:00"
+
+
+def test_submit__quotes_what_slurm_splits(slurm, capsys):
+    asked = get_asked(
+        capsys, "--export", "ALL,TITLE=a b", "--dependency", "afterok:1?2"
+    )
+    assert asked["export"] == "'ALL,TITLE=a b'"
+    assert asked["dependency"] == "'afterok:1?2'"
+
+
+def test_submit__of_a_file_whose_name_is_no_text(slurm, capfdbinary):
+    name = os.fsdecode(b"caf\xe9.txt")
+    assert main(["submit", "--dry-run", "toy", "run", name, "--out", "out"]) == 0
+    assert b"caf\xe9.txt" in capfdbinary.readouterr().out
+    assert main(["submit", "toy", "run", name, "--out", "out"]) == 0
+    assert b"caf\xe9.txt" in (slurm / "script").read_bytes()
+
+
+@pytest.mark.parametrize("said", ["Welcome!\n1234;virtual\n", "2024\nx\n1234\n"])
+def test_submit__of_an_sbatch_that_greets(slurm, capsys, caplog, said):
+    (slurm / "sbatch").write_text(
+        f"#!/bin/sh\ncat >/dev/null; echo 'sbatch: 9 hours are left' >&2\n"
+        f"printf '{said}'\n"
+    )
+    with caplog.at_level("INFO"):
+        assert submit() == 0
+    assert capsys.readouterr().out == "1234\n"
+    assert read_job(Path("out"))["job"] == "1234"
+    assert "sbatch: 9 hours are left" in caplog.text
+
+
+def test_submit__of_an_sbatch_that_says_no_number(slurm, capsys):
+    (slurm / "sbatch").write_text("#!/bin/sh\ncat >/dev/null; echo slurm 22.05.8\n")
+    assert submit() == 2
+    end = capsys.readouterr().err.splitlines()[-1]
+    assert end == "hpc-connector: sbatch says no number of a job: slurm 22.05.8"
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("limit", ["UNLIMITED", "Partition_Limit", ""])
+def test_grow__time_of_a_job_that_named_none(slurm, capsys, monkeypatch, limit):
+    monkeypatch.setenv("SLURM_JOB_QOS", "normal")
+    ended = {"minutes": limit, "elapsed": 3600, **STOPPED, "state": "TIMEOUT"}
+    assert grow(slurm, capsys, "--code", "75", **ended)[:2] == (0, "TimeLimit=90")
+
+
+def test_grow__memory_of_a_job_that_had_all(slurm, capsys, monkeypatch):
+    """Where memory is no resource to Slurm, --mem 0 is not known in figures."""
+    figures = "7|OUT_OF_MEMORY|9|00:01||0|1||n|x|x|10|cpu=2,node=1\n"
+    monkeypatch.setattr("sys.stdin", io.StringIO(figures))
+    assert main(["telemetry", "grow", "run", "x", "--out", "out"]) == 2
+    found = capsys.readouterr()
+    assert found.out == ""
+    assert "job 7 ran out of memory, and Slurm does not say how much" in found.err
+
+
+def test_ask__is_not_filtered_by_the_environment(slurm, monkeypatch):
+    for name in ("SQUEUE_PARTITION", "SINFO_PARTITION", "SACCT_FORMAT"):
+        monkeypatch.setenv(name, "viz")
+    assert not re.search("=viz", ask("env"))

@@ -4,11 +4,11 @@ import itertools
 import os
 import re
 import shlex
-import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpc_connector.cluster import slurm
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import find_out
 from hpc_connector.text import decode_text, split_lines
@@ -167,7 +167,7 @@ def find_most(elements: Sequence[Element]) -> int:
 
     That is by MaxArraySize, by MaxJobCount, and by the bytes of a script.
     """
-    config = ask_config()
+    config = slurm.ask_config()
     counts = re.findall(r"^Max(?:ArraySize|JobCount) += (\d+)", config, re.M)
     script = re.search(r"max_script_size=(\d+)", config)
     n_bytes = int(script[1]) if script else MOST_BYTES
@@ -175,16 +175,6 @@ def find_most(elements: Sequence[Element]) -> int:
     longest = max(len(line.encode()) + 1 for line in lines)
     most = min(map(int, counts), default=MOST)
     return max(1, min(most, (n_bytes - BODY_BYTES) // longest))
-
-
-def ask_config() -> str:
-    """Return the configuration of Slurm, empty where it does not answer."""
-    command = ["scontrol", "show", "config"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout
 
 
 def cut_list(elements: Iterable[Element], most: int) -> list[list[Element]]:

@@ -1,7 +1,9 @@
 """A job as text, which sbatch takes."""
 
+import logging
 import math
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -14,6 +16,8 @@ from hpc_connector.cluster.environment import get_environment
 from hpc_connector.cluster.site import PER_CPU, Site
 from hpc_connector.errors import BadInput
 from hpc_connector.units import format_time
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ def render_sbatch(job: Job, site: Site) -> str:
         "output": job.output,
         "export": job.export,
     }
-    lines = [f"#SBATCH --{name}={value}" for name, value in ask.items() if value]
+    asked = {name: shlex.quote(str(value)) for name, value in ask.items() if value}
+    lines = [f"#SBATCH --{name}={value}" for name, value in asked.items()]
     lines += ["#SBATCH --open-mode=append", "#SBATCH --requeue"]
     lines += [*(f"#SBATCH {more}" for more in job.more), ""]
     settings = {
@@ -156,7 +161,14 @@ def submit(script: str) -> str:
     BadInput
         There is no sbatch, or it refuses.
     """
-    return _run_sbatch(script, "--parsable").stdout.strip().partition(";")[0]
+    done = _run_sbatch(script, "--parsable")
+    for line in done.stderr.splitlines():
+        logger.info("%s", line)
+    numbers = re.findall(r"^(\d+)(?:;.*)?$", done.stdout, re.M)  # a site may greet
+    if not numbers:
+        said = " ".join(done.stdout.split())
+        raise BadInput(f"sbatch says no number of a job: {said or 'nothing'}")
+    return str(numbers[-1])
 
 
 def check(script: str) -> str:
@@ -180,6 +192,7 @@ def _run_sbatch(script: str, option: str) -> subprocess.CompletedProcess[str]:
         env=get_environment(os.environ, script),
         capture_output=True,
         text=True,
+        errors="surrogateescape",  # names of files that are no text
     )
     if done.returncode != 0:
         raise BadInput(f"sbatch refuses: {' '.join(done.stderr.split())}")

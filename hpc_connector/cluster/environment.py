@@ -6,6 +6,7 @@ from collections.abc import Mapping
 # What else an option of sbatch is called, behind SBATCH_ or SLURM_
 CALLED = {
     "array": ("ARRAY_INX",),
+    "cpus-per-task": ("TRES_PER_TASK",),
     "export": ("EXPORT_ENV",),
     "mem": ("MEM_PER_NODE", "MEM_PER_CPU", "MEM_PER_GPU"),
     "mem-per-cpu": ("MEM_PER_NODE", "MEM_PER_CPU", "MEM_PER_GPU"),

@@ -166,15 +166,17 @@ def list_caps(
 ) -> list[Caps]:
     """Return what partitions, an account and the QOS give at most."""
     known = ask_qos([qos, *(p.get("QoS", "") for p in partitions)])
-    mine = known.get(qos, {})
+    mine = known.get(qos.lower(), {})
     caps = [get_partition_caps(p, mine.get("Flags", ""), who) for p in partitions]
-    ruling = [known.get(p.get("QoS", ""), {}) for p in partitions] or [{}]
+    ruling = [known.get(p.get("QoS", "").lower(), {}) for p in partitions] or [{}]
     return [*caps, *(get_rules(account, mine, row) for row in ruling)]
 
 
 def get_site_caps(site: Site) -> Caps:
     """Return what the site file says of a job."""
-    found = {"most_nodes": site.most_nodes, "most_s": round(3600 * site.most_hours)}
+    found = {"most_nodes": site.most_nodes}
+    if site.most_hours:  # Slurm's times are whole minutes
+        found["most_s"] = 60 * max(1, int(round(60 * site.most_hours, 6)))
     return {name: (value, "the site") for name, value in found.items() if value}
 
 

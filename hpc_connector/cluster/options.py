@@ -1,5 +1,6 @@
 """Options of sbatch that are passed through."""
 
+import re
 import shlex
 
 from hpc_connector.errors import BadInput
@@ -24,11 +25,13 @@ INSTEAD = {  # of what is not passed through
     "qos": "use --qos of submit",
     "requeue": "a run that is stopped is queued again",
     "signal": "use --warn of submit",
+    "tasks-per-node": "use --ntasks-per-node of submit",
     "test-only": "use --check of submit",
     "time": "use --time of submit",
     "wait": "use --dependency of what comes after it",
     "wrap": "say the program behind the options of submit",
 }
+FLAGS = re.compile("^-[HIkOQsVv]*")  # short ones without a value, which may be joined
 SHORT = {"A": "account", "a": "array", "c": "cpus-per-task", "D": "chdir"}
 SHORT |= {"d": "dependency", "J": "job-name", "N": "nodes", "n": "ntasks"}
 SHORT |= {"o": "output", "p": "partition", "q": "qos", "t": "time", "W": "wait"}
@@ -62,10 +65,11 @@ def find_own(word: str) -> str:
 
     Examples
     --------
-    >>> find_own("--part=gpp"), find_own("-N2"), find_own("--nodelist=n1")
+    >>> find_own("--part=gpp"), find_own("-HN2"), find_own("--nodelist=n1")
     ('partition', 'nodes', '')
     """
     if word.startswith("--"):
         given = word[2:].partition("=")[0]
         return next((n for n in sorted(INSTEAD) if given and n.startswith(given)), "")
-    return SHORT.get(word[1:2], "") if word.startswith("-") else ""
+    short = FLAGS.sub("", word)
+    return SHORT.get(short[:1], "") if word.startswith("-") else ""

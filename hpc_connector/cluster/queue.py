@@ -99,12 +99,12 @@ def ask_slurm(command: list[str]) -> subprocess.CompletedProcess[str] | None:
     try:
         return subprocess.run(
             command,
+            env=get_plain(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             errors="replace",
             timeout=PATIENCE_S,
-            env=get_plain(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

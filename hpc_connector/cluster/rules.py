@@ -33,19 +33,25 @@ def ask_account(account: str, slurm_partition: str = "") -> Row:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return {}
-    rows = _ask_table("user", user, OF_ACCOUNT, "withassoc")
+    cluster = re.search(r"^ClusterName += (\S+)", slurm.ask_config(), re.M)
+    here = (f"cluster={cluster[1]}",) if cluster else ()
+    rows = _ask_table("user", user, OF_ACCOUNT, "withassoc", *here)
     mine = [
         row
         for row in rows
-        if row["Account"] == (account or row["DefaultAccount"])
+        if row["Account"] == (account.lower() or row["DefaultAccount"])
         and row["Partition"] in ("", slurm_partition)
     ]
     return max(mine, key=lambda row: row["Partition"], default={})
 
 
 def ask_qos(names: Iterable[str]) -> dict[str, Row]:
-    """Return what is said of some QOS, by their names; nothing of what is not known."""
-    wanted = ",".join(sorted({name for name in names if name not in ("", "N/A")}))
+    """Return what is said of some QOS, by their names; nothing of what is not known.
+
+    To Slurm names of QOS, as those of accounts, are the same in capitals.
+    """
+    names = {name.lower() for name in names} - {"", "n/a"}
+    wanted = ",".join(sorted(names))
     rows = _ask_table("qos", wanted, OF_QOS) if wanted else []
     return {row["Name"]: row for row in rows}
 

@@ -1,6 +1,7 @@
 """What a job needs to know of a machine: the lines of its site file."""
 
 import contextlib
+import math
 import os
 import shlex
 import shutil
@@ -96,7 +97,7 @@ def read_lines(path: Path) -> dict[str, str]:
         A file that cannot be read, or a line that is none.
     """
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read as a site file: {error}") from None
     pairs = [_split_line(path, n, line) for n, line in enumerate(lines, 1)]
@@ -106,19 +107,30 @@ def read_lines(path: Path) -> dict[str, str]:
 def make_site(lines: dict[str, str], where: str) -> Site:
     """Return a site from its variables."""
     types: dict[str, Any] = {field.name: field.type for field in fields(Site)}
-    values = {}
+    values: dict[str, Any] = {}
     for name, text in lines.items():
         if name not in SITE_KEYS:
             raise BadInput(f"{where}: {name}: expected one of {', '.join(SITE_KEYS)}")
         field = SITE_KEYS[name]
-        try:
-            values[field] = types[field](text)
-        except ValueError:
-            raise BadInput(f"{where}: {name}={text}: expected a number") from None
+        values[field] = text
+        if types[field] is not str:
+            values[field] = _read_number(types[field], text, f"{where}: {name}={text}")
     if values.get("mem", PER_NODE) not in (PER_NODE, PER_CPU):
         said = f"expected {PER_NODE} or {PER_CPU}"
         raise BadInput(f"{where}: CONNECTOR_MEM={values['mem']}: {said}")
     return Site(**values)
+
+
+def _read_number(kind: type, text: str, where: str) -> Any:
+    """Return a number of a site file; without one it is not known."""
+    try:
+        number = kind(text or 0)
+    except ValueError:
+        number = -1
+    if not 0 <= number < math.inf:
+        unit = "a whole number" if kind is int else "a number"
+        raise BadInput(f"{where}: expected {unit}, 0 if it is not known")
+    return number
 
 
 def get_container(site: Site) -> list[str]:
@@ -158,4 +170,6 @@ def _split_line(path: Path, number: int, line: str) -> tuple[str, str]:
     name, equals, value = words[0].partition("=")
     if len(words) > 1 or not equals:
         raise BadInput(f"{path}, line {number}: expected NAME=VALUE, found {line!r}")
+    if name != "CONNECTOR_SETUP":  # which the job evaluates
+        value = os.path.expandvars(os.path.expanduser(value))
     return name, value

@@ -12,14 +12,20 @@ def ask(*command: str) -> str:
     try:
         done = subprocess.run(
             command,
+            env=get_plain(),
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=PATIENCE_S,
-            env=get_plain(),
         )
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+    except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout if done.returncode == 0 else ""
+
+
+def ask_config() -> str:
+    """Return the configuration of Slurm."""
+    return ask("scontrol", "show", "config")
 
 
 def get_plain() -> dict[str, str]:

@@ -3,6 +3,8 @@
 import argparse
 import logging
 import math
+import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from hpc_connector.allocation import (
     Cost,
     Limits,
     add_collecting,
+    count_most_ranks,
     propose,
 )
 from hpc_connector.cluster.array import (
@@ -258,7 +261,7 @@ def hand_in(args: argparse.Namespace, job: Job, site: Site) -> None:
     """Submit a job and keep its record, or say what would be submitted."""
     script = render_sbatch(job, site)
     if args.dry_run:
-        print(script, end="")
+        sys.stdout.buffer.write(os.fsencode(script))  # names of files as they are
     elif args.check:
         print(check(script))
     else:
@@ -376,7 +379,7 @@ def ask_within(
     if mem_bytes > limits.mem_bytes:
         said = "--mem %.1f GB: a node has %.1f GB, and sbatch refuses more"
         logger.info(said, mem_bytes / 1e9, limits.mem_bytes / 1e9)
-    nodes, ntasks = deal_ranks(args, limits.cores)
+    nodes, ntasks = deal_ranks(args, count_most_ranks(cost, limits, asked))
     mem_bytes = limits.mem_bytes if math.isinf(args.mem) else mem_bytes
     asked = replace(asked, nodes=nodes, ntasks_per_node=ntasks, mem_bytes=mem_bytes)
     return asked, limits
@@ -426,8 +429,13 @@ def grow_from_last(
     return raise_to(chosen, asked, out, policy, place, args.warn)
 
 
-def deal_ranks(args: argparse.Namespace, cores: int) -> tuple[int, int]:
+def deal_ranks(args: argparse.Namespace, most: int) -> tuple[int, int]:
     """Return nodes, and ranks of each, as far as the options say; else 0.
+
+    Parameters
+    ----------
+    most
+        Ranks that a node can have.
 
     Raises
     ------
@@ -436,10 +444,27 @@ def deal_ranks(args: argparse.Namespace, cores: int) -> tuple[int, int]:
     """
     if not args.ntasks:
         return args.nodes, args.ntasks_per_node
-    nodes = args.nodes or -(-args.ntasks * args.cpus_per_task // cores)
+    nodes = args.nodes or _count_nodes(args.ntasks, args.ntasks_per_node, most)
     if args.ntasks % nodes or args.ntasks_per_node not in (0, args.ntasks // nodes):
         raise BadInput(
             f"--ntasks {args.ntasks} on {nodes} nodes: expected a multiple of the "
             "nodes, and --ntasks-per-node to agree"
         )
     return nodes, args.ntasks // nodes
+
+
+def _count_nodes(ntasks: int, ntasks_per_node: int, most: int) -> int:
+    """Return the least number of nodes for some ranks, as many on each if it can be.
+
+    Those that would have less than half of what they can have do not count.
+
+    Examples
+    --------
+    >>> _count_nodes(8, 2, 112), _count_nodes(4, 0, 1), _count_nodes(9, 0, 4)
+    (4, 4, 3)
+    """
+    if ntasks_per_node:
+        return max(1, ntasks // ntasks_per_node)
+    least = -(-ntasks // most)
+    even = (n for n in range(least, 2 * least + 1) if ntasks % n == 0)
+    return next(even, least)

@@ -288,7 +288,7 @@ def find_reason(
 def get_time(candidate: Candidate, policy: Policy, asked: Allocation) -> float:
     """Return the seconds to ask for, which are no more than needed beyond `LEAST_S`."""
     needed_s = int(policy.margin * candidate.p90_s) + 1
-    return asked.time_s or needed_s
+    return asked.time_s or 60 * -(-needed_s // 60)  # Slurm's times are whole minutes
 
 
 def get_memory(candidate: Candidate, policy: Policy, asked: Allocation) -> int:
@@ -329,7 +329,7 @@ def make_allocation(
 ) -> Allocation:
     """Return what to ask for: at least `LEAST_S`, where that is allowed."""
     caps = [t for t in (machine.most_time, policy.most_time) if t]
-    least_s = min([LEAST_S, *caps])
+    least_s = 60 * (min([LEAST_S, *caps]) // 60)
     return Allocation(
         chosen.nodes,
         chosen.ntasks_per_node,

@@ -178,13 +178,16 @@ def cap(policy: Policy, place: Place, job: Allocation) -> Policy:
 
 
 def get_given(attempt: dict[str, Any]) -> Allocation:
-    """Return what an attempt had asked for, 0 where a record does not say it."""
+    """Return what an attempt was given; memory is 0 where a record does not say it.
+
+    Where it was given the time of its partition, that is at least what it took.
+    """
     nodes = max(attempt["n_nodes"], 1)
     return Allocation(
         nodes,
         attempt.get("cores", 0) // nodes,
         mem_bytes=attempt.get("node_mem_bytes", 0),
-        time_s=attempt.get("limit_s", 0),
+        time_s=attempt.get("limit_s") or attempt["elapsed_s"],
     )
 
 
@@ -198,7 +201,8 @@ def grow_after(
     Raises
     ------
     BadInput
-        No more memory may be asked for, or it was tried often enough.
+        No more memory may be asked for, or it was tried often enough; or it is not
+        known how much it had, such as all of a node.
     """
     last, given = attempts[-1], get_given(attempts[-1])
     short = find_shortage(last, warn_s)
@@ -206,6 +210,11 @@ def grow_after(
         lambda attempt: find_shortage(attempt, warn_s) == short, reversed(attempts)
     )
     attempt, peak_bytes = sum(1 for _ in alike), get_used(last)
+    if short == OUT_OF_MEMORY and not given.mem_bytes:
+        raise BadInput(
+            f"job {last['job']} ran out of memory, and Slurm does not say how much it "
+            "had: expected --mem"
+        )
     try:
         more = grow(policy, given, short, attempt=attempt, peak_bytes=peak_bytes)
     except BadInput as error:

@@ -123,7 +123,7 @@ def check_site(policy: Policy, slurm_partition: str, qos: str) -> None:
     """
     pairs = (
         ("partition", slurm_partition.split(","), policy.partitions),
-        ("QOS", [qos], policy.qos),
+        ("QOS", [qos.lower()], tuple(name.lower() for name in policy.qos)),
     )
     for what, asked, allowed in pairs:
         refused = [name for name in asked if allowed and name and name not in allowed]
