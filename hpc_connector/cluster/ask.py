@@ -1,11 +1,14 @@
 """Ask a program what a run will take."""
 
+import contextlib
 import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Callable, Generator, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -25,19 +28,40 @@ Found = TypeVar("Found")
 def ask_each(
     ask: Callable[[Item], Found], items: Sequence[Item]
 ) -> Generator[Found | BadInput, None, None]:
-    """Yield what each of many is answered, or why not; a few are asked at once."""
+    """Yield what each of many is answered, or why not; a few are asked at once.
 
-    def ask_one(item: Item) -> Found | BadInput:
+    Ctrl-C is raised between two of them: in the middle of handing out work it can leave
+    a lock of the threads taken, and all would wait for ever.
+    """
+    stop = threading.Event()
+
+    def ask_one(item: Item) -> Found | BadInput | None:
         try:
-            return ask(item)
+            return None if stop.is_set() else ask(item)
         except BadInput as error:
             return error
 
-    pool = ThreadPoolExecutor(AT_ONCE)
+    with on_interrupt(stop.set), ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            for found in pool.map(ask_one, items):
+                if stop.is_set() or found is None:  # None is of what was not asked
+                    raise KeyboardInterrupt
+                yield found
+        finally:  # also if the caller ends it
+            stop.set()
+
+
+@contextlib.contextmanager
+def on_interrupt(act: Callable[[], None]) -> Iterator[None]:
+    """Act on Ctrl-C, where this is the thread that is told of it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: act())
     try:
-        yield from pool.map(ask_one, items)
-    finally:  # also if the user ends it: what has not begun does not
-        pool.shutdown(cancel_futures=True)
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def get_cost(program: str, arguments: tuple[str, ...], site: Site) -> Cost:
