@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -74,11 +73,17 @@ def warned(cohort, tmp_path_factory):
         run = ["mdr-epistasis", "run", COHORT, "--permutations", 50]
         options = [*site, "--ntasks-per-node", 2, *run, "--out", folder / "out"]
         jobs[way] = submit(folder, *options), folder
-    for attempt, delay_s in enumerate((0.0, 0.8), 1):
-        for way, (job, folder) in jobs.items():
-            wait(lambda: has_begun(folder, job, attempt), folder)  # noqa: B023
-            time.sleep(delay_s)
-            subprocess.run(["scancel", *WARNINGS[way][1], job], check=False)
+    for attempt in (1, 2):
+        left = dict(jobs)
+
+        def warn_those_that_begin() -> bool:
+            for way, (job, folder) in list(left.items()):  # noqa: B023
+                if has_begun(folder, job, attempt):  # noqa: B023
+                    subprocess.run(["scancel", *WARNINGS[way][1], job], check=False)
+                    del left[way]  # noqa: B023
+            return not left  # noqa: B023
+
+        wait(warn_those_that_begin, folder)
     return jobs
 
 
