@@ -83,8 +83,9 @@ def warned(cohort, tmp_path_factory):
         folder = tmp_path_factory.mktemp("warned")
         site = write_site(folder, LAUNCH=launch, SETUP="printf . >>begun")
         run = ["mdr-epistasis", "run", COHORT, "--permutations", 50]
-        options = [*site, "--ntasks-per-node", 2, *run, "--out", folder / "out"]
-        jobs[way] = submit(folder, *options), folder
+        options = [*site, "--sbatch", "--hold", "--ntasks-per-node", 2]
+        jobs[way] = submit(folder, *options, *run, "--out", folder / "out"), folder
+    ask("scontrol", "release", ",".join(job for job, _ in jobs.values()))
 
     def are_queued_again() -> bool:
         over = [warn_again(*jobs[way], WARNINGS[way][1]) for way in jobs]
