@@ -22,11 +22,9 @@ from slurm_jobs import ask, get_state, submit, wait, wait_for_end
 ROOT = Path(__file__).parents[1]
 COHORT = ROOT / "tests/data/bitepi_plink_100snps_2000/bfile.bed"
 SLOW = ["--permutations", "3000", "--top", "20"]  # some 8 s of one core
-WARNINGS = {  # how a site may send them, and what starts the ranks
-    "steps": ("srun --mpi=pmi2 --wait=30", ["--signal=USR1"]),
-    "shell": ("srun --mpi=pmi2 --wait=30", ["--signal=USR1", "--batch"]),
-    "mpirun": ("mpirun", ["--signal=USR1"]),
-    "mpirun, shell": ("mpirun", ["--signal=USR1", "--batch"]),
+WARNED = {  # what starts the ranks
+    "srun": "srun --mpi=pmi2 --wait=30",
+    "mpirun": "mpirun",
 }
 
 pytestmark = pytest.mark.usefixtures("cluster", "own_cache")
@@ -59,18 +57,17 @@ def write_site(folder, **settings):
 ATTEMPTS = 2  # that are warned
 
 
-def warn_again(job, folder, options):
+def warn_again(job, folder):
     """Warn a job whose script has begun; return whether it was queued again enough.
 
-    A warning of the steps may come when there are none, and one that comes before the
-    script has begun ends it: Slurm's own does not come that early.
+    A warning that comes before the script has begun ends it.
     """
     record = ask("scontrol", "show", "job", job)
     restarts = int(re.search(r"Restarts=(\d+)", record)[1])
     begun = folder / "begun"
     has_begun = begun.exists() and len(begun.read_text()) == restarts + 1
     if restarts < ATTEMPTS and has_begun and "JobState=RUNNING" in record:
-        subprocess.run(["scancel", *options, job], check=False)
+        subprocess.run(["scancel", "--signal=USR1", "--batch", job], check=False)
     is_over = get_state(job) in ("COMPLETED", "FAILED")
     return is_over or restarts >= ATTEMPTS
 
@@ -79,7 +76,7 @@ def warn_again(job, folder, options):
 def warned(cohort, tmp_path_factory):
     """Return jobs that are warned as soon as they run, again and again."""
     jobs = {}
-    for way, (launch, _) in WARNINGS.items():
+    for way, launch in WARNED.items():
         folder = tmp_path_factory.mktemp("warned")
         site = write_site(folder, LAUNCH=launch, SETUP="printf . >>begun")
         run = ["mdr-epistasis", "run", COHORT, "--permutations", 50]
@@ -88,14 +85,14 @@ def warned(cohort, tmp_path_factory):
     ask("scontrol", "release", ",".join(job for job, _ in jobs.values()))
 
     def are_queued_again() -> bool:
-        over = [warn_again(*jobs[way], WARNINGS[way][1]) for way in jobs]
+        over = [warn_again(*job) for job in jobs.values()]
         return all(over)
 
     wait(are_queued_again, folder)
     return jobs
 
 
-@pytest.mark.parametrize("way", WARNINGS)
+@pytest.mark.parametrize("way", WARNED)
 def test_job__that_is_warned_as_it_starts_goes_on(warned, tmp_path, way):
     job, folder = warned[way]
     state, said = wait_for_end(job, folder)
