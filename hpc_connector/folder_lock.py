@@ -7,19 +7,17 @@ out by the next run, which then takes the folder.
 import contextlib
 import json
 import os
-import shutil
-import subprocess
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hpc_connector.errors import BadInput
+from hpc_connector.slurm import UNKNOWN_JOB, ask_slurm
 
 NAME = "running.json"
 PARTIAL = f"{NAME}.partial"  # held for an instant, by the one run that writes the other
 TRIES, POLL_S = 50, 0.1
-ASK_S = 60.0  # for squeue to answer
 AT_WORK = {"RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "SIGNALING", "STAGE_OUT"}
 # From job.sh, as a container has no squeue: when it looked, and jobs that ran then
 RUNNING = "CONNECTOR_RUNNING"
@@ -198,18 +196,8 @@ def ask_job(job: str, started: str) -> bool | None:
     if running := os.environ.get(RUNNING):
         asked, *jobs = running.split()
         return True if job in jobs else None if started >= asked else False
-    if shutil.which("squeue") is None:
-        return None
-    command = ["squeue", "--noheader", "--jobs", job, "--format", "%A %T"]
-    # SQUEUE_STATES, say, would hide what is asked for
-    plain = {k: text for k, text in os.environ.items() if not k.startswith("SQUEUE_")}
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=ASK_S, env=plain
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if done.returncode != 0 and "Invalid job id" not in done.stderr:
+    done = ask_slurm(["squeue", "--noheader", "--jobs", job, "--format", "%A %T"])
+    if done is None or (done.returncode and UNKNOWN_JOB not in done.stderr):
         return None
     rows = [line.split() for line in done.stdout.splitlines()]
     return any(row[0] == job and row[-1] in AT_WORK for row in rows)

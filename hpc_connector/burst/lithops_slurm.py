@@ -32,6 +32,7 @@ from hpc_connector.burst import lithops_folder
 from hpc_connector.cluster.batch import submit
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner.communicator import LAUNCHED_BY_MPI
+from hpc_connector.slurm import ask_slurm
 from hpc_connector.units import format_time, parse_bytes, parse_time
 
 logger = logging.getLogger(__name__)
@@ -326,7 +327,7 @@ class ServerlessBackend:
         states = list_states() if over else {}
         alive = [e for e in over if not states or get_state(states, e) not in ENDED]
         if alive:
-            subprocess.run(["scancel", *alive], capture_output=True)
+            ask_slurm(["scancel", *alive])
         for key in keys:
             self.payloads.pop(key, None)
             shutil.rmtree(self.folder / key, ignore_errors=True)
@@ -350,9 +351,8 @@ def list_states() -> dict[str, str] | None:
     """
     command = ["squeue", "--noheader", "--array", "--me", "--states=all"]
     command += ["--format", "%F_%K %T"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+    done = ask_slurm(command)
+    if done is None or done.returncode:
         return None
     words = done.stdout.split()
     return dict(zip(words[::2], words[1::2], strict=True))

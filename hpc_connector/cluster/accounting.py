@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hpc_connector.cluster.queue import JOB, OVER, ask_slurm, name_array
+from hpc_connector.cluster.queue import JOB, OVER, name_array
+from hpc_connector.slurm import ask_slurm
 from hpc_connector.units import parse_bytes, parse_time
 
 FIGURES = (

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpc_connector.cluster import slurm
+from hpc_connector import slurm
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import find_out
 from hpc_connector.text import decode_text, split_lines

@@ -1,19 +1,16 @@
 """What squeue says of jobs: their states, and what those that wait are waiting for."""
 
 import re
-import subprocess
 from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
-from hpc_connector.cluster.slurm import get_plain
+from hpc_connector.slurm import UNKNOWN_JOB, ask_slurm
 from hpc_connector.units import parse_time
 
 T = TypeVar("T")
 
 COLUMNS = "%i|%A|%T|%L|%S|%N|%r"  # the reason is last, for it may hold anything
 JOB = re.compile(r"\d+(_\d+)?")
-PATIENCE_S = 60.0  # for a controller that is busy
-UNKNOWN_JOB = "Invalid job id"  # what squeue says of one that Slurm has forgotten
 
 OVER = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED"}
 OVER |= {"NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "RECONFIG_FAIL", "REVOKED"}
@@ -92,22 +89,6 @@ def ask_queue(jobs: Iterable[str]) -> dict[str, Queued] | None:
     if done is None or (done.returncode and UNKNOWN_JOB not in done.stderr):
         return None
     return read_queue(done.stdout)
-
-
-def ask_slurm(command: list[str]) -> subprocess.CompletedProcess[str] | None:
-    """Run a command of Slurm's; None where it is missing, or does not answer."""
-    try:
-        return subprocess.run(
-            command,
-            env=get_plain(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=PATIENCE_S,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
 
 
 def read_queue(text: str) -> dict[str, Queued]:

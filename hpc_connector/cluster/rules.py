@@ -5,7 +5,7 @@ import pwd
 import re
 from collections.abc import Iterable, Sequence
 
-from hpc_connector.cluster import slurm
+from hpc_connector import slurm
 from hpc_connector.units import parse_bytes, parse_time
 
 Row = dict[str, str]

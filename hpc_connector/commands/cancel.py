@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 
 from hpc_connector import cli
-from hpc_connector.cluster.queue import JOB, ask_slurm
+from hpc_connector.cluster.queue import JOB
 from hpc_connector.cluster.state import LOCK, RunState, get_states, is_run
 from hpc_connector.errors import BadInput
+from hpc_connector.slurm import ask_slurm
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
