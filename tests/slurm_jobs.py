@@ -3,7 +3,15 @@
 import subprocess
 import time
 
+from mdr_epistasis.program import main
 from programs import PATIENCE_S
+
+
+def simulate_slow(prefix):
+    """Write a cohort whose search takes long enough to be stopped; return its path."""
+    options = "--variants 1500 --individuals 1000 --heritability 0.1 --maf 0.3 --seed 1"
+    assert main(["simulate", "--out", str(prefix), *options.split()]) == 0
+    return f"{prefix}.bed"
 
 
 def submit(folder, *words):

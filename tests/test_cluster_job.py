@@ -17,7 +17,7 @@ from hpc_connector.cluster.site import Site
 from hpc_connector.manifest import read_manifest
 from mdr_epistasis.program import main as mdr
 from programs import assert_same
-from slurm_jobs import ask, get_state, submit, wait, wait_for_end
+from slurm_jobs import ask, get_state, simulate_slow, submit, wait, wait_for_end
 
 ROOT = Path(__file__).parents[1]
 COHORT = ROOT / "tests/data/bitepi_plink_100snps_2000/bfile.bed"
@@ -33,10 +33,7 @@ pytestmark = pytest.mark.usefixtures("cluster", "own_cache")
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     """Return a cohort whose search takes long enough to be stopped."""
-    prefix = tmp_path_factory.mktemp("cohort") / "slow"
-    options = "--variants 1500 --individuals 1000 --heritability 0.1 --maf 0.3 --seed 1"
-    assert mdr(["simulate", "--out", str(prefix), *options.split()]) == 0
-    return f"{prefix}.bed"
+    return simulate_slow(tmp_path_factory.mktemp("cohort") / "slow")
 
 
 @pytest.fixture(scope="module")
