@@ -3,6 +3,7 @@
 import subprocess
 import time
 
+from hpc_connector.manifest import read_manifest
 from mdr_epistasis.program import main
 from programs import PATIENCE_S
 
@@ -50,3 +51,14 @@ def wait_for_end(job, folder):
     over = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
     state = wait(lambda: (s := get_state(job)) in over and s, folder)
     return state, "".join(path.read_text() for path in folder.glob(f"*{job}*.out"))
+
+
+def read_account(out):
+    """Return the attempts of a run whose job is over; the accounting may be late."""
+
+    def find():
+        if "slurm" not in (record := read_manifest(out)):
+            ask("hpc-connector", "account", "run", "--out", out)
+        return record.get("slurm")
+
+    return wait(find, out)

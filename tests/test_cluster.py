@@ -14,7 +14,14 @@ from hpc_connector.cluster.site import Site
 from mdr_epistasis.program import main as mdr
 from metabolite_annotation.program import main as annotate
 from programs import PATIENCE_S, RAISING, assert_same
-from slurm_jobs import ask, simulate_slow, submit, wait, wait_for_end
+from slurm_jobs import (
+    ask,
+    read_account,
+    simulate_slow,
+    submit,
+    wait,
+    wait_for_end,
+)
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests/data"
@@ -69,7 +76,7 @@ def test_sbatch__of_the_script_for_epistasis(cohort, tmp_path):
     assert_same(tmp_path / "out", tmp_path / "bare")
     record = json.loads((tmp_path / "out/manifest.json").read_text())
     assert record["resources"]["ranks"] == 4
-    (figures,) = record["slurm"]
+    (figures,) = read_account(tmp_path / "out")
     assert figures["cpu_s"] > 1
     assert figures["max_rss_bytes"] > 5e7
     assert figures["nodes"] == "node1"
@@ -132,9 +139,10 @@ def stopped(cohort, tmp_path_factory):
 @pytest.mark.parametrize("way", ["signal", "requeue", "limit"])
 def test_job__goes_on_where_it_was_stopped(stopped, reference, way):
     job, folder = stopped[way]
-    record = check_end(job, folder, reference)
-    assert len(record["slurm"]) >= 2
-    limits = {attempt["limit_s"] for attempt in record["slurm"]}
+    check_end(job, folder, reference)
+    attempts = read_account(folder / "out")
+    assert len(attempts) >= 2
+    limits = {attempt["limit_s"] for attempt in attempts}
     assert limits == ({60, 660} if way == "limit" else {600})
     assert "stopped on request" in "".join(p.read_text() for p in folder.glob("*.out"))
 
@@ -147,10 +155,10 @@ def test_job__goes_on_after_a_node_died(cohort, reference, tmp_path):
     keeper = Path(f"/run/slurm-virtual/{last}.pid").read_text().strip()
     os.kill(int(keeper), 9)  # and with it all that the node runs
     try:
-        record = check_end(job, tmp_path, reference)
+        check_end(job, tmp_path, reference)
     finally:
         subprocess.run([CLUSTER / "slurm-up", "--quiet"], check=True)
-    assert last not in record["slurm"][-1]["nodes"]
+    assert last not in read_account(tmp_path / "out")[-1]["nodes"]
 
 
 def test_job__makes_way_and_goes_on(cohort, reference, tmp_path):
@@ -170,7 +178,7 @@ def test_job__grows_after_it_ran_out_of_memory(cohort, tmp_path):
     job = submit(tmp_path, *options, *run, tmp_path / "out")
     state, said = wait_for_end(job, tmp_path)
     assert state == "COMPLETED", said
-    attempts = json.loads((tmp_path / "out/manifest.json").read_text())["slurm"]
+    attempts = read_account(tmp_path / "out")
     assert len(attempts) == 1 + said.count("ran out of memory") > 1
     given = [attempt["node_mem_bytes"] for attempt in attempts]
     assert given[-1] >= 250 << 20

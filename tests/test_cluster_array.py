@@ -9,7 +9,7 @@ import pytest
 
 from mdr_epistasis.program import main as mdr
 from programs import assert_same
-from slurm_jobs import ask, submit, wait, wait_for_end
+from slurm_jobs import ask, read_account, submit, wait, wait_for_end
 
 ARRAY = ("--array", "list", "mdr-epistasis", "run", "{}", "--out", "out/{name}")
 COHORT = Path(__file__).parent / "data/bitepi_plink_100snps_2000/bfile.bed"
@@ -63,12 +63,13 @@ def test_array__goes_on_after_its_last_element_was_warned(array):
     assert_same(folder / "out/c", folder / "out/b")
     records = {name: read_record(folder / "out" / name) for name in "abc"}
     assert [records[name]["attempt"] for name in "abc"] == [1, 1, 2]
+    accounts = {name: read_account(folder / "out" / name) for name in "abc"}
     for name, record in records.items():
-        jobs = {attempt["job"] for attempt in record["slurm"]}
+        jobs = {attempt["job"] for attempt in accounts[name]}
         assert jobs == {record["job"]}, name
     assert records["c"]["job"] == job
-    assert [len(records[name]["slurm"]) for name in "ab"] == [1, 1]
-    assert len(records["c"]["slurm"]) >= 2
+    assert [len(accounts[name]) for name in "ab"] == [1, 1]
+    assert len(accounts["c"]) >= 2
 
 
 def test_failed__submits_again_what_failed(tmp_path):

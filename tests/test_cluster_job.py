@@ -17,7 +17,15 @@ from hpc_connector.cluster.site import Site
 from hpc_connector.manifest import read_manifest
 from mdr_epistasis.program import main as mdr
 from programs import assert_same
-from slurm_jobs import ask, get_state, simulate_slow, submit, wait, wait_for_end
+from slurm_jobs import (
+    ask,
+    get_state,
+    read_account,
+    simulate_slow,
+    submit,
+    wait,
+    wait_for_end,
+)
 
 ROOT = Path(__file__).parents[1]
 COHORT = ROOT / "tests/data/bitepi_plink_100snps_2000/bfile.bed"
@@ -141,7 +149,7 @@ def test_job__in_a_folder_where_another_works(several, reference):
     state, said = wait_for_end(first, folder)
     assert state == "COMPLETED", said
     assert_same(folder / "out", reference)
-    assert [one["job"] for one in read_manifest(folder / "out")["slurm"]] == [first]
+    assert [one["job"] for one in read_account(folder / "out")] == [first]
     assert not (folder / "out/running.json").exists()
 
 

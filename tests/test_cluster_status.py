@@ -90,6 +90,14 @@ def test_inspect__while_the_job_runs(jobs):
     assert "telemetry" not in json.loads((jobs / "long/manifest.json").read_text())
 
 
+def read_ended(jobs, name):
+    """Return the record of a run, and its attempt once the accounting knows its end."""
+    ask(jobs, "account", "run", "--out", name)
+    record = json.loads((jobs / name / "manifest.json").read_text())
+    (attempt,) = record.get("slurm") or [{"state": "late"}]
+    return attempt["state"] == "COMPLETED" and (record, attempt)
+
+
 def test_account__of_each_element_of_an_array(jobs):
     """Also of the last one, whose number is the array's."""
     names = list("xyz")
@@ -101,10 +109,8 @@ def test_account__of_each_element_of_an_array(jobs):
             found[name]["tasks_done"],
         )
         assert found[name]["job"].endswith(f"_{k}")
-        ask(jobs, "account", "run", "--out", name)
-        record = json.loads((jobs / name / "manifest.json").read_text())
-        (attempt,) = record["slurm"]
-        assert (attempt["job"], attempt["state"]) == (record["job"], "COMPLETED")
+        record, attempt = wait(lambda name=name: read_ended(jobs, name), jobs)
+        assert attempt["job"] == record["job"]
         assert 0 < attempt["time_efficiency"] < 1
         assert 0 < attempt["memory_efficiency"] < 1
     array = found["z"]["job"].partition("_")[0]

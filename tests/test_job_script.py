@@ -289,6 +289,14 @@ def test_job__that_was_preempted_goes_on(job, tmp_path, states, queued):
     assert get_queued(tmp_path) == queued
 
 
+def test_job__waits_for_an_accounting_that_is_late(job, tmp_path):
+    late = "echo >>asked; if [ $(wc -l <asked) -gt 7 ]; then echo '123|COMPLETED|9'; fi"
+    keep = 'if [ "$1" = account ]; then cat >kept; fi'
+    stand_ins = program("exit 0", sacct=late, **{"hpc-connector": keep})
+    assert finish(job(stand_ins=stand_ins))[0] == 0
+    assert (tmp_path / "work/kept").read_text() == "123|COMPLETED|9\n"
+
+
 @pytest.mark.parametrize("code", [1, 2, 11, 137])
 def test_job__whose_program_failed_is_not_queued_again(job, tmp_path, code):
     assert finish(job(stand_ins=program(f"exit {code}")))[0] == code

@@ -166,10 +166,11 @@ esac
 figures= # of Slurm
 keep_figures() { # once the accounting knows the job, and the end of the steps
     command -v sacct >/dev/null || return 0
-    for _ in 1 2 3 4 5; do
+    for _ in {1..15}; do # it may be late
         sleep 1
         figures=$(sacct --jobs "$own" --duplicates --noheader --parsable2 \
             --format "$CONNECTOR_FIGURES" 2>/dev/null) || return 0
+        if ! grep -q "^${SLURM_JOB_ID}[|]" <<<"$figures"; then continue; fi
         grep -v batch <<<"$figures" |
             grep -qE "^$SLURM_JOB_ID([.].*[|]RUNNING|[|]PENDING)" || break
     done
