@@ -20,7 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hpc_connector import storage
+from hpc_connector.storage.ranges import fetch
 
 VERSIONS = ("3.7.*", "3.8.*")
 N_BYTES = 16_000_000
@@ -37,7 +37,7 @@ def start_slices(fexec, uri, n):
     from hpc_connector.slices.text import Lines
 
     def read(part):
-        (data,) = storage.fetch(part.source, part.version, part.ranges)
+        (data,) = fetch(part.source, part.version, part.ranges)
         return part.ranges[0][0], *digest(data)
 
     co = CloudObject.from_path(Lines, uri)

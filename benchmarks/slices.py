@@ -21,11 +21,16 @@ from pathlib import Path
 import numpy as np
 from isal import igzip
 
+from hpc_connector.storage import ranges as ranges_module
+from hpc_connector.storage.objects import get_version
+from hpc_connector.storage.ranges import fetch_all, plan_requests
+from hpc_connector.storage.stores import make_source
+from hpc_connector.storage.traffic import get_traffic
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import slices_dataplug
 from slices_objects import SIDE, write_objects
 
-from hpc_connector import storage
 from hpc_connector.loader.bgzf import MAX_BLOCK_BYTES
 from hpc_connector.loader.imzml import parse_imzml
 from hpc_connector.slices import CloudObject, fastq_gzip, imzml, text, vcf_gzip
@@ -58,10 +63,10 @@ def check(name, wanted, found, is_reached):
 
 def take(work):
     """Return what work gives, and its requests, bytes and seconds."""
-    before, start_s = storage.get_traffic(), time.perf_counter()
+    before, start_s = get_traffic(), time.perf_counter()
     given = work()
     took_s = time.perf_counter() - start_s
-    requests, n_bytes = storage.get_traffic()
+    requests, n_bytes = get_traffic()
     return given, requests - before[0], n_bytes - before[1], took_s
 
 
@@ -86,10 +91,10 @@ def read_with_boto3(client, key, ranges):
 
 def compare_ranges(endpoint, key):
     """Print the rates of both ways to read the same ranges."""
-    source = storage.make_source(f"s3://{BUCKET}/{key}", {"endpoint_url": endpoint})
-    version, client = storage.get_version(source), make_client(endpoint)
+    source = make_source(f"s3://{BUCKET}/{key}", {"endpoint_url": endpoint})
+    version, client = get_version(source), make_client(endpoint)
     rng = np.random.default_rng(1)
-    storage.AT_ONCE = AT_ONCE
+    ranges_module.AT_ONCE = AT_ONCE
     print("| ranges | ours, requests/s | boto3, threads | times | times less CPU |")
     print("| --- | --- | --- | --- | --- |")
     for name, (n_bytes, n) in SIZES.items():
@@ -99,7 +104,7 @@ def compare_ranges(endpoint, key):
         ranges = [(a, a + min(n_bytes, step)) for a in at]
         requests = [(source, version, wanted) for wanted in ranges]
         ways = {
-            "ours": lambda r=requests: storage.fetch_all(r),
+            "ours": lambda r=requests: fetch_all(r),
             "boto3": lambda r=ranges: read_with_boto3(client, key, r),
         }
         best = {way: [float("inf")] * 2 for way in ways}
@@ -133,8 +138,8 @@ def measure_slices(endpoint, key, metadata):
 
 def count_bytes(part):
     """Return the bytes that a slice asks for, its part of the index among them."""
-    planned = storage.plan_requests(part.ranges)
-    planned += storage.plan_requests(part.index_ranges)
+    planned = plan_requests(part.ranges)
+    planned += plan_requests(part.index_ranges)
     return sum(last - first for first, last in planned)
 
 
@@ -210,7 +215,7 @@ def compare_slices(endpoint, dataplug, metadata):
 def check_format(key, co, index, requests, largest):
     """Keep what must be reached of a format."""
     if key.endswith(".vcf.gz"):
-        tabix = storage.get_version(co.source.beside(".tbi")).size
+        tabix = get_version(co.source.beside(".tbi")).size
         data = index[1] - tabix
         check("VCF.gz: data read by preprocess", "0 bytes", f"{data:,}", data == 0)
         check("VCF.gz: a slice of 8", "2 requests", f"{requests}", requests <= 2)
@@ -243,7 +248,7 @@ def compare_boxes(endpoint, metadata):
         co = CloudObject.from_path(imzml.ImzML, uri, config, metadata).preprocess()
         (part,) = co.partition(imzml.partition_boxes, boxes=[BOX])
         spectra, requests, n_bytes, _ = take(part.get)
-        index = storage.plan_requests(part.index_ranges)
+        index = plan_requests(part.index_ranges)
         rows = sum(last - first for first, last in index)
         own = {id(array): array.nbytes for s in spectra for array in s[2:]}
         needed = sum(own.values())

@@ -14,8 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hpc_connector import address
 from hpc_connector.errors import BadInput
+from hpc_connector.storage import address
 from hpc_connector.text import read_toml
 
 IMPORTED_S = time.monotonic()

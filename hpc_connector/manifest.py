@@ -15,7 +15,8 @@ from typing import Any
 from hpc_connector import folder_lock
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
-from hpc_connector.storage import get_object, is_remote
+from hpc_connector.storage.address import is_remote
+from hpc_connector.storage.objects import get_object
 from hpc_connector.text import read_toml
 
 FORMAT_VERSION = 1

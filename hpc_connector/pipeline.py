@@ -31,7 +31,7 @@ from hpc_connector.partitioner.communicator import (
     wait_asleep,
 )
 from hpc_connector.publish import publish
-from hpc_connector.storage import get_traffic
+from hpc_connector.storage.traffic import get_traffic
 from hpc_connector.undo import Before, look_before, remove_empty, undo_run
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
-from hpc_connector import storage
+from hpc_connector.storage.stores import open_store
 from mdr_epistasis.program import main
 from s3 import ACCESS, serve_s3
 from wheel import environment, installed, wheel  # noqa: F401 # fixtures
@@ -97,9 +97,9 @@ def s3_endpoint(tmp_path_factory):
             patch.setenv(name, value)
         with serve_s3(tmp_path_factory.mktemp("s3")) as address:
             patch.setenv("AWS_ENDPOINT_URL_S3", address)
-            storage.open_store.cache_clear()
+            open_store.cache_clear()
             yield address
-    storage.open_store.cache_clear()
+    open_store.cache_clear()
 
 
 def require(program: str) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pysam
 
-from hpc_connector import storage
 from hpc_connector.slices import CloudObject, DataSlice
 from hpc_connector.slices.data_slice import Format
+from hpc_connector.storage.traffic import traffic
 
 KINDS = ("plain", "gzip", "members", "bgzip")
 MOST_PICKLE_BYTES = 2048
@@ -47,9 +47,9 @@ def check_partition(
     """Check that slices of any number give the text, and travel."""
     assert co.is_preprocessed()
     for number in numbers:
-        before = storage.traffic.n_bytes
+        before = traffic.n_bytes
         parts = co.partition(strategy, **{option: number})
-        assert storage.traffic.n_bytes == before
+        assert traffic.n_bytes == before
         sent = [DataSlice.from_json(part.to_json()) for part in parts]
         assert sent == [pickle.loads(pickle.dumps(part)) for part in parts] == parts
         assert max(len(pickle.dumps(part)) for part in parts) < MOST_PICKLE_BYTES
@@ -60,7 +60,7 @@ def measure_most_bytes(parts: Iterable[DataSlice]) -> int:
     """Return the most bytes received for a slice, its index's included."""
     most = 0
     for part in parts:
-        before = storage.traffic.n_bytes
+        before = traffic.n_bytes
         part.get()
-        most = max(most, storage.traffic.n_bytes - before)
+        most = max(most, traffic.n_bytes - before)
     return most

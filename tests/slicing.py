@@ -4,8 +4,8 @@ import pickle
 import shutil
 from pathlib import Path
 
-from hpc_connector import storage
 from hpc_connector.slices import CloudObject, DataSlice
+from hpc_connector.storage.traffic import traffic
 
 DATA = Path(__file__).parent / "data"
 COUNTS = [1, 2, 3, 7, 8, 64]
@@ -29,7 +29,7 @@ def travel(part):
 
 def count_traffic(function, *arguments, **options):
     """Return what a call gives, and the requests and bytes that it took."""
-    before = storage.traffic.requests, storage.traffic.n_bytes
+    before = traffic.requests, traffic.n_bytes
     given = function(*arguments, **options)
-    after = storage.traffic
+    after = traffic
     return given, after.requests - before[0], after.n_bytes - before[1]

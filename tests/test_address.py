@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_connector import address
-from hpc_connector.address import (
+from hpc_connector.errors import BadInput
+from hpc_connector.storage import address
+from hpc_connector.storage.address import (
     Source,
     beside,
     get_key,
@@ -18,7 +19,6 @@ from hpc_connector.address import (
     show,
     take,
 )
-from hpc_connector.errors import BadInput
 
 KEYS = [
     *("plate#1.csv", "a?b", "a//b", "/a", "a/", "50%.csv", "a%20b", "a b", "a+b&c=d"),

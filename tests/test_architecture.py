@@ -28,9 +28,9 @@ HOMES = {
     "yaml": ("lazily", ["hpc_connector/burst/config.py"]),
     "obstore": (
         "lazily",
-        ["hpc_connector/stores/fast.py", "hpc_connector/stores/s3.py"],
+        ["hpc_connector/storage/fast.py", "hpc_connector/storage/s3.py"],
     ),
-    "boto3": ("lazily", ["hpc_connector/stores/s3.py"]),
+    "boto3": ("lazily", ["hpc_connector/storage/s3.py"]),
     "botocore": ("lazily", ["hpc_connector/stores/"]),
     "urllib3": ("lazily", ["hpc_connector/stores/"]),
     "indexed_gzip": ("lazily", ["hpc_connector/slices/gzip_points.py"]),

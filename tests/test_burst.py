@@ -15,7 +15,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpc_connector import cli, storage
+from hpc_connector import cli
 from hpc_connector.allocation import Cost
 from hpc_connector.burst import package
 from hpc_connector.burst.aim import Aim, count_affordable, count_excess, split
@@ -32,7 +32,8 @@ from hpc_connector.burst.worker import (
 from hpc_connector.errors import BadInput
 from hpc_connector.pipeline import DAMAGED
 from hpc_connector.program import main as connector
-from hpc_connector.storage import Source
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.objects import list_names
 from hpc_connector.telemetry.functions import read_calls
 from mdr_epistasis.program import main as mdr
 from mdr_epistasis.program import make_parser
@@ -491,7 +492,7 @@ def test_run__half_of_it_in_functions(cohort, near, tmp_path, ranks):
     assert facts["failed_calls"] == facts["tasks_given_back"] == 0
     assert facts["cost_eur"] == 0
     assert facts["fetched_bytes"] > facts["answer_bytes"] > 0
-    names = storage.list_names(Source(f"s3://{BUCKET}/hpc-connector/answers"))
+    names = list_names(Source(f"s3://{BUCKET}/hpc-connector/answers"))
     assert names == []
     calls = read_calls(out)
     assert len(calls) == (facts["batches"] if ranks > 1 else 0)

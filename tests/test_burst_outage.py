@@ -10,12 +10,13 @@ import types
 import pytest
 import yaml
 
-from hpc_connector import storage
 from hpc_connector.burst.executor import is_outage
 from hpc_connector.burst.line import Line
 from hpc_connector.burst.outage import outlast
 from hpc_connector.errors import BadInput
-from hpc_connector.storage import NoAnswer, Source
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.objects import put, read_whole
+from hpc_connector.storage.stores import NoAnswer
 from mdr_epistasis.program import main as mdr
 from programs import assert_same, get_end
 from s3 import ACCESS, BUCKET, find_port, make_client, start_s3
@@ -74,15 +75,15 @@ def test_line__reads_again_what_the_store_did_not_give(tmp_path, monkeypatch):
     place = Source(str(tmp_path / "answers"))
     line = Line(PAID, None, None, "none", 0, place)
     for name in ("000000-0.error", "000001-0.error"):
-        storage.put(place.beside(f"/{name}"), b"OSError: no space", only_new=False)
-    read, turn = storage.read_whole, iter(range(9))
+        put(place.beside(f"/{name}"), b"OSError: no space", only_new=False)
+    read, turn = read_whole, iter(range(9))
 
     def read_or_fail(source):
         if next(turn) == 1:
             raise NO_ANSWER
         return read(source)
 
-    monkeypatch.setattr(storage, "read_whole", read_or_fail)
+    monkeypatch.setattr("hpc_connector.burst.line.read_whole", read_or_fail)
     answers = []
     with pytest.raises(NoAnswer):
         answers += (answer for answer in line.receive())
@@ -138,13 +139,13 @@ def test_is_outage__by_the_kind_of_error():
 # The server ends with the second call; it comes back when that was seen some times
 PROGRAM = """
 import os, signal, socket, subprocess, sys, time
-from hpc_connector import storage
 from hpc_connector.burst import line
+from hpc_connector.storage.stores import NoAnswer
 from mdr_epistasis import program
 
 HOST, PORT = "127.0.0.1", int(os.environ["PORT"])
 calls, seen = [], []
-send, list_names = line.Line.send, storage.list_names
+send, list_names = line.Line.send, line.list_names
 
 def is_there():
     with socket.socket() as client:
@@ -161,7 +162,7 @@ def send_and_kill(self, *known):
 def list_or_start(source):
     try:
         return list_names(source)
-    except storage.NoAnswer:
+    except NoAnswer:
         seen.append(source)
         if len(seen) == 2 and os.environ["AGAIN"]:
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -172,7 +173,7 @@ def list_or_start(source):
                 time.sleep(0.01)
         raise
 
-line.Line.send, storage.list_names = send_and_kill, list_or_start
+line.Line.send, line.list_names = send_and_kill, list_or_start
 code = program.main(sys.argv[1:])
 print("calls", len(calls), "seen", len(seen))
 sys.exit(code)

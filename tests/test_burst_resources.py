@@ -21,7 +21,7 @@ from hpc_connector.burst.resources import (
     grow_memory,
 )
 from hpc_connector.errors import BadInput
-from hpc_connector.storage import Source
+from hpc_connector.storage.address import Source
 from hpc_connector.telemetry.policy import Growth, Policy
 from hpc_connector.telemetry.sizing import size_memory
 from programs import write_run

@@ -12,7 +12,6 @@ import numpy.testing as npt
 import pytest
 import yaml
 
-from hpc_connector import storage
 from hpc_connector.burst.executor import complete_config
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner import get_mpicomm
@@ -22,6 +21,7 @@ from hpc_connector.slices import (
 )
 from hpc_connector.slices.backends import make_on_ranks, make_with
 from hpc_connector.slices.fastq_gzip import FASTQGZip, partition_reads_batches
+from hpc_connector.storage.traffic import traffic
 from lithops_runs import run_python
 from s3 import BUCKET, make_client
 
@@ -270,7 +270,7 @@ def test_preprocess__on_ranks_makes_one_index(mpi_tmp_path, monkeypatch):
     options = {"metadata": str(mpi_tmp_path)}
     co = CloudObject.from_path(FASTQGZip, str(READS), **options)
     co.preprocess("mpi")
-    n_bytes = comm.allgather(storage.traffic.n_bytes)
+    n_bytes = comm.allgather(traffic.n_bytes)
     alone = CloudObject.from_path(FASTQGZip, str(READS), metadata=f"{mpi_tmp_path}/2")
     if comm.rank == 0:
         alone.preprocess()

@@ -12,13 +12,15 @@ from urllib.parse import quote
 import pytest
 
 from formats import make_cohort
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.program import main
 from hpc_connector.slices import CloudObject, DataSlice
 from hpc_connector.slices.text import CSV
-from hpc_connector.storage import Source, fetch, get_version, make_source
-from hpc_connector.stores import plain, s3
+from hpc_connector.storage import fast, plain, s3
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.objects import get_version, read_whole
+from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.stores import locate, make_source, open_store
 from mdr_epistasis.program import main as mdr
 from metabolite_annotation.program import main as annotate
 from programs import PATIENCE_S
@@ -78,7 +80,7 @@ def test_slices__a_key_is_a_key(s3_endpoint, key, capsysbinary):
 def test_locate__asks_for_the_very_key(is_plain, monkeypatch):
     sign(monkeypatch)
     if is_plain:
-        monkeypatch.setattr(storage.fast, "is_usable", lambda key: False)
+        monkeypatch.setattr(fast, "is_usable", lambda key: False)
     keys = [*KEYS, *DOTS]
     objects = {
         f"/b/{quote(key, '/-._~')}": f"{n} of many".encode()
@@ -89,7 +91,7 @@ def test_locate__asks_for_the_very_key(is_plain, monkeypatch):
             source = make_source(f"s3://b/{key}", {"endpoint_url": web.address})
             version = get_version(source)
             assert fetch(source, version, [(0, 4)]) == [data[:4]], key
-            assert storage.read_whole(source) == (data, version), key
+            assert read_whole(source) == (data, version), key
 
 
 def sign(monkeypatch):
@@ -101,7 +103,7 @@ def sign(monkeypatch):
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    storage.open_store.cache_clear()
+    open_store.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["a b.csv", "a%20b.csv", "plate#1.csv", "ü?&=+.csv"])
@@ -126,7 +128,7 @@ WEB_NAMES += ["/a%2520b.csv", "/a+b.csv?x=a+b&y=%2F", "/%C3%BC.csv", "/50%25.csv
 @pytest.mark.parametrize("is_plain", [False, True])
 def test_slices__of_urls(name, is_plain, tmp_path, capsysbinary, monkeypatch):
     if is_plain:
-        monkeypatch.setattr(storage.fast, "is_usable", lambda key: False)
+        monkeypatch.setattr(fast, "is_usable", lambda key: False)
     with serve({"/data.csv": OTHER, name: MINE}) as web:
         url, more = web.address + name, ["--metadata", str(tmp_path)]
         assert get(url, *more) == 0
@@ -149,7 +151,7 @@ SIGNED = "/x.csv?X-Amz-Credential=SECRET&X-Amz-Date=1&X-Amz-Signature=SECRET"
 @pytest.mark.parametrize("is_plain", [False, True])
 def test_slices__of_a_signed_url(command, is_plain, tmp_path, capfd, monkeypatch):
     if is_plain:
-        monkeypatch.setattr(storage.fast, "is_usable", lambda key: False)
+        monkeypatch.setattr(fast, "is_usable", lambda key: False)
     with serve({SIGNED: MINE}, refused=("HEAD",)) as web:
         words = ["slices", command, web.address + SIGNED, "--metadata", str(tmp_path)]
         words += ["--slices", "1"] if command != "index" else []
@@ -174,7 +176,7 @@ def test_slices__of_a_signed_url(command, is_plain, tmp_path, capfd, monkeypatch
 @pytest.mark.parametrize("is_plain", [False, True])
 def test_look__whatever_refuses_a_head(refusal, is_plain, monkeypatch):
     if is_plain:
-        monkeypatch.setattr(storage.fast, "is_usable", lambda key: False)
+        monkeypatch.setattr(fast, "is_usable", lambda key: False)
     with serve({SIGNED: MINE}, refused=("HEAD",), refusal=refusal) as web:
         assert get_version(Source(web.address + SIGNED)).size == len(MINE)
         with pytest.raises(BadInput, match="no such object"):
@@ -185,7 +187,7 @@ def test_look__whatever_refuses_a_head(refusal, is_plain, monkeypatch):
 @pytest.mark.parametrize("is_plain", [False, True])
 def test_look__of_an_empty_object(refused, is_plain, monkeypatch):
     if is_plain:
-        monkeypatch.setattr(storage.fast, "is_usable", lambda key: False)
+        monkeypatch.setattr(fast, "is_usable", lambda key: False)
     with serve({SIGNED: b""}, refused=refused) as web:
         assert get_version(Source(web.address + SIGNED)).size == 0
 
@@ -239,8 +241,8 @@ def test_save_index__not_over_what_may_not_be_read(tmp_path, monkeypatch):
         written.append(only_new)
         return get_version(Source(str(path)))
 
-    monkeypatch.setattr(storage, "put", put)
-    monkeypatch.setattr(storage, "read_beside", lambda place: None)
+    monkeypatch.setattr("hpc_connector.slices.index.put", put)
+    monkeypatch.setattr("hpc_connector.slices.index.read_beside", lambda place: None)
     assert main(["slices", "index", str(path), "--force"]) == 0
     assert written == [True]
 
@@ -363,13 +365,13 @@ def test_open_store__of_an_authority_of_its_own(place, tmp_path, monkeypatch):
     (tmp_path / "config").write_text(f"[default]\nca_bundle = {tmp_path / 'ca.pem'}\n")
     if place == "profile":
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    assert isinstance(storage.locate(Source("s3://b/x"))[0], plain.BucketStore) == (
+    assert isinstance(locate(Source("s3://b/x"))[0], plain.BucketStore) == (
         place == "profile"
     )
-    storage.open_store.cache_clear()
+    open_store.cache_clear()
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
-    assert isinstance(storage.locate(Source("s3://b/x"))[0], plain.BucketStore)
-    storage.open_store.cache_clear()
+    assert isinstance(locate(Source("s3://b/x"))[0], plain.BucketStore)
+    open_store.cache_clear()
 
 
 SSO = """
@@ -485,7 +487,7 @@ def test_slices__of_weak_etags(
     tag, is_plain, tmp_path, capsysbinary, caplog, monkeypatch
 ):
     if is_plain:
-        monkeypatch.setattr(storage.fast, "is_usable", lambda key: False)
+        monkeypatch.setattr(fast, "is_usable", lambda key: False)
     with serve({"/x.csv": MINE}, tag=lambda data: tag) as web:
         url = f"{web.address}/x.csv"
         assert get(url, "--metadata", str(tmp_path)) == 2

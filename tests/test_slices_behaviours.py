@@ -17,10 +17,12 @@ import pytest
 import tifffile
 
 import imzml
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import MAX_BLOCK_BYTES
 from hpc_connector.slices import CloudObject, DataSlice
+from hpc_connector.storage import ranges
+from hpc_connector.storage.ranges import plan_requests
+from hpc_connector.storage.stores import open_store
 from s3 import ACCESS, BUCKET, make_client, serve_hadro
 from slice_checks import pack
 from slice_objects import CASES
@@ -159,14 +161,14 @@ def test_slice__of_an_object_that_changed_is_refused(name, ending, put, s3_endpo
 def test_slice__takes_few_requests(name, put):
     case = CASES[name]
     for part in case.cut(open_object(name, put(name)).preprocess(), N):
-        planned = storage.plan_requests(part.ranges)
-        planned += storage.plan_requests(part.index_ranges)
+        planned = plan_requests(part.ranges)
+        planned += plan_requests(part.index_ranges)
         rows = case.by_rows and bool(part.index_ranges)  # and then, what they say
         rows += name == "imzml continuous"  # m/z, which all share, are elsewhere
         _, requests, n_bytes = count_traffic(part.get)
         assert requests <= len(planned) + rows
         assert len(planned) <= 2 + bool(part.index_ranges)
-        around = 2 * storage.NEAR_BYTES
+        around = 2 * ranges.NEAR_BYTES
         own = sum(b - a for a, b in part.index_ranges) + part.n_bytes
         assert n_bytes <= own + around
 
@@ -203,10 +205,10 @@ def faulty(paths):
     with pytest.MonkeyPatch.context() as patch:
         for key, value in ACCESS.items():
             patch.setenv(key, value)
-        storage.open_store.cache_clear()
+        open_store.cache_clear()
         with serve_hadro(folder, latency_ms=10, error_rate=0.3) as endpoint:
             yield endpoint
-    storage.open_store.cache_clear()
+    open_store.cache_clear()
 
 
 def test_get__from_a_store_that_waits_and_refuses(name, paths, faulty, tmp_path):

@@ -10,11 +10,11 @@ import numpy.testing as npt
 import pytest
 import tifffile
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices import CloudObject
 from hpc_connector.slices.cog import COG, grid_partition_strategy
 from hpc_connector.slices.pixels import REVERSED
+from hpc_connector.storage import ranges
 from slicing import COUNTS, DATA, count_traffic, open_copy, travel
 
 COGEO = DATA / "slices" / "cog" / "cogeo.tif"
@@ -139,7 +139,7 @@ def test_preprocess__a_cloud_optimised_file_takes_one_read(tmp_path):
 
 
 def test_get__reads_its_tiles_only(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "NEAR_BYTES", 0)
+    monkeypatch.setattr(ranges, "NEAR_BYTES", 0)
     co = open_copy(COG, COGEO, tmp_path)
     slices = co.partition(grid_partition_strategy, n_splits=2)
     total = 0

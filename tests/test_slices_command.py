@@ -19,12 +19,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_connector import storage
 from hpc_connector.program import main
-from hpc_connector.slices import CloudObject, command, gzip_points, plain, verify
+from hpc_connector.slices import (
+    CloudObject,
+    command,
+    data_slice,
+    gzip_points,
+    plain,
+    verify,
+)
 from hpc_connector.slices.data_slice import find_format
 from hpc_connector.slices.picture import say_bytes
-from hpc_connector.storage import Source
+from hpc_connector.storage import ranges
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.objects import get_version
+from hpc_connector.storage.ranges import fetch_all, fetch_together
+from hpc_connector.storage.stores import open_store
 from s3 import ACCESS, BUCKET, find_port, make_client, serve_faults
 from slice_checks import pack
 
@@ -84,13 +94,13 @@ def test_verify__holds_one_slice_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(plain, "CHUNK_BYTES", 1 << 16)
     co = CloudObject.from_path(find_format("hpc_connector.slices.text:Lines"), path)
     held = []
-    fetch = storage.fetch_together
+    fetch = fetch_together
 
     def watch(wanted):
         held.append(sum(b - a for _, _, ranges in wanted for a, b in ranges))
         return fetch(wanted)
 
-    monkeypatch.setattr(storage, "fetch_together", watch)
+    monkeypatch.setattr(data_slice, "fetch_together", watch)
     cut = find_format("hpc_connector.slices.text:partition_num_chunks")
     slices = co.preprocess().partition(cut, num_chunks=64)
     same, said = verify.verify_slices(co, slices)
@@ -122,7 +132,7 @@ def test_read_text__is_the_text(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(plain, "CHUNK_BYTES", 1009)
     text = os.urandom(1 << 14) + bytes(1 << 15)
     source = Source(str(pack(tmp_path / "a", kind, text)))
-    body = plain.read_text(source, storage.get_version(source))
+    body = plain.read_text(source, get_version(source))
     assert b"".join(body) == text
 
 
@@ -197,8 +207,8 @@ def test_get__into_a_pipe_that_closes(tmp_path):
 
 def test_progress__of_a_long_object(capsys, tmp_path, monkeypatch):
     path = shutil.copy(FILES["fastq"], tmp_path)
-    fetch = storage.fetch_all
-    monkeypatch.setattr(storage, "fetch_all", lambda r: (time.sleep(0.06), fetch(r))[1])
+    fetch = fetch_all
+    monkeypatch.setattr(ranges, "fetch_all", lambda r: (time.sleep(0.06), fetch(r))[1])
     monkeypatch.setattr(gzip_points, "CHUNK_BYTES", 1 << 13)
     monkeypatch.setattr(command, "MEGABYTE", 1 << 10)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
@@ -214,9 +224,9 @@ def test_progress__of_a_long_object(capsys, tmp_path, monkeypatch):
 @pytest.fixture
 def fresh(monkeypatch):
     """Return a patch of the environment, which new stores see."""
-    storage.open_store.cache_clear()
+    open_store.cache_clear()
     yield monkeypatch
-    storage.open_store.cache_clear()
+    open_store.cache_clear()
 
 
 def get_line(capsys, *words):

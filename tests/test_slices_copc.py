@@ -8,7 +8,6 @@ import numpy as np
 import numpy.testing as npt
 import pytest
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices import CloudObject
 from hpc_connector.slices.copc import (
@@ -16,6 +15,7 @@ from hpc_connector.slices.copc import (
     partition_num_points,
     square_split_strategy,
 )
+from hpc_connector.storage import ranges
 from slicing import COUNTS, DATA, count_traffic, open_copy, travel
 
 SIMPLE = DATA / "slices" / "copc" / "simple.copc.laz"
@@ -65,7 +65,7 @@ def test_square_split__agrees_with_laspy(tmp_path):
 
 
 def test_square_split__reads_the_nodes_that_meet_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "NEAR_BYTES", 0)
+    monkeypatch.setattr(ranges, "NEAR_BYTES", 0)
     co = open_copy(COPC, SIMPLE, tmp_path)
     slices = co.partition(square_split_strategy, num_chunks=64)
     assert min(part.n_bytes for part in slices) < 0.2 * co.size

@@ -14,13 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.program import main
 from hpc_connector.slices import CloudObject, DataSlice, Format
 from hpc_connector.slices.index import Index, decode_index, encode_index
 from hpc_connector.slices.vcf_gzip import VCFGZip, partition_num_chunks
-from hpc_connector.storage import Source, Version, fetch, make_source
+from hpc_connector.storage import ranges, stores
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.objects import get_version
+from hpc_connector.storage.ranges import assemble, fetch, plan_requests
+from hpc_connector.storage.store import Version
+from hpc_connector.storage.stores import make_source, open_store
+from hpc_connector.storage.traffic import traffic
 from s3 import ACCESS, BUCKET, make_client, serve_faults
 
 DATA = Path(__file__).parent / "data"
@@ -40,9 +45,9 @@ def uri(s3_endpoint, request):
 
 def count(work):
     """Return what work gives, and the requests and bytes it took."""
-    before = storage.traffic.requests, storage.traffic.n_bytes
+    before = traffic.requests, traffic.n_bytes
     found = work()
-    after = storage.traffic.requests, storage.traffic.n_bytes
+    after = traffic.requests, traffic.n_bytes
     return found, after[0] - before[0], after[1] - before[1]
 
 
@@ -133,12 +138,12 @@ def test_object__that_is_not_there(s3_endpoint, there, message):
 
 def test_object__with_wrong_credentials(uri, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    storage.open_store.cache_clear()
+    open_store.cache_clear()
     try:
         with pytest.raises(BadInput, match="access is denied"):
             CloudObject.from_path(VCFGZip, uri).preprocess()
     finally:
-        storage.open_store.cache_clear()
+        open_store.cache_clear()
 
 
 def test_object__of_the_server_that_its_settings_name(uri, s3_endpoint, monkeypatch):
@@ -155,10 +160,10 @@ def test_make_source__takes_no_credentials():
 
 @pytest.mark.parametrize("fault", ["503", "short", "whole", "other", "stall"])
 def test_fetch__tries_again_what_is_wrong(fault, monkeypatch):
-    monkeypatch.setattr(storage, "TIMEOUT", "1s")
+    monkeypatch.setattr(stores, "TIMEOUT", "1s")
     with serve_faults(TEXT, [fault, fault]) as server:
         source = Source(server.uri)
-        version = storage.get_version(source)
+        version = get_version(source)
         (data,) = fetch(source, version, [(1000, 5000)])
     assert data == TEXT[1000:5000]
 
@@ -167,7 +172,7 @@ def test_fetch__tries_again_what_is_wrong(fault, monkeypatch):
 def test_fetch__gives_up_rather_than_take_what_is_wrong(fault):
     with serve_faults(TEXT, [fault] * 40) as server:
         source = Source(server.uri)
-        version = storage.get_version(source)
+        version = get_version(source)
         with pytest.raises(BadInput, match="bytes 1000 to 5000"):
             fetch(source, version, [(1000, 5000)])
 
@@ -175,26 +180,26 @@ def test_fetch__gives_up_rather_than_take_what_is_wrong(fault):
 def test_fetch__of_a_changed_object_behind_http():
     with serve_faults(TEXT) as server:
         source = Source(server.uri)
-        version = storage.get_version(source)
+        version = get_version(source)
         server.etag = '"v2"'
         with pytest.raises(BadInput, match="has changed"):
             fetch(source, version, [(1000, 5000)])
 
 
-ranges = st.lists(st.tuples(st.integers(0, 999), st.integers(0, 999)).map(sorted))
+PAIRS = st.lists(st.tuples(st.integers(0, 999), st.integers(0, 999)).map(sorted))
 
 
-@given(ranges, st.integers(0, 100), st.integers(1, 300))
+@given(PAIRS, st.integers(0, 100), st.integers(1, 300))
 def test_fetch__gives_any_ranges(tmp_path_factory, wanted, near, most):
     path = tmp_path_factory.getbasetemp() / "ranges.bin"
     path.write_bytes(TEXT[:1000])
     source = Source(str(path))
     wanted = [tuple(pair) for pair in wanted]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storage, "NEAR_BYTES", near)
-        patch.setattr(storage, "MOST_BYTES", most)
-        requests = storage.plan_requests(wanted)
-        found = fetch(source, storage.get_version(source), wanted)
+        patch.setattr(ranges, "NEAR_BYTES", near)
+        patch.setattr(ranges, "MOST_BYTES", most)
+        requests = plan_requests(wanted)
+        found = fetch(source, get_version(source), wanted)
     assert found == [TEXT[first:last] for first, last in wanted]
     assert all(last - first <= most for first, last in requests)
 
@@ -203,7 +208,7 @@ def test_fetch__refuses_bytes_that_are_not_there(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     source = Source(str(tmp_path / "a"))
     with pytest.raises(BadInput, match="bytes 1 to 4 of 3"):
-        fetch(source, storage.get_version(source), [(1, 4)])
+        fetch(source, get_version(source), [(1, 4)])
 
 
 @pytest.mark.parametrize(
@@ -286,14 +291,14 @@ PLACES = st.integers(0, len(TEXT))
 
 
 @given(st.lists(st.tuples(PLACES, PLACES).map(sorted)), st.sampled_from([9, 1000]))
-def test_assemble__gives_the_ranges_from_the_answers(ranges, most):
+def test_assemble__gives_the_ranges_from_the_answers(pairs, most):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storage, "NEAR_BYTES", 50)
-        patch.setattr(storage, "MOST_BYTES", most * 100)
-        requests = storage.plan_requests(ranges)
+        patch.setattr(ranges, "NEAR_BYTES", 50)
+        patch.setattr(ranges, "MOST_BYTES", most * 100)
+        requests = plan_requests(pairs)
     held = {(a, b): TEXT[a:b] for a, b in requests}
-    for first, last in ranges:
-        assert storage.assemble((first, last), requests, held) == TEXT[first:last]
+    for first, last in pairs:
+        assert assemble((first, last), requests, held) == TEXT[first:last]
 
 
 @pytest.mark.parametrize(

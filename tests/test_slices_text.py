@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices import CloudObject, DataSlice
 from hpc_connector.slices.text import (
@@ -25,6 +24,7 @@ from hpc_connector.slices.text import (
     whole_words_strategy,
 )
 from hpc_connector.slices.verify import verify_slices
+from hpc_connector.storage.traffic import traffic
 
 NUMBERS = (1, 2, 3, 7, 8, 64, 999)
 HEADER = "##fileformat=VCFv4.3\n##source=é\n#CHROM\tPOS\tID\tREF\tALT\n"
@@ -51,13 +51,11 @@ def put(folder):
 
 
 def count_requests(part: DataSlice) -> tuple[int, int]:
-    before = storage.traffic.requests, storage.traffic.n_bytes
+    before = traffic.requests, traffic.n_bytes
     part.get()
     return tuple(
         now - then
-        for now, then in zip(
-            (storage.traffic.requests, storage.traffic.n_bytes), before, strict=True
-        )
+        for now, then in zip((traffic.requests, traffic.n_bytes), before, strict=True)
     )
 
 
@@ -197,11 +195,11 @@ def test_slice__grows_for_a_line_of_many_mebibytes(put):
 def test_partition__reads_nothing(put):
     co = put(HEADER.encode() + b"1\t2\n" * 999, VCF)
     assert co.index.facts["body"] == len(HEADER.encode())
-    before = storage.traffic.requests
+    before = traffic.requests
     for n in NUMBERS:
         co.partition(partition_num_chunks, num_chunks=n)
         co.partition(partition_chunk_size, chunk_size=n)
-    assert storage.traffic.requests == before
+    assert traffic.requests == before
 
 
 def test_slice__travels(put):

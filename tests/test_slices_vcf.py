@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import EMPTY_BLOCK, MAX_BLOCK_BYTES, TAIL_BYTES
 from hpc_connector.loader.tabix import FIRST, read_tabix
@@ -25,6 +24,8 @@ from hpc_connector.slices.vcf_gzip import (
     partition_num_chunks,
     partition_regions,
 )
+from hpc_connector.storage import ranges
+from hpc_connector.storage.traffic import traffic
 
 DATA = Path(__file__).parent / "data" / "slices" / "vcf"
 NAMES = ("chr22.vcf.gz", "exome_trios.vcf.gz", "NA12878_30000.g.vcf.gz")
@@ -73,9 +74,9 @@ def split_header(data: bytes) -> tuple[bytes, bytes]:
 
 
 def count(action) -> tuple[int, int]:
-    before = storage.traffic.requests, storage.traffic.n_bytes
+    before = traffic.requests, traffic.n_bytes
     action()
-    after = storage.traffic.requests, storage.traffic.n_bytes
+    after = traffic.requests, traffic.n_bytes
     return after[0] - before[0], after[1] - before[1]
 
 
@@ -142,7 +143,7 @@ def test_partition_chunk_size__is_of_about_that_size(open_object):
 @pytest.mark.parametrize("has_index", [True, False])
 @pytest.mark.parametrize("ending", ["", ".bcf"])
 def test_slice__needs_two_requests(open_object, ending, has_index, monkeypatch):
-    monkeypatch.setattr(storage, "NEAR_BYTES", 0)  # as in a large file
+    monkeypatch.setattr(ranges, "NEAR_BYTES", 0)  # as in a large file
     co = open_object(GVCF + ending, has_index=has_index).preprocess()
     for n in (1, 8, 64):
         for part in co.partition(partition_num_chunks, num_chunks=n):
@@ -270,7 +271,7 @@ def test_find_records__refuses_a_record_that_is_cut(long_records, tmp_path):
 
 
 def test_partition_regions__reads_little(open_object, monkeypatch):
-    monkeypatch.setattr(storage, "NEAR_BYTES", 0)
+    monkeypatch.setattr(ranges, "NEAR_BYTES", 0)
     co = open_object(GVCF).preprocess()
     text = co.partition(partition_num_chunks, num_chunks=1)[0].get()
     middle = int(text.splitlines()[-15_000].split("\t")[1])

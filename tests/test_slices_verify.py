@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tifffile
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices import CloudObject
 from hpc_connector.slices.cog import BLOCK, COG, grid_partition_strategy
@@ -16,6 +15,7 @@ from hpc_connector.slices.imzml import SPECTRUM
 from hpc_connector.slices.index import Index, encode_index
 from hpc_connector.slices.plain import Counter, PlainText, hash_rows
 from hpc_connector.slices.verify import verify_slices
+from hpc_connector.storage.objects import put
 from slice_objects import CASES
 
 N = 5
@@ -43,7 +43,7 @@ def spoil(name, paths, folder, change):
     arrays = {key: array.copy() for key, array in co.index.arrays.items()}
     change(facts, arrays)
     data = encode_index(Index(facts, arrays), co.format.kind, co.version)
-    storage.put(co.index_source, data, only_new=False)
+    put(co.index_source, data, only_new=False)
     return open_object(name, paths, folder)
 
 

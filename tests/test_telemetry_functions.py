@@ -22,7 +22,7 @@ from hpc_connector.burst.worker import (
 )
 from hpc_connector.errors import BadInput
 from hpc_connector.program import main
-from hpc_connector.storage import Source
+from hpc_connector.storage.address import Source
 from hpc_connector.telemetry import functions
 from hpc_connector.telemetry.agent import COLUMNS
 from hpc_connector.telemetry.call import RANK, begin_call, end_call, set_mark_back

@@ -6,7 +6,7 @@ import numpy as np
 
 from hpc_connector.slices import Format
 from hpc_connector.slices.index import Index
-from hpc_connector.storage import fetch
+from hpc_connector.storage.ranges import fetch
 
 
 def make_index(source, version, map_chunks):

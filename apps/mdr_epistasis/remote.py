@@ -8,7 +8,8 @@ from hpc_connector import pipeline
 from hpc_connector.bitplanes import Arrangement
 from hpc_connector.burst.package import Package, load_rows, save_package
 from hpc_connector.learner.search import Question
-from hpc_connector.storage import Range, Source
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.store import Range
 from mdr_epistasis.tasks import Search, Task, Tasks, run_task
 
 ARRANGEMENT = ("slot", "group_start", "group_size")

@@ -11,7 +11,7 @@ import numpy as np
 from hpc_connector import pipeline
 from hpc_connector.burst.package import Package, load_rows, save_package
 from hpc_connector.learner.ion_images import Grid, PeakList, annotate
-from hpc_connector.storage import Source
+from hpc_connector.storage.address import Source
 from metabolite_annotation.spectra import Spectra
 
 PEAKS = ("mz", "pixel", "intensity")

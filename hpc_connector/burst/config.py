@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector.errors import BadInput
-from hpc_connector.storage import Source, make_source
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.stores import make_source
 from hpc_connector.units import parse_bytes
 
 FREE = ("localhost", "slurm", "vm")  # backends whose seconds are not billed

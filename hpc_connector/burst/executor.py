@@ -7,7 +7,7 @@ from typing import Any
 
 from hpc_connector.burst import lithops_slurm
 from hpc_connector.errors import BadInput
-from hpc_connector.storage import NoAnswer
+from hpc_connector.storage.stores import NoAnswer
 
 SERVER_ERRORS = 500  # and above, of HTTP
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hpc_connector import cli, pipeline, storage
+from hpc_connector import cli, pipeline
 from hpc_connector.allocation import Cost
 from hpc_connector.burst.config import Settings, read_settings
 from hpc_connector.burst.executor import open_executor
@@ -24,7 +24,8 @@ from hpc_connector.burst.worker import (
     run_parcel,
 )
 from hpc_connector.errors import BadInput
-from hpc_connector.storage import Source
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.objects import delete, list_names, read_whole
 from hpc_connector.telemetry.agent import COLUMNS
 from hpc_connector.telemetry.functions import append_call
 from hpc_connector.telemetry.policy import Policy
@@ -139,10 +140,10 @@ class Line:
 
     def _read_answers(self) -> Iterator[Answer]:
         """Yield what functions have put into the store since."""
-        for name in storage.list_names(self.answers):
+        for name in list_names(self.answers):
             if name in self.seen or not name.endswith((FAILED, FOUND)):
                 continue
-            found = storage.read_whole(self.answers.beside(f"/{name}"))
+            found = read_whole(self.answers.beside(f"/{name}"))
             self.seen.add(name)
             data = found[0] if found else b""
             words = name.partition(".")[0].partition("-")
@@ -186,8 +187,8 @@ class Line:
         except Exception as error:  # of its store, of many kinds
             logger.warning("Lithops did not clean up: %s", error)
         try:
-            names = storage.list_names(self.answers)
-            storage.delete([self.answers.beside(f"/{name}") for name in names])
+            names = list_names(self.answers)
+            delete([self.answers.beside(f"/{name}") for name in names])
         except BadInput as error:
             logger.warning("answers of functions were not removed: %s", error)
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from hpc_connector.storage import NoAnswer
+from hpc_connector.storage.stores import NoAnswer
 
 AGAIN_S = 1.0
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
-from hpc_connector.storage import Range, Source
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.objects import get_size, put, read_whole
+from hpc_connector.storage.store import Range
 
 PIECE_BYTES = 1 << 20
 AT_ONCE = 8
@@ -105,9 +106,9 @@ def save_piece(folder: Source, data: bytes | memoryview) -> tuple[str, int]:
     """Put bytes under their checksum; return it, and how many were sent."""
     name = hashlib.sha256(data).hexdigest()
     place = get_place(folder, name)
-    if storage.get_size(place) == len(data):
+    if get_size(place) == len(data):
         return name, 0
-    storage.put(place, data, only_new=False)
+    put(place, data, only_new=False)
     return name, len(data)
 
 
@@ -120,7 +121,7 @@ def load_piece(folder: Source, name: str) -> bytes:
         There are none, or others.
     """
     place = get_place(folder, name)
-    found = storage.read_whole(place)
+    found = read_whole(place)
     if found is None:
         raise BadInput(f"{place.uri}: no such object: expected what the run has put")
     data, _ = found

@@ -17,7 +17,7 @@ from hpc_connector.burst.line import Line, Remote, open_line
 from hpc_connector.burst.overflow import Batch, Books, Burst
 from hpc_connector.burst.resources import grow_memory
 from hpc_connector.partitioner.communicator import end_together
-from hpc_connector.storage import NoAnswer
+from hpc_connector.storage.stores import NoAnswer
 from hpc_connector.telemetry.functions import find_peak
 
 logger = logging.getLogger(__name__)

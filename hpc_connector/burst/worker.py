@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import storage
 from hpc_connector.burst.outage import outlast
 from hpc_connector.burst.package import Package, load_package
-from hpc_connector.storage import Source
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.objects import put
+from hpc_connector.storage.traffic import get_traffic
 from hpc_connector.telemetry.call import begin_call, end_call
 
 FAILED, FOUND = ".error", ".npz"
@@ -55,16 +56,16 @@ def run_parcel(parcel: Parcel) -> str:
         kind = MemoryError if isinstance(error, MemoryError) else type(error)
         data, ending = f"{kind.__name__}: {error}".encode(), FAILED
     place = parcel.answer.beside(ending)
-    outlast(partial(storage.put, place, data, only_new=True), PATIENCE_S)
+    outlast(partial(put, place, data, only_new=True), PATIENCE_S)
     return place.uri
 
 
 def make_answer(parcel: Parcel) -> bytes:
     """Return the ledger of a batch as bytes."""
-    begun, before = begin_call(), storage.get_traffic()
+    begun, before = begin_call(), get_traffic()
     module = importlib.import_module(parcel.module)
     arrays = module.run_tasks(open_package(parcel.folder, parcel.package), parcel.tasks)
-    requests, n_bytes = storage.get_traffic()
+    requests, n_bytes = get_traffic()
     figures = {"fetch_requests": requests - before[0]}
     figures |= end_call(begun, n_bytes - before[1])
     return encode_answer(parcel.tasks, arrays, figures)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hpc_connector.address import beside, get_name
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.files import exists
 from hpc_connector.loader.labels import (
@@ -22,6 +21,7 @@ from hpc_connector.loader.rows import Table
 from hpc_connector.loader.sample_file import ReadOptions
 from hpc_connector.loader.samples import get_format
 from hpc_connector.notes import Assumption
+from hpc_connector.storage.address import beside, get_name
 
 JOINTS = "_: -"  # between FID and IID in one id
 TAKERS = {

@@ -11,8 +11,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from hpc_connector import address, storage
-from hpc_connector.storage import NoSuchObject, NotAllowed, get_object, is_remote
+from hpc_connector.storage import address
+from hpc_connector.storage.address import is_remote
+from hpc_connector.storage.objects import get_object
+from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.stores import NoSuchObject, NotAllowed
 
 FIRST_BYTES, MOST_BYTES = 1 << 16, 8 << 20  # of an object at once: more as it goes on
 
@@ -80,7 +83,7 @@ def read_file(path: str) -> bytes:
 def read_range(path: str, first: int, last: int) -> bytes:
     """Return bytes of an object."""
     source, version = get_object(path)
-    return storage.fetch(source, version, [(first, last)])[0]
+    return fetch(source, version, [(first, last)])[0]
 
 
 def read_part(path: str, first: int, last: int) -> bytes:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
-from hpc_connector import address
 from hpc_connector.chromosomes import is_known
+from hpc_connector.storage import address
 
 MAKE_BED = "--make-bed --out {stem}"
 PGEN = "plink2 --pfile {stem} " + MAKE_BED

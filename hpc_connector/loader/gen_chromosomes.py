@@ -10,12 +10,12 @@ from functools import lru_cache
 from itertools import islice, pairwise
 from typing import NamedTuple
 
-from hpc_connector import address
 from hpc_connector.chromosomes import find_in_id, find_in_path, is_known, normalise
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_lines
 from hpc_connector.loader.sample_file import ReadOptions, convert_position
 from hpc_connector.notes import Assumption
+from hpc_connector.storage import address
 
 N_LOOKED_AT = 100  # variants
 MOST_BYTES = 16 << 20

@@ -11,7 +11,7 @@ from hpc_connector.loader import _imzml_kernels as kernels
 from hpc_connector.loader.files import get_size, read_range
 from hpc_connector.loader.imzml import Imzml
 from hpc_connector.loader.imzml_identity import is_same_uuid
-from hpc_connector.storage import is_remote
+from hpc_connector.storage.address import is_remote
 
 UUID_BYTES = 16
 GAP_BYTES = 1 << 16  # read along rather than skipped

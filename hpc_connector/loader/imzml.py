@@ -16,7 +16,6 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from hpc_connector import address
 from hpc_connector.errors import BadInput
 from hpc_connector.loader import _imzml_kernels as kernels
 from hpc_connector.loader.files import exists, read_file, read_part
@@ -28,7 +27,8 @@ from hpc_connector.loader.imzml_pixels import choose_section, get_pixels
 from hpc_connector.loader.imzml_scan import scan
 from hpc_connector.loader.imzml_types import Read
 from hpc_connector.notes import Assumption
-from hpc_connector.storage import is_remote
+from hpc_connector.storage import address
+from hpc_connector.storage.address import is_remote
 
 MODES = {
     "IMS:1000030": "continuous",

@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from hpc_connector.address import get_name
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_noted_text
 from hpc_connector.notes import Assumption
+from hpc_connector.storage.address import get_name
 from hpc_connector.text import split_blanks, split_lines
 
 FAMILY_COLUMNS = ("FID", "IID", "PAT", "MAT", "SEX", "PHENOTYPE")  # of a .fam file

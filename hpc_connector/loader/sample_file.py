@@ -8,7 +8,8 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.notes import Assumption
-from hpc_connector.storage import get_object, is_remote
+from hpc_connector.storage.address import is_remote
+from hpc_connector.storage.objects import get_object
 
 MAX_POSITION_DIGITS = 12
 HALF_CALLS = ("missing", "haploid", "reference", "error")  # PLINK's words

@@ -10,7 +10,6 @@ from types import ModuleType
 
 import numpy as np
 
-from hpc_connector import address
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import has_end, read_blocks
 from hpc_connector.loader.files import exists, get_size
@@ -22,6 +21,7 @@ from hpc_connector.loader.sample_file import (
     Variants,
 )
 from hpc_connector.notes import Assumption
+from hpc_connector.storage import address
 
 ENDINGS = {
     ".vcf": "vcf",

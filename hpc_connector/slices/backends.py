@@ -8,11 +8,11 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hpc_connector import address
 from hpc_connector.burst.executor import open_executor
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner import get_mpicomm
 from hpc_connector.slices.data_slice import MapChunks
+from hpc_connector.storage import address
 
 Made = TypeVar("Made")
 

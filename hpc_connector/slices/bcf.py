@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.tabix import Tabix
 from hpc_connector.slices.blocks import (
@@ -26,7 +25,9 @@ from hpc_connector.slices.index import Index
 from hpc_connector.slices.plain import PlainText
 from hpc_connector.slices.tabix import find_tabix
 from hpc_connector.slices.vcf_gzip import make_index_of, read_header
-from hpc_connector.storage import Source, Version
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.store import Version
 
 MAGIC = b"BCF\x02"
 N_HEAD, N_PREFIX = 9, 8  # bytes that say how long the header is, and a record
@@ -42,7 +43,7 @@ def make_index(source: Source, version: Version, _: MapChunks) -> Index:
     index = make_index_of(source, version, tabix.starts, tabix)
     place = index.facts["first"]
     wanted = get_bytes_between(0, place, version.size)
-    (data,) = storage.fetch(source, version, [wanted])
+    (data,) = fetch(source, version, [wanted])
     header = cut_between(data, 0, place, source.uri)
     contigs = read_contigs(header, source.uri)
     named = Tabix(contigs, tabix.chunks, tabix.starts)

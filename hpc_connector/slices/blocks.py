@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from isal import isal_zlib
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import (
     BLOCK_HEADER,
@@ -20,7 +19,9 @@ from hpc_connector.loader.bgzf import (
     TAIL_BYTES,
     find_end_block,
 )
-from hpc_connector.storage import Range, Source, Version
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.store import Range, Version
 
 WITHIN = 16  # bits
 CHUNK_BYTES = 4 << 20  # read at once
@@ -102,7 +103,7 @@ def is_padding(data: bytes) -> bool:
 def find_end(source: Source, version: Version) -> tuple[int, bool]:
     """Return where the blocks of a file end, and whether an empty one ends it."""
     first = max(version.size - TAIL_BYTES, 0)
-    (tail,) = storage.fetch(source, version, [(first, version.size)])
+    (tail,) = fetch(source, version, [(first, version.size)])
     at = find_end_block(tail)
     return (first + at, True) if at >= 0 else (version.size, False)
 
@@ -118,7 +119,7 @@ def read_blocks(source: Source, version: Version) -> Iterator[tuple[int, bytes]]
     at = 0
     while at < version.size:
         last = min(at + CHUNK_BYTES, version.size)
-        (data,) = storage.fetch(source, version, [(at, last)])
+        (data,) = fetch(source, version, [(at, last)])
         n_read = 0
         while n_read < len(data):
             if not data[n_read] and is_padding(data[n_read:]):

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hpc_connector import address, storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.backends import make_with
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
@@ -18,7 +17,11 @@ from hpc_connector.slices.index import (
     save_index,
 )
 from hpc_connector.slices.strategies import check_options
-from hpc_connector.storage import Source, Version, make_source
+from hpc_connector.storage import address
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.objects import check_writable, get_version
+from hpc_connector.storage.store import Range, Version
+from hpc_connector.storage.stores import make_source
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +61,9 @@ class CloudObject:
         path
             ``s3://bucket/key``, ``http(s)://...``, ``file:///path`` or a path. What
             signs a URL stays in this process; elsewhere a slice of it is read once
-            ``hpc_connector.address.take(URL)`` was called there.
+            ``hpc_connector.storage.address.take(URL)`` was called there.
         storage_config
-            As ``hpc_connector.stores.s3.Settings``: ``endpoint_url``, ``region_name``,
+            As ``hpc_connector.storage.s3.Settings``: ``endpoint_url``, ``region_name``,
             ``profile_name``, ``anonymous``, ``requester_pays``; no credentials.
         metadata
             A folder or bucket for the index, ``s3://bucket/prefix``; else beside the
@@ -71,7 +74,7 @@ class CloudObject:
     @functools.cached_property
     def version(self) -> Version:
         """Size and entity tag of the object."""
-        return storage.get_version(self.source)
+        return get_version(self.source)
 
     @property
     def size(self) -> int:
@@ -153,7 +156,7 @@ class CloudObject:
         version, stored = self.version, None if force else self._stored
         if stored is None:
             place, kind = self.index_source, self.format.kind
-            storage.check_writable(place)
+            check_writable(place)
             made = self.format.make_index(self.source, version, map_chunks)
             written = save_index(place, made, kind, version, force=force)
             stored = written or load_index(place, kind, version)  # of who won
@@ -172,7 +175,7 @@ class CloudObject:
         check_options(strategy, options)
         return strategy(self, **options)
 
-    def make_slice(self, ranges: Sequence[storage.Range], **facts: Any) -> DataSlice:
+    def make_slice(self, ranges: Sequence[Range], **facts: Any) -> DataSlice:
         """Return a slice of some ranges of the object; for strategies."""
         return DataSlice(
             self.format.name, self.source, self.version, tuple(ranges), facts

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
@@ -59,7 +58,9 @@ from hpc_connector.slices.tiff import (
     TiffReader,
     get_number,
 )
-from hpc_connector.storage import Source, Version
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.store import Version
 
 SMALL = 512  # pixels: an image up to this size needs neither tiles nor overviews
 REDUCED, MASK = 1, 4  # bits of the kind of an image
@@ -332,7 +333,7 @@ def read_plainly(source: Source, version: Version) -> Iterator[np.ndarray]:
         tables = form["jpeg_tables"]
         ranges = ((tables[0], tables[1]),) if tables else ()
         part = DataSlice(COG.name, source, version, ranges, facts)
-        pieces = [*storage.fetch(source, version, ranges), own.tobytes()]
+        pieces = [*fetch(source, version, ranges), own.tobytes()]
         yield hash_pixels(part, read(part, pieces))
 
 

@@ -11,13 +11,15 @@ from collections.abc import Iterator, Sequence
 from types import FunctionType
 from typing import Any
 
-from hpc_connector import address, cli, pipeline, storage
+from hpc_connector import cli, pipeline
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, find_format
 from hpc_connector.slices.plain import PlainRecords
 from hpc_connector.slices.verify import verify_slices
+from hpc_connector.storage import address
+from hpc_connector.storage.traffic import traffic
 
 PACKAGE = "hpc_connector.slices"
 MEGABYTE = 10**6
@@ -163,11 +165,11 @@ def show_bytes(total: int, args: argparse.Namespace) -> Iterator[None]:
     if show is None:
         yield
         return
-    ended, before = threading.Event(), storage.traffic.n_bytes
+    ended, before = threading.Event(), traffic.n_bytes
 
     def watch() -> None:
         while not ended.wait(WATCH_S):
-            seen = min(storage.traffic.n_bytes - before, total - MEGABYTE // 2)
+            seen = min(traffic.n_bytes - before, total - MEGABYTE // 2)
             show(seen // MEGABYTE, -(-total // MEGABYTE))
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -196,8 +198,8 @@ def make_index(co: CloudObject, args: argparse.Namespace) -> int:
         "index_bytes": n_bytes,
         "made": not known,
         "wall_s": round(time.monotonic() - start_s, 3),
-        "fetch_requests": storage.traffic.requests,
-        "fetched_bytes": storage.traffic.n_bytes,
+        "fetch_requests": traffic.requests,
+        "fetched_bytes": traffic.n_bytes,
         "notes": co.attributes.get("notes", []),
     }
     if args.json:
@@ -207,7 +209,7 @@ def make_index(co: CloudObject, args: argparse.Namespace) -> int:
         f"{co.source.uri}: {co.size:,} bytes, index {n_bytes:,} bytes "
         f"({100 * n_bytes / max(co.size, 1):.2f} %), "
         + ("was there" if known else f"made in {said['wall_s']:.1f} s")
-        + f"; read {storage.traffic.n_bytes:,} bytes in {storage.traffic.requests} "
+        + f"; read {traffic.n_bytes:,} bytes in {traffic.requests} "
         f"requests\n{co.index_source.uri}"
     )
     return cli.DONE

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.data_slice import Format, MapChunks
 from hpc_connector.slices.index import Index
@@ -24,7 +23,9 @@ from hpc_connector.slices.las import (
     read_header,
     square_split_strategy,
 )
-from hpc_connector.storage import Range, Source, Version
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.store import Range, Version
 
 __all__ = ["COPC", "partition_num_points", "square_split_strategy"]
 
@@ -67,7 +68,7 @@ def fetch_nodes(source: Source, version: Version, root: Range) -> np.ndarray:
                     f"{source.uri}, byte {first}: expected a page of the hierarchy"
                 )
             seen.add((first, last))
-        data = b"".join(storage.fetch(source, version, wanted))
+        data = b"".join(fetch(source, version, wanted))
         entries = np.frombuffer(data, ENTRY)
         found.append(entries[entries["n_points"] > 0])
         pages = entries[entries["n_points"] == IS_PAGE]

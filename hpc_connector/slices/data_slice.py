@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpc_connector import storage
 from hpc_connector.publish import publish
 from hpc_connector.slices.index import Index
 from hpc_connector.slices.plain import PlainRecords, PlainText
-from hpc_connector.storage import Range, Source, Version
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.ranges import fetch_together
+from hpc_connector.storage.store import Range, Version
 
 MapChunks = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 
@@ -116,7 +117,7 @@ class DataSlice:
         wanted = [(self.source, self.version, self.ranges)]
         if self.index is not None and self.index_version is not None:
             wanted.append((self.index, self.index_version, self.index_ranges))
-        return find_format(self.format).read(self, storage.fetch_together(wanted))
+        return find_format(self.format).read(self, fetch_together(wanted))
 
     def to_file(self, path: str | Path) -> Path:
         """Write the slice to a file, published by rename; return its path."""

@@ -22,7 +22,8 @@ from hpc_connector.slices.packed_text import (
 )
 from hpc_connector.slices.plain import PlainText
 from hpc_connector.slices.strategies import check_count, check_number, cuts
-from hpc_connector.storage import Range, Source, Version
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.store import Range, Version
 
 MARK, NEWLINE = ord(">"), ord("\n")
 

@@ -20,7 +20,8 @@ from hpc_connector.slices.packed_text import (
 )
 from hpc_connector.slices.plain import ANY, PlainText
 from hpc_connector.slices.strategies import check_count, check_number, cuts
-from hpc_connector.storage import Source, Version
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.store import Version
 
 LINES = 4  # of a read
 NEWLINE, BLANK = ord("\n"), b" \t\r\n"

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from isal import isal_zlib
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
-from hpc_connector.storage import Source, Version
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.store import Version
 
 MEMBER, DEFLATE = 31, -15  # wbits
 MAGIC = b"\x1f\x8b\x08"
@@ -111,7 +112,7 @@ class Stream(io.RawIOBase):
         while end < last and self.problem is None:
             wanted = end, min(end + CHUNK_BYTES, self.version.size)
             try:
-                (new,) = storage.fetch(self.source, self.version, [wanted])
+                (new,) = fetch(self.source, self.version, [wanted])
                 self.see(new)
             except BadInput as problem:
                 self.problem = problem
@@ -175,7 +176,7 @@ def read_points(source: Source, version: Version, packed: Any) -> dict[str, np.n
     at = HEAD.size + found.nbytes
     firsts = [(int(point["byte"]) - (point["bits"] > 0)) for point in found]
     ahead = [(first, min(first + AHEAD_BYTES, version.size)) for first in firsts]
-    pieces = storage.fetch(source, version, ahead)
+    pieces = fetch(source, version, ahead)
     windows = []
     for (_, _, bits, has_window), piece in zip(found.tolist(), pieces, strict=True):
         data = bytes(packed[at : at + n_window * has_window])

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from isal import isal_zlib
 
-from hpc_connector import address, storage
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.ibd import UUID_BYTES, get_spectrum_bytes
 from hpc_connector.loader.imzml import IBD_ENDINGS, Imzml, check_packed, parse_imzml
@@ -39,7 +38,12 @@ from hpc_connector.slices.strategies import (
     count_slices,
     cuts,
 )
-from hpc_connector.storage import Source, Version
+from hpc_connector.storage import address
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.objects import get_version
+from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.store import Version
+from hpc_connector.storage.stores import NoSuchObject
 
 COLUMNS = [
     "x",
@@ -59,14 +63,14 @@ Spectrum = tuple[int, int, np.ndarray, np.ndarray]
 
 def make_index(source: Source, version: Version, map_chunks: MapChunks) -> Index:
     """Return where the arrays of the spectra are, from the XML alone."""
-    (data,) = storage.fetch(source, version, [(0, version.size)])
+    (data,) = fetch(source, version, [(0, version.size)])
     check_packed(source.uri, data[:8])
     ibd, ibd_version = find_ibd(source)
 
     def read(first: int, last: int) -> bytes:
         n_bytes = ibd_version.size
         piece = (min(first, n_bytes), min(last, n_bytes))
-        return storage.fetch(ibd, ibd_version, [piece])[0]
+        return fetch(ibd, ibd_version, [piece])[0]
 
     imzml = parse_imzml(source.uri, ibd.uri, data, in_steps=False, read=read)
     check_ibd(imzml, ibd, ibd_version)
@@ -90,8 +94,8 @@ def find_ibd(source: Source) -> tuple[Source, Version]:
     for ending in IBD_ENDINGS:
         found = swap_ending(source, ending)
         try:
-            return found, storage.get_version(found)
-        except storage.NoSuchObject:
+            return found, get_version(found)
+        except NoSuchObject:
             continue
     raise BadInput(
         f"{swap_ending(source, '.ibd').uri}: no such object: expected the peaks beside "
@@ -114,7 +118,7 @@ def check_ibd(imzml: Imzml, ibd: Source, version: Version) -> None:
         Another UUID, or an array that ends after the object.
     """
     end = min(UUID_BYTES, version.size)
-    (uuid,) = storage.fetch(ibd, version, [(0, end)])
+    (uuid,) = fetch(ibd, version, [(0, end)])
     if not is_same_uuid(imzml.uuid, uuid):
         raise BadInput(f"{ibd.uri} has UUID {uuid.hex()}: expected {imzml.uuid}")
     last = max(
@@ -301,7 +305,7 @@ def decode(part: DataSlice, name: str, data: bytes, n: int, at: int) -> np.ndarr
 def read_plainly(source: Source, version: Version) -> Iterator[np.ndarray]:
     """Yield checksums of the spectra, one after the other as the XML has them."""
     ibd, ibd_version = find_ibd(source)
-    (data,) = storage.fetch(source, version, [(0, version.size)])
+    (data,) = fetch(source, version, [(0, version.size)])
     imzml = parse_imzml(source.uri, ibd.uri, data)
     packed = imzml.mz_is_zlib, imzml.intensity_is_zlib
     columns = [getattr(imzml, name) for name in COLUMNS]
@@ -310,7 +314,7 @@ def read_plainly(source: Source, version: Version) -> Iterator[np.ndarray]:
         some = list(zip(*parts, strict=True))
         pairs = [pair for row in some for pair in (row[3:5], row[5:7])]
         places = [(first, first + n_bytes) for first, n_bytes in pairs]
-        pieces = iter(storage.fetch(ibd, ibd_version, places))
+        pieces = iter(fetch(ibd, ibd_version, places))
         found = []
         for x, y, *_ in some:
             arrays = [

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
-from hpc_connector.storage import Source, Version
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.objects import put, read_beside
+from hpc_connector.storage.store import Version
 
 FORMAT_VERSION = 1
 LENGTH = struct.Struct("<Q")
@@ -116,7 +117,7 @@ class StoredIndex:
 
 def load_index(place: Source, kind: str, version: Version) -> StoredIndex | None:
     """Return the index of a version of an object, None if there is none."""
-    found = storage.read_beside(place)
+    found = read_beside(place)
     if found is None:
         return None
     data, stored = found
@@ -133,7 +134,7 @@ def is_ours(place: Source) -> bool:
     BadInput
         There is an object of that name, and it is no index.
     """
-    found = storage.read_beside(place)
+    found = read_beside(place)
     if found is not None and not found[0].startswith(BEGIN, LENGTH.size):
         raise BadInput(
             f"{place.uri} is no index, so that it is not written over: expected no "
@@ -153,7 +154,7 @@ def save_index(
         There is an object of that name, and it is no index.
     """
     data = encode_index(index, kind, version)
-    stored = storage.put(place, data, only_new=not (force and is_ours(place)))
+    stored = put(place, data, only_new=not (force and is_ours(place)))
     if stored is None:
         return None
     return StoredIndex(decode_index(data, kind, version, place.uri), data, stored)

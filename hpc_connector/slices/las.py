@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
@@ -22,7 +21,9 @@ from hpc_connector.slices.plain import ObjectStream, PlainRecords, hash_rows
 from hpc_connector.slices.rows import fetch_arrays, make_cuts, make_row_slice, read_rows
 from hpc_connector.slices.squares import Square, plan_squares
 from hpc_connector.slices.strategies import check_count, cuts
-from hpc_connector.storage import Source, Version
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.store import Version
 
 BLOCK_POINTS = 50_000  # of LAS; the usual number of LAZ too
 PLAIN_BYTES, PLAIN_POINTS = 4 << 20, 100_000  # read at once, without an index
@@ -117,7 +118,7 @@ def make_blocks(sizes: np.ndarray) -> np.ndarray:
 
 def fetch_head(source: Source, version: Version) -> bytes:
     """Return header and variable-length records: what stands before the points."""
-    (head,) = storage.fetch(source, version, [(0, min(HEAD_BYTES, version.size))])
+    (head,) = fetch(source, version, [(0, min(HEAD_BYTES, version.size))])
     if head[:4] != b"LASF" or len(head) < HEADER_BYTES:
         raise BadInput(f"{source.uri}: expected LAS or LAZ")
     header_bytes, end, n_records = SIZES.unpack_from(head, SIZES_AT)
@@ -126,7 +127,7 @@ def fetch_head(source: Source, version: Version) -> bytes:
     if header_bytes + n_records * RECORD_BYTES > end:  # laspy would read them all
         raise BadInput(f"{source.uri}: {n_records} records before byte {end}")
     if end > len(head):
-        (head,) = storage.fetch(source, version, [(0, end)])
+        (head,) = fetch(source, version, [(0, end)])
     return head[:end]
 
 
@@ -170,7 +171,7 @@ def fetch_chunk_table(source: Source, version: Version, header: Any) -> np.ndarr
         place = fetch_number(source, version, version.size - 8)
     if not at + 8 <= place < version.size:
         raise BadInput(f"{source.uri} is cut: expected a chunk table at byte {place}")
-    (data,) = storage.fetch(source, version, [(place, version.size)])
+    (data,) = fetch(source, version, [(place, version.size)])
     n_chunks = int.from_bytes(data[4:8], "little")
     if len(data) < 8 or n_chunks > version.size:  # lazrs would take memory for them
         raise BadInput(f"{source.uri}: {n_chunks} chunks: expected a chunk table")
@@ -188,7 +189,7 @@ def fetch_chunk_table(source: Source, version: Version, header: Any) -> np.ndarr
 
 def fetch_number(source: Source, version: Version, at: int) -> int:
     """Return the whole number of 8 bytes at a place."""
-    (data,) = storage.fetch(source, version, [(at, min(at + 8, version.size))])
+    (data,) = fetch(source, version, [(at, min(at + 8, version.size))])
     return int.from_bytes(data, "little", signed=True)
 
 
@@ -205,7 +206,7 @@ def find_bounds(task: BoundsTask) -> np.ndarray:
     """Return the bounds of the points of each block, shape (blocks, 4)."""
     places = task.blocks[["first_byte", "n_bytes"]].tolist()
     ranges = [(at, at + size) for at, size in places]
-    pieces = storage.fetch(task.source, task.version, ranges)
+    pieces = fetch(task.source, task.version, ranges)
     found = np.zeros((len(task.blocks), len(BOUNDS)))
     for k, data in enumerate(pieces):
         header = read_header(task.source, task.head)

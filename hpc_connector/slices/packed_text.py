@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from isal import isal_zlib
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import (
     BLOCK_HEADER,
@@ -26,7 +25,9 @@ from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, MapChunks
 from hpc_connector.slices.gzip_points import Inflater, find_points, inflate_from
 from hpc_connector.slices.index import get_place
-from hpc_connector.storage import Range, Source, Version
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.store import Range, Version
 
 PLAIN, BGZIP, GZIP = "plain", "bgzip", "gzip"
 CHUNK_BYTES = 8 << 20
@@ -120,7 +121,7 @@ def scan_text(
 def find_kind(source: Source, version: Version) -> str:
     """Return how the text of an object is packed, from its first bytes."""
     wanted = (0, min(HEADER_BYTES, version.size))
-    (head,) = storage.fetch(source, version, [wanted])
+    (head,) = fetch(source, version, [wanted])
     if BLOCK_HEADER.match(head):
         return BGZIP
     return GZIP if head.startswith(GZIP_MAGIC) else PLAIN
@@ -143,7 +144,7 @@ def join_places(pieces: Sequence[Piece], size: int) -> tuple[np.ndarray, np.ndar
 
 def scan_plain(source: Source, version: Version, scan: Scan, chunk: Range) -> Piece:
     """Scan a chunk of plain text."""
-    (text,) = storage.fetch(source, version, [chunk])
+    (text,) = fetch(source, version, [chunk])
     places = np.array([[chunk[0], 0]])
     return Piece(places, chunk[1], len(text), scan(text, places[:, 1]))
 
@@ -152,7 +153,7 @@ def scan_bgzip(source: Source, version: Version, scan: Scan, chunk: Range) -> Pi
     """Scan the blocks that begin in a chunk."""
     first, last = chunk
     wanted = first, min(last + MAX_BLOCK_BYTES, version.size)
-    (data,) = storage.fetch(source, version, [wanted])
+    (data,) = fetch(source, version, [wanted])
     blocks = find_blocks(data, last - first)
     text = inflate(data[blocks[0] : blocks[-1]], source.uri, first + blocks[0])
     n_text = [int.from_bytes(data[b - 4 : b], "little") for b in blocks[1:]]
@@ -188,7 +189,7 @@ def is_bgzip(source: Source, version: Version, pieces: Sequence[Piece]) -> bool:
         end = piece.end if len(piece.places) else end
     if end == version.size:
         return True
-    (head,) = storage.fetch(source, version, [(end, min(end + 2, version.size))])
+    (head,) = fetch(source, version, [(end, min(end + 2, version.size))])
     if head != GZIP_MAGIC and head.strip(b"\0"):
         raise BadInput(f"{source.uri}, byte {end}: expected the start of a bgzip block")
     return False
@@ -216,7 +217,7 @@ def scan_gzip(
 
 def get_spacing(source: Source, version: Version) -> int:
     """Return the text between points: a small share, less in large objects."""
-    (head,) = storage.fetch(source, version, [(0, min(PROBE_BYTES, version.size))])
+    (head,) = fetch(source, version, [(0, min(PROBE_BYTES, version.size))])
     ratio = len(Inflater(source.uri).inflate(head)) / len(head)
     spacing = ((32 << 10) + version.size // 180) * ratio
     return int(np.clip(spacing, 1 << 16, MOST_SPACING))

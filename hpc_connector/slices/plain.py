@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
-from hpc_connector.storage import Source, Version
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.store import Version
 
 CHUNK_BYTES = 8 << 20  # read at once
 GIVEN_BYTES = 1 << 16  # to inflate at once: a block of bgzip or few
@@ -100,7 +101,7 @@ def read_chunks(source: Source, version: Version) -> Iterator[bytes]:
     """Yield the bytes of an object as it is stored."""
     for first in range(0, version.size, CHUNK_BYTES):
         wanted = first, min(first + CHUNK_BYTES, version.size)
-        yield storage.fetch(source, version, [wanted])[0]
+        yield fetch(source, version, [wanted])[0]
 
 
 def inflate(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
@@ -244,7 +245,7 @@ class ObjectStream(io.RawIOBase):
         last = min(self.at + len(buffer), self.version.size)
         if last <= self.at:
             return 0
-        (data,) = storage.fetch(self.source, self.version, [(self.at, last)])
+        (data,) = fetch(self.source, self.version, [(self.at, last)])
         buffer[: len(data)] = data
         self.at = last
         return len(data)

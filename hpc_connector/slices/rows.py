@@ -6,11 +6,11 @@ the parts of the slice are.
 
 import numpy as np
 
-from hpc_connector import storage
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice
 from hpc_connector.slices.index import get_place
-from hpc_connector.storage import Range
+from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.store import Range
 
 MOST_RANGES = 16  # of rows, in a slice
 
@@ -90,7 +90,7 @@ def fetch_arrays(
     """Return stretches of the object, each fetched once."""
     wanted = np.unique(np.stack([first, first + n_bytes], axis=1), axis=0)
     ranges = [(a, b) for a, b in wanted.tolist()]
-    pieces = storage.fetch(part.source, part.version, ranges)
+    pieces = fetch(part.source, part.version, ranges)
     return dict(zip(ranges, pieces, strict=True))
 
 

@@ -1,15 +1,15 @@
 """The index of positions beside an object in bgzip, .tbi or .csi."""
 
-from hpc_connector import storage
 from hpc_connector.loader.tabix import Tabix, read_tabix
 from hpc_connector.slices.blocks import inflate
-from hpc_connector.storage import Source
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.objects import read_beside
 
 
 def find_tabix(source: Source, endings: tuple[str, ...]) -> Tabix | None:
     """Return the index beside a file, the first there is."""
     for ending in endings:
-        found = storage.read_beside(source.beside(ending))
+        found = read_beside(source.beside(ending))
         if found is not None:
             name = source.beside(ending).uri
             return read_tabix(inflate(found[0], name, 0), name)

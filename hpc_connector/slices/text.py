@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
@@ -27,7 +26,9 @@ from hpc_connector.slices.plain import (
     find_unmarked,
 )
 from hpc_connector.slices.strategies import check_count, count_slices, cuts
-from hpc_connector.storage import Source, Version
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.store import Version
 
 HEAD_BYTES = 1 << 16  # of an object, read to index it
 MIN_PADDING, MAX_PADDING = 1 << 8, 1 << 16  # bytes beyond a slice
@@ -61,7 +62,7 @@ def read_head(
     n_bytes = HEAD_BYTES
     while True:
         n_bytes = min(n_bytes, version.size)
-        (data,) = storage.fetch(source, version, [(0, n_bytes)])
+        (data,) = fetch(source, version, [(0, n_bytes)])
         refuse_others(data, source.uri)
         body = find_header(data)
         if body is None and n_bytes == version.size:
@@ -299,7 +300,7 @@ def finish(part: DataSlice, data: bytes, seen: int) -> tuple[bytes, int]:
             return data, found.end()
         seen = len(data) - 1
         more = (place, min(place + n_more, part.version.size))
-        data += storage.fetch(part.source, part.version, [more])[0]
+        data += fetch(part.source, part.version, [more])[0]
         n_more *= 4
 
 

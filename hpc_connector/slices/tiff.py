@@ -5,9 +5,10 @@ TIFF 6.0 (Adobe, 1992) and its supplements; BigTIFF as LibTIFF has it.
 
 import numpy as np
 
-from hpc_connector import storage
 from hpc_connector.errors import BadInput
-from hpc_connector.storage import Range, Source, Version
+from hpc_connector.storage import ranges as ranges_module
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.store import Range, Version
 
 HEAD_BYTES = 1 << 16  # of the first read: all tags, in a cloud-optimised file
 MOST_IMAGES = 1024
@@ -37,7 +38,7 @@ class TiffReader:
         self.source, self.version = source, version
         self.places: list[int] = []
         end = min(HEAD_BYTES, version.size)
-        (self.head,) = storage.fetch(source, version, [(0, end)])
+        (self.head,) = ranges_module.fetch(source, version, [(0, end)])
         self.order = {b"II": "<", b"MM": ">"}.get(self.head[:2], "")
         kind = self.read_number(2, "u2") if self.order and end >= 16 else 0
         if kind not in (CLASSIC, BIG):
@@ -51,7 +52,7 @@ class TiffReader:
                 raise BadInput(f"{self.source.uri} is cut: no tags at byte {first}")
         if all(last <= len(self.head) for _, last in ranges):
             return [self.head[first:last] for first, last in ranges]
-        return storage.fetch(self.source, self.version, ranges)
+        return ranges_module.fetch(self.source, self.version, ranges)
 
     def read_number(self, at: int, dtype: str) -> int:
         """Return the number at a place."""

@@ -34,7 +34,8 @@ from hpc_connector.slices.strategies import (
 )
 from hpc_connector.slices.tabix import find_tabix
 from hpc_connector.slices.text import VCF_PLAIN, check_vcf_header, decode, iter_vcf
-from hpc_connector.storage import Source, Version
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.store import Version
 
 Region = tuple[str, int, int]  # contig, first base, last + 1, counted from 0
 

@@ -224,7 +224,7 @@ def get_url(uri: str) -> str:
     if uri not in _known and has_secrets(uri):
         raise NotSigned(
             f"{uri}: what signs a URL stays in the process that was given it: expected "
-            "hpc_connector.address.take(URL) in this one too, or an s3:// name"
+            "hpc_connector.storage.address.take(URL) in this one too, or an s3:// name"
         )
     if "#" in url:
         raise BadInput(f"{uri}: expected %23 for # in a URL: no server is sent a #")

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpc_connector.stores.store import Answer, Changed, Denied, Missing, Range, Version
+from hpc_connector.storage.store import Answer, Changed, Denied, Missing, Range, Version
 
 PARTIAL = ".partial"
 

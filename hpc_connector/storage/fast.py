@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from hpc_connector.address import split_user
-from hpc_connector.stores import s3
-from hpc_connector.stores.store import (
+from hpc_connector.storage import s3
+from hpc_connector.storage.address import split_user
+from hpc_connector.storage.store import (
     WHOLE,
     Answer,
     Broken,
