@@ -27,7 +27,7 @@ from hpc_connector.learner.ion_images import (
 from hpc_connector.learner.ions import Chemistry, make_ions
 from hpc_connector.learner.patterns import Resolution, calculate_centroids
 from hpc_connector.loader.imzml import read_imzml
-from hpc_connector.partitioner.communicator import get_mpicomm
+from hpc_connector.partitioner.launch import get_mpicomm
 from imzml import simulate_spectra, write_imzml
 from metabolite_annotation.output import save_png
 from metabolite_annotation.patterns import get_key, read_patterns, save_patterns

@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 from hpc_connector.loader import ReadOptions
-from hpc_connector.partitioner.communicator import SerialCommunicator
+from hpc_connector.partitioner.single import SerialCommunicator
 from mdr_epistasis.cohort import Filters, load_cohort, read_header
 from mdr_epistasis.folds import deal_folds
 from mdr_epistasis.simulate import Design, simulate

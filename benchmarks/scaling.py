@@ -38,7 +38,7 @@ from scaling_picture import draw_scaling
 
 from hpc_connector.learner import search as learner
 from hpc_connector.loader.sample_file import ReadOptions
-from hpc_connector.partitioner.communicator import get_mpicomm
+from hpc_connector.partitioner.launch import get_mpicomm
 from mdr_epistasis import cohort as loading
 from mdr_epistasis import tasks as program
 from mdr_epistasis.folds import deal_folds
@@ -57,7 +57,8 @@ PIXELS = 12_000
 ASK = """
 import time
 import numpy as np
-from hpc_connector.partitioner.communicator import get_mpicomm, open_counters
+from hpc_connector.partitioner.launch import get_mpicomm
+from hpc_connector.partitioner.tickets import open_counters
 
 comm, n = get_mpicomm(), 20_000
 with open_counters(comm, 1) as add:

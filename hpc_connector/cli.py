@@ -326,7 +326,7 @@ def is_hidden(error: OSError) -> bool:
 
 def explain(name: str, error: BaseException) -> int:
     """Print what an exception means to a user, and return the exit code."""
-    from hpc_connector.partitioner.communicator import print_traceback
+    from hpc_connector.partitioner.ending import print_traceback
 
     if isinstance(error, BadInput):
         message, code = str(error), BAD_INPUT

@@ -22,14 +22,10 @@ from hpc_connector import cli
 from hpc_connector.errors import BadInput
 from hpc_connector.folder_lock import release_folder
 from hpc_connector.manifest import enter_folder
-from hpc_connector.partitioner.communicator import (
-    abort_on_error,
-    count_tickets,
-    end_now,
-    get_mpicomm,
-    get_node,
-    wait_asleep,
-)
+from hpc_connector.partitioner.ending import abort_on_error, end_now, wait_asleep
+from hpc_connector.partitioner.launch import get_mpicomm
+from hpc_connector.partitioner.shared_memory import get_node
+from hpc_connector.partitioner.tickets import count_tickets
 from hpc_connector.publish import publish
 from hpc_connector.storage.traffic import get_traffic
 from hpc_connector.undo import Before, look_before, remove_empty, undo_run

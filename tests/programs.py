@@ -26,7 +26,8 @@ MORE = {
 RAISING = """
 import time
 from hpc_connector import cli
-from hpc_connector.partitioner.communicator import abort_on_error, get_mpicomm
+from hpc_connector.partitioner.ending import abort_on_error
+from hpc_connector.partitioner.launch import get_mpicomm
 
 comm = get_mpicomm()
 with abort_on_error(comm, lambda error: cli.explain("program", error)):
@@ -40,9 +41,9 @@ with abort_on_error(comm, lambda error: cli.explain("program", error)):
 KILLED = """
 import os, signal
 import numpy as np
-from hpc_connector.partitioner.communicator import (
-    count_tickets, get_mpicomm, share_array
-)
+from hpc_connector.partitioner.tickets import count_tickets
+from hpc_connector.partitioner.launch import get_mpicomm
+from hpc_connector.partitioner.shared_memory import share_array
 
 comm = get_mpicomm()
 with share_array(comm, (9,), np.int64) as shared, count_tickets(comm, 9) as (take, _):

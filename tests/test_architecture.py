@@ -19,7 +19,7 @@ PROGRAMS = {"mdr_epistasis", "metabolite_annotation"}
 # Where a package may be imported; "lazily" means inside a function only, because
 # the import starts MPI or costs the command line its half second.
 HOMES = {
-    "mpi4py": ("lazily", ["hpc_connector/partitioner/communicator.py"]),
+    "mpi4py": ("lazily", ["hpc_connector/partitioner/"]),
     "pysam": ("", ["hpc_connector/loader/", "apps/mdr_epistasis/simulate.py"]),
     "imagecodecs": ("lazily", ["hpc_connector/slices/pixels.py"]),
     "laspy": ("lazily", ["hpc_connector/slices/las.py"]),

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("cluster")
 
 SIZE = (
     "from hpc_connector.cli import explain\n"
-    "from hpc_connector.partitioner.communicator import get_mpicomm\n"
+    "from hpc_connector.partitioner.launch import get_mpicomm\n"
     "try: print(f'size {get_mpicomm().size}\\n', end='')\n"
     "except Exception as error: raise SystemExit(explain('program', error))"
 )

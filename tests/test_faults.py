@@ -191,7 +191,7 @@ def wide(tmp_path_factory):
 
 
 GET_PEAK = (
-    "from hpc_connector.partitioner.communicator import get_mpicomm; "
+    "from hpc_connector.partitioner.launch import get_mpicomm; "
     "from mdr_epistasis.run import run; comm = get_mpicomm(); "
     "peak = next(l for l in open('/proc/self/status') if l.startswith('VmPeak')); "
     "comm.Barrier(); print(peak.split()[1] + ' ', end='')"
@@ -254,7 +254,8 @@ def test_run__more_ranks_than_tasks(tmp_path):
 FAILING = """
 import os, signal, time
 from hpc_connector import cli, pipeline
-from hpc_connector.partitioner.communicator import abort_on_error, get_mpicomm
+from hpc_connector.partitioner.ending import abort_on_error
+from hpc_connector.partitioner.launch import get_mpicomm
 
 comm = get_mpicomm()
 
@@ -315,7 +316,7 @@ def test_get_mpicomm__a_rank_that_never_starts_ends_all():
 COUNTING = """
 import os, signal, sys, time
 from hpc_connector import pipeline
-from hpc_connector.partitioner.communicator import get_mpicomm
+from hpc_connector.partitioner.launch import get_mpicomm
 
 comm = get_mpicomm()
 done = []
@@ -351,7 +352,7 @@ def test_run_on_ranks__each_task_once(ranks, threads, stops):
 # The last rank stops itself after three tasks
 STOPPING = """
 import itertools, os, signal, sys, time
-from hpc_connector.partitioner.communicator import get_mpicomm
+from hpc_connector.partitioner.launch import get_mpicomm
 from mdr_epistasis import program, run
 
 comm, search, calls = get_mpicomm(), run.learner.search, itertools.count(1)

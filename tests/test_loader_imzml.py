@@ -22,7 +22,7 @@ from hpc_connector.loader.ibd import (
     read_spectra,
 )
 from hpc_connector.loader.imzml import read_imzml
-from hpc_connector.partitioner.communicator import get_mpicomm
+from hpc_connector.partitioner.launch import get_mpicomm
 from imzml import TYPES, write_imzml
 from metabolite_annotation import spectra as spectra_module
 from metabolite_annotation.spectra import load_spectra

@@ -13,12 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpc_connector import partitioner
-from hpc_connector.partitioner.communicator import (
-    choose_network,
-    count_tickets,
-    share_array,
-    take_ticket,
-)
+from hpc_connector.partitioner.launch import choose_network
+from hpc_connector.partitioner.shared_memory import share_array
+from hpc_connector.partitioner.tickets import count_tickets, take_ticket
 from programs import PATIENCE_S
 
 ALL = -1  # the counter of all nodes
@@ -153,7 +150,9 @@ def test_share_array__is_one_a_node(comm):
 
 
 NODES = """
-from hpc_connector.partitioner.communicator import count_tickets, get_mpicomm, get_node
+from hpc_connector.partitioner.tickets import count_tickets
+from hpc_connector.partitioner.launch import get_mpicomm
+from hpc_connector.partitioner.shared_memory import get_node
 
 comm = get_mpicomm()
 assert get_node(comm)[1:] == (2, 2)
@@ -177,7 +176,8 @@ def test_count_tickets__two_nodes_of_two_ranks():
 # Rank 0, where the counter lies, computes until the other has taken its tickets
 BUSY = """
 import os, sys, time
-from hpc_connector.partitioner.communicator import count_tickets, get_mpicomm
+from hpc_connector.partitioner.tickets import count_tickets
+from hpc_connector.partitioner.launch import get_mpicomm
 
 comm = get_mpicomm()
 with count_tickets(comm, 1000) as (take, _):

@@ -27,7 +27,7 @@ from rank_simulation import (
 )
 from scaling_picture import draw_scaling
 
-from hpc_connector.partitioner.communicator import take_ticket
+from hpc_connector.partitioner.tickets import take_ticket
 from mdr_epistasis.tasks import make_tasks
 
 SECONDS = st.lists(st.floats(0.001, 3), min_size=1, max_size=60)

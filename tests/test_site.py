@@ -76,7 +76,7 @@ def test_site__refuses_what_would_test_nothing(tmp_path, command, word):
 # What a broken MPI does to the tests of a rank
 FAULTS = """
 import pytest
-from hpc_connector.partitioner.communicator import share_array
+from hpc_connector.partitioner.shared_memory import share_array
 
 pytestmark = pytest.mark.mpi
 

@@ -24,7 +24,8 @@ from hpc_connector.loader.sample_file import ReadOptions, SampleFile, Variants
 from hpc_connector.loader.samples import inspect_sample, read_sample
 from hpc_connector.notes import add_counts
 from hpc_connector.partitioner import make_distribution
-from hpc_connector.partitioner.communicator import end_together, get_node, share_array
+from hpc_connector.partitioner.ending import end_together
+from hpc_connector.partitioner.shared_memory import get_node, share_array
 from hpc_connector.pipeline import return_memory
 from mdr_epistasis.identity import (
     NO_CHROMOSOME,

@@ -31,7 +31,7 @@ from hpc_connector.loader.sample_file import ReadOptions, SampleFile
 from hpc_connector.loader.samples import get_format
 from hpc_connector.manifest import begin_run, get_time, save_manifest
 from hpc_connector.notes import add_counts, log_notes, make_notes
-from hpc_connector.partitioner.communicator import end_together
+from hpc_connector.partitioner.ending import end_together
 from hpc_connector.progress import begin_tasks
 from mdr_epistasis.cohort import (
     Cohort,

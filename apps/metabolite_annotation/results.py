@@ -13,7 +13,7 @@ import numpy as np
 from hpc_connector import pipeline
 from hpc_connector.learner.ion_images import ImageSet, get_images
 from hpc_connector.manifest import get_time, save_manifest
-from hpc_connector.partitioner.communicator import end_together
+from hpc_connector.partitioner.ending import end_together
 from hpc_connector.storage import address
 from metabolite_annotation import output
 from metabolite_annotation.annotations import (

@@ -16,7 +16,7 @@ from hpc_connector.burst.run import run_tasks
 from hpc_connector.learner.ion_images import SCORES
 from hpc_connector.manifest import begin_run
 from hpc_connector.notes import add_counts, log_notes, make_notes
-from hpc_connector.partitioner.communicator import end_together
+from hpc_connector.partitioner.ending import end_together
 from hpc_connector.progress import begin_tasks
 from metabolite_annotation.inputs import Library, Setup, list_inputs, read_inputs
 from metabolite_annotation.patterns import Patterns, get_patterns

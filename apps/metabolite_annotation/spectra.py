@@ -21,7 +21,8 @@ from hpc_connector.loader.ibd import Peaks, get_spectrum_bytes, read_spectra
 from hpc_connector.loader.imzml import Imzml
 from hpc_connector.partitioner import _sort_kernels as kernels
 from hpc_connector.partitioner import make_distribution
-from hpc_connector.partitioner.communicator import end_together, get_node, share_array
+from hpc_connector.partitioner.ending import end_together
+from hpc_connector.partitioner.shared_memory import get_node, share_array
 
 CHUNK_BYTES = 1 << 24  # read and decoded at once
 OCTAVES = 4  # of m/z that a dataset has peaks in

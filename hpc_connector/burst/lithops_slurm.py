@@ -31,7 +31,7 @@ from typing import Any
 from hpc_connector.burst import lithops_folder
 from hpc_connector.cluster.batch import submit
 from hpc_connector.errors import BadInput
-from hpc_connector.partitioner.communicator import LAUNCHED_BY_MPI
+from hpc_connector.partitioner.launch import LAUNCHED_BY_MPI
 from hpc_connector.slurm import ask_slurm
 from hpc_connector.units import format_time, parse_bytes, parse_time
 

@@ -16,7 +16,7 @@ from hpc_connector.burst.config import read_settings
 from hpc_connector.burst.line import Line, Remote, open_line
 from hpc_connector.burst.overflow import Batch, Books, Burst
 from hpc_connector.burst.resources import grow_memory
-from hpc_connector.partitioner.communicator import end_together
+from hpc_connector.partitioner.ending import end_together
 from hpc_connector.storage.stores import NoAnswer
 from hpc_connector.telemetry.functions import find_peak
 

@@ -98,12 +98,8 @@ def run(args: argparse.Namespace) -> int:
 
 def be_rank() -> int:
     """Say what this rank finds, a line of JSON for each step."""
-    from hpc_connector.partitioner.communicator import (
-        abort_on_error,
-        get_library,
-        load_mpi,
-        start_mpi,
-    )
+    from hpc_connector.partitioner.ending import abort_on_error
+    from hpc_connector.partitioner.launch import get_library, load_mpi, start_mpi
     from hpc_connector.partitioner.probe import probe_mpi
 
     def say(facts: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Work to shares: communicator, combinations, distribution."""
 
-from hpc_connector.partitioner.communicator import get_mpicomm
+from hpc_connector.partitioner.launch import get_mpicomm
 from hpc_connector.partitioner.shares import (
     get_comb_files,
     make_distribution,

@@ -16,14 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector.partitioner.communicator import (
-    SHARED_MEMORY,
-    count_tickets,
-    get_library,
-    get_node,
-    get_threads,
-    share_array,
-)
+from hpc_connector.partitioner.launch import get_library, get_threads
+from hpc_connector.partitioner.shared_memory import SHARED_MEMORY, get_node, share_array
+from hpc_connector.partitioner.tickets import count_tickets
 
 MESSAGE_BYTES = 4 << 20  # larger than what MPI copies through its own buffers
 N_TICKETS = 200

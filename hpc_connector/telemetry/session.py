@@ -14,7 +14,7 @@ from typing import Any
 
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import has_ended
-from hpc_connector.partitioner.communicator import wait_asleep
+from hpc_connector.partitioner.ending import wait_asleep
 from hpc_connector.telemetry.agent import get_name
 from hpc_connector.telemetry.proc import RANK_NAMES
 

@@ -21,13 +21,8 @@ sys.path[:] = [place for place in sys.path if Path(place).resolve() != CHECKOUT]
 import hpc_connector  # noqa: E402
 from hpc_connector import cli  # noqa: E402
 from hpc_connector.errors import BadInput  # noqa: E402
-from hpc_connector.partitioner.communicator import (  # noqa: E402
-    abort_on_error,
-    find_least,
-    get_library,
-    get_mpicomm,
-    get_threads,
-)
+from hpc_connector.partitioner.ending import abort_on_error, find_least  # noqa: E402
+from hpc_connector.partitioner.launch import get_library, get_mpicomm, get_threads  # noqa: E402
 
 GRACE_S = 5.0  # for the others to end a test that has failed on this rank
 COMM, APART = pytest.StashKey(), pytest.StashKey()  # the second keeps ranks in step

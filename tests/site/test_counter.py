@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from hpc_connector.partitioner.communicator import count_tickets
+from hpc_connector.partitioner.tickets import count_tickets
 
 pytestmark = pytest.mark.mpi
 

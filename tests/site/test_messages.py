@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from hpc_connector.partitioner.communicator import get_node
+from hpc_connector.partitioner.shared_memory import get_node
 
 pytestmark = pytest.mark.mpi
 

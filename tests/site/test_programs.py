@@ -10,7 +10,8 @@ import pytest
 import mdr_epistasis.program
 import metabolite_annotation.program
 from hpc_connector import pipeline
-from hpc_connector.partitioner.communicator import SerialCommunicator, wait_asleep
+from hpc_connector.partitioner.ending import wait_asleep
+from hpc_connector.partitioner.single import SerialCommunicator
 
 pytestmark = pytest.mark.mpi
 

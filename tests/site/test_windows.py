@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hpc_connector.partitioner.communicator import get_node, share_array
+from hpc_connector.partitioner.shared_memory import get_node, share_array
 
 pytestmark = pytest.mark.mpi
 

@@ -1,0 +1,64 @@
+"""Arrays in memory that the ranks of a node share."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from hpc_connector.partitioner.ending import end_together
+from hpc_connector.partitioner.single import is_serial
+
+SHARED_MEMORY = "/dev/shm"
+
+
+def get_node(comm: Any) -> tuple[int, int, int]:
+    """Return rank on the node, ranks of the node, and the number of nodes."""
+    if is_serial(comm):
+        return 0, 1, 1
+    from mpi4py import MPI
+
+    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    rank, size = node.rank, node.size
+    nodes = sum(r == 0 for r in comm.allgather(rank))
+    node.Free()
+    return rank, size, nodes
+
+
+@contextlib.contextmanager
+def share_array(comm: Any, shape: tuple[int, ...], dtype: Any) -> Iterator[np.ndarray]:
+    """Give the ranks of a node one array, not filled, in a shared-memory window."""
+    if is_serial(comm):
+        yield np.empty(shape, dtype)
+        return
+    from mpi4py import MPI
+
+    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    if node.rank == 0:
+        check_shared_memory(n_bytes)
+    with end_together(node):
+        try:
+            own_bytes = n_bytes if node.rank == 0 else 0
+            window = MPI.Win.Allocate_shared(own_bytes, 1, comm=node)
+        except MPI.Exception as error:
+            raise MemoryError(f"{n_bytes:,} bytes to share: {error}") from None
+    memory: Any = window.Shared_query(0)[0]
+    array = np.frombuffer(memory, dtype).reshape(shape)
+    yield array
+    del array
+    window.Free()
+    node.Free()
+
+
+def check_shared_memory(n_bytes: int) -> None:
+    """Raise where a window is larger than what a container may share, often 64 MB.
+
+    MPI would grant it, and a signal end the rank that first writes beyond.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if n_bytes > (free := shutil.disk_usage(SHARED_MEMORY).free):
+            raise MemoryError(
+                f"{n_bytes:,} bytes of genotypes, but {SHARED_MEMORY} has {free:,} free"
+            )
