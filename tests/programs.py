@@ -12,7 +12,7 @@ OUTPUTS = ("models.tsv", "annotations.tsv", "results.h5")
 
 # A program, saving its ledger after every task, and those of annotations small
 SAVING = (
-    "import sys; from hpc_connector import pipeline; pipeline.SAVE_EVERY_S = 0.0; "
+    "import sys; from hpc_connector.pipeline import ranks; ranks.SAVE_EVERY_S = 0.0; "
     "from {program}.program import main; {more}sys.exit(main(sys.argv[1:]))"
 )
 MORE = {

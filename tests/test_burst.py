@@ -30,7 +30,7 @@ from hpc_connector.burst.worker import (
     run_parcel,
 )
 from hpc_connector.errors import BadInput
-from hpc_connector.pipeline import DAMAGED
+from hpc_connector.pipeline.ledger import DAMAGED
 from hpc_connector.program import main as connector
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.objects import list_names

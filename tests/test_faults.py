@@ -253,9 +253,10 @@ def test_run__more_ranks_than_tasks(tmp_path):
 # One rank of some fails in the middle, while tasks would outlast all patience
 FAILING = """
 import os, signal, time
-from hpc_connector import cli, pipeline
+from hpc_connector import cli
 from hpc_connector.partitioner.ending import abort_on_error
 from hpc_connector.partitioner.launch import get_mpicomm
+from hpc_connector.pipeline.ranks import run_on_ranks
 
 comm = get_mpicomm()
 
@@ -265,7 +266,7 @@ def run_task(task, thread):
         {failure}
 
 with abort_on_error(comm, lambda error: cli.explain("program", error)):
-    pipeline.run_on_ranks(
+    run_on_ranks(
         comm, run_task, range(10**6), lambda *_: None, threads={threads}
     )
 """
@@ -315,8 +316,8 @@ def test_get_mpicomm__a_rank_that_never_starts_ends_all():
 # Every rank notes the tasks it ran; the first may stop itself after some
 COUNTING = """
 import os, signal, sys, time
-from hpc_connector import pipeline
 from hpc_connector.partitioner.launch import get_mpicomm
+from hpc_connector.pipeline.ranks import run_on_ranks
 
 comm = get_mpicomm()
 done = []
@@ -328,7 +329,7 @@ def run_task(task, thread):
         os.kill(os.getpid(), signal.SIGTERM)
 
 saved = []
-is_done = pipeline.run_on_ranks(
+is_done = run_on_ranks(
     comm, run_task, range(2000), lambda _, tasks: saved.append(list(tasks)),
     threads={threads}
 )

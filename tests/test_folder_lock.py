@@ -321,7 +321,7 @@ def test_run__that_fails_or_is_stopped_leaves_no_lock(tmp_path, how, ranks):
 import sys, time
 from argparse import Namespace
 from pathlib import Path
-from hpc_connector.pipeline import run_program
+from hpc_connector.pipeline.program import run_program
 
 
 def run(comm):

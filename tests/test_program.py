@@ -136,7 +136,7 @@ def test_run__same_bytes_after_a_stop(
     out = tmp_path / "out"
     slow = (
         "import sys, time; from mdr_epistasis import tasks, program; "
-        "from hpc_connector import pipeline; pipeline.SAVE_EVERY_S = 0.0; "
+        "from hpc_connector.pipeline import ranks; ranks.SAVE_EVERY_S = 0.0; "
         "tasks.TILE_BLOCKS = {2: (1, 2)}; tasks.PERMUTED_BLOCKS = 2; "
         "search = tasks.learner.search; "
         "tasks.learner.search = lambda *a: (time.sleep(0.1), search(*a))[1]; "

@@ -18,9 +18,9 @@ from hpc_connector.cluster.queue import ask_queue, explain_reason, find_job, rea
 from hpc_connector.cluster.record import save_job
 from hpc_connector.cluster.state import get_states
 from hpc_connector.manifest import read_manifest, save_manifest
-from hpc_connector.pipeline import save_ledger
+from hpc_connector.pipeline.ledger import save_ledger
+from hpc_connector.pipeline.progress import begin_tasks, read_progress
 from hpc_connector.program import main
-from hpc_connector.progress import begin_tasks, read_progress
 from programs import make_command
 from slurm_fakes import list_calls, put_programs
 

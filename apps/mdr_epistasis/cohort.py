@@ -26,7 +26,7 @@ from hpc_connector.notes import add_counts
 from hpc_connector.partitioner import make_distribution
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.partitioner.shared_memory import get_node, share_array
-from hpc_connector.pipeline import return_memory
+from hpc_connector.pipeline.ranks import return_memory
 from mdr_epistasis.identity import (
     NO_CHROMOSOME,
     REPEATED,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import cli, pipeline
+from hpc_connector import cli
 from hpc_connector.errors import BadInput
 from hpc_connector.learner.bsc import get_fold_accuracy
 from hpc_connector.loader.bsc import read_file_pairs
@@ -26,6 +26,9 @@ from hpc_connector.loader.samples import read_sample
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner import get_comb_files
+from hpc_connector.pipeline.ranks import run_on_ranks
+from hpc_connector.pipeline.resources import get_resources
+from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.publish import publish
 from mdr_epistasis.run import begin, open_files
 
@@ -64,7 +67,7 @@ def run(comm: Any, args: argparse.Namespace) -> int:
         record |= make_notes([*match.assumed, *assumed], of_headers)
         log_notes(record)
     is_done, counted = score_files(comm, args, files, match, pairs)
-    record["resources"] = pipeline.get_resources(comm, args.threads, start_s)
+    record["resources"] = get_resources(comm, args.threads, start_s)
     if comm.rank == 0:
         log_notes({"assumed": (), "counted": counted})
         record["counted"] = add_counts([record["counted"], counted])
@@ -149,13 +152,13 @@ def score_files(
         save_lines(paths[number], make_lines(read(i), read(j), is_case))
 
     todo = [number for number, path in enumerate(paths) if not path.exists()]
-    is_done = pipeline.run_on_ranks(
+    is_done = run_on_ranks(
         comm,
         run_task,
         comm.bcast(todo),
         lambda *_: None,
         threads=args.threads,
-        show=pipeline.make_progress(quiet=args.quiet),
+        show=make_progress(quiet=args.quiet),
     )
     of_files = {k: n for share in comm.allgather(counted) for k, n in share.items()}
     return is_done, add_counts(of_files.values())

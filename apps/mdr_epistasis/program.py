@@ -170,7 +170,7 @@ def run_search(args: argparse.Namespace) -> int:
         from mdr_epistasis.plan import get_cost
 
         return cli.print_plan(NAME, lambda: get_cost(args))
-    from hpc_connector import pipeline
+    from hpc_connector.pipeline.program import run_program
 
     def search(comm: Any) -> int:
         if args.compat == "bsc":
@@ -179,4 +179,4 @@ def run_search(args: argparse.Namespace) -> int:
             from mdr_epistasis.run import run
         return run(comm, args)
 
-    return pipeline.run_program(NAME, search, args)
+    return run_program(NAME, search, args)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from hpc_connector import pipeline
 from hpc_connector.bitplanes import Arrangement
 from hpc_connector.burst.package import Package, load_rows, save_package
 from hpc_connector.learner.search import Question
+from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.store import Range
 from mdr_epistasis.tasks import Search, Task, Tasks, run_task
@@ -35,7 +35,7 @@ def pack(search: Search, tasks: Tasks, folder: Source) -> tuple[str, int]:
     return save_package(folder, facts, arrays)
 
 
-def run_tasks(package: Package, numbers: Sequence[int]) -> pipeline.Arrays:
+def run_tasks(package: Package, numbers: Sequence[int]) -> Arrays:
     """Run some tasks of a package; return what a ledger records of them.
 
     Of the genotypes the tiles of these tasks are read, and no others.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import cli, pipeline, storer
+from hpc_connector import cli, storer
 from hpc_connector.bitplanes import LANES
 from hpc_connector.burst.config import check_options
 from hpc_connector.burst.line import make_remote
@@ -32,7 +32,10 @@ from hpc_connector.loader.samples import get_format
 from hpc_connector.manifest import begin_run, get_time, save_manifest
 from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner.ending import end_together
-from hpc_connector.progress import begin_tasks
+from hpc_connector.pipeline.ledger import Arrays, read_ledger, save_ledger
+from hpc_connector.pipeline.progress import begin_tasks
+from hpc_connector.pipeline.resources import get_resources, say_fetched
+from hpc_connector.pipeline.terminal import make_progress
 from mdr_epistasis.cohort import (
     Cohort,
     Filters,
@@ -104,10 +107,10 @@ def run(comm: Any, args: argparse.Namespace) -> int:
             record["cohort"] = describe_cohort(cohort, match.notes)
             record["search"] = describe_search(args, cohort, tasks)
         inputs = record["inputs"]
-        used = pipeline.get_resources(comm, args.threads, start_s, inputs)
+        used = get_resources(comm, args.threads, start_s, inputs)
         with end_together(comm):
             if comm.rank == 0:
-                pipeline.say_fetched(used)
+                say_fetched(used)
                 used = record["resources"] | used
                 record |= {"resources": used, "finished": get_time()}
                 finish(args, cohort, question, findings, record, is_done)
@@ -233,7 +236,7 @@ def search_tasks(
     question: learner.Question,
     tasks: Tasks,
     record: dict[str, Any],
-) -> tuple[pipeline.Arrays, bool]:
+) -> tuple[Arrays, bool]:
     """Run the tasks that are left; return what all attempts found, on rank 0."""
     ledger = args.out / "ledger"
     shards = make_shards(args, cohort)
@@ -265,9 +268,9 @@ def search_tasks(
 
     def save(thread: int, done: list[int]) -> None:
         path = remote.get_path(f"{thread:03d}")
-        pipeline.save_ledger(path, done, mine[thread].to_arrays())
+        save_ledger(path, done, mine[thread].to_arrays())
 
-    show = pipeline.make_progress(quiet=args.quiet)
+    show = make_progress(quiet=args.quiet)
     record["resources"] = {"start_s": cli.get_age_s()}
     is_done, away, burst = run_tasks(comm, args, run, todo, save, remote, show)
     if burst:
@@ -280,9 +283,9 @@ def search_tasks(
 
 def read_finished(
     ledger: Path, tasks: Tasks, shards: storer.Shards | None
-) -> tuple[np.ndarray, list[pipeline.Arrays]]:
+) -> tuple[np.ndarray, list[Arrays]]:
     """Return the tasks that need not run again, and what was found so far."""
-    finished, found = pipeline.read_ledger(ledger)
+    finished, found = read_ledger(ledger)
     if shards:
         is_there = [bool(tasks[n].permutations) or shards.has(n) for n in finished]
         finished = finished[np.array(is_there, bool)]
@@ -346,7 +349,7 @@ def finish(
     args: argparse.Namespace,
     cohort: Cohort,
     question: learner.Question,
-    findings: pipeline.Arrays,
+    findings: Arrays,
     record: dict[str, Any],
     is_done: bool,
 ) -> None:

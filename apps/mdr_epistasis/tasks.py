@@ -7,10 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
-from hpc_connector import pipeline
 from hpc_connector.bitplanes import LANES, Arrangement
 from hpc_connector.learner import search as learner
 from hpc_connector.partitioner import make_tiles
+from hpc_connector.pipeline.ledger import Arrays
 
 TILES_AN_EDGE = 16  # of the triangle, unless that makes tiles too small or too large
 TILE_BLOCKS = {2: (8, 64), 3: (8, 16)}
@@ -91,7 +91,7 @@ class Findings:
         self.best = learner.make_best(question, folds)
         self.maximum = np.full(question.permutations, -np.inf)
 
-    def to_arrays(self) -> pipeline.Arrays:
+    def to_arrays(self) -> Arrays:
         """Return the arrays that a ledger records."""
         return self.best._asdict() | {"maximum": self.maximum}
 
@@ -157,13 +157,13 @@ def make_errors(tile: tuple[int, ...]) -> np.ndarray:
     return np.full(edges, np.nan, np.float32)
 
 
-def merge(found: Sequence[pipeline.Arrays], top: int) -> pipeline.Arrays:
+def merge(found: Sequence[Arrays], top: int) -> Arrays:
     """Merge what threads, ranks or attempts found; in any order, some at a time."""
     maximum = np.max([arrays["maximum"] for arrays in found], axis=0)
     best = learner.merge_best([get_best(arrays) for arrays in found], top)
     return best._asdict() | {"maximum": maximum}
 
 
-def get_best(arrays: pipeline.Arrays) -> learner.Best:
+def get_best(arrays: Arrays) -> learner.Best:
     """Return the best models of what was found."""
     return learner.Best(**{name: arrays[name] for name in learner.Best._fields})

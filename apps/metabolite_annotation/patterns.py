@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import pipeline
 from hpc_connector.learner.ions import Ions
 from hpc_connector.learner.patterns import (
     Resolution,
     calculate_centroids,
     list_isotopologues,
 )
-from hpc_connector.pipeline import DAMAGED, read_arrays
+from hpc_connector.pipeline.ledger import DAMAGED, read_arrays
+from hpc_connector.pipeline.ranks import run_on_ranks
+from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.publish import publish
 
 logger = logging.getLogger(__name__)
@@ -72,13 +73,13 @@ def compute_patterns(
         ends = firsts[number], min(firsts[number] + IONS_A_TASK, len(ions))
         found[number] = calculate_centroids(ions, resolution, *ends, lists=lists)
 
-    is_done = pipeline.run_on_ranks(
+    is_done = run_on_ranks(
         comm,
         run_task,
         range(len(firsts))[::-1],  # those without carbon, the slowest, come last
         lambda *_: None,
         threads=args.threads,
-        show=pipeline.make_progress(quiet=args.quiet),
+        show=make_progress(quiet=args.quiet),
     )
     parts = {n: part for share in comm.allgather(found) for n, part in share.items()}
     if not is_done:

@@ -173,11 +173,11 @@ def run_annotation(args: argparse.Namespace) -> int:
         from metabolite_annotation.plan import get_cost
 
         return cli.print_plan(NAME, lambda: get_cost(args))
-    from hpc_connector import pipeline
+    from hpc_connector.pipeline.program import run_program
 
     def annotate(comm: Any) -> int:
         from metabolite_annotation.run import run
 
         return run(comm, args)
 
-    return pipeline.run_program(NAME, annotate, args)
+    return run_program(NAME, annotate, args)

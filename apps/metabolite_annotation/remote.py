@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpc_connector import pipeline
 from hpc_connector.burst.package import Package, load_rows, save_package
 from hpc_connector.learner.ion_images import Grid, PeakList, annotate
+from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.storage.address import Source
 from metabolite_annotation.spectra import Spectra
 
@@ -42,7 +42,7 @@ def pack(
     return save_package(folder, facts, arrays)
 
 
-def run_tasks(package: Package, numbers: Sequence[int]) -> pipeline.Arrays:
+def run_tasks(package: Package, numbers: Sequence[int]) -> Arrays:
     """Run some tasks of a package; return what a ledger records of them."""
     facts = package.facts
     rows = [(facts["ends"][n], facts["ends"][n + 1]) for n in numbers]
@@ -83,13 +83,13 @@ def score(
     mz: np.ndarray,
     theoretical: np.ndarray,
     ppm: float,
-) -> pipeline.Arrays:
+) -> Arrays:
     """Return the scores of some ions, of those that have any."""
     scores = annotate(peaks, grid, mz[ions], theoretical[ions], ppm=ppm)
     (kept,) = np.nonzero(scores[:, 0])
     return {"ion": ions[kept], "scores": scores[kept]}
 
 
-def join(parts: Sequence[pipeline.Arrays]) -> pipeline.Arrays:
+def join(parts: Sequence[Arrays]) -> Arrays:
     """Return the scored ions of several tasks as one set of arrays."""
     return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}

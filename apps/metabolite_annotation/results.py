@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import pipeline
 from hpc_connector.learner.ion_images import ImageSet, get_images
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.partitioner.ending import end_together
+from hpc_connector.pipeline.ranks import run_on_ranks
+from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.storage import address
 from metabolite_annotation import output
 from metabolite_annotation.annotations import (
@@ -112,13 +113,13 @@ def save_images(
 
     todo = range(len(names))
     first = save_rest if comm.rank == 0 else None
-    is_done = pipeline.run_on_ranks(
+    is_done = run_on_ranks(
         comm,
         run_task,
         todo,
         lambda *_: None,
         threads=args.threads,
-        show=pipeline.make_progress(quiet=args.quiet),
+        show=make_progress(quiet=args.quiet),
         first=first,
     )
     with end_together(comm):

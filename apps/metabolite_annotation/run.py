@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import cli, pipeline
+from hpc_connector import cli
 from hpc_connector.burst.config import check_options
 from hpc_connector.burst.line import make_remote
 from hpc_connector.burst.run import run_tasks
@@ -17,7 +17,10 @@ from hpc_connector.learner.ion_images import SCORES
 from hpc_connector.manifest import begin_run
 from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner.ending import end_together
-from hpc_connector.progress import begin_tasks
+from hpc_connector.pipeline.ledger import read_ledger, save_ledger
+from hpc_connector.pipeline.progress import begin_tasks
+from hpc_connector.pipeline.resources import get_resources, say_fetched
+from hpc_connector.pipeline.terminal import make_progress
 from metabolite_annotation.inputs import Library, Setup, list_inputs, read_inputs
 from metabolite_annotation.patterns import Patterns, get_patterns
 from metabolite_annotation.remote import join, pack, score
@@ -65,10 +68,10 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     if patterns is not None:
         findings = search(comm, args, setup, library, patterns, record)
     is_done = comm.bcast(findings is not None)
-    used |= pipeline.get_resources(comm, args.threads, start_s, record["inputs"])
+    used |= get_resources(comm, args.threads, start_s, record["inputs"])
     with end_together(comm):
         if comm.rank == 0:
-            pipeline.say_fetched(used)
+            say_fetched(used)
             finish(args, record | {"resources": used}, findings)
     return cli.DONE if is_done else cli.STOPPED
 
@@ -157,7 +160,7 @@ def score_ions(
     n = max(IONS_A_TASK, -(-len(order) // MOST_TASKS))
     tasks = [order[first : first + n] for first in range(0, len(order), n)]
     finished, found = comm.bcast(
-        pipeline.read_ledger(args.out / "ledger") if comm.rank == 0 else None
+        read_ledger(args.out / "ledger") if comm.rank == 0 else None
     )
     with end_together(comm):
         if comm.rank == 0:
@@ -176,9 +179,9 @@ def score_ions(
 
     def save(thread: int, done: list[int]) -> None:
         path = remote.get_path(f"{thread:03d}")
-        pipeline.save_ledger(path, done, join(mine[thread]))
+        save_ledger(path, done, join(mine[thread]))
 
-    show = pipeline.make_progress(quiet=args.quiet)
+    show = make_progress(quiet=args.quiet)
     is_done, away, burst = run_tasks(comm, args, run_task, todo, save, remote, show)
     if burst:
         record["burst"] = burst

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hpc_connector.burst.config import Settings
 from hpc_connector.burst.overflow import Batch, Burst
-from hpc_connector.pipeline import Seat
+from hpc_connector.pipeline.ranks import Seat
 
 MARGIN = 0.9  # of what ranks do until the deadline, and of the budget
 BATCHES_EACH = 4  # a function, where the number of tasks is known

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hpc_connector import cli, pipeline
+from hpc_connector import cli
 from hpc_connector.allocation import Cost
 from hpc_connector.burst.config import Settings, read_settings
 from hpc_connector.burst.executor import open_executor
@@ -24,6 +24,7 @@ from hpc_connector.burst.worker import (
     run_parcel,
 )
 from hpc_connector.errors import BadInput
+from hpc_connector.pipeline.ledger import DAMAGED, Arrays, save_ledger
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.objects import delete, list_names, read_whole
 from hpc_connector.telemetry.agent import COLUMNS
@@ -104,7 +105,7 @@ class Line:
     watched: Path | None = None
     futures: dict[tuple[int, int], Any] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
-    found: list[pipeline.Arrays] = field(default_factory=list)
+    found: list[Arrays] = field(default_factory=list)
     figures: list[dict[str, Any]] = field(default_factory=list)
     answer_bytes: int = 0
 
@@ -165,14 +166,14 @@ class Line:
         try:
             arrays, figures = decode_answer(data)
             finished = arrays.pop("finished")
-        except pipeline.DAMAGED as error:
+        except DAMAGED as error:
             raise ValueError(f"an answer is damaged: {error}") from None
         if finished.tolist() != list(tasks):
             raise ValueError("an answer is of other tasks")
         if not figures.keys() >= {*COLUMNS}:
             raise ValueError("an answer is of another version of hpc_connector")
         path = self.remote.get_path(f"away-{batch:06d}")
-        pipeline.save_ledger(path, tasks, arrays)
+        save_ledger(path, tasks, arrays)
         self.found.append(arrays)
         self.figures.append(figures | {"tasks": len(tasks)})
         self.answer_bytes += len(data)

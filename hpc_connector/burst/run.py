@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import cli, pipeline
+from hpc_connector import cli
 from hpc_connector.burst.aim import Aim, split, take_overflow, take_reserved
 from hpc_connector.burst.config import read_settings
 from hpc_connector.burst.line import Line, Remote, open_line
 from hpc_connector.burst.overflow import Batch, Books, Burst
 from hpc_connector.burst.resources import grow_memory
 from hpc_connector.partitioner.ending import end_together
+from hpc_connector.pipeline.ledger import Arrays
+from hpc_connector.pipeline.ranks import Seat, run_on_ranks
 from hpc_connector.storage.stores import NoAnswer
 from hpc_connector.telemetry.functions import find_peak
 
@@ -33,7 +35,7 @@ def run_tasks(
     save: Save,
     remote: Remote,
     show: Callable[[int, int], None] | None = None,
-) -> tuple[bool, list[pipeline.Arrays], dict[str, Any] | None]:
+) -> tuple[bool, list[Arrays], dict[str, Any] | None]:
     """Run tasks on all ranks, and in functions those that ``args.burst`` is for.
 
     Returns
@@ -49,7 +51,7 @@ def run_tasks(
                 line, facts = try_line(args, remote, comm.size, len(todo))
         is_both = comm.bcast(line is not None)
     if not is_both:
-        is_done = pipeline.run_on_ranks(
+        is_done = run_on_ranks(
             comm, run_task, todo, save, threads=args.threads, show=show
         )
         return is_done, [], facts
@@ -87,7 +89,7 @@ def _run_both(
     save: Save,
     line: Line | None,
     show: Callable[[int, int], None] | None,
-) -> tuple[bool, list[pipeline.Arrays], dict[str, Any] | None]:
+) -> tuple[bool, list[Arrays], dict[str, Any] | None]:
     """Run tasks on ranks and in functions; then on ranks what functions did not do."""
     share = 1.0 if args.engine == "lithops" else args.burst_share or 0.0
     near, far = split(todo, share)
@@ -95,9 +97,7 @@ def _run_both(
     away = None
     if line:
         away = partial(run_away, line, args, comm.size, far, len(near), end)
-    run = partial(
-        pipeline.run_on_ranks, comm, run_task, threads=args.threads, show=show
-    )
+    run = partial(run_on_ranks, comm, run_task, threads=args.threads, show=show)
     save_first, save_rest = join_saves(save, args.threads)
     is_done = run(near, save_first, away=away)
     n_done = end.burst.books.tasks_done if end.burst else 0
@@ -127,7 +127,7 @@ def run_away(
     far: list[int],
     n_near: int,
     end: End,
-    seat: pipeline.Seat,
+    seat: Seat,
 ) -> int:
     """Have tasks done in functions; return how many were taken from the ranks' tasks.
 
@@ -179,7 +179,7 @@ def make_aim(args: argparse.Namespace, size: int) -> Aim:
 def make_burst(
     line: Line,
     take: Callable[[Burst], Batch | None],
-    seat: pipeline.Seat,
+    seat: Seat,
     rank_workers: int,
     *,
     is_alone: bool,

@@ -27,7 +27,7 @@ from hpc_connector.cluster.record import NAME as JOB
 from hpc_connector.cluster.record import read_job
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest
-from hpc_connector.progress import read_progress
+from hpc_connector.pipeline.progress import read_progress
 
 LOCK = folder_lock.NAME
 RECORDS = (JOB, NAME, LOCK)  # a folder with one of them is that of a run

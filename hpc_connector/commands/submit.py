@@ -289,7 +289,7 @@ def make_arrays(args: argparse.Namespace, place: Place) -> list[Job]:
 
     Alike ones are in one array, and each has the index that it has in the list.
     """
-    from hpc_connector.pipeline import make_progress
+    from hpc_connector.pipeline.terminal import make_progress
 
     listed = list_elements(tuple(args.arguments), args.array)
     elements = list_unfinished(listed) if args.failed else listed

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from types import FunctionType
 from typing import Any
 
-from hpc_connector import cli, pipeline
+from hpc_connector import cli
 from hpc_connector.errors import BadInput
+from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.publish import publish
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, find_format
@@ -161,7 +162,7 @@ def load(name: str, kind: type) -> Any:
 @contextlib.contextmanager
 def show_bytes(total: int, args: argparse.Namespace) -> Iterator[None]:
     """Show how much of some bytes this process has fetched, while a block runs."""
-    show = pipeline.make_progress(quiet=args.quiet or total < MEGABYTE, unit="MB")
+    show = make_progress(quiet=args.quiet or total < MEGABYTE, unit="MB")
     if show is None:
         yield
         return

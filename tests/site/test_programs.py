@@ -1,5 +1,6 @@
 """Both programs on tiny data: the bytes of all ranks are those of one alone."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,9 +10,9 @@ import pytest
 
 import mdr_epistasis.program
 import metabolite_annotation.program
-from hpc_connector import pipeline
 from hpc_connector.partitioner.ending import wait_asleep
 from hpc_connector.partitioner.single import SerialCommunicator
+from hpc_connector.pipeline import program, ranks
 
 pytestmark = pytest.mark.mpi
 
@@ -45,7 +46,7 @@ def run(request, comm, tmp_path_factory):
     codes = [0]
     if comm.rank == 0:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pipeline, "get_mpicomm", SerialCommunicator)
+            patch.setattr(program, "get_mpicomm", SerialCommunicator)
             codes.append(main([*arguments, "--out", f"{folder}/out", "--quiet"]))
     wait_asleep(comm)
     assert not any(comm.bcast(codes))
@@ -69,18 +70,20 @@ def test_run__same_bytes_after_a_stop(comm, run, mpi_tmp_path, monkeypatch):
     """All are told to stop at their first task, and go on later."""
     main, arguments, files = run
     command = [*arguments, "--out", f"{mpi_tmp_path}/out", "--quiet"]
-    run_on_ranks, stops = pipeline.run_on_ranks, []
+    count_tickets, stops = ranks.count_tickets, []
 
-    def stop_early(comm, run_task, todo, save, **options):
-        def run_and_stop(task, thread):
-            run_task(task, thread)
+    @contextlib.contextmanager
+    def stop_early(comm, n):
+        def take_and_stop():
             os.kill(os.getpid(), signal.SIGUSR1)
+            return take()
 
-        stops.append(len(todo) > comm.size)  # else all tasks are done before
-        return run_on_ranks(comm, run_and_stop, todo, save, **options)
+        stops.append(n > comm.size)  # else all tasks are done before
+        with count_tickets(comm, n) as (take, end):
+            yield take_and_stop, end
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "run_on_ranks", stop_early)
+        patch.setattr(ranks, "count_tickets", stop_early)
         code = main(command)
     assert code == (75 if any(stops) else 0)
     assert main([*command, "--resume"]) == 0

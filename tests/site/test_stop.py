@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from hpc_connector import pipeline
+from hpc_connector.pipeline.ranks import run_on_ranks
 
 pytestmark = pytest.mark.mpi
 N_TASKS = 3000
@@ -27,7 +27,7 @@ def test_run_on_ranks__all_stop_after_a_signal(comm, number, who):
     def save(_, finished):
         saved[:] = finished
 
-    is_done = pipeline.run_on_ranks(comm, run_task, range(N_TASKS), save)
+    is_done = run_on_ranks(comm, run_task, range(N_TASKS), save)
     everyone = [task for tasks in comm.allgather(done) for task in tasks]
     assert not is_done
     assert sorted(saved) == sorted(done)
@@ -40,6 +40,6 @@ def test_run_on_ranks__does_each_task_once(comm):
     def run_task(task, thread):
         done.append(task)
 
-    assert pipeline.run_on_ranks(comm, run_task, range(N_TASKS), lambda *_: None)
+    assert run_on_ranks(comm, run_task, range(N_TASKS), lambda *_: None)
     everyone = [task for tasks in comm.allgather(done) for task in tasks]
     assert sorted(everyone) == list(range(N_TASKS))

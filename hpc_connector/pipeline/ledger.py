@@ -1,0 +1,54 @@
+"""The ledger of a run: which tasks are done, and what they found."""
+
+import logging
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpc_connector.publish import publish
+
+logger = logging.getLogger(__name__)
+
+DAMAGED = (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error)
+Arrays = dict[str, np.ndarray]
+
+
+def save_ledger(path: Path, finished: Sequence[int], arrays: Arrays) -> None:
+    """Record finished tasks and what they found, published by rename."""
+    everything: Any = {"finished": np.array(finished, np.int64)} | arrays
+    with publish(path) as stream:
+        np.savez(stream, **everything)
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Return the arrays of a .npz file; its checksums are checked.
+
+    Raises
+    ------
+    DAMAGED
+        One of these exceptions, for a file that is not whole.
+    """
+    with open(path, "rb") as stream, np.load(stream) as record:
+        return dict(record)
+
+
+def read_ledger(directory: Path) -> tuple[np.ndarray, list[Arrays]]:
+    """Return the tasks that earlier attempts finished, and what they found.
+
+    A damaged file is left out with a warning: running its tasks again costs time and
+    changes no result.
+    """
+    finished, found = [np.zeros(0, np.int64)], []
+    for path in sorted(directory.glob("*.npz")):
+        try:
+            arrays = read_arrays(path)
+            finished.append(arrays.pop("finished"))
+        except DAMAGED as error:
+            logger.warning("%s is damaged, its tasks run again (%s)", path, error)
+            continue
+        found.append(arrays)
+    return np.unique(np.concatenate(finished)), found
