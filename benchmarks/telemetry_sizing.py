@@ -20,16 +20,15 @@ import annotate_kernels
 import numpy as np
 import ranks
 
-from hpc_connector.allocation import Cost
-from hpc_connector.cluster.ask import get_cost
+from hpc_connector.allocation.ask import get_cost
+from hpc_connector.allocation.calibrate import calibrate, run_slice
+from hpc_connector.allocation.candidates import estimate_cpu, learn
+from hpc_connector.allocation.cost import Cost, runtime
+from hpc_connector.allocation.history import Run, read_history
+from hpc_connector.allocation.limits import Machine, Policy
+from hpc_connector.allocation.memory import LEAST_RUNS, Task, replay, size_memory
+from hpc_connector.allocation.recommend import Question, recommend
 from hpc_connector.cluster.site import Site
-from hpc_connector.telemetry import runtime
-from hpc_connector.telemetry.calibrate import calibrate, run_slice
-from hpc_connector.telemetry.candidates import estimate_cpu, learn
-from hpc_connector.telemetry.history import Run, read_history
-from hpc_connector.telemetry.policy import Machine, Policy
-from hpc_connector.telemetry.recommend import Question, recommend
-from hpc_connector.telemetry.sizing import LEAST_RUNS, Task, replay, size_memory
 
 LIPIDS = str(
     Path(__file__).parents[1] / "tests/data/databases/lipidmaps_2017-12-12-v2.tsv.gz"

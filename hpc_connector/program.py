@@ -20,7 +20,10 @@ COMMANDS = {  # modules with add_arguments(parser) and run(args)
     "cancel": ("commands.cancel", "end the jobs of runs"),
     "doctor": ("commands.doctor", "try MPI: two ranks by every launcher"),
     "burst": ("burst.command", "show what of a run would go to functions of a cloud"),
-    "telemetry": ("telemetry.command", "watch runs, learn what the next will need"),
+    "telemetry": (
+        "commands.telemetry.main",
+        "watch runs, learn what the next will need",
+    ),
     "inspect": ("telemetry.dashboard", "show what a run with --telemetry used"),
     "slices": ("slices.command", "cut an object near the data, index, list, get"),
 }

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_connector.allocation import (
+from hpc_connector.allocation.cost import (
     AIM_S,
     LEAST_S,
     MARGIN,

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_connector.allocation import LEAST_S, MARGIN, Allocation, Cost, Limits, propose
+from hpc_connector.allocation.ask import AT_ONCE, ask_each
+from hpc_connector.allocation.cost import (
+    LEAST_S,
+    MARGIN,
+    Allocation,
+    Cost,
+    Limits,
+    propose,
+)
 from hpc_connector.cluster.array import (
     MOST_BYTES,
     Element,
@@ -23,7 +31,6 @@ from hpc_connector.cluster.array import (
     get_name,
     list_elements,
 )
-from hpc_connector.cluster.ask import AT_ONCE, ask_each
 from hpc_connector.cluster.batch import Job, render_sbatch
 from hpc_connector.cluster.groups import ALIKE, get_core_s, group_alike, join_costs
 from hpc_connector.cluster.site import Site

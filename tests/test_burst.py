@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpc_connector import cli
-from hpc_connector.allocation import Cost
+from hpc_connector.allocation.cost import Cost
 from hpc_connector.burst import package
 from hpc_connector.burst.aim import Aim, count_affordable, count_excess, split
 from hpc_connector.burst.config import Settings

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpc_connector import cli
-from hpc_connector.allocation import MARGIN, MEM_MARGIN, Cost
+from hpc_connector.allocation.cost import MARGIN, MEM_MARGIN, Cost
+from hpc_connector.allocation.limits import Growth, Policy
+from hpc_connector.allocation.memory import size_memory
 from hpc_connector.burst.config import Settings, read_settings
 from hpc_connector.burst.plan import plan_burst
 from hpc_connector.burst.resources import (
@@ -22,8 +24,6 @@ from hpc_connector.burst.resources import (
 )
 from hpc_connector.errors import BadInput
 from hpc_connector.storage.address import Source
-from hpc_connector.telemetry.policy import Growth, Policy
-from hpc_connector.telemetry.sizing import size_memory
 from programs import write_run
 
 MIB = 1 << 20

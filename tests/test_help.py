@@ -7,7 +7,7 @@ import pytest
 
 from hpc_connector import cli, program
 from hpc_connector.commands import doctor
-from hpc_connector.telemetry import command as telemetry
+from hpc_connector.commands.telemetry import main as telemetry
 from mdr_epistasis import program as mdr
 from metabolite_annotation import program as annotation
 

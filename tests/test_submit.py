@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc_connector.allocation import Allocation, Cost, Limits, propose
+from hpc_connector.allocation.cost import Allocation, Cost, Limits, propose
 from hpc_connector.cluster.environment import get_environment
 from hpc_connector.cluster.limits import FREE, Kind, ask_place, choose_kind, find_limits
 from hpc_connector.cluster.options import INSTEAD, check_options

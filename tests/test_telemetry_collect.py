@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import naive_telemetry
-from hpc_connector.allocation import (
+from hpc_connector.allocation.candidates import estimate_memory, learn
+from hpc_connector.allocation.cost import (
     COLLECT_BYTES,
     Allocation,
     Cost,
@@ -23,13 +24,12 @@ from hpc_connector.allocation import (
     add_collecting,
     propose,
 )
+from hpc_connector.allocation.history import Run
 from hpc_connector.telemetry import collect as collecting
 from hpc_connector.telemetry import nodes as reading
 from hpc_connector.telemetry import spool, tables, writer
 from hpc_connector.telemetry.agent import COLUMNS
-from hpc_connector.telemetry.candidates import estimate_memory, learn
 from hpc_connector.telemetry.collect import collect
-from hpc_connector.telemetry.history import Run
 
 HEAD = ",".join(COLUMNS)
 DAMAGED = (

@@ -5,15 +5,15 @@ import io
 import pytest
 
 from hpc_connector import cli
-from hpc_connector.allocation import Allocation
+from hpc_connector.allocation.cost import Allocation
+from hpc_connector.allocation.growth import find_shortage, grow_after, raise_to
+from hpc_connector.allocation.limits import Policy
 from hpc_connector.cluster.accounting import join_attempts, read_figures
 from hpc_connector.cluster.limits import ask_place
 from hpc_connector.cluster.site import Site
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import save_manifest
 from hpc_connector.program import main
-from hpc_connector.telemetry.grow import find_shortage, grow_after, raise_to
-from hpc_connector.telemetry.policy import Policy
 
 MIB = 1 << 20
 WARN_S = 120

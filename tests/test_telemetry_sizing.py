@@ -12,24 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpc_connector import cli
-from hpc_connector.allocation import MARGIN, START_S, Allocation, Cost
-from hpc_connector.cli import deadline
-from hpc_connector.commands import submit
-from hpc_connector.errors import BadInput
-from hpc_connector.loader.molecules import Database
-from hpc_connector.manifest import read_manifest, save_manifest
-from hpc_connector.program import main
-from hpc_connector.telemetry import recommend as command
-from hpc_connector.telemetry import runtime
-from hpc_connector.telemetry.calibrate import extend
-from hpc_connector.telemetry.candidates import (
+from hpc_connector.allocation.calibrate import extend
+from hpc_connector.allocation.candidates import (
     Knowledge,
     estimate_cpu,
     estimate_memory,
     learn,
 )
-from hpc_connector.telemetry.history import Run, read_history
-from hpc_connector.telemetry.policy import (
+from hpc_connector.allocation.cost import MARGIN, START_S, Allocation, Cost, runtime
+from hpc_connector.allocation.history import Run, read_history
+from hpc_connector.allocation.limits import (
     Growth,
     Machine,
     Policy,
@@ -38,8 +30,7 @@ from hpc_connector.telemetry.policy import (
     read_machine,
     read_policy,
 )
-from hpc_connector.telemetry.recommend import Question, recommend
-from hpc_connector.telemetry.sizing import (
+from hpc_connector.allocation.memory import (
     LEAST_RUNS,
     MOST_RUNS,
     SPARE_BYTES,
@@ -51,6 +42,15 @@ from hpc_connector.telemetry.sizing import (
     replay,
     size_memory,
 )
+from hpc_connector.allocation.recommend import Question, recommend
+from hpc_connector.cli import deadline
+from hpc_connector.commands import submit
+from hpc_connector.commands.telemetry import recommend as command
+from hpc_connector.commands.telemetry.recommend import add_arguments
+from hpc_connector.errors import BadInput
+from hpc_connector.loader.molecules import Database
+from hpc_connector.manifest import read_manifest, save_manifest
+from hpc_connector.program import main
 from mdr_epistasis.program import main as search
 from metabolite_annotation.inputs import take_share
 
@@ -406,9 +406,9 @@ def test_recommend__is_fast():
 def ask(*words):
     """Return the exit code of the command."""
     parser = cli.make_parser("recommend", "")
-    command.add_arguments(parser)
+    add_arguments(parser)
     try:
-        return command.run(parser.parse_args([str(word) for word in words]))
+        return recommend.run(parser.parse_args([str(word) for word in words]))
     except Exception as error:
         return cli.explain("recommend", error)
 

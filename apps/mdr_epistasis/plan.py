@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpc_connector.allocation import Cost
+from hpc_connector.allocation.cost import Cost
 from hpc_connector.bitplanes import WORD_BITS, get_planes_shape
 from hpc_connector.learner.bsc import FOLDS
 from hpc_connector.loader.sample_file import SampleFile

@@ -6,10 +6,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from hpc_connector import cli
+from hpc_connector.allocation.ask import get_cost
 from hpc_connector.burst.config import check_options, read_settings
 from hpc_connector.burst.plan import Plan, plan_burst
 from hpc_connector.burst.resources import choose_resources
-from hpc_connector.cluster.ask import get_cost
 from hpc_connector.cluster.site import Site
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
-from hpc_connector.allocation import Cost
+from hpc_connector.allocation.cost import Cost
+from hpc_connector.allocation.limits import Policy
 from hpc_connector.burst.config import Settings, read_settings
 from hpc_connector.burst.executor import open_executor
 from hpc_connector.burst.outage import outlast
@@ -29,7 +30,6 @@ from hpc_connector.storage.address import Source
 from hpc_connector.storage.objects import delete, list_names, read_whole
 from hpc_connector.telemetry.agent import COLUMNS
 from hpc_connector.telemetry.functions import append_call
-from hpc_connector.telemetry.policy import Policy
 
 logger = logging.getLogger(__name__)
 

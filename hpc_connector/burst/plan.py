@@ -4,7 +4,7 @@ import math
 import sys
 from dataclasses import dataclass
 
-from hpc_connector.allocation import Cost
+from hpc_connector.allocation.cost import Cost
 from hpc_connector.burst.aim import BATCHES_EACH, MARGIN, count_excess
 from hpc_connector.burst.config import Settings
 

@@ -6,18 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hpc_connector.allocation import MARGIN, MEM_MARGIN, Allocation, Cost
+from hpc_connector.allocation.cost import MARGIN, MEM_MARGIN, Allocation, Cost
+from hpc_connector.allocation.history import read_function_peaks
+from hpc_connector.allocation.limits import OUT_OF_MEMORY, Policy, grow, read_policy
+from hpc_connector.allocation.memory import LEAST_RUNS, size_memory
 from hpc_connector.burst.config import Settings
 from hpc_connector.burst.plan import count_affordable, plan_burst
 from hpc_connector.errors import BadInput
-from hpc_connector.telemetry.history import read_function_peaks
-from hpc_connector.telemetry.policy import (
-    OUT_OF_MEMORY,
-    Policy,
-    grow,
-    read_policy,
-)
-from hpc_connector.telemetry.sizing import LEAST_RUNS, size_memory
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from hpc_connector.allocation import LEAST_S, MARGIN, Allocation, Cost
+from hpc_connector.allocation.ask import ask_each, get_cost
+from hpc_connector.allocation.cost import LEAST_S, MARGIN, Allocation, Cost
 from hpc_connector.cluster.array import SHOWN, Element, say_some
-from hpc_connector.cluster.ask import ask_each, get_cost
 from hpc_connector.cluster.site import Site
 from hpc_connector.errors import BadInput
 

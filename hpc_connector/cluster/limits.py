@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hpc_connector import slurm
-from hpc_connector.allocation import Allocation, Limits
+from hpc_connector.allocation.cost import Allocation, Limits
 from hpc_connector.cluster.rules import Caps, Row, ask_account, ask_qos, get_rules
 from hpc_connector.cluster.site import Site
 from hpc_connector.units import parse_time

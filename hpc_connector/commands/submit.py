@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
-from hpc_connector.allocation import (
+from hpc_connector.allocation.ask import ask_each, check_program, get_cost
+from hpc_connector.allocation.cost import (
     Allocation,
     Cost,
     Limits,
@@ -26,7 +27,6 @@ from hpc_connector.cluster.array import (
     list_elements,
     list_parents,
 )
-from hpc_connector.cluster.ask import ask_each, check_program, get_cost
 from hpc_connector.cluster.batch import Job, check, render_sbatch, submit
 from hpc_connector.cluster.groups import cover, group_elements, list_costs
 from hpc_connector.cluster.limits import Place, ask_place, find_limits
@@ -338,7 +338,7 @@ def make_job(
         cost = add_collecting(cost)
     asked, limits = ask_within(args, place, cost)
     if args.deadline or args.policy or args.history:
-        from hpc_connector.telemetry.recommend import choose_allocation
+        from hpc_connector.allocation.recommend import choose_allocation
 
         chosen = choose_allocation(args, arguments[0], cost, place, limits, asked)
     else:
@@ -422,8 +422,8 @@ def grow_from_last(
     out = find_out(list(arguments))
     if out is None or not out.exists():
         return chosen
-    from hpc_connector.telemetry.grow import raise_to
-    from hpc_connector.telemetry.policy import read_policy
+    from hpc_connector.allocation.growth import raise_to
+    from hpc_connector.allocation.limits import read_policy
 
     policy = read_policy(args.policy)
     return raise_to(chosen, asked, out, policy, place, args.warn)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hpc_connector.allocation import COLLECT_BYTES
+from hpc_connector.allocation.cost import COLLECT_BYTES
 from hpc_connector.storer._facts import format_bytes
 
 IDLE = 0.7  # utilisation below which cores are left over

@@ -9,12 +9,15 @@ from typing import Any
 from hpc_connector import cli
 
 COMMANDS = {  # modules with add_arguments(parser) and run(args)
-    "agent": ("agent", "watch the ranks on this node"),
-    "collect": ("collect", "join the rows of all nodes of a run"),
-    "train": ("train", "learn to forecast from runs"),
-    "forecast": ("forecast", "say what a run will use next"),
-    "recommend": ("recommend", "say what the next run should ask for"),
-    "grow": ("grow", "say what a job that ran short should ask for"),
+    "agent": ("telemetry.agent", "watch the ranks on this node"),
+    "collect": ("telemetry.collect", "join the rows of all nodes of a run"),
+    "train": ("telemetry.train", "learn to forecast from runs"),
+    "forecast": ("telemetry.forecast", "say what a run will use next"),
+    "recommend": (
+        "commands.telemetry.recommend",
+        "say what the next run should ask for",
+    ),
+    "grow": ("commands.telemetry.grow", "say what a job that ran short should ask for"),
 }
 
 
@@ -29,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run one of the commands; only its module is imported."""
     module, said = COMMANDS[args.what]
-    chosen: Any = importlib.import_module(f"hpc_connector.telemetry.{module}")
+    chosen: Any = importlib.import_module(f"hpc_connector.{module}")
     title = f"{said[:1].upper()}{said[1:]}."
     parser = cli.make_parser(f"hpc-connector telemetry {args.what}", title)
     chosen.add_arguments(parser)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hpc_connector.allocation import Cost
+from hpc_connector.allocation.cost import Cost
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import read_manifest
 

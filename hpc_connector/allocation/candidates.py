@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hpc_connector.allocation import (
+from hpc_connector.allocation.cost import (
     LEAST_S,
     MARGIN,
     MEM_MARGIN,
@@ -14,9 +14,10 @@ from hpc_connector.allocation import (
     Allocation,
     Cost,
 )
-from hpc_connector.telemetry.history import Run
-from hpc_connector.telemetry.policy import Machine, Policy
-from hpc_connector.telemetry.runtime import (
+from hpc_connector.allocation.history import Run
+from hpc_connector.allocation.limits import Machine, Policy
+from hpc_connector.allocation.memory import LEAST_RUNS, size_memory
+from hpc_connector.allocation.runtime import (
     CPU_PRIOR,
     CPU_RIDGE,
     Model,
@@ -24,7 +25,6 @@ from hpc_connector.telemetry.runtime import (
     fit,
     predict,
 )
-from hpc_connector.telemetry.sizing import LEAST_RUNS, size_memory
 
 MOST_RUNS = 64  # the last ones; more take longer than they are worth
 FAR = 2.0  # times what was seen: beyond it a run may take MARGIN times the median

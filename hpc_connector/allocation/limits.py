@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from hpc_connector.allocation import Allocation, Limits
+from hpc_connector.allocation.cost import Allocation, Limits
 from hpc_connector.errors import BadInput
 from hpc_connector.storer._text import say_count
 from hpc_connector.text import read_toml

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpc_connector.allocation import Cost
+from hpc_connector.allocation.cost import Cost
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest
 

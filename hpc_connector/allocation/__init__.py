@@ -1,0 +1,1 @@
+"""Nodes, ranks, memory and time for a run: by its cost, and by what runs took."""

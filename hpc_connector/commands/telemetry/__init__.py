@@ -1,0 +1,1 @@
+"""``hpc-connector telemetry``: watch runs, and learn from what was seen."""
