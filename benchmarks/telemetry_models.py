@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 
-from hpc_connector.telemetry.evaluate import evaluate, get_pinball, get_quantile
-from hpc_connector.telemetry.predictor import train_predictor
-from hpc_connector.telemetry.rows import HORIZONS, make_rows, split_rows
-from hpc_connector.telemetry.windows import TARGETS, Series, make_windows
+from hpc_connector.forecast.evaluate import evaluate, get_pinball, get_quantile
+from hpc_connector.forecast.features import HORIZONS, make_rows, split_rows
+from hpc_connector.forecast.predictor import train_predictor
+from hpc_connector.forecast.windows import TARGETS, Series, make_windows
 
 UNIT = {"cpu": 1.0, "memory": 2.0**30}
 MODELS = "hgb,hgb recursive,svr,linear,mlp"

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import require
+from hpc_connector.forecast.forecast_file import FILE, read_told
 from hpc_connector.manifest import save_manifest
 from hpc_connector.program import main
 from hpc_connector.storer._axes import Frame, draw_ticks, get_time_unit
@@ -24,7 +25,6 @@ from hpc_connector.telemetry.forecast_section import get_measured
 from hpc_connector.telemetry.nodes import get_order, parse_row, read_nodes
 from hpc_connector.telemetry.samples import split_samples
 from hpc_connector.telemetry.timeline import get_cores, get_highest, make_timeline
-from hpc_connector.telemetry.told import FILE, read_told
 from programs import PATIENCE_S
 
 

@@ -13,16 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpc_connector import cli
+from hpc_connector.commands.telemetry import forecast as forecast_command
+from hpc_connector.commands.telemetry import train as train_command
+from hpc_connector.commands.telemetry.train import format_table
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import save_manifest
-from hpc_connector.telemetry import forecast, train
-from hpc_connector.telemetry.card import ARRAYS, CARD, load_model, save_model
-from hpc_connector.telemetry.evaluate import evaluate, get_pinball
-from hpc_connector.telemetry.forecast_picture import draw_forecast
-from hpc_connector.telemetry.guard import choose, classify, raise_p90, recalibrate
-from hpc_connector.telemetry.models import KINDS, LEARN_NOTHING, fit, predict
-from hpc_connector.telemetry.predictor import get_forecasts, train_predictor
-from hpc_connector.telemetry.rows import (
+from hpc_connector.forecast.evaluate import evaluate, get_pinball
+from hpc_connector.forecast.features import (
     HORIZONS,
     LAGS,
     check_split,
@@ -30,13 +26,16 @@ from hpc_connector.telemetry.rows import (
     make_rows,
     split_rows,
 )
+from hpc_connector.forecast.guard import choose, classify, raise_p90, recalibrate
+from hpc_connector.forecast.model_folder import ARRAYS, CARD, load_model, save_model
+from hpc_connector.forecast.models import KINDS, LEARN_NOTHING, fit, predict
+from hpc_connector.forecast.outlook import forecast, get_next
+from hpc_connector.forecast.predictor import get_forecasts, train_predictor
+from hpc_connector.forecast.train import get_data_hash, train
+from hpc_connector.forecast.windows import TARGETS, Series, make_windows, read_series
+from hpc_connector.manifest import save_manifest
+from hpc_connector.telemetry.forecast_picture import draw_forecast
 from hpc_connector.telemetry.samples import raise_to_peak, read_samples
-from hpc_connector.telemetry.windows import (
-    TARGETS,
-    Series,
-    make_windows,
-    read_series,
-)
 
 OWN = Path(__file__).parent / "data/telemetry/own_10hz_6runs.csv.gz"
 COLUMNS = ("time_s", "elapsed_s", "node", "rank", "pid", "cpu_s", "rss_bytes")
@@ -81,7 +80,7 @@ def write_telemetry(directory, values, *, start_s=0.0, ranks=1):
 @pytest.fixture(scope="module")
 def trained():
     series = make_runs(8, 300)
-    return series, *train.train(series, kind="hgb")
+    return series, *train(series, kind="hgb")
 
 
 @pytest.fixture
@@ -424,7 +423,7 @@ def test_training__beats_persistence_where_there_is_something_to_learn(trained):
     assert about["verdict"].startswith("usable")
     assert min(f["skill"] for f in about["figures"]) > 0.5
     assert all(0.8 < f["coverage"] < 1 for f in about["figures"])
-    table = train.format_table(about)
+    table = format_table(about)
     assert "persistence" in table
     assert table.count("\n") == 1 + len(TARGETS) * HORIZONS
 
@@ -442,23 +441,23 @@ def test_training__on_noise_is_not_called_usable():
         )
         for k in range(8)
     ]
-    _, about = train.train(series, kind="linear")
+    _, about = train(series, kind="linear")
     assert not all(about["usable"].values())
     assert "usable: better" not in about["verdict"]
 
 
 def test_training__on_little_serves_persistence():
-    predictor, about = train.train(make_runs(6, 60))
+    predictor, about = train(make_runs(6, 60))
     assert predictor.kind == "persistence"
     assert "fewer than 1,000" in about["verdict"]
     with pytest.raises(BadInput, match="too few to train"):
-        train.train(make_runs(1, 15))
+        train(make_runs(1, 15))
 
 
 def test_training__of_different_widths_is_refused():
     other = Series("n", "r", "g", 0.0, 5.0, make_values(50, 1))
     with pytest.raises(BadInput, match="expected one width"):
-        train.train([*make_runs(2, 50), other])
+        train([*make_runs(2, 50), other])
 
 
 def test_model__comes_back_as_it_was(trained, model):
@@ -470,7 +469,7 @@ def test_model__comes_back_as_it_was(trained, model):
             forecasts, get_forecasts(loaded, rows)[target], strict=True
         ):
             np.testing.assert_array_equal(mine, theirs)
-    assert card["data_sha256"] == train.get_data_hash(series)
+    assert card["data_sha256"] == get_data_hash(series)
     assert card["figures"] == about["figures"]
     assert card["programs"] == ["sim"]
     assert {"numpy", "scikit-learn", "hpc_connector"} <= set(card["versions"])
@@ -588,7 +587,7 @@ def test_train_and_forecast__from_telemetry_to_a_picture(tmp_path, capsys):
     ]
     model = tmp_path / "model"
     options = ["--window", "1", "--model", "linear", "--lags", "10"]
-    assert call(train, *runs, "--out", model, *options) == cli.DONE
+    assert call(train_command, *runs, "--out", model, *options) == cli.DONE
     told = capsys.readouterr().out
     assert "usable: better than persistence" in told
     card = json.loads((model / CARD).read_text())
@@ -599,7 +598,7 @@ def test_train_and_forecast__from_telemetry_to_a_picture(tmp_path, capsys):
         tmp_path / "live", make_values(100, 99)[:97], start_s=9e6, ranks=2
     )
     picture = tmp_path / "live.svg"
-    assert call(forecast, live, "--model", model, "--svg", picture) == cli.DONE
+    assert call(forecast_command, live, "--model", model, "--svg", picture) == cli.DONE
     assert "cpu, cores" in capsys.readouterr().out
     record = json.loads((live / "telemetry/forecast.json").read_text())
     assert [f["series"] for f in record["forecasts"]] == ["node1", "node1 rank 0"]
@@ -615,48 +614,59 @@ def test_train_and_forecast__from_telemetry_to_a_picture(tmp_path, capsys):
     assert "NaN" not in picture.read_text()
     assert "nan" not in picture.read_text()
 
-    assert call(forecast, runs[0], "--model", model, "--svg", picture) == cli.DONE
+    assert (
+        call(forecast_command, runs[0], "--model", model, "--svg", picture) == cli.DONE
+    )
     assert "where it learned (train)" in picture.read_text()
     with pytest.raises(BadInput, match="trained on windows of 1 s"):
-        call(forecast, live, "--model", model, "--window", "5")
+        call(forecast_command, live, "--model", model, "--window", "5")
     with pytest.raises(BadInput, match="no series 'node9'"):
-        call(forecast, live, "--svg", picture, "--window", "1", "--series", "node9")
+        call(
+            forecast_command,
+            live,
+            "--svg",
+            picture,
+            "--window",
+            "1",
+            "--series",
+            "node9",
+        )
 
 
 def test_forecast__without_a_model_or_windows(tmp_path, capsys):
     run = write_telemetry(tmp_path / "run", make_values(40, 3))
-    assert call(forecast, run, "--window", "1") == cli.DONE
+    assert call(forecast_command, run, "--window", "1") == cli.DONE
     assert "persistence" in capsys.readouterr().out
     with pytest.raises(BadInput, match="the run has 4 windows of 10 s"):
-        call(forecast, run)
+        call(forecast_command, run)
     shutil.rmtree(run / "telemetry")
     with pytest.raises(BadInput, match="holds no telemetry"):
-        call(forecast, run)
+        call(forecast_command, run)
 
 
 def test_forecast__of_a_gap_is_no_forecast_of_now():
     values = make_values(60, 3)
     values[20:30] = np.nan
     one = Series("node1", "run", "sim", 0.0, 10.0, values)
-    (outlook,) = forecast.forecast([one])
-    assert forecast.get_next(outlook)["window_ends_s"] == [610, 620, 630]
+    (outlook,) = forecast([one])
+    assert get_next(outlook)["window_ends_s"] == [610, 620, 630]
     assert not np.isnan(outlook.served["cpu"].p90).any()
     assert draw_forecast(outlook).count("nan") == 0
     values[-4] = np.nan
     with pytest.raises(BadInput, match="without a gap at the end"):
-        forecast.forecast([one])
+        forecast([one])
 
 
 def test_forecast__without_a_model_learns_from_the_first_part_alone():
     values = make_values(100, 3)
     one = Series("node1", "run", "sim", 0.0, 10.0, values)
-    (outlook,) = forecast.forecast([one])
+    (outlook,) = forecast([one])
     seen = int(outlook.seen_until_s / 10)
     assert 60 < seen < 80
     other = values.copy()
     other[seen:] *= 9
     changed = Series("node1", "run", "sim", 0.0, 10.0, other)
-    (again,) = forecast.forecast([changed])
+    (again,) = forecast([changed])
     past = outlook.rows["cpu"].end_s <= outlook.seen_until_s
     for target in TARGETS:
         mine, theirs = outlook.served[target].p90, again.served[target].p90

@@ -13,6 +13,7 @@ from hpc_connector import cli
 from hpc_connector.cluster.accounting import complete, list_attempts
 from hpc_connector.cluster.state import RunState, get_end, say_goes_on
 from hpc_connector.errors import BadInput
+from hpc_connector.forecast.forecast_file import Told, read_told, say_told
 from hpc_connector.manifest import NAME, read_manifest
 from hpc_connector.publish import publish
 from hpc_connector.storer._facts import format_bytes, format_duration
@@ -32,7 +33,6 @@ from hpc_connector.telemetry.timeline_picture import (
     draw_nodes,
     draw_ranks,
 )
-from hpc_connector.telemetry.told import Told, read_told, say_told
 
 SHORT_S = 0.01  # between first and last sample: too short to draw
 PACKAGE = "hpc_connector.telemetry"

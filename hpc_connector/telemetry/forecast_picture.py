@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from hpc_connector.commands.telemetry.forecast import UNITS
+from hpc_connector.forecast.features import HORIZONS
+from hpc_connector.forecast.outlook import Outlook
 from hpc_connector.storer._axes import Frame, draw_rows, draw_ticks, get_time_unit
 from hpc_connector.storer._svg import (
     Scale,
@@ -13,8 +16,6 @@ from hpc_connector.storer._svg import (
     join_points,
     make_picture,
 )
-from hpc_connector.telemetry.forecast import UNITS, Outlook
-from hpc_connector.telemetry.rows import HORIZONS
 
 WIDTH, PANEL, TOP, LEFT, RIGHT, FOOT = 960, 230, 86, 64, 24, 46
 GAP = 56  # between the panels, pixels

@@ -6,6 +6,8 @@ from html import escape
 import numpy as np
 
 from hpc_connector.errors import BadInput
+from hpc_connector.forecast.forecast_file import FILE, TITLES, Told, say_told
+from hpc_connector.forecast.windows import TARGETS, make_windows
 from hpc_connector.storer._axes import Frame, draw_rows, draw_ticks, get_time_unit
 from hpc_connector.storer._page import make_legend, make_section
 from hpc_connector.storer._svg import (
@@ -19,8 +21,6 @@ from hpc_connector.storer._svg import (
 from hpc_connector.storer._text import clean, say_count, shorten
 from hpc_connector.telemetry.nodes import FOLDER, NODE_RANK, Rows
 from hpc_connector.telemetry.samples import Samples, split_samples
-from hpc_connector.telemetry.told import FILE, TITLES, Told, say_told
-from hpc_connector.telemetry.windows import TARGETS, make_windows
 
 WIDTH, HEIGHT = 520, 230
 FRAME = Frame(52, 26, WIDTH - 12, HEIGHT - 44)

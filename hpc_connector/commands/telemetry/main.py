@@ -8,31 +8,28 @@ from typing import Any
 
 from hpc_connector import cli
 
-COMMANDS = {  # modules with add_arguments(parser) and run(args)
-    "agent": ("telemetry.agent", "watch the ranks on this node"),
-    "collect": ("telemetry.collect", "join the rows of all nodes of a run"),
-    "train": ("telemetry.train", "learn to forecast from runs"),
-    "forecast": ("telemetry.forecast", "say what a run will use next"),
-    "recommend": (
-        "commands.telemetry.recommend",
-        "say what the next run should ask for",
-    ),
-    "grow": ("commands.telemetry.grow", "say what a job that ran short should ask for"),
+COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args)
+    "agent": "watch the ranks on this node",
+    "collect": "join the rows of all nodes of a run",
+    "train": "learn to forecast from runs",
+    "forecast": "say what a run will use next",
+    "recommend": "say what the next run should ask for",
+    "grow": "say what a job that ran short should ask for",
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the commands; their own arguments are read by ``run``."""
     add = parser.add_argument
-    said = "; ".join(f"{name}: {said}" for name, (_, said) in COMMANDS.items())
+    said = "; ".join(f"{name}: {said}" for name, said in COMMANDS.items())
     add("what", choices=COMMANDS, metavar="WHAT", help=said)
     add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="WHAT -h says")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the commands; only its module is imported."""
-    module, said = COMMANDS[args.what]
-    chosen: Any = importlib.import_module(f"hpc_connector.{module}")
+    said = COMMANDS[args.what]
+    chosen: Any = importlib.import_module(f"{__package__}.{args.what}")
     title = f"{said[:1].upper()}{said[1:]}."
     parser = cli.make_parser(f"hpc-connector telemetry {args.what}", title)
     chosen.add_arguments(parser)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.telemetry.rows import SHAPE
+from hpc_connector.forecast.features import SHAPE
 
 Fitted = dict[str, np.ndarray]
 
@@ -145,7 +145,7 @@ def fit_boosting(features: np.ndarray, target: np.ndarray, quantile: float) -> F
 
 def predict_boosting(fitted: Fitted, features: np.ndarray) -> np.ndarray:
     """Return the forecasts of boosted trees, shape (n,)."""
-    from hpc_connector.telemetry._tree_kernels import sum_leaves
+    from hpc_connector.forecast._tree_kernels import sum_leaves
 
     nodes = [fitted[name] for name in NODES]
     return sum_leaves(np.ascontiguousarray(features), *nodes) + fitted["offset"][0]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.telemetry.windows import TARGETS, Series
+from hpc_connector.forecast.windows import TARGETS, Series
 
 LAGS = 8
 HORIZONS = 3

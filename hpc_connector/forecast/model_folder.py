@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from hpc_connector.errors import BadInput
+from hpc_connector.forecast.features import HORIZONS, get_feature_names, make_rows
+from hpc_connector.forecast.models import KINDS, LEARN_NOTHING, NODES
+from hpc_connector.forecast.predictor import Predictor, get_forecasts
+from hpc_connector.forecast.windows import TARGETS, Series
 from hpc_connector.manifest import get_checksum
 from hpc_connector.publish import publish
-from hpc_connector.telemetry.models import KINDS, LEARN_NOTHING, NODES
-from hpc_connector.telemetry.predictor import Predictor, get_forecasts
-from hpc_connector.telemetry.rows import HORIZONS, get_feature_names, make_rows
-from hpc_connector.telemetry.windows import TARGETS, Series
 
 FORMAT_VERSION = 1
 CARD, ARRAYS = "card.json", "arrays.npz"

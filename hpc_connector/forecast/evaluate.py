@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpc_connector.telemetry.guard import Served, get_candidates, serve
-from hpc_connector.telemetry.predictor import P90, Predictor, get_forecasts
-from hpc_connector.telemetry.rows import HORIZONS, Rows
+from hpc_connector.forecast.features import HORIZONS, Rows
+from hpc_connector.forecast.guard import Served, get_candidates, serve
+from hpc_connector.forecast.predictor import P90, Predictor, get_forecasts
 
 
 @dataclass(frozen=True)

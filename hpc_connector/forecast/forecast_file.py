@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hpc_connector.errors import BadInput
+from hpc_connector.forecast.windows import TARGETS
 from hpc_connector.storer._facts import format_bytes, format_duration
 from hpc_connector.telemetry.nodes import find_folder
-from hpc_connector.telemetry.windows import TARGETS
 
 FILE = "forecast.json"
 TITLES = {"cpu": "CPU", "memory": "Memory"}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hpc_connector.telemetry.rows import Rows
+from hpc_connector.forecast.features import Rows
 
 CANDIDATES = ("model", "persistence", "median of 3")
 DECAY = 0.9  # of a past error, a window

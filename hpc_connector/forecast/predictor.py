@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hpc_connector.telemetry.models import Fitted, fit, predict
-from hpc_connector.telemetry.rows import HORIZONS, Rows, get_features
-from hpc_connector.telemetry.windows import TARGETS
+from hpc_connector.forecast.features import HORIZONS, Rows, get_features
+from hpc_connector.forecast.models import Fitted, fit, predict
+from hpc_connector.forecast.windows import TARGETS
 
 P90 = 0.9
 RESIDUALS = 5000

@@ -1,0 +1,1 @@
+"""What the next windows of a run will use, learnt from the telemetry of runs."""
