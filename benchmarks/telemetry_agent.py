@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 
-from hpc_connector.telemetry.proc import Process
+from hpc_connector.telemetry.watch.proc import Process
 
 RANK = (
     "import time\nkept = bytearray(1 << 20)\nwhile True: sum(range(9)); time.sleep(1)"
@@ -44,7 +44,13 @@ def start_ranks(count):
 def measure(pids, interval_s, seconds, out):
     """Watch processes; return share of a core, seconds of the start, bytes, rows."""
     watched = ",".join(f"{pid}:{rank}" for rank, pid in enumerate(pids))
-    command = [sys.executable, "-m", "hpc_connector.telemetry.agent", "--out", out]
+    command = [
+        sys.executable,
+        "-m",
+        "hpc_connector.commands.telemetry.agent",
+        "--out",
+        out,
+    ]
     command += ["--interval", str(interval_s), "--pid", watched]
     agent = subprocess.Popen(command)
     time.sleep(3)

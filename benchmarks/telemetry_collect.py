@@ -40,7 +40,7 @@ PYARROW = "import pyarrow.parquet, pyarrow.csv"
 
 def save_rows(folder, n_rows, n_nodes, n_ranks):
     """Write the files of agents: each second a row of the node and of each rank."""
-    from hpc_connector.telemetry.agent import COLUMNS
+    from hpc_connector.telemetry.columns import COLUMNS
 
     (folder / "telemetry").mkdir()
     n_samples = max(n_rows // (n_nodes * (n_ranks + 1)), 1)

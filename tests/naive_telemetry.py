@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hpc_connector.telemetry.agent import COLUMNS
+from hpc_connector.telemetry.calls import read_calls, summarise_calls
+from hpc_connector.telemetry.columns import COLUMNS
 from hpc_connector.telemetry.counters import get_cpu_s
-from hpc_connector.telemetry.functions import read_calls, summarise_calls
-from hpc_connector.telemetry.nodes import (
+from hpc_connector.telemetry.records import (
     FILE,
     NODE_RANK,
     NUMBERS,
@@ -20,8 +20,8 @@ from hpc_connector.telemetry.nodes import (
     read_nodes,
     split,
 )
-from hpc_connector.telemetry.proc import get_increases
-from hpc_connector.telemetry.ranks import add_known
+from hpc_connector.telemetry.watch.proc import get_increases
+from hpc_connector.telemetry.watch.ranks import add_known
 
 GAP = 2.5  # intervals between two samples that make a gap
 

@@ -34,7 +34,7 @@ from hpc_connector.pipeline.ledger import DAMAGED
 from hpc_connector.program import main as connector
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.objects import list_names
-from hpc_connector.telemetry.functions import read_calls
+from hpc_connector.telemetry.calls import read_calls
 from mdr_epistasis.program import main as mdr
 from mdr_epistasis.program import make_parser
 from metabolite_annotation.program import main as annotate

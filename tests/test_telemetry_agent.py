@@ -19,11 +19,12 @@ from hpc_connector.cluster.site import Site
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import read_manifest
 from hpc_connector.program import main
-from hpc_connector.telemetry import agent, cgroup, energy, proc, ranks
+from hpc_connector.telemetry import columns
 from hpc_connector.telemetry.collect import collect
 from hpc_connector.telemetry.counters import SLACK, get_cpu_s, get_cpu_steps
-from hpc_connector.telemetry.nodes import read_nodes, read_rows
-from hpc_connector.telemetry.prometheus import format_metrics
+from hpc_connector.telemetry.records import read_nodes, read_rows
+from hpc_connector.telemetry.watch import cgroup, energy, proc, ranks
+from hpc_connector.telemetry.watch.prometheus import format_metrics
 from naive_telemetry import count
 from programs import PATIENCE_S, wait_for
 
@@ -76,7 +77,7 @@ def start(request):
 
 
 def start_agent(start, out, *options):
-    command = [sys.executable, "-m", "hpc_connector.telemetry.agent"]
+    command = [sys.executable, "-m", "hpc_connector.commands.telemetry.agent"]
     return start(*command, "--out", str(out), *map(str, options))
 
 
@@ -340,7 +341,7 @@ def test_agent__finds_the_ranks_of_its_job_alone(tmp_path, start):
     for job, rank in (("7", 0), ("7", 1), ("8", 0)):
         numbers = {"SLURM_JOB_ID": job, "PMIX_RANK": str(rank)}
         start(sys.executable, "-S", "-c", BUSY, env=os.environ | numbers)
-    command = [sys.executable, "-m", "hpc_connector.telemetry.agent"]
+    command = [sys.executable, "-m", "hpc_connector.commands.telemetry.agent"]
     environment = os.environ | {"SLURM_JOB_ID": "7", "SLURMD_NODENAME": "n1"}
     options = ["--out", str(tmp_path), "--interval", "0.1"]
     watcher = start(*command, *options, env=environment)
@@ -410,7 +411,7 @@ def test_agent__bad_input(tmp_path, options, message):
 
 def test_agent__imports_nothing_heavy():
     code = (
-        "import sys, hpc_connector.telemetry.agent; "
+        "import sys, hpc_connector.commands.telemetry.agent; "
         "print({'numpy', 'dataclasses', 'subprocess', 'email'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-S", "-c", code], **WITH_PATH)
@@ -430,7 +431,7 @@ WITH_PATH = {
 
 def make_rows(n, *, step_s=0.0):
     """Return the text of n samples of a node and a rank; the clock is set half-way."""
-    lines = [",".join(agent.COLUMNS)]
+    lines = [",".join(columns.COLUMNS)]
     for k in range(n):
         time_s = 1000 + k + (step_s if k >= n // 2 else 0)
         lines.append(f"{time_s:.3f},{k:.3f},n1,-1,0,{k}.5,9,10,1,2,3,4,,proc,none")
@@ -530,7 +531,7 @@ def test_collect__of_two_nodes(tmp_path):
     assert summary["imbalance"] == pytest.approx(7.5 / 5.5 - 1, abs=1e-4)
     assert summary["utilisation"] == pytest.approx(11 / 6, abs=1e-4)
     table = read_table(tmp_path / "telemetry/telemetry.parquet")
-    assert table.column_names == [*agent.COLUMNS, "attempt"]
+    assert table.column_names == [*columns.COLUMNS, "attempt"]
     assert table["node"].to_pylist() == ["n1"] * 8 + ["n2"] * 8
     assert table["energy_j"].null_count == 16
 
@@ -555,7 +556,7 @@ def parse_metrics(text):
 
 
 def test_prometheus__text_can_be_parsed():
-    node = dict.fromkeys(agent.COLUMNS[5:]) | {"cpu_s": 1.5, "energy_j": 2.0}
+    node = dict.fromkeys(columns.COLUMNS[5:]) | {"cpu_s": 1.5, "energy_j": 2.0}
     node |= {"source": "cgroup2", "energy_source": "rapl"}
     watched = [ranks.Rank(k, []) for k in range(2)]
     watched[1].peak_bytes = 1 << 40

@@ -26,10 +26,10 @@ from hpc_connector.allocation.cost import (
 )
 from hpc_connector.allocation.history import Run
 from hpc_connector.telemetry import collect as collecting
-from hpc_connector.telemetry import nodes as reading
+from hpc_connector.telemetry import records as reading
 from hpc_connector.telemetry import spool, tables, writer
-from hpc_connector.telemetry.agent import COLUMNS
-from hpc_connector.telemetry.collect import collect
+from hpc_connector.telemetry.collect import collect, summarise
+from hpc_connector.telemetry.columns import COLUMNS
 
 HEAD = ",".join(COLUMNS)
 DAMAGED = (
@@ -137,7 +137,7 @@ def test_collect__as_all_rows_at_once(tmp_path_factory, seed):
         expected = naive_telemetry.collect(folder, folder / "expected.parquet")
         assert collect(folder) == expected
         nodes = naive_telemetry.read_nodes(folder)
-        assert collecting.summarise(nodes, 1)["ranks"] == expected["ranks"]
+        assert summarise(nodes, 1)["ranks"] == expected["ranks"]
     written = pq.read_table(folder / "telemetry/telemetry.parquet")
     assert written.equals(pq.read_table(folder / "expected.parquet"))
     shutil.rmtree(folder)
@@ -201,14 +201,14 @@ def test_get_ranked__as_sorted(values, data):
 MEASURE = """
 import sys
 from pathlib import Path
-import hpc_connector.program, hpc_connector.telemetry.session
+import hpc_connector.program, hpc_connector.telemetry.watch.session
 
 def get_peak():
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) << 10
 
 before = get_peak()
-hpc_connector.telemetry.session.collect(Path(sys.argv[1]))
+hpc_connector.telemetry.watch.session.collect(Path(sys.argv[1]))
 assert Path(sys.argv[1], "telemetry/telemetry.parquet").exists()
 print(get_peak() - before)
 """

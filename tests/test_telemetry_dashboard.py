@@ -16,13 +16,13 @@ from hpc_connector.manifest import save_manifest
 from hpc_connector.program import main
 from hpc_connector.storer._axes import Frame, draw_ticks, get_time_unit
 from hpc_connector.storer._svg import join_steps
-from hpc_connector.telemetry import agent
+from hpc_connector.telemetry import columns
 from hpc_connector.telemetry.advice import make_advice
 from hpc_connector.telemetry.collect import summarise
 from hpc_connector.telemetry.counters import get_cpu_steps
 from hpc_connector.telemetry.efficiency import get_efficiency
 from hpc_connector.telemetry.forecast_section import get_measured
-from hpc_connector.telemetry.nodes import get_order, parse_row, read_nodes
+from hpc_connector.telemetry.records import get_order, parse_row, read_nodes
 from hpc_connector.telemetry.samples import split_samples
 from hpc_connector.telemetry.timeline import get_cores, get_highest, make_timeline
 from programs import PATIENCE_S
@@ -36,7 +36,7 @@ def make_line(k, node, rank, cpu_s, rss):
 def folder(tmp_path):
     """Return a run of two nodes, two ranks each, the last of which did nothing."""
     for node, first in (("<n1>", 0), ("n2", 2)):
-        lines = [",".join(agent.COLUMNS)]
+        lines = [",".join(columns.COLUMNS)]
         for k in range(30):
             lines.append(make_line(k, node, -1, 2.0 * k, (200 + k) << 20))
             for rank in (first, first + 1):
@@ -76,7 +76,7 @@ def test_make_timeline__of_attempts(tmp_path):
     again = [line.replace("10", "11", 1) for line in lines]  # 100 s later
     path = tmp_path / "telemetry/n1.csv"
     path.parent.mkdir()
-    path.write_text("\n".join([",".join(agent.COLUMNS), *lines, *again]) + "\n")
+    path.write_text("\n".join([",".join(columns.COLUMNS), *lines, *again]) + "\n")
     timeline = make_timeline(read_nodes(tmp_path))
     assert timeline.edges[-1] == 109
     assert timeline.cores[0, 0] == timeline.cores[0, -1] == pytest.approx(2)
@@ -91,7 +91,7 @@ LIFE = st.lists(st.floats(0, 1), min_size=1, max_size=6)
 def test_readers__agree_on_what_was_used(tmp_path_factory, lives):
     """What collect sums, train is given and the page draws, over any restarts."""
     out = tmp_path_factory.mktemp("run")
-    lines, pid, k = [",".join(agent.COLUMNS)], 1, 0
+    lines, pid, k = [",".join(columns.COLUMNS)], 1, 0
     for steps, is_another in lives:
         pid, used = pid + is_another, 0.0
         for step in steps:

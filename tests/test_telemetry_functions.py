@@ -23,12 +23,12 @@ from hpc_connector.burst.worker import (
 from hpc_connector.errors import BadInput
 from hpc_connector.program import main
 from hpc_connector.storage.address import Source
-from hpc_connector.telemetry import functions
-from hpc_connector.telemetry.agent import COLUMNS
-from hpc_connector.telemetry.call import RANK, begin_call, end_call, set_mark_back
+from hpc_connector.telemetry import calls as functions
 from hpc_connector.telemetry.collect import collect
-from hpc_connector.telemetry.nodes import read_nodes
+from hpc_connector.telemetry.columns import COLUMNS
+from hpc_connector.telemetry.records import read_nodes
 from hpc_connector.telemetry.samples import read_samples
+from hpc_connector.telemetry.watch.call import RANK, begin_call, end_call, set_mark_back
 
 MIB = 1 << 20
 needs_marks = pytest.mark.skipif(
@@ -68,7 +68,7 @@ def test_answer__a_smaller_call_of_a_warm_worker_has_a_smaller_peak(answer):
 
 def test_answer__says_where_the_mark_is_that_of_the_process(answer, monkeypatch):
     monkeypatch.setattr(
-        "hpc_connector.telemetry.call.set_mark_back", lambda root: False
+        "hpc_connector.telemetry.watch.call.set_mark_back", lambda root: False
     )
     first = answer(lambda: take(200 * MIB))
     second = answer(lambda: take(20 * MIB))
@@ -136,7 +136,7 @@ def test_call__where_proc_says_little(tmp_path, kind):
 
 def test_call__needs_the_standard_library_alone():
     code = (
-        "from hpc_connector.telemetry.call import begin_call, end_call; "
+        "from hpc_connector.telemetry.watch.call import begin_call, end_call; "
         "print(end_call(begin_call(), 7)['net_rx_bytes'])"
     )
     done = subprocess.run(

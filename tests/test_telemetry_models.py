@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpc_connector import cli
-from hpc_connector.commands.telemetry import forecast as forecast_command
-from hpc_connector.commands.telemetry import train as train_command
+from hpc_connector.commands.telemetry import forecast as foretell
+from hpc_connector.commands.telemetry import train as teach
 from hpc_connector.commands.telemetry.train import format_table
 from hpc_connector.errors import BadInput
 from hpc_connector.forecast.evaluate import evaluate, get_pinball
@@ -587,7 +587,7 @@ def test_train_and_forecast__from_telemetry_to_a_picture(tmp_path, capsys):
     ]
     model = tmp_path / "model"
     options = ["--window", "1", "--model", "linear", "--lags", "10"]
-    assert call(train_command, *runs, "--out", model, *options) == cli.DONE
+    assert call(teach, *runs, "--out", model, *options) == cli.DONE
     told = capsys.readouterr().out
     assert "usable: better than persistence" in told
     card = json.loads((model / CARD).read_text())
@@ -598,7 +598,7 @@ def test_train_and_forecast__from_telemetry_to_a_picture(tmp_path, capsys):
         tmp_path / "live", make_values(100, 99)[:97], start_s=9e6, ranks=2
     )
     picture = tmp_path / "live.svg"
-    assert call(forecast_command, live, "--model", model, "--svg", picture) == cli.DONE
+    assert call(foretell, live, "--model", model, "--svg", picture) == cli.DONE
     assert "cpu, cores" in capsys.readouterr().out
     record = json.loads((live / "telemetry/forecast.json").read_text())
     assert [f["series"] for f in record["forecasts"]] == ["node1", "node1 rank 0"]
@@ -614,15 +614,13 @@ def test_train_and_forecast__from_telemetry_to_a_picture(tmp_path, capsys):
     assert "NaN" not in picture.read_text()
     assert "nan" not in picture.read_text()
 
-    assert (
-        call(forecast_command, runs[0], "--model", model, "--svg", picture) == cli.DONE
-    )
+    assert call(foretell, runs[0], "--model", model, "--svg", picture) == cli.DONE
     assert "where it learned (train)" in picture.read_text()
     with pytest.raises(BadInput, match="trained on windows of 1 s"):
-        call(forecast_command, live, "--model", model, "--window", "5")
+        call(foretell, live, "--model", model, "--window", "5")
     with pytest.raises(BadInput, match="no series 'node9'"):
         call(
-            forecast_command,
+            foretell,
             live,
             "--svg",
             picture,
@@ -635,13 +633,13 @@ def test_train_and_forecast__from_telemetry_to_a_picture(tmp_path, capsys):
 
 def test_forecast__without_a_model_or_windows(tmp_path, capsys):
     run = write_telemetry(tmp_path / "run", make_values(40, 3))
-    assert call(forecast_command, run, "--window", "1") == cli.DONE
+    assert call(foretell, run, "--window", "1") == cli.DONE
     assert "persistence" in capsys.readouterr().out
     with pytest.raises(BadInput, match="the run has 4 windows of 10 s"):
-        call(forecast_command, run)
+        call(foretell, run)
     shutil.rmtree(run / "telemetry")
     with pytest.raises(BadInput, match="holds no telemetry"):
-        call(forecast_command, run)
+        call(foretell, run)
 
 
 def test_forecast__of_a_gap_is_no_forecast_of_now():

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from hpc_connector.telemetry.agent import get_name
-from hpc_connector.telemetry.session import end_agent, start_agent
+from hpc_connector.telemetry.columns import get_name
+from hpc_connector.telemetry.watch.session import end_agent, start_agent
 from programs import wait_for
 
 

@@ -28,8 +28,8 @@ from hpc_connector.errors import BadInput
 from hpc_connector.pipeline.ledger import DAMAGED, Arrays, save_ledger
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.objects import delete, list_names, read_whole
-from hpc_connector.telemetry.agent import COLUMNS
-from hpc_connector.telemetry.functions import append_call
+from hpc_connector.telemetry.calls import append_call
+from hpc_connector.telemetry.columns import COLUMNS
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.pipeline.ranks import Seat, run_on_ranks
 from hpc_connector.storage.stores import NoAnswer
-from hpc_connector.telemetry.functions import find_peak
+from hpc_connector.telemetry.calls import find_peak
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from hpc_connector.burst.package import Package, load_package
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.objects import put
 from hpc_connector.storage.traffic import get_traffic
-from hpc_connector.telemetry.call import begin_call, end_call
+from hpc_connector.telemetry.watch.call import begin_call, end_call
 
 FAILED, FOUND = ".error", ".npz"
 PATIENCE_S = 60.0  # for a store to take what was found

@@ -15,7 +15,7 @@ from hpc_connector.forecast.guard import CANDIDATES, Served, classify, serve
 from hpc_connector.forecast.predictor import Predictor, get_forecasts, train_predictor
 from hpc_connector.forecast.windows import TARGETS, WIDTH_S, Series
 from hpc_connector.publish import publish
-from hpc_connector.telemetry.nodes import find_folder
+from hpc_connector.telemetry.records import find_folder
 
 
 @dataclass(frozen=True)

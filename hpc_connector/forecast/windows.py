@@ -8,7 +8,7 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.telemetry.counters import get_cpu_steps
-from hpc_connector.telemetry.nodes import open_parquet
+from hpc_connector.telemetry.records import open_parquet
 from hpc_connector.telemetry.samples import Samples, read_samples
 
 TARGETS = ("cpu", "memory")  # cores, mean of a window; bytes, its maximum

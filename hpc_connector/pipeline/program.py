@@ -52,7 +52,7 @@ def run_program(name: str, run: Callable[[Any], int], args: Any = None) -> int:
             if args is not None:
                 before, lock = comm.bcast(begin(args) if comm.rank == 0 else None)
             if args is not None and args.telemetry:
-                from hpc_connector.telemetry.session import run_watched
+                from hpc_connector.telemetry.watch.session import run_watched
 
                 return run_watched(comm, args, lambda: run(comm))
             return run(comm)

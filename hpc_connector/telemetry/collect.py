@@ -3,8 +3,6 @@
 Rows pass some thousands at a time: no more of them is held at any number.
 """
 
-import argparse
-import json
 import logging
 import statistics
 import tempfile
@@ -14,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import cli
 from hpc_connector.cluster.state import get_end, say_goes_on
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest, save_manifest
-from hpc_connector.telemetry.functions import Calls, read_call_tables
-from hpc_connector.telemetry.nodes import (
+from hpc_connector.telemetry.calls import Calls, read_call_tables
+from hpc_connector.telemetry.records import (
     FILE,
     Rows,
     find_files,
@@ -35,19 +32,7 @@ from hpc_connector.telemetry.writer import open_table
 logger = logging.getLogger(__name__)
 
 PIECE = 1 << 13  # rows that are looked at together
-
 Save = Callable[[np.ndarray, Words], None]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    parser.add_argument("directory", type=Path, metavar="DIR", help="folder of a run")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Join the telemetry of a run, and print the summary."""
-    print(json.dumps(collect(args.directory), indent=2))
-    return cli.DONE
 
 
 def collect(directory: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from hpc_connector.telemetry.proc import TICK_S, get_increases
+from hpc_connector.telemetry.watch.proc import TICK_S, get_increases
 
 SLACK = 2.0  # on the most cores seen in use, for times that are not exact
 

@@ -21,12 +21,12 @@ from hpc_connector.storer._page import fill_page, make_section, read_part
 from hpc_connector.storer._text import clean, say_count
 from hpc_connector.telemetry.advice import make_advice
 from hpc_connector.telemetry.attempts_section import make_attempts
+from hpc_connector.telemetry.calls import read_calls, summarise_calls
 from hpc_connector.telemetry.collect import get_threads, summarise
 from hpc_connector.telemetry.differences import explain_differences
 from hpc_connector.telemetry.efficiency import get_efficiency
 from hpc_connector.telemetry.forecast_section import make_forecast
-from hpc_connector.telemetry.functions import read_calls, summarise_calls
-from hpc_connector.telemetry.nodes import Rows, read_nodes
+from hpc_connector.telemetry.records import Rows, read_nodes
 from hpc_connector.telemetry.timeline import Timeline, make_timeline
 from hpc_connector.telemetry.timeline_picture import (
     MOST_RANKS,

@@ -19,7 +19,7 @@ from hpc_connector.storer._svg import (
     make_svg,
 )
 from hpc_connector.storer._text import clean, say_count, shorten
-from hpc_connector.telemetry.nodes import FOLDER, NODE_RANK, Rows
+from hpc_connector.telemetry.records import FOLDER, NODE_RANK, Rows
 from hpc_connector.telemetry.samples import Samples, split_samples
 
 WIDTH, HEIGHT = 520, 230

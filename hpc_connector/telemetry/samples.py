@@ -8,7 +8,7 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.telemetry.counters import get_cpu_s
-from hpc_connector.telemetry.nodes import Row, Rows, read_nodes, split
+from hpc_connector.telemetry.records import Row, Rows, read_nodes, split
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hpc_connector.telemetry.counters import SLACK
-from hpc_connector.telemetry.nodes import (
+from hpc_connector.telemetry.records import (
     MOST_NOTES,
     NODE_RANK,
     STEP_S,
@@ -19,10 +19,10 @@ from hpc_connector.telemetry.nodes import (
     say_clock_step,
     say_more_steps,
 )
-from hpc_connector.telemetry.proc import TICK_S
-from hpc_connector.telemetry.ranks import add_known
 from hpc_connector.telemetry.spool import Spool, get_median
 from hpc_connector.telemetry.tables import UNKNOWN, Words, make_table
+from hpc_connector.telemetry.watch.proc import TICK_S
+from hpc_connector.telemetry.watch.ranks import add_known
 
 GAP = 2.5  # intervals between two samples that make a gap
 BYTES = ("read_bytes", "write_bytes")

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector.telemetry.agent import COLUMNS
-from hpc_connector.telemetry.nodes import (
+from hpc_connector.telemetry.columns import COLUMNS
+from hpc_connector.telemetry.records import (
     MOST_WHOLE,
     NEEDED,
     NUMBERS,

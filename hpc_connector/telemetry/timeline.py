@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hpc_connector.telemetry.counters import get_cpu_s
-from hpc_connector.telemetry.nodes import Row, Rows, split
+from hpc_connector.telemetry.records import Row, Rows, split
 
 MOST_WINDOWS = 120
 

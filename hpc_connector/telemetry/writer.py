@@ -9,8 +9,8 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
-from hpc_connector.telemetry.agent import COLUMNS
-from hpc_connector.telemetry.nodes import NUMBERS, TEXTS
+from hpc_connector.telemetry.columns import COLUMNS
+from hpc_connector.telemetry.records import NUMBERS, TEXTS
 from hpc_connector.telemetry.tables import Words, has_value
 
 GROUP = 1 << 15  # rows of a group of the file; what it says of groups is kept

@@ -11,8 +11,8 @@ import resource
 import time
 from typing import Any, NamedTuple
 
-from hpc_connector.telemetry import proc
-from hpc_connector.telemetry.proc import Process
+from hpc_connector.telemetry.watch import proc
+from hpc_connector.telemetry.watch.proc import Process
 
 RANK = -2  # in rows of functions; a node's have -1
 OF_CALL, OF_PROCESS = "call", "process"  # whose mark of memory it is

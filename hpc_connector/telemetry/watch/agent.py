@@ -5,21 +5,20 @@ their cores and in their memory. Rows are appended by one write a sample, so tha
 that is killed leaves all but the last.
 """
 
-import argparse
 import gc
 import json
 import os
 import select
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from hpc_connector.errors import BadInput
-from hpc_connector.telemetry import cgroup, energy, proc
-from hpc_connector.telemetry.prometheus import format_metrics, save_metrics
-from hpc_connector.telemetry.ranks import (
+from hpc_connector.telemetry.columns import COLUMNS, get_name
+from hpc_connector.telemetry.watch import cgroup, energy, proc
+from hpc_connector.telemetry.watch.prometheus import format_metrics, save_metrics
+from hpc_connector.telemetry.watch.ranks import (
     Rank,
     Watch,
     add_known,
@@ -31,11 +30,6 @@ from hpc_connector.telemetry.ranks import (
 )
 
 FORMAT_VERSION = 1
-COLUMNS = (
-    *("time_s", "elapsed_s", "node", "rank", "pid", "cpu_s", "rss_bytes"),
-    *("peak_bytes", "read_bytes", "write_bytes", "net_rx_bytes", "net_tx_bytes"),
-    *("energy_j", "source", "energy_source"),
-)
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 START_S = 60.0  # for the first rank to appear
 SCAN_S = 30.0  # between two looks for new processes, at most
@@ -67,37 +61,9 @@ class Node:
         self.scan_s = 0.0  # when to look for new processes
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    add = parser.add_argument
-    add("--out", required=True, metavar="DIR", help="folder of the run")
-    said = "from sample to sample (default: %(default)g)"
-    add("--interval", type=interval, default=1.0, metavar="SECONDS", help=said)
-    add(
-        "--pid",
-        type=roots,
-        default={},
-        metavar="PID[:RANK],...",
-        help="trees to watch (default: the ranks of this job on this node)",
-    )
-    said = "for its textfile collector, .prom (default: not written)"
-    add("--prometheus", metavar="FILE", help=said)
-
-
-def interval(text: str) -> float:
-    """Return an argparse value of the seconds between samples."""
-    if not 0.01 <= (seconds := float(text)) <= 3600:
-        raise argparse.ArgumentTypeError(f"{text}: expected 0.01..3600")
-    return seconds
-
-
-def roots(text: str) -> dict[int, int | None]:
-    """Return an argparse value of processes, each with its rank if that is given."""
-    pairs = [word.partition(":") for word in text.split(",")]
-    return {int(pid): int(rank) if rank else None for pid, _, rank in pairs}
-
-
-def run(args: argparse.Namespace) -> int:
+def watch_node(
+    out: str, pids: dict[int, int | None], interval_s: float, prometheus: str | None
+) -> int:
     """Watch until the ranks have ended, or a signal.
 
     Of an agent that a run has started all but SIGHUP are blocked: what warns the ranks
@@ -105,24 +71,24 @@ def run(args: argparse.Namespace) -> int:
     """
     stop = catch_signals()
     gc.disable()  # nothing here makes cycles, and looking for them takes time
-    node = open_node(args.pid)
-    folder = os.path.join(args.out, "telemetry")
+    node = open_node(pids)
+    folder = os.path.join(out, "telemetry")
     os.makedirs(folder, exist_ok=True)
     started_s = time.time()
     file = open_rows(os.path.join(folder, f"{node.name}.csv"))
     try:
-        for elapsed_s in get_ticks(node, args.interval, stop):
-            sample(node, elapsed_s, args.interval)
+        for elapsed_s in get_ticks(node, interval_s, stop):
+            sample(node, elapsed_s, interval_s)
             append(file, format_rows(node, elapsed_s), node)
-            if args.prometheus and is_due(elapsed_s, args.interval, SHOW_S):
+            if prometheus and is_due(elapsed_s, interval_s, SHOW_S):
                 ranks = list_ranks(node.watch)
                 save_metrics(
-                    args.prometheus, format_metrics(get_labels(node), node.row, ranks)
+                    prometheus, format_metrics(get_labels(node), node.row, ranks)
                 )
     finally:
-        if args.prometheus and os.path.exists(args.prometheus):
-            os.unlink(args.prometheus)  # or it would be scraped for ever
-    record = {"started_s": started_s, "interval_s": args.interval} | describe(node)
+        if prometheus and os.path.exists(prometheus):
+            os.unlink(prometheus)  # or it would be scraped for ever
+    record = {"started_s": started_s, "interval_s": interval_s} | describe(node)
     save_record(os.path.join(folder, f"{node.name}.json"), record)
     return 0
 
@@ -152,11 +118,6 @@ def open_node(pids: dict[int, int | None]) -> Node:
         if not os.path.exists(f"{proc.ROOT}/{pid}"):
             raise BadInput(f"--pid {pid}: there is no such process")
     return Node(Watch(pids, job, skip=os.getpid()))
-
-
-def get_name() -> str:
-    """Return the name of this node: Slurm's, where it has one of its own."""
-    return os.environ.get("SLURMD_NODENAME") or os.uname().nodename.split(".")[0]
 
 
 def get_labels(node: Node) -> dict[str, str]:
@@ -350,18 +311,3 @@ def save_record(path: str, record: dict[str, Any]) -> None:
         json.dump(record, stream, indent=2)
         stream.write("\n")
     os.replace(f"{path}.partial", path)
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the agent without the command line around it, which would need memory."""
-    parser = argparse.ArgumentParser(prog="hpc-connector telemetry agent")
-    add_arguments(parser)
-    try:
-        return run(parser.parse_args(argv))
-    except BadInput as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from hpc_connector.errors import BadInput
-from hpc_connector.telemetry.agent import COLUMNS
+from hpc_connector.telemetry.columns import COLUMNS
 
 FOLDER = "telemetry"
 FILE = "telemetry.parquet"

@@ -15,8 +15,8 @@ from typing import Any
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import has_ended
 from hpc_connector.partitioner.ending import wait_asleep
-from hpc_connector.telemetry.agent import get_name
-from hpc_connector.telemetry.proc import RANK_NAMES
+from hpc_connector.telemetry.columns import get_name
+from hpc_connector.telemetry.watch.proc import RANK_NAMES
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def start_agent(
     here = [(pid, k) for k, (node, pid) in enumerate(places) if node == get_name()]
     if here[0][1] != rank:
         return None
-    command = [sys.executable, "-m", "hpc_connector.telemetry.agent"]
+    command = [sys.executable, "-m", "hpc_connector.commands.telemetry.agent"]
     command += ["--out", str(out), "--pid", ",".join(f"{pid}:{k}" for pid, k in here)]
     ranks = {name.decode() for name in RANK_NAMES}
     environment = {k: text for k, text in os.environ.items() if k not in ranks}

@@ -4,8 +4,8 @@ A rank is the process that a launcher gave a number to, with its descendants. Wh
 process has a number, the tree that is watched is rank 0.
 """
 
-from hpc_connector.telemetry import proc
-from hpc_connector.telemetry.proc import Process
+from hpc_connector.telemetry.watch import proc
+from hpc_connector.telemetry.watch.proc import Process
 
 
 class Rank:

@@ -2,7 +2,7 @@
 
 import os
 
-from hpc_connector.telemetry.ranks import Rank
+from hpc_connector.telemetry.watch.ranks import Rank
 
 RANK_METRICS = (
     ("cpu_seconds_total", "counter", "CPU time of a rank.", "cpu_s"),

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector.telemetry.agent import COLUMNS, format_figure, open_rows
-from hpc_connector.telemetry.call import OF_PROCESS
-from hpc_connector.telemetry.nodes import (
+from hpc_connector.telemetry.columns import COLUMNS
+from hpc_connector.telemetry.records import (
     FOLDER,
     FUNCTIONS,
     Row,
@@ -23,6 +22,8 @@ from hpc_connector.telemetry.nodes import (
 )
 from hpc_connector.telemetry.spool import Spool, get_quantile
 from hpc_connector.telemetry.tables import UNKNOWN, Words, make_table, read_tables
+from hpc_connector.telemetry.watch.agent import format_figure, open_rows
+from hpc_connector.telemetry.watch.call import OF_PROCESS
 
 logger = logging.getLogger(__name__)
 
