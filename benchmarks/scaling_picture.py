@@ -2,7 +2,7 @@
 
 import math
 
-from hpc_connector.storer._svg import (
+from hpc_connector.report.svg import (
     draw_circle,
     draw_line,
     draw_path,

@@ -24,7 +24,7 @@ COMMANDS = {  # modules with add_arguments(parser) and run(args)
         "commands.telemetry.main",
         "watch runs, learn what the next will need",
     ),
-    "inspect": ("telemetry.dashboard", "show what a run with --telemetry used"),
+    "inspect": ("commands.inspect", "show what a run with --telemetry used"),
     "slices": ("slices.command", "cut an object near the data, index, list, get"),
 }
 

@@ -45,6 +45,7 @@ HOMES = {
         "",
         [
             "hpc_connector/storer/",
+            "hpc_connector/report/",
             "apps/mdr_epistasis/report/run_file.py",
             "apps/metabolite_annotation/report/run_file.py",
         ],

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from conftest import require
 from hpc_connector.errors import BadInput
-from hpc_connector.storer._facts import format_fact
-from hpc_connector.storer._svg import get_ticks
-from hpc_connector.storer._text import shorten
+from hpc_connector.report.facts import format_fact
+from hpc_connector.report.svg import get_ticks
+from hpc_connector.report.text import shorten
 from mdr_epistasis.report.genome import get_chromosome_order, get_spans
 from mdr_epistasis.report.network import get_layout, spread_labels
 from mdr_epistasis.report.page import save_report

@@ -12,7 +12,7 @@ from conftest import require
 from hpc_connector.cluster.record import save_job
 from hpc_connector.manifest import read_manifest, save_manifest
 from hpc_connector.program import main
-from hpc_connector.telemetry.differences import explain_differences
+from hpc_connector.report.telemetry.differences import explain_differences
 from slurm_fakes import put_programs
 from test_telemetry_files import make_rows
 

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpc_connector.program import main
+from hpc_connector.report.slices import say_bytes
 from hpc_connector.slices import (
     CloudObject,
     command,
@@ -29,7 +30,6 @@ from hpc_connector.slices import (
     verify,
 )
 from hpc_connector.slices.data_slice import find_format
-from hpc_connector.slices.picture import say_bytes
 from hpc_connector.storage import ranges
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.objects import get_version

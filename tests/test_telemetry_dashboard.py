@@ -14,14 +14,14 @@ from conftest import require
 from hpc_connector.forecast.forecast_file import FILE, read_told
 from hpc_connector.manifest import save_manifest
 from hpc_connector.program import main
-from hpc_connector.storer._axes import Frame, draw_ticks, get_time_unit
-from hpc_connector.storer._svg import join_steps
+from hpc_connector.report.axes import Frame, draw_ticks, get_time_unit
+from hpc_connector.report.svg import join_steps
+from hpc_connector.report.telemetry.forecast_section import get_measured
 from hpc_connector.telemetry import columns
 from hpc_connector.telemetry.advice import make_advice
 from hpc_connector.telemetry.collect import summarise
 from hpc_connector.telemetry.counters import get_cpu_steps
 from hpc_connector.telemetry.efficiency import get_efficiency
-from hpc_connector.telemetry.forecast_section import get_measured
 from hpc_connector.telemetry.records import get_order, parse_row, read_nodes
 from hpc_connector.telemetry.samples import split_samples
 from hpc_connector.telemetry.timeline import get_cores, get_highest, make_timeline

@@ -34,7 +34,7 @@ from hpc_connector.forecast.predictor import get_forecasts, train_predictor
 from hpc_connector.forecast.train import get_data_hash, train
 from hpc_connector.forecast.windows import TARGETS, Series, make_windows, read_series
 from hpc_connector.manifest import save_manifest
-from hpc_connector.telemetry.forecast_picture import draw_forecast
+from hpc_connector.report.telemetry.forecast_picture import draw_forecast
 from hpc_connector.telemetry.samples import raise_to_peak, read_samples
 
 OWN = Path(__file__).parent / "data/telemetry/own_10hz_6runs.csv.gz"

@@ -6,7 +6,7 @@ from typing import Any
 
 from hpc_connector.allocation.cost import Allocation, Limits
 from hpc_connector.errors import BadInput
-from hpc_connector.storer._text import say_count
+from hpc_connector.report.text import say_count
 from hpc_connector.text import read_toml
 from hpc_connector.units import parse_bytes, parse_duration
 

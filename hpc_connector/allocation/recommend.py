@@ -32,7 +32,7 @@ from hpc_connector.allocation.limits import (
 from hpc_connector.cluster.limits import Place
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import find_out
-from hpc_connector.storer._text import say_count
+from hpc_connector.report.text import say_count
 
 
 @dataclass(frozen=True)

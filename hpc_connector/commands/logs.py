@@ -13,7 +13,7 @@ from hpc_connector import cli
 from hpc_connector.cluster.record import NAME as JOB
 from hpc_connector.cluster.state import RunState, get_states, is_file, is_run
 from hpc_connector.errors import BadInput
-from hpc_connector.storer._text import clean
+from hpc_connector.report.text import clean
 
 POLL_S = 1.0  # of the file
 ASK_EVERY = 10  # times that it is looked at, Slurm is asked once

@@ -17,8 +17,8 @@ from pathlib import Path
 from hpc_connector import cli
 from hpc_connector.cluster.state import RunState, find_runs, get_states
 from hpc_connector.errors import BadInput
-from hpc_connector.storer._facts import format_duration
-from hpc_connector.storer._text import clean, shorten
+from hpc_connector.report.facts import format_duration
+from hpc_connector.report.text import clean, shorten
 
 WIDTH = 100  # columns
 HEAD = ("run", "job", "state", "tasks", "left", "of its limit", "attempt")

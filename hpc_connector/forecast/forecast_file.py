@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from hpc_connector.errors import BadInput
 from hpc_connector.forecast.windows import TARGETS
-from hpc_connector.storer._facts import format_bytes, format_duration
+from hpc_connector.report.facts import format_bytes, format_duration
 from hpc_connector.telemetry.records import find_folder
 
 FILE = "forecast.json"

@@ -219,7 +219,7 @@ def make_index(co: CloudObject, args: argparse.Namespace) -> int:
 def list_slices(co: CloudObject, slices: list[DataSlice], args: Any) -> int:
     """Show the slices of an object, with a bar as long as their bytes."""
     if args.svg:
-        from hpc_connector.slices.picture import draw_slices
+        from hpc_connector.report.slices import draw_slices
 
         with publish(args.svg) as stream:
             stream.write(draw_slices(co, slices).encode())

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hpc_connector.allocation.cost import COLLECT_BYTES
-from hpc_connector.storer._facts import format_bytes
+from hpc_connector.report.facts import format_bytes
 
 IDLE = 0.7  # utilisation below which cores are left over
 CROWDED = 1.1  # above which ranks used more cores than they were to have

@@ -3,8 +3,8 @@
 from typing import Any
 
 from hpc_connector.cluster.accounting import complete, list_attempts
-from hpc_connector.storer._facts import format_bytes, format_duration
-from hpc_connector.storer._text import say_count
+from hpc_connector.report.facts import format_bytes, format_duration
+from hpc_connector.report.text import say_count
 from hpc_connector.telemetry.summary import FROM_RANKS
 
 THREADS = "More than 100%: ranks ran more threads than they were to have"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpc_connector.storer._svg import (
+from hpc_connector.report.svg import (
     draw_circle,
     draw_line,
     draw_rect,
@@ -12,7 +12,7 @@ from hpc_connector.storer._svg import (
     make_scale,
     make_svg,
 )
-from hpc_connector.storer._text import clean, shorten
+from hpc_connector.report.text import clean, shorten
 from mdr_epistasis.report.run_file import Run
 
 CELL, LEFT, TOP = 84, 66, 40  # a cell; the margins of its table, pixels

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hpc_connector.storer._axes import (
+from hpc_connector.report.axes import (
     CHART,
     EDGE,
     HEIGHT,
@@ -12,7 +12,7 @@ from hpc_connector.storer._axes import (
     draw_ticks,
     get_limits,
 )
-from hpc_connector.storer._svg import (
+from hpc_connector.report.svg import (
     CHARACTER,
     Scale,
     draw_circle,
@@ -21,7 +21,7 @@ from hpc_connector.storer._svg import (
     draw_text,
     make_svg,
 )
-from hpc_connector.storer._text import shorten
+from hpc_connector.report.text import shorten
 from mdr_epistasis.report.run_file import Run
 
 FEWEST = 19  # permutations that can give p = 0.05

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from hpc_connector.chromosomes import unify
-from hpc_connector.storer._svg import (
+from hpc_connector.report.svg import (
     CHARACTER,
     Scale,
     draw_circle,
@@ -17,7 +17,7 @@ from hpc_connector.storer._svg import (
     make_scale,
     make_svg,
 )
-from hpc_connector.storer._text import clean, shorten
+from hpc_connector.report.text import clean, shorten
 from mdr_epistasis.report.run_file import Run
 
 WIDTH, EDGE, SKY, BASE = 1040, 12, 20, 250  # the picture, the top of arcs, the axis

@@ -4,14 +4,14 @@ from itertools import combinations
 
 import numpy as np
 
-from hpc_connector.storer._svg import (
+from hpc_connector.report.svg import (
     CHARACTER,
     draw_circle,
     draw_path,
     draw_text,
     make_svg,
 )
-from hpc_connector.storer._text import shorten
+from hpc_connector.report.text import shorten
 from mdr_epistasis.report.genome import get_widths
 from mdr_epistasis.report.run_file import Run
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hpc_connector.storer._facts import make_facts
-from hpc_connector.storer._page import fill_page, make_section, read_part, save_page
-from hpc_connector.storer._text import clean, shorten
+from hpc_connector.report.facts import make_facts
+from hpc_connector.report.page import fill_page, make_section, read_part, save_page
+from hpc_connector.report.text import clean, shorten
 from mdr_epistasis.report import genome, summary
 from mdr_epistasis.report.cells import draw_cells
 from mdr_epistasis.report.charts import (

@@ -9,8 +9,8 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import read_manifest
-from hpc_connector.storer._read import open_results
-from hpc_connector.storer._text import clean
+from hpc_connector.report.results_file import open_results
+from hpc_connector.report.text import clean
 from hpc_connector.storer.results import FORMAT_VERSION
 
 LISTED = 1000  # models that a report can show; the best by the classic rule is added

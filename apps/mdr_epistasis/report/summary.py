@@ -9,7 +9,7 @@ import numpy as np
 
 from hpc_connector.chromosomes import get_codes
 from hpc_connector.notes import list_notes
-from hpc_connector.storer._text import clean, shorten
+from hpc_connector.report.text import clean, shorten
 from mdr_epistasis.report.charts import FEWEST, WORDS
 from mdr_epistasis.report.run_file import NEAR_BP, Run
 

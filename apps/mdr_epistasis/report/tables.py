@@ -4,7 +4,7 @@ from html import escape
 
 import numpy as np
 
-from hpc_connector.storer._text import clean, shorten
+from hpc_connector.report.text import clean, shorten
 from mdr_epistasis.report.cells import draw_folds
 from mdr_epistasis.report.run_file import NEAR_BP, Run
 from mdr_epistasis.report.summary import format_distance, get_distance

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hpc_connector.storer._axes import (
+from hpc_connector.report.axes import (
     CHART,
     HEIGHT,
     WIDTH,
@@ -12,7 +12,7 @@ from hpc_connector.storer._axes import (
     draw_ticks,
     get_limits,
 )
-from hpc_connector.storer._svg import (
+from hpc_connector.report.svg import (
     Scale,
     draw_circle,
     draw_line,

@@ -4,15 +4,15 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from hpc_connector.storer._facts import make_facts
-from hpc_connector.storer._page import (
+from hpc_connector.report.facts import make_facts
+from hpc_connector.report.page import (
     fill_page,
     make_legend,
     make_section,
     read_part,
     save_page,
 )
-from hpc_connector.storer._text import clean, shorten
+from hpc_connector.report.text import clean, shorten
 from metabolite_annotation.report import summary
 from metabolite_annotation.report.charts import (
     HUES,

@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 
 from hpc_connector.notes import list_notes
-from hpc_connector.storer._text import clean
+from hpc_connector.report.text import clean
 from metabolite_annotation.report.run_file import LEVELS, AnnotationRun
 
 TRUSTED = 0.1  # the FDR that METASPACE shows first

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     print(format_outlooks(outlooks))
     save_forecast(args.run, outlooks, args.model)
     if args.svg is not None:
-        from hpc_connector.telemetry.forecast_picture import draw_forecast
+        from hpc_connector.report.telemetry.forecast_picture import draw_forecast
 
         args.svg.write_text(draw_forecast(pick(outlooks, args.series)))
     return cli.DONE

@@ -3,8 +3,8 @@
 from typing import Any
 
 from hpc_connector.cluster.accounting import complete, list_attempts
-from hpc_connector.storer._facts import format_bytes, format_duration
-from hpc_connector.storer._text import say_count
+from hpc_connector.report.facts import format_bytes, format_duration
+from hpc_connector.report.text import say_count
 from hpc_connector.telemetry.summary import FROM_RANKS
 
 NEAR = 0.02  # two figures this near to each other agree

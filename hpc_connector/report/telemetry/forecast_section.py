@@ -8,9 +8,9 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.forecast.forecast_file import FILE, TITLES, Told, say_told
 from hpc_connector.forecast.windows import TARGETS, make_windows
-from hpc_connector.storer._axes import Frame, draw_rows, draw_ticks, get_time_unit
-from hpc_connector.storer._page import make_legend, make_section
-from hpc_connector.storer._svg import (
+from hpc_connector.report.axes import Frame, draw_rows, draw_ticks, get_time_unit
+from hpc_connector.report.page import make_legend, make_section
+from hpc_connector.report.svg import (
     draw_line,
     draw_path,
     draw_rect,
@@ -18,7 +18,7 @@ from hpc_connector.storer._svg import (
     join_steps,
     make_svg,
 )
-from hpc_connector.storer._text import clean, say_count, shorten
+from hpc_connector.report.text import clean, say_count, shorten
 from hpc_connector.telemetry.records import FOLDER, NODE_RANK, Rows
 from hpc_connector.telemetry.samples import Samples, split_samples
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpc_connector.storer._axes import Frame, draw_rows, draw_ticks, get_time_unit
-from hpc_connector.storer._page import make_legend
-from hpc_connector.storer._svg import (
+from hpc_connector.report.axes import Frame, draw_rows, draw_ticks, get_time_unit
+from hpc_connector.report.page import make_legend
+from hpc_connector.report.svg import (
     Scale,
     draw_line,
     draw_path,
@@ -15,7 +15,7 @@ from hpc_connector.storer._svg import (
     join_steps,
     make_svg,
 )
-from hpc_connector.storer._text import clean, say_count, shorten
+from hpc_connector.report.text import clean, say_count, shorten
 from hpc_connector.telemetry.timeline import Timeline
 
 WIDTH, HEIGHT, LEFT, FOOT = 1060, 240, 84, 48  # pixels; LEFT and FOOT hold words

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpc_connector.slices.blocks import WITHIN
-from hpc_connector.slices.cloud_object import CloudObject
-from hpc_connector.slices.data_slice import DataSlice
-from hpc_connector.storer._axes import Frame, draw_ticks
-from hpc_connector.storer._svg import (
+from hpc_connector.report.axes import Frame, draw_ticks
+from hpc_connector.report.svg import (
     draw_path,
     draw_rect,
     draw_text,
     make_picture,
     make_scale,
 )
-from hpc_connector.storer._text import say_count, shorten
+from hpc_connector.report.text import say_count, shorten
+from hpc_connector.slices.blocks import WITHIN
+from hpc_connector.slices.cloud_object import CloudObject
+from hpc_connector.slices.data_slice import DataSlice
 
 WIDTH, LEFT, RIGHT = 960, 70, 170  # pixels; margins of numbers and of sizes
 TOP, BOTTOM, STRIP = 116, 46, 14

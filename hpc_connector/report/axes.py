@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hpc_connector.storer._svg import Scale, draw_line, draw_text, get_ticks, make_scale
+from hpc_connector.report.svg import Scale, draw_line, draw_text, get_ticks, make_scale
 
 WIDTH, HEIGHT, EDGE = 640, 400, 58  # and the margin that holds an axis, pixels
 

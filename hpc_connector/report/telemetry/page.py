@@ -1,7 +1,5 @@
 """``hpc-connector inspect``: what a run used, as text or as a page."""
 
-import argparse
-import json
 import re
 from collections.abc import Callable
 from html import escape
@@ -9,70 +7,27 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from hpc_connector import cli
 from hpc_connector.cluster.accounting import complete, list_attempts
 from hpc_connector.cluster.state import RunState, get_end, say_goes_on
 from hpc_connector.errors import BadInput
 from hpc_connector.forecast.forecast_file import Told, read_told, say_told
-from hpc_connector.manifest import NAME, read_manifest
-from hpc_connector.publish import publish
-from hpc_connector.storer._facts import format_bytes, format_duration
-from hpc_connector.storer._page import fill_page, make_section, read_part
-from hpc_connector.storer._text import clean, say_count
-from hpc_connector.telemetry.advice import make_advice
-from hpc_connector.telemetry.attempts_section import make_attempts
-from hpc_connector.telemetry.calls import read_calls, summarise_calls
-from hpc_connector.telemetry.collect import get_threads, summarise
-from hpc_connector.telemetry.differences import explain_differences
-from hpc_connector.telemetry.efficiency import get_efficiency
-from hpc_connector.telemetry.forecast_section import make_forecast
-from hpc_connector.telemetry.records import Rows, read_nodes
-from hpc_connector.telemetry.timeline import Timeline, make_timeline
-from hpc_connector.telemetry.timeline_picture import (
+from hpc_connector.report.facts import format_bytes, format_duration
+from hpc_connector.report.page import fill_page, make_section, read_part
+from hpc_connector.report.telemetry.attempts_section import make_attempts
+from hpc_connector.report.telemetry.forecast_section import make_forecast
+from hpc_connector.report.telemetry.timeline_picture import (
     MOST_RANKS,
     draw_nodes,
     draw_ranks,
 )
+from hpc_connector.report.text import clean, say_count
+from hpc_connector.telemetry.records import Rows
+from hpc_connector.telemetry.timeline import Timeline, make_timeline
 
 SHORT_S = 0.01  # between first and last sample: too short to draw
-PACKAGE = "hpc_connector.telemetry"
+PACKAGE = "hpc_connector.report.telemetry"
 NAMES = {"cores": "Cores", "memory": "Memory", "time": "Time"}
 OPTION = re.compile(r"--[\w-]+(?:=\w+)?")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
-    add = parser.add_argument
-    add("directory", type=Path, metavar="DIR", help="folder of a run with --telemetry")
-    said = "write a page (default: print the summary)"
-    add("--html", type=cli.local, metavar="FILE", help=said)
-    add("--json", action="store_true", help="print the summary as one JSON object")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Print what a run used and what to do next time, or write a page of it."""
-    nodes = read_nodes(args.directory)
-    record = {}
-    if (args.directory / NAME).exists():
-        record = read_manifest(args.directory)
-    threads = get_threads(record)
-    summary = summarise(nodes, threads)
-    summary |= summarise_calls(read_calls(args.directory))
-    summary["efficiency"] = get_efficiency(summary, record, threads)
-    summary["advice"] = make_advice(summary)
-    summary["differences"] = explain_differences(summary, record)
-    told = find_told(args.directory, nodes, summary)
-    state = find_state(args.directory, record, summary)
-    if args.html:
-        page = make_page(record, summary, nodes, threads, told, state)
-        with publish(args.html) as stream:
-            stream.write(page.encode(errors="xmlcharrefreplace"))
-        print(args.html)
-    elif args.json:
-        print(json.dumps(summary))
-    else:
-        print(format_summary(summary))
-    return cli.DONE
 
 
 def find_state(
@@ -107,20 +62,6 @@ def get_span(nodes: list[Rows]) -> tuple[float, float]:
         min(node.rows[0]["clock_s"] for node in nodes),
         max(node.rows[-1]["clock_s"] for node in nodes),
     )
-
-
-def format_summary(summary: dict[str, Any]) -> str:
-    """Return what a run used as text."""
-    shares = summary["efficiency"].items()
-    figures = list_figures(summary) + [
-        (f"efficiency of {name}", format_share(found["share"]))
-        for name, found in shares
-    ]
-    lines = [f"{value:>12}  {name}" for name, value in figures]
-    lines += [found["said"] for _, found in shares]
-    lines += [*summary["differences"], *summary["advice"]]
-    lines += [*summary.get("forecast", []), *summary["notes"]]
-    return "\n".join(lines)
 
 
 def list_figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
@@ -183,12 +124,12 @@ def make_page(
         ),
         make_section("table", "Ranks", "", make_table(summary["ranks"])),
     ]
-    about = Template(read_part("dashboard.html", PACKAGE)).substitute(
+    about = Template(read_part("page.html", PACKAGE)).substitute(
         advice=make_list(summary["advice"]),
         notes=make_list(summary["notes"], "cautions"),
     )
     return fill_page(
-        style=read_part("dashboard.css", PACKAGE),
+        style=read_part("page.css", PACKAGE),
         title=f"Telemetry: {program}",
         kicker=" · ".join(filter(None, words)),
         lead=make_about(record, state, summary["efficiency"]),

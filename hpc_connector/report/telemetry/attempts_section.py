@@ -5,11 +5,11 @@ from html import escape
 from typing import Any
 
 from hpc_connector.cluster.accounting import complete, list_attempts, rate
-from hpc_connector.storer._axes import Frame, draw_rows, draw_ticks, get_time_unit
-from hpc_connector.storer._facts import format_bytes, format_duration
-from hpc_connector.storer._page import make_legend, make_section
-from hpc_connector.storer._svg import draw_rect, draw_text, make_svg
-from hpc_connector.storer._text import clean
+from hpc_connector.report.axes import Frame, draw_rows, draw_ticks, get_time_unit
+from hpc_connector.report.facts import format_bytes, format_duration
+from hpc_connector.report.page import make_legend, make_section
+from hpc_connector.report.svg import draw_rect, draw_text, make_svg
+from hpc_connector.report.text import clean
 
 WIDTH, HEIGHT = 520, 220
 FRAME = Frame(52, 26, WIDTH - 12, HEIGHT - 44)

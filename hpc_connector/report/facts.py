@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from hpc_connector.storer._text import clean
+from hpc_connector.report.text import clean
 
 
 def make_facts(record: dict[str, Any], names: tuple[str, ...]) -> str:

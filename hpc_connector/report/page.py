@@ -8,7 +8,7 @@ from string import Template
 from hpc_connector.publish import publish
 
 
-def read_part(name: str, package: str = "hpc_connector.storer") -> str:
+def read_part(name: str, package: str = "hpc_connector.report") -> str:
     """Return a template, a style sheet or a script of a package."""
     return (files(package) / name).read_text(encoding="utf-8")
 

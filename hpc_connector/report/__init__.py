@@ -1,0 +1,1 @@
+"""Pages and pictures: what all have in common."""
