@@ -18,15 +18,15 @@ import numpy as np
 from cpu_time import get_best_s
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from hpc_connector.learner.ion_images import (
+from hpc_connector.learner.annotation.ion_images import (
     Grid,
     annotate,
     get_images,
     get_measure_of_chaos,
 )
-from hpc_connector.learner.ions import Chemistry, make_ions
-from hpc_connector.learner.patterns import Resolution, calculate_centroids
-from hpc_connector.loader.imzml import read_imzml
+from hpc_connector.learner.annotation.ions import Chemistry, make_ions
+from hpc_connector.learner.annotation.patterns import Resolution, calculate_centroids
+from hpc_connector.loader.spectra.imzml import read_imzml
 from hpc_connector.partitioner.launch import get_mpicomm
 from imzml import simulate_spectra, write_imzml
 from metabolite_annotation.output import save_png

@@ -18,17 +18,17 @@ os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()  # per CPU that was asked for
 import numpy as np
 
 from hpc_connector._jit import kernel
-from hpc_connector.bitplanes import (
+from hpc_connector.learner.mdr import search as learner
+from hpc_connector.learner.mdr._count_kernels import copy_rows, count_four_rows
+from hpc_connector.learner.mdr._simd import add_common_bits, load, spread, store
+from hpc_connector.learner.mdr.bitplanes import (
     get_source,
     make_arrangement,
     make_planes,
     pack_genotypes,
     place_codes,
 )
-from hpc_connector.learner import search as learner
-from hpc_connector.learner._count_kernels import copy_rows, count_four_rows
-from hpc_connector.learner._simd import add_common_bits, load, spread, store
-from hpc_connector.learner.folds import make_folds
+from hpc_connector.learner.mdr.folds import make_folds
 
 REPEATS = 5
 

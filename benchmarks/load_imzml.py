@@ -19,7 +19,7 @@ import numpy as np
 from cpu_time import get_best_s
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from hpc_connector.loader.imzml import read_imzml
+from hpc_connector.loader.spectra.imzml import read_imzml
 from hpc_connector.partitioner.launch import get_mpicomm
 from imzml import write_imzml
 from metabolite_annotation.spectra import load_spectra

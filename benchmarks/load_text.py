@@ -17,8 +17,8 @@ import numpy as np
 from cpu_time import get_best_s
 
 from hpc_connector.loader.bgzf import read_blocks
-from hpc_connector.loader.sample_file import ReadOptions
-from hpc_connector.loader.samples import inspect_sample, read_sample
+from hpc_connector.loader.genotypes.sample_file import ReadOptions
+from hpc_connector.loader.genotypes.samples import inspect_sample, read_sample
 
 DATA = Path(__file__).parent.parent / "tests/data"
 FILES = {  # what the tests have, columns before the probabilities

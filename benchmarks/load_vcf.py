@@ -17,8 +17,8 @@ import numpy as np
 import pysam
 from cpu_time import get_best_s
 
-from hpc_connector.loader import vcf
-from hpc_connector.loader.sample_file import ReadOptions
+from hpc_connector.loader.genotypes.sample_file import ReadOptions
+from hpc_connector.loader.genotypes.vcf import vcf
 
 HEADER = (
     "##fileformat=VCFv4.2\n##contig=<ID=1>\n"

@@ -36,8 +36,8 @@ from rank_simulation import (
 )
 from scaling_picture import draw_scaling
 
-from hpc_connector.learner import search as learner
-from hpc_connector.loader.sample_file import ReadOptions
+from hpc_connector.learner.mdr import search as learner
+from hpc_connector.loader.genotypes.sample_file import ReadOptions
 from hpc_connector.partitioner.launch import get_mpicomm
 from mdr_epistasis import cohort as loading
 from mdr_epistasis import tasks as program

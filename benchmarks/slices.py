@@ -32,7 +32,7 @@ import slices_dataplug
 from slices_objects import SIDE, write_objects
 
 from hpc_connector.loader.bgzf import MAX_BLOCK_BYTES
-from hpc_connector.loader.imzml import parse_imzml
+from hpc_connector.loader.spectra.imzml import parse_imzml
 from hpc_connector.slices import CloudObject, fastq_gzip, imzml, text, vcf_gzip
 from hpc_connector.slices.blocks import inflate
 from s3 import ACCESS, BUCKET, make_client, serve_hadro, serve_s3

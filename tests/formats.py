@@ -12,8 +12,8 @@ import numpy as np
 import pysam
 
 from conftest import require
-from hpc_connector.loader.sample_file import ReadOptions
-from hpc_connector.loader.samples import inspect_sample, read_sample
+from hpc_connector.loader.genotypes.sample_file import ReadOptions
+from hpc_connector.loader.genotypes.samples import inspect_sample, read_sample
 from mdr_epistasis.program import main
 
 VCF = ["--export", "vcf", "id-paste=iid"]

@@ -30,16 +30,16 @@ import numpy as np
 
 from formats import make_cohort
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.formulas import read_formula
-from hpc_connector.learner.ions import make_ions
-from hpc_connector.loader.companions import read_people
-from hpc_connector.loader.ibd import check_ibd, read_spectra
-from hpc_connector.loader.imzml import read_imzml
+from hpc_connector.learner.annotation.formulas import read_formula
+from hpc_connector.learner.annotation.ions import make_ions
+from hpc_connector.loader.genotypes.companions import read_people
+from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile
+from hpc_connector.loader.genotypes.samples import inspect_sample, read_sample
 from hpc_connector.loader.individuals import find_labels
 from hpc_connector.loader.labels import convert_labels, read_labels
-from hpc_connector.loader.molecules import read_database
-from hpc_connector.loader.sample_file import ReadOptions, SampleFile
-from hpc_connector.loader.samples import inspect_sample, read_sample
+from hpc_connector.loader.spectra.ibd import check_ibd, read_spectra
+from hpc_connector.loader.spectra.imzml import read_imzml
+from hpc_connector.loader.spectra.molecules import read_database
 from hpc_connector.slices import CloudObject
 from imzml import write_imzml
 from mdr_epistasis.lists import read_list

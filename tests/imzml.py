@@ -6,8 +6,8 @@ import zlib
 
 import numpy as np
 
-from hpc_connector.learner.ions import Chemistry, make_ions
-from hpc_connector.learner.patterns import Resolution, calculate_centroids
+from hpc_connector.learner.annotation.ions import Chemistry, make_ions
+from hpc_connector.learner.annotation.patterns import Resolution, calculate_centroids
 
 TYPES = {
     "f4": ("MS:1000521", "32-bit float"),

@@ -6,7 +6,7 @@ import math
 import re
 from pathlib import Path
 
-from hpc_connector.learner.formulas import format_formula, parse_formula
+from hpc_connector.learner.annotation.formulas import format_formula, parse_formula
 
 ELEMENTS = Path(__file__).parent / "data/metaspace_known_answers/elements.csv"
 ELECTRON_MASS = 0.00054857990924

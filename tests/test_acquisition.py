@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.instruments import find_kinds
-from hpc_connector.learner.ions import Chemistry, make_ions
-from hpc_connector.learner.patterns import Resolution, calculate_centroids
-from hpc_connector.loader.imzml import read_imzml
+from hpc_connector.learner.annotation.instruments import find_kinds
+from hpc_connector.learner.annotation.ions import Chemistry, make_ions
+from hpc_connector.learner.annotation.patterns import Resolution, calculate_centroids
+from hpc_connector.loader.spectra.imzml import read_imzml
 from imzml import make_param, write_imzml
 from metabolite_annotation.acquisition import choose_instrument
 from metabolite_annotation.program import main, make_parser

@@ -8,14 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_connector.learner.decoys import CANDIDATES, draw_decoys
-from hpc_connector.learner.elements import ISOTOPES, LABELS
-from hpc_connector.learner.formulas import (
-    format_formula,
-    parse_formula,
-)
-from hpc_connector.learner.ions import Chemistry, make_ions
-from hpc_connector.learner.modifiers import parse_modifier
+from hpc_connector.learner.annotation.decoys import CANDIDATES, draw_decoys
+from hpc_connector.learner.annotation.elements import ISOTOPES, LABELS
+from hpc_connector.learner.annotation.formulas import format_formula, parse_formula
+from hpc_connector.learner.annotation.ions import Chemistry, make_ions
+from hpc_connector.learner.annotation.modifiers import parse_modifier
 from naive_patterns import make_ion_formula
 
 KNOWN = Path(__file__).parent / "data/metaspace_known_answers/decoys.csv.gz"

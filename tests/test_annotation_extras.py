@@ -13,8 +13,8 @@ import numpy.testing as npt
 import pytest
 
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.fdr import run_fdr
-from hpc_connector.learner.ions import Chemistry, make_ions
+from hpc_connector.learner.annotation.fdr import run_fdr
+from hpc_connector.learner.annotation.ions import Chemistry, make_ions
 from metabolite_annotation.annotations import make_score
 from metabolite_annotation.program import main
 from metabolite_annotation.scoring_model import load_model

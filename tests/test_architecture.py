@@ -20,7 +20,7 @@ PROGRAMS = {"mdr_epistasis", "metabolite_annotation"}
 # the import starts MPI or costs the command line its half second.
 HOMES = {
     "mpi4py": ("lazily", ["hpc_connector/partitioner/"]),
-    "pysam": ("", ["hpc_connector/loader/", "apps/mdr_epistasis/simulate.py"]),
+    "pysam": ("", ["hpc_connector/loader/genotypes/", "apps/mdr_epistasis/simulate.py"]),
     "imagecodecs": ("lazily", ["hpc_connector/slices/pixels.py"]),
     "laspy": ("lazily", ["hpc_connector/slices/las.py"]),
     "lazrs": ("lazily", ["hpc_connector/slices/las.py"]),

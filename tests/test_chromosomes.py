@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from hpc_connector.chromosomes import (
+from hpc_connector.errors import BadInput
+from hpc_connector.loader.genotypes.chromosomes import (
     find_in_id,
     find_in_path,
     get_codes,
@@ -11,7 +12,6 @@ from hpc_connector.chromosomes import (
     normalise,
     unify,
 )
-from hpc_connector.errors import BadInput
 from mdr_epistasis.identity import count_shared_ids, find_repeats, get_places
 
 SAME = [

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_connector.learner.bsc import get_fold_accuracy
-from hpc_connector.loader.bsc import read_file_pairs
+from hpc_connector.loader.genotypes.text.bsc import read_file_pairs
+from mdr_epistasis.compat.bsc import get_fold_accuracy
 from mdr_epistasis.program import main
 from programs import PATIENCE_S
 from test_individuals import EID, VCF

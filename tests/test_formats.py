@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from formats import BGEN, VCF, call, make_cohort, plink2
-from hpc_connector.loader.sample_file import ReadOptions
-from hpc_connector.loader.samples import inspect_sample
+from hpc_connector.loader.genotypes.sample_file import ReadOptions
+from hpc_connector.loader.genotypes.samples import inspect_sample
 from mdr_epistasis.program import main
 
 COHORT = (

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.formulas import parse_formula, read_formula
-from hpc_connector.learner.ions import Chemistry, make_ions
-from hpc_connector.learner.modifiers import (
+from hpc_connector.learner.annotation.formulas import parse_formula, read_formula
+from hpc_connector.learner.annotation.ions import Chemistry, make_ions
+from hpc_connector.learner.annotation.modifiers import (
     drop_repeated,
     get_charge,
     make_modifiers,
@@ -16,7 +16,7 @@ from hpc_connector.learner.modifiers import (
     read_adduct,
     read_modifier,
 )
-from hpc_connector.learner.patterns import Resolution, calculate_centroids
+from hpc_connector.learner.annotation.patterns import Resolution, calculate_centroids
 
 GLUCOSE = {"C": 6, "H": 12, "O": 6}
 OF_CARBON_13 = {"Cx": 6, "H": 12, "O": 6}

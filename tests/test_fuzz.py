@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from formats import make_cohort
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import has_end
-from hpc_connector.loader.sample_file import ReadOptions
-from hpc_connector.loader.samples import inspect_sample, read_sample
+from hpc_connector.loader.genotypes.sample_file import ReadOptions
+from hpc_connector.loader.genotypes.samples import inspect_sample, read_sample
 from mdr_epistasis.program import main
 
 CUT_EVERY, CHANGE_EVERY = 3, 5  # bytes

@@ -19,8 +19,12 @@ import pytest
 
 from conftest import require
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.sample_file import ReadOptions
-from hpc_connector.loader.samples import convert_samples, inspect_sample, read_sample
+from hpc_connector.loader.genotypes.sample_file import ReadOptions
+from hpc_connector.loader.genotypes.samples import (
+    convert_samples,
+    inspect_sample,
+    read_sample,
+)
 from mdr_epistasis.program import main
 from test_loader_bgen import compress, make_file, make_genotypes, make_variant, pack
 from test_loader_vcf import convert_to_bcf, make_record, make_text, write

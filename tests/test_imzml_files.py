@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader import imzml_scan
-from hpc_connector.loader.ibd import check_ibd, read_spectra
-from hpc_connector.loader.imzml import read_imzml
-from hpc_connector.loader.imzml_plain import make_plain
+from hpc_connector.loader.spectra import scan as imzml_scan
+from hpc_connector.loader.spectra.ibd import check_ibd, read_spectra
+from hpc_connector.loader.spectra.imzml import read_imzml
+from hpc_connector.loader.spectra.plain import make_plain
 from hpc_connector.notes import Assumption
 from hpc_connector.slices import CloudObject
 from hpc_connector.slices.imzml import ImzML, partition_num_spectra

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc_connector.loader.companions import read_people
+from hpc_connector.loader.genotypes.companions import read_people
 from hpc_connector.loader.id_columns import convert_numbers
 from hpc_connector.loader.labels import convert_labels, read_labels
 from mdr_epistasis.program import main

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import naive_scores
-from hpc_connector.learner.fdr import (
+from hpc_connector.learner.annotation.fdr import (
     LEVELS,
     get_continuous_fdr,
     get_digitised_fdr,
     get_level,
     run_fdr,
 )
-from hpc_connector.learner.ions import Candidates, Chemistry, make_ions
+from hpc_connector.learner.annotation.ions import Candidates, Chemistry, make_ions
 
 GOLDEN = Path(__file__).parent / "data/metaspace_golden"
 RUNS = [  # that of METASPACE-ML stands among the tests of extras

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import naive_scores
-from hpc_connector.learner.ion_images import (
+from hpc_connector.learner.annotation.ion_images import (
     SCORES,
     Grid,
     PeakList,
@@ -20,7 +20,7 @@ from hpc_connector.learner.ion_images import (
     get_images,
     get_measure_of_chaos,
 )
-from hpc_connector.learner.normalisation import get_norms, normalise
+from hpc_connector.learner.annotation.normalisation import get_norms, normalise
 
 KNOWN = Path(__file__).parent / "data/metaspace_known_answers"
 PATTERN = np.array([200.0, 201.0, 201.5, 202.0])

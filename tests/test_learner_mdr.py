@@ -5,7 +5,7 @@ import numpy.testing as npt
 
 import naive
 from hpc_connector import learner
-from hpc_connector.learner.mdr import get_balanced_error
+from hpc_connector.learner.mdr.mdr import get_balanced_error
 
 
 def test_filter_imputation__is_strict():

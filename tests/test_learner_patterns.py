@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpc_connector.learner import patterns
-from hpc_connector.learner.ions import Chemistry, make_ions
-from hpc_connector.learner.patterns import Resolution, calculate_centroids
+from hpc_connector.learner.annotation import patterns
+from hpc_connector.learner.annotation.ions import Chemistry, make_ions
+from hpc_connector.learner.annotation.patterns import Resolution, calculate_centroids
 from naive_patterns import get_pattern, list_isotopologues, read_isotopes
 
 KNOWN = Path(__file__).parent / "data/metaspace_known_answers/centroids.csv.gz"

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.testing as npt
 import pytest
 
-from hpc_connector.learner.profiles import is_like_profile, pick_peaks
+from hpc_connector.learner.annotation.profiles import is_like_profile, pick_peaks
 
 LINES = np.array([150.1, 150.13, 181.0707, 255.2330, 420.5, 786.6007])
 HEIGHTS = np.array([1e3, 2e2, 5e4, 7e3, 3.0, 1e5])

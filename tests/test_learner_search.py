@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import naive
-from hpc_connector.bitplanes import (
+from hpc_connector.learner.mdr import models as models_module
+from hpc_connector.learner.mdr import search as learner
+from hpc_connector.learner.mdr._shuffle_kernels import shuffle_genotypes
+from hpc_connector.learner.mdr.bitplanes import (
     get_source,
     make_arrangement,
     make_planes,
     pack_genotypes,
     place_codes,
 )
-from hpc_connector.learner import models as models_module
-from hpc_connector.learner import search as learner
-from hpc_connector.learner._shuffle_kernels import shuffle_genotypes
-from hpc_connector.learner.folds import make_folds
+from hpc_connector.learner.mdr.folds import make_folds
 from hpc_connector.partitioner import make_tiles
 
 

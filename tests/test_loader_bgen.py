@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from conftest import require
 from hpc_connector.errors import BadInput
-from hpc_connector.loader import bgen, plink, vcf
-from hpc_connector.loader.sample_file import ReadOptions
+from hpc_connector.loader.genotypes import plink
+from hpc_connector.loader.genotypes.bgen import bgen
+from hpc_connector.loader.genotypes.sample_file import ReadOptions
+from hpc_connector.loader.genotypes.vcf import vcf
 
 DATA = Path(__file__).parent / "data"
 BITEPI = DATA / "bitepi_plink_100snps_2000/bfile"

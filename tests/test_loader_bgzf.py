@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import EMPTY_BLOCK, has_end, read_lines
-from hpc_connector.loader.sample_file import ReadOptions
-from hpc_connector.loader.samples import inspect_sample, read_sample
+from hpc_connector.loader.genotypes.sample_file import ReadOptions
+from hpc_connector.loader.genotypes.samples import inspect_sample, read_sample
 from hpc_connector.slices.blocks import deflate
 from mdr_epistasis.program import main
 

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.ibd import (
+from hpc_connector.loader.spectra.ibd import (
     UUID_BYTES,
     check_ibd,
     get_spectrum_bytes,
     read_spectra,
 )
-from hpc_connector.loader.imzml import read_imzml
+from hpc_connector.loader.spectra.imzml import read_imzml
 from hpc_connector.partitioner.launch import get_mpicomm
 from imzml import TYPES, write_imzml
 from metabolite_annotation import spectra as spectra_module

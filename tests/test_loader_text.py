@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
 from hpc_connector.learner import filter_imputation
-from hpc_connector.loader._text_kernels import call_line
-from hpc_connector.loader.bsc import read_file_pairs
+from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile
+from hpc_connector.loader.genotypes.samples import (
+    convert_samples,
+    inspect_sample,
+    read_sample,
+)
+from hpc_connector.loader.genotypes.text._kernels import call_line
+from hpc_connector.loader.genotypes.text.bsc import read_file_pairs
 from hpc_connector.loader.individuals import match_individuals
 from hpc_connector.loader.labels import (
     Labels,
     convert_labels,
     read_labels,
-)
-from hpc_connector.loader.sample_file import ReadOptions, SampleFile
-from hpc_connector.loader.samples import (
-    convert_samples,
-    inspect_sample,
-    read_sample,
 )
 
 DATA = Path(__file__).parent / "data"

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader import vcf
 from hpc_connector.loader.bgzf import EMPTY_BLOCK, has_end
-from hpc_connector.loader.sample_file import ReadOptions
+from hpc_connector.loader.genotypes.sample_file import ReadOptions
+from hpc_connector.loader.genotypes.vcf import vcf
 
 HIPSTER = Path(__file__).parent / "data/hipster_1000genomes_vcf/Hipster.vcf.bgz"
 HEADER = """\
@@ -462,7 +462,7 @@ def test_read__bad_number(tmp_path, field, value, message):
 
 @given(st.floats(-1e9, 1e9).map(lambda x: f"{x:.6g}"))
 def test_parse_number__agrees_with_python(text):
-    from hpc_connector.loader._vcf_kernels import parse_number
+    from hpc_connector.loader.genotypes.vcf._kernels import parse_number
 
     end, value = parse_number(np.frombuffer(text.encode(), np.uint8), 0)
     assert end == len(text)

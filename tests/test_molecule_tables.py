@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.formulas import read_formula
-from hpc_connector.loader.molecules import read_database
+from hpc_connector.learner.annotation.formulas import read_formula
+from hpc_connector.loader.spectra.molecules import read_database
 
 LINE_SEPARATOR, NEXT_LINE = "\N{LINE SEPARATOR}", "\x85"
 HEADER = "id\tname\tformula\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc_connector.learner.formulas import parse_formula
+from hpc_connector.learner.annotation.formulas import parse_formula
 from naive_patterns import get_pattern, read_isotopes
 
 KNOWN = Path(__file__).parent / "data/metaspace_known_answers/centroids.csv.gz"

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import naive
-from hpc_connector.loader.sample_file import ReadOptions
-from hpc_connector.loader.samples import inspect_sample, read_sample
+from hpc_connector.loader.genotypes.sample_file import ReadOptions
+from hpc_connector.loader.genotypes.samples import inspect_sample, read_sample
 from hpc_connector.manifest import read_manifest
 from mdr_epistasis import tasks as tasks_module
 from mdr_epistasis.folds import deal_folds

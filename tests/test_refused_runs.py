@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_connector.learner.search import Question
+from hpc_connector.learner.mdr.search import Question
 from hpc_connector.undo import look_before, undo_run
 from mdr_epistasis.possible import check_models
 from mdr_epistasis.program import main

@@ -14,7 +14,7 @@ import pytest
 from mdr import MDRClassifier
 from sklearn.metrics import balanced_accuracy_score
 
-from hpc_connector.learner.folds import make_folds
+from hpc_connector.learner.mdr.folds import make_folds
 from mdr_epistasis.program import main
 
 DATA = Path(__file__).parent / "data"

@@ -48,7 +48,7 @@ from hpc_connector.commands import submit
 from hpc_connector.commands.telemetry import recommend as command
 from hpc_connector.commands.telemetry.recommend import add_arguments
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.molecules import Database
+from hpc_connector.loader.spectra.molecules import Database
 from hpc_connector.manifest import read_manifest, save_manifest
 from hpc_connector.program import main
 from mdr_epistasis.program import main as search

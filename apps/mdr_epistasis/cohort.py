@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector.bitplanes import (
+from hpc_connector.errors import BadInput
+from hpc_connector.learner.mdr.bitplanes import (
     Arrangement,
     get_planes_shape,
     get_source,
@@ -16,12 +17,11 @@ from hpc_connector.bitplanes import (
     pack_genotypes,
     place_codes,
 )
-from hpc_connector.errors import BadInput
-from hpc_connector.loader.companions import list_companions
+from hpc_connector.loader.genotypes.companions import list_companions
+from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile, Variants
+from hpc_connector.loader.genotypes.samples import inspect_sample, read_sample
 from hpc_connector.loader.individuals import Match, match_individuals
 from hpc_connector.loader.labels import Labels, convert_labels, note_coding
-from hpc_connector.loader.sample_file import ReadOptions, SampleFile, Variants
-from hpc_connector.loader.samples import inspect_sample, read_sample
 from hpc_connector.notes import add_counts
 from hpc_connector.partitioner import make_distribution
 from hpc_connector.partitioner.ending import end_together

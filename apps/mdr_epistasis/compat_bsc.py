@@ -18,11 +18,10 @@ import numpy as np
 
 from hpc_connector import cli
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.bsc import get_fold_accuracy
-from hpc_connector.loader.bsc import read_file_pairs
+from hpc_connector.loader.genotypes.sample_file import SampleFile
+from hpc_connector.loader.genotypes.samples import read_sample
+from hpc_connector.loader.genotypes.text.bsc import read_file_pairs
 from hpc_connector.loader.individuals import Match
-from hpc_connector.loader.sample_file import SampleFile
-from hpc_connector.loader.samples import read_sample
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner import get_comb_files
@@ -30,6 +29,7 @@ from hpc_connector.pipeline.ranks import run_on_ranks
 from hpc_connector.pipeline.resources import get_resources
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.publish import publish
+from mdr_epistasis.compat.bsc import get_fold_accuracy
 from mdr_epistasis.run import begin, open_files
 
 logger = logging.getLogger(__name__)

@@ -3,12 +3,12 @@
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.folds import make_folds
+from hpc_connector.learner.mdr.folds import make_folds
+from hpc_connector.loader.genotypes.sample_file import SampleFile
 from hpc_connector.loader.id_columns import find_individuals
 from hpc_connector.loader.individuals import Match
 from hpc_connector.loader.labels import ID_NAMES, shorten
 from hpc_connector.loader.rows import Table, read_table, simplify
-from hpc_connector.loader.sample_file import SampleFile
 from hpc_connector.notes import Assumption
 
 CLASSES = ((1, "cases"), (0, "controls"))

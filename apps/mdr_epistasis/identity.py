@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hpc_connector.chromosomes import get_codes
 from hpc_connector.errors import BadInput
+from hpc_connector.loader.genotypes.chromosomes import get_codes
 
 REPEATED = "variants repeat another of the same place and alleles, and were left out"
 SHARED_ID = "ids name several variants, of other places or alleles"

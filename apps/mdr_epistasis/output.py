@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from hpc_connector import storer
-from hpc_connector.learner import search as learner
-from hpc_connector.learner.models import describe_models
+from hpc_connector.learner.mdr import search as learner
+from hpc_connector.learner.mdr.models import describe_models
 from mdr_epistasis.cohort import Cohort
 
 STATISTICS = (

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpc_connector.allocation.cost import Cost
-from hpc_connector.bitplanes import WORD_BITS, get_planes_shape
-from hpc_connector.learner.bsc import FOLDS
-from hpc_connector.loader.sample_file import SampleFile
-from hpc_connector.loader.samples import read_sample
+from hpc_connector.learner.mdr.bitplanes import WORD_BITS, get_planes_shape
+from hpc_connector.loader.genotypes.sample_file import SampleFile
+from hpc_connector.loader.genotypes.samples import read_sample
 from mdr_epistasis import compat_bsc
 from mdr_epistasis.cohort import PIECE_BYTES
+from mdr_epistasis.compat.bsc import FOLDS
 from mdr_epistasis.possible import check_number
 from mdr_epistasis.run import get_slice, read_inputs
 from mdr_epistasis.tasks import make_tasks

@@ -3,7 +3,7 @@
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.search import Question
+from hpc_connector.learner.mdr.search import Question
 
 
 def check_models(question: Question, n_variants: int) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from hpc_connector.bitplanes import Arrangement
 from hpc_connector.burst.package import Package, load_rows, save_package
-from hpc_connector.learner.search import Question
+from hpc_connector.learner.mdr.bitplanes import Arrangement
+from hpc_connector.learner.mdr.search import Question
 from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.store import Range

@@ -14,21 +14,21 @@ from typing import Any
 import numpy as np
 
 from hpc_connector import cli, storer
-from hpc_connector.bitplanes import LANES
 from hpc_connector.burst.config import check_options
 from hpc_connector.burst.line import make_remote
 from hpc_connector.burst.run import run_tasks
 from hpc_connector.errors import BadInput
-from hpc_connector.learner import search as learner
-from hpc_connector.loader.companions import (
+from hpc_connector.learner.mdr import search as learner
+from hpc_connector.learner.mdr.bitplanes import LANES
+from hpc_connector.loader.files import exists
+from hpc_connector.loader.genotypes.companions import (
     choose_companions,
     get_bed,
     list_companions,
 )
-from hpc_connector.loader.files import exists
+from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile
+from hpc_connector.loader.genotypes.samples import get_format
 from hpc_connector.loader.individuals import Match, find_labels
-from hpc_connector.loader.sample_file import ReadOptions, SampleFile
-from hpc_connector.loader.samples import get_format
 from hpc_connector.manifest import begin_run, get_time, save_manifest
 from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner.ending import end_together

@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from hpc_connector.bitplanes import LANES, Arrangement
-from hpc_connector.learner import search as learner
+from hpc_connector.learner.mdr import search as learner
+from hpc_connector.learner.mdr.bitplanes import LANES, Arrangement
 from hpc_connector.partitioner import make_tiles
 from hpc_connector.pipeline.ledger import Arrays
 

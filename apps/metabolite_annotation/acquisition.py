@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.instruments import find_kinds, find_weak_kinds
-from hpc_connector.learner.modifiers import Adduct, get_charge
-from hpc_connector.learner.patterns import get_sigma
-from hpc_connector.learner.profiles import is_like_profile
-from hpc_connector.loader.ibd import read_spectra
-from hpc_connector.loader.imzml import Imzml
-from hpc_connector.loader.imzml_acquisition import SPECTRA, Said
+from hpc_connector.learner.annotation.instruments import find_kinds, find_weak_kinds
+from hpc_connector.learner.annotation.modifiers import Adduct, get_charge
+from hpc_connector.learner.annotation.patterns import get_sigma
+from hpc_connector.learner.annotation.profiles import is_like_profile
+from hpc_connector.loader.spectra.acquisition import SPECTRA, Said
+from hpc_connector.loader.spectra.ibd import read_spectra
+from hpc_connector.loader.spectra.imzml import Imzml
 from hpc_connector.notes import Assumption
 
 SIGNS = {"positive": 1, "negative": -1}

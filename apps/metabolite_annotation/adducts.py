@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.ions import Chemistry
-from hpc_connector.learner.modifiers import (
+from hpc_connector.learner.annotation.ions import Chemistry
+from hpc_connector.learner.annotation.modifiers import (
     Adduct,
     drop_repeated,
     get_charge,

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector.learner.fdr import get_level, run_fdr
-from hpc_connector.learner.ion_images import SCORES
-from hpc_connector.learner.ions import Candidates, Ions
-from hpc_connector.loader.molecules import Database
+from hpc_connector.learner.annotation.fdr import get_level, run_fdr
+from hpc_connector.learner.annotation.ion_images import SCORES
+from hpc_connector.learner.annotation.ions import Candidates, Ions
+from hpc_connector.loader.spectra.molecules import Database
 
 SEPARATOR = "; "
 MEASURES = SCORES[:5]  # chaos, spatial, spectral and the two errors of m/z

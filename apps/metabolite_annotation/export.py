@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.ion_images import Grid, get_images
-from hpc_connector.learner.normalisation import normalise
+from hpc_connector.learner.annotation.ion_images import Grid, get_images
+from hpc_connector.learner.annotation.normalisation import normalise
 from hpc_connector.publish import publish
 from metabolite_annotation.spectra import Spectra
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.formulas import read_formula
-from hpc_connector.learner.ions import Candidates, Ions, make_ions
-from hpc_connector.learner.patterns import Resolution
-from hpc_connector.loader.ibd import check_ibd
-from hpc_connector.loader.imzml import Imzml, find_ibd, read_imzml
-from hpc_connector.loader.molecules import Database, read_database
+from hpc_connector.learner.annotation.formulas import read_formula
+from hpc_connector.learner.annotation.ions import Candidates, Ions, make_ions
+from hpc_connector.learner.annotation.patterns import Resolution
+from hpc_connector.loader.spectra.ibd import check_ibd
+from hpc_connector.loader.spectra.imzml import Imzml, find_ibd, read_imzml
+from hpc_connector.loader.spectra.molecules import Database, read_database
 from hpc_connector.notes import Assumption, add_counts
 from metabolite_annotation.acquisition import (
     SIGNS,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hpc_connector import storer
-from hpc_connector.learner.ion_images import Grid, ImageSet
+from hpc_connector.learner.annotation.ion_images import Grid, ImageSet
 from hpc_connector.storer.png import encode_blocks
 from hpc_connector.storer.results import save_table
 

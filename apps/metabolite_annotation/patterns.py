@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector.learner.ions import Ions
-from hpc_connector.learner.patterns import (
+from hpc_connector.learner.annotation.ions import Ions
+from hpc_connector.learner.annotation.patterns import (
     Resolution,
     calculate_centroids,
     list_isotopologues,

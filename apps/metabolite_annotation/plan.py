@@ -3,7 +3,7 @@
 import argparse
 
 from hpc_connector.allocation.cost import Cost
-from hpc_connector.loader.ibd import get_spectrum_bytes
+from hpc_connector.loader.spectra.ibd import get_spectrum_bytes
 from metabolite_annotation.inputs import Setup, read_inputs
 from metabolite_annotation.run import IONS_A_TASK
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpc_connector.burst.package import Package, load_rows, save_package
-from hpc_connector.learner.ion_images import Grid, PeakList, annotate
+from hpc_connector.learner.annotation.ion_images import Grid, PeakList, annotate
 from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.storage.address import Source
 from metabolite_annotation.spectra import Spectra

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector.learner.ion_images import ImageSet, get_images
+from hpc_connector.learner.annotation.ion_images import ImageSet, get_images
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.ranks import run_on_ranks

@@ -13,7 +13,7 @@ from hpc_connector import cli
 from hpc_connector.burst.config import check_options
 from hpc_connector.burst.line import make_remote
 from hpc_connector.burst.run import run_tasks
-from hpc_connector.learner.ion_images import SCORES
+from hpc_connector.learner.annotation.ion_images import SCORES
 from hpc_connector.manifest import begin_run
 from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner.ending import end_together

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.ion_images import Grid, PeakList
-from hpc_connector.learner.normalisation import NORMS, get_norms
-from hpc_connector.learner.profiles import pick_peaks
-from hpc_connector.loader.ibd import Peaks, get_spectrum_bytes, read_spectra
-from hpc_connector.loader.imzml import Imzml
-from hpc_connector.partitioner import _sort_kernels as kernels
+from hpc_connector.learner.annotation.ion_images import Grid, PeakList
+from hpc_connector.learner.annotation.normalisation import NORMS, get_norms
+from hpc_connector.learner.annotation.profiles import pick_peaks
+from hpc_connector.loader.spectra import _sort_kernels as kernels
+from hpc_connector.loader.spectra.ibd import Peaks, get_spectrum_bytes, read_spectra
+from hpc_connector.loader.spectra.imzml import Imzml
 from hpc_connector.partitioner import make_distribution
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.partitioner.shared_memory import get_node, share_array

@@ -10,7 +10,7 @@ from typing import Any
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.files import get_size, open_file
-from hpc_connector.loader.imzml import Imzml
+from hpc_connector.loader.spectra.imzml import Imzml
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.partitioner.shared_memory import get_node
 

@@ -3,10 +3,11 @@
 The names are those of deliverable D2.2.
 """
 
-from hpc_connector.learner.fdr import run_fdr
-from hpc_connector.learner.ion_images import annotate
-from hpc_connector.learner.ions import make_ions
-from hpc_connector.learner.mdr import (
+from hpc_connector.learner.annotation.fdr import run_fdr
+from hpc_connector.learner.annotation.ion_images import annotate
+from hpc_connector.learner.annotation.ions import make_ions
+from hpc_connector.learner.annotation.patterns import calculate_centroids
+from hpc_connector.learner.mdr.mdr import (
     apply_mdr_dict,
     applyMdrDict,
     filter_imputation,
@@ -14,7 +15,6 @@ from hpc_connector.learner.mdr import (
     get_risk_array,
     transform_patients,
 )
-from hpc_connector.learner.patterns import calculate_centroids
 
 build_database = make_ions
 

@@ -12,10 +12,10 @@ from functools import cached_property
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.companions import JOINTS
+from hpc_connector.loader.genotypes.companions import JOINTS
+from hpc_connector.loader.genotypes.sample_file import SampleFile
 from hpc_connector.loader.labels import SHOWN, find_ids, is_id_name
 from hpc_connector.loader.rows import Table, list_names, simplify
-from hpc_connector.loader.sample_file import SampleFile
 from hpc_connector.notes import Assumption
 
 JOINT = re.compile(f"[{JOINTS}]")

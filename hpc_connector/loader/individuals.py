@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hpc_connector.errors import BadInput
+from hpc_connector.loader.genotypes.sample_file import SampleFile
 from hpc_connector.loader.id_columns import Lookup, drop_families, find_individuals
 from hpc_connector.loader.labels import (
     SHOWN,
@@ -21,7 +22,6 @@ from hpc_connector.loader.labels import (
     read_label_table,
 )
 from hpc_connector.loader.rows import Table
-from hpc_connector.loader.sample_file import SampleFile
 from hpc_connector.notes import Assumption
 
 ASK = (

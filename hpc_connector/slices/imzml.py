@@ -16,9 +16,14 @@ import numpy as np
 from isal import isal_zlib
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.ibd import UUID_BYTES, get_spectrum_bytes
-from hpc_connector.loader.imzml import IBD_ENDINGS, Imzml, check_packed, parse_imzml
-from hpc_connector.loader.imzml_identity import is_same_uuid
+from hpc_connector.loader.spectra.ibd import UUID_BYTES, get_spectrum_bytes
+from hpc_connector.loader.spectra.identity import is_same_uuid
+from hpc_connector.loader.spectra.imzml import (
+    IBD_ENDINGS,
+    Imzml,
+    check_packed,
+    parse_imzml,
+)
 from hpc_connector.notes import log_notes, make_notes
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from hpc_connector.chromosomes import unify
+from hpc_connector.loader.genotypes.chromosomes import unify
 from hpc_connector.report.svg import (
     CHARACTER,
     Scale,

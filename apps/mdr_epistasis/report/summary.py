@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector.chromosomes import get_codes
+from hpc_connector.loader.genotypes.chromosomes import get_codes
 from hpc_connector.notes import list_notes
 from hpc_connector.report.text import clean, shorten
 from mdr_epistasis.report.charts import FEWEST, WORDS

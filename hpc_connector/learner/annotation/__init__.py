@@ -1,0 +1,1 @@
+"""Annotation: formulas to ions, ions to patterns, patterns to scores and rates."""

@@ -1,0 +1,1 @@
+"""Multifactor dimensionality reduction: arrays of genotypes to scores of models."""

@@ -1,0 +1,304 @@
+"""Exhaustive search over a tile of pairs: count, complete, score, keep the best."""
+
+from collections import namedtuple
+
+import numpy as np
+
+from hpc_connector._jit import bare, inlined, kernel
+from hpc_connector.learner.mdr._contrast_kernels import get_margins, score_pairs
+from hpc_connector.learner.mdr._count_kernels import copy_rows, count_rows, get_carriers
+from hpc_connector.learner.mdr._score_kernels import (
+    copy_cells,
+    fill_sixteen_cells,
+    score_folds,
+    score_whole,
+)
+from hpc_connector.learner.mdr._simd import any_lane, load, spread
+from hpc_connector.learner.mdr._top_kernels import offer_model
+
+CACHE_BYTES = 1 << 19  # columns that stay in the second-level cache for all rows
+
+# Genotypes and how they are grouped. planes: int32 (blocks, words, planes, 16);
+# group_start: int64 (groups + 1,); size: individuals a group and then their sums over
+# folds, int32; float_size: the same in the floating type that cells are scored in;
+# weight, inverse: of the views of _contrast_kernels, floating (views, 2) and float64.
+Genotypes = namedtuple(
+    "Genotypes", "planes n_variants group_start folds size float_size weight inverse"
+)
+
+# What makes a model: level: missing is a fourth genotype; tie_low: a tie is low risk;
+# statistic: order of test, training and whole BA in ranking; min_distance in base
+# pairs with chromosome (codes) and position; role: 1 in the first list, 2 in the
+# second, 3 in both, empty where there are no two lists.
+Rules = namedtuple(
+    "Rules", "level tie_low statistic min_distance chromosome position role"
+)
+
+# The best models: see offer_model; fold_score float64 (folds,) and fold_model int64
+# (folds, order): best training score (2 BA - 1) of each fold.
+Best = namedtuple("Best", "key model size fold_score fold_model")
+
+
+@inlined
+def is_near(rules, i, j):
+    """Return whether two variants are too close on one chromosome for one model."""
+    if rules.min_distance == 0 or rules.chromosome[i] != rules.chromosome[j]:
+        return False
+    return abs(rules.position[i] - rules.position[j]) < rules.min_distance
+
+
+@inlined
+def is_across(role_a, role_b):
+    """Return whether a stands in the first list and b in the second."""
+    return (role_a & 1) != 0 and (role_b & 2) != 0
+
+
+@kernel
+def _precedes(a, b):
+    """Return whether model a has lower variant indices than model b."""
+    for k in range(a.shape[0]):
+        if a[k] != b[k]:
+            return a[k] < b[k]
+    return False
+
+
+@kernel
+def keep_lane(best, rules, statistics, fold_train, folds, lane):
+    """Offer one model, in the last row of the list, to the list and to the folds."""
+    key, model = best.key[-1], best.model[-1]
+    for k in range(3):
+        value = statistics[rules.statistic[k] * 16 + lane]
+        key[k] = value if value == value else -1.0
+    if folds > 1:
+        for fold in range(folds):
+            score = fold_train[fold * 16 + lane]
+            if score < 0.0:
+                continue
+            tie = score == best.fold_score[fold]
+            if score > best.fold_score[fold] or (
+                tie and _precedes(model, best.fold_model[fold])
+            ):
+                best.fold_score[fold] = score
+                for k in range(model.shape[0]):
+                    best.fold_model[fold, k] = model[k]
+    if key[0] >= 0.0:
+        offer_model(best.key, best.model, best.size)
+
+
+@inlined
+def is_candidate(least, at, fold_score, statistics, fold_train, folds):
+    """Return whether any of sixteen models could enter the list or win a fold."""
+    found = any_lane(load(statistics, at) >= spread(least))
+    if folds > 1:
+        for fold in range(folds):
+            score = load(fold_train, fold * 16)
+            found |= any_lane(score >= spread(fold_score[fold]))
+    return found
+
+
+@kernel
+def get_least(best):
+    """Return what the first statistic of a model must reach to enter the list."""
+    return best.key[0, 0] if best.size[0] == best.key.shape[0] - 1 else 0.0
+
+
+@inlined
+def score_cells(genotypes, rules, n_cells, cells, fold_train, statistics):
+    """Write the statistics of sixteen models from their cells."""
+    folds = genotypes.folds
+    total = 2 * folds if folds > 1 else 0
+    score_whole(cells, n_cells, total, statistics)
+    if folds > 1:
+        size, low = genotypes.float_size, rules.tie_low
+        score_folds(
+            cells, n_cells, folds, size, rules.level, low, fold_train, statistics
+        )
+
+
+@inlined
+def score_missing_pairs(
+    genotypes,
+    rules,
+    counts,
+    at,
+    step,
+    row_carriers,
+    lane,
+    carriers,
+    cells,
+    fold_train,
+    statistics,
+):
+    """Write the statistics of sixteen pairs where genotypes are missing."""
+    size = genotypes.size
+    n_cells = 9
+    if rules.level:
+        n_cells = 16
+        fill_sixteen_cells(counts, at, step, row_carriers, lane, carriers, size, cells)
+    else:
+        copy_cells(counts, at, step, size.shape[0], n_cells, cells)
+    score_cells(genotypes, rules, n_cells, cells, fold_train, statistics)
+
+
+@kernel
+def search_pairs(genotypes, rules, best, tile, errors):
+    """Score every pair i < j of a tile and keep the best.
+
+    Parameters
+    ----------
+    genotypes, rules, best
+        See above; `best` is changed in place.
+    tile
+        First and last row block, first and last column block.
+    errors
+        The error (1 - the first statistic) of every pair, float32 (rows, columns) of
+        the tile, NaN where there is no model; empty when not wanted.
+    """
+    first_row, last_row, first_column, last_column = tile
+    n_planes, n_words = genotypes.planes.shape[2], genotypes.planes.shape[1]
+    n_groups = genotypes.size.shape[0]
+    n_rows = 4 if n_planes == 2 else 2
+    row_carriers = get_carriers(genotypes, first_row, last_row)
+    column_carriers = get_carriers(genotypes, first_column, last_column)
+    _search_rows(
+        genotypes,
+        rules,
+        best,
+        tile,
+        errors,
+        genotypes.planes.reshape(-1),
+        (row_carriers, column_carriers),
+        (get_margins(genotypes, row_carriers), get_margins(genotypes, column_carriers)),
+        np.empty(n_words * n_planes * n_rows, np.int32),
+        np.empty(n_groups * n_rows * n_planes**2 * 16, np.int32),
+        np.empty(n_groups * 16 * 16, genotypes.float_size.dtype),
+        np.full(genotypes.folds * 16, -1.0),
+        np.empty(48),
+    )
+
+
+@bare
+def _search_rows(
+    genotypes,
+    rules,
+    best,
+    tile,
+    errors,
+    planes,
+    carriers,
+    margins,
+    rows,
+    counts,
+    cells,
+    fold_train,
+    statistics,
+):
+    """Search a tile with what :func:`search_pairs` has allocated."""
+    first_row, last_row, first_column, last_column = tile
+    folds, n_planes = genotypes.folds, genotypes.planes.shape[2]
+    n_words = genotypes.planes.shape[1]
+    block_size = n_words * n_planes * 16
+    n_rows = rows.shape[0] // (n_words * n_planes)
+    step = counts.shape[0] // genotypes.size.shape[0]
+    n_counts = step // n_rows
+    width = 48 * genotypes.weight.shape[0]
+    first_statistic = rules.statistic[0] * 16
+    fold_score, least = best.fold_score, get_least(best)
+    chunk = max(1, CACHE_BYTES // (block_size * 4))
+    for chunk_first in range(first_column, last_column, chunk):
+        chunk_last = min(chunk_first + chunk, last_column)
+        for i in range(first_row * 16, min(last_row, chunk_last) * 16, n_rows):
+            block_i, lane = i // 16, i % 16
+            here, at = block_i - first_row, block_i * block_size
+            copy_rows(planes, at, n_words, n_planes, lane, n_rows, rows)
+            for block_j in range(max(chunk_first, block_i), chunk_last):
+                there, at = block_j - first_column, block_j * block_size
+                count_rows(genotypes, planes, rows, 1, at, counts, step)
+                for row in range(n_rows):
+                    if n_planes == 2:
+                        score_pairs(
+                            genotypes,
+                            rules.tie_low,
+                            counts,
+                            row * n_counts,
+                            step,
+                            margins[0],
+                            here * width + lane + row,
+                            margins[1],
+                            there * width,
+                            fold_train,
+                            statistics,
+                        )
+                    else:
+                        score_missing_pairs(
+                            genotypes,
+                            rules,
+                            counts,
+                            row * n_counts,
+                            step,
+                            carriers[0][here],
+                            lane + row,
+                            carriers[1][there],
+                            cells,
+                            fold_train,
+                            statistics,
+                        )
+                    if is_candidate(
+                        least,
+                        first_statistic,
+                        fold_score,
+                        statistics,
+                        fold_train,
+                        folds,
+                    ):
+                        keep_pairs(
+                            genotypes,
+                            rules,
+                            best,
+                            statistics,
+                            fold_train,
+                            i + row,
+                            block_j,
+                        )
+                        least = get_least(best)
+                    if errors.shape[0] > 0:
+                        save_errors(
+                            genotypes,
+                            rules,
+                            statistics,
+                            i + row,
+                            block_j,
+                            errors[i + row - first_row * 16],
+                            there * 16,
+                        )
+
+
+@kernel
+def is_pair(genotypes, rules, i, j):
+    """Return whether i, j is a model of this search."""
+    if i >= j or j >= genotypes.n_variants or is_near(rules, i, j):
+        return False
+    if rules.role.shape[0] == 0:
+        return True
+    a, b = rules.role[i], rules.role[j]
+    return is_across(a, b) or is_across(b, a)
+
+
+@kernel
+def keep_pairs(genotypes, rules, best, statistics, fold_train, i, block_j):
+    """Offer the pairs of one row with the sixteen variants of a block."""
+    for lane in range(16):
+        j = block_j * 16 + lane
+        if is_pair(genotypes, rules, i, j):
+            best.model[-1, 0], best.model[-1, 1] = i, j
+            keep_lane(best, rules, statistics, fold_train, genotypes.folds, lane)
+
+
+@kernel
+def save_errors(genotypes, rules, statistics, i, block_j, errors, at):
+    """Write the errors of one row with the sixteen variants of a block."""
+    for lane in range(16):
+        if is_pair(genotypes, rules, i, block_j * 16 + lane):
+            errors[at + lane] = 1.0 - statistics[rules.statistic[0] * 16 + lane]
+        else:
+            errors[at + lane] = np.nan

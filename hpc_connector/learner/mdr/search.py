@@ -1,0 +1,350 @@
+"""The exhaustive search: what it is given, what it finds, and how that is merged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hpc_connector.learner.mdr._permutation_kernels import maximise_pairs
+from hpc_connector.learner.mdr._search_kernels import (
+    Best,
+    Genotypes,
+    Rules,
+    search_pairs,
+)
+from hpc_connector.learner.mdr._shuffle_kernels import (
+    rearrange_planes,
+    shuffle_genotypes,
+)
+from hpc_connector.learner.mdr._triple_kernels import search_triples
+from hpc_connector.learner.mdr.bitplanes import (
+    WORD_BITS,
+    Arrangement,
+    get_source,
+    make_arrangement,
+)
+from hpc_connector.learner.mdr.folds import shuffle_labels
+
+STATISTICS = ("test_balanced_accuracy", "train_balanced_accuracy", "balanced_accuracy")
+EXACT_IN_SINGLE = 1 << 24  # single precision holds every integer up to here
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a search asks, apart from the genotypes.
+
+    Parameters
+    ----------
+    order
+        Variants of a model, 2 or 3.
+    level, tie_low
+        Missing is a fourth genotype; a tied cell is low risk.
+    rank_by
+        The first statistic of the ranking, one of STATISTICS.
+    top
+        Models to keep.
+    min_distance
+        Least distance of two variants on one chromosome, base pairs.
+    seed, permutations
+        Of the permutation test.
+    interaction
+        Permute genotypes within each class, which tests interaction alone, instead
+        of labels.
+    chromosome, position
+        Of each variant: code int32 and base pairs int64; empty if not needed.
+    role
+        1 for the first list, 2 for the second, 3 for both, int8; empty without lists.
+    """
+
+    order: int = 2
+    level: bool = False
+    tie_low: bool = False
+    rank_by: str = STATISTICS[0]
+    top: int = 1000
+    min_distance: int = 0
+    seed: int = 42
+    permutations: int = 0
+    interaction: bool = False
+    chromosome: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    position: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    role: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8))
+
+
+def make_rules(question: Question) -> Rules:
+    """Return the rules of a question as the kernels take them."""
+    first = STATISTICS.index(question.rank_by)
+    statistic = [first, *(k for k in range(len(STATISTICS)) if k != first)]
+    return Rules(
+        question.level,
+        question.tie_low,
+        np.array(statistic),
+        question.min_distance,
+        question.chromosome,
+        question.position,
+        question.role,
+    )
+
+
+def make_genotypes(
+    planes: np.ndarray, n_variants: int, arrangement: Arrangement
+) -> Genotypes:
+    """Return genotypes and groups as the kernels take them.
+
+    Cells are scored in single precision while every product of counts is exact there.
+    """
+    folds, size = arrangement.folds, arrangement.group_size
+    sums = [size[:folds].sum(), size[folds:].sum()]
+    dtype = np.float32 if sums[0] * sums[1] <= EXACT_IN_SINGLE else np.float64
+    if folds > 1:
+        size = np.concatenate([size, sums])
+    weight, inverse = _weigh_views(size, folds)
+    return Genotypes(
+        planes,
+        n_variants,
+        arrangement.group_start,
+        folds,
+        size.astype(np.int32),
+        size.astype(dtype),
+        weight.astype(dtype),
+        inverse,
+    )
+
+
+def _weigh_views(size: np.ndarray, folds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the kernels of contrasts weigh classes by, and 1 / (w1 w0).
+
+    Parameters
+    ----------
+    size
+        Individuals of each group, and their sums over folds where there are any.
+
+    Returns
+    -------
+    Weight of cases and of controls, (views, 2), and float64 (views,), 0 for 1 / 0.
+    The views are all data and, for each fold, training, its cases alone, and test.
+    """
+    total = size[-2:]
+    weight = [total[::-1]]
+    for fold in range(folds if folds > 1 else 0):
+        test = size[[folds + fold, fold]]
+        weight += [total[::-1] - test, np.array([1, 0]), test]
+    product = np.prod(weight, axis=1).astype(np.float64)
+    inverse = np.divide(1.0, product, out=np.zeros(len(weight)), where=product > 0)
+    return np.array(weight), inverse
+
+
+def make_best(question: Question, folds: int, top: int | None = None) -> Best:
+    """Return an empty list of the best models."""
+    rows = (question.top if top is None else top) + 1
+    return Best(
+        np.full((rows, len(STATISTICS)), -np.inf),
+        np.full((rows, question.order), -1, np.int64),
+        np.zeros(1, np.int64),
+        np.full(folds, -np.inf),
+        np.full((folds, question.order), -1, np.int64),
+    )
+
+
+def search(
+    genotypes: Genotypes,
+    question: Question,
+    tile: Sequence[int],
+    best: Best,
+    errors: np.ndarray | None = None,
+) -> None:
+    """Search one tile and put what is found into `best`.
+
+    Parameters
+    ----------
+    tile
+        First and last block along each axis, from ``make_tiles``.
+    errors
+        Array for the error of every model, float32, of the size of the tile.
+    """
+    _search(genotypes, make_rules(question), tile, best, errors)
+
+
+def _search(
+    genotypes: Genotypes,
+    rules: Rules,
+    tile: Sequence[int],
+    best: Best,
+    errors: np.ndarray | None = None,
+) -> None:
+    """Search one tile by the kernel of the order of the models."""
+    order = best.model.shape[1]
+    kernel = search_pairs if order == 2 else search_triples
+    if errors is None:
+        errors = np.empty((0,) * order, np.float32)
+    kernel(genotypes, rules, best, tuple(int(b) for b in tile), errors)
+
+
+def merge_best(found: Sequence[Best], top: int) -> Best:
+    """Merge lists of best models; a model found twice counts once."""
+    key = np.concatenate([best.key[: best.size[0]] for best in found])
+    model = np.concatenate([best.model[: best.size[0]] for best in found])
+    order = np.lexsort((*model.T[::-1], *-key.T[::-1]))
+    key, model = key[order], model[order]
+    is_new = np.ones(len(model), bool)
+    is_new[1:] = (model[1:] != model[:-1]).any(axis=1)
+    key, model = key[is_new][:top], model[is_new][:top]
+    winners = [_get_winner(found, fold) for fold in range(len(found[0].fold_score))]
+    return Best(
+        np.concatenate([key, np.full((1, key.shape[1]), -np.inf)]),
+        np.concatenate([model, np.full((1, model.shape[1]), -1)]),
+        np.array([len(key)]),
+        np.array([score for score, _ in winners]),
+        np.array([winner for _, winner in winners], np.int64).reshape(
+            len(winners), model.shape[1]
+        ),
+    )
+
+
+def _get_winner(found: Sequence[Best], fold: int) -> tuple[float, tuple[int, ...]]:
+    """Return the best training score of a fold and its model."""
+    candidates = [
+        (-float(best.fold_score[fold]), tuple(best.fold_model[fold].tolist()))
+        for best in found
+    ]
+    score, model = min(candidates)
+    return -score, model
+
+
+def take_rules(question: Question, variants: np.ndarray) -> Rules:
+    """Return the rules for some of the variants."""
+    rules = make_rules(question)
+    per_variant = ("chromosome", "position", "role")
+    columns = {name: getattr(rules, name) for name in per_variant}
+    return rules._replace(
+        **{name: c[variants] if len(c) else c for name, c in columns.items()}
+    )
+
+
+def take_tile(
+    genotypes: Genotypes, tile: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+    """Return the blocks of a tile, its variants, and the tile among them.
+
+    The ranges of a tile are the same or apart, in increasing order.
+    """
+    ranges = [tuple(tile[k : k + 2]) for k in range(0, len(tile), 2)]
+    distinct = sorted(set(ranges))
+    blocks = np.concatenate([np.arange(*r) for r in distinct])
+    ends = np.cumsum([last - first for first, last in distinct])
+    local = {
+        r: (int(e - (r[1] - r[0])), int(e)) for r, e in zip(distinct, ends, strict=True)
+    }
+    variants = (blocks[:, None] * 16 + np.arange(16)).ravel()
+    return blocks, variants, tuple(edge for r in ranges for edge in local[r])
+
+
+def get_permutation_maximum(
+    genotypes: Genotypes,
+    question: Question,
+    arrangement: Arrangement,
+    is_case: np.ndarray,
+    tile: Sequence[int],
+    permutations: Sequence[int],
+    known: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the greatest statistic in a tile under each of some permutations.
+
+    Parameters
+    ----------
+    known
+        Maxima found elsewhere, float64 (permutations,): pairs that do not beat them
+        need not be scored.
+
+    Returns
+    -------
+    float64 (permutations,): at least `known`; -inf where the tile holds no model.
+    """
+    blocks, variants, local = take_tile(genotypes, tile)
+    n_variants = int((variants < genotypes.n_variants).sum())
+    rules = take_rules(question, np.minimum(variants, genotypes.n_variants - 1))
+    original = genotypes.planes[blocks]
+    maximum = np.full(len(permutations), -np.inf) if known is None else known.copy()
+    permuted = np.zeros((len(permutations), *original.shape), np.int32)
+    for p, permutation in enumerate(permutations):
+        number = [question.seed, permutation + 1]
+        if question.interaction:
+            _permute_genotypes(original, arrangement, variants, number, permuted[p])
+        else:
+            _permute_labels(original, arrangement, is_case, number, permuted[p])
+    here = make_genotypes(original, n_variants, arrangement)
+    slack = get_slack(question, arrangement, n_planes=original.shape[2])
+    if slack is not None:
+        maximise_pairs(here, permuted, rules, local, slack, maximum)
+        return maximum
+    for p in range(len(permutations)):
+        best = make_best(question, arrangement.folds, top=1)
+        _search(here._replace(planes=permuted[p]), rules, local, best)
+        maximum[p] = max(maximum[p], best.key[0, 0])
+    return maximum
+
+
+def _permute_labels(
+    planes: np.ndarray,
+    arrangement: Arrangement,
+    is_case: np.ndarray,
+    number: Sequence[int],
+    target: np.ndarray,
+) -> None:
+    """Write planes arranged by shuffled labels, in folds dealt anew."""
+    shuffled = shuffle_labels(is_case, arrangement.folds, number)
+    source = get_source(make_arrangement(*shuffled), arrangement.slot)
+    rearrange_planes(planes, source, target)
+
+
+def _permute_genotypes(
+    planes: np.ndarray,
+    arrangement: Arrangement,
+    variants: np.ndarray,
+    number: Sequence[int],
+    target: np.ndarray,
+) -> None:
+    """Write planes of genotypes shuffled within cases and within controls."""
+    seeds = np.random.SeedSequence(number).generate_state(2, np.uint64)
+    first_control = WORD_BITS * arrangement.group_start[arrangement.folds]
+    slots = np.sort(arrangement.slot)
+    is_control = slots >= first_control
+    for seed, chosen in zip(seeds, (~is_control, is_control), strict=True):
+        shuffle_genotypes(planes, slots[chosen], variants, seed, target)
+
+
+def get_slack(
+    question: Question, arrangement: Arrangement, *, n_planes: int
+) -> float | None:
+    """Return how far the statistic may exceed the balanced accuracy on all data.
+
+    In a cell let z_f be a_f / n1 - u_f / n0 of fold f, and X their sum. With folds of
+    one size, fold f adds z_f to the test score if X - z_f >= 0. The sum of those z_f
+    is at most max(0, X): for X >= 0 what is left out exceeds X, for X < 0 what is
+    added is less than X. So test BA <= whole BA. Where fold sizes n1_f differ from
+    their mean n1, every fold adds at most |1 - n1_f / n1| + |1 - n0_f / n0|, half in
+    the test shares and half in the risk labels.
+
+    Returns
+    -------
+    None where the bound does not hold: for training accuracy, for triples, where
+    models count different individuals, and where genotypes are permuted.
+    """
+    if question.order != 2 or n_planes != 2 or question.interaction:
+        return None
+    if question.rank_by == STATISTICS[1]:
+        return None
+    if question.rank_by == STATISTICS[2]:
+        return 0.0
+    size = arrangement.group_size.reshape(2, -1)
+    deviation = np.abs(1 - size / size.mean(axis=1, keepdims=True))
+    return float(deviation.sum() / arrangement.folds)
+
+
+def get_p_values(statistic: np.ndarray, maximum: np.ndarray) -> np.ndarray:
+    """Return (b + 1) / (P + 1), b permutations whose maximum is at least the statistic.
+
+    The maximum over all models corrects for having searched them (Westfall and
+    Young's max-T).
+    """
+    reached = len(maximum) - np.searchsorted(np.sort(maximum), statistic, side="left")
+    return (reached + 1) / (len(maximum) + 1)

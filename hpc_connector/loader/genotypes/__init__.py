@@ -1,0 +1,1 @@
+"""Genotypes and who they are of, in every format."""

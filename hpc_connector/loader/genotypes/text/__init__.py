@@ -1,0 +1,1 @@
+"""Genotypes as text: IMPUTE's .gen and BSC's."""

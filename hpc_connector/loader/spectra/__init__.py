@@ -1,0 +1,1 @@
+"""Imaging mass spectrometry: imzML, its .ibd file, and tables of molecules."""
