@@ -34,7 +34,7 @@ def digest(data):
 def start_slices(fexec, uri, n):
     """Start calls that return first byte, size and checksum of a slice of ours."""
     from hpc_connector.slices import CloudObject
-    from hpc_connector.slices.text import Lines
+    from hpc_connector.slices.formats.text import Lines
 
     def read(part):
         (data,) = fetch(part.source, part.version, part.ranges)

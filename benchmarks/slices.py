@@ -33,8 +33,9 @@ from slices_objects import SIDE, write_objects
 
 from hpc_connector.loader.bgzf import MAX_BLOCK_BYTES
 from hpc_connector.loader.spectra.imzml import parse_imzml
-from hpc_connector.slices import CloudObject, fastq_gzip, imzml, text, vcf_gzip
-from hpc_connector.slices.blocks import inflate
+from hpc_connector.slices import CloudObject
+from hpc_connector.slices.formats import fastq_gzip, imzml, text, vcf_gzip
+from hpc_connector.slices.formats.blocks import inflate
 from s3 import ACCESS, BUCKET, make_client, serve_hadro, serve_s3
 
 SIZES = {"64 KiB": (1 << 16, 1000), "1 MiB": (1 << 20, 200), "8 MiB": (8 << 20, 24)}

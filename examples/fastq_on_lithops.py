@@ -7,7 +7,7 @@ import os
 import sys
 
 from hpc_connector.slices import CloudObject, LithopsPreprocessor, open_executor
-from hpc_connector.slices.fastq_gzip import FASTQGZip, partition_reads_batches
+from hpc_connector.slices.formats.fastq_gzip import FASTQGZip, partition_reads_batches
 
 if __name__ == "__main__":
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3")  # of another S3 than Amazon's

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 
 from hpc_connector.slices import CloudObject, open_executor
-from hpc_connector.slices.text import UTF8Text, whole_words_strategy
+from hpc_connector.slices.formats.text import UTF8Text, whole_words_strategy
 
 
 def count_words(text):

@@ -11,7 +11,7 @@ from hpc_connector.slices import DataSlice, Format
 from hpc_connector.slices.data_slice import find_format
 from slice_checks import pack
 
-PACKAGE = "hpc_connector.slices"
+PACKAGE = "hpc_connector.slices.formats"
 
 
 @dataclass(frozen=True)

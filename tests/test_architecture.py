@@ -20,10 +20,13 @@ PROGRAMS = {"mdr_epistasis", "metabolite_annotation"}
 # the import starts MPI or costs the command line its half second.
 HOMES = {
     "mpi4py": ("lazily", ["hpc_connector/partitioner/"]),
-    "pysam": ("", ["hpc_connector/loader/genotypes/", "apps/mdr_epistasis/simulate.py"]),
-    "imagecodecs": ("lazily", ["hpc_connector/slices/pixels.py"]),
-    "laspy": ("lazily", ["hpc_connector/slices/las.py"]),
-    "lazrs": ("lazily", ["hpc_connector/slices/las.py"]),
+    "pysam": (
+        "",
+        ["hpc_connector/loader/genotypes/", "apps/mdr_epistasis/simulate.py"],
+    ),
+    "imagecodecs": ("lazily", ["hpc_connector/slices/formats/pixels.py"]),
+    "laspy": ("lazily", ["hpc_connector/slices/formats/las.py"]),
+    "lazrs": ("lazily", ["hpc_connector/slices/formats/las.py"]),
     "lithops": ("lazily", ["hpc_connector/burst/"]),
     "yaml": ("lazily", ["hpc_connector/burst/config.py"]),
     "obstore": (
@@ -39,7 +42,10 @@ HOMES = {
     "catboost": ("lazily", ["apps/metabolite_annotation/scoring_model.py"]),
     "pandas": (
         "lazily",
-        ["apps/metabolite_annotation/export.py", "hpc_connector/slices/text.py"],
+        [
+            "apps/metabolite_annotation/export.py",
+            "hpc_connector/slices/formats/text.py",
+        ],
     ),
     "h5py": (
         "",

@@ -24,7 +24,7 @@ from hpc_connector.loader.spectra.imzml import read_imzml
 from hpc_connector.loader.spectra.plain import make_plain
 from hpc_connector.notes import Assumption
 from hpc_connector.slices import CloudObject
-from hpc_connector.slices.imzml import ImzML, partition_num_spectra
+from hpc_connector.slices.formats.imzml import ImzML, partition_num_spectra
 from imzml import NUMBER, make_param, write_imzml
 from metabolite_annotation.program import main
 from test_loader_imzml import datasets

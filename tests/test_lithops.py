@@ -15,12 +15,10 @@ import yaml
 from hpc_connector.burst.executor import complete_config
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner import get_mpicomm
-from hpc_connector.slices import (
-    CloudObject,
-    packed_text,
-)
+from hpc_connector.slices import CloudObject
 from hpc_connector.slices.backends import make_on_ranks, make_with
-from hpc_connector.slices.fastq_gzip import FASTQGZip, partition_reads_batches
+from hpc_connector.slices.formats import packed_text
+from hpc_connector.slices.formats.fastq_gzip import FASTQGZip, partition_reads_batches
 from hpc_connector.storage.traffic import traffic
 from lithops_runs import run_python
 from s3 import BUCKET, make_client
@@ -78,8 +76,9 @@ def test_examples__use_the_configuration_of_lithops(s3_endpoint, reads, tmp_path
 
 PREPROCESS = """
 import sys
-from hpc_connector.slices import CloudObject, LithopsPreprocessor, packed_text
-from hpc_connector.slices.fastq_gzip import FASTQGZip
+from hpc_connector.slices import CloudObject, LithopsPreprocessor
+from hpc_connector.slices.formats import packed_text
+from hpc_connector.slices.formats.fastq_gzip import FASTQGZip
 packed_text.CHUNK_BYTES = 1 << 16
 preprocessor = LithopsPreprocessor({"lithops": {"backend": "localhost"}})
 CloudObject.from_path(FASTQGZip, sys.argv[1]).preprocess(preprocessor, force=True)
@@ -98,7 +97,7 @@ def test_preprocess__by_functions_makes_the_same_index(reads, tmp_path, monkeypa
 RANGES = """
 import hashlib, json, sys
 from hpc_connector.slices import CloudObject, open_executor
-from hpc_connector.slices.text import Lines, partition_num_chunks
+from hpc_connector.slices.formats.text import Lines, partition_num_chunks
 
 def read(parts):
     found = [part.get() for part in parts]

@@ -151,7 +151,7 @@ HEAD = """
 import json, os, signal, subprocess, sys, time
 from hpc_connector.burst import lithops_slurm
 from hpc_connector.slices import CloudObject, LithopsPreprocessor, open_executor
-from hpc_connector.slices.fastq_gzip import FASTQGZip, partition_reads_batches
+from hpc_connector.slices.formats.fastq_gzip import FASTQGZip, partition_reads_batches
 
 lithops_slurm.POLL_S = 1
 config = {"lithops": {"backend": "slurm"}}

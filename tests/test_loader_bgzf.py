@@ -11,7 +11,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import EMPTY_BLOCK, has_end, read_lines
 from hpc_connector.loader.genotypes.sample_file import ReadOptions
 from hpc_connector.loader.genotypes.samples import inspect_sample, read_sample
-from hpc_connector.slices.blocks import deflate
+from hpc_connector.slices.formats.blocks import deflate
 from mdr_epistasis.program import main
 
 LINES = [b"line %d %s" % (k, b"x" * (k * 37 % 400)) for k in range(600)]

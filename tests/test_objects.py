@@ -15,7 +15,7 @@ from formats import make_cohort
 from hpc_connector.errors import BadInput
 from hpc_connector.program import main
 from hpc_connector.slices import CloudObject, DataSlice
-from hpc_connector.slices.text import CSV
+from hpc_connector.slices.formats.text import CSV
 from hpc_connector.storage import fast, plain, s3
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.objects import get_version, read_whole
@@ -523,7 +523,7 @@ def test_fetch__from_a_server_that_refuses_its_own_etag():
 FORKED = """
 import multiprocessing, sys
 from hpc_connector.slices import CloudObject
-from hpc_connector.slices.text import CSV, partition_num_chunks
+from hpc_connector.slices.formats.text import CSV, partition_num_chunks
 
 def get(part):
     return len(part.get())

@@ -12,8 +12,8 @@ import tifffile
 
 from hpc_connector.errors import BadInput
 from hpc_connector.slices import CloudObject
-from hpc_connector.slices.cog import COG, grid_partition_strategy
-from hpc_connector.slices.pixels import REVERSED
+from hpc_connector.slices.formats.cog import COG, grid_partition_strategy
+from hpc_connector.slices.formats.pixels import REVERSED
 from hpc_connector.storage import ranges
 from slicing import COUNTS, DATA, count_traffic, open_copy, travel
 

@@ -21,15 +21,9 @@ from hypothesis import strategies as st
 
 from hpc_connector.program import main
 from hpc_connector.report.slices import say_bytes
-from hpc_connector.slices import (
-    CloudObject,
-    command,
-    data_slice,
-    gzip_points,
-    plain,
-    verify,
-)
+from hpc_connector.slices import CloudObject, command, data_slice, gzip_points, verify
 from hpc_connector.slices.data_slice import find_format
+from hpc_connector.slices.formats import plain
 from hpc_connector.storage import ranges
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.objects import get_version
@@ -92,7 +86,9 @@ def test_verify__finds_a_lost_slice(name, capsys, tmp_path, monkeypatch):
 def test_verify__holds_one_slice_at_a_time(tmp_path, monkeypatch):
     path = pack(tmp_path / "a.txt", "plain", b"abcdefg\n" * (1 << 20))
     monkeypatch.setattr(plain, "CHUNK_BYTES", 1 << 16)
-    co = CloudObject.from_path(find_format("hpc_connector.slices.text:Lines"), path)
+    co = CloudObject.from_path(
+        find_format("hpc_connector.slices.formats.text:Lines"), path
+    )
     held = []
     fetch = fetch_together
 
@@ -101,7 +97,7 @@ def test_verify__holds_one_slice_at_a_time(tmp_path, monkeypatch):
         return fetch(wanted)
 
     monkeypatch.setattr(data_slice, "fetch_together", watch)
-    cut = find_format("hpc_connector.slices.text:partition_num_chunks")
+    cut = find_format("hpc_connector.slices.formats.text:partition_num_chunks")
     slices = co.preprocess().partition(cut, num_chunks=64)
     same, said = verify.verify_slices(co, slices)
     assert (same, said) == (True, "are the object: 1,048,576 lines")

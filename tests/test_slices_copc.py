@@ -10,7 +10,7 @@ import pytest
 
 from hpc_connector.errors import BadInput
 from hpc_connector.slices import CloudObject
-from hpc_connector.slices.copc import (
+from hpc_connector.slices.formats.copc import (
     COPC,
     partition_num_points,
     square_split_strategy,

@@ -11,8 +11,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
-from hpc_connector.slices import packed_text as slices_text
-from hpc_connector.slices.fasta import (
+from hpc_connector.slices.formats import packed_text as slices_text
+from hpc_connector.slices.formats.fasta import (
     FASTA,
     partition_chunks_strategy,
     partition_sequences_per_chunk,

@@ -15,15 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
-from hpc_connector.slices import packed_text as slices_text
-from hpc_connector.slices.fastq_gzip import (
+from hpc_connector.slices.formats import packed_text as slices_text
+from hpc_connector.slices.formats.fastq_gzip import (
     FASTQGZip,
     partition_num_chunks,
     partition_reads_batches,
     partition_sequences_per_chunk,
 )
+from hpc_connector.slices.formats.packed_text import make_slice, read_spans
 from hpc_connector.slices.gzip_points import inflate_from, thin
-from hpc_connector.slices.packed_text import make_slice, read_spans
 from slice_checks import KINDS, check_partition, measure_most_bytes, open_indexed, pack
 
 DATA = Path(__file__).parent / "data" / "slices" / "fastq"

@@ -12,8 +12,8 @@ import pytest
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import EMPTY_BLOCK
 from hpc_connector.program import main
-from hpc_connector.slices import (
-    CloudObject,
+from hpc_connector.slices import CloudObject
+from hpc_connector.slices.formats import (
     cog,
     fasta,
     fastq_gzip,
@@ -22,7 +22,7 @@ from hpc_connector.slices import (
     text,
     vcf_gzip,
 )
-from hpc_connector.slices.blocks import deflate
+from hpc_connector.slices.formats.blocks import deflate
 from hpc_connector.slices.verify import verify_slices
 
 DATA = Path(__file__).parent / "data"

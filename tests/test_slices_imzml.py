@@ -13,7 +13,7 @@ from pyimzml.ImzMLParser import ImzMLParser
 import imzml
 from hpc_connector.errors import BadInput
 from hpc_connector.slices import CloudObject
-from hpc_connector.slices.imzml import (
+from hpc_connector.slices.formats.imzml import (
     ImzML,
     partition_boxes,
     partition_chunks_strategy,

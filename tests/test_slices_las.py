@@ -9,8 +9,9 @@ import numpy.testing as npt
 import pytest
 
 from hpc_connector.errors import BadInput
-from hpc_connector.slices import CloudObject, las
-from hpc_connector.slices.las import (
+from hpc_connector.slices import CloudObject
+from hpc_connector.slices.formats import las
+from hpc_connector.slices.formats.las import (
     LAS,
     LiDARPointCloud,
     partition_num_points,

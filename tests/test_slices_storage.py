@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hpc_connector.errors import BadInput
 from hpc_connector.program import main
 from hpc_connector.slices import CloudObject, DataSlice, Format
+from hpc_connector.slices.formats.vcf_gzip import VCFGZip, partition_num_chunks
 from hpc_connector.slices.index import Index, decode_index, encode_index
-from hpc_connector.slices.vcf_gzip import VCFGZip, partition_num_chunks
 from hpc_connector.storage import ranges, stores
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.objects import get_version
@@ -277,7 +277,7 @@ def test_command__indexes_lists_gets_and_verifies(uri, capsys, tmp_path):
 
 def test_command__verify_finds_what_is_lost(tmp_path, capsys, monkeypatch):
     path = shutil.copy(VCF, tmp_path)
-    from hpc_connector.slices import vcf_gzip
+    from hpc_connector.slices.formats import vcf_gzip
 
     complete = vcf_gzip.partition_num_chunks
     monkeypatch.setattr(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hpc_connector.errors import BadInput
 from hpc_connector.slices import CloudObject, DataSlice
-from hpc_connector.slices.text import (
+from hpc_connector.slices.formats.text import (
     CSV,
     MAX_PADDING,
     VCF,

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import EMPTY_BLOCK, MAX_BLOCK_BYTES, TAIL_BYTES
 from hpc_connector.loader.tabix import FIRST, read_tabix
-from hpc_connector.slices import CloudObject, DataSlice, blocks, vcf_gzip
-from hpc_connector.slices.bcf import BCF
-from hpc_connector.slices.vcf_gzip import (
+from hpc_connector.slices import CloudObject, DataSlice
+from hpc_connector.slices.formats import blocks, vcf_gzip
+from hpc_connector.slices.formats.bcf import BCF
+from hpc_connector.slices.formats.vcf_gzip import (
     VCFGZip,
     partition_chunk_size,
     partition_num_chunks,

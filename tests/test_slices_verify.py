@@ -10,10 +10,10 @@ import tifffile
 
 from hpc_connector.errors import BadInput
 from hpc_connector.slices import CloudObject
-from hpc_connector.slices.cog import BLOCK, COG, grid_partition_strategy
-from hpc_connector.slices.imzml import SPECTRUM
+from hpc_connector.slices.formats.cog import BLOCK, COG, grid_partition_strategy
+from hpc_connector.slices.formats.imzml import SPECTRUM
+from hpc_connector.slices.formats.plain import Counter, PlainText, hash_rows
 from hpc_connector.slices.index import Index, encode_index
-from hpc_connector.slices.plain import Counter, PlainText, hash_rows
 from hpc_connector.slices.verify import verify_slices
 from hpc_connector.storage.objects import put
 from slice_objects import CASES

@@ -13,9 +13,9 @@ from hpc_connector.report.svg import (
     make_scale,
 )
 from hpc_connector.report.text import say_count, shorten
-from hpc_connector.slices.blocks import WITHIN
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice
+from hpc_connector.slices.formats.blocks import WITHIN
 
 WIDTH, LEFT, RIGHT = 960, 70, 170  # pixels; margins of numbers and of sizes
 TOP, BOTTOM, STRIP = 116, 46, 14

@@ -17,12 +17,12 @@ from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.publish import publish
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, find_format
-from hpc_connector.slices.plain import PlainRecords
+from hpc_connector.slices.formats.plain import PlainRecords
 from hpc_connector.slices.verify import verify_slices
 from hpc_connector.storage import address
 from hpc_connector.storage.traffic import traffic
 
-PACKAGE = "hpc_connector.slices"
+PACKAGE = "hpc_connector.slices.formats"
 MEGABYTE = 10**6
 WATCH_S = 0.2
 MOST_VERIFY_BYTES = 64 << 20  # of a slice, which is held in memory

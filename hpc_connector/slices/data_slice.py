@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector.publish import publish
+from hpc_connector.slices.formats.plain import PlainRecords, PlainText
 from hpc_connector.slices.index import Index
-from hpc_connector.slices.plain import PlainRecords, PlainText
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.ranges import fetch_together
 from hpc_connector.storage.store import Range, Version

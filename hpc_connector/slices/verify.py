@@ -10,7 +10,7 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice
-from hpc_connector.slices.plain import (
+from hpc_connector.slices.formats.plain import (
     GZIP_MAGIC,
     Counter,
     PlainRecords,

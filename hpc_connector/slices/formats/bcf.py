@@ -12,7 +12,8 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.tabix import Tabix
-from hpc_connector.slices.blocks import (
+from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
+from hpc_connector.slices.formats.blocks import (
     WITHIN,
     cut_between,
     deflate,
@@ -20,11 +21,10 @@ from hpc_connector.slices.blocks import (
     inflate,
     read_blocks,
 )
-from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
+from hpc_connector.slices.formats.plain import PlainText
+from hpc_connector.slices.formats.tabix import find_tabix
+from hpc_connector.slices.formats.vcf_gzip import make_index_of, read_header
 from hpc_connector.slices.index import Index
-from hpc_connector.slices.plain import PlainText
-from hpc_connector.slices.tabix import find_tabix
-from hpc_connector.slices.vcf_gzip import make_index_of, read_header
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.ranges import fetch
 from hpc_connector.storage.store import Version

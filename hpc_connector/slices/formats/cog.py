@@ -17,8 +17,7 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
-from hpc_connector.slices.index import Index
-from hpc_connector.slices.pixels import (
+from hpc_connector.slices.formats.pixels import (
     DIFFERENCES,
     GREY,
     NAMES,
@@ -27,10 +26,8 @@ from hpc_connector.slices.pixels import (
     decode_block,
     is_read,
 )
-from hpc_connector.slices.plain import PlainRecords, hash_rows
-from hpc_connector.slices.rows import fetch_arrays, make_cuts, make_row_slice, read_rows
-from hpc_connector.slices.strategies import check_count, check_number, cuts
-from hpc_connector.slices.tiff import (
+from hpc_connector.slices.formats.plain import PlainRecords, hash_rows
+from hpc_connector.slices.formats.tiff import (
     BANDS,
     BITS,
     COMPRESSION,
@@ -58,6 +55,9 @@ from hpc_connector.slices.tiff import (
     TiffReader,
     get_number,
 )
+from hpc_connector.slices.index import Index
+from hpc_connector.slices.rows import fetch_arrays, make_cuts, make_row_slice, read_rows
+from hpc_connector.slices.strategies import check_count, check_number, cuts
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.ranges import fetch
 from hpc_connector.storage.store import Version

@@ -1,7 +1,7 @@
 """The index of positions beside an object in bgzip, .tbi or .csi."""
 
 from hpc_connector.loader.tabix import Tabix, read_tabix
-from hpc_connector.slices.blocks import inflate
+from hpc_connector.slices.formats.blocks import inflate
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.objects import read_beside
 

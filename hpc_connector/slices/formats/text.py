@@ -17,14 +17,14 @@ from typing import Any
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
-from hpc_connector.slices.index import Index
-from hpc_connector.slices.plain import (
+from hpc_connector.slices.formats.plain import (
     ANY,
     SPACE,
     PlainText,
     find_names,
     find_unmarked,
 )
+from hpc_connector.slices.index import Index
 from hpc_connector.slices.strategies import check_count, count_slices, cuts
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.ranges import fetch

@@ -16,8 +16,8 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
+from hpc_connector.slices.formats.plain import ObjectStream, PlainRecords, hash_rows
 from hpc_connector.slices.index import Index
-from hpc_connector.slices.plain import ObjectStream, PlainRecords, hash_rows
 from hpc_connector.slices.rows import fetch_arrays, make_cuts, make_row_slice, read_rows
 from hpc_connector.slices.squares import Square, plan_squares
 from hpc_connector.slices.strategies import check_count, cuts

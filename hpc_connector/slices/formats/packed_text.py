@@ -20,9 +20,9 @@ from hpc_connector.loader.bgzf import (
     HEADER_BYTES,
     MAX_BLOCK_BYTES,
 )
-from hpc_connector.slices.blocks import NO_END, find_end, inflate
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, MapChunks
+from hpc_connector.slices.formats.blocks import NO_END, find_end, inflate
 from hpc_connector.slices.gzip_points import Inflater, find_points, inflate_from
 from hpc_connector.slices.index import get_place
 from hpc_connector.storage.address import Source

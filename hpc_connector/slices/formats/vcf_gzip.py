@@ -14,7 +14,9 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import EMPTY_BLOCK, MAX_BLOCK_BYTES
 from hpc_connector.loader.tabix import LAST, Tabix, find_region
-from hpc_connector.slices.blocks import (
+from hpc_connector.slices.cloud_object import CloudObject
+from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
+from hpc_connector.slices.formats.blocks import (
     NO_END,
     WITHIN,
     cut_between,
@@ -22,8 +24,13 @@ from hpc_connector.slices.blocks import (
     get_bytes_between,
     read_blocks,
 )
-from hpc_connector.slices.cloud_object import CloudObject
-from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
+from hpc_connector.slices.formats.tabix import find_tabix
+from hpc_connector.slices.formats.text import (
+    VCF_PLAIN,
+    check_vcf_header,
+    decode,
+    iter_vcf,
+)
 from hpc_connector.slices.index import Index
 from hpc_connector.slices.strategies import (
     check_count,
@@ -32,8 +39,6 @@ from hpc_connector.slices.strategies import (
     count_slices,
     cuts,
 )
-from hpc_connector.slices.tabix import find_tabix
-from hpc_connector.slices.text import VCF_PLAIN, check_vcf_header, decode, iter_vcf
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.store import Version
 

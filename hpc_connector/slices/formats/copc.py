@@ -11,8 +11,7 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.data_slice import Format, MapChunks
-from hpc_connector.slices.index import Index
-from hpc_connector.slices.las import (
+from hpc_connector.slices.formats.las import (
     POINTS,
     encode,
     fetch_head,
@@ -23,6 +22,7 @@ from hpc_connector.slices.las import (
     read_header,
     square_split_strategy,
 )
+from hpc_connector.slices.index import Index
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.ranges import fetch
 from hpc_connector.storage.store import Range, Version

@@ -27,8 +27,8 @@ from hpc_connector.loader.spectra.imzml import (
 from hpc_connector.notes import log_notes, make_notes
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
+from hpc_connector.slices.formats.plain import PlainRecords, hash_bytes
 from hpc_connector.slices.index import Index
-from hpc_connector.slices.plain import PlainRecords, hash_bytes
 from hpc_connector.slices.rows import (
     fetch_arrays,
     make_cuts,

@@ -10,15 +10,15 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks, encode
-from hpc_connector.slices.index import Index
-from hpc_connector.slices.packed_text import (
+from hpc_connector.slices.formats.packed_text import (
     PLAIN,
     Text,
     make_slice,
     read_spans,
     scan_text,
 )
-from hpc_connector.slices.plain import ANY, PlainText
+from hpc_connector.slices.formats.plain import ANY, PlainText
+from hpc_connector.slices.index import Index
 from hpc_connector.slices.strategies import check_count, check_number, cuts
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.store import Version
