@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from hpc_connector import cli
 from hpc_connector.allocation.cost import Cost
 from hpc_connector.burst import package
-from hpc_connector.burst.aim import Aim, count_affordable, count_excess, split
+from hpc_connector.burst.batching import Aim, count_affordable, count_excess, split
 from hpc_connector.burst.config import Settings
-from hpc_connector.burst.line import Line, Remote
-from hpc_connector.burst.overflow import Answer, Burst, Flight
+from hpc_connector.burst.connection import Line, Remote
+from hpc_connector.burst.dispatch import Answer, Burst, Flight
 from hpc_connector.burst.plan import plan_burst
 from hpc_connector.burst.worker import (
     Parcel,

@@ -10,8 +10,8 @@ import types
 import pytest
 import yaml
 
-from hpc_connector.burst.executor import is_outage
-from hpc_connector.burst.line import Line
+from hpc_connector.burst.connection import Line
+from hpc_connector.burst.lithops.executor import is_outage
 from hpc_connector.burst.outage import outlast
 from hpc_connector.errors import BadInput
 from hpc_connector.storage.address import Source
@@ -83,7 +83,7 @@ def test_line__reads_again_what_the_store_did_not_give(tmp_path, monkeypatch):
             raise NO_ANSWER
         return read(source)
 
-    monkeypatch.setattr("hpc_connector.burst.line.read_whole", read_or_fail)
+    monkeypatch.setattr("hpc_connector.burst.connection.read_whole", read_or_fail)
     answers = []
     with pytest.raises(NoAnswer):
         answers += (answer for answer in line.receive())
@@ -139,13 +139,13 @@ def test_is_outage__by_the_kind_of_error():
 # The server ends with the second call; it comes back when that was seen some times
 PROGRAM = """
 import os, signal, socket, subprocess, sys, time
-from hpc_connector.burst import line
+from hpc_connector.burst import connection
 from hpc_connector.storage.stores import NoAnswer
 from mdr_epistasis import program
 
 HOST, PORT = "127.0.0.1", int(os.environ["PORT"])
 calls, seen = [], []
-send, list_names = line.Line.send, line.list_names
+send, list_names = connection.Line.send, connection.list_names
 
 def is_there():
     with socket.socket() as client:
@@ -173,7 +173,7 @@ def list_or_start(source):
                 time.sleep(0.01)
         raise
 
-line.Line.send, line.list_names = send_and_kill, list_or_start
+connection.Line.send, connection.list_names = send_and_kill, list_or_start
 code = program.main(sys.argv[1:])
 print("calls", len(calls), "seen", len(seen))
 sys.exit(code)

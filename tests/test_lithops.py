@@ -12,7 +12,7 @@ import numpy.testing as npt
 import pytest
 import yaml
 
-from hpc_connector.burst.executor import complete_config
+from hpc_connector.burst.lithops.executor import complete_config
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner import get_mpicomm
 from hpc_connector.slices import CloudObject
@@ -188,8 +188,8 @@ import lithops
 package = types.ModuleType("lithops.serverless.backends.k8s")
 package.__path__ = [f"{Path(lithops.__file__).parent}/serverless/backends/k8s"]
 sys.modules[package.__name__] = package
-from hpc_connector.burst.lithops_slurm import register
-from hpc_connector.burst.executor import complete_config
+from hpc_connector.burst.lithops.slurm import register
+from hpc_connector.burst.lithops.executor import complete_config
 from lithops.config import default_config
 register()
 config = default_config(config_data=complete_config(sys.argv[1]))

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_connector.burst.lithops_folder import StorageBackend
-from hpc_connector.burst.lithops_slurm import (
+from hpc_connector.burst.lithops.folder import StorageBackend
+from hpc_connector.burst.lithops.slurm import (
     ServerlessBackend,
     Settings,
     cut_payload,
@@ -47,7 +47,7 @@ ARRAY = """\
 #SBATCH --output=/shared/jobs/a-0-M000/%A_%a.out
 #SBATCH --no-requeue
 
-exec /venv/bin/python -m hpc_connector.burst.lithops_slurm \
+exec /venv/bin/python -m hpc_connector.burst.lithops.slurm \
 /shared/jobs/a-0-M000/payload.json $((2000 + SLURM_ARRAY_TASK_ID))
 """
 
@@ -130,7 +130,7 @@ def test_storage__is_that_of_a_dictionary(tmp_path_factory, objects, prefix):
 
 MISSING = """
 import sys
-from hpc_connector.burst.lithops_folder import StorageBackend
+from hpc_connector.burst.lithops.folder import StorageBackend
 from lithops.storage.utils import StorageNoSuchKeyError
 store = StorageBackend({"folder": sys.argv[1]})
 for look in (store.get_object, store.head_object):
@@ -149,11 +149,11 @@ def test_storage__of_an_object_that_is_not_there(tmp_path):
 # What a user writes, but that Slurm is asked more often
 HEAD = """
 import json, os, signal, subprocess, sys, time
-from hpc_connector.burst import lithops_slurm
+from hpc_connector.burst.lithops import slurm
 from hpc_connector.slices import CloudObject, LithopsPreprocessor, open_executor
 from hpc_connector.slices.formats.fastq_gzip import FASTQGZip, partition_reads_batches
 
-lithops_slurm.POLL_S = 1
+slurm.POLL_S = 1
 config = {"lithops": {"backend": "slurm"}}
 config["slurm"] = {"folder": sys.argv[1], "worker_processes": 2, "account": "bsc00"}
 """

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hpc_connector.burst.config import Settings
-from hpc_connector.burst.line import Line, Remote
+from hpc_connector.burst.connection import Line, Remote
 from hpc_connector.burst.worker import (
     Parcel,
     decode_answer,

@@ -15,7 +15,7 @@ import numpy as np
 
 from hpc_connector import cli, storer
 from hpc_connector.burst.config import check_options
-from hpc_connector.burst.line import make_remote
+from hpc_connector.burst.connection import make_remote
 from hpc_connector.burst.run import run_tasks
 from hpc_connector.errors import BadInput
 from hpc_connector.learner.mdr import search as learner

@@ -11,7 +11,7 @@ import numpy as np
 
 from hpc_connector import cli
 from hpc_connector.burst.config import check_options
-from hpc_connector.burst.line import make_remote
+from hpc_connector.burst.connection import make_remote
 from hpc_connector.burst.run import run_tasks
 from hpc_connector.learner.annotation.ion_images import SCORES
 from hpc_connector.manifest import begin_run

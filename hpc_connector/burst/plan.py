@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass
 
 from hpc_connector.allocation.cost import Cost
-from hpc_connector.burst.aim import BATCHES_EACH, MARGIN, count_excess
+from hpc_connector.burst.batching import BATCHES_EACH, MARGIN, count_excess
 from hpc_connector.burst.config import Settings
 
 START_S = 5.0  # of a function: its container, Python, kernels

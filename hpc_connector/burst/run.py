@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from hpc_connector import cli
-from hpc_connector.burst.aim import Aim, split, take_overflow, take_reserved
+from hpc_connector.burst.batching import Aim, split, take_overflow, take_reserved
 from hpc_connector.burst.config import read_settings
-from hpc_connector.burst.line import Line, Remote, open_line
-from hpc_connector.burst.overflow import Batch, Books, Burst
+from hpc_connector.burst.connection import Line, Remote, open_line
+from hpc_connector.burst.dispatch import Batch, Books, Burst
 from hpc_connector.burst.resources import grow_memory
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.ledger import Arrays

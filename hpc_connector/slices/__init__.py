@@ -8,7 +8,7 @@ of deliverable D2.2; the code is our own.
 import importlib
 from typing import Any
 
-from hpc_connector.burst.executor import open_executor
+from hpc_connector.burst.lithops.executor import open_executor
 from hpc_connector.slices.backends import LithopsPreprocessor
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, Format

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hpc_connector.burst.executor import open_executor
+from hpc_connector.burst.lithops.executor import open_executor
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner import get_mpicomm
 from hpc_connector.slices.data_slice import MapChunks

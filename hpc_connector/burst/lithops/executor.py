@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hpc_connector.burst import lithops_slurm
+from hpc_connector.burst.lithops import slurm
 from hpc_connector.errors import BadInput
 from hpc_connector.storage.stores import NoAnswer
 
@@ -38,7 +38,7 @@ def open_executor(config: dict[str, Any] | str | Path | None = None) -> Any:
             "Lithops is not installed: expected pip install "
             "'hpc_connector[cloud,lithops]'"
         ) from None
-    lithops_slurm.register()
+    slurm.register()
     for handler in logging.getLogger().handlers:
         handler.addFilter(shorten)
     complete = complete_config(config)

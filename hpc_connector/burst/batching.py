@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from hpc_connector.burst.config import Settings
-from hpc_connector.burst.overflow import Batch, Burst
+from hpc_connector.burst.dispatch import Batch, Burst
 from hpc_connector.pipeline.ranks import Seat
 
 MARGIN = 0.9  # of what ranks do until the deadline, and of the budget

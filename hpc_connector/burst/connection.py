@@ -13,9 +13,9 @@ from hpc_connector import cli
 from hpc_connector.allocation.cost import Cost
 from hpc_connector.allocation.limits import Policy
 from hpc_connector.burst.config import Settings, read_settings
-from hpc_connector.burst.executor import open_executor
+from hpc_connector.burst.dispatch import Answer, Batch
+from hpc_connector.burst.lithops.executor import open_executor
 from hpc_connector.burst.outage import outlast
-from hpc_connector.burst.overflow import Answer, Batch
 from hpc_connector.burst.resources import choose_resources
 from hpc_connector.burst.worker import (
     FAILED,

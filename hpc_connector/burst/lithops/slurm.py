@@ -28,7 +28,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hpc_connector.burst import lithops_folder
+from hpc_connector.burst.lithops.folder import BUCKET, make_modules
 from hpc_connector.cluster.batch import submit
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner.launch import LAUNCHED_BY_MPI
@@ -93,7 +93,7 @@ def register() -> None:
     config = types.ModuleType(f"{BACKENDS}.{NAME}.config")
     config.load_config = load_config  # type: ignore[attr-defined]
     sys.modules |= {backend.__name__: backend, config.__name__: config}
-    sys.modules |= lithops_folder.make_modules(f"{STORAGES}.{NAME}")
+    sys.modules |= make_modules(f"{STORAGES}.{NAME}")
 
 
 def load_config(config: dict[str, Any]) -> None:
@@ -173,7 +173,7 @@ def render_array(settings: Settings, folder: Path, n: int, first: int) -> str:
         "output": f"{folder}/%A_%a.out",
     }
     lines = [f"#SBATCH --{name}={value}" for name, value in ask.items() if value]
-    module = "hpc_connector.burst.lithops_slurm"
+    module = "hpc_connector.burst.lithops.slurm"
     run = f"exec {settings.python} -m {module} {folder}/payload.json"
     last = f"{run} $(({first} + SLURM_ARRAY_TASK_ID))"
     return "\n".join(["#!/bin/bash", *lines, "#SBATCH --no-requeue", "", last, ""])
@@ -339,7 +339,7 @@ class ServerlessBackend:
 
     def _remove_objects(self, key: str) -> None:
         """Remove what Lithops has stored for one of its jobs, and its function."""
-        jobs = Path(self.settings.folder) / lithops_folder.BUCKET / "lithops.jobs"
+        jobs = Path(self.settings.folder) / BUCKET / "lithops.jobs"
         for name in (key, key.rpartition("-")[0]):
             shutil.rmtree(jobs / name, ignore_errors=True)
 

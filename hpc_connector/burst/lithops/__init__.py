@@ -1,0 +1,1 @@
+"""Lithops: its executor, and its backends for Slurm and folders."""
