@@ -24,7 +24,7 @@ SAMPLES = 1000  # of a node that are written together
 CHILD = """
 import json, resource, sys
 from pathlib import Path
-from hpc_connector.program import main
+from hpc_connector.commands.main import main
 import hpc_connector.telemetry.collect
 {more}
 if len(sys.argv) > 1:

@@ -2,6 +2,6 @@
 
 import sys
 
-from hpc_connector.program import main
+from hpc_connector.commands.main import main
 
 sys.exit(main())

@@ -7,8 +7,8 @@ import pytest
 
 from hpc_connector.allocation.growth import list_attempts
 from hpc_connector.cluster.accounting import ask_states, rate, read_figures
+from hpc_connector.commands.main import main
 from hpc_connector.manifest import list_jobs, read_manifest, save_manifest
-from hpc_connector.program import main
 from slurm_fakes import list_calls, put_programs
 
 END = "node1|2026-11-29T11:4{2}:00|x|10|billing=2,cpu=2,mem=600M,node=1"

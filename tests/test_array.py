@@ -34,9 +34,9 @@ from hpc_connector.cluster.array import (
 from hpc_connector.cluster.batch import Job, render_sbatch
 from hpc_connector.cluster.groups import ALIKE, get_core_s, group_alike, join_costs
 from hpc_connector.cluster.site import Site
+from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import save_manifest
-from hpc_connector.program import main
 from programs import PATIENCE_S, wait_for
 
 RUN = ("run", "{}", "--out", "out/{name}")

@@ -29,9 +29,9 @@ from hpc_connector.burst.worker import (
     encode_answer,
     run_parcel,
 )
+from hpc_connector.commands.main import main as connector
 from hpc_connector.errors import BadInput
 from hpc_connector.pipeline.ledger import DAMAGED
-from hpc_connector.program import main as connector
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.objects import list_names
 from hpc_connector.telemetry.calls import read_calls

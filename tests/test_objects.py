@@ -12,8 +12,8 @@ from urllib.parse import quote
 import pytest
 
 from formats import make_cohort
+from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
-from hpc_connector.program import main
 from hpc_connector.slices import CloudObject, DataSlice
 from hpc_connector.slices.formats.text import CSV
 from hpc_connector.storage import fast, plain, s3
@@ -388,7 +388,7 @@ def test_open_store__of_a_login_that_has_ended(key, tmp_path, monkeypatch):
     (tmp_path / "config").write_text(SSO)
     environment = {n: v for n, v in os.environ.items() if not n.startswith("AWS")}
     environment |= {"AWS_CONFIG_FILE": str(tmp_path / "config"), "HOME": str(tmp_path)}
-    program = "from hpc_connector.program import main; raise SystemExit(main())"
+    program = "from hpc_connector.commands.main import main; raise SystemExit(main())"
     words = ["slices", "list", f"s3://b/{key}", "--endpoint-url", "http://127.0.0.1:1"]
     done = subprocess.run(
         [sys.executable, "-c", program, *words],

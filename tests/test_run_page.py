@@ -10,8 +10,8 @@ import pytest
 
 from conftest import require
 from hpc_connector.cluster.record import save_job
+from hpc_connector.commands.main import main
 from hpc_connector.manifest import read_manifest, save_manifest
-from hpc_connector.program import main
 from hpc_connector.report.telemetry.differences import explain_differences
 from slurm_fakes import put_programs
 from test_telemetry_files import make_rows

@@ -19,9 +19,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_connector.program import main
+from hpc_connector.commands import slices as command
+from hpc_connector.commands.main import main
 from hpc_connector.report.slices import say_bytes
-from hpc_connector.slices import CloudObject, command, data_slice, gzip_points, verify
+from hpc_connector.slices import CloudObject, data_slice, gzip_points, verify
 from hpc_connector.slices.data_slice import find_format
 from hpc_connector.slices.formats import plain
 from hpc_connector.storage import ranges
@@ -194,7 +195,7 @@ def test_get__writes_what_its_program_reads(name, capsysbinary, tmp_path):
 
 def test_get__into_a_pipe_that_closes(tmp_path):
     words = [f"slices get {VCF} --slices 1 --metadata {tmp_path}", "| head -c 100"]
-    code = "from hpc_connector.program import main; import sys; sys.exit(main())"
+    code = "from hpc_connector.commands.main import main; import sys; sys.exit(main())"
     line = f"set -o pipefail; {sys.executable} -c '{code}' {' '.join(words)}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -9,9 +9,9 @@ import numpy as np
 import pysam
 import pytest
 
+from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import EMPTY_BLOCK
-from hpc_connector.program import main
 from hpc_connector.slices import CloudObject
 from hpc_connector.slices.formats import (
     cog,

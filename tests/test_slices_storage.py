@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
-from hpc_connector.program import main
 from hpc_connector.slices import CloudObject, DataSlice, Format
 from hpc_connector.slices.formats.vcf_gzip import VCFGZip, partition_num_chunks
 from hpc_connector.slices.index import Index, decode_index, encode_index

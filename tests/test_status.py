@@ -17,10 +17,10 @@ from hpc_connector import folder_lock
 from hpc_connector.cluster.queue import ask_queue, explain_reason, find_job, read_queue
 from hpc_connector.cluster.record import save_job
 from hpc_connector.cluster.state import get_states
+from hpc_connector.commands.main import main
 from hpc_connector.manifest import read_manifest, save_manifest
 from hpc_connector.pipeline.ledger import save_ledger
 from hpc_connector.pipeline.progress import begin_tasks, read_progress
-from hpc_connector.program import main
 from programs import make_command
 from slurm_fakes import list_calls, put_programs
 
@@ -334,7 +334,7 @@ def test_status__watching_ends_on_ctrl_c(tmp_path):
     make_run(tmp_path / "a")
     lock = {"host": socket.gethostname(), "pid": os.getpid()}
     (tmp_path / "a/running.json").write_text(json.dumps(lock))
-    code = "import sys; from hpc_connector.program import main; sys.exit(main())"
+    code = "import sys; from hpc_connector.commands.main import main; sys.exit(main())"
     words = [sys.executable, "-c", code, "status", "--watch", str(tmp_path / "a")]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline().startswith("run ")

@@ -17,9 +17,9 @@ from hpc_connector.cluster.options import INSTEAD, check_options
 from hpc_connector.cluster.record import read_job, save_job
 from hpc_connector.cluster.rules import ask_account, get_rules
 from hpc_connector.cluster.site import Site, read_site
+from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import is_in_use, save_manifest
-from hpc_connector.program import main
 from hpc_connector.slurm import ask
 from hpc_connector.units import parse_duration, parse_size
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from hpc_connector.cluster.batch import Job, render_sbatch
 from hpc_connector.cluster.site import Site
+from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import read_manifest
-from hpc_connector.program import main
 from hpc_connector.telemetry import columns
 from hpc_connector.telemetry.collect import collect
 from hpc_connector.telemetry.counters import SLACK, get_cpu_s, get_cpu_steps

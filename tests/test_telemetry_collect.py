@@ -201,7 +201,7 @@ def test_get_ranked__as_sorted(values, data):
 MEASURE = """
 import sys
 from pathlib import Path
-import hpc_connector.program, hpc_connector.telemetry.watch.session
+import hpc_connector.commands.main, hpc_connector.telemetry.watch.session
 
 def get_peak():
     status = Path("/proc/self/status").read_text()

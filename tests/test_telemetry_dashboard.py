@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import require
+from hpc_connector.commands.main import main
 from hpc_connector.forecast.forecast_file import FILE, read_told
 from hpc_connector.manifest import save_manifest
-from hpc_connector.program import main
 from hpc_connector.report.axes import Frame, draw_ticks, get_time_unit
 from hpc_connector.report.svg import join_steps
 from hpc_connector.report.telemetry.forecast_section import get_measured

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from hpc_connector.program import main
+from hpc_connector.commands.main import main
 
 HEAD = "time_s,elapsed_s,node,rank,cpu_s,rss_bytes\n"
 GB = 10**9

@@ -20,8 +20,8 @@ from hpc_connector.burst.worker import (
     encode_answer,
     make_answer,
 )
+from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
-from hpc_connector.program import main
 from hpc_connector.storage.address import Source
 from hpc_connector.telemetry import calls as functions
 from hpc_connector.telemetry.collect import collect

@@ -11,9 +11,9 @@ from hpc_connector.allocation.limits import Policy
 from hpc_connector.cluster.accounting import join_attempts, read_figures
 from hpc_connector.cluster.limits import ask_place
 from hpc_connector.cluster.site import Site
+from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import save_manifest
-from hpc_connector.program import main
 
 MIB = 1 << 20
 WARN_S = 120

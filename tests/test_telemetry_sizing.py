@@ -45,12 +45,12 @@ from hpc_connector.allocation.memory import (
 from hpc_connector.allocation.recommend import Question, recommend
 from hpc_connector.cli import deadline
 from hpc_connector.commands import submit
+from hpc_connector.commands.main import main
 from hpc_connector.commands.telemetry import recommend as command
 from hpc_connector.commands.telemetry.recommend import add_arguments
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.spectra.molecules import Database
 from hpc_connector.manifest import read_manifest, save_manifest
-from hpc_connector.program import main
 from mdr_epistasis.program import main as search
 from metabolite_annotation.inputs import take_share
 

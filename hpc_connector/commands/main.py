@@ -9,23 +9,17 @@ from typing import Any
 from hpc_connector import cli
 
 NAME = "hpc-connector"
-COMMANDS = {  # modules with add_arguments(parser) and run(args)
-    "submit": ("commands.submit", "run a program as a Slurm job"),
-    "account": (
-        "commands.account",
-        "keep in a manifest what Slurm says of a job",
-    ),
-    "status": ("commands.status", "say what runs do now, and when they end"),
-    "logs": ("commands.logs", "print what the job of a run has said"),
-    "cancel": ("commands.cancel", "end the jobs of runs"),
-    "doctor": ("commands.doctor", "try MPI: two ranks by every launcher"),
-    "burst": ("burst.command", "show what of a run would go to functions of a cloud"),
-    "telemetry": (
-        "commands.telemetry.main",
-        "watch runs, learn what the next will need",
-    ),
-    "inspect": ("commands.inspect", "show what a run with --telemetry used"),
-    "slices": ("slices.command", "cut an object near the data, index, list, get"),
+COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args)
+    "submit": "run a program as a Slurm job",
+    "account": "keep in a manifest what Slurm says of a job",
+    "status": "say what runs do now, and when they end",
+    "logs": "print what the job of a run has said",
+    "cancel": "end the jobs of runs",
+    "doctor": "try MPI: two ranks by every launcher",
+    "burst": "show what of a run would go to functions of a cloud",
+    "telemetry": "watch runs, learn what the next will need",
+    "inspect": "show what a run with --telemetry used",
+    "slices": "cut an object near the data, index, list, get",
 }
 
 
@@ -38,10 +32,11 @@ def main(argv: list[str] | None = None) -> int:
             dest="command", required=True, metavar="COMMAND"
         )
         chosen: Any = None
-        for name, (module, said) in COMMANDS.items():
+        for name, said in COMMANDS.items():
             command = cli.add_command(commands, name, said)
             if argv[:1] == [name]:
-                chosen = importlib.import_module(f"hpc_connector.{module}")
+                place = "telemetry.main" if name == "telemetry" else name
+                chosen = importlib.import_module(f"{__package__}.{place}")
                 chosen.add_arguments(command)
         args = parser.parse_args(cli.join_dashed(argv, getattr(chosen, "DASHED", ())))
         cli.set_up_log(NAME)
