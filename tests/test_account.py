@@ -8,6 +8,7 @@ import pytest
 from hpc_connector.allocation.growth import list_attempts
 from hpc_connector.cluster.accounting import ask_states, rate, read_figures
 from hpc_connector.commands.main import main
+from hpc_connector.folder_lock import release_folder, take_folder
 from hpc_connector.manifest import list_jobs, read_manifest, save_manifest
 from slurm_fakes import list_calls, put_programs
 
@@ -86,6 +87,30 @@ def test_account__takes_records_of_its_own_job(
     monkeypatch.setenv("SLURM_JOB_ID", own)
     attempts = account(make_run(tmp_path, **record), text, monkeypatch)
     assert [attempt["job"] for attempt in attempts] == kept
+
+
+def test_account__of_a_job_that_was_refused(tmp_path, monkeypatch):
+    """It must not write to the manifest of the run that works there."""
+    monkeypatch.setenv("SLURM_JOB_ID", "8")
+    folder = make_run(tmp_path, job="5", status="running")
+    before = (folder / "manifest.json").read_bytes()
+    assert account(folder, tell("8"), monkeypatch, "--code", "2") == []
+    assert (folder / "manifest.json").read_bytes() == before
+    monkeypatch.setenv("SLURM_JOB_ID", "5")
+    assert len(account(folder, tell("5"), monkeypatch, "--code", "2")) == 1
+
+
+def test_account__while_a_run_works_there(tmp_path, monkeypatch, capsys):
+    folder = make_run(tmp_path, job="5", status="running")
+    lock = take_folder(folder)
+    before = (folder / "manifest.json").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.StringIO(tell("5")))
+    command = ["account", "run", "x", "--out", str(folder)]
+    assert main(command) == 2
+    assert "works there" in capsys.readouterr().err
+    assert (folder / "manifest.json").read_bytes() == before
+    release_folder(folder, lock)
+    assert main(command) == 0
 
 
 def test_grow__of_the_last_element_of_an_array(tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from hpc_connector.cluster.accounting import (
     read_figures,
 )
 from hpc_connector.errors import BadInput
+from hpc_connector.folder_lock import check_free
 from hpc_connector.manifest import (
     NAME,
     find_out,
@@ -46,7 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Add the figures to the manifest; without figures, or a run, do nothing."""
+    """Add the figures to the manifest; without figures, or a run, do nothing.
+
+    Raises
+    ------
+    BadInput
+        A run works there, which writes the manifest.
+    """
     out = find_out(args.arguments)
     if out is None or not (out / NAME).exists():
         logger.info("no figures of Slurm to keep: there is no run")
@@ -54,6 +61,11 @@ def run(args: argparse.Namespace) -> int:
     record = read_manifest(out)
     before = list_attempts(record)
     jobs = list_jobs(record)
+    if args.code is None:
+        check_free(out)
+    elif args.code == cli.BAD_INPUT and os.environ.get("SLURM_JOB_ID") not in jobs:
+        logger.info("no figures of Slurm to keep: this job was refused there")
+        return cli.DONE
     given = choose_attempts(read_figures(read_input()), list_own(jobs))
     if given and args.code is not None:
         given[-1] = close_attempt(given[-1], args.code)

@@ -17,6 +17,8 @@ from hpc_connector.forecast.windows import TARGETS, WIDTH_S, Series
 from hpc_connector.publish import publish
 from hpc_connector.telemetry.records import find_folder
 
+UNITS = {"cpu": (1.0, "cores"), "memory": (2.0**30, "GiB")}  # of what is shown
+
 
 @dataclass(frozen=True)
 class Outlook:

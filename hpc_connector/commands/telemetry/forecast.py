@@ -8,6 +8,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.forecast.features import HORIZONS
 from hpc_connector.forecast.model_folder import load_model
 from hpc_connector.forecast.outlook import (
+    UNITS,
     Outlook,
     forecast,
     get_next,
@@ -15,8 +16,6 @@ from hpc_connector.forecast.outlook import (
     save_forecast,
 )
 from hpc_connector.forecast.windows import TARGETS, WIDTH_S, read_series
-
-UNITS = {"cpu": (1.0, "cores"), "memory": (2.0**30, "GiB")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from hpc_connector.commands.telemetry.forecast import UNITS
 from hpc_connector.forecast.features import HORIZONS
-from hpc_connector.forecast.outlook import Outlook
+from hpc_connector.forecast.outlook import UNITS, Outlook
 from hpc_connector.report.axes import Frame, draw_rows, draw_ticks, get_time_unit
 from hpc_connector.report.svg import (
     Scale,
