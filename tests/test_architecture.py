@@ -1,20 +1,23 @@
-"""The shape of the package: imports point down, and heavy ones have one home."""
+"""The shape of the code: no circle, commands on top, heavy imports have one home."""
 
 import ast
+import graphlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*ROOT.glob("hpc_connector/**/*.py"), *ROOT.glob("apps/**/*.py")])
-ROLES = {"loader", "partitioner", "learner", "storer"}
-SERVICES = {"cli", "pipeline", "cluster", "burst", "allocation", "telemetry"}
-SERVICES |= {"commands", "program", "slices", "__main__"}
 PROGRAMS = {"mdr_epistasis", "metabolite_annotation"}
+MOST_FILES = 16  # of a folder
+# What turns words into values: these are imported by nobody but what starts them
+COMMANDS = ("hpc_connector.commands", *(f"{program}.program" for program in PROGRAMS))
+WORDS = (*COMMANDS, "hpc_connector.cli")  # where argparse may stand
+ROLES = {"loader", "partitioner", "learner", "storer"}  # which do not know another
 
 # Where a package may be imported; "lazily" means inside a function only, because
 # the import starts MPI or costs the command line its half second.
@@ -22,7 +25,7 @@ HOMES = {
     "mpi4py": ("lazily", ["hpc_connector/partitioner/"]),
     "pysam": (
         "",
-        ["hpc_connector/loader/genotypes/", "apps/mdr_epistasis/simulate.py"],
+        ["hpc_connector/loader/genotypes/", "apps/mdr_epistasis/simulate"],
     ),
     "imagecodecs": ("lazily", ["hpc_connector/slices/formats/pixels.py"]),
     "laspy": ("lazily", ["hpc_connector/slices/formats/las.py"]),
@@ -34,75 +37,109 @@ HOMES = {
         ["hpc_connector/storage/fast.py", "hpc_connector/storage/s3.py"],
     ),
     "boto3": ("lazily", ["hpc_connector/storage/s3.py"]),
-    "botocore": ("lazily", ["hpc_connector/stores/"]),
-    "urllib3": ("lazily", ["hpc_connector/stores/"]),
+    "botocore": ("lazily", ["hpc_connector/storage/"]),
+    "urllib3": ("lazily", ["hpc_connector/storage/"]),
     "indexed_gzip": ("lazily", ["hpc_connector/slices/gzip_points.py"]),
     "pyarrow": ("lazily", ["hpc_connector/telemetry/"]),
-    "anndata": ("lazily", ["apps/metabolite_annotation/export.py"]),
+    "anndata": ("lazily", ["apps/metabolite_annotation/"]),
     "catboost": ("lazily", ["apps/metabolite_annotation/scoring_model.py"]),
-    "pandas": (
-        "lazily",
-        [
-            "apps/metabolite_annotation/export.py",
-            "hpc_connector/slices/formats/text.py",
-        ],
-    ),
+    "pandas": ("lazily", ["apps/", "hpc_connector/slices/formats/text.py"]),
+    "sklearn": ("", ["hpc_connector/forecast/", "apps/mdr_epistasis/estimator.py"]),
+    "jinja2": ("lazily", ["hpc_connector/report/"]),
     "h5py": (
         "",
-        [
-            "hpc_connector/storer/",
-            "hpc_connector/report/",
-            "apps/mdr_epistasis/report/run_file.py",
-            "apps/metabolite_annotation/report/run_file.py",
-        ],
+        ["hpc_connector/storer/", "hpc_connector/report/", "apps/"],
     ),
 }
 
 
-def get_imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Yield every name a file imports, and whether a function does it."""
+def get_module(path: Path) -> str:
+    """Return the name of a module, as it is imported."""
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removeprefix("apps.").removesuffix(".__init__")
+
+
+MODULES = {get_module(path): path for path in SOURCES}
+
+
+def list_imports(path: Path) -> list[tuple[str, bool]]:
+    """Return every name that a file imports, and whether a function does it."""
     tree = ast.parse(path.read_text())
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     functions = [f for f in ast.walk(tree) if isinstance(f, kinds)]
     lazy = {node for function in functions for node in ast.walk(function)}
+    found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, node in lazy) for alias in node.names)
+            found += [(alias.name, node in lazy) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             where = "." * node.level + (node.module or "")
-            yield from ((f"{where}.{alias.name}", node in lazy) for alias in node.names)
+            found += [(f"{where}.{alias.name}", node in lazy) for alias in node.names]
+    return found
 
 
-def get_layer(name: str) -> tuple[int, str]:
-    """Return how high a module of ours stands, and the part it belongs to."""
-    first, *rest = name.split(".")
-    part = rest[0] if first == "hpc_connector" and rest else first
-    for layer, parts in enumerate([ROLES, SERVICES, PROGRAMS], start=1):
-        if part in parts:
-            return layer, part
-    return 0, part
+def list_modules(path: Path) -> set[str]:
+    """Return the modules of ours that a file imports, at its top or in a function."""
+    names = [name for name, _ in list_imports(path)]
+    found = {n if n in MODULES else n.rpartition(".")[0] for n in names}
+    return (found & MODULES.keys()) - {get_module(path)}
 
 
-def get_module(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removeprefix("apps.")
+def is_in(module: str, places: tuple[str, ...]) -> bool:
+    """Return whether a module is one of some, or lies in one."""
+    return any(module == place or module.startswith(f"{place}.") for place in places)
+
+
+def test_imports__go_round_in_no_circle():
+    graph = {module: list_modules(path) for module, path in MODULES.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names it
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=get_module)
-def test_imports__point_down(path):
-    layer, part = get_layer(get_module(path))
-    for name, _ in get_imports(path):
-        assert not name.startswith("."), f"{path}: import {name} by its full name"
-        if name.split(".")[0] in PROGRAMS | {"hpc_connector"}:
-            layer_below, part_below = get_layer(name)
-            is_beside = layer == layer_below and layer in (1, 3) and part != part_below
-            assert layer_below <= layer, f"{path} imports {name}, which is above it"
-            assert not is_beside, f"{path} imports {name}, which is beside it"
+def test_imports__are_of_what_is_below(path):
+    module = get_module(path)
+    assert not [name for name, _ in list_imports(path) if name.startswith(".")]
+    for name in list_modules(path):
+        starts = module.endswith("__main__") or is_in(module, COMMANDS)
+        assert starts or not is_in(name, COMMANDS), f"{module} imports {name}"
+        ours, theirs = module.split("."), name.split(".")
+        if theirs[0] in PROGRAMS:
+            assert ours[0] == theirs[0], f"{module} imports {name}, a program"
+        both = {ours[1] if ours[1:] else "", theirs[1] if theirs[1:] else ""}
+        assert not (len(both) == 2 and both <= ROLES), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=get_module)
+def test_words__are_turned_to_values_by_commands_alone(path):
+    is_free = is_in(get_module(path), WORDS)
+    assert is_free or "argparse" not in path.read_text()
+
+
+def test_library__names_no_program():
+    """But for what asks them by their command, as a user would."""
+    names = [*PROGRAMS, *(program.replace("_", "-") for program in PROGRAMS)]
+    for path in ROOT.glob("hpc_connector/**/*.py"):
+        tree = ast.parse(path.read_text())
+        said = {
+            ast.get_docstring(node, clean=False)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                here = [name for name in names if name in node.value]
+                assert not here or node.value in said, f"{path}:{node.lineno}: {here}"
+
+
+def test_folders__hold_few_files():
+    counts = Counter(path.parent for path in SOURCES)
+    assert {str(k): n for k, n in counts.items() if n > MOST_FILES} == {}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=get_module)
 def test_imports__have_one_home(path):
     place = path.relative_to(ROOT).as_posix()
-    for name, is_lazy in get_imports(path):
+    for name, is_lazy in list_imports(path):
         when, homes = HOMES.get(name.split(".")[0], ("", [place]))
         assert place.startswith(tuple(homes)), f"{place} imports {name}"
         assert is_lazy or not when, f"{place} imports {name} outside a function"
