@@ -14,6 +14,7 @@ from typing import Any
 
 from hpc_connector import folder_lock
 from hpc_connector.errors import BadInput
+from hpc_connector.options import RunOptions
 from hpc_connector.publish import publish
 from hpc_connector.storage.address import is_remote
 from hpc_connector.storage.objects import get_object
@@ -27,7 +28,7 @@ NO_RUN |= {folder_lock.NAME, folder_lock.PARTIAL}
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
 NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
 NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}
-NOT_PARAMETERS |= {"engine", "telemetry", "policy", "history", "words"}
+NOT_PARAMETERS |= {"engine", "telemetry", "policy", "history", "words", "started_s"}
 
 
 def save_manifest(directory: Path, record: dict[str, Any]) -> None:
@@ -97,7 +98,7 @@ def find_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def begin_run(
-    program: str, args: argparse.Namespace, inputs: Sequence[str], *, resume: bool
+    program: str, args: RunOptions, inputs: Sequence[str], *, resume: bool
 ) -> dict[str, Any]:
     """Make the folder ``args.out`` of a run, or check that of one to resume.
 
@@ -188,7 +189,7 @@ def is_in_use(out: Path) -> bool:
     return out.exists() and any(path.name not in NO_RUN for path in out.iterdir())
 
 
-def get_parameters(args: argparse.Namespace) -> dict[str, Any]:
+def get_parameters(args: RunOptions) -> dict[str, Any]:
     """Return the options that decide the results, as a manifest gives them back."""
     chosen = {k: v for k, v in sorted(vars(args).items()) if k not in NOT_PARAMETERS}
     return json.loads(json.dumps(chosen, default=str))

@@ -4,7 +4,6 @@ One file a pair of sample files, ``mdr_FIRST_SECOND.gz``, a line a pair of varia
 both keys and the accuracy of the five test folds, best 1.
 """
 
-import argparse
 import gzip
 import logging
 import time
@@ -30,6 +29,7 @@ from hpc_connector.pipeline.resources import get_resources
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.publish import publish
 from mdr_epistasis.compat.bsc import get_fold_accuracy
+from mdr_epistasis.options import Options
 from mdr_epistasis.run import begin, open_files
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ FIXED: dict[str, Any] = {
 }
 
 
-def run(comm: Any, args: argparse.Namespace) -> int:
+def run(comm: Any, args: Options) -> int:
     """Score every pair of variants of every pair of files into ``args.out``."""
     start_s = time.time()
     check_options(args)
@@ -75,13 +75,13 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     return cli.DONE if is_done else cli.STOPPED
 
 
-def read_inputs(args: argparse.Namespace) -> tuple:
+def read_inputs(args: Options) -> tuple:
     """Return opened files, their individuals matched with the labels, and pairs."""
     check_options(args)
     return *open_files(args), choose_pairs(args)
 
 
-def finish(args: argparse.Namespace, record: dict[str, Any], is_done: bool) -> None:
+def finish(args: Options, record: dict[str, Any], is_done: bool) -> None:
     """Write the manifest, and say where the results are."""
     record |= {"finished": get_time(), "status": "done" if is_done else "stopped"}
     record["outputs"] = sorted(path.name for path in args.out.glob("mdr_*.gz"))
@@ -93,7 +93,7 @@ def finish(args: argparse.Namespace, record: dict[str, Any], is_done: bool) -> N
     print(f"results: {args.out}/mdr_*.gz, {len(record['outputs'])} files")
 
 
-def check_options(args: argparse.Namespace) -> None:
+def check_options(args: Options) -> None:
     """Refuse options that would change what BSC's program computes."""
     for name, value in FIXED.items():
         if getattr(args, name) != value:
@@ -101,7 +101,7 @@ def check_options(args: argparse.Namespace) -> None:
             raise BadInput(f"--{option} does not go with --compat bsc")
 
 
-def choose_pairs(args: argparse.Namespace) -> list[tuple[int, int]]:
+def choose_pairs(args: Options) -> list[tuple[int, int]]:
     """Return the pairs of files to combine: those of the list, or all i <= j."""
     names = Counter(map(get_name, args.genotypes))
     if (twice := names.most_common(1)[0])[1] > 1:
@@ -123,7 +123,7 @@ def get_name(path: str) -> str:
 
 def score_files(
     comm: Any,
-    args: argparse.Namespace,
+    args: Options,
     files: Sequence[SampleFile],
     match: Match,
     pairs: Sequence[tuple[int, int]],

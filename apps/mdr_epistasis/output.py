@@ -1,6 +1,5 @@
 """What a run leaves: models.tsv, results.h5, and the top models on the terminal."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from hpc_connector import storer
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.learner.mdr.models import describe_models
 from mdr_epistasis.cohort import Cohort
+from mdr_epistasis.options import Options
 
 STATISTICS = (
     "n",
@@ -135,9 +135,7 @@ def make_table(cohort: Cohort, columns: dict[str, np.ndarray]) -> dict[str, Any]
     return table
 
 
-def print_top(
-    args: argparse.Namespace, cohort: Cohort, columns: dict[str, np.ndarray]
-) -> None:
+def print_top(args: Options, cohort: Cohort, columns: dict[str, np.ndarray]) -> None:
     """Print the summary: the top models, or with ``--json`` one object."""
     table = make_table(cohort, columns)
     order = columns["variant"].shape[1]

@@ -1,6 +1,5 @@
 """What a search will take, from the sizes of its inputs: ``run --plan``."""
 
-import argparse
 import math
 from collections.abc import Sequence
 
@@ -13,6 +12,7 @@ from hpc_connector.loader.genotypes.samples import read_sample
 from mdr_epistasis import compat_bsc
 from mdr_epistasis.cohort import PIECE_BYTES
 from mdr_epistasis.compat.bsc import FOLDS
+from mdr_epistasis.options import Options
 from mdr_epistasis.possible import check_number
 from mdr_epistasis.run import get_slice, read_inputs
 from mdr_epistasis.tasks import make_tasks
@@ -27,7 +27,7 @@ READ_S = 10e-9  # a byte of a genotype file
 RANK_BYTES = 500_000_000  # while its kernels compile
 
 
-def get_cost(args: argparse.Namespace) -> Cost:
+def get_cost(args: Options) -> Cost:
     """Return what a run takes; its inputs are opened, and checked as far as that.
 
     Raises
@@ -47,9 +47,7 @@ def get_cost(args: argparse.Namespace) -> Cost:
     return make_cost(args, inputs, n_variants, is_missing)
 
 
-def make_cost(
-    args: argparse.Namespace, inputs: tuple, n_variants: int, is_missing: bool
-) -> Cost:
+def make_cost(args: Options, inputs: tuple, n_variants: int, is_missing: bool) -> Cost:
     """Return what a run takes, from what :func:`mdr_epistasis.run.read_inputs` gave.
 
     Parameters
@@ -84,18 +82,14 @@ def make_cost(
     )
 
 
-def get_search_s(
-    args: argparse.Namespace, n: int, folds: int, is_missing: bool
-) -> float:
+def get_search_s(args: Options, n: int, folds: int, is_missing: bool) -> float:
     """Return the seconds of a model of `n` individuals."""
     kind = 0 if not is_missing else 2 if args.missing == "level" else 1
     per_sample_s = PER_SAMPLE_S[args.order] * (2 if is_missing else 1)
     return n * per_sample_s + folds * PER_FOLD_S[args.order][kind]
 
 
-def get_permuted_s(
-    args: argparse.Namespace, n: int, folds: int, is_missing: bool
-) -> float:
+def get_permuted_s(args: Options, n: int, folds: int, is_missing: bool) -> float:
     """Return the seconds of a model in a permutation.
 
     Where all models count the same individuals, permutations of pairs share counts.

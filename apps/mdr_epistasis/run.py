@@ -1,6 +1,5 @@
 """One run: plan, load, search, merge, store."""
 
-import argparse
 import logging
 import math
 import shutil
@@ -46,6 +45,7 @@ from mdr_epistasis.cohort import (
 from mdr_epistasis.folds import deal_folds, read_folds
 from mdr_epistasis.identity import get_places
 from mdr_epistasis.lists import count_unknown, read_list
+from mdr_epistasis.options import Options
 from mdr_epistasis.output import describe, print_top, save_results
 from mdr_epistasis.possible import check_models
 from mdr_epistasis.remote import pack
@@ -65,7 +65,7 @@ logger = logging.getLogger(__name__)
 RANK_BY = dict(zip(("test", "train", "whole"), learner.STATISTICS, strict=True))
 
 
-def run(comm: Any, args: argparse.Namespace) -> int:
+def run(comm: Any, args: Options) -> int:
     """Search the models of a cohort and write the results to ``args.out``."""
     from mdr_epistasis.plan import make_cost
 
@@ -117,7 +117,7 @@ def run(comm: Any, args: argparse.Namespace) -> int:
     return cli.DONE if is_done else cli.STOPPED
 
 
-def begin(args: argparse.Namespace) -> dict[str, Any]:
+def begin(args: Options) -> dict[str, Any]:
     """Make or check the folder of the run; return the record so far."""
     check_options(args)
     if args.burst and args.all_models:
@@ -129,19 +129,19 @@ def begin(args: argparse.Namespace) -> dict[str, Any]:
     return record
 
 
-def get_slice(args: argparse.Namespace) -> float:
+def get_slice(args: Options) -> float:
     """Return the share of the variants whose models are the share to be tried."""
     return float((args.slice or 1.0) ** (1 / args.order))
 
 
-def list_inputs(args: argparse.Namespace) -> list[str]:
+def list_inputs(args: Options) -> list[str]:
     """Return the files that decide the results, each once."""
     options = choose_options(args)
     names = [get_file(path) for path in args.genotypes]
     for path, chosen in zip(args.genotypes, options, strict=True):
         names += list_companions(path, chosen)
-    names += [args.labels, args.fold_file, args.variants, args.with_variants]
-    return list(dict.fromkeys(name for name in names if name))
+    others = [args.labels, args.fold_file, args.variants, args.with_variants]
+    return list(dict.fromkeys([*names, *(name for name in others if name)]))
 
 
 def get_file(name: str) -> str:
@@ -152,7 +152,7 @@ def get_file(name: str) -> str:
     return get_bed(name)
 
 
-def choose_options(args: argparse.Namespace) -> list[ReadOptions]:
+def choose_options(args: Options) -> list[ReadOptions]:
     """Return how each genotype file is read."""
     options = ReadOptions(
         args.imputation_threshold,
@@ -161,11 +161,11 @@ def choose_options(args: argparse.Namespace) -> list[ReadOptions]:
         args.half_call,
         args.chromosome or "",
     )
-    named = {"sample_file": args.sample_file, "fam": args.fam, "bim": args.bim}
+    named = {name: getattr(args, name) or () for name in ("sample_file", "fam", "bim")}
     return choose_companions(args.genotypes, options, named)
 
 
-def open_files(args: argparse.Namespace) -> tuple[list[SampleFile], Match]:
+def open_files(args: Options) -> tuple[list[SampleFile], Match]:
     """Return opened genotype files, and their individuals matched with the labels."""
     coding = "plain" if args.zero_one else None
     find = partial(get_own_labels, coding=coding)
@@ -180,7 +180,7 @@ def open_files(args: argparse.Namespace) -> tuple[list[SampleFile], Match]:
     return read_header(args.genotypes, choose_options(args), find, args.labels)
 
 
-def read_inputs(args: argparse.Namespace) -> tuple:
+def read_inputs(args: Options) -> tuple:
     """Return opened files, matched individuals, folds, and the two lists of ids."""
     files, match = open_files(args)
     if args.with_variants and not args.variants:
@@ -196,9 +196,7 @@ def read_inputs(args: argparse.Namespace) -> tuple:
     return files, match, fold, (first, second)
 
 
-def make_question(
-    args: argparse.Namespace, cohort: Cohort, lists: tuple
-) -> learner.Question:
+def make_question(args: Options, cohort: Cohort, lists: tuple) -> learner.Question:
     """Return what is searched for."""
     places: dict[str, np.ndarray] = {}
     if args.min_distance_bp > 0:
@@ -231,7 +229,7 @@ def get_n_first(cohort: Cohort, first_list: frozenset[str] | None) -> int | None
 
 def search_tasks(
     comm: Any,
-    args: argparse.Namespace,
+    args: Options,
     cohort: Cohort,
     question: learner.Question,
     tasks: Tasks,
@@ -271,7 +269,7 @@ def search_tasks(
         save_ledger(path, done, mine[thread].to_arrays())
 
     show = make_progress(quiet=args.quiet)
-    record["resources"] = {"start_s": cli.get_age_s()}
+    record["resources"] = {"start_s": args.get_age_s()}
     is_done, away, burst = run_tasks(comm, args, run, todo, save, remote, show)
     if burst:
         record["burst"] = burst
@@ -292,7 +290,7 @@ def read_finished(
     return finished, found
 
 
-def make_shards(args: argparse.Namespace, cohort: Cohort) -> storer.Shards | None:
+def make_shards(args: Options, cohort: Cohort) -> storer.Shards | None:
     """Return where the errors of all models go, if they are wanted."""
     if not args.all_models:
         return None
@@ -331,9 +329,7 @@ def describe_cohort(cohort: Cohort, notes: list[str]) -> dict[str, Any]:
     return counts | cohort.facts | {"notes": notes}
 
 
-def describe_search(
-    args: argparse.Namespace, cohort: Cohort, tasks: Tasks
-) -> dict[str, Any]:
+def describe_search(args: Options, cohort: Cohort, tasks: Tasks) -> dict[str, Any]:
     """Return the search's part of the manifest."""
     m = cohort.n_variants
     models = m * (m - 1) // 2 if args.order == 2 else m * (m - 1) * (m - 2) // 6
@@ -346,7 +342,7 @@ def describe_search(
 
 
 def finish(
-    args: argparse.Namespace,
+    args: Options,
     cohort: Cohort,
     question: learner.Question,
     findings: Arrays,

@@ -1,6 +1,5 @@
 """How a dataset was acquired: by the options, by what its file says, or assumed."""
 
-import argparse
 import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from hpc_connector.loader.spectra.acquisition import SPECTRA, Said
 from hpc_connector.loader.spectra.ibd import read_spectra
 from hpc_connector.loader.spectra.imzml import Imzml
 from hpc_connector.notes import Assumption
+from metabolite_annotation.options import Options
 
 SIGNS = {"positive": 1, "negative": -1}
 RESOLVING_POWER = (140_000.0, 200.0)  # METASPACE's, at this m/z
@@ -49,9 +49,7 @@ def join_places(said: Iterable[Said]) -> str:
     return " and ".join(dict.fromkeys(one.where for one in said))
 
 
-def choose_polarity(
-    args: argparse.Namespace, imzml: Imzml, adducts: Sequence[Adduct]
-) -> Choice:
+def choose_polarity(args: Options, imzml: Imzml, adducts: Sequence[Adduct]) -> Choice:
     """Return the polarity of a search.
 
     Parameters
@@ -94,7 +92,7 @@ def choose_polarity(
     return assume("polarity", "positive", because, "--polarity")
 
 
-def choose_instrument(args: argparse.Namespace, imzml: Imzml) -> Choice:
+def choose_instrument(args: Options, imzml: Imzml) -> Choice:
     """Return the kind of instrument, by the option or what the file names.
 
     Raises
@@ -128,7 +126,7 @@ def choose_instrument(args: argparse.Namespace, imzml: Imzml) -> Choice:
 
 
 def choose_sigma(
-    args: argparse.Namespace, instrument: str
+    args: Options, instrument: str
 ) -> tuple[float, tuple[Assumption, ...]]:
     """Return the standard deviation of a peak at m/z 200 (Da), and what is assumed."""
     if args.isocalc_sigma:
@@ -142,7 +140,7 @@ def choose_sigma(
 
 
 def choose_profiles(
-    args: argparse.Namespace, imzml: Imzml
+    args: Options, imzml: Imzml
 ) -> tuple[np.ndarray, dict[str, int], tuple[Assumption, ...]]:
     """Return which spectra to centroid, what is counted of them, and what is assumed.
 

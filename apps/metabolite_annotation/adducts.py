@@ -1,6 +1,5 @@
 """The ions of a search by its options: adducts, neutral losses and modifications."""
 
-import argparse
 from collections.abc import Callable, Sequence
 
 from hpc_connector.errors import BadInput
@@ -13,12 +12,13 @@ from hpc_connector.learner.annotation.modifiers import (
     read_modifier,
 )
 from metabolite_annotation.acquisition import SIGNS, Choice
+from metabolite_annotation.options import Options
 
 ADDUCTS = {"positive": ("+H", "+Na", "+K"), "negative": ("-H", "+Cl")}
 REPEATED = "adducts, losses and modifications given twice were taken once"
 
 
-def read_adducts(args: argparse.Namespace) -> list[Adduct]:
+def read_adducts(args: Options) -> list[Adduct]:
     """Return the adducts that the user chose, nothing where there is no choice.
 
     Raises
@@ -44,7 +44,7 @@ def _read(
 
 
 def make_chemistry(
-    args: argparse.Namespace, adducts: Sequence[Adduct], polarity: Choice
+    args: Options, adducts: Sequence[Adduct], polarity: Choice
 ) -> tuple[Chemistry, dict[str, int]]:
     """Return what may happen to a molecule, and what was counted of the options.
 

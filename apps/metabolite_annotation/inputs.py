@@ -1,6 +1,5 @@
 """What a run is given: dataset, databases, ions, and how the instrument resolves."""
 
-import argparse
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from metabolite_annotation.acquisition import (
 )
 from metabolite_annotation.adducts import make_chemistry, read_adducts
 from metabolite_annotation.export import check_exports
+from metabolite_annotation.options import Options
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ class Library:
     counted: Mapping[str, int]
 
 
-def list_inputs(args: argparse.Namespace) -> list[str]:
+def list_inputs(args: Options) -> list[str]:
     """Return the files that decide the results."""
     model = [args.model] if args.model else []
     return [args.dataset, find_ibd(args.dataset), *args.database, *model]
 
 
-def read_inputs(args: argparse.Namespace) -> tuple[Setup, Library]:
+def read_inputs(args: Options) -> tuple[Setup, Library]:
     """Read all but the spectra, and make the ions."""
     check_exports(args.export)
     model = read_model(args)
@@ -103,7 +103,7 @@ def read_inputs(args: argparse.Namespace) -> tuple[Setup, Library]:
     return Setup(imzml, picked, ions, resolution), library
 
 
-def read_databases(args: argparse.Namespace) -> list[Database]:
+def read_databases(args: Options) -> list[Database]:
     """Read a share of the databases, whose file names must differ."""
     read_once = functools.cache(read_formula)
     skip = args.skip_bad_rows
@@ -128,7 +128,7 @@ def take_share(database: Database, share: float) -> Database:
     return replace(database, id=ids, name=names, formula=of_kept)
 
 
-def read_model(args: argparse.Namespace) -> Callable | None:
+def read_model(args: Options) -> Callable | None:
     """Return the scoring function of METASPACE-ML, None without a model."""
     if args.model is None:
         return None

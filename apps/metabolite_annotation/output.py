@@ -1,6 +1,5 @@
 """What a run leaves: annotations.tsv, ion images, results.h5, a summary."""
 
-import argparse
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from hpc_connector import storer
 from hpc_connector.learner.annotation.ion_images import Grid, ImageSet
 from hpc_connector.storer.png import encode_blocks
 from hpc_connector.storer.results import save_table
+from metabolite_annotation.options import Options
 
 TABLE = (
     "formula",
@@ -125,7 +125,7 @@ def list_columns(images: Iterable[ImageSet]) -> Iterator[dict[str, np.ndarray]]:
 
 
 def print_summary(
-    args: argparse.Namespace, columns: dict[str, Any], summary: dict[str, Any]
+    args: Options, columns: dict[str, Any], summary: dict[str, Any]
 ) -> None:
     """Print the best annotations, or the summary as one JSON object."""
     n = len(columns["formula"])

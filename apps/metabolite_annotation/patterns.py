@@ -1,6 +1,5 @@
 """Isotope patterns of all ions: from the cache, or computed by all ranks."""
 
-import argparse
 import hashlib
 import json
 import logging
@@ -22,6 +21,7 @@ from hpc_connector.pipeline.ledger import DAMAGED, read_arrays
 from hpc_connector.pipeline.ranks import run_on_ranks
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.publish import publish
+from metabolite_annotation.options import Options
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ Patterns = tuple[np.ndarray, np.ndarray]
 
 
 def get_patterns(
-    comm: Any, args: argparse.Namespace, ions: Ions, resolution: Resolution
+    comm: Any, args: Options, ions: Ions, resolution: Resolution
 ) -> Patterns | None:
     """Return m/z and intensity of the isotope peaks of all ions, on every rank.
 
@@ -62,7 +62,7 @@ def get_patterns(
 
 
 def compute_patterns(
-    comm: Any, args: argparse.Namespace, ions: Ions, resolution: Resolution
+    comm: Any, args: Options, ions: Ions, resolution: Resolution
 ) -> Patterns | None:
     """Return the patterns of all ions, computed by all ranks."""
     firsts = range(0, len(ions), IONS_A_TASK)

@@ -1,10 +1,9 @@
 """What an annotation will take, from the sizes of its inputs: ``run --plan``."""
 
-import argparse
-
 from hpc_connector.allocation.cost import Cost
 from hpc_connector.loader.spectra.ibd import get_spectrum_bytes
 from metabolite_annotation.inputs import Setup, read_inputs
+from metabolite_annotation.options import Options
 from metabolite_annotation.run import IONS_A_TASK
 
 # Seconds of one core (AMD Zen 4, AVX-512), by benchmarks/annotate_runs.py
@@ -15,7 +14,7 @@ RANK_BYTES = 500_000_000  # while its kernels compile
 ION_BYTES = 300
 
 
-def get_cost(args: argparse.Namespace) -> Cost:
+def get_cost(args: Options) -> Cost:
     """Return what a run takes; its inputs are read, but for the spectra.
 
     Raises

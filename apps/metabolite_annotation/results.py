@@ -1,6 +1,5 @@
 """From scores to results: annotations, their images, results.h5, report, manifest."""
 
-import argparse
 import logging
 import shutil
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from metabolite_annotation.export import (
     save_csv,
 )
 from metabolite_annotation.inputs import Library, Setup
+from metabolite_annotation.options import Options
 from metabolite_annotation.patterns import Patterns
 from metabolite_annotation.report.page import save_report
 from metabolite_annotation.spectra import Spectra
@@ -52,7 +52,7 @@ class Findings:
 
 
 def find_annotations(
-    args: argparse.Namespace,
+    args: Options,
     setup: Setup,
     library: Library,
     patterns: Patterns,
@@ -73,7 +73,7 @@ def find_annotations(
 
 def save_images(
     comm: Any,
-    args: argparse.Namespace,
+    args: Options,
     spectra: Spectra,
     patterns: Patterns,
     findings: Findings | None,
@@ -130,7 +130,7 @@ def save_images(
 
 
 def save_results(
-    args: argparse.Namespace,
+    args: Options,
     record: dict[str, Any],
     spectra: Spectra,
     patterns: Patterns,
@@ -171,7 +171,7 @@ def get_image_sets(spectra: Spectra, mz: np.ndarray, ppm: float) -> Iterator[Ima
 
 
 def describe(
-    args: argparse.Namespace, setup: Setup, library: Library, spectra: Spectra
+    args: Options, setup: Setup, library: Library, spectra: Spectra
 ) -> dict[str, Any]:
     """Return the dataset's and the search's part of the manifest."""
     return {
@@ -193,7 +193,7 @@ def describe(
 
 
 def describe_search(
-    args: argparse.Namespace, record: dict[str, Any], spectra: Spectra, n_peaks: int
+    args: Options, record: dict[str, Any], spectra: Spectra, n_peaks: int
 ) -> dict[str, Any]:
     """Return the attributes of results.h5."""
     return {
@@ -227,9 +227,7 @@ def count_levels(columns: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def finish(
-    args: argparse.Namespace, record: dict[str, Any], findings: Findings | None
-) -> None:
+def finish(args: Options, record: dict[str, Any], findings: Findings | None) -> None:
     """Write the manifest and the report, and print the summary.
 
     `findings` are None where the run was stopped.

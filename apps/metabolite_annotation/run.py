@@ -1,6 +1,5 @@
 """One run: plan, load, score, rank, store."""
 
-import argparse
 import logging
 import time
 from dataclasses import asdict
@@ -22,6 +21,7 @@ from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
 from metabolite_annotation.inputs import Library, Setup, list_inputs, read_inputs
+from metabolite_annotation.options import Options
 from metabolite_annotation.patterns import Patterns, get_patterns
 from metabolite_annotation.remote import join, pack, score
 from metabolite_annotation.results import (
@@ -42,7 +42,7 @@ IONS_A_TASK = 512
 MOST_TASKS = 1024
 
 
-def run(comm: Any, args: argparse.Namespace) -> int:
+def run(comm: Any, args: Options) -> int:
     """Annotate a dataset and write the results to ``args.out``."""
     from metabolite_annotation.plan import make_cost
 
@@ -64,7 +64,7 @@ def run(comm: Any, args: argparse.Namespace) -> int:
         logger.info("%s is complete, nothing is left to do", args.out)
         return cli.DONE
     patterns = get_patterns(comm, args, setup.ions, setup.resolution)
-    findings, used = None, {"start_s": cli.get_age_s()}
+    findings, used = None, {"start_s": args.get_age_s()}
     if patterns is not None:
         findings = search(comm, args, setup, library, patterns, record)
     is_done = comm.bcast(findings is not None)
@@ -78,7 +78,7 @@ def run(comm: Any, args: argparse.Namespace) -> int:
 
 def search(
     comm: Any,
-    args: argparse.Namespace,
+    args: Options,
     setup: Setup,
     library: Library | None,
     patterns: Patterns,
@@ -145,7 +145,7 @@ def list_notes(library: Library, spectra: Spectra) -> dict[str, Any]:
 
 def score_ions(
     comm: Any,
-    args: argparse.Namespace,
+    args: Options,
     spectra: Spectra,
     patterns: tuple[np.ndarray, np.ndarray],
     record: dict[str, Any],

@@ -1,6 +1,5 @@
 """The file of a burst: the configuration of Lithops, and a section of our own."""
 
-import argparse
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -145,7 +144,7 @@ def _get_folder(store: str, section: dict[str, Any], path: Path) -> str:
     )
 
 
-def check_options(args: argparse.Namespace) -> None:
+def check_options(args: Any) -> None:
     """Raise where options of a burst are given without one."""
     if args.burst:
         return

@@ -1,6 +1,5 @@
 """The line to the functions of one run: what goes there, and what comes back."""
 
-import argparse
 import logging
 import uuid
 from collections.abc import Callable, Iterator
@@ -9,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hpc_connector import cli
 from hpc_connector.allocation.cost import Cost
 from hpc_connector.allocation.limits import Policy
 from hpc_connector.burst.config import Settings, read_settings
@@ -25,6 +23,7 @@ from hpc_connector.burst.worker import (
     run_parcel,
 )
 from hpc_connector.errors import BadInput
+from hpc_connector.options import RunOptions
 from hpc_connector.pipeline.ledger import DAMAGED, Arrays, save_ledger
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.objects import delete, list_names, read_whole
@@ -68,7 +67,7 @@ class Remote:
 
 def make_remote(
     comm: Any,
-    args: argparse.Namespace,
+    args: RunOptions,
     record: dict[str, Any],
     module: str,
     pack: Callable[[Source], tuple[str, int]],
@@ -214,9 +213,7 @@ def get_failure(future: Any) -> str:
     return f"{kind.__name__}: {error}" if kind else ""
 
 
-def open_line(
-    args: argparse.Namespace, remote: Remote, size: int, n_tasks: int
-) -> Line:
+def open_line(args: RunOptions, remote: Remote, size: int, n_tasks: int) -> Line:
     """Connect with Lithops, and put what tasks need into the store.
 
     Parameters
@@ -231,6 +228,7 @@ def open_line(
     NoAnswer
         The store has not answered for as long as a function is waited for.
     """
+    assert args.burst  # functions are asked for
     settings = read_settings(args.burst, args.burst_workers)
     if args.budget is not None and settings.eur_per_gb_s is None:
         raise BadInput(
@@ -250,7 +248,7 @@ def open_line(
 
 
 def size_functions(
-    args: argparse.Namespace,
+    args: RunOptions,
     remote: Remote,
     settings: Settings,
     size: int,
@@ -262,7 +260,7 @@ def size_functions(
     """
     cost = remote.cost
     cpu_s = cost.cpu_s * min(1.0, n_tasks / max(cost.tasks, 1))
-    left = replace(cost, cpu_s=cpu_s, tasks=n_tasks, serial_s=cli.get_age_s())
+    left = replace(cost, cpu_s=cpu_s, tasks=n_tasks, serial_s=args.get_age_s())
     ranks = 0 if args.engine == "lithops" else size * args.threads
     chosen = choose_resources(args, settings, left, ranks, remote.program)
     for reason in chosen[2]:

@@ -1,10 +1,10 @@
 """Memory and number of functions, where the file of a burst does not say them."""
 
-import argparse
 import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from hpc_connector.allocation.cost import MARGIN, MEM_MARGIN, Allocation, Cost
 from hpc_connector.allocation.history import read_function_peaks
@@ -23,7 +23,7 @@ WHOLE_CORE_MB = {"aws_lambda": 1769}
 
 
 def choose_resources(
-    args: argparse.Namespace, settings: Settings, cost: Cost, ranks: int, program: str
+    args: Any, settings: Settings, cost: Cost, ranks: int, program: str
 ) -> tuple[Settings, Policy, list[str]]:
     """Return settings with memory and number of functions, the policy, and reasons.
 

@@ -1,6 +1,5 @@
 """Tasks of a run on ranks and in functions, with one ledger of both."""
 
-import argparse
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -10,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import cli
 from hpc_connector.burst.batching import Aim, split, take_overflow, take_reserved
 from hpc_connector.burst.config import read_settings
 from hpc_connector.burst.connection import Line, Remote, open_line
 from hpc_connector.burst.dispatch import Batch, Books, Burst
 from hpc_connector.burst.resources import grow_memory
+from hpc_connector.options import RunOptions
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.pipeline.ranks import Seat, run_on_ranks
@@ -29,7 +28,7 @@ Save = Callable[[int, list[int]], None]
 
 def run_tasks(
     comm: Any,
-    args: argparse.Namespace,
+    args: RunOptions,
     run_task: Callable[[int, int], None],
     todo: Sequence[int] | np.ndarray,
     save: Save,
@@ -63,7 +62,7 @@ def run_tasks(
 
 
 def try_line(
-    args: argparse.Namespace, remote: Remote, size: int, n_tasks: int
+    args: RunOptions, remote: Remote, size: int, n_tasks: int
 ) -> tuple[Line | None, dict[str, Any] | None]:
     """Return the line to functions; or none, and the facts of a burst without any.
 
@@ -72,6 +71,7 @@ def try_line(
     BadInput
         As ``open_line``, but for a store that does not answer.
     """
+    assert args.burst  # functions are asked for
     try:
         return open_line(args, remote, size, n_tasks), None
     except NoAnswer as error:
@@ -83,7 +83,7 @@ def try_line(
 
 def _run_both(
     comm: Any,
-    args: argparse.Namespace,
+    args: RunOptions,
     run_task: Callable[[int, int], None],
     todo: Sequence[int] | np.ndarray,
     save: Save,
@@ -122,7 +122,7 @@ class End:
 
 def run_away(
     line: Line,
-    args: argparse.Namespace,
+    args: RunOptions,
     size: int,
     far: list[int],
     n_near: int,
@@ -168,11 +168,11 @@ def join_saves(save: Save, threads: int) -> tuple[Save, Save]:
     return save_first, save_rest
 
 
-def make_aim(args: argparse.Namespace, size: int) -> Aim:
+def make_aim(args: RunOptions, size: int) -> Aim:
     """Return what a burst is for."""
     deadline_s = None
     if args.deadline is not None:
-        deadline_s = time.monotonic() - cli.get_age_s() + args.deadline
+        deadline_s = args.started_s + args.deadline
     return Aim(size * args.threads, deadline_s, args.budget)
 
 

@@ -1,0 +1,162 @@
+"""The options of a search."""
+
+from dataclasses import MISSING, dataclass
+from functools import partial
+
+from hpc_connector.options import RunOptions, at_least, fraction, option, source
+
+MOST_DISTANCE = 10**12  # no genome is as long
+
+_input = partial(option, group="genotypes and labels")
+_reading = partial(option, group="what genotypes are")
+_variants = partial(option, group="variants")
+_models = partial(option, group="models and results")
+
+
+def _companion(what: str) -> tuple[str, ...] | None:
+    """Return the option of a file that stands beside the genotypes."""
+    said = f"{what}, of another stem (default: beside the genotypes)"
+    return _input(None, said, read=source, many="repeat", metavar="FILE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(RunOptions):
+    """What ``mdr-epistasis run`` takes."""
+
+    genotypes: tuple[str, ...] = _input(
+        MISSING,
+        "VCF, BCF, .bed, BGEN, .gen, BSC's text or a MDR table; files or objects",
+        flag="",
+        read=source,
+        many="words",
+        metavar="GENOTYPES",
+    )
+    labels: str | None = _input(
+        None, "who is a case; if the genotypes do not say", read=source, metavar="FILE"
+    )
+    label_column: str | None = _input(
+        None,
+        "column of the label, name or number (default: by its name)",
+        metavar="NAME",
+    )
+    id_column: str | None = _input(
+        None,
+        "column of the ids; FID,IID for two (default: by what the ids are)",
+        metavar="NAME",
+    )
+    zero_one: bool = _input(
+        False,
+        "labels are 0 control, 1 case also in PLINK's files (there 1 and 2)",
+        flag="--1",
+    )
+    sample_file: tuple[str, ...] | None = _companion(
+        "individuals in order, for BGEN, .gen, BSC's text"
+    )
+    fam: tuple[str, ...] | None = _companion(".fam of a .bed file")
+    bim: tuple[str, ...] | None = _companion(".bim of a .bed file")
+
+    vcf_field: str = _reading(
+        "GT",
+        "field of a VCF: calls, probabilities or dosages (default: GT)",
+        choices=("GT", "GP", "DS"),
+    )
+    imputation_threshold: float = _reading(
+        0.9,
+        "least probability of a call; below, it is missing (default: %(default)s)",
+        read=fraction,
+        metavar="FRACTION",
+    )
+    half_call: str = _reading(
+        "missing",
+        "what calls such as 0/. are (default: missing)",
+        choices=("missing", "haploid", "reference", "error"),
+    )
+    chromosome: str | None = _reading(
+        None, "of files that name none, as .gen may", metavar="NAME"
+    )
+    missing: str = _reading(
+        "exclude",
+        "leave individuals out of a model, or a genotype of its own (default: exclude)",
+        choices=("exclude", "level"),
+    )
+
+    pass_only: bool = _variants(False, "only records whose FILTER is PASS")
+    min_maf: float = _variants(
+        0.01,
+        "least frequency of the rarer allele (default: %(default)s)",
+        read=fraction,
+        metavar="FRACTION",
+    )
+    max_missing: float = _variants(
+        0.05,
+        "greatest share of missing genotypes (default: %(default)s)",
+        read=fraction,
+        metavar="FRACTION",
+    )
+    min_distance_bp: int = _variants(
+        0,
+        "least distance in base pairs within a chromosome (default: %(default)s)",
+        read=at_least(0, MOST_DISTANCE),
+        metavar="BP",
+    )
+    variants: str | None = _variants(
+        None,
+        "ids to search among, one a line (default: all)",
+        read=source,
+        metavar="FILE",
+    )
+    with_variants: str | None = _variants(
+        None, "second list: pairs across the two", read=source, metavar="FILE"
+    )
+
+    order: int = _models(
+        2, "variants of a model (default: %(default)s)", read=int, choices=(2, 3)
+    )
+    folds: int = _models(
+        10,
+        "of the cross-validation; 1 for none (default: %(default)s)",
+        read=at_least(1),
+        metavar="N",
+    )
+    fold_file: str | None = _models(
+        None,
+        "id and fold (0, 1, ...) of each individual (default: by --seed)",
+        read=source,
+        metavar="FILE",
+    )
+    tie: str = _models(
+        "high",
+        "risk of a cell of as many cases as expected (default: high)",
+        choices=("high", "low"),
+    )
+    top: int = _models(
+        1000, "models reported (default: %(default)s)", read=at_least(1), metavar="N"
+    )
+    rank_by: str = _models(
+        "test",
+        "accuracy by which models are ranked, of folds or whole (default: test)",
+        choices=("test", "train", "whole"),
+    )
+    all_models: bool = _models(False, "store the error of every model too")
+    permutations: int = _models(
+        0,
+        "for p-values over all models (default: %(default)s, none)",
+        read=at_least(0),
+        metavar="N",
+    )
+    permutation_test: str = _models(
+        "labels",
+        "shuffle labels, or genotypes within each class (default: labels)",
+        choices=("labels", "interaction"),
+    )
+    compat: str | None = _models(
+        None,
+        "write what BSC's Spark program writes (default: our own)",
+        choices=("bsc",),
+    )
+    file_pairs: str | None = _models(
+        None,
+        "of --compat bsc: FIRST-SECOND a line (default: all pairs of files)",
+        read=source,
+        metavar="FILE",
+    )

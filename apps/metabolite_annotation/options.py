@@ -1,0 +1,169 @@
+"""The options of an annotation."""
+
+from dataclasses import MISSING, dataclass
+from functools import partial
+from pathlib import Path
+
+from hpc_connector.errors import BadInput
+from hpc_connector.options import (
+    RunOptions,
+    at_least,
+    fraction,
+    local,
+    option,
+    positive,
+    source,
+)
+
+_input = partial(option, group="dataset and databases")
+_ions = partial(option, group="ions and isotope patterns")
+_scores = partial(option, group="scores and rates")
+_exports = partial(option, group="exports and staging")
+
+
+def split(text: str) -> tuple[str, ...]:
+    """Return the parts of a list with commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def resolving_power(text: str) -> tuple[float, float]:
+    """Return a resolving power and its m/z from text such as 140000@200."""
+    power, _, mz = text.partition("@")
+    return positive(power), positive(mz or "200")
+
+
+def exports(text: str) -> tuple[str, ...]:
+    """Return the formats of an export."""
+    names = split(text)
+    if unknown := set(names) - {"csv", "anndata"}:
+        raise BadInput(f"{min(unknown)}: expected csv or anndata")
+    return names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(RunOptions):
+    """What ``metabolite-annotation run`` takes."""
+
+    dataset: str = _input(
+        MISSING,
+        "the .ibd file stands beside it; a file or an object",
+        flag="",
+        read=source,
+        metavar="DATASET.imzML",
+    )
+    database: tuple[str, ...] = _input(
+        MISSING,
+        "tables with the columns id, name, formula: TSV or CSV",
+        read=source,
+        many="words",
+        metavar="FILE",
+    )
+    skip_bad_rows: bool = _input(
+        False, "of databases: leave them out and count them (default: an error)"
+    )
+    section: float | None = _input(
+        None,
+        "position z of the section, if there are several (default: the only one)",
+        read=float,
+        metavar="Z",
+    )
+    check: bool = _input(
+        True,
+        "take the .ibd file whatever its UUID and checksum are",
+        flag="--no-check",
+    )
+    polarity: str | None = _input(
+        None, "of the ions (default: the file's)", choices=("positive", "negative")
+    )
+    profile: str | None = _input(
+        None,
+        "profile spectra: pick their peaks, or search each point (default: refuse)",
+        choices=("centroid", "as-is"),
+    )
+
+    adducts: tuple[str, ...] | None = _ions(
+        None,
+        "of a molecule and its charge (default: +H,+Na,+K; negative ions -H,+Cl)",
+        read=split,
+        metavar="LIST",
+    )
+    neutral_losses: tuple[str, ...] = _ions(
+        (), "such as -H2O,-CO2 (default: none)", read=split, metavar="LIST"
+    )
+    chem_mods: tuple[str, ...] = _ions(
+        (),
+        "changes of a molecule, such as -CO2+CO (default: none)",
+        read=split,
+        metavar="LIST",
+    )
+    instrument: str = _ions(
+        "auto",
+        "by the model or analyzer that the file names, else Orbitrap (default: auto)",
+        choices=("auto", "FTICR", "Orbitrap", "TOF"),
+    )
+    resolving_power: tuple[float, float] | None = _ions(
+        None,
+        "resolving power at an m/z (default: 140000@200)",
+        read=resolving_power,
+        metavar="R@MZ",
+    )
+    isocalc_sigma: float | None = _ions(
+        None,
+        "width of a peak in dalton, instead (default: by the resolving power)",
+        read=positive,
+        metavar="DA",
+    )
+    pattern_cache: Path | None = _ions(
+        None,
+        "of isotope patterns, for later runs (default: ~/.cache/hpc_connector)",
+        read=local,
+        metavar="DIR",
+    )
+
+    ppm: float = _scores(
+        3.0,
+        "half the window of a peak, parts per million (default: %(default)g)",
+        read=positive,
+        metavar="PPM",
+    )
+    analysis_version: int = _scores(
+        3,
+        "METASPACE's; rates of the two do not compare (default: %(default)s)",
+        read=int,
+        choices=(3, 1),
+    )
+    fdr: float = _scores(
+        0.5,
+        "greatest false discovery rate reported (default: %(default)s)",
+        read=fraction,
+        metavar="FRACTION",
+    )
+    decoys: int = _scores(
+        20,
+        "decoys of a target ion (default: %(default)s)",
+        read=at_least(1),
+        metavar="N",
+    )
+    model: str | None = _scores(
+        None,
+        "METASPACE-ML's, which scores instead (default: the MSM score)",
+        metavar="FILE.cbm",
+    )
+
+    export: tuple[str, ...] = _exports(
+        (),
+        "csv, anndata or both: intensities of all pixels (default: none)",
+        read=exports,
+        metavar="LIST",
+    )
+    normalise: str = _exports(
+        "none",
+        "intensities of an export; scores are of what was measured (default: none)",
+        choices=("none", "tic", "rms", "median"),
+    )
+    scratch: Path | None = _exports(
+        None,
+        "of each node, to copy the .ibd file to: '$TMPDIR', say (default: no copy)",
+        read=local,
+        metavar="DIR",
+    )
