@@ -20,10 +20,11 @@ import annotate_kernels
 import numpy as np
 import ranks
 
+from hpc_connector.allocation import runtime
 from hpc_connector.allocation.ask import get_cost
 from hpc_connector.allocation.calibrate import calibrate, run_slice
 from hpc_connector.allocation.candidates import estimate_cpu, learn
-from hpc_connector.allocation.cost import Cost, runtime
+from hpc_connector.allocation.cost import Cost
 from hpc_connector.allocation.history import Run, read_history
 from hpc_connector.allocation.limits import Machine, Policy
 from hpc_connector.allocation.memory import LEAST_RUNS, Task, replay, size_memory

@@ -238,6 +238,18 @@ def get_options(kind: type[Options], args: argparse.Namespace) -> Options:
     return fill(kind, values, words=tuple(args.words), started_s=STARTED_S)
 
 
+def find_out(arguments: list[str]) -> Path | None:
+    """Return the folder of results that a program's arguments name."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--config", type=Path)
+    known, _ = parser.parse_known_args(arguments)
+    if known.out is None and known.config is not None:
+        out = read_toml(known.config).get("out")
+        return None if out is None else Path(str(out))
+    return known.out
+
+
 def use_one_blas_thread() -> None:
     """Have libraries of linear algebra start no threads: there are ranks, --threads."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -1,6 +1,5 @@
 """The record of a run: provenance, restart point and training row at once."""
 
-import argparse
 import hashlib
 import json
 import os
@@ -18,7 +17,6 @@ from hpc_connector.options import RunOptions
 from hpc_connector.publish import publish
 from hpc_connector.storage.address import is_remote
 from hpc_connector.storage.objects import get_object
-from hpc_connector.text import read_toml
 
 FORMAT_VERSION = 1
 NAME = "manifest.json"
@@ -237,15 +235,3 @@ def get_software() -> dict[str, str]:
     """Return the versions of what computes."""
     names = ("numpy", "numba", "h5py", "pysam")
     return {"python": platform.python_version()} | {n: version(n) for n in names}
-
-
-def find_out(arguments: list[str]) -> Path | None:
-    """Return the folder of results that a program's arguments name."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--config", type=Path)
-    known, _ = parser.parse_known_args(arguments)
-    if known.out is None and known.config is not None:
-        out = read_toml(known.config).get("out")
-        return None if out is None else Path(str(out))
-    return known.out

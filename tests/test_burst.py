@@ -396,7 +396,7 @@ class Executor:
 
 
 def test_line__asks_for_memory_and_hears_who_lacked_it(tmp_path):
-    remote = Remote("none", None, tmp_path, "0", "mdr-epistasis", COST)
+    remote = Remote("none", None, None, "mdr-epistasis", COST)
     place = Source(str(tmp_path / "answers"))
     line = Line(PAID, Executor(), remote, "none", 0, place)
     line.send(3, 1, (7, 8), 704)
@@ -552,8 +552,8 @@ def run_tasks(package, tasks):
 PROGRAM = """
 import sys
 from mdr_epistasis import program, run
-make = run.make_remote
-run.make_remote = lambda *known: make(*known[:3], "hungry", known[4])
+choose = run.choose_executor
+run.choose_executor = lambda *known: choose(*known[:3], "hungry", known[4])
 sys.exit(program.main(sys.argv[1:]))
 """
 

@@ -161,7 +161,7 @@ def choose(out, cost=COST, settings=OPEN, **options):
     parser = cli.make_parser("test", "")
     cli.add_burst(parser)
     args = argparse.Namespace(**vars(parser.parse_args([])) | {"out": out} | options)
-    chosen, _, why = choose_resources(args, settings, cost, 2, "mdr-epistasis")
+    chosen, _, why = choose_resources(args, out, settings, cost, 2, "mdr-epistasis")
     return chosen.memory_mb, why
 
 

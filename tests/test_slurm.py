@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import require
+from hpc_connector.cli import find_out
 from hpc_connector.cluster.accounting import read_figures
 from hpc_connector.cluster.batch import Job, render_sbatch
 from hpc_connector.cluster.site import Site, get_site, read_site
 from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import find_out, read_manifest, save_manifest
+from hpc_connector.manifest import read_manifest, save_manifest
 from hpc_connector.units import format_time, parse_bytes, parse_time
 from slurm_fakes import put_programs
 

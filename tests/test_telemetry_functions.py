@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import types
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -22,6 +23,7 @@ from hpc_connector.burst.worker import (
 )
 from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
+from hpc_connector.pipeline.ledger import name_ledger
 from hpc_connector.storage.address import Source
 from hpc_connector.telemetry import calls as functions
 from hpc_connector.telemetry.collect import collect
@@ -244,7 +246,7 @@ def test_read_calls__of_a_file_that_is_cut(tmp_path_factory, cut, odd):
 def make_line_to(folder):
     settings, place = Settings({}, Source(str(folder))), Source(str(folder / "answers"))
     (folder / "ledger").mkdir()
-    remote = Remote("none", None, folder / "ledger", "0001-00000", "none", None)
+    remote = Remote("none", None, partial(name_ledger, folder, 1, 0), "none", None)
     return Line(settings, None, remote, "none", 0, place, watched=folder)
 
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpc_connector import cli
+from hpc_connector.allocation import runtime
 from hpc_connector.allocation.calibrate import extend
 from hpc_connector.allocation.candidates import (
     Knowledge,
@@ -19,7 +20,7 @@ from hpc_connector.allocation.candidates import (
     estimate_memory,
     learn,
 )
-from hpc_connector.allocation.cost import MARGIN, START_S, Allocation, Cost, runtime
+from hpc_connector.allocation.cost import MARGIN, START_S, Allocation, Cost
 from hpc_connector.allocation.history import Run, read_history
 from hpc_connector.allocation.limits import (
     Growth,

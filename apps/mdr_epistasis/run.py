@@ -13,9 +13,6 @@ from typing import Any
 import numpy as np
 
 from hpc_connector import cli, storer
-from hpc_connector.burst.config import check_options
-from hpc_connector.burst.connection import make_remote
-from hpc_connector.burst.run import run_tasks
 from hpc_connector.errors import BadInput
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.learner.mdr.bitplanes import LANES
@@ -31,7 +28,8 @@ from hpc_connector.loader.individuals import Match, find_labels
 from hpc_connector.manifest import begin_run, get_time, save_manifest
 from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner.ending import end_together
-from hpc_connector.pipeline.ledger import Arrays, read_ledger, save_ledger
+from hpc_connector.pipeline.executor import check_options, choose_executor
+from hpc_connector.pipeline.ledger import Arrays, name_ledger, read_ledger, save_ledger
 from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
@@ -253,7 +251,7 @@ def search_tasks(
         question,
     )
     mine = [search.make_findings() for _ in range(args.threads)]
-    remote = make_remote(
+    execute = choose_executor(
         comm, args, record, "mdr_epistasis.remote", partial(pack, search, tasks)
     )
 
@@ -265,12 +263,12 @@ def search_tasks(
             shards.save(number, [LANES * b for b in task.tile[::2]], errors)
 
     def save(thread: int, done: list[int]) -> None:
-        path = remote.get_path(f"{thread:03d}")
+        path = name_ledger(args.out, record["attempt"], comm.rank, f"{thread:03d}")
         save_ledger(path, done, mine[thread].to_arrays())
 
     show = make_progress(quiet=args.quiet)
     record["resources"] = {"start_s": args.get_age_s()}
-    is_done, away, burst = run_tasks(comm, args, run, todo, save, remote, show)
+    is_done, away, burst = execute(run, todo, save, show)
     if burst:
         record["burst"] = burst
     found = [*found, *away]

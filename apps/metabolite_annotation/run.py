@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from hpc_connector import cli
-from hpc_connector.burst.config import check_options
-from hpc_connector.burst.connection import make_remote
-from hpc_connector.burst.run import run_tasks
 from hpc_connector.learner.annotation.ion_images import SCORES
 from hpc_connector.manifest import begin_run
 from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner.ending import end_together
-from hpc_connector.pipeline.ledger import read_ledger, save_ledger
+from hpc_connector.pipeline.executor import check_options, choose_executor
+from hpc_connector.pipeline.ledger import name_ledger, read_ledger, save_ledger
 from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
@@ -169,7 +167,9 @@ def score_ions(
     nothing = {"ion": np.zeros(0, np.int64), "scores": np.zeros((0, len(SCORES)))}
     mine = [[nothing] for _ in range(args.threads)]
     pack_all = partial(pack, spectra, patterns, tasks, args.ppm)
-    remote = make_remote(comm, args, record, "metabolite_annotation.remote", pack_all)
+    execute = choose_executor(
+        comm, args, record, "metabolite_annotation.remote", pack_all
+    )
 
     def run_task(number: int, thread: int) -> None:
         found = score(
@@ -178,11 +178,11 @@ def score_ions(
         mine[thread].append(found)
 
     def save(thread: int, done: list[int]) -> None:
-        path = remote.get_path(f"{thread:03d}")
+        path = name_ledger(args.out, record["attempt"], comm.rank, f"{thread:03d}")
         save_ledger(path, done, join(mine[thread]))
 
     show = make_progress(quiet=args.quiet)
-    is_done, away, burst = run_tasks(comm, args, run_task, todo, save, remote, show)
+    is_done, away, burst = execute(run_task, todo, save, show)
     if burst:
         record["burst"] = burst
     mine[0] += away

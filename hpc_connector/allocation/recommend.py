@@ -1,6 +1,5 @@
 """Nodes, ranks, memory and time for a run, by what earlier ones took."""
 
-import argparse
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,9 +28,9 @@ from hpc_connector.allocation.limits import (
     read_machine,
     read_policy,
 )
+from hpc_connector.cli import find_out
 from hpc_connector.cluster.limits import Place
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import find_out
 from hpc_connector.report.text import say_count
 
 
@@ -57,33 +56,60 @@ class Answer:
     reasons: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """By what a run is sized, besides the formula of its program.
+
+    Parameters
+    ----------
+    program, arguments
+        The command of the run.
+    policy
+        TOML: caps, margin, growth.
+    history
+        Recorded runs, or folders of them; None for those beside its ``--out``.
+    is_calibrated
+        The cost was measured here, so recorded runs are not looked at.
+    """
+
+    program: str
+    arguments: tuple[str, ...]
+    policy: Path | None = None
+    history: Sequence[Path] | None = None
+    is_calibrated: bool = False
+
+
 def choose_allocation(
-    args: argparse.Namespace,
-    arguments: Sequence[str],
+    evidence: Evidence,
+    deadline_s: float,
     cost: Cost,
     place: Place,
     limits: Limits,
     asked: Allocation,
 ) -> Allocation:
-    """Return what ``hpc-connector submit`` asks for; what is asked stays as it is.
+    """Return the allocation to ask for; what is asked for stays as it is.
+
+    Parameters
+    ----------
+    deadline_s
+        0 for none.
 
     Raises
     ------
     BadInput
         No allocation meets the deadline and the policy, or what is asked for.
     """
-    check_asked(asked, get_limits(read_policy(args.policy)))
+    check_asked(asked, get_limits(read_policy(evidence.policy)))
     check_asked(asked, limits)
-    machine, question = get_machine(None, limits), Question(args.deadline)
-    answer = answer_for(args, arguments, cost, place, machine, question, asked)
+    machine, question = get_machine(None, limits), Question(deadline_s)
+    answer = answer_for(evidence, cost, place, machine, question, asked)
     if answer.allocation is None:
         raise BadInput(explain(answer))
     return answer.allocation
 
 
 def answer_for(
-    args: argparse.Namespace,
-    arguments: Sequence[str],
+    evidence: Evidence,
     cost: Cost,
     place: Place,
     machine: Machine,
@@ -97,12 +123,12 @@ def answer_for(
     BadInput
         A policy that cannot be read, or does not allow the partition or the QOS.
     """
-    policy = read_policy(args.policy)
+    policy = read_policy(evidence.policy)
     check_site(policy, place.site.slurm_partition, place.site.qos)
     runs: list[Run] = []
     notes = ["calibrated here: recorded runs are not looked at"]
-    if not getattr(args, "calibrate", False):
-        runs, notes = get_runs(args.history, arguments, args.program)
+    if not evidence.is_calibrated:
+        runs, notes = get_runs(evidence.history, evidence.arguments, evidence.program)
     answer = recommend(cost, runs, machine, policy, question, asked, notes)
     if answer.allocation:  # where it goes if nothing is named
         check_site(policy, place.name, place.qos)

@@ -142,18 +142,3 @@ def _get_folder(store: str, section: dict[str, Any], path: Path) -> str:
         f"{path}: expected a section burst with folder: s3://bucket/prefix, or a "
         "folder that functions share"
     )
-
-
-def check_options(args: Any) -> None:
-    """Raise where options of a burst are given without one."""
-    if args.burst:
-        return
-    names = ("burst_workers", "burst_share", "budget", "deadline", "policy", "history")
-    for name in names:
-        if getattr(args, name) is not None:
-            option = name.replace("_", "-")
-            raise BadInput(f"--{option} is for a burst: expected --burst FILE")
-    if args.engine == "lithops":
-        raise BadInput(
-            "--engine lithops: expected --burst FILE, Lithops' configuration"
-        )

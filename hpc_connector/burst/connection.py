@@ -24,7 +24,7 @@ from hpc_connector.burst.worker import (
 )
 from hpc_connector.errors import BadInput
 from hpc_connector.options import RunOptions
-from hpc_connector.pipeline.ledger import DAMAGED, Arrays, save_ledger
+from hpc_connector.pipeline.ledger import DAMAGED, Arrays, name_ledger, save_ledger
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.objects import delete, list_names, read_whole
 from hpc_connector.telemetry.calls import append_call
@@ -45,24 +45,17 @@ class Remote:
         Which has ``run_tasks(package, tasks)``.
     pack
         Puts what tasks need into a folder; returns the package's name and bytes sent.
-    ledger
-        Folder of the files that finished tasks are recorded in.
-    prefix
-        Of the names of those files.
+    name_ledger
+        Returns the file that finished tasks are recorded in, by a name of theirs.
     program, cost
         Which program it is, and what its formula says of the whole run.
     """
 
     module: str
     pack: Callable[[Source], tuple[str, int]]
-    ledger: Path
-    prefix: str
+    name_ledger: Callable[[str], Path]
     program: str
     cost: Cost
-
-    def get_path(self, name: str) -> Path:
-        """Return the file that finished tasks are recorded in, by a name of theirs."""
-        return self.ledger / f"{self.prefix}-{name}.npz"
 
 
 def make_remote(
@@ -81,9 +74,9 @@ def make_remote(
     module, pack
         See :class:`Remote`.
     """
-    prefix = f"{record['attempt']:04d}-{comm.rank:05d}"
+    name = partial(name_ledger, args.out, record["attempt"], comm.rank)
     cost = Cost(**record["plan"])
-    return Remote(module, pack, args.out / "ledger", prefix, record["program"], cost)
+    return Remote(module, pack, name, record["program"], cost)
 
 
 @dataclass
@@ -171,7 +164,7 @@ class Line:
             raise ValueError("an answer is of other tasks")
         if not figures.keys() >= {*COLUMNS}:
             raise ValueError("an answer is of another version of hpc_connector")
-        path = self.remote.get_path(f"away-{batch:06d}")
+        path = self.remote.name_ledger(f"away-{batch:06d}")
         save_ledger(path, tasks, arrays)
         self.found.append(arrays)
         self.figures.append(figures | {"tasks": len(tasks)})
@@ -262,7 +255,7 @@ def size_functions(
     cpu_s = cost.cpu_s * min(1.0, n_tasks / max(cost.tasks, 1))
     left = replace(cost, cpu_s=cpu_s, tasks=n_tasks, serial_s=args.get_age_s())
     ranks = 0 if args.engine == "lithops" else size * args.threads
-    chosen = choose_resources(args, settings, left, ranks, remote.program)
+    chosen = choose_resources(args, args.out, settings, left, ranks, remote.program)
     for reason in chosen[2]:
         logger.info("%s", reason)
     return chosen[:2]

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 from hpc_connector.allocation.cost import MARGIN, MEM_MARGIN, Allocation, Cost
 from hpc_connector.allocation.history import read_function_peaks
@@ -13,6 +13,7 @@ from hpc_connector.allocation.memory import LEAST_RUNS, size_memory
 from hpc_connector.burst.config import Settings
 from hpc_connector.burst.plan import count_affordable, plan_burst
 from hpc_connector.errors import BadInput
+from hpc_connector.options import BurstOptions
 
 logger = logging.getLogger(__name__)
 
@@ -23,14 +24,19 @@ WHOLE_CORE_MB = {"aws_lambda": 1769}
 
 
 def choose_resources(
-    args: Any, settings: Settings, cost: Cost, ranks: int, program: str
+    options: BurstOptions,
+    out: Path | None,
+    settings: Settings,
+    cost: Cost,
+    ranks: int,
+    program: str,
 ) -> tuple[Settings, Policy, list[str]]:
     """Return settings with memory and number of functions, the policy, and reasons.
 
     Parameters
     ----------
-    args
-        Of the run: policy, history, out, and what is wanted of its burst.
+    out
+        Folder of the results of the run.
     cost
         Of what is to be run, by the formula of the program.
     ranks
@@ -41,8 +47,8 @@ def choose_resources(
     BadInput
         A policy that cannot be read.
     """
-    policy = read_policy(args.policy)
-    folders = args.history or ([args.out.parent] if args.out else [])
+    policy = read_policy(options.policy)
+    folders = options.history or ([out.parent] if out else [])
     peaks: list[float] = []
     notes: list[str] = []
     if not settings.memory_mb:
@@ -52,9 +58,9 @@ def choose_resources(
         settings,
         cost,
         ranks,
-        share=args.burst_share,
-        budget_eur=args.budget,
-        deadline_s=args.deadline,
+        share=options.burst_share,
+        budget_eur=options.budget,
+        deadline_s=options.deadline,
     )
     return settings, policy, [*notes, of_memory, of_workers]
 

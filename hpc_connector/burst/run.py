@@ -16,8 +16,7 @@ from hpc_connector.burst.dispatch import Batch, Books, Burst
 from hpc_connector.burst.resources import grow_memory
 from hpc_connector.options import RunOptions
 from hpc_connector.partitioner.ending import end_together
-from hpc_connector.pipeline.ledger import Arrays
-from hpc_connector.pipeline.ranks import Seat, run_on_ranks
+from hpc_connector.pipeline.ranks import Outcome, Seat, run_on_ranks
 from hpc_connector.storage.stores import NoAnswer
 from hpc_connector.telemetry.calls import find_peak
 
@@ -29,31 +28,22 @@ Save = Callable[[int, list[int]], None]
 def run_tasks(
     comm: Any,
     args: RunOptions,
+    remote: Remote,
     run_task: Callable[[int, int], None],
     todo: Sequence[int] | np.ndarray,
     save: Save,
-    remote: Remote,
     show: Callable[[int, int], None] | None = None,
-) -> tuple[bool, list[Arrays], dict[str, Any] | None]:
-    """Run tasks on all ranks, and in functions those that ``args.burst`` is for.
-
-    Returns
-    -------
-    Whether all were run; what functions found, on rank 0; and the facts of the burst
-    for the manifest, on rank 0, None without one.
-    """
+) -> Outcome:
+    """Run tasks on all ranks, and in functions those that ``args.burst`` is for."""
     line, facts = None, None
-    is_both = bool(args.burst and len(todo))
-    if is_both:
-        with end_together(comm):
-            if comm.rank == 0:
-                line, facts = try_line(args, remote, comm.size, len(todo))
-        is_both = comm.bcast(line is not None)
-    if not is_both:
+    with end_together(comm):
+        if comm.rank == 0 and len(todo):
+            line, facts = try_line(args, remote, comm.size, len(todo))
+    if not comm.bcast(line is not None):
         is_done = run_on_ranks(
             comm, run_task, todo, save, threads=args.threads, show=show
         )
-        return is_done, [], facts
+        return Outcome(is_done, burst=facts)
     try:
         return _run_both(comm, args, run_task, todo, save, line, show)
     finally:
@@ -89,7 +79,7 @@ def _run_both(
     save: Save,
     line: Line | None,
     show: Callable[[int, int], None] | None,
-) -> tuple[bool, list[Arrays], dict[str, Any] | None]:
+) -> Outcome:
     """Run tasks on ranks and in functions; then on ranks what functions did not do."""
     share = 1.0 if args.engine == "lithops" else args.burst_share or 0.0
     near, far = split(todo, share)
@@ -108,8 +98,9 @@ def _run_both(
             say_given_back(end.burst, left)
         is_done = run(left, save_rest)
     if line is None or end.burst is None:
-        return is_done and is_whole, [], None
-    return is_done and is_whole, line.found, describe(line, end.burst, len(todo))
+        return Outcome(is_done and is_whole)
+    burst = describe(line, end.burst, len(todo))
+    return Outcome(is_done and is_whole, line.found, burst)
 
 
 @dataclass

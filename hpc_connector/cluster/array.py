@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpc_connector import slurm
+from hpc_connector.cli import find_out
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import find_out
 from hpc_connector.text import decode_text, split_lines
 
 Arguments = tuple[str, ...]

@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+from hpc_connector.cli import find_out
 from hpc_connector.cluster.batch import Job
 from hpc_connector.cluster.site import Site
-from hpc_connector.manifest import find_out, get_time, read_record, save_record
+from hpc_connector.manifest import get_time, read_record, save_record
 
 logger = logging.getLogger(__name__)
 

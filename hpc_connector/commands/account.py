@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from hpc_connector import cli
+from hpc_connector.cli import find_out
 from hpc_connector.cluster.accounting import (
     ask_figures,
     choose_attempts,
@@ -21,7 +22,6 @@ from hpc_connector.errors import BadInput
 from hpc_connector.folder_lock import check_free
 from hpc_connector.manifest import (
     NAME,
-    find_out,
     list_jobs,
     read_manifest,
     save_manifest,

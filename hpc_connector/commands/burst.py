@@ -7,10 +7,12 @@ from pathlib import Path
 
 from hpc_connector import cli
 from hpc_connector.allocation.ask import get_cost
-from hpc_connector.burst.config import check_options, read_settings
+from hpc_connector.burst.config import read_settings
 from hpc_connector.burst.plan import Plan, plan_burst
 from hpc_connector.burst.resources import choose_resources
 from hpc_connector.cluster.site import Site
+from hpc_connector.options import BurstOptions, list_options
+from hpc_connector.pipeline.executor import check_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,11 +36,16 @@ def run(args: argparse.Namespace) -> int:
     parser.add_argument("--out", type=Path)
     asked, _ = parser.parse_known_args(args.arguments)
     asked.burst = asked.burst or parser.error("expected run ... --burst FILE")
-    check_options(asked)
+    chosen = BurstOptions(
+        **{name: getattr(asked, name) for name in list_options(BurstOptions)}
+    )
+    check_options(chosen)
     settings = read_settings(asked.burst, asked.burst_workers)
     cost = get_cost(args.program, tuple(args.arguments), Site())
     workers = 0 if asked.engine == "lithops" else args.ranks * asked.threads
-    settings, _, why = choose_resources(asked, settings, cost, workers, args.program)
+    settings, _, why = choose_resources(
+        chosen, asked.out, settings, cost, workers, args.program
+    )
     plan = plan_burst(
         cost,
         workers,

@@ -20,6 +20,7 @@ from hpc_connector.allocation.cost import (
     count_most_ranks,
     propose,
 )
+from hpc_connector.cli import find_out
 from hpc_connector.cluster.array import (
     Element,
     cut_list,
@@ -35,7 +36,6 @@ from hpc_connector.cluster.record import record_jobs
 from hpc_connector.cluster.site import Site, get_site
 from hpc_connector.cluster.unfinished import list_unfinished
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import find_out
 from hpc_connector.units import parse_duration, parse_size
 
 logger = logging.getLogger(__name__)
@@ -338,9 +338,10 @@ def make_job(
         cost = add_collecting(cost)
     asked, limits = ask_within(args, place, cost)
     if args.deadline or args.policy or args.history:
-        from hpc_connector.allocation.recommend import choose_allocation
+        from hpc_connector.allocation.recommend import Evidence, choose_allocation
 
-        chosen = choose_allocation(args, arguments[0], cost, place, limits, asked)
+        known = Evidence(args.program, arguments[0], args.policy, args.history)
+        chosen = choose_allocation(known, args.deadline, cost, place, limits, asked)
     else:
         chosen = propose(cost, limits, asked)
     chosen = grow_most(args, arguments, chosen, place, asked)

@@ -17,6 +17,17 @@ DAMAGED = (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.err
 Arrays = dict[str, np.ndarray]
 
 
+def name_ledger(out: Path, attempt: int, rank: int, name: str) -> Path:
+    """Return the file that finished tasks are recorded in, by a name of theirs.
+
+    Examples
+    --------
+    >>> name_ledger(Path("out"), 2, 17, "003").as_posix()
+    'out/ledger/0002-00017-003.npz'
+    """
+    return out / "ledger" / f"{attempt:04d}-{rank:05d}-{name}.npz"
+
+
 def save_ledger(path: Path, finished: Sequence[int], arrays: Arrays) -> None:
     """Record finished tasks and what they found, published by rename."""
     everything: Any = {"finished": np.array(finished, np.int64)} | arrays

@@ -7,16 +7,32 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hpc_connector.partitioner.ending import wait_asleep
 from hpc_connector.partitioner.tickets import count_tickets
+from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.pipeline.signals import on_signals
 
 SAVE_EVERY_S = 5.0
-TASK_CPU_S = [0.0]  # of this process so far: in tasks, on all threads
+
+
+class Clock:
+    """CPU seconds that all threads of this process have spent in tasks."""
+
+    def __init__(self) -> None:
+        self.cpu_s, self._lock = 0.0, threading.Lock()
+
+    def add(self, cpu_s: float) -> None:
+        """Add what a thread has spent."""
+        with self._lock:
+            self.cpu_s += cpu_s
+
+
+task_clock = Clock()  # goes on from run to run; a run takes differences
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,64 @@ class Seat:
     count_taken: Callable[[], int]
     is_free: Callable[[], bool]
     is_stopped: Callable[[], bool]
+
+
+class Outcome(NamedTuple):
+    """What came of the tasks of a run.
+
+    Parameters
+    ----------
+    is_done
+        Whether all were run.
+    found
+        What functions found, on rank 0.
+    burst
+        The facts of a burst for the manifest, on rank 0; None without one.
+    """
+
+    is_done: bool
+    found: Sequence[Arrays] = ()
+    burst: dict[str, Any] | None = None
+
+
+class Queue:
+    """The tasks that no thread of any rank has taken yet.
+
+    Parameters
+    ----------
+    todo
+        The tasks, the same on every rank.
+    take, end
+        Take the next ticket of all ranks, and leave none to any; of
+        :func:`hpc_connector.partitioner.tickets.count_tickets`.
+    is_stopped
+        Set once the run is to end, by whoever sees that.
+    """
+
+    def __init__(
+        self,
+        todo: Sequence[int] | np.ndarray,
+        take: Callable[[], int],
+        end: Callable[[], None],
+        is_stopped: threading.Event,
+    ) -> None:
+        self.todo, self.n_taken, self.is_stopped = todo, 0, is_stopped
+        self._take, self._end, self._lock = take, end, threading.Lock()
+
+    def take(self) -> int | None:
+        """Return the next task; None where none is left, or the run is to end."""
+        with self._lock:
+            if self.is_stopped.is_set():
+                self._end()
+                return None
+            ticket = self._take()
+            self.n_taken = max(self.n_taken, min(ticket + 1, len(self.todo)))
+        return int(self.todo[ticket]) if ticket < len(self.todo) else None
+
+    def stop(self) -> None:
+        """Leave no task to any rank."""
+        self.is_stopped.set()
+        self.take()
 
 
 def run_on_ranks(
@@ -81,63 +155,69 @@ def run_on_ranks(
     and then that rank raises.
     """
     return_memory()
-    lock, stop, is_free = threading.Lock(), threading.Event(), threading.Event()
-    taken = 0
-    with on_signals(stop.set), count_tickets(comm, len(todo)) as (take, end):
-
-        def take_task() -> int:
-            nonlocal taken
-            with lock:
-                if not stop.is_set():
-                    ticket = take()
-                    taken = max(taken, min(ticket + 1, len(todo)))
-                    return ticket
-                end()
-                return len(todo)
-
-        def take_for_away() -> int | None:
-            ticket = take_task()
-            return int(todo[ticket]) if ticket < len(todo) else None
-
-        def work(thread: int) -> int:
-            finished: list[int] = []
-            saved_s = time.monotonic()
-            began_s = time.thread_time()
-            try:
-                if first and thread == 0:
-                    first()
-                while (ticket := take_task()) < len(todo):
-                    task = int(todo[ticket])
-                    run_task(task, thread)
-                    finished.append(task)
-                    if time.monotonic() - saved_s > SAVE_EVERY_S:
-                        save(thread, finished)
-                        saved_s = time.monotonic()
-                    if show and comm.rank == 0:
-                        show(ticket + 1, len(todo))
-            except BaseException:
-                stop.set()
-                take_task()  # leaves none to other ranks
-                raise
-            finally:
-                save(thread, finished)
-                with lock:
-                    TASK_CPU_S[0] += time.thread_time() - began_s
-            return len(finished)
-
+    is_stopped = threading.Event()
+    with on_signals(is_stopped.set), count_tickets(comm, len(todo)) as (take, end):
+        queue = Queue(todo, take, end, is_stopped)
+        work = partial(
+            run_queue, queue, run_task, save, first, show if comm.rank == 0 else None
+        )
         if threads == 1 and away is None:
             n_finished = work(0)
         else:
-            seat = Seat(take_for_away, lambda: taken, is_free.is_set, stop.is_set)
-            with ThreadPoolExecutor(threads + 1) as pool:
-                others = pool.submit(away, seat) if away else None
-                try:
-                    n_finished = sum(pool.map(work, range(threads)))
-                finally:
-                    is_free.set()
-                n_finished += others.result() if others else 0
+            n_finished = run_threads(queue, work, threads, away)
     wait_asleep(comm)
     return sum(comm.allgather(n_finished)) == len(todo)
+
+
+def run_queue(
+    queue: Queue,
+    run_task: Callable[[int, int], None],
+    save: Callable[[int, list[int]], None],
+    first: Callable[[], None] | None,
+    show: Callable[[int, int], None] | None,
+    thread: int,
+) -> int:
+    """Run tasks of a queue in this thread until none is left; return their number."""
+    finished: list[int] = []
+    saved_s, began_s = time.monotonic(), time.thread_time()
+    try:
+        if first and thread == 0:
+            first()
+        while (task := queue.take()) is not None:
+            run_task(task, thread)
+            finished.append(task)
+            if time.monotonic() - saved_s > SAVE_EVERY_S:
+                save(thread, finished)
+                saved_s = time.monotonic()
+            if show:
+                show(queue.n_taken, len(queue.todo))
+    except BaseException:
+        queue.stop()
+        raise
+    finally:
+        save(thread, finished)
+        task_clock.add(time.thread_time() - began_s)
+    return len(finished)
+
+
+def run_threads(
+    queue: Queue,
+    work: Callable[[int], int],
+    threads: int,
+    away: Callable[[Seat], int] | None,
+) -> int:
+    """Work in some threads, and elsewhere; return how many tasks came to an end."""
+    is_free = threading.Event()
+    seat = Seat(
+        queue.take, lambda: queue.n_taken, is_free.is_set, queue.is_stopped.is_set
+    )
+    with ThreadPoolExecutor(threads + 1) as pool:
+        others = pool.submit(away, seat) if away else None
+        try:
+            n_finished = sum(pool.map(work, range(threads)))
+        finally:
+            is_free.set()
+        return n_finished + (others.result() if others else 0)
 
 
 def return_memory() -> None:

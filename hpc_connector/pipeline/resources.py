@@ -4,17 +4,48 @@ import logging
 import resource
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from hpc_connector.partitioner.shared_memory import get_node
-from hpc_connector.pipeline.ranks import TASK_CPU_S
+from hpc_connector.pipeline.ranks import task_clock
 from hpc_connector.storage.traffic import get_traffic
 
 logger = logging.getLogger(__name__)
 
 
+class Usage(NamedTuple):
+    """What this process has used so far.
+
+    Parameters
+    ----------
+    cpu_s, task_cpu_s
+        CPU seconds of all threads; those in tasks.
+    requests, n_bytes
+        To stores of objects, and received from them.
+    """
+
+    cpu_s: float = 0.0
+    task_cpu_s: float = 0.0
+    requests: int = 0
+    n_bytes: int = 0
+
+    def since(self, then: "Usage") -> "Usage":
+        """Return what was used after a time."""
+        return Usage(*(a - b for a, b in zip(self, then, strict=True)))  # type: ignore
+
+
+def read_usage() -> Usage:
+    """Return what this process has used so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return Usage(used.ru_utime + used.ru_stime, task_clock.cpu_s, *get_traffic())
+
+
 def get_resources(
-    comm: Any, threads: int, start_s: float, inputs: Sequence[dict[str, Any]] = ()
+    comm: Any,
+    threads: int,
+    start_s: float,
+    inputs: Sequence[dict[str, Any]] = (),
+    since: Usage | None = None,
 ) -> dict[str, Any]:
     """Return what the run used, summed over ranks.
 
@@ -22,26 +53,38 @@ def get_resources(
     ----------
     inputs
         As the manifest describes them. Of objects, it counts what was not fetched.
+    since
+        What this process had used when the run began; nothing, where it was started
+        for the run.
     """
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    cpu_s = usage.ru_utime + usage.ru_stime
-    used = comm.allgather((cpu_s, TASK_CPU_S[0], usage.ru_maxrss * 1024))
-    fetched = [sum(n) for n in zip(*comm.allgather(get_traffic()), strict=True)]
+    used: list[Usage] = comm.allgather(read_usage().since(since or Usage()))
+    max_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     _, _, nodes = get_node(comm)
     found = {
         "ranks": comm.size,
         "nodes": nodes,
         "threads": threads,
         "wall_s": round(time.time() - start_s, 3),
-        "cpu_s": round(sum(cpu for cpu, _, _ in used), 3),
-        "task_cpu_s": round(sum(task for _, task, _ in used), 3),
-        "max_rss_bytes": max(rss for _, _, rss in used),
+        "cpu_s": round(sum(each.cpu_s for each in used), 3),
+        "task_cpu_s": round(sum(each.task_cpu_s for each in used), 3),
+        "max_rss_bytes": max(comm.allgather(max_rss_bytes)),
     }
-    if fetched[0]:
-        total = sum(one["bytes"] for one in inputs if "etag" in one)
-        found |= dict(zip(("fetch_requests", "fetched_bytes"), fetched, strict=True))
-        found["avoided_bytes"] = max(total - fetched[1], 0)
-    return found
+    return found | count_fetched(used, inputs)
+
+
+def count_fetched(
+    used: Sequence[Usage], inputs: Sequence[dict[str, Any]]
+) -> dict[str, int]:
+    """Return how much of the objects was fetched by all ranks; nothing without any."""
+    requests, n_bytes = (sum(each) for each in list(zip(*used, strict=True))[2:])
+    if not requests:
+        return {}
+    total = sum(one["bytes"] for one in inputs if "etag" in one)
+    return {
+        "fetch_requests": requests,
+        "fetched_bytes": n_bytes,
+        "avoided_bytes": max(total - n_bytes, 0),
+    }
 
 
 def say_fetched(used: dict[str, Any]) -> None:

@@ -21,9 +21,9 @@ from hpc_connector.allocation.limits import (
     TIME_OUT,
     read_policy,
 )
+from hpc_connector.cli import find_out
 from hpc_connector.cluster.limits import ask_place
 from hpc_connector.cluster.site import Site, get_site
-from hpc_connector.manifest import find_out
 
 logger = logging.getLogger(__name__)
 

@@ -20,6 +20,7 @@ from hpc_connector.allocation.limits import (
 )
 from hpc_connector.allocation.recommend import (
     Answer,
+    Evidence,
     Question,
     answer_for,
     explain,
@@ -72,7 +73,10 @@ def run(args: argparse.Namespace) -> int:
     limits = find_limits(place, least_bytes=least_bytes)
     machine = get_machine(args.limits, limits)
     question = Question(args.deadline, args.minimise)
-    answer = answer_for(args, args.arguments, cost, place, machine, question)
+    evidence = Evidence(
+        args.program, tuple(args.arguments), args.policy, args.history, args.calibrate
+    )
+    answer = answer_for(evidence, cost, place, machine, question)
     print(FORMATS[args.format](answer, args.program, machine))
     if answer.chosen is None:
         raise BadInput(explain(answer))

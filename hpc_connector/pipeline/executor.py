@@ -1,0 +1,79 @@
+"""Where the tasks of a run are done, as a value: by ranks, or also by functions."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from hpc_connector.errors import BadInput
+from hpc_connector.options import BurstOptions, RunOptions
+from hpc_connector.pipeline.ranks import Outcome, run_on_ranks
+from hpc_connector.storage.address import Source
+
+
+class Executor(Protocol):
+    """Runs tasks; see :func:`hpc_connector.pipeline.ranks.run_on_ranks`."""
+
+    def __call__(
+        self,
+        run_task: Callable[[int, int], None],
+        todo: Sequence[int] | np.ndarray,
+        save: Callable[[int, list[int]], None],
+        show: Callable[[int, int], None] | None,
+    ) -> Outcome:
+        """Run the tasks that are left to do."""
+
+
+def choose_executor(
+    comm: Any,
+    options: RunOptions,
+    record: dict[str, Any],
+    module: str,
+    pack: Callable[[Source], tuple[str, int]],
+) -> Executor:
+    """Return the executor that the options of a run ask for.
+
+    Parameters
+    ----------
+    record
+        Of the run so far.
+    module
+        Which has ``run_tasks(package, tasks)``, for functions.
+    pack
+        Puts what tasks need into a folder; returns the package's name and bytes sent.
+    """
+    if options.burst is None:
+        return partial(run_here, comm, options.threads)
+    from hpc_connector.burst.connection import make_remote
+    from hpc_connector.burst.run import run_tasks
+
+    remote = make_remote(comm, options, record, module, pack)
+    return partial(run_tasks, comm, options, remote)
+
+
+def run_here(
+    comm: Any,
+    threads: int,
+    run_task: Callable[[int, int], None],
+    todo: Sequence[int] | np.ndarray,
+    save: Callable[[int, list[int]], None],
+    show: Callable[[int, int], None] | None,
+) -> Outcome:
+    """Run tasks on all ranks."""
+    return Outcome(run_on_ranks(comm, run_task, todo, save, threads=threads, show=show))
+
+
+def check_options(options: BurstOptions) -> None:
+    """Raise where options of a burst are given without one."""
+    if options.burst:
+        return
+    names = ("burst_workers", "burst_share", "budget", "deadline", "policy", "history")
+    for name in names:
+        if getattr(options, name) is not None:
+            option = name.replace("_", "-")
+            raise BadInput(f"--{option} is for a burst: expected --burst FILE")
+    if options.engine == "lithops":
+        raise BadInput(
+            "--engine lithops: expected --burst FILE, Lithops' configuration"
+        )
