@@ -209,3 +209,48 @@ def _choose_memory(cost: Cost, limits: Limits, nodes: int, ntasks: int) -> int:
             f"{most_bytes / 1e9:.1f} GB"
         )
     return min(int(MEM_MARGIN * need_bytes), most_bytes)
+
+
+def deal_ranks(
+    ntasks: int, nodes: int, ntasks_per_node: int, most: int
+) -> tuple[int, int]:
+    """Return nodes, and ranks of each, as far as that is asked for; else 0.
+
+    Parameters
+    ----------
+    ntasks, nodes, ntasks_per_node
+        What is asked for, 0 where nothing is.
+    most
+        Ranks that a node can have.
+
+    Raises
+    ------
+    BadInput
+        Ranks that are not the same number on every node.
+    """
+    if not ntasks:
+        return nodes, ntasks_per_node
+    nodes = nodes or _count_nodes(ntasks, ntasks_per_node, most)
+    if ntasks % nodes or ntasks_per_node not in (0, ntasks // nodes):
+        raise BadInput(
+            f"--ntasks {ntasks} on {nodes} nodes: expected a multiple of the "
+            "nodes, and --ntasks-per-node to agree"
+        )
+    return nodes, ntasks // nodes
+
+
+def _count_nodes(ntasks: int, ntasks_per_node: int, most: int) -> int:
+    """Return the least number of nodes for some ranks, as many on each if it can be.
+
+    Those that would have less than half of what they can have do not count.
+
+    Examples
+    --------
+    >>> _count_nodes(8, 2, 112), _count_nodes(4, 0, 1), _count_nodes(9, 0, 4)
+    (4, 4, 3)
+    """
+    if ntasks_per_node:
+        return max(1, ntasks // ntasks_per_node)
+    least = -(-ntasks // most)
+    even = (n for n in range(least, 2 * least + 1) if ntasks % n == 0)
+    return next(even, least)

@@ -2,24 +2,70 @@
 
 import itertools
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hpc_connector.allocation.ask import ask_each
 from hpc_connector.allocation.cost import Allocation
-from hpc_connector.allocation.limits import OUT_OF_MEMORY, TIME_OUT, Policy, grow
+from hpc_connector.allocation.limits import (
+    OUT_OF_MEMORY,
+    TIME_OUT,
+    Policy,
+    grow,
+    read_policy,
+)
+from hpc_connector.cli import find_out
 from hpc_connector.cluster.accounting import (
     ask_figures,
     choose_attempts,
     join_attempts,
     read_figures,
 )
+from hpc_connector.cluster.groups import cover
 from hpc_connector.cluster.limits import Place, find_limits
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest
 
 EARLY_S = 60  # by which Slurm may be early with its warning
 STOPPED = ("RUNNING", "REQUEUED")  # what a job is while its script asks, and after that
+
+
+def grow_most(
+    runs: Sequence[tuple[str, ...]],
+    chosen: Allocation,
+    asked: Allocation,
+    place: Place,
+    policy: Path | None,
+    warn_s: float,
+) -> Allocation:
+    """Return an allocation with as much as the last jobs of all runs were short of.
+
+    Parameters
+    ----------
+    runs
+        The arguments of each.
+    chosen, asked
+        What they would get, and what of it was asked for, which stays.
+    policy
+        TOML; how much more.
+    warn_s
+        How long before its end a job is warned.
+    """
+    allowed = read_policy(policy)
+
+    def grow_one(arguments: tuple[str, ...]) -> Allocation:
+        out = find_out(list(arguments))
+        if out is None or not out.exists():
+            return chosen
+        return raise_to(chosen, asked, out, allowed, place, warn_s)
+
+    grown = list(ask_each(grow_one, runs))
+    for run, found in zip(runs, grown, strict=True):
+        if isinstance(found, BadInput):
+            raise BadInput(f"{find_out(list(run))}: {found}")
+    return cover(chosen, [found for found in grown if isinstance(found, Allocation)])
 
 
 def raise_to(

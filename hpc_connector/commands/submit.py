@@ -5,22 +5,23 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
-from hpc_connector.allocation.ask import ask_each, check_program, get_cost
+from hpc_connector.allocation.ask import check_program, get_cost
 from hpc_connector.allocation.cost import (
     Allocation,
     Cost,
     Limits,
     add_collecting,
     count_most_ranks,
+    deal_ranks,
     propose,
 )
-from hpc_connector.cli import find_out
+from hpc_connector.allocation.growth import grow_most
 from hpc_connector.cluster.array import (
     Element,
     cut_list,
@@ -29,7 +30,7 @@ from hpc_connector.cluster.array import (
     list_parents,
 )
 from hpc_connector.cluster.batch import Job, check, render_sbatch, submit
-from hpc_connector.cluster.groups import cover, group_elements, list_costs
+from hpc_connector.cluster.groups import group_elements, list_costs
 from hpc_connector.cluster.limits import Place, ask_place, find_limits
 from hpc_connector.cluster.options import check_options
 from hpc_connector.cluster.record import record_jobs
@@ -344,7 +345,7 @@ def make_job(
         chosen = choose_allocation(known, args.deadline, cost, place, limits, asked)
     else:
         chosen = propose(cost, limits, asked)
-    chosen = grow_most(args, arguments, chosen, place, asked)
+    chosen = grow_most(arguments, chosen, asked, place, args.policy, args.warn)
     for reason in chosen.reasons:
         logger.info("%s", reason)
     return Job(
@@ -380,7 +381,8 @@ def ask_within(
     if mem_bytes > limits.mem_bytes:
         said = "--mem %.1f GB: a node has %.1f GB, and sbatch refuses more"
         logger.info(said, mem_bytes / 1e9, limits.mem_bytes / 1e9)
-    nodes, ntasks = deal_ranks(args, count_most_ranks(cost, limits, asked))
+    most = count_most_ranks(cost, limits, asked)
+    nodes, ntasks = deal_ranks(args.ntasks, args.nodes, args.ntasks_per_node, most)
     mem_bytes = limits.mem_bytes if math.isinf(args.mem) else mem_bytes
     asked = replace(asked, nodes=nodes, ntasks_per_node=ntasks, mem_bytes=mem_bytes)
     return asked, limits
@@ -393,79 +395,3 @@ def limit_warning(warn_s: int, time_s: float) -> int:
         return warn_s
     logger.info("--warn %d s: %d s, a third of the time", warn_s, most_s)
     return most_s
-
-
-def grow_most(
-    args: argparse.Namespace,
-    runs: Sequence[tuple[str, ...]],
-    chosen: Allocation,
-    place: Place,
-    asked: Allocation,
-) -> Allocation:
-    """Return what to ask for, as much as the last jobs of all runs were short of."""
-    grown = list(
-        ask_each(lambda run: grow_from_last(args, run, chosen, place, asked), runs)
-    )
-    for run, found in zip(runs, grown, strict=True):
-        if isinstance(found, BadInput):
-            raise BadInput(f"{find_out(list(run))}: {found}")
-    return cover(chosen, [found for found in grown if isinstance(found, Allocation)])
-
-
-def grow_from_last(
-    args: argparse.Namespace,
-    arguments: tuple[str, ...],
-    chosen: Allocation,
-    place: Place,
-    asked: Allocation,
-) -> Allocation:
-    """Return what to ask for, more where the last job of this run was short of it."""
-    out = find_out(list(arguments))
-    if out is None or not out.exists():
-        return chosen
-    from hpc_connector.allocation.growth import raise_to
-    from hpc_connector.allocation.limits import read_policy
-
-    policy = read_policy(args.policy)
-    return raise_to(chosen, asked, out, policy, place, args.warn)
-
-
-def deal_ranks(args: argparse.Namespace, most: int) -> tuple[int, int]:
-    """Return nodes, and ranks of each, as far as the options say; else 0.
-
-    Parameters
-    ----------
-    most
-        Ranks that a node can have.
-
-    Raises
-    ------
-    BadInput
-        Ranks that are not the same number on every node.
-    """
-    if not args.ntasks:
-        return args.nodes, args.ntasks_per_node
-    nodes = args.nodes or _count_nodes(args.ntasks, args.ntasks_per_node, most)
-    if args.ntasks % nodes or args.ntasks_per_node not in (0, args.ntasks // nodes):
-        raise BadInput(
-            f"--ntasks {args.ntasks} on {nodes} nodes: expected a multiple of the "
-            "nodes, and --ntasks-per-node to agree"
-        )
-    return nodes, args.ntasks // nodes
-
-
-def _count_nodes(ntasks: int, ntasks_per_node: int, most: int) -> int:
-    """Return the least number of nodes for some ranks, as many on each if it can be.
-
-    Those that would have less than half of what they can have do not count.
-
-    Examples
-    --------
-    >>> _count_nodes(8, 2, 112), _count_nodes(4, 0, 1), _count_nodes(9, 0, 4)
-    (4, 4, 3)
-    """
-    if ntasks_per_node:
-        return max(1, ntasks // ntasks_per_node)
-    least = -(-ntasks // most)
-    even = (n for n in range(least, 2 * least + 1) if ntasks % n == 0)
-    return next(even, least)
