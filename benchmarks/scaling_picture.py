@@ -56,7 +56,7 @@ def draw_scaling(found, nodes, permutations, names):
         title = f"{job}: {wall_s:.{int(wall_s < 10)}f} s on {MARKED[1]} nodes"
         body += draw_panel(left, title, nodes, whole | lines, is_first=k == 0)
     label = "Parallel efficiency over nodes, simulated"
-    svg = make_svg(width, HEIGHT, label, body)
+    svg = str(make_svg(width, HEIGHT, label, body))
     return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1) + "\n"
 
 

@@ -5,6 +5,40 @@ from typing import Any
 
 from hpc_connector.report.text import clean
 
+Facts = list[tuple[str, str]]  # name and value, as one writes them
+
+
+def list_facts(record: dict[str, Any], names: tuple[str, ...]) -> dict[str, Facts]:
+    """Return what a manifest records by the title of its part, none of them empty.
+
+    Parameters
+    ----------
+    names
+        Of the parts, after what stands in the manifest itself.
+    """
+    plain = {
+        k: v
+        for k, v in record.items()
+        if k != "format_version" and not isinstance(v, dict | list)
+    }
+    parts = {"run": plain} | {name: record.get(name) for name in names}
+    if isinstance(outputs := record.get("outputs"), list) and outputs:
+        parts["outputs"] = {"files": outputs}
+    return {
+        title.capitalize(): _format_part(part)
+        for title, part in parts.items()
+        if isinstance(part, dict) and part
+    }
+
+
+def _format_part(part: dict[str, Any]) -> Facts:
+    """Return name and value of what is known."""
+    return [
+        (_format_key(key), format_fact(key, value))
+        for key, value in part.items()
+        if value is not None
+    ]
+
 
 def make_facts(record: dict[str, Any], names: tuple[str, ...]) -> str:
     """Return what a manifest records, part by part; `names` are those of its parts."""
@@ -101,3 +135,17 @@ def _make_inputs(inputs: Any) -> str:
         '<th scope="col">File</th><th scope="col">Size</th><th scope="col">SHA-256</th>'
         f"</tr></thead><tbody>{rows}</tbody></table></div>"
     )
+
+
+def list_inputs(record: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return path, size and SHA-256 of each file that a run read."""
+    inputs = record.get("inputs", [])
+    return [
+        (
+            str(source.get("path", "")),
+            format_fact("bytes", source.get("bytes")),
+            str(source.get("sha256", "–")),  # noqa: RUF001
+        )
+        for source in (inputs if isinstance(inputs, list) else [])
+        if isinstance(source, dict)
+    ]

@@ -4,8 +4,31 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from hpc_connector.publish import publish
+
+
+def render_page(package: str, name: str, /, **values: Any) -> str:
+    """Fill a template with values.
+
+    Parameters
+    ----------
+    package
+        Where the template is, and what it extends, imports and reads if that is not
+        shared by all pages.
+    name
+        Of its file, which extends ``base.html``.
+
+    Examples
+    --------
+    >>> page = render_page("hpc_connector.report", "base.html")
+    >>> page.startswith("<!doctype html>")
+    True
+    """
+    from hpc_connector.report.templates import open_templates  # it is slow to import
+
+    return open_templates(package).get_template(name).render(values)
 
 
 def read_part(name: str, package: str = "hpc_connector.report") -> str:

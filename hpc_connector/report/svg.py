@@ -1,9 +1,15 @@
-"""Elements of a picture. Colours and fonts are classes of the style sheets."""
+"""Elements of a picture. Colours and fonts are classes of the style sheets.
+
+They are made of numbers, of classes, and of text, which is escaped here.
+"""
 
 from collections.abc import Callable, Iterable
 from html import escape
 
 import numpy as np
+from markupsafe import Markup
+
+from hpc_connector.report.text import clean
 
 CHARACTER = 6.6  # mean width of a letter of a label, pixels: labels are 11 px
 
@@ -19,11 +25,23 @@ path { fill: none; } .sheet { fill: #fff; }
 """
 
 
-def make_svg(width: float, height: float, label: str, body: str, kind: str = "") -> str:
-    """Return a picture; `label` says to who cannot see it what it shows."""
-    return (
+def make_svg(
+    width: float, height: float, label: str, body: str, kind: str = ""
+) -> Markup:
+    """Return a picture of a page.
+
+    Parameters
+    ----------
+    width, height
+        Pixels.
+    label
+        Says to who cannot see it what it shows.
+    body
+        Elements that functions of this module made: markup.
+    """
+    return Markup(
         f'<svg class="{kind}" width="{width:.0f}" height="{height:.0f}" role="img" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" aria-label="{escape(label)}">'
+        f'viewBox="0 0 {width:.0f} {height:.0f}" aria-label="{_escape(label)}">'
         f"{body}</svg>"
     )
 
@@ -38,7 +56,7 @@ def make_picture(width: float, height: float, label: str, body: str, style: str)
     """
     sheet = draw_rect(0, 0, width, height, "sheet")
     whole = f"<style>{STYLE}{style}</style>{sheet}{body}"
-    picture = make_svg(width, height, label, whole)
+    picture = str(make_svg(width, height, label, whole))
     return picture.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
 
 
@@ -47,7 +65,7 @@ def draw_text(
 ) -> str:
     """Return text; `kind` may be middle, start or end, and how it looks."""
     turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}"{turn}>{escape(words)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}"{turn}>{_escape(words)}</text>'
 
 
 def draw_rect(
@@ -79,7 +97,9 @@ def draw_line(x0: float, y0: float, x1: float, y1: float, kind: str) -> str:
     return draw_path(f"M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}", kind)
 
 
-def join_points(x: Scale, y: Scale, at: Iterable, values: Iterable) -> str:
+def join_points(
+    x: Scale, y: Scale, at: Iterable[float], values: Iterable[float]
+) -> str:
     """Return the steps of a path from point to point."""
     points = zip(at, values, strict=True)
     return "M" + "L".join(f"{x(a):.1f} {y(value):.1f}" for a, value in points)
@@ -103,7 +123,12 @@ def join_steps(
 
 
 def _make_title(title: str) -> str:
-    return f"<title>{escape(title)}</title>" if title else ""
+    return f"<title>{_escape(title)}</title>" if title else ""
+
+
+def _escape(text: str) -> str:
+    """Return text that an element or an attribute may hold."""
+    return escape(clean(text))
 
 
 def make_scale(low: float, high: float, start: float, end: float) -> Scale:
@@ -127,4 +152,4 @@ def get_ticks(low: float, high: float, about: int = 6) -> list[float]:
     step = power * min((1, 2, 5, 10), key=lambda k: abs(k * power - rough))
     first, last = np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9)
     ticks = np.arange(first, last + 1) * step + 0.0  # 0.0 turns -0.0 into 0
-    return ticks.round(12).tolist()
+    return [float(tick) for tick in ticks.round(12)]
