@@ -22,7 +22,7 @@ from mdr_epistasis.report.genome import get_chromosome_order, get_spans
 from mdr_epistasis.report.network import get_layout, spread_labels
 from mdr_epistasis.report.page import save_report
 from mdr_epistasis.report.run_file import read_run
-from mdr_epistasis.report.summary import get_alone, make_cautions
+from mdr_epistasis.report.summary import get_alone, list_cautions
 from programs import PATIENCE_S
 
 HOSTILE = [
@@ -260,6 +260,10 @@ def test_save_report__writes_what_json_allows(tmp_path):
     assert "<b>rs" in save_report(tmp_path).read_text(encoding="utf-8")
 
 
+def say_cautions(out):
+    return "\n".join(list_cautions(read_run(out)))
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -271,18 +275,18 @@ def test_save_report__writes_what_json_allows(tmp_path):
         ({"order": 3}, "fewer than 5 individuals"),
     ],
 )
-def test_make_cautions__say(tmp_path, options, said):
-    assert said in make_cautions(read_run(write_run(tmp_path, **options)))
+def test_list_cautions__say(tmp_path, options, said):
+    assert said in say_cautions(write_run(tmp_path, **options))
 
 
-def test_make_cautions__say_linkage(tmp_path):
+def test_list_cautions__say_linkage(tmp_path):
     write_run(tmp_path)
     with h5py.File(tmp_path / "results.h5", "r+") as file:
         file["variants/position"][:] = 5000 + 1000 * np.arange(20)
-    assert "only 1 kb apart" in make_cautions(read_run(tmp_path))
+    assert "only 1 kb apart" in say_cautions(tmp_path)
 
 
-def test_make_cautions__say_one_variant_does_it_all(tmp_path):
+def test_list_cautions__say_one_variant_does_it_all(tmp_path):
     write_run(tmp_path)
     with h5py.File(tmp_path / "results.h5", "r+") as file:
         file["models/cases"][0] = [90, 40, 10, 60, 30, 10, 30, 10, 5]
@@ -292,7 +296,7 @@ def test_make_cautions__say_one_variant_does_it_all(tmp_path):
     first, second = get_alone(run, 0)
     assert first == pytest.approx((140 / 285 + 190 / 236) / 2)
     assert second < 0.51
-    assert f"effect of {run.get_ids(0)[0]} alone" in make_cautions(run)
+    assert f"effect of {run.get_ids(0)[0]} alone" in say_cautions(tmp_path)
 
 
 @given(st.data())

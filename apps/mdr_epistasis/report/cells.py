@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from markupsafe import Markup
 
 from hpc_connector.report.svg import (
     draw_circle,
@@ -30,7 +31,7 @@ def get_genotype_names(run: Run, variant: int) -> list[str]:
     return [*names, "missing"][: run.levels]
 
 
-def draw_cells(run: Run, model: int) -> str:
+def draw_cells(run: Run, model: int) -> list[Markup]:
     """Draw the genotype combinations of a model, a panel a genotype of a third.
 
     Bars are shares of all cases and of all controls of the model, so that the higher
@@ -55,7 +56,7 @@ def draw_cells(run: Run, model: int) -> str:
             )
         title = f"{shorten(ids[0])} {genotypes[0][k]}" if run.order == 3 else ""
         panels.append(_make_panel(title, run.levels, "".join(parts), " and ".join(ids)))
-    return "".join(panels)
+    return panels
 
 
 def format_size(n: int) -> str:
@@ -63,7 +64,7 @@ def format_size(n: int) -> str:
     return str(n) if n < 10_000 else f"{n / 1000:.3g}k"
 
 
-def _make_panel(title: str, levels: int, body: str, name: str) -> str:
+def _make_panel(title: str, levels: int, body: str, name: str) -> Markup:
     """Return a table of cells as a picture, under a title if there is one."""
     width, height = LEFT + levels * CELL, TOP + levels * CELL
     label = f"Cases and controls of the genotypes of {name}. {title}"
@@ -114,7 +115,7 @@ def _draw_cell(
     return "".join(parts)
 
 
-def draw_folds(values: np.ndarray, low: float, high: float) -> str:
+def draw_folds(values: np.ndarray, low: float, high: float) -> Markup:
     """Draw the test accuracy of each fold as a tick, chance as a line.
 
     Parameters

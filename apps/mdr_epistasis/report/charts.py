@@ -1,6 +1,7 @@
 """Charts of all models of a report: accuracies, and the permutations."""
 
 import numpy as np
+from markupsafe import Markup
 
 from hpc_connector.report.axes import (
     CHART,
@@ -38,7 +39,7 @@ def get_line(run: Run) -> float | None:
     return float(np.quantile(run.maximum, 0.95)) if is_known else None
 
 
-def draw_scatter(run: Run) -> str:
+def draw_scatter(run: Run) -> Markup:
     """Draw test against training accuracy of the models."""
     train = run.models["train_balanced_accuracy"]
     test = run.models["test_balanced_accuracy"]
@@ -66,7 +67,7 @@ def draw_scatter(run: Run) -> str:
     return make_svg(WIDTH, HEIGHT, "Test against training accuracy", "".join(parts))
 
 
-def draw_permutations(run: Run) -> str:
+def draw_permutations(run: Run) -> Markup:
     """Draw the histogram of the maxima, the 95 % line, and where the best model is."""
     value, line = run.models[run.rank_by][run.best], get_line(run)
     spread = get_limits(np.append(run.maximum, [] if np.isnan(value) else value))

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+from markupsafe import Markup
 
 from hpc_connector.loader.genotypes.chromosomes import unify
 from hpc_connector.report.svg import (
@@ -37,7 +38,7 @@ def get_placed(run: Run, most: int) -> list[int]:
     return np.flatnonzero(is_placed.all(axis=1))[:most].tolist()
 
 
-def draw_genome(run: Run, models: list[int]) -> str:
+def draw_genome(run: Run, models: list[int]) -> Markup:
     """Draw arcs between the variants of some models, all of them placed."""
     spans = get_spans(run, models)
     scales = get_scales(spans)

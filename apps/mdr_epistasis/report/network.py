@@ -3,6 +3,7 @@
 from itertools import combinations
 
 import numpy as np
+from markupsafe import Markup
 
 from hpc_connector.report.svg import (
     CHARACTER,
@@ -22,7 +23,7 @@ LABEL_HEIGHT = 19
 STEPS = 400
 
 
-def draw_network(run: Run, models: list[int]) -> str:
+def draw_network(run: Run, models: list[int]) -> Markup:
     """Draw the variants of some models, each model a line or a triangle."""
     variants = list(dict.fromkeys(run.models["variant"][models].ravel().tolist()))
     place = {v: k for k, v in enumerate(variants)}
@@ -78,16 +79,21 @@ def get_layout(n: int, edges: np.ndarray) -> np.ndarray:
     )
     ideal = 1.2 / np.sqrt(n)
     for step in range(STEPS):
-        apart = at[:, None] - at[None]
-        distance = np.maximum(np.hypot(*np.moveaxis(apart, 2, 0)), 1e-3)[..., None]
+        apart = at[:, None] - at
+        distance = np.maximum(np.hypot(apart[..., 0], apart[..., 1]), 1e-3)[..., None]
         move = (apart * (ideal / distance) ** 2).sum(axis=1) - 0.5 * at
         pull = (at[edges[:, 0]] - at[edges[:, 1]]) / ideal
-        pull *= np.linalg.norm(pull, axis=1, keepdims=True) * ideal
+        pull *= get_length(pull) * ideal
         np.add.at(move, edges[:, 0], -pull)
         np.add.at(move, edges[:, 1], pull)
-        length = np.maximum(np.linalg.norm(move, axis=1, keepdims=True), 1e-9)
+        length = np.maximum(get_length(move), 1e-9)
         at += move / length * np.minimum(length, 0.15 * (1 - step / STEPS))
     return (at - at.min(axis=0)) / np.maximum(np.ptp(at, axis=0), 1e-9)
+
+
+def get_length(vectors: np.ndarray) -> np.ndarray:
+    """Compute the length of each vector, (n, 1), of vectors (n, 2)."""
+    return np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
 
 
 def spread_labels(points: np.ndarray, widths: np.ndarray) -> np.ndarray:

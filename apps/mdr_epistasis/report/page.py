@@ -1,14 +1,15 @@
 """report.html of an MDR run: one page, from results.h5 and the manifest alone."""
 
-from html import escape
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 
-from hpc_connector.report.facts import make_facts
-from hpc_connector.report.page import fill_page, make_section, read_part, save_page
-from hpc_connector.report.text import clean, shorten
-from mdr_epistasis.report import genome, summary
+from hpc_connector.report.facts import list_facts, list_inputs
+from hpc_connector.report.page import render_page, save_page
+from hpc_connector.report.text import shorten
+from mdr_epistasis.report import genome, summary, tables
 from mdr_epistasis.report.cells import draw_cells
 from mdr_epistasis.report.charts import (
     WORDS,
@@ -18,13 +19,28 @@ from mdr_epistasis.report.charts import (
 )
 from mdr_epistasis.report.network import draw_network
 from mdr_epistasis.report.run_file import Run, read_run
-from mdr_epistasis.report.tables import MOST_ROWS, make_models_table
 
-PACKAGE = "mdr_epistasis.report"
 PARTS = ("cohort", "search", "parameters", "resources", "software")
 SHOWN_ROWS = 20  # as in page.css
 SHOWN_CELLS = {2: 6, 3: 3}  # by order
 SHOWN_ARCS = 20
+
+
+class Cells(NamedTuple):
+    """The genotype combinations of a model, a panel a genotype of a third variant.
+
+    Parameters
+    ----------
+    ids
+        Of the variants.
+    alone, whole
+        Balanced accuracy on all data, of each variant and of all.
+    """
+
+    ids: list[str]
+    panels: list[Markup]
+    alone: str
+    whole: str
 
 
 def save_report(directory: Path) -> Path:
@@ -39,27 +55,20 @@ def save_report(directory: Path) -> Path:
 
 
 def make_page(run: Run) -> str:
-    """Return the whole page."""
-    sections = [
-        _make_models(run),
-        _make_cells(run),
-        f'<div class="pair">{_make_scatter(run)}{_make_permutations(run)}</div>',
-        _make_genome(run),
-        _make_network(run),
-        make_section("run", "About this run", "", make_facts(run.record, PARTS)),
-    ]
-    finished = escape(clean(str(run.record.get("finished", ""))[:10]))
-    return fill_page(
-        style=read_part("page.css", PACKAGE),
-        title=f"MDR: {escape(shorten(run.get_name(run.best), 60))}",
-        kicker=f"mdr-epistasis · {finished}",
-        heading=summary.make_heading(run),
-        lead=summary.make_summary(run),
-        tiles=summary.make_tiles(run),
-        about=f"{summary.make_cautions(run)}\n{read_part('about.html', PACKAGE)}",
-        sections=sections,
-        end=f"<script>\n{read_part('page.js', PACKAGE)}</script>\n",
-    )
+    """Fill ``page.html`` with what a run found."""
+    values = {
+        "run": run,
+        "name": shorten(run.get_name(run.best), 60),
+        "finished": str(run.record.get("finished", ""))[:10],
+        "kind": summary.get_kind(run),
+        "ranked_by": WORDS[run.rank_by],
+        "facts": list_facts(run.record, PARTS),
+        "inputs": list_inputs(run.record),
+    }
+    parts = (_get_header(run), _get_table(run), _get_charts(run), _get_pictures(run))
+    for part in parts:
+        values |= part
+    return render_page("mdr_epistasis.report", "page.html", **values)
 
 
 def get_shown(run: Run, most: int) -> list[int]:
@@ -68,104 +77,51 @@ def get_shown(run: Run, most: int) -> list[int]:
     return [run.best, *first[: most - 1]]
 
 
-def _make_models(run: Run) -> str:
-    n = len(run.score)
-    said = f"Ordered by {WORDS[run.rank_by]}. A click on a heading sorts."
-    switch = ""
-    if n > SHOWN_ROWS:
-        switch = (
-            '<input type="checkbox" id="all"><label for="all">Show '
-            f"{min(n, MOST_ROWS)} rather than {SHOWN_ROWS}</label>"
-        )
-    if n > MOST_ROWS:
-        said += " All are in models.tsv."
-    table = f'<div class="scroll">{make_models_table(run)}</div>'
-    return make_section("models", "Best models", said, switch + table)
+def _get_header(run: Run) -> dict[str, Any]:
+    return {
+        "stands_out": summary.stands_out(run),
+        "search": summary.say_search(run),
+        "best": summary.get_best(run),
+        "tiles": summary.list_tiles(run),
+        "cautions": summary.list_cautions(run),
+    }
 
 
-def _make_cells(run: Run) -> str:
-    said = (
-        'Bars are the shares of all <span class="key case">cases</span> and of all '
-        '<span class="key control">controls</span> with a genotype combination; '
-        "numbers are individuals. Where cases have the higher bar the combination is "
-        '<span class="key high">high risk</span>, otherwise '
-        '<span class="key low">low risk</span>.'
-    )
-    figures = []
-    for m in get_shown(run, SHOWN_CELLS[run.order]):
-        alone = ", ".join(f"{value:.3f}" for value in summary.get_alone(run, m))
-        whole = f"{run.models['balanced_accuracy'][m]:.3f}"
-        caption = f"{summary.make_name(run, m, 28)}: alone {alone}; together {whole}"
-        figures.append(
-            f'<figure><div class="panels">{draw_cells(run, m)}</div>'
-            f"<figcaption>{caption}</figcaption></figure>"
-        )
-    said += " Below each: balanced accuracy on all data, of each variant and of all."
-    body = f'<div class="cells">{"".join(figures)}</div>'
-    return make_section("cells", "How genotypes carry risk", said, body)
+def _get_table(run: Run) -> dict[str, Any]:
+    columns = tables.list_columns(run)
+    return {
+        "heads": {name: tables.HEADS[name] for name in columns},
+        "rows": tables.list_rows(run, columns),
+        "first_rows": SHOWN_ROWS,
+        "most_rows": tables.MOST_ROWS,
+    }
 
 
-def _make_scatter(run: Run) -> str:
-    title = "Test against training"
-    if len(run.score) == 1:
-        return ""
-    if run.folds == 1 or np.isnan(run.score).all():
-        said = "Without cross-validation there is no test accuracy to compare."
-        return make_section("scatter", title, said, "")
-    said = (
-        "Each dot is a model of the list. A model on the diagonal does as well on "
-        "individuals it has not seen as on those it was trained on; far below it is "
-        "overfitted."
-    )
-    return make_section(
-        "scatter", title, said, f'<figure class="scroll">{draw_scatter(run)}</figure>'
-    )
+def _get_charts(run: Run) -> dict[str, Any]:
+    """Return accuracies and permutations drawn, None where there are none."""
+    has_test = run.folds > 1 and not np.isnan(run.score).all()
+    line = get_line(run)
+    return {
+        "scatter": draw_scatter(run) if has_test and len(run.score) > 1 else None,
+        "permutations": draw_permutations(run) if len(run.maximum) else None,
+        "line": "" if line is None else f"{line:.3f}",
+    }
 
 
-def _make_permutations(run: Run) -> str:
-    if not len(run.maximum):
-        return ""
-    within = ", each variant by itself within cases and within controls,"
-    said = (
-        f"The {run.shuffled} were shuffled{within if run.shuffled != 'labels' else ''} "
-        f"{len(run.maximum):,} times and the whole search was repeated: bars count the "
-        f"highest {WORDS[run.rank_by]} of each."
-    )
-    if (line := get_line(run)) is not None:
-        said += f" The dashed line, {line:.3f}, is above 95 % of them."
-    body = f'<figure class="scroll">{draw_permutations(run)}</figure>'
-    return make_section("permutations", f"Against shuffled {run.shuffled}", said, body)
+def _get_pictures(run: Run) -> dict[str, Any]:
+    """Return models drawn, one by one and together; None of a map without places."""
+    placed = genome.get_placed(run, SHOWN_ARCS)
+    joined = get_shown(run, SHOWN_ARCS)
+    return {
+        "cells": [_make_cells(run, m) for m in get_shown(run, SHOWN_CELLS[run.order])],
+        "genome": genome.draw_genome(run, placed) if placed else None,
+        "n_placed": len(placed),
+        "network": draw_network(run, joined) if len(joined) > 1 else None,
+        "n_joined": len(joined),
+    }
 
 
-def _make_genome(run: Run) -> str:
-    title = "Along the genome"
-    models = genome.get_placed(run, SHOWN_ARCS)
-    if not models:
-        said = "The genotypes name no positions, so there is no map."
-        return make_section("genome", title, said, "")
-    said = (
-        f"Arcs join the variants of the {describe_count(run, len(models))}, thicker "
-        "for higher accuracy; chromosomes are laid end to end."
-    )
-    body = f'<figure class="scroll">{genome.draw_genome(run, models)}</figure>'
-    return make_section("genome", title, said, body)
-
-
-def _make_network(run: Run) -> str:
-    models = get_shown(run, SHOWN_ARCS)
-    if len(models) == 1:
-        return ""
-    shape = "line" if run.order == 2 else "triangle"
-    said = (
-        f"The {describe_count(run, len(models))}: each {shape} is a model, thicker for "
-        "higher accuracy. A variant with many partners has an effect of its own more "
-        "often than many interactions."
-    )
-    body = f'<figure class="scroll">{draw_network(run, models)}</figure>'
-    return make_section("network", "Interaction network", said, body)
-
-
-def describe_count(run: Run, n: int) -> str:
-    """Return how many models a picture shows, in words."""
-    kind = summary.get_kind(run)
-    return f"best {kind}" if n == 1 else f"{n} best {kind}s"
+def _make_cells(run: Run, model: int) -> Cells:
+    alone = ", ".join(f"{value:.3f}" for value in summary.get_alone(run, model))
+    whole = f"{run.models['balanced_accuracy'][model]:.3f}"
+    return Cells(run.get_ids(model), draw_cells(run, model), alone, whole)

@@ -1,16 +1,15 @@
 """What a run found, in plain words, and what its reader must not overlook."""
 
 from collections.abc import Iterator
-from html import escape
 from math import comb
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hpc_connector.loader.genotypes.chromosomes import get_codes
 from hpc_connector.notes import list_notes
-from hpc_connector.report.text import clean, shorten
-from mdr_epistasis.report.charts import FEWEST, WORDS
+from hpc_connector.report.text import shorten
+from mdr_epistasis.report.charts import FEWEST
 from mdr_epistasis.report.run_file import NEAR_BP, Run
 
 CHANCE_BA = 0.55  # test accuracy below is close to guessing
@@ -18,10 +17,57 @@ SIGNIFICANT = 0.05
 FEW = 5  # individuals of a genotype combination
 
 
-def make_name(run: Run, model: int, most: int = 40) -> str:
-    """Return the name of a model as HTML, each id in a piece that stays whole."""
-    ids = [f"<b>{escape(shorten(name, most))}</b>" for name in run.get_ids(model)]
-    return " × ".join(ids)  # noqa: RUF001
+class Best(NamedTuple):
+    """The best model as the page writes it; what is not known is empty.
+
+    Parameters
+    ----------
+    ids
+        Of its variants.
+    score
+        Balanced accuracy: in test, or on all data without cross-validation.
+    consistency
+        Folds that choose it.
+    p_value, reached
+        By permutation, and how many searches with shuffled labels reach its score.
+    alone
+        What each of its variants reaches without the others, in a sentence.
+    first, first_score
+        Of the model that heads the list, if that is another.
+    """
+
+    ids: list[str]
+    score: str
+    consistency: str
+    p_value: str
+    reached: str
+    alone: str
+    first: list[str]
+    first_score: str
+
+
+class Tile(NamedTuple):
+    """A figure to show in large, what it is, and what it is out of, if anything."""
+
+    value: str
+    name: str
+    of: str = ""
+
+
+def get_best(run: Run) -> Best:
+    """Return the best model as the page writes it."""
+    has_folds, p = run.folds > 1, get_p_value(run)
+    is_first = run.best == 0 or not has_folds
+    return Best(
+        ids=run.get_ids(run.best),
+        score=f"{run.score[run.best]:.3f}",
+        consistency=str(run.models["cv_consistency"][run.best]) if has_folds else "",
+        p_value="" if np.isnan(p) else f"{p:.2g}",
+        reached=str(count_reached(run) or "none"),
+        alone=say_alone(run),
+        first=[] if is_first else run.get_ids(0),
+        first_score="" if is_first else f"{run.score[0]:.3f}",
+    )
 
 
 def get_kind(run: Run) -> str:
@@ -100,98 +146,44 @@ def format_count(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def make_heading(run: Run) -> str:
-    """Return the finding in one line."""
-    if stands_out(run):
-        return make_name(run, run.best)
-    return f"No {get_kind(run)} stands out"
-
-
-def make_summary(run: Run) -> str:
-    """Return what was searched and found, as paragraphs."""
-    return "".join(f"<p>{p}</p>" for p in [_say_search(run), _say_best(run)])
-
-
-def _say_search(run: Run) -> str:
+def say_search(run: Run) -> str:
+    """Return what was searched, in a sentence."""
     cohort, search = run.get_part("cohort"), run.get_part("search")
     n_variants = len(run.variants["id"])
     n_models = search.get("models", comb(n_variants, run.order))
     cases = cohort.get("cases", int(run.models["cases"][run.best].sum()))
     controls = cohort.get("controls", int(run.models["controls"][run.best].sum()))
-    counts = [format_count(n) for n in (n_models, n_variants, cases, controls)]
-    models, variants, cases, controls = (escape(clean(n)) for n in counts)
     kind = get_kind(run) + ("" if n_models == 1 else "s")
     are = "was" if n_models == 1 else "were"
     return (
-        f"{models} {kind} of {variants} variants {are} searched for "
-        f"interaction in {cases} cases and {controls} controls."
+        f"{format_count(n_models)} {kind} of {format_count(n_variants)} variants {are} "
+        f"searched for interaction in {format_count(cases)} cases and "
+        f"{format_count(controls)} controls."
     )
 
 
-def _say_best(run: Run) -> str:
-    """Return what is known of the best model."""
-    m, kind = run.best, get_kind(run)
-    name, score = make_name(run, m), run.score[m]
-    if run.folds == 1:
-        text = (
-            f"{name} separates cases from controls best: balanced accuracy "
-            f"<b>{score:.3f}</b> on the data it was chosen on (0.5 is guessing, 1 is "
-            "perfect)."
-        )
-    else:
-        text = (
-            f"{name} is the best {kind}: it predicts individuals it was not trained on "
-            f"with a balanced accuracy of <b>{score:.3f}</b> (0.5 is guessing, 1 is "
-            f"perfect), and was the best {kind} in "
-            f"<b>{run.models['cv_consistency'][m]} of {run.folds}</b> folds."
-        )
-    return " ".join([text, *_say_permutations(run), *_say_alone(run), *_say_first(run)])
-
-
-def _say_permutations(run: Run) -> Iterator[str]:
-    if np.isnan(p := get_p_value(run)):
-        return
-    count = str(count_reached(run) or "none")
-    yield (
-        f"Of {len(run.maximum):,} searches with shuffled {run.shuffled}, {count} "
-        f"reached what it reaches: <b>p = {p:.2g}</b>, corrected for the whole search."
-    )
-
-
-def _say_alone(run: Run) -> Iterator[str]:
+def say_alone(run: Run) -> str:
+    """Return what the variants of the best model reach alone; empty if not known."""
     alone = get_alone(run, run.best)
     if np.isnan(alone).any():
-        return
+        return ""
     parts = [
-        f"{escape(shorten(name))} reaches {value:.3f}"
+        f"{shorten(name)} reaches {value:.3f}"
         for name, value in zip(run.get_ids(run.best), alone, strict=True)
     ]
     whole = run.models["balanced_accuracy"][run.best]
-    yield f"Alone, on all data, {format_list(parts)}; together {whole:.3f}."
+    return f"Alone, on all data, {format_list(parts)}; together {whole:.3f}."
 
 
-def _say_first(run: Run) -> Iterator[str]:
-    """Say why the best model is not the first of the list."""
-    if run.best == 0 or run.folds == 1:
-        return
-    yield (
-        f"The list is ordered by {WORDS[run.rank_by]}, and starts with "
-        f"{make_name(run, 0)} ({run.score[0]:.3f} in test); the best model is the one "
-        "that most folds choose, then the one with the highest test accuracy."
-    )
-
-
-def make_cautions(run: Run) -> str:
-    """Return what speaks against the finding, as a list."""
-    found = [clean(text) for text in list_notes(run.record)]
-    found += [*_doubt_accuracy(run), *_doubt_p_value(run), *_doubt_model(run)]
-    items = "".join(f"<li>{escape(text)}</li>" for text in found)
-    return f'<ul class="cautions" aria-label="Cautions">{items}</ul>' if found else ""
+def list_cautions(run: Run) -> list[str]:
+    """Return what speaks against the finding."""
+    doubts = (_doubt_accuracy, _doubt_p_value, _doubt_model)
+    return [*list_notes(run.record), *(said for doubt in doubts for said in doubt(run))]
 
 
 def _doubt_accuracy(run: Run) -> Iterator[str]:
     if run.record.get("status", "done") != "done":
-        status = clean(str(run.record["status"]))
+        status = run.record["status"]
         yield f"The run's record says “{status}”: these may be older results."
     if run.folds == 1:
         yield (
@@ -245,23 +237,29 @@ def _doubt_model(run: Run) -> Iterator[str]:
         )
 
 
-def make_tiles(run: Run) -> str:
-    """Return the figures of the best model, large."""
+def list_tiles(run: Run) -> list[Tile]:
+    """Return the figures of the best model."""
     m, models = run.best, run.models
     score = "test balanced accuracy" if run.folds > 1 else "balanced accuracy, all data"
-    tiles = [(f"{run.score[m]:.3f}", score)]
+    tiles = [Tile(f"{run.score[m]:.3f}", score)]
     if run.folds > 1:
-        consistency = f"{models['cv_consistency'][m]}<small>/{run.folds}</small>"
-        tiles.append((consistency, "folds that choose it (CVC)"))
+        consistency = str(models["cv_consistency"][m])
+        tiles.append(Tile(consistency, "folds that choose it (CVC)", str(run.folds)))
     if not np.isnan(p := get_p_value(run)):
-        tiles.append((f"{p:.2g}", f"p, {len(run.maximum):,} permutations"))
+        tiles.append(Tile(f"{p:.2g}", f"p, {len(run.maximum):,} permutations"))
     if "odds_ratio" in models:
-        limits = [
-            models.get(f"odds_ratio_{end}", [np.nan] * (m + 1))[m]
-            for end in ("low", "high")
-        ]
+        limits = get_interval(run, m)
         interval = (
-            "" if np.isnan(limits).any() else f", {limits[0]:.2f} to {limits[1]:.2f}"
+            "" if np.isnan(limits).any() else ", {:.2f} to {:.2f}".format(*limits)
         )
-        tiles.append((f"{models['odds_ratio'][m]:.2f}", f"odds ratio{interval}"))
-    return "".join(f"<div><dd>{n}</dd><dt>{what}</dt></div>" for n, what in tiles)
+        tiles.append(Tile(f"{models['odds_ratio'][m]:.2f}", f"odds ratio{interval}"))
+    return tiles
+
+
+def get_interval(run: Run, model: int) -> tuple[float, float]:
+    """Return the 95 % interval of the odds ratio of a model, NaN if not known."""
+    low, high = (
+        float(run.models[name][model]) if name in run.models else np.nan
+        for name in ("odds_ratio_low", "odds_ratio_high")
+    )
+    return low, high

@@ -1,13 +1,15 @@
-"""Tables of the report: its models, and the facts of the run."""
+"""The table of the best models: its columns, and what stands in its cells."""
 
-from html import escape
+from math import isnan
+from typing import NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 
-from hpc_connector.report.text import clean, shorten
+from hpc_connector.report.text import shorten
 from mdr_epistasis.report.cells import draw_folds
 from mdr_epistasis.report.run_file import NEAR_BP, Run
-from mdr_epistasis.report.summary import format_distance, get_distance
+from mdr_epistasis.report.summary import format_distance, get_distance, get_interval
 
 MOST_ROWS = 100
 HEADS = {
@@ -24,35 +26,84 @@ HEADS = {
     "odds_ratio": ("Odds ratio", "High against low risk, all data; 95 % interval"),
     "n": ("n", "Individuals counted: called at all variants of the model"),
 }
+FORMATS = {"rank": ",", "n": ",", "cv_consistency": ",", "p_value": ".2g"}
+FORMATS |= {"odds_ratio": ".2f"}
+NOT_NUMBERS = ("model", "folds")
+OF_FOLDS = {"folds", "test_balanced_accuracy", "cv_consistency"}
 
 
-def make_models_table(run: Run) -> str:
-    """Return the table of the best models."""
-    absent = {"folds", "test_balanced_accuracy", "cv_consistency"}
-    shown = [
-        name
-        for name in HEADS
-        if (name in run.models or name in ("model", "folds"))
-        and (run.folds > 1 or name not in absent)
-        and (name != "folds" or "fold_test_balanced_accuracy" in run.models)
-    ]
-    heads = "".join(
-        f'<th scope="col" class="{name}"><button title="{escape(HEADS[name][1])}">'
-        f"{HEADS[name][0]}</button></th>"
-        if name != "folds"
-        else f'<th scope="col" class="folds" title="{HEADS[name][1]}">Folds</th>'
-        for name in shown
-    )
+class Cell(NamedTuple):
+    """A number of a model.
+
+    Parameters
+    ----------
+    text
+        As it is written.
+    value
+        What sorts it.
+    interval
+        Written behind it, smaller; empty without.
+    """
+
+    text: str
+    value: str
+    interval: str = ""
+
+
+class ModelRow(NamedTuple):
+    """A row of the table.
+
+    Parameters
+    ----------
+    ids
+        Of the variants.
+    places
+        Where they lie; empty if one is not known.
+    distance
+        Between the nearest two where it is small, else empty.
+    folds
+        The picture of its folds; None of a run without.
+    numbers
+        By the name of the column.
+    """
+
+    is_best: bool
+    ids: list[str]
+    places: str
+    distance: str
+    folds: Markup | None
+    numbers: dict[str, Cell]
+
+
+def list_columns(run: Run) -> list[str]:
+    """Return the columns of :data:`HEADS` that a run has."""
+    absent = set() if run.folds > 1 else OF_FOLDS
+    if "fold_test_balanced_accuracy" not in run.models:
+        absent = absent | {"folds"}
+    known = {*run.models, *NOT_NUMBERS} - absent
+    return [name for name in HEADS if name in known]
+
+
+def list_rows(run: Run, columns: list[str]) -> list[ModelRow]:
+    """Return the rows of the first models, and of the best."""
     models = sorted({*range(min(MOST_ROWS, len(run.score))), run.best})
     limits = get_fold_limits(run, models)
-    rows = []
-    for m in models:
-        cells = "".join(_make_cell(run, name, m, limits) for name in shown)
-        rows.append(f"<tr{' class=best' if m == run.best else ''}>{cells}</tr>")
-    return (
-        f'<table class="models"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>"
-    )
+    numbers = {
+        name: list_cells(run, name, models)
+        for name in columns
+        if name not in NOT_NUMBERS
+    }
+    return [
+        ModelRow(
+            is_best=m == run.best,
+            ids=run.get_ids(m),
+            places=_format_places(run, m),
+            distance=_format_near(run, m),
+            folds=_draw_folds(run, m, limits) if "folds" in columns else None,
+            numbers={name: cells[k] for name, cells in numbers.items()},
+        )
+        for k, m in enumerate(models)
+    ]
 
 
 def get_fold_limits(run: Run, models: list[int]) -> tuple[float, float]:
@@ -63,56 +114,52 @@ def get_fold_limits(run: Run, models: list[int]) -> tuple[float, float]:
     return float(known.min()) - 0.01, float(known.max()) + 0.01
 
 
-def _make_cell(run: Run, name: str, m: int, limits: tuple[float, float]) -> str:
-    if name == "model":
-        return _make_model_cell(run, m)
-    if name == "folds":
-        drawn = draw_folds(run.models["fold_test_balanced_accuracy"][m], *limits)
-        return f'<td class="folds">{drawn}</td>'
-    value = run.models[name][m]
-    if name == "rank" and value == 0:
-        return '<td data-value="1e9">–</td>'  # noqa: RUF001
-    if np.isnan(value):
-        return '<td data-value="-1">–</td>'  # noqa: RUF001
-    return f'<td data-value="{value!s}">{_format_statistic(run, name, m)}</td>'
+def list_cells(run: Run, name: str, models: list[int]) -> list[Cell]:
+    """Return a column of the table."""
+    values = run.models[name][models].tolist()
+    spec = FORMATS.get(name, ".4f")
+    intervals = [_format_interval(run, name, m) for m in models]
+    return [
+        _make_cell(value, spec, interval, is_rank=name == "rank")
+        for value, interval in zip(values, intervals, strict=True)
+    ]
 
 
-def _format_statistic(run: Run, name: str, m: int) -> str:
-    value = run.models[name][m]
-    if name in ("rank", "n", "cv_consistency"):
-        return f"{value:,}"
-    if name == "odds_ratio" and "odds_ratio_low" in run.models:
-        low, high = (run.models[f"odds_ratio_{end}"][m] for end in ("low", "high"))
-        return f"{value:.2f} <small>({low:.2f}–{high:.2f})</small>"  # noqa: RUF001
-    digits = {"p_value": ".2g", "odds_ratio": ".2f"}
-    return f"{value:{digits.get(name, '.4f')}}"
+def _make_cell(value: float, spec: str, interval: str, *, is_rank: bool) -> Cell:
+    if is_rank and value == 0:
+        return Cell("–", "1e9")  # noqa: RUF001
+    if isnan(value):
+        return Cell("–", "-1")  # noqa: RUF001
+    return Cell(format(value, spec), str(value), interval)
 
 
-def _make_model_cell(run: Run, m: int) -> str:
-    """Return the names of the variants, and under them where they lie."""
-    ids = run.get_ids(m)
-    names = " × ".join(  # noqa: RUF001
-        f'<span title="{escape(name)}">{escape(shorten(name, 28))}</span>'
-        for name in ids
-    )
-    mark = ' <span class="mark">best</span>' if m == run.best else ""
-    place = _format_places(run, m)
-    below = f"<small>{place}</small>" if place else ""
-    return f'<th scope="row">{names}{mark}{below}</th>'
+def _format_interval(run: Run, name: str, m: int) -> str:
+    """Return the interval of a statistic, empty where it has none."""
+    if name != "odds_ratio" or "odds_ratio_low" not in run.models:
+        return ""
+    low, high = get_interval(run, m)
+    return f"{low:.2f}–{high:.2f}"  # noqa: RUF001
+
+
+def _draw_folds(run: Run, m: int, limits: tuple[float, float]) -> Markup:
+    return draw_folds(run.models["fold_test_balanced_accuracy"][m], *limits)
 
 
 def _format_places(run: Run, m: int) -> str:
-    """Return chromosomes and positions, and the distance where it is small."""
+    """Return chromosomes and positions; empty if one is not known."""
     variants = run.models["variant"][m]
     position = run.variants["position"][variants].tolist()
     if min(position) <= 0:
         return ""
     chromosome = run.variants["chromosome"][variants]
-    places = " · ".join(
-        f"{escape(shorten(clean(c), 12))}:{p:,}"
-        for c, p in zip(chromosome, position, strict=True)
+    return " · ".join(
+        f"{shorten(c, 12)}:{p:,}" for c, p in zip(chromosome, position, strict=True)
     )
-    distance = get_distance(run, m)
-    if distance is None or distance >= NEAR_BP:
-        return places
-    return f'{places} <span class="near">{format_distance(distance)} apart</span>'
+
+
+def _format_near(run: Run, m: int) -> str:
+    """Return the distance where linkage disequilibrium is common, else nothing."""
+    distance_bp = get_distance(run, m)
+    if distance_bp is None or distance_bp >= NEAR_BP:
+        return ""
+    return format_distance(distance_bp)
