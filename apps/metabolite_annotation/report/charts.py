@@ -1,6 +1,7 @@
 """Charts of all annotations of a report: m/z errors, FDR, targets and decoys."""
 
 import numpy as np
+from markupsafe import Markup
 
 from hpc_connector.report.axes import (
     CHART,
@@ -36,7 +37,7 @@ def get_level_class(level: float) -> str:
     return f"level{round(100 * level)}"
 
 
-def draw_errors(run: AnnotationRun) -> str:
+def draw_errors(run: AnnotationRun) -> Markup:
     """Draw the m/z error of each annotation against its m/z, the best on top."""
     mz, error = run.rows["mz"], run.ppm_errors
     shown = np.flatnonzero(np.isfinite(mz) & np.isfinite(error))[:MOST_DOTS]
@@ -53,7 +54,7 @@ def draw_errors(run: AnnotationRun) -> str:
     return make_svg(WIDTH, HEIGHT, "Errors of m/z", "".join(parts))
 
 
-def draw_curve(run: AnnotationRun, database: str, adducts: list[str]) -> str:
+def draw_curve(run: AnnotationRun, database: str, adducts: list[str]) -> Markup:
     """Draw how many annotations of each adduct have at most a given FDR."""
     is_here = run.rows["database"] == database
     fdr = {a: run.rows["fdr"][is_here & (run.rows["adduct"] == a)] for a in adducts}
@@ -82,7 +83,7 @@ def get_curve_end(fdr: np.ndarray) -> float:
     return min(1.1 * above[0], LEVELS[-1]) if above else LEVELS[-1]
 
 
-def draw_scores(targets: np.ndarray, decoys: np.ndarray, label: str) -> str:
+def draw_scores(targets: np.ndarray, decoys: np.ndarray, label: str) -> Markup:
     """Draw the scores of targets upwards and those of decoys downwards."""
     edges = np.linspace(0, 1, BINS + 1)
     up, down = (np.histogram(s, edges)[0] for s in (targets, decoys))

@@ -1,6 +1,5 @@
-"""What the script of an annotation report works on, as JSON that a page may hold."""
+"""What the script of an annotation report works on."""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -91,9 +90,3 @@ def make_peaks(run: AnnotationRun) -> dict[int, dict[str, list[Any]]]:
         ion: {name: _round(run.peaks[name][ion], digits[name]) for name in digits}
         for ion in dict.fromkeys(run.rows["image"][:MOST_ROWS].tolist())
     }
-
-
-def encode_data(data: dict[str, Any]) -> str:
-    """Return JSON in which nothing ends or opens an element of the page."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,18 +1,13 @@
 """report.html of a metabolite-annotation run: one page, from its files alone."""
 
-from html import escape
 from pathlib import Path
-from string import Template
+from typing import Any, NamedTuple
 
-from hpc_connector.report.facts import make_facts
-from hpc_connector.report.page import (
-    fill_page,
-    make_legend,
-    make_section,
-    read_part,
-    save_page,
-)
-from hpc_connector.report.text import clean, shorten
+from markupsafe import Markup
+
+from hpc_connector.report.facts import list_facts, list_inputs
+from hpc_connector.report.page import render_page, save_page
+from hpc_connector.report.text import shorten
 from metabolite_annotation.report import summary
 from metabolite_annotation.report.charts import (
     HUES,
@@ -22,7 +17,7 @@ from metabolite_annotation.report.charts import (
     draw_scores,
     get_level_class,
 )
-from metabolite_annotation.report.data import MOST_ROWS, encode_data, make_data
+from metabolite_annotation.report.data import MOST_ROWS, make_data
 from metabolite_annotation.report.images import (
     MOST_IONS,
     choose_edges,
@@ -35,8 +30,16 @@ from metabolite_annotation.report.run_file import (
     read_annotation_run,
 )
 
-PACKAGE = "metabolite_annotation.report"
 PARTS = ("dataset", "annotation", "parameters", "resources", "software")
+
+
+class Scores(NamedTuple):
+    """The scores of an adduct and a database, drawn, and how many there are."""
+
+    picture: Markup
+    label: str
+    n_targets: int
+    n_decoys: int
 
 
 def save_report(directory: Path) -> Path:
@@ -51,155 +54,82 @@ def save_report(directory: Path) -> Path:
 
 
 def make_page(run: AnnotationRun) -> str:
-    """Return the whole page."""
-    sections = [
-        _make_browser(run),
-        _make_composite(run),
-        f'<div class="pair">{_make_errors(run)}{_make_curves(run)}</div>',
-        _make_scores(run),
-        make_section("run", "About this run", "", make_facts(run.record, PARTS)),
-    ]
-    finished = escape(clean(str(run.record.get("finished", ""))[:10]))
-    about = Template(read_part("about.html", PACKAGE)).substitute(
-        databases=summary.make_databases_table(run),
-        cautions=summary.make_cautions(run),
-        method=summary.get_method(run),
-    )
-    end = Template(read_part("end.html", PACKAGE)).substitute(
-        data=encode_data(make_data(run)), script=read_part("page.js", PACKAGE)
-    )
-    return fill_page(
-        style=read_part("page.css", PACKAGE),
-        title=f"Annotation: {escape(shorten(run.dataset, 60))}",
-        kicker=f"metabolite-annotation · {finished}",
-        heading=summary.make_heading(run),
-        lead=summary.make_summary(run),
-        tiles=summary.make_tiles(run),
-        about=about,
-        sections=sections,
-        end=end,
-    )
+    """Fill ``page.html`` with what was annotated."""
+    values = {
+        "run": run,
+        "name": shorten(run.dataset, 60),
+        "finished": str(run.record.get("finished", ""))[:10],
+        "levels": {level: summary.format_level(level) for level in LEVELS},
+        "data": make_data(run),
+        "facts": list_facts(run.record, PARTS),
+        "inputs": list_inputs(run.record),
+    }
+    for part in (_get_header(run), _get_browser(run), _get_charts(run)):
+        values |= part
+    return render_page("metabolite_annotation.report", "page.html", **values)
 
 
-def _make_browser(run: AnnotationRun) -> str:
-    """Return the frame that the script fills: filters, images and table."""
-    if not len(run):
-        return make_section("annotations", "Annotations", "Nothing was annotated.", "")
-    said = (
-        "The first isotope image of each annotation, the best first, every image "
-        "scaled from zero to its own 99th percentile. A click opens all isotope "
-        "images, scores and molecules."
-    )
-    if len(set(run.rows["image"].tolist())) > MOST_IONS:
-        said += f" The {MOST_IONS} best ions have images here; all are in results.h5."
-    if len(run) > MOST_ROWS:
-        said += f" The best {MOST_ROWS:,} of {len(run):,} annotations are listed; "
-        said += "all are in annotations.tsv."
-    said += _say_reduction(run)
-    filters = read_part("filters.html", PACKAGE)
-    options = "".join(
-        f'<option value="{v}">{summary.format_level(v)}</option>' for v in LEVELS
-    )
-    names = "".join(f"<option>{escape(name)}</option>" for name in run.databases)
-    databases = "" if len(run.databases) > 1 else "hidden"
-    body = Template(filters).substitute(
-        options=options, names=names, databases=databases
-    )
-    return make_section("annotations", "Annotations", said, body)
+def _get_header(run: AnnotationRun) -> dict[str, Any]:
+    return {
+        "heading": summary.make_heading(run),
+        "measured": summary.say_dataset(run),
+        "ions": summary.count_ions(run),
+        "sources": summary.say_sources(run),
+        "tiles": summary.list_tiles(run),
+        "counts": summary.count_by_database(run),
+        "cautions": summary.list_cautions(run),
+        "method": summary.get_method(run),
+    }
 
 
-def _say_reduction(run: AnnotationRun) -> str:
-    """Return how much smaller images are here than they were measured."""
+def _get_browser(run: AnnotationRun) -> dict[str, Any]:
+    """Return what the frame that the script fills says of what it leaves out."""
+    has_more_ions = len(set(run.rows["image"].tolist())) > MOST_IONS
+    return {
+        "most_ions": MOST_IONS if has_more_ions else None,
+        "most_rows": MOST_ROWS if len(run) > MOST_ROWS else None,
+        "blocks": _get_blocks(run),
+    }
+
+
+def _get_blocks(run: AnnotationRun) -> tuple[int, int]:
+    """Return how many pixels, along each axis, became one: first isotope, others."""
     edges = choose_edges(run.width, run.height, len(get_shown_ions(run)))
-    first, other = (get_block(run.width, run.height, edge) for edge in edges)
-    if other == 1:
-        return ""
-    others = f", of {other} × {other} for the other isotopes" if other > first else ""  # noqa: RUF001
-    return (
-        " Images are smaller here than they were measured: a pixel is the mean of "
-        f"{first} × {first}{others}."  # noqa: RUF001
-    )
+    first, others = (get_block(run.width, run.height, edge) for edge in edges)
+    return first, others
 
 
-def _make_composite(run: AnnotationRun) -> str:
-    if len(run.pixels["x"]) < 2:
-        return ""
-    said = "The total ion count of every spectrum."
-    ions = ""
-    if len(run):
-        said = (
-            "Three ions in one image, each brightest at its 99th percentile. The first "
-            "choice is the three of the best that have least in common. Beside it, the "
-            "total ion count of every spectrum."
-        )
-        ions = read_part("composite.html", PACKAGE)
-    tic = (
-        '<figure><canvas id="tic" role="img" aria-label="Total ion count"></canvas>'
-        '<figcaption>Total ion count, <span id="tic-top"></span></figcaption></figure>'
-    )
-    body = f'<div class="composite">{ions}{tic}</div>'
-    return make_section("composite", "In space" if ions else "Total ions", said, body)
-
-
-def _make_errors(run: AnnotationRun) -> str:
-    if not len(summary.get_trusted_errors(run)):
-        return ""
-    names = {
+def _get_charts(run: AnnotationRun) -> dict[str, Any]:
+    """Return pictures and legends of all annotations, None or empty without any."""
+    has_errors = len(summary.get_trusted_errors(run)) > 0
+    classes = {
         f"≤ {summary.format_level(level)} FDR": get_level_class(level)
         for level in LEVELS
     }
-    said = summary.say_shift(run)
-    if len(run) > MOST_DOTS:
-        said += f" The best {MOST_DOTS:,} annotations are drawn."
-    figure = f'<figure class="scroll">{draw_errors(run)}</figure>'
-    return make_section(
-        "errors",
-        "Errors of m/z",
-        said,
-        make_legend(names | {"above": "level100"}) + figure,
-    )
-
-
-def _make_curves(run: AnnotationRun) -> str:
-    if not len(run):
-        return ""
     adducts = list(dict.fromkeys(run.rows["adduct"]))
-    names = {a: f"hue{k % HUES}" for k, a in enumerate(adducts)}
-    body = make_legend(names)
-    several = len(run.databases) > 1
-    for name in dict.fromkeys(run.rows["database"]):
-        head = f"<h3>{escape(name)}</h3>" if several else ""
-        drawn = draw_curve(run, name, adducts)
-        body += f'{head}<figure class="scroll">{drawn}</figure>'
-    said = "How many annotations one gets for the FDR one accepts, adduct by adduct."
-    return make_section("fdr", "Annotations against FDR", said, body)
+    return {
+        "errors": draw_errors(run) if has_errors else None,
+        "error_classes": classes | {"above": "level100"},
+        "shift": summary.get_shift(run),
+        "most_dots": MOST_DOTS if len(run) > MOST_DOTS else None,
+        "adduct_classes": {a: f"hue{k % HUES}" for k, a in enumerate(adducts)},
+        "curves": {
+            name: draw_curve(run, name, adducts)
+            for name in dict.fromkeys(run.rows["database"])
+        },
+        "scores": _list_scores(run),
+    }
 
 
-def _make_scores(run: AnnotationRun) -> str:
-    scores = run.scores
-    if not len(scores["score"]):
-        return ""
-    said = (
-        'All ions with a score: <span class="key control">targets</span> upwards, '
-        '<span class="key case">decoys</span> downwards. Several decoys were drawn for '
-        "each target, so one decoy stands for less than one wrong annotation. Where "
-        "targets reach scores that decoys do not, annotations can be trusted."
-    )
-    figures = []
-    groups = zip(scores["database"], scores["target_modifier"], strict=True)
-    for database, modifier in sorted(set(groups)):
-        is_here = (scores["database"] == database) & (
-            scores["target_modifier"] == modifier
-        )
+def _list_scores(run: AnnotationRun) -> list[Scores]:
+    """Return the scores of each database and adduct."""
+    databases, modifiers = run.scores["database"], run.scores["target_modifier"]
+    found = []
+    for database, modifier in sorted(set(zip(databases, modifiers, strict=True))):
+        is_here = (databases == database) & (modifiers == modifier)
         label = modifier if len(run.databases) == 1 else f"{modifier}, {database}"
-        targets = scores["score"][is_here & scores["target"]]
-        decoys = scores["score"][is_here & ~scores["target"]]
-        caption = (
-            f"<b>{escape(label)}</b> {len(targets):,} targets, {len(decoys):,} decoys"
-        )
-        figures.append(
-            f"<figure>{draw_scores(targets, decoys, label)}"
-            f"<figcaption>{caption}</figcaption></figure>"
-        )
-    body = f'<div class="scores">{"".join(figures)}</div>'
-    return make_section("scores", "Targets and decoys", said, body)
+        targets = run.scores["score"][is_here & run.scores["target"]]
+        decoys = run.scores["score"][is_here & ~run.scores["target"]]
+        picture = draw_scores(targets, decoys, label)
+        found.append(Scores(picture, label, len(targets), len(decoys)))
+    return found

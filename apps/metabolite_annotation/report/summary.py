@@ -1,12 +1,11 @@
 """What an annotation run found, in plain words, and what not to overlook."""
 
 from collections.abc import Iterator
-from html import escape
+from typing import NamedTuple
 
 import numpy as np
 
 from hpc_connector.notes import list_notes
-from hpc_connector.report.text import clean
 from metabolite_annotation.report.run_file import LEVELS, AnnotationRun
 
 TRUSTED = 0.1  # the FDR that METASPACE shows first
@@ -51,29 +50,24 @@ def make_heading(run: AnnotationRun) -> str:
     """Return the finding in one line."""
     level = get_best_level(run)
     if level is None:
-        return f"{escape(run.dataset)}: no annotations"
+        return f"{run.dataset}: no annotations"
     n = count_annotations(run, level)
     at = f"at {format_level(level)} FDR" if level < 1 else "above 50 % FDR"
-    return f"{escape(run.dataset)}: {n:,} annotation{'s' * (n != 1)} {at}"
+    return f"{run.dataset}: {n:,} annotation{'s' * (n != 1)} {at}"
 
 
-def make_summary(run: AnnotationRun) -> str:
-    """Return what was looked at and how, as paragraphs."""
+def say_dataset(run: AnnotationRun) -> str:
+    """Return what was measured, in a sentence."""
     n = len(run.pixels["x"])
-    polarity = f", {escape(run.polarity)} mode" if run.polarity else ""
+    spectra = f"{n:,} {'spectrum' if n == 1 else 'spectra'}"
+    polarity = f", {run.polarity} mode" if run.polarity else ""
+    return f"{spectra} in a box of {run.width:,} × {run.height:,} pixels{polarity}."  # noqa: RUF001
+
+
+def count_ions(run: AnnotationRun) -> str:
+    """Return how many ions were looked for, in words; their number may not be known."""
     ions = run.get_part("annotation").get("ions")
-    looked = f"{ions:,} ions" if isinstance(ions, int) else "Ions"
-    databases = ", ".join(f"<b>{escape(name)}</b>" for name in run.databases)
-    where = f" of {databases}" if databases else ""
-    seen = (
-        f"{n:,} {'spectrum' if n == 1 else 'spectra'} in a box of {run.width:,} × "  # noqa: RUF001
-        f"{run.height:,} pixels{polarity}. {looked}{where} were looked for within "
-        f"{run.ppm:g} ppm."
-    )
-    seen += say_sources(run)
-    if not len(run):
-        seen += " None of them was found with an FDR below 100 %."
-    return f"<p>{seen}</p>"
+    return f"{ions:,} ions" if isinstance(ions, int) else "Ions"
 
 
 def say_sources(run: AnnotationRun) -> str:
@@ -84,36 +78,21 @@ def say_sources(run: AnnotationRun) -> str:
         taken, source = (str(search.get(key, "")) for key in (name, f"{name}_from"))
         if taken and source:
             how = source if source == "assumed" else f"by {source}"
-            said += f" {name.capitalize()}: {escape(clean(f'{taken} ({how})'))}."
+            said += f" {name.capitalize()}: {taken} ({how})."
     return said
 
 
-def make_tiles(run: AnnotationRun) -> str:
-    """Return the numbers of annotations at each FDR level."""
-    return "".join(
-        f"<div><dt>at {format_level(level)} FDR</dt><dd>{n:,}</dd></div>"
-        for level in LEVELS
-        for n in [count_annotations(run, level)]
-    )
+def list_tiles(run: AnnotationRun) -> list[tuple[str, int]]:
+    """Return the FDR levels and the numbers of annotations at each."""
+    return [(format_level(level), count_annotations(run, level)) for level in LEVELS]
 
 
-def make_databases_table(run: AnnotationRun) -> str:
-    """Return the numbers of each database, where there are several."""
-    if len(run.databases) < 2:
-        return ""
-    heads = "".join(
-        f'<th scope="col">{format_level(level)} FDR</th>' for level in LEVELS
-    )
-    rows = ""
-    for name in run.databases:
-        counts = (count_annotations(run, level, name) for level in LEVELS)
-        cells = "".join(f"<td>{n:,}</td>" for n in counts)
-        rows += f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>'
-    return (
-        '<div class="scroll"><table class="databases"><thead><tr>'
-        f'<th scope="col">Database</th>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-    )
+def count_by_database(run: AnnotationRun) -> dict[str, list[int]]:
+    """Return the numbers of annotations of each database, one a level."""
+    return {
+        name: [count_annotations(run, level, name) for level in LEVELS]
+        for name in run.databases
+    }
 
 
 def get_method(run: AnnotationRun) -> str:
@@ -134,28 +113,39 @@ def get_trusted_errors(run: AnnotationRun) -> np.ndarray:
     return kept[np.isfinite(kept)]
 
 
-def say_shift(run: AnnotationRun) -> str:
-    """Return how far m/z is off, in a sentence or two."""
+class Shift(NamedTuple):
+    """How far m/z is off.
+
+    Parameters
+    ----------
+    of
+        The annotations that tell it, in words.
+    low, median, high
+        Quartiles of their errors with their signs, ppm.
+    """
+
+    of: str
+    low: str
+    median: str
+    high: str
+
+
+def get_shift(run: AnnotationRun) -> Shift:
+    """Return how far m/z is off; 0 without annotations."""
     errors = get_trusted_errors(run)
     quarters = np.percentile(errors, (25, 50, 75)) if len(errors) else [0.0] * 3
-    low, shift, high = map(format_ppm, quarters)
     n = len(errors)
     at = f" at {format_level(TRUSTED)} FDR" if count_annotations(run, TRUSTED) else ""
-    return (
-        f"Median shift of the {n:,} annotation{'s' * (n != 1)}{at}: "
-        f"<b>{shift} ppm</b>; the middle half lies between {low} and {high} ppm. "
-        f"The axis is the window of ±{run.ppm:g} ppm."
-    )
+    return Shift(f"{n:,} annotation{'s' * (n != 1)}{at}", *map(format_ppm, quarters))
 
 
-def make_cautions(run: AnnotationRun) -> str:
+def list_cautions(run: AnnotationRun) -> list[str]:
     """Return what speaks against taking the run at its word."""
-    items = "".join(f"<li>{item}</li>" for item in _find_cautions(run))
-    return f'<ul class="cautions">{items}</ul>' if items else ""
+    doubts = (_doubt_images, _doubt_annotations)
+    return [*list_notes(run.record), *(said for doubt in doubts for said in doubt(run))]
 
 
-def _find_cautions(run: AnnotationRun) -> Iterator[str]:
-    yield from (escape(clean(text)) for text in list_notes(run.record))
+def _doubt_images(run: AnnotationRun) -> Iterator[str]:
     n = len(run.pixels["x"])
     if n <= 1:
         yield (
@@ -169,6 +159,9 @@ def _find_cautions(run: AnnotationRun) -> Iterator[str]:
             "The images are one pixel wide: how signals lie in space can hardly be "
             "judged, and scores are less reliable."
         )
+
+
+def _doubt_annotations(run: AnnotationRun) -> Iterator[str]:
     if len(run) and not count_annotations(run, TRUSTED):
         yield f"No annotation reaches an FDR of {format_level(TRUSTED)}."
     errors = get_trusted_errors(run)
