@@ -7,7 +7,7 @@ from typing import Any
 
 from hpc_connector import cli
 from hpc_connector.manifest import NAME, read_manifest
-from hpc_connector.publish import publish
+from hpc_connector.report.page import save_page
 from hpc_connector.report.telemetry.differences import explain_differences
 from hpc_connector.report.telemetry.page import (
     find_state,
@@ -48,9 +48,7 @@ def run(args: argparse.Namespace) -> int:
     state = find_state(args.directory, record, summary)
     if args.html:
         page = make_page(record, summary, nodes, threads, told, state)
-        with publish(args.html) as stream:
-            stream.write(page.encode(errors="xmlcharrefreplace"))
-        print(args.html)
+        print(save_page(args.html, page))
     elif args.json:
         print(json.dumps(summary))
     else:

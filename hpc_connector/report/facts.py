@@ -1,9 +1,6 @@
 """The facts of a run: what its manifest records, part by part."""
 
-from html import escape
 from typing import Any
-
-from hpc_connector.report.text import clean
 
 Facts = list[tuple[str, str]]  # name and value, as one writes them
 
@@ -38,34 +35,6 @@ def _format_part(part: dict[str, Any]) -> Facts:
         for key, value in part.items()
         if value is not None
     ]
-
-
-def make_facts(record: dict[str, Any], names: tuple[str, ...]) -> str:
-    """Return what a manifest records, part by part; `names` are those of its parts."""
-    plain = {
-        k: v
-        for k, v in record.items()
-        if k != "format_version" and not isinstance(v, dict | list)
-    }
-    parts = {"run": plain} | {name: record.get(name) for name in names}
-    if isinstance(outputs := record.get("outputs"), list) and outputs:
-        parts["outputs"] = {"files": outputs}
-    lists = "".join(
-        _make_part(title, facts)
-        for title, facts in parts.items()
-        if isinstance(facts, dict) and facts
-    )
-    return f'<div class="facts">{lists}</div>{_make_inputs(record.get("inputs", []))}'
-
-
-def _make_part(title: str, facts: dict[str, Any]) -> str:
-    rows = "".join(
-        f"<dt>{escape(clean(_format_key(key)))}</dt>"
-        f"<dd>{escape(clean(format_fact(key, value)))}</dd>"
-        for key, value in facts.items()
-        if value is not None
-    )
-    return f"<section><h3>{title.capitalize()}</h3><dl>{rows}</dl></section>"
 
 
 def _format_key(key: str) -> str:
@@ -114,27 +83,6 @@ def format_bytes(size: float) -> str:
         if size >= 2**power:
             return f"{size / 2**power:,.2f} {unit}"
     return f"{size:,.0f} bytes"
-
-
-def _make_inputs(inputs: Any) -> str:
-    """Return the table of input files, with what identifies them."""
-    sources = (
-        [s for s in inputs if isinstance(s, dict)] if isinstance(inputs, list) else []
-    )
-    if not sources:
-        return ""
-    rows = "".join(
-        "<tr>"
-        f"<td>{escape(clean(str(s.get('path', ''))))}</td>"
-        f"<td>{escape(clean(format_fact('bytes', s.get('bytes'))))}</td>"
-        f"<td><code>{escape(clean(str(s.get('sha256', '–'))))}</code></td></tr>"  # noqa: RUF001
-        for s in sources
-    )
-    return (
-        '<h3>Inputs</h3><div class="scroll"><table class="inputs"><thead><tr>'
-        '<th scope="col">File</th><th scope="col">Size</th><th scope="col">SHA-256</th>'
-        f"</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
 
 
 def list_inputs(record: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -51,7 +51,7 @@ def save_report(directory: Path) -> Path:
     BadInput
         The folder holds no finished run, or a damaged one.
     """
-    return save_page(directory, make_page(read_run(directory)))
+    return save_page(directory / "report.html", make_page(read_run(directory)))
 
 
 def make_page(run: Run) -> str:

@@ -50,7 +50,8 @@ def save_report(directory: Path) -> Path:
     BadInput
         The folder holds no finished run, or a damaged one.
     """
-    return save_page(directory, make_page(read_annotation_run(directory)))
+    page = make_page(read_annotation_run(directory))
+    return save_page(directory / "report.html", page)
 
 
 def make_page(run: AnnotationRun) -> str:

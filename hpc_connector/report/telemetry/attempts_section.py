@@ -1,36 +1,59 @@
 """The part of a run's page that draws what its job held beside what it used."""
 
 from collections.abc import Callable
-from html import escape
-from typing import Any
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
 
 from hpc_connector.cluster.accounting import complete, list_attempts, rate
 from hpc_connector.report.axes import Frame, draw_rows, draw_ticks, get_time_unit
 from hpc_connector.report.facts import format_bytes, format_duration
-from hpc_connector.report.page import make_legend, make_section
 from hpc_connector.report.svg import draw_rect, draw_text, make_svg
-from hpc_connector.report.text import clean
 
 WIDTH, HEIGHT = 520, 220
 FRAME = Frame(52, 26, WIDTH - 12, HEIGHT - 44)
 MOST = 50  # attempts that are drawn, the last ones
 LEGEND = {"held by the job": "held", "used": "used"}
-SAID = (
-    "As Slurm accounts for each attempt: cores times the time that they were held, and "
-    "the CPU time of all steps; the memory of a node, and that of the rank that had "
-    "most, for each of its ranks there."
-)
-HEADS = ("attempt", "job", "end", "nodes", "time", "CPU time", "memory of a node")
-
 Attempt = dict[str, Any]
 
 
-def make_attempts(record: dict[str, Any]) -> str:
-    """Return the part of the page; empty without an account."""
+class Use(NamedTuple):
+    """What was used of what was held; without a share, what was held is not known."""
+
+    used: str
+    held: str
+    share: float | None
+
+
+class AttemptRow(NamedTuple):
+    """An attempt in numbers: what Slurm says of it, and what it used."""
+
+    said: list[str]
+    uses: list[Use]
+
+
+class Attempts(NamedTuple):
+    """The part of the page.
+
+    Parameters
+    ----------
+    pictures
+        Of cores and of memory, each only where there is some.
+    classes
+        Of what they show.
+    """
+
+    pictures: list[Markup]
+    classes: dict[str, str]
+    rows: list[AttemptRow]
+
+
+def get_attempts(record: dict[str, Any]) -> Attempts | None:
+    """Return what the last attempts held and used, None without an account."""
     attempts = [complete(attempt) for attempt in list_attempts(record)][-MOST:]
     if not attempts:
-        return ""
-    figures = [
+        return None
+    pictures = [
         draw_held("cores", attempts, lambda one: one["cores"], get_mean_cores),
         draw_held(
             "memory of a node, GiB",
@@ -39,10 +62,8 @@ def make_attempts(record: dict[str, Any]) -> str:
             lambda one: get_node_bytes(one) / 2**30,
         ),
     ]
-    drawn = "".join(f"<figure>{figure}</figure>" for figure in figures if figure)
-    charts = f'{make_legend(LEGEND)}<div class="halves">{drawn}</div>' if drawn else ""
-    title = "What the job held"
-    return make_section("attempts", title, SAID, charts + make_table(attempts))
+    rows = [make_row(attempt) for attempt in attempts]
+    return Attempts([drawn for drawn in pictures if drawn], LEGEND, rows)
 
 
 def get_mean_cores(attempt: Attempt) -> float:
@@ -61,13 +82,13 @@ def draw_held(
     attempts: list[Attempt],
     get_held: Callable[[Attempt], float],
     get_used: Callable[[Attempt], float],
-) -> str:
-    """Return areas over the time of all attempts; empty where none has any."""
+) -> Markup | None:
+    """Return areas over the time of all attempts, None where none has any."""
     end_s = float(sum(one["elapsed_s"] for one in attempts))
     values = [(get_held(one), get_used(one)) for one in attempts]
     high = 1.08 * max(map(max, values))
     if not end_s or not high:
-        return ""
+        return None
     x, y = FRAME.make_x(0, end_s), FRAME.make_y(0, high)
     size, unit = get_time_unit(end_s)
     parts = [draw_rows(y, (0, high), FRAME, about=4)]
@@ -78,7 +99,7 @@ def draw_held(
         for value, kind in zip(pair, LEGEND.values(), strict=True):
             said = f"attempt of job {one.get('job')}: {value:.3g} {kind}"
             box = left, y(value), max(right - left - 1, 1), FRAME.bottom - y(value)
-            parts.append(draw_rect(*box, kind, clean(said)))
+            parts.append(draw_rect(*box, kind, said))
     middle = (FRAME.left + FRAME.right) / 2
     parts += [
         draw_ticks(x, (0, end_s), FRAME, about=6, unit=size),
@@ -88,44 +109,19 @@ def draw_held(
     return make_svg(WIDTH, HEIGHT, f"{name}: held and used", "".join(parts))
 
 
-def make_table(attempts: list[Attempt]) -> str:
-    """Return each attempt in numbers, with the share of what was held."""
-    head = "".join(f'<th scope="col">{name}</th>' for name in HEADS)
-    rows = "".join(make_row(k, one) for k, one in enumerate(attempts, 1))
-    return (
-        f'<div class="scroll"><table class="held"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-    )
-
-
-def make_row(number: int, attempt: Attempt) -> str:
-    """Return the row of an attempt."""
+def make_row(attempt: Attempt) -> AttemptRow:
+    """Return an attempt in numbers."""
     shares = rate(attempt)
-    held_s = attempt["cores"] * attempt["elapsed_s"]
-    pairs = {
-        "time_efficiency": (attempt["elapsed_s"], attempt["limit_s"], format_duration),
-        "cpu_efficiency": (attempt["cpu_s"], held_s, format_duration),
-        "memory_efficiency": (
-            get_node_bytes(attempt),
-            attempt["node_mem_bytes"],
-            format_bytes,
-        ),
-    }
-    texts = [str(attempt.get(name) or "-") for name in ("job", "state", "nodes")]
-    cells = [f"<td>{escape(clean(text))}</td>" for text in texts]
-    cells += [
-        f"<td>{make_cell(show, used, held, shares[name])}</td>"
-        for name, (used, held, show) in pairs.items()
-    ]
-    return f'<tr><th scope="row">{number}</th>{"".join(cells)}</tr>'
-
-
-def make_cell(
-    show: Callable[[float], str], used: float, held: float, share: float | None
-) -> str:
-    """Return what was used of what was held, and a bar."""
-    if share is None:
-        return show(used)
-    width = 100 * min(share, 1)
-    bar = f'<div class="meter"><div style="width:{width:.1f}%"></div></div>'
-    return f"{show(used)} of {show(held)} <b>{share:.0%}</b>{bar}"
+    time_s, held_s = attempt["elapsed_s"], attempt["cores"] * attempt["elapsed_s"]
+    node_bytes, limit_bytes = get_node_bytes(attempt), attempt["node_mem_bytes"]
+    time, limit = format_duration(time_s), format_duration(attempt["limit_s"])
+    cpu, held = format_duration(attempt["cpu_s"]), format_duration(held_s)
+    memory, most = format_bytes(node_bytes), format_bytes(limit_bytes)
+    return AttemptRow(
+        [str(attempt.get(name) or "-") for name in ("job", "state", "nodes")],
+        [
+            Use(time, limit, shares["time_efficiency"]),
+            Use(cpu, held, shares["cpu_efficiency"]),
+            Use(memory, most, shares["memory_efficiency"]),
+        ],
+    )

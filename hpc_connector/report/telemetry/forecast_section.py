@@ -1,15 +1,15 @@
 """The part of a run's page that says and draws what its next windows will use."""
 
 from collections.abc import Sequence
-from html import escape
+from typing import NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 
 from hpc_connector.errors import BadInput
-from hpc_connector.forecast.forecast_file import FILE, TITLES, Told, say_told
+from hpc_connector.forecast.forecast_file import TITLES, Told, say_told
 from hpc_connector.forecast.windows import TARGETS, make_windows
 from hpc_connector.report.axes import Frame, draw_rows, draw_ticks, get_time_unit
-from hpc_connector.report.page import make_legend, make_section
 from hpc_connector.report.svg import (
     draw_line,
     draw_path,
@@ -18,8 +18,8 @@ from hpc_connector.report.svg import (
     join_steps,
     make_svg,
 )
-from hpc_connector.report.text import clean, say_count, shorten
-from hpc_connector.telemetry.records import FOLDER, NODE_RANK, Rows
+from hpc_connector.report.text import say_count, shorten
+from hpc_connector.telemetry.records import NODE_RANK, Rows
 from hpc_connector.telemetry.samples import Samples, split_samples
 
 WIDTH, HEIGHT = 520, 230
@@ -31,11 +31,6 @@ BY = {  # as the guard names them
     "persistence": "Told by persistence: the last window again.",
     "median of 3": "Told by the median of the last 3 windows.",
 }
-SAID = (
-    "What came before the dotted line was measured, what comes after it was foretold. "
-    "Nine of ten windows should end up in the shade or below."
-)
-ENDED = " The run has ended: this is what it would have used next."
 LINES = {
     "measured": "truth",
     "foretold: P50": "told",
@@ -44,19 +39,43 @@ LINES = {
 }
 
 
-def make_forecast(
-    told: Sequence[Told], nodes: Sequence[Rows], first_s: float, *, has_ended: bool
-) -> str:
-    """Return the part of the page: what is said, and a chart a node and target.
+class Figure(NamedTuple):
+    """The chart of one target of a node, and below it what it says."""
 
-    Without a forecast there is no such part.
+    picture: Markup
+    said: str
+
+
+class Forecast(NamedTuple):
+    """The part of the page.
+
+    Parameters
+    ----------
+    error
+        Why there is no chart; empty where there are.
+    classes
+        Of the lines of the charts, by name.
+    more
+        How many nodes there are beyond those drawn, in words; empty where all are.
     """
+
+    has_ended: bool
+    error: str
+    classes: dict[str, str]
+    figures: list[Figure]
+    more: str
+
+
+def get_forecast(
+    told: Sequence[Told], nodes: Sequence[Rows], first_s: float, *, has_ended: bool
+) -> Forecast | None:
+    """Draw what was foretold, a chart a node and target; None without a forecast."""
     if not told:
-        return ""
+        return None
     try:
         found = [sample for node in nodes for sample in split_samples(node)]
     except BadInput as error:  # a clock that steps back
-        return make_section("forecast", "Forecast", escape(f"No chart: {error}."), "")
+        return Forecast(has_ended, str(error), {}, [], "")
     samples = {sample.node: sample for sample in found if sample.rank == NODE_RANK}
     told = [one for one in told if one.node in samples]
     names = list(dict.fromkeys(one.node for one in told))
@@ -66,22 +85,19 @@ def make_forecast(
         if one.node in names[:MOST]
     ]
     more = len(names) - MOST
-    note = f"<p>{say_count(more, 'more node')} in {FOLDER}/{FILE}.</p>"
-    body = f'{make_legend(LINES)}<div class="halves">{"".join(figures)}</div>'
-    said = SAID + (ENDED if has_ended else "")
-    return make_section("forecast", "Forecast", said, body + (note if more > 0 else ""))
+    said = say_count(more, "more node") if more > 0 else ""
+    return Forecast(has_ended, "", LINES, figures, said)
 
 
-def make_figure(told: Told, samples: Samples, first_s: float) -> str:
-    """Return the chart of one target of a node, and below it what it says."""
-    name = f"{TITLES[told.target]} of {shorten(clean(told.node))}"
-    said = escape(clean(say_told(told, float(samples.clock_s[-1]), first_s)))
-    by = BY.get(told.by, f"Told by {clean(told.by)}.")
-    picture = draw_told(told, samples, first_s, name)
-    return f"<figure>{picture}<figcaption>{said} {escape(by)}</figcaption></figure>"
+def make_figure(told: Told, samples: Samples, first_s: float) -> Figure:
+    """Draw one target of a node, and say what it says and who foretold it."""
+    name = f"{TITLES[told.target]} of {shorten(told.node)}"
+    said = say_told(told, float(samples.clock_s[-1]), first_s)
+    by = BY.get(told.by, f"Told by {told.by}.")
+    return Figure(draw_told(told, samples, first_s, name), f"{said} {by}")
 
 
-def draw_told(told: Told, samples: Samples, first_s: float, name: str) -> str:
+def draw_told(told: Told, samples: Samples, first_s: float, name: str) -> Markup:
     """Return the chart: the windows that were measured, and those that are foretold."""
     size, unit = (2.0**30, "GiB") if told.target == "memory" else (1.0, "cores")
     width_s = told.width_s

@@ -1,33 +1,35 @@
-"""``hpc-connector inspect``: what a run used, as text or as a page."""
+"""What a run used, as figures and as a page."""
 
 import re
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
-from string import Template
-from typing import Any
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
 
 from hpc_connector.cluster.accounting import complete, list_attempts
 from hpc_connector.cluster.state import RunState, get_end, say_goes_on
 from hpc_connector.errors import BadInput
 from hpc_connector.forecast.forecast_file import Told, read_told, say_told
 from hpc_connector.report.facts import format_bytes, format_duration
-from hpc_connector.report.page import fill_page, make_section, read_part
-from hpc_connector.report.telemetry.attempts_section import make_attempts
-from hpc_connector.report.telemetry.forecast_section import make_forecast
+from hpc_connector.report.page import render_page
+from hpc_connector.report.telemetry.attempts_section import get_attempts
+from hpc_connector.report.telemetry.forecast_section import get_forecast
 from hpc_connector.report.telemetry.timeline_picture import (
+    MOST_NODES,
     MOST_RANKS,
+    SHADES,
     draw_nodes,
     draw_ranks,
+    list_node_classes,
 )
-from hpc_connector.report.text import clean, say_count
+from hpc_connector.report.text import say_count
 from hpc_connector.telemetry.records import Rows
 from hpc_connector.telemetry.timeline import Timeline, make_timeline
 
 SHORT_S = 0.01  # between first and last sample: too short to draw
-PACKAGE = "hpc_connector.report.telemetry"
 NAMES = {"cores": "Cores", "memory": "Memory", "time": "Time"}
-OPTION = re.compile(r"--[\w-]+(?:=\w+)?")
+OPTION = re.compile(r"(--[\w-]+(?:=\w+)?)")
 
 
 def find_state(
@@ -90,6 +92,31 @@ def format_share(share: float | None) -> str:
     return "-" if share is None else f"{share:.0%}"
 
 
+class Meter(NamedTuple):
+    """A share that is known, or not, of what the job held."""
+
+    name: str
+    share: float | None
+    said: str
+
+
+class Chart(NamedTuple):
+    """What nodes used over the time of a run.
+
+    Parameters
+    ----------
+    name
+        Of the part of the page.
+    classes
+        Of the lines, by node.
+    """
+
+    name: str
+    title: str
+    picture: Markup
+    classes: dict[str, str]
+
+
 def make_page(
     record: dict[str, Any],
     summary: dict[str, Any],
@@ -98,56 +125,40 @@ def make_page(
     told: list[Told],
     state: RunState | None,
 ) -> str:
-    """Return the whole page."""
-    timeline = make_timeline(nodes)
-    program = escape(clean(str(record.get("program", "a run"))))
-    finished = escape(clean(str(record.get("finished", ""))[:16].replace("T", " ")))
+    """Fill ``page.html`` with what a run used."""
     attempts = max(row["attempt"] for node in nodes for row in node.rows)
-    words = [program, finished, say_count(attempts, "attempt") if attempts > 1 else ""]
-    n_ranks, n_nodes = len(summary["ranks"]), len(summary["nodes"])
-    tiles = [
-        f"<div><dd>{escape(value)}</dd><dt>{escape(name)}</dt></div>"
-        for name, value in list_figures(summary)
-    ]
-    sections = [
-        make_section(
-            "efficiency",
-            "Efficiency",
-            "",
-            make_meters(summary["efficiency"])
-            + make_differences(summary["differences"]),
-        ),
-        make_attempts(record),
-        *make_pictures(timeline, threads, get_held(record)),
-        make_forecast(
-            told, nodes, get_span(nodes)[0], has_ended=record.get("status") == "done"
-        ),
-        make_section("table", "Ranks", "", make_table(summary["ranks"])),
-    ]
-    about = Template(read_part("page.html", PACKAGE)).substitute(
-        advice=make_list(summary["advice"]),
-        notes=make_list(summary["notes"], "cautions"),
-    )
-    return fill_page(
-        style=read_part("page.css", PACKAGE),
-        title=f"Telemetry: {program}",
-        kicker=" · ".join(filter(None, words)),
-        lead=make_about(record, state, summary["efficiency"]),
-        heading=f"{say_count(n_ranks, 'rank')} on {say_count(n_nodes, 'node')}",
-        tiles="".join(tiles),
-        about=about,
-        sections=sections,
+    finished = str(record.get("finished", ""))[:16].replace("T", " ")
+    efficiency, has_ended = summary["efficiency"], record.get("status") == "done"
+    return render_page(
+        "hpc_connector.report.telemetry",
+        "page.html",
+        program=str(record.get("program", "a run")),
+        words=[finished, say_count(attempts, "attempt") if attempts > 1 else ""],
+        n_ranks=say_count(len(summary["ranks"]), "rank"),
+        n_nodes=say_count(len(summary["nodes"]), "node"),
+        about=list_about(record, state, efficiency),
+        figures=list_figures(summary),
+        advice=split_options(summary["advice"]),
+        notes=split_options(summary["notes"]),
+        differences=split_options(summary["differences"]),
+        meters=[
+            Meter(NAMES[k], one["share"], one["said"]) for k, one in efficiency.items()
+        ],
+        attempts=get_attempts(record),
+        forecast=get_forecast(told, nodes, get_span(nodes)[0], has_ended=has_ended),
+        **get_pictures(make_timeline(nodes), threads, get_held(record)),
+        ranks=list_ranks(summary["ranks"]),
     )
 
 
-def make_about(
+def list_about(
     record: dict[str, Any],
     state: RunState | None,
     efficiency: dict[str, dict[str, Any]],
-) -> str:
+) -> dict[str, str]:
     """Return which run this is: its job, its command, and how it ended."""
     if state is None:
-        return ""
+        return {}
     version = str(record.get("version", ""))
     how = f" in attempt {state.attempts}" if state.attempts > 1 else ""
     told = f", as {state.told_by} has it" if state.told_by else ""
@@ -160,12 +171,7 @@ def make_about(
         "Time": say_used(efficiency.get("time"), format_duration, "asked"),
         "Memory": say_used(efficiency["memory"], format_bytes, "asked on a node"),
     }
-    rows = "".join(
-        f"<dt>{name}</dt><dd>{escape(clean(text))}</dd>"
-        for name, text in facts.items()
-        if text
-    )
-    return f'<dl class="about">{rows}</dl>'
+    return {name: text for name, text in facts.items() if text}
 
 
 def say_used(
@@ -187,64 +193,63 @@ def get_held(record: dict[str, Any]) -> tuple[float, float]:
     return last["cores"] / max(last["n_nodes"], 1), last["node_mem_bytes"]
 
 
-def make_pictures(
+def get_pictures(
     timeline: Timeline, threads: int, held: tuple[float, float]
-) -> list[str]:
-    """Return the parts that show the time of the run."""
-    if timeline.edges[-1] < SHORT_S:
-        said = "There is one sample of each rank: no time to draw."
-        return [make_section("ranks", "Ranks over time", said, "")]
-    parts = {
-        "Ranks over time": draw_ranks(timeline, threads),
-        "Cores in use": draw_nodes(timeline, timeline.cores, "cores", held[0]),
-        "Memory in use": draw_nodes(
-            timeline, timeline.memory_bytes / 2**30, "GiB", held[1] / 2**30
-        ),
+) -> dict[str, Any]:
+    """Return the time of the run drawn, None and nothing where it is too short."""
+    is_short = timeline.edges[-1] < SHORT_S
+    n_ranks, n_nodes = len(timeline.ranks), len(timeline.nodes)
+    return {
+        "is_short": is_short,
+        "shades": range(SHADES + 1),
+        "busy": draw_ranks(timeline, threads) if n_ranks and not is_short else None,
+        "more_ranks": say_more(n_ranks - MOST_RANKS, "more rank"),
+        "charts": [] if is_short else draw_charts(timeline, held),
+        "more_nodes": say_more(n_nodes - MOST_NODES, "more node"),
     }
+
+
+def draw_charts(timeline: Timeline, held: tuple[float, float]) -> list[Chart]:
+    """Draw the cores and the memory in use on each node."""
+    gib = 2.0**30
+    cores = draw_nodes(timeline, timeline.cores, "cores", held[0])
+    memory = draw_nodes(timeline, timeline.memory_bytes / gib, "GiB", held[1] / gib)
+    classes = list_node_classes(timeline.nodes)
     return [
-        make_section(title.partition(" ")[0].lower(), title, "", body)
-        for title, body in parts.items()
+        Chart("cores", "Cores in use", cores, classes),
+        Chart("memory", "Memory in use", memory, classes),
     ]
 
 
-def make_list(lines: list[str], kind: str = "advice") -> str:
-    """Return a list of sentences; empty without any."""
-    shown = [OPTION.sub(r"<code>\g<0></code>", escape(clean(line))) for line in lines]
-    items = "".join(f"<li>{line}</li>" for line in shown)
-    return f'<ul class="{kind}">{items}</ul>' if items else ""
+def say_more(number: int, name: str) -> str:
+    """Return how many there are beyond what is drawn, empty where all are."""
+    return say_count(number, name) if number > 0 else ""
 
 
-def make_differences(lines: list[str]) -> str:
-    """Return why figures that should agree do not; empty where all do."""
-    return f"<h3>Why figures differ</h3>{make_list(lines)}" if lines else ""
+def split_options(lines: list[str]) -> list[list[str]]:
+    """Return sentences cut at the options they name, which are every other piece.
+
+    Examples
+    --------
+    >>> split_options(["Ask for --mem=3G."])
+    [['Ask for ', '--mem=3G', '.']]
+    """
+    return [OPTION.split(line) for line in lines]
 
 
-def make_meters(efficiency: dict[str, dict[str, Any]]) -> str:
-    """Return a bar for each share that is known, and what it is a share of."""
-    parts = []
-    for name, found in efficiency.items():
-        share = found["share"]
-        width = 0 if share is None else 100 * min(share, 1)
-        bar = f'<div class="meter"><div style="width:{width:.1f}%"></div></div>'
-        head = f"<b>{NAMES[name]}</b> {format_share(share)}"
-        said = escape(clean(found["said"]))
-        shown = bar if share is not None else ""
-        parts.append(f"<div><p>{head}</p>{shown}<p class=intro>{said}</p></div>")
-    return f'<div class="meters">{"".join(parts)}</div>'
-
-
-def make_table(ranks: list[dict[str, Any]]) -> str:
-    """Return what each rank used, in numbers."""
-    heads = ("rank", "node", "CPU time", "peak memory", "read", "written")
-    names = ("cpu_s", "peak_bytes", "read_bytes", "write_bytes")
-    formats = (format_duration, format_bytes, format_bytes, format_bytes)
-    rows = []
-    for rank in ranks[:MOST_RANKS]:
-        cells = [escape(clean(rank["node"]))]
-        for name, show in zip(names, formats, strict=True):
-            cells.append("-" if rank[name] is None else show(rank[name]))
-        tail = "".join(f"<td>{cell}</td>" for cell in cells)
-        rows.append(f'<tr><th scope="row">{rank["rank"]}</th>{tail}</tr>')
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    return f'<div class="scroll"><table>{body}</table></div>'
+def list_ranks(ranks: list[dict[str, Any]]) -> list[list[str]]:
+    """Return what each rank used: its number, its node, and its figures."""
+    formats = {
+        "cpu_s": format_duration,
+        "peak_bytes": format_bytes,
+        "read_bytes": format_bytes,
+        "write_bytes": format_bytes,
+    }
+    return [
+        [str(rank["rank"]), rank["node"]]
+        + [
+            "-" if rank[name] is None else show(rank[name])
+            for name, show in formats.items()
+        ]
+        for rank in ranks[:MOST_RANKS]
+    ]

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
+from markupsafe import Markup
 
 from hpc_connector.report.axes import Frame, draw_rows, draw_ticks, get_time_unit
-from hpc_connector.report.page import make_legend
 from hpc_connector.report.svg import (
     Scale,
     draw_line,
@@ -15,7 +15,7 @@ from hpc_connector.report.svg import (
     join_steps,
     make_svg,
 )
-from hpc_connector.report.text import clean, say_count, shorten
+from hpc_connector.report.text import shorten
 from hpc_connector.telemetry.timeline import Timeline
 
 WIDTH, HEIGHT, LEFT, FOOT = 1060, 240, 84, 48  # pixels; LEFT and FOOT hold words
@@ -29,11 +29,9 @@ FAR = 4  # times what was used: more would flatten the lines
 NARROW = 0.5  # pixels by which cells overlap, or seams would show
 
 
-def draw_ranks(timeline: Timeline, threads: int) -> str:
+def draw_ranks(timeline: Timeline, threads: int) -> Markup:
     """Return a row for each rank, a cell for each window, the darker the busier."""
     shown = timeline.ranks[:MOST_RANKS]
-    if not shown.size:
-        return "<p>No rank was seen.</p>"
     row = float(np.clip(480 / len(shown), 2, 22))
     frame = Frame(LEFT, 8, WIDTH - 16, 8 + row * len(shown) + 4)
     x = frame.make_x(0, timeline.edges[-1])
@@ -47,12 +45,9 @@ def draw_ranks(timeline: Timeline, threads: int) -> str:
         name = f"rank {timeline.numbers[k]}"
         parts += draw_cells(x, timeline.edges, cores / threads, top, row, name)
     parts += draw_time(x, timeline, frame)
-    body = "".join(parts)
     label = "how busy each rank was over time"
-    picture = make_svg(WIDTH, frame.bottom + FOOT - 8, label, body, "wide")
-    more = len(timeline.ranks) - len(shown)
-    note = f"<p>{say_count(more, 'more rank')} not drawn.</p>" if more else ""
-    return f'{make_ramp()}<div class="scroll">{picture}</div>{note}'
+    height = frame.bottom + FOOT - 8
+    return make_svg(WIDTH, height, label, "".join(parts), "wide")
 
 
 def draw_cells(
@@ -70,15 +65,9 @@ def draw_cells(
     return cells
 
 
-def make_ramp() -> str:
-    """Return what the shades mean."""
-    steps = "".join(f'<i class="ramp{k}"></i>' for k in range(SHADES + 1))
-    return f'<p class="ramp">A row is a rank: idle {steps} all its cores busy</p>'
-
-
 def draw_nodes(
     timeline: Timeline, values: np.ndarray, unit: str, held: float = 0.0
-) -> str:
+) -> Markup:
     """Return a line for each node over the time of the run.
 
     Parameters
@@ -98,7 +87,7 @@ def draw_nodes(
     width_s = float(timeline.edges[1])
     for k, line in enumerate(shown):
         steps = join_steps(x, y, timeline.edges[:-1], width_s, line)
-        parts.append(draw_path(steps, get_line(k), clean(timeline.nodes[k])))
+        parts.append(draw_path(steps, get_line(k), timeline.nodes[k]))
     if is_near:
         parts.append(draw_line(frame.left, y(held), frame.right, y(held), "limit"))
         words = f"{held:.3g} held by the job"
@@ -107,11 +96,7 @@ def draw_nodes(
     middle = (frame.top + frame.bottom) / 2
     parts.append(draw_text(14, middle, unit, "middle soft", turned=True))
     label = f"{unit} in use on each node over time"
-    picture = make_svg(WIDTH, HEIGHT, label, "".join(parts), "wide")
-    more = len(values) - len(shown)
-    note = f"<p>{say_count(more, 'more node')} not drawn.</p>" if more else ""
-    legend = make_node_legend(timeline.nodes[: len(shown)])
-    return f'{legend}<figure class="scroll">{picture}</figure>{note}'
+    return make_svg(WIDTH, HEIGHT, label, "".join(parts), "wide")
 
 
 def get_line(number: int) -> str:
@@ -120,11 +105,10 @@ def get_line(number: int) -> str:
     return f"line{number % HUES}{dashed}"
 
 
-def make_node_legend(names: Sequence[str]) -> str:
-    """Return whose the lines are."""
-    return make_legend(
-        {clean(shorten(name)): get_line(k) for k, name in enumerate(names)}
-    )
+def list_node_classes(names: Sequence[str]) -> dict[str, str]:
+    """Return the classes of the lines by the node that each is of."""
+    shown = enumerate(names[:MOST_NODES])
+    return {shorten(name): get_line(k) for k, name in shown}
 
 
 def draw_time(x: Scale, timeline: Timeline, frame: Frame) -> list[str]:
