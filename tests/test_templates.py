@@ -9,7 +9,7 @@ import pytest
 from hpc_connector.report.page import render_page, save_page
 from hpc_connector.report.templates import KeptTemplates, open_templates
 
-SHARED = "hpc_connector.storer"
+SHARED = "hpc_connector.report"
 
 
 def render(text, **values):
