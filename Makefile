@@ -34,6 +34,7 @@ demo: setup
 
 test: setup
 	ruff check
+	ruff format --check
 	mypy
 	pytest
 
