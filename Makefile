@@ -1,6 +1,7 @@
 # make          set up .venv
 # make demo     planted pairs of a cohort, lipids of a tissue; on two MPI ranks
 # make test     lint, types, tests
+# make versions the oldest and newest libraries, by quick tests
 # make bench    measure
 # make slurm    the scripts of slurm/ again, after a change of how jobs are rendered
 # make clean    remove what make made
@@ -15,7 +16,7 @@ LIPIDS := tests/data/databases/lipidmaps_2017-12-12-v2.tsv.gz
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup demo test bench slurm clean
+.PHONY: setup demo test versions bench slurm clean
 setup: .venv/installed
 
 .venv/installed: setup.cfg pyproject.toml
@@ -37,6 +38,9 @@ test: setup
 	ruff format --check
 	mypy
 	pytest
+
+versions: setup
+	.ci/versions $(PYTHON)
 
 bench: setup
 	for script in benchmarks/*.py; do .venv/bin/python $$script || exit 1; done
