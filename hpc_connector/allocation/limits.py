@@ -1,18 +1,20 @@
 """What a site or a group lets jobs ask for, and how they grow after a failure."""
 
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hpc_connector.allocation.cost import Allocation, Limits
 from hpc_connector.errors import BadInput
+from hpc_connector.fields import Reader, fill, number, read_fields, whole
 from hpc_connector.report.text import say_count
 from hpc_connector.text import read_toml
 from hpc_connector.units import parse_bytes, parse_duration
 
 OUT_OF_MEMORY, TIME_OUT = "OUT_OF_MEMORY", "TIMEOUT"  # as Slurm calls them
 PEAK_MARGIN = 1.1  # over a peak that was measured
-SIZE, TIME = "bytes, or a size such as 20G", "seconds, or a time such as 2h"
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,6 @@ class Growth:
     factor: float
     least: float  # bytes or seconds more
     retries: int = 3
-
-
-EXPECTED: dict[type, str] = {
-    tuple: "a list of names",
-    Growth: "a table of factor, least and retries",
-}
 
 
 @dataclass(frozen=True)
@@ -98,7 +94,15 @@ def read_policy(path: Path | None) -> Policy:
     """
     if path is None:
         return Policy()
-    policy: Policy = _read(path, Policy)
+    readers = READERS | {
+        "most_mem": _size,
+        "most_time": _time,
+        "after_out_of_memory": partial(
+            _read_growth, path, "after_out_of_memory", _size
+        ),
+        "after_time_out": partial(_read_growth, path, "after_time_out", _time),
+    }
+    policy = fill(Policy, read_toml(path), str(path), readers)
     factors = (policy.after_out_of_memory.factor, policy.after_time_out.factor)
     if policy.energy_weight > 1 or min(policy.margin, *factors) < 1:
         raise BadInput(
@@ -109,8 +113,8 @@ def read_policy(path: Path | None) -> Policy:
 
 def read_machine(path: Path) -> Machine:
     """Read the limits of a machine; see :func:`read_policy` for what is raised."""
-    machine: Machine = _read(path, Machine)
-    return machine
+    readers = READERS | dict.fromkeys(("mem", "most_job_mem"), _size)
+    return fill(Machine, read_toml(path), str(path), readers | {"most_time": _time})
 
 
 def check_site(policy: Policy, slurm_partition: str, qos: str) -> None:
@@ -182,54 +186,41 @@ def _grow(rule: Growth, given: float, most: float, attempt: int, what: str) -> i
     return int(min(more, most) if most else more)
 
 
-def _read(path: Path, kind: type) -> Any:
-    """Return a dataclass filled from a TOML file."""
-    return _fill(path, "", kind(), read_toml(path))
+def _read_growth(path: Path, key: str, least: Reader, value: Any) -> Growth:
+    """Return a table of growth, over what holds without one."""
+    if not isinstance(value, dict):
+        raise ValueError("a table of factor, least and retries")
+    readers = READERS | {"least": least}
+    found = read_fields(Growth, value, str(path), readers, above=f"{key}.")
+    default: Growth = getattr(Policy, key)
+    return replace(default, **found)
 
 
-def _fill(path: Path, where: str, defaults: Any, found: dict[str, Any]) -> Any:
-    """Return a dataclass whose fields are replaced by what was found."""
-    known = {f.name: getattr(defaults, f.name) for f in fields(defaults)}
-    if unknown := found.keys() - known.keys():
-        raise BadInput(
-            f"{path}: unknown key {where}{min(unknown)}; expected one of "
-            f"{', '.join(known)}"
-        )
-    return replace(
-        defaults,
-        **{k: _convert(path, where + k, known[k], value) for k, value in found.items()},
-    )
+def _names(value: Any) -> tuple[str, ...]:
+    """Return names of a list."""
+    if not isinstance(value, list):
+        raise ValueError("a list of names")
+    return tuple(map(str, value))
 
 
-def _convert(path: Path, key: str, default: Any, value: Any) -> Any:
-    """Return a value as the type of its default; sizes and times may be text."""
-    if isinstance(default, Growth) and isinstance(value, dict):
-        return _fill(path, f"{key}.", default, value)
-    if isinstance(default, tuple) and isinstance(value, list):
-        return tuple(map(str, value))
-    unit = _get_unit(key)
-    number: Any = _measure(unit, value) if isinstance(value, str) else value
-    is_number = type(number) in (int, float) and type(default) in (int, float)
-    if not is_number or not 0 <= number < float("inf"):
-        expected = EXPECTED.get(type(default), unit or "a number")
-        raise BadInput(f"{path}: {key} = {value!r}: expected {expected}")
-    if isinstance(default, int) and number % 1:
-        raise BadInput(f"{path}: {key} = {value!r}: expected a whole number")
-    return type(default)(number)
+def _size(value: Any) -> float:
+    """Return bytes, from a number or a text."""
+    expected = "bytes, or a size such as 20G"
+    return _measure(value, lambda text: parse_bytes(text) or None, expected)
 
 
-def _get_unit(key: str) -> str:
-    """Return what a key is measured in, empty for a number."""
-    if key.endswith(("factor", "retries")):
-        return ""
-    return SIZE if "mem" in key else TIME if "time" in key else ""
+def _time(value: Any) -> float:
+    """Return seconds, from a number or a text."""
+    expected = "seconds, or a time such as 2h"
+    return _measure(value, lambda text: parse_duration(text, 1), expected)
 
 
-def _measure(unit: str, text: str) -> float | None:
-    """Return the bytes of 20G or the seconds of 2h; None for what is neither."""
+def _measure(value: Any, parse: Callable[[str], float | None], expected: str) -> float:
+    """Return a number, or what `parse` makes of a text."""
     try:
-        if unit == SIZE:
-            return parse_bytes(text) or None
-        return parse_duration(text, 1) if unit == TIME else None
+        return number(parse(value) if isinstance(value, str) else value)
     except ValueError:
-        return None
+        raise ValueError(expected) from None
+
+
+READERS: dict[Any, Reader] = {int: whole, float: number, tuple[str, ...]: _names}

@@ -1,10 +1,11 @@
 """The file of a burst: the configuration of Lithops, and a section of our own."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hpc_connector.errors import BadInput
+from hpc_connector.fields import YAML, Reader, read_fields, whole
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.stores import make_source
 from hpc_connector.units import parse_bytes
@@ -77,15 +78,7 @@ def read_settings(path: Path, workers: int | None = None) -> Settings:
     found = read_yaml(path)
     own = found.pop("burst", None) or {}
     lithops = found.get("lithops") or {}
-    known = {f.name: f.type for f in fields(Settings)} | {"endpoint_url": str}
-    for key, value in own.items():
-        if key not in known or key == "lithops":
-            names = ", ".join(sorted(known.keys() - {"lithops"}))
-            raise BadInput(f"{path}: burst: unknown key {key!r}: expected {names}")
-        if key not in ("folder", "endpoint_url") and not is_amount(value):
-            raise BadInput(f"{path}: burst: {key}: {value!r}: expected a number")
-        if key.startswith("most_") and value < 1:
-            raise BadInput(f"{path}: burst: {key}: {value!r}: expected 1 or more")
+    own = read_fields(Settings, own, f"{path}: burst", READERS, YAML)
     store = lithops.get("storage", "")
     section = found.get(store) or {}
     folder = own.pop("folder", None) or _get_folder(store, section, path)
@@ -120,6 +113,38 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def is_amount(value: Any) -> bool:
     """Return whether a value is a number above or at 0."""
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
+def _text(value: Any) -> str | None:
+    """Return text, or None where a key has no value."""
+    if not isinstance(value, str | None):
+        raise ValueError("text")
+    return value
+
+
+def _amount(value: Any) -> float:
+    """Return a number of 0 or more, which may be infinite."""
+    if not is_amount(value):
+        raise ValueError("a number")
+    return float(value)
+
+
+def _most(value: Any) -> int:
+    """Return a whole number of 1 or more."""
+    if whole(value) < 1:
+        raise ValueError("1 or more")
+    return whole(value)
+
+
+READERS: dict[Any, Reader] = {
+    "folder": _text,
+    "endpoint_url": _text,
+    "most_workers": _most,
+    "most_memory_mb": _most,
+    int: whole,
+    float: _amount,
+    float | None: _amount,
+}
 
 
 def _get_memory(section: dict[str, Any]) -> int:

@@ -1,7 +1,6 @@
 """What a job needs to know of a machine: the lines of its site file."""
 
 import contextlib
-import math
 import os
 import shlex
 import shutil
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector.errors import BadInput
+from hpc_connector.fields import SHELL, Reader, number, read_fields, whole
 
 # What a site file may set, and the field it becomes. sbatch itself knows the first.
 SITE_KEYS = {
@@ -106,31 +106,37 @@ def read_lines(path: Path) -> dict[str, str]:
 
 def make_site(lines: dict[str, str], where: str) -> Site:
     """Return a site from its variables."""
-    types: dict[str, Any] = {field.name: field.type for field in fields(Site)}
-    values: dict[str, Any] = {}
-    for name, text in lines.items():
-        if name not in SITE_KEYS:
-            raise BadInput(f"{where}: {name}: expected one of {', '.join(SITE_KEYS)}")
-        field = SITE_KEYS[name]
-        values[field] = text
-        if types[field] is not str:
-            values[field] = _read_number(types[field], text, f"{where}: {name}={text}")
-    if values.get("mem", PER_NODE) not in (PER_NODE, PER_CPU):
-        said = f"expected {PER_NODE} or {PER_CPU}"
-        raise BadInput(f"{where}: CONNECTOR_MEM={values['mem']}: {said}")
-    return Site(**values)
+    types = {field.name: field.type for field in fields(Site)}
+    readers = {key: READERS[types[name]] for key, name in SITE_KEYS.items()}
+    readers["CONNECTOR_MEM"] = _mem
+    values = read_fields(Site, lines, where, readers, SHELL)
+    return Site(**{SITE_KEYS[key]: value for key, value in values.items()})
 
 
-def _read_number(kind: type, text: str, where: str) -> Any:
-    """Return a number of a site file; without one it is not known."""
+def _mem(text: str) -> str:
+    """Return what memory is asked for by."""
+    if text not in (PER_NODE, PER_CPU):
+        raise ValueError(f"{PER_NODE} or {PER_CPU}")
+    return text
+
+
+def _number(text: str) -> float:
+    """Return a number; without one it is not known."""
     try:
-        number = kind(text or 0)
+        return number(float(text or 0))
     except ValueError:
-        number = -1
-    if not 0 <= number < math.inf:
-        unit = "a whole number" if kind is int else "a number"
-        raise BadInput(f"{where}: expected {unit}, 0 if it is not known")
-    return number
+        raise ValueError("a number, 0 if it is not known") from None
+
+
+def _whole(text: str) -> int:
+    """Return a whole number; without one it is not known."""
+    try:
+        return whole(int(text or 0))
+    except ValueError:
+        raise ValueError("a whole number, 0 if it is not known") from None
+
+
+READERS: dict[Any, Reader] = {str: str, int: _whole, float: _number}
 
 
 def get_container(site: Site) -> list[str]:

@@ -31,6 +31,7 @@ from typing import Any
 from hpc_connector.burst.lithops.folder import BUCKET, make_modules
 from hpc_connector.cluster.batch import submit
 from hpc_connector.errors import BadInput
+from hpc_connector.fields import YAML, Reader, read_fields
 from hpc_connector.partitioner.launch import LAUNCHED_BY_MPI
 from hpc_connector.slurm import ask_slurm
 from hpc_connector.units import format_time, parse_bytes, parse_time
@@ -122,17 +123,10 @@ def read_settings(section: dict[str, Any]) -> Settings:
     BadInput
         An unknown key, or a value that is none.
     """
-    known: dict[str, Any] = {field.name: field.type for field in fields(Settings)}
-    for key, value in section.items():
-        if key not in known:
-            names = ", ".join(known)
-            raise BadInput(f"slurm: unknown key {key!r}: expected one of {names}")
-        is_right = isinstance(value, known[key]) and not isinstance(value, bool)
-        if not is_right or (known[key] is str and not re.fullmatch(r"\S*", value)):
-            raise BadInput(f"slurm: {key}: {value!r}: expected {SAID[known[key]]}")
-    if not Path(section.get("folder", "")).is_absolute():
+    found = read_fields(Settings, section, NAME, READERS, YAML)
+    if not Path(found.get("folder", "")).is_absolute():
         raise BadInput("slurm: folder: expected the path of a folder that nodes share")
-    settings = Settings(**section)
+    settings = Settings(**found)
     if not re.fullmatch(r"(\d+-)?\d+(:\d+){1,2}", settings.time):
         raise BadInput(f"slurm: time: {settings.time!r}: expected such as '01:30:00'")
     if settings.mem and not re.fullmatch(r"\d+[KMGT]", settings.mem):
@@ -146,10 +140,21 @@ def read_settings(section: dict[str, Any]) -> Settings:
     return settings
 
 
-SAID: dict[Any, str] = {
-    str: "text without spaces, in quotes where it looks like a number",
-    int: "a whole number",
-}
+def _word(value: Any) -> str:
+    """Return text without spaces."""
+    if not isinstance(value, str) or not re.fullmatch(r"\S*", value):
+        raise ValueError("text without spaces, in quotes where it looks like a number")
+    return value
+
+
+def _whole(value: Any) -> int:
+    """Return a whole number."""
+    if type(value) is not int:
+        raise ValueError("a whole number")
+    return value
+
+
+READERS: dict[Any, Reader] = {str: _word, int: _whole}
 
 
 def render_array(settings: Settings, folder: Path, n: int, first: int) -> str:
