@@ -12,9 +12,10 @@ from typing import BinaryIO
 import numpy as np
 
 from hpc_connector.storage import address
-from hpc_connector.storage.address import is_remote
+from hpc_connector.storage.address import Source, is_remote
 from hpc_connector.storage.objects import get_object
 from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.store import Version
 from hpc_connector.storage.stores import NoSuchObject, NotAllowed
 
 FIRST_BYTES, MOST_BYTES = 1 << 16, 8 << 20  # of an object at once: more as it goes on
@@ -104,9 +105,9 @@ def read_part(path: str, first: int, last: int) -> bytes:
 
 
 @functools.lru_cache(maxsize=64)
-def read_head(path: str) -> bytes:
+def read_head(source: Source, version: Version) -> bytes:
     """Return the first bytes of an object; kept, for every part of it needs them."""
-    return read_range(path, 0, min(FIRST_BYTES, get_size(path)))
+    return fetch(source, version, [(0, min(FIRST_BYTES, version.size))])[0]
 
 
 def map_file(path: str) -> np.ndarray:
@@ -157,6 +158,6 @@ class ObjectFile(io.RawIOBase):
         last = min(self.at + max(self.n_bytes, least), self.size)
         self.first = self.at
         if last <= FIRST_BYTES and self.at == 0:
-            self.held = read_head(self.path)
+            self.held = read_head(*get_object(self.path))
         else:
             self.held = read_range(self.path, self.at, last)

@@ -10,6 +10,7 @@ from hpc_connector.manifest import enter_folder
 from hpc_connector.partitioner.ending import abort_on_error, end_now
 from hpc_connector.partitioner.launch import get_mpicomm
 from hpc_connector.pipeline.signals import on_signals
+from hpc_connector.storage.objects import forget
 from hpc_connector.undo import Before, look_before, remove_empty, undo_run
 
 
@@ -25,6 +26,7 @@ def run_program(name: str, run: Callable[[Any], int], args: Any = None) -> int:
         Of a new run that bad input ends before its first task, ``args.out`` keeps
         nothing.
     """
+    forget()  # what an earlier run of this process saw
     try:
         comm = get_mpicomm()
     except Exception as error:

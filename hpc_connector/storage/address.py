@@ -285,6 +285,11 @@ def is_derived(uri: str) -> bool:
     return uri in _derived
 
 
+def forget_derived() -> None:
+    """Forget what was derived: the next run may be told of it."""
+    _derived.clear()
+
+
 def get_ending(uri: str) -> str:
     """Return the ending of an object's name, with its dot."""
     return posixpath.splitext(get_name(uri))[1]

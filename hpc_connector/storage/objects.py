@@ -9,7 +9,13 @@ from hpc_connector.errors import BadInput
 from hpc_connector.storage import address
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.store import Answer, Changed, Range, Version, is_strong
-from hpc_connector.storage.stores import NoSuchObject, NotAllowed, explain, locate
+from hpc_connector.storage.stores import (
+    NoSuchObject,
+    NotAllowed,
+    explain,
+    locate,
+    open_store,
+)
 from hpc_connector.storage.traffic import count_traffic
 
 logger = logging.getLogger(__name__)
@@ -52,9 +58,20 @@ def warn_of_tag(source: Source) -> None:
 
 @functools.cache
 def get_object(path: str) -> tuple[Source, Version]:
-    """Return an object in the version that this process saw first."""
+    """Return an object in the version that a run saw first; see ``forget``."""
     source = Source(path)
     return source, get_version(source)
+
+
+def forget() -> None:
+    """Forget versions, warnings and clients: a run begins, which sees what is now.
+
+    The secrets of URLs stay, for options are read before a run begins.
+    """
+    for known in (get_object, warn_of_tag, open_store):
+        known.cache_clear()
+    refusing.clear()
+    address.forget_derived()
 
 
 def read_version(source: Source, version: Version, wanted: Range) -> Answer:
