@@ -11,7 +11,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, overload, register_model
 
-LANES = 16
+from hpc_connector.learner.mdr.bitplanes import LANES
+
 INDEX = ir.IntType(32)
 
 
