@@ -67,17 +67,40 @@ def _read_bgzip(file: BinaryIO, path: str, start: int) -> Iterator[tuple[int, by
         if match is None:
             yield from _read_gzip(file, path, offset)
             return
-        n_bytes = int.from_bytes(match[1], "little") + 1
+        n_bytes = get_block_bytes(match)
         block = header + file.read(max(0, n_bytes - HEADER_BYTES))
         if len(block) < n_bytes:
             raise BadInput(
                 f"{path} is cut: its bgzip block at byte {offset} has no end"
             )
-        content = isal_zlib.decompress(block, wbits=31)
-        if len(content) != int.from_bytes(block[-4:], "little"):
-            raise BadInput(f"{path}, byte {offset}: the bgzip block is corrupt")
-        yield offset, content
+        yield offset, unpack_block(block, path, offset)
         offset += n_bytes
+
+
+def get_block_bytes(header: re.Match[bytes]) -> int:
+    """Return the size of a block, which its header says."""
+    return int.from_bytes(header[1], "little") + 1
+
+
+def unpack_block(block: bytes, name: str, at: int) -> bytes:
+    """Return what a block holds.
+
+    Parameters
+    ----------
+    name, at
+        Its file, and the byte where it begins there.
+
+    Raises
+    ------
+    BadInput
+        It holds other bytes than it says.
+    isal_zlib.error
+        It is corrupt.
+    """
+    content = isal_zlib.decompress(block, wbits=31)
+    if len(content) != int.from_bytes(block[-4:], "little"):
+        raise BadInput(f"{name}, byte {at}: the bgzip block is corrupt")
+    return content
 
 
 def _read_gzip(

@@ -18,6 +18,8 @@ from hpc_connector.loader.bgzf import (
     MAX_BLOCK_BYTES,
     TAIL_BYTES,
     find_end_block,
+    get_block_bytes,
+    unpack_block,
 )
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.ranges import fetch
@@ -61,17 +63,14 @@ def inflate(data: bytes, name: str, start: int, stop: int | None = None) -> byte
         match = BLOCK_HEADER.match(data, at)
         if not match and is_padding(data[at:]):
             break
-        n_bytes = int.from_bytes(match[1], "little") + 1 if match else 0
+        n_bytes = get_block_bytes(match) if match else 0
         block = data[at : at + n_bytes]
         if not match or len(block) < max(n_bytes, HEADER_BYTES):
             raise BadInput(f"{name}, byte {start + at}: the bgzip block is cut")
         try:
-            content = isal_zlib.decompress(block, wbits=31)
+            pieces.append(unpack_block(block, name, start + at))
         except isal_zlib.error as error:  # type: ignore[misc] # of its stubs
             raise BadInput(f"{name}, byte {start + at}: {error}") from None
-        if len(content) != int.from_bytes(block[-4:], "little"):
-            raise BadInput(f"{name}, byte {start + at}: the bgzip block is corrupt")
-        pieces.append(content)
         at += n_bytes
     return b"".join(pieces)
 
@@ -125,7 +124,7 @@ def read_blocks(source: Source, version: Version) -> Iterator[tuple[int, bytes]]
             if not data[n_read] and is_padding(data[n_read:]):
                 n_read = len(data)
                 break
-            n_bytes = get_block_bytes(data, n_read, source.uri, at)
+            n_bytes = find_block_bytes(data, n_read, source.uri, at)
             if n_read + n_bytes > len(data):
                 break
             block = data[n_read : n_read + n_bytes]
@@ -136,7 +135,7 @@ def read_blocks(source: Source, version: Version) -> Iterator[tuple[int, bytes]]
         at += n_read
 
 
-def get_block_bytes(data: bytes, at: int, name: str, start: int) -> int:
+def find_block_bytes(data: bytes, at: int, name: str, start: int) -> int:
     """Return the size of a block; more than there is where its head is cut."""
     if data[at : at + 4] != b"\x1f\x8b\x08\x04"[: len(data) - at]:
         found = "gzip that is not bgzip: " if data[at : at + 2] == GZIP_MAGIC else ""
