@@ -26,7 +26,7 @@ class KeyedFiles(IndexDataCacheFile):
             self._save_data(self._get_name(marks), (*marks, data))
 
     def load(self, key: Any) -> Any:
-        """Return what was compiled before, or None."""
+        """Return the machine code that was compiled before, or None."""
         marks = self._get_marks(key)
         try:
             *found, data = self._load_data(self._get_name(marks))

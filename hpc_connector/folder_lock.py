@@ -104,7 +104,7 @@ def release_folder(out: Path, lock: str) -> None:
 
 
 def read_text(path: Path) -> str | None:
-    """Return what a file says, None if there is none."""
+    """Return the text of a file, None if there is none."""
     try:
         return path.read_text(errors="replace")
     except FileNotFoundError:
@@ -112,7 +112,7 @@ def read_text(path: Path) -> str | None:
 
 
 def describe_process() -> dict[str, Any]:
-    """Return what this process is known by, also where its number is used again."""
+    """Return the identity of this process, also where its number is used again."""
     return {
         "host": os.uname().nodename,
         "pid": os.getpid(),

@@ -48,7 +48,7 @@ def add_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
 def make_notes(
     assumed: Iterable[Assumption], counted: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Return what a manifest keeps of both; what is assumed twice stands once.
+    """Return the record of both for a manifest; what is assumed twice stands once.
 
     A name of `counted` is a phrase that reads before its number: "half-calls were
     taken as missing".

@@ -29,7 +29,7 @@ def ask_slurm(
 
 
 def ask(*command: str) -> str:
-    """Return what a command prints, nothing where it is missing, refuses or hangs."""
+    """Return the output of a command, empty where it is missing, refuses or hangs."""
     done = ask_slurm(command, SHORT_S)
     return done.stdout if done and done.returncode == 0 else ""
 

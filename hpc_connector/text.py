@@ -100,7 +100,7 @@ def split_blanks(line: str) -> list[str]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what a TOML file says.
+    """Return the tables of a TOML file.
 
     Raises
     ------

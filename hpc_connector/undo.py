@@ -34,7 +34,7 @@ class Before(NamedTuple):
 
 
 def look_before(out: Path) -> Before:
-    """Return what there is before a run begins."""
+    """Return the state of a folder before a run begins."""
     try:
         names = frozenset(path.name for path in out.iterdir())
     except OSError:  # there is none, or it cannot be read
@@ -77,7 +77,7 @@ def has_results(out: Path) -> bool:
 
 
 def list_paths(out: Path) -> list[Path]:
-    """Return what lies in a folder; nothing if there is none."""
+    """Return the entries of a folder; none if it is not there."""
     try:
         return list(out.iterdir())
     except OSError:

@@ -120,7 +120,7 @@ def check_program(program: str, site: Site) -> None:
 
 
 def describe_failure(program: str, code: int, said: str) -> str:
-    """Return what a program says as it ends, in a line; of a traceback the last."""
+    """Return why a program failed, in a line: its last one after a traceback."""
     lines = [line for line in said.splitlines() if line.strip()]
     if any(line.startswith("Traceback ") for line in lines):
         return f"{program} --plan failed: {lines[-1].strip()}"

@@ -82,7 +82,7 @@ class Candidate:
 
 
 def learn(cost: Cost, runs: Sequence[Run]) -> Knowledge:
-    """Return what recorded runs say of a run beside the formula, of all or none."""
+    """Return the knowledge of recorded runs about a run, of all or none."""
     if not runs:
         return Knowledge(cost)
     runs = runs[-MOST_RUNS:]
@@ -327,7 +327,7 @@ def choose(
 def make_allocation(
     chosen: Candidate, machine: Machine, policy: Policy, asked: Allocation
 ) -> Allocation:
-    """Return what to ask for: at least `LEAST_S`, where that is allowed."""
+    """Return the allocation of a candidate: at least `LEAST_S` where it may be."""
     caps = [t for t in (machine.most_time, policy.most_time) if t]
     least_s = 60 * (min([LEAST_S, *caps]) // 60)
     return Allocation(

@@ -120,7 +120,7 @@ def check_asked(asked: Allocation, limits: Limits) -> None:
 
 
 def propose(cost: Cost, limits: Limits, asked: Allocation) -> Allocation:
-    """Return what to ask for; what is asked already stays as it is.
+    """Return the allocation to ask for; what is asked already stays as it is.
 
     As few ranks as end within ``AIM_S``: on a part of a node, else on whole ones.
 

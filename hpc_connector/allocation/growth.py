@@ -76,7 +76,7 @@ def raise_to(
     place: Place,
     warn_s: float,
 ) -> Allocation:
-    """Return what to ask for, more of what the last job of an unfinished run lacked.
+    """Return an allocation with more of what the last job of an unfinished run lacked.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def raise_to(
 
 
 def list_attempts(out: Path | None, figures: str = "") -> list[dict[str, Any]]:
-    """Return what Slurm says of the jobs of an unfinished run, the last one at the end.
+    """Return Slurm's records of the jobs of an unfinished run, the last one at the end.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def cap(policy: Policy, place: Place, job: Allocation) -> Policy:
 
 
 def get_given(attempt: dict[str, Any]) -> Allocation:
-    """Return what an attempt was given; memory is 0 where a record does not say it.
+    """Return the allocation of an attempt; memory is 0 where a record does not say it.
 
     Where it was given the time of its partition, that is at least what it took.
     """

@@ -73,7 +73,7 @@ class Machine:
 
 
 def get_limits(policy: Policy) -> Limits:
-    """Return what a policy gives a job."""
+    """Return the limits that a policy gives a job."""
     fields = ("mem_bytes", "most_nodes", "most_s", "most_cores")
     return Limits(
         mem_bytes=int(policy.most_mem),
@@ -140,7 +140,7 @@ def check_site(policy: Policy, slurm_partition: str, qos: str) -> None:
 def grow(
     policy: Policy, asked: Allocation, state: str, *, attempt: int, peak_bytes: int = 0
 ) -> Allocation:
-    """Return what to ask for after an attempt: only what ran short grows.
+    """Return the allocation after an attempt: only what ran short grows.
 
     Parameters
     ----------

@@ -126,7 +126,7 @@ def follow(tasks: Iterable[Task]) -> Iterator[tuple[Task, list[float]]]:
 
 
 def replay(tasks: Iterable[Task], rule: Rule | None = None) -> Waste:
-    """Return what a rule would have wasted, had it sized tasks in the order of time.
+    """Return the waste of a rule, had it sized tasks in the order of time.
 
     A failed attempt wastes all that it was given, for as long as the task takes.
 

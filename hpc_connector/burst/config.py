@@ -55,7 +55,7 @@ class Settings:
         return str(self.lithops.get("lithops", {}).get("backend", "localhost"))
 
     def get_cost_eur(self, gb_s: float, calls: int) -> float | None:
-        """Return what functions cost, None where the price is not known.
+        """Return the cost of functions, None where the price is not known.
 
         Parameters
         ----------

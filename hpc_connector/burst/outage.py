@@ -15,7 +15,7 @@ Done = TypeVar("Done")
 
 
 def outlast(act: Callable[[], Done], patience_s: float) -> Done:
-    """Return what an act returns, which is tried again while a store does not answer.
+    """Return the result of an act, tried again while a store does not answer.
 
     Raises
     ------

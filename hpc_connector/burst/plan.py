@@ -105,7 +105,7 @@ def _choose(
 
 
 def _say_alone(alone_s: float, workers: int, deadline_s: float | None) -> str:
-    """Return what ranks would take alone."""
+    """Return the time that ranks would take alone, in words."""
     if not workers:
         return "there are no ranks"
     until = "" if deadline_s is None else f", and the deadline is {deadline_s:,.0f} s"

@@ -162,7 +162,7 @@ def count_needed(
 def grow_memory(
     settings: Settings, policy: Policy, given_mb: int, attempt: int
 ) -> int | None:
-    """Return what to give after a function ran out of memory, None where it had most.
+    """Return the memory to give after a function ran out, None where it had most.
 
     By the rule of the policy for jobs, ``after_out_of_memory``; in MiB.
 

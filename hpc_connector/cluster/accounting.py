@@ -35,7 +35,7 @@ NO_ENERGY = {0} | {2**bits - k for bits in (32, 64) for k in (1, 2)}  # is not k
 
 
 def ask_figures(*jobs: str) -> str:
-    """Return what sacct says of all attempts of jobs, empty where it knows nothing."""
+    """Return sacct's figures of all attempts of jobs, empty where it knows nothing."""
     known = [job for job in jobs if JOB.fullmatch(job)]
     if not known:
         return ""
@@ -66,7 +66,7 @@ def get_state(text: str) -> str:
 
 
 def read_figures(text: str) -> list[dict[str, Any]]:
-    """Return what sacct says of the steps of jobs, one record for each attempt.
+    """Return sacct's figures of the steps of jobs, one record for each attempt.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ def list_costs(
     site: Site,
     show: Callable[[int, int], None] | None = None,
 ) -> list[Cost]:
-    """Return what each element takes; the program looks at every dataset.
+    """Return the cost of each element; the program looks at every dataset.
 
     If it refuses all of the first few, others are not looked at: most likely that is
     for what all have in common.

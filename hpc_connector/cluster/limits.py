@@ -75,7 +75,7 @@ def ask_place(site: Site) -> Place:
 
 
 def find_limits(place: Place, asked: Allocation = FREE, least_bytes: int = 0) -> Limits:
-    """Return what a job may have at most.
+    """Return the limits of a job.
 
     Where nobody says what a node has, it is what this machine has.
 
@@ -98,7 +98,7 @@ def find_limits(place: Place, asked: Allocation = FREE, least_bytes: int = 0) ->
 
 
 def ask_partitions(names: str) -> list[Row]:
-    """Return what Slurm says of partitions, of the default one without names."""
+    """Return Slurm's rows of partitions, of the default one without names."""
     lines = slurm.ask("scontrol", "show", "partition", "--oneliner").splitlines()
     rows = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines]
     if not names:
@@ -164,7 +164,7 @@ def describe_kinds(
 def list_caps(
     partitions: Sequence[Row], account: Row, qos: str, who: str
 ) -> list[Caps]:
-    """Return what partitions, an account and the QOS give at most."""
+    """Return the limits of partitions, an account and the QOS."""
     known = ask_qos([qos, *(p.get("QoS", "") for p in partitions)])
     mine = known.get(qos.lower(), {})
     caps = [get_partition_caps(p, mine.get("Flags", ""), who) for p in partitions]
@@ -173,7 +173,7 @@ def list_caps(
 
 
 def get_site_caps(site: Site) -> Caps:
-    """Return what the site file says of a job."""
+    """Return the limits of a job by the site file."""
     found = {"most_nodes": site.most_nodes}
     if site.most_hours:  # Slurm's times are whole minutes
         found["most_s"] = 60 * max(1, int(round(60 * site.most_hours, 6)))
@@ -181,7 +181,7 @@ def get_site_caps(site: Site) -> Caps:
 
 
 def get_kind_caps(kind: Kind | None, place: Place) -> Caps:
-    """Return what nodes of a kind have; of a node the site file says it better."""
+    """Return the resources of nodes of a kind; the site file knows a node better."""
     kind, site = kind or Kind(0, 0, 0), place.site
     found: Caps = {
         "cores": (site.node_cores or kind.cores, ""),
@@ -192,7 +192,7 @@ def get_kind_caps(kind: Kind | None, place: Place) -> Caps:
 
 
 def get_partition_caps(row: Row, flags: str, who: str) -> Caps:
-    """Return what a partition gives, but for what the flags of the QOS lift."""
+    """Return the limits of a partition, but for those that flags of the QOS lift."""
     caps: Caps = {}
     for name, (field, lifting) in OF_PARTITION.items():
         text = row.get(name, "")

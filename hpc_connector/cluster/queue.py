@@ -75,7 +75,7 @@ class Queued(NamedTuple):
 
 
 def ask_queue(jobs: Iterable[str]) -> dict[str, Queued] | None:
-    """Return what squeue knows of some jobs, None where it is missing or silent.
+    """Return squeue's rows of some jobs, None where it is missing or silent.
 
     Slurm forgets what has ended some minutes ago. A job is found by its own number and
     by that of its array, see :func:`find_job`.

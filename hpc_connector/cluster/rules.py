@@ -46,7 +46,7 @@ def ask_account(account: str, slurm_partition: str = "") -> Row:
 
 
 def ask_qos(names: Iterable[str]) -> dict[str, Row]:
-    """Return what is said of some QOS, by their names; nothing of what is not known.
+    """Return the rows of some QOS, by their names; none of one that is not known.
 
     To Slurm names of QOS, as those of accounts, are the same in capitals.
     """
@@ -66,7 +66,7 @@ def _ask_table(what: str, names: str, columns: Sequence[str], *more: str) -> lis
 
 
 def get_rules(account: Row, qos: Row, of_partition: Row) -> Caps:
-    """Return what an association and the QOS of a job and of its partition give.
+    """Return the limits of an association and of the QOS of a job and its partition.
 
     Of a rule that several have, Slurm takes that of the partition's QOS, then that of
     the job's (the other way round, if its flags say so), then the association's.

@@ -69,7 +69,7 @@ class Site:
 
 
 def get_site(path: Path | None = None) -> Site:
-    """Return what a site file says, and the environment what it does not.
+    """Return the site of a file, and by the environment what that does not say.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def get_site(path: Path | None = None) -> Site:
 
 
 def read_site(path: Path) -> Site:
-    """Return what a site file alone says; see :func:`get_site`."""
+    """Return the site of a file alone; see :func:`get_site`."""
     return make_site(read_lines(path), str(path))
 
 
@@ -114,7 +114,7 @@ def make_site(lines: dict[str, str], where: str) -> Site:
 
 
 def _mem(text: str) -> str:
-    """Return what memory is asked for by."""
+    """Return the unit that memory is asked for by."""
     if text not in (PER_NODE, PER_CPU):
         raise ValueError(f"{PER_NODE} or {PER_CPU}")
     return text
@@ -140,7 +140,7 @@ READERS: dict[Any, Reader] = {str: str, int: _whole, float: _number}
 
 
 def get_container(site: Site) -> list[str]:
-    """Return what runs a command in the image of a site; nothing without one.
+    """Return the words that run a command in the image of a site; none without one.
 
     It starts in the current folder as it is without links, which an image does not
     have; what is named by a link to that folder is seen as well.

@@ -108,7 +108,7 @@ def find_runs(folder: Path) -> list[Path]:
 
 
 def get_states(folders: Sequence[Path], n_lines: int = 0) -> list[RunState]:
-    """Return what runs do now; Slurm is asked once for all of them.
+    """Return the states of runs; Slurm is asked once for all of them.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """Return what a folder holds; what cannot be read is noted and left out."""
+    """Return the run in a folder; what cannot be read is noted and left out."""
     notes: list[str] = []
     found: dict[str, dict[str, Any]] = {}
     for name, read in ((JOB, read_job), (NAME, read_manifest), (LOCK, read_lock)):
@@ -190,7 +190,7 @@ def get_text(record: dict[str, Any], name: str) -> str:
 def make_state(
     run: Run, queue: dict[str, Queued] | None, ended: dict[str, tuple[str, str]]
 ) -> RunState:
-    """Return what a run does now, by what Slurm knows of its job."""
+    """Return the state of a run, by what Slurm knows of its job."""
     job, attempt = get_job(run), run.manifest.get("attempt", 0)
     state = RunState(
         str(run.folder),
@@ -263,7 +263,7 @@ def get_account(run: Run, job: str) -> str:
 
 
 def get_end(folder: Path) -> RunState:
-    """Return what a run has come to; Slurm is asked only if its files do not say it."""
+    """Return the outcome of a run; Slurm is asked only if its files do not say it."""
     run = read_run(folder)
     job = get_job(run)
     is_done = run.manifest.get("status") == "done" and not (job and run.submitted)

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read_input() -> str:
-    """Return what sacct says on standard input, empty where a person sits there."""
+    """Return sacct's output on standard input, empty where a person sits there."""
     if sys.stdin is None or sys.stdin.isatty():
         return ""
     try:

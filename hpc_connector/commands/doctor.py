@@ -187,7 +187,7 @@ def wait(process: subprocess.Popen, limit_s: float) -> int | None:
 
 
 def read_facts(said: str) -> tuple[dict[str, Any], list[int]]:
-    """Return what ranks said, and the size of the communicator of each that told it."""
+    """Return the facts of ranks, and the sizes of communicators that they saw."""
     facts: dict[str, Any] = {}
     sizes = []
     for line in re.findall(f"{FACTS}({{.*}})$", said, re.MULTILINE):

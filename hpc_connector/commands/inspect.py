@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def format_summary(summary: dict[str, Any]) -> str:
-    """Return what a run used as text."""
+    """Return the use of a run as text."""
     shares = summary["efficiency"].items()
     figures = list_figures(summary) + [
         (f"efficiency of {name}", format_share(found["share"]))

@@ -54,7 +54,7 @@ ADVICE = (
 
 
 def get_advice(launch: str, state: str, facts: Facts, said: str) -> list[str]:
-    """Return what to do, in plain words."""
+    """Return the advice, in plain words."""
     if state == "works":
         return get_warnings(facts)
     if state == "alone":
@@ -149,7 +149,7 @@ def list_mpiruns(library: str) -> Iterator[str]:
 
 
 def advise_copying(launch: str, facts: Facts) -> str:
-    """Return what lets ranks exchange large messages that may not read each other."""
+    """Return the setting for large messages of ranks that may not read each other."""
     is_open = facts.get("library", "").startswith("Open MPI")
     settings = (
         "OMPI_MCA_btl_vader_single_copy_mechanism=none"
@@ -167,14 +167,14 @@ def advise_copying(launch: str, facts: Facts) -> str:
 
 
 def advise_counting(facts: Facts) -> str:
-    """Return what makes one-sided communication work."""
+    """Return the setting that makes one-sided communication work."""
     if facts.get("library", "").startswith("Open MPI v4"):
         return "one-sided communication fails: with Open MPI 4 set OMPI_MCA_osc=^rdma"
     return "one-sided communication fails: load another MPI"
 
 
 def get_warnings(facts: Facts) -> list[str]:
-    """Return what could be better where ranks work."""
+    """Return the advice where ranks work, but could do better."""
     found = []
     if facts["threads"] != "multiple":
         found.append("without threads, other nodes wait while rank 0 computes")

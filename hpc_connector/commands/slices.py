@@ -143,7 +143,7 @@ def choose_format(args: argparse.Namespace) -> tuple[str, str]:
 
 
 def load(name: str, kind: type) -> Any:
-    """Return what a module has by a name.
+    """Return the object of a name in a module.
 
     Raises
     ------

@@ -123,7 +123,7 @@ def format_row(cells: Sequence[str]) -> str:
 
 
 def list_cells(state: RunState) -> tuple[str, ...]:
-    """Return what stands in the line of a run, "-" for what is not known."""
+    """Return the words in the line of a run, "-" for what is not known."""
     tasks = "-"
     if state.tasks is not None:
         tasks = f"{state.tasks_done:,} of {state.tasks:,}"

@@ -58,7 +58,7 @@ class Rows:
 
 
 def get_feature_names(lags: int = LAGS) -> list[str]:
-    """Return what the columns of the features are."""
+    """Return the names of the columns of the features."""
     own = [*(f"lag_{k}" for k in range(lags - 1, 0, -1)), *SHAPE]
     return [*own, "age", *(f"other_{name}" for name in own)]
 

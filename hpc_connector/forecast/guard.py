@@ -43,7 +43,7 @@ def classify(values: np.ndarray, target: str) -> str:
 
 
 def get_candidates(lags: np.ndarray, model: np.ndarray) -> np.ndarray:
-    """Return what each of ``CANDIDATES`` forecasts, shape (3, n, horizons)."""
+    """Return the forecasts of ``CANDIDATES``, shape (3, n, horizons)."""
     last, middle = lags[:, -1], np.median(lags[:, -3:], axis=1)
     return np.stack(
         [model, *(np.repeat(x[:, None], model.shape[1], 1) for x in (last, middle))]
@@ -69,7 +69,7 @@ def get_variation(lags: np.ndarray) -> np.ndarray:
 def serve(
     target: str, rows: Rows, p50: np.ndarray, p90: np.ndarray, is_known: np.ndarray
 ) -> Served:
-    """Return what is served of a model's forecasts, series by series.
+    """Return the forecasts that are served of a model's, series by series.
 
     Persistence serves while a series is constant, and :func:`choose` decides after.
 

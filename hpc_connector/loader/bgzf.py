@@ -83,7 +83,7 @@ def get_block_bytes(header: re.Match[bytes]) -> int:
 
 
 def unpack_block(block: bytes, name: str, at: int) -> bytes:
-    """Return what a block holds.
+    """Return the content of a block.
 
     Parameters
     ----------

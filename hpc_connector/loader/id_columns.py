@@ -180,7 +180,7 @@ def note_joined(lookup: Lookup, file: SampleFile) -> Assumption:
 
 
 def _choose(found: Sequence[Candidate]) -> Candidate | None:
-    """Return what names the most individuals; FID and IID before IID alone.
+    """Return the candidate that names the most individuals; FID and IID before IID.
 
     PLINK matches by both. Where most FIDs are others, as where one file has none, they
     are no part of the id.

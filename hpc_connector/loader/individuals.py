@@ -120,7 +120,7 @@ def find_labels(
 def note_family(
     table: Table, file: SampleFile, columns: tuple[int, ...]
 ) -> list[Assumption]:
-    """Return what is assumed where both files name families, and they differ."""
+    """Return the assumption where both files name families, and they differ."""
     family = table.find_family()
     is_named = table.has_header and family is not None and file.families is not None
     if not is_named or family is None or columns != family[1:]:

@@ -290,7 +290,7 @@ def convert_labels(words: Sequence[str], where: str, coding: str = "any") -> np.
 
 
 def note_coding(words: Sequence[str], where: str, coding: str) -> list[Assumption]:
-    """Return what is assumed of labels 0, 1 and 2 of a file that codes them anyhow."""
+    """Return the assumption about labels 0, 1 and 2, where no coding was named."""
     found = {shorten(word) for word in words} - MISSING
     if coding != "any" or found != {"0", "1", "2"}:
         return []

@@ -206,7 +206,7 @@ def is_oxford(lines: Sequence[str]) -> bool:
 
 
 def find_delimiter(line: str) -> str | None:
-    """Return what separates fields, None for blanks."""
+    """Return the separator of fields, None for blanks."""
     return next((d for d in "\t,;" if d in line), None)
 
 

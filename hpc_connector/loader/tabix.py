@@ -40,7 +40,7 @@ class Tabix:
 
 
 def read_tabix(data: bytes, name: str) -> Tabix:
-    """Return what a .tbi or .csi says.
+    """Return the index of a .tbi or .csi.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def read_tabix(data: bytes, name: str) -> Tabix:
 
 
 def parse_tabix(data: bytes, name: str) -> Tabix:
-    """Return what an index says; what is malformed is an error of many kinds."""
+    """Return an index from its bytes; malformed ones raise errors of many kinds."""
     shift, depth, is_tabix = TABIX_SHIFT, TABIX_DEPTH, data[:4] == TABIX
     if is_tabix:
         (n_contigs,) = struct.unpack_from("<i", data, 4)

@@ -62,7 +62,7 @@ def find_hosts(comm: Any) -> Facts:
 
 
 def get_storage() -> Facts:
-    """Return what this node has for temporary files, and for memory that is shared."""
+    """Return the room of this node for temporary files, and for shared memory."""
     scratch = tempfile.gettempdir()  # $TMPDIR, where it can be written
     kind = find_file_system(Path(scratch))
     shared_bytes = None

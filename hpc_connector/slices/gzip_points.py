@@ -41,7 +41,7 @@ class Inflater:
         self.member = isal_zlib.decompressobj(wbits=MEMBER)
 
     def inflate(self, data: bytes) -> bytes:
-        """Return what more bytes add to the text.
+        """Return the text that more bytes add.
 
         Raises
         ------

@@ -100,7 +100,7 @@ def read_version(source: Source, version: Version, wanted: Range) -> Answer:
 
 
 def read_beside(source: Source) -> tuple[bytes, Version] | None:
-    """Return what ``read_whole`` does of what may stand beside an object.
+    """Return bytes and version of what may stand beside an object, as ``read_whole``.
 
     None too if it may not be read: who signs a URL signs one object, and S3 denies
     what is not there to who may not list it.

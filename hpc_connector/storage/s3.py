@@ -266,7 +266,7 @@ def check_credentials(settings: Settings, bucket: str) -> None:
 
 
 def get_provider(settings: Settings, bucket: str) -> Any:
-    """Return what gives obstore the credentials of boto3, again when they end.
+    """Return the credential provider of obstore: boto3's, asked again when they end.
 
     Raises
     ------

@@ -67,7 +67,7 @@ class Broken(StoreError):
 
 
 def make_tag(etag: str | None, modified: datetime | None) -> str:
-    """Return what tells the versions of an object apart, "" if nothing does.
+    """Return the tag that tells the versions of an object apart, "" without any.
 
     A strong ETag does. A weak one stays the same while bytes change, so that it counts
     only with a time of change, as far as the server says one.

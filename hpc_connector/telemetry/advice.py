@@ -42,7 +42,7 @@ def make_advice(summary: dict[str, Any]) -> list[str]:
 def advise_cores(
     utilisation: float | None, imbalance: float | None, ranks: list[dict[str, Any]]
 ) -> list[str]:
-    """Return what to say of the cores, and of ranks that waited."""
+    """Return the advice on cores, and on ranks that waited."""
     said = []
     if utilisation is not None and utilisation > CROWDED:
         said.append(
@@ -66,7 +66,7 @@ def advise_cores(
 
 
 def advise_memory(nodes: list[dict[str, Any]]) -> str:
-    """Return what to ask for: the peak of the largest node and a tenth.
+    """Return the memory to ask for: the peak of the largest node and a tenth.
 
     Rows are joined when the agents have ended, so that no peak has it.
     """

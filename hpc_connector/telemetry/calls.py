@@ -84,7 +84,7 @@ def read_call_tables(directory: Path, words: Words) -> Iterator[np.ndarray]:
 
 
 def summarise_calls(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return what the telemetry of a run has under "functions": the calls in short.
+    """Return the section "functions" of the telemetry of a run: the calls in short.
 
     Returns
     -------
@@ -128,7 +128,7 @@ class Calls:
             self.source = [*words, ""][most["source"]]
 
     def close(self) -> dict[str, Any]:
-        """Return what :func:`summarise_calls` does, of the calls as they are."""
+        """Return the section of :func:`summarise_calls`, of the calls as they are."""
         if not self.wall.n:
             return {}
         p50_s, p90_s = (get_quantile(self.wall, share) for share in (0.5, 0.9))

@@ -139,7 +139,7 @@ def end_node(
     threads: int,
     notes: Sequence[str],
 ) -> dict[str, Any]:
-    """Return what a node and its ranks have used, when all rows have passed."""
+    """Return the use of a node and of its ranks, when all rows have passed."""
     summary.add_totals(totals.get("ranks", []), words)
     summary.close()
     noted = [f"{summary.node}: {note}" for note in totals.get("notes", [])]

@@ -344,7 +344,7 @@ def say_more_steps(node: str, n: int) -> list[str]:
 
 
 def read_totals(path: Path) -> dict[str, Any]:
-    """Return what an agent wrote at its end, empty if it did not come to that.
+    """Return the totals that an agent wrote at its end, empty without one.
 
     "ranks" is a list of objects, and "notes" one of texts, whatever else is there.
     """

@@ -72,7 +72,7 @@ class Clock:
             self.notes.append(say_clock_step(self.node, step_s, before_s))
 
     def list_notes(self) -> list[str]:
-        """Return what is wrong with the clock."""
+        """Return the notes on a clock that was set."""
         return self.notes + say_more_steps(self.node, self.steps)
 
 
@@ -228,7 +228,7 @@ class Counters:
         self.falls.close()
 
     def describe(self, number: int) -> dict[str, Any]:
-        """Return what a rank used; nothing where there is none of that number."""
+        """Return the use of a rank; empty where there is none of that number."""
         place = self.numbers.get(number, -1)
         if place < 0:
             return {"cpu_s": 0.0, "peak_bytes": 0, "max_rss_bytes": 0}
@@ -321,7 +321,7 @@ class NodeSummary:
             part.close()
 
     def list_ranks(self) -> list[dict[str, Any]]:
-        """Return what each rank used, over all attempts."""
+        """Return the use of each rank, over all attempts."""
         found = []
         for number in self.counters.numbers:
             if number != NODE_RANK:
@@ -365,7 +365,7 @@ class NodeSummary:
         return peaks.get(NODE_RANK) == 0 < sum(peaks.values())
 
     def list_notes(self) -> list[str]:
-        """Return what was taken instead of what is missing."""
+        """Return the notes on values that stand in for missing ones."""
         if self.samples and not self.lacks_memory():
             return []
         what = "is no memory in the rows" if self.samples else "are no rows"

@@ -39,7 +39,7 @@ class Timeline(NamedTuple):
 
 
 def make_timeline(nodes: list[Rows]) -> Timeline:
-    """Return what was used in windows as long as a sample or longer."""
+    """Return the use in windows as long as a sample or longer."""
     first_s = min(node.rows[0]["clock_s"] for node in nodes)
     parts = {
         (node.node, number): part

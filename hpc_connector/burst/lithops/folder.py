@@ -23,7 +23,7 @@ class StorageBackend:
         self.folder = Path(config["folder"])
 
     def get_client(self) -> "StorageBackend":
-        """Return what functions of a user may read with."""
+        """Return the client that functions of a user read with."""
         return self
 
     def put_object(self, bucket_name: str, key: str, data: Any) -> None:

@@ -223,7 +223,7 @@ class ServerlessBackend:
         atexit.register(self.clear)
 
     def get_runtime_info(self) -> dict[str, Any]:
-        """Return what the executor wants to know of where functions run."""
+        """Return the facts of where functions run, for the executor."""
         return {
             "runtime_name": self.settings.python,
             "runtime_memory": self.config["runtime_memory"],

@@ -134,7 +134,7 @@ def _skip_space(text: str, at: int) -> int:
 
 
 def _explain(text: str, at: int) -> str:
-    """Return what is wrong with a character that begins no part of a formula."""
+    """Return the fault of a character that begins no part of a formula."""
     hints = (hint for signs, hint in HINTS.items() if text[at] in signs)
     hint = next(hints, "it is no element")
     return f"{text[at]!r} at character {at + 1}: {hint}"

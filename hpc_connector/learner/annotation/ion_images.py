@@ -42,7 +42,7 @@ class PeakList:
     intensity: np.ndarray
 
     def to_tuple(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return what the kernels take."""
+        """Return the arrays that the kernels take."""
         return self.mz, self.pixel, self.intensity
 
 

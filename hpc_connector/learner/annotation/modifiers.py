@@ -183,7 +183,7 @@ def drop_repeated(adducts: Iterable[Adduct]) -> list[Adduct]:
 
 
 def _get_sum(modifier: str) -> tuple:
-    """Return what a modifier adds in all, in an order of its own."""
+    """Return the atoms that a modifier adds in all, in an order of its own."""
     total: dict[str, int] = {}
     for part in parse_modifier(modifier) if modifier else ():
         add_counts(total, part)

@@ -111,7 +111,7 @@ def make_genotypes(
 
 
 def _weigh_views(size: np.ndarray, folds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the kernels of contrasts weigh classes by, and 1 / (w1 w0).
+    """Return the weights of classes for the kernels of contrasts, and 1 / (w1 w0).
 
     Parameters
     ----------

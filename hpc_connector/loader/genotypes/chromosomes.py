@@ -59,7 +59,7 @@ def normalise(name: str, *, plink_codes: bool = True) -> str:
 
 
 def normalise_all(names: Iterable[str]) -> dict[str, str]:
-    """Return what each of some names of one cohort is compared by."""
+    """Return the keys by which names of one cohort are compared."""
     plain = {name: normalise(name, plink_codes=False) for name in names}
     numbers = [int(word) for word in plain.values() if word.isdecimal()]
     if max(numbers, default=0) > LAST_CODE:  # not of the human genome

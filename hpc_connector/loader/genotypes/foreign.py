@@ -74,7 +74,7 @@ Rows = Sequence[Sequence[str]]
 
 
 def find_foreign(path: str, start: bytes) -> str:
-    """Return what a file is that is not read, and what is; empty for all others.
+    """Return the kind of a file that is not read, and what is; empty for all others.
 
     Parameters
     ----------

@@ -86,7 +86,7 @@ class Acquisition:
 
 
 def read_acquisition(path: str, scan: Scan) -> tuple[Acquisition, np.ndarray]:
-    """Return what a file says of how it was acquired, and which spectra are profiles.
+    """Return the acquisition that a file records, and which spectra are profiles.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def list_polarities(
     counts: Sequence[int],
     data: Bytes,
 ) -> tuple[Said, ...]:
-    """Return what each place says of polarity; groups count where no other says it.
+    """Return the polarity by each place; groups count where no other says it.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def get_polarities(param: Element) -> Iterator[str]:
 
 
 def find_in_spectra(data: Bytes) -> set[str]:
-    """Return what spectra say of polarity other than by accessions, in all of them."""
+    """Return the polarity that all spectra record other than by accessions."""
     first = data.find(b"<spectrum ")
     return {
         polarity
@@ -265,7 +265,7 @@ def get_form(param: Element) -> str:
 def list_instruments(
     root: Element, said: Sequence[tuple[str, Element]]
 ) -> tuple[tuple[Said, ...], ...]:
-    """Return what is said of the instrument, those who should know best first.
+    """Return the names of the instrument, those of who should know best first.
 
     First the parameters of the configuration that spectra refer to, or else of all,
     and of its analyzers; then users' parameters there, and those elsewhere that are

@@ -226,7 +226,7 @@ def parse_imzml(
 
 
 def check_count(path: str, root: Element, n: int) -> tuple[Assumption, ...]:
-    """Return what is assumed where a file has not as many spectra as it counts."""
+    """Return the assumption where a file has not as many spectra as it counts."""
     counts = [one.get("count", "") for one in root.iter("spectrumList")]
     if len(counts) != 1 or not counts[0].isdecimal() or int(counts[0]) == n:
         return ()

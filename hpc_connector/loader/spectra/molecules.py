@@ -153,7 +153,7 @@ def _name_columns(fields: Sequence[str]) -> list[str]:
 def _read_rows(
     path: str, lines: list[str], above: int, header: list[str], delimiter: str
 ) -> tuple[list[str], list[Row]]:
-    """Return what :func:`read_table` returns, of a table whose header is known."""
+    """Return the molecules of :func:`read_table`, of a table whose header is known."""
     if twice := [name for name in COLUMNS if header.count(name) > 1]:
         raise BadInput(f"{path} has two columns {twice[0]!r}: expected one")
     rows = list(_list_rows(lines, above + 1, len(header), delimiter))

@@ -75,7 +75,7 @@ def get_pixels(
 
 
 def _say_step(path: str, step: list[float]) -> tuple[Assumption, ...]:
-    """Return what is assumed where positions are divided by a step."""
+    """Return the assumption where positions are divided by a step."""
     if set(step) <= {0, 1}:
         return ()
     each = zip(step, AXES, strict=True)
@@ -85,7 +85,7 @@ def _say_step(path: str, step: list[float]) -> tuple[Assumption, ...]:
 
 
 def get_step(position: np.ndarray) -> float:
-    """Return what all distances are multiples of, 0 where they are of no step.
+    """Return the step that all distances are multiples of, 0 where there is none.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def check_whole(path: str, position: np.ndarray, axis: str) -> None:
 
 
 def check_room(path: str, pixel: np.ndarray) -> tuple[Assumption, ...]:
-    """Return what is assumed of an image in which pixels stand alone.
+    """Return the assumption about an image in which pixels stand alone.
 
     Raises
     ------

@@ -47,7 +47,7 @@ class Scan(NamedTuple):
 
 
 def scan(path: str, data: mmap.mmap | bytes) -> Scan:
-    """Return what the bytes of a file say; the path is for messages.
+    """Return the facts of the bytes of a file; the path is for messages.
 
     Raises
     ------

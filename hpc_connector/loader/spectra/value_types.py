@@ -154,7 +154,7 @@ def read_first(array: Array, read: Read) -> tuple[int, bytes]:
 
 
 def unpack(stored: bytes, n: int) -> bytes:
-    """Return what zlib unpacks to n values of one size; nothing where it does not."""
+    """Return n unpacked values of one size; empty where zlib unpacks to none such."""
     try:
         data = isal_zlib.decompressobj().decompress(stored, n * SIZES[-1] + 1)
     except isal_zlib.error:  # type: ignore[misc]
@@ -202,7 +202,7 @@ def choose_type(
 def _say(
     path: str, array: Array, named: np.dtype, found: Array
 ) -> tuple[Assumption, ...]:
-    """Return what is assumed where arrays were found to be other than they are said."""
+    """Return the assumption where arrays were found to be other than they are said."""
     said = []
     if {array.dtype, named} != {found.dtype}:
         because = f"{path} has accessions of {_name(array.dtype)}"

@@ -44,7 +44,7 @@ def get_bytes_between(first: int, last: int, size: int) -> Range:
 
 
 def inflate(data: bytes, name: str, start: int, stop: int | None = None) -> bytes:
-    """Return what blocks hold.
+    """Return the contents of blocks.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def inflate(data: bytes, name: str, start: int, stop: int | None = None) -> byte
 
 
 def cut_between(data: bytes, first: int, last: int, name: str) -> bytes:
-    """Return what lies between two places, from the bytes of ``get_bytes_between``.
+    """Return the text between two places, from the bytes of ``get_bytes_between``.
 
     Raises
     ------

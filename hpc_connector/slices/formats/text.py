@@ -87,7 +87,7 @@ def refuse_others(data: bytes, name: str) -> None:
 
 
 def find_line_ends(head: bytes) -> str:
-    """Return what ends the lines of an object, from its first bytes."""
+    """Return the line ending of an object, from its first bytes."""
     return RETURNS if b"\r" in head and b"\n" not in head else LINES
 
 
@@ -125,7 +125,7 @@ def index_csv(source: Source, version: Version, _: MapChunks) -> Index:
 
 
 def describe_header(header: bytes, names: str) -> list[str]:
-    """Return what is taken for granted of the lines of a header that begin with #."""
+    """Return the assumptions about the lines of a header that begin with #."""
     lines = header.removeprefix(MARK).splitlines()
     n_comments = sum(line.startswith(b"#") for line in lines) - names.startswith("#")
     notes = []
@@ -143,7 +143,7 @@ def get_names(header: bytes) -> bytes:
 
 
 def get_delimiter(names: str) -> str:
-    """Return what is most often between the names of columns."""
+    """Return the delimiter that is most often between the names of columns."""
     return max(DELIMITERS, key=names.count)
 
 

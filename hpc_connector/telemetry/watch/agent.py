@@ -121,7 +121,7 @@ def open_node(pids: dict[int, int | None]) -> Node:
 
 
 def get_labels(node: Node) -> dict[str, str]:
-    """Return what tells the metrics of this node's job from others."""
+    """Return the labels of the metrics of this node's job."""
     names = {"jobid": "SLURM_JOB_ID", "step": "SLURM_STEP_ID"}
     return {k: os.environ.get(n, "") for k, n in names.items()} | {"node": node.name}
 
@@ -206,7 +206,7 @@ def read_node(node: Node) -> dict[str, Any]:
 
 
 def add_ranks(watch: Watch) -> cgroup.Usage:
-    """Return what the ranks of the node have used together."""
+    """Return the use of all ranks of the node together."""
     ranks, living = list_all(watch), list_ranks(watch)
     return cgroup.Usage(
         sum([rank.cpu_s for rank in ranks]),

@@ -88,7 +88,7 @@ def get_cpu_s() -> float:
 
 
 def read_self(root: str) -> Process | None:
-    """Return what /proc says of this process; None where it says nothing.
+    """Return the figures of /proc for this process; None where it has none.
 
     Its peak is the kernel's mark, 0 where there is none.
     """

@@ -102,7 +102,7 @@ def open_file(path: str) -> int:
 
 
 def read_usage(group: Cgroup) -> Usage | None:
-    """Return what the job has used; None once its groups are gone."""
+    """Return the use of the job; None once its groups are gone."""
     try:
         cpu, memory = os.pread(group.cpu, 4096, 0), os.pread(group.memory, 8192, 0)
         peak = int(os.pread(group.peak, 64, 0)) if group.peak >= 0 else None

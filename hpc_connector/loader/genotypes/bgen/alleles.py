@@ -15,7 +15,7 @@ from hpc_connector.loader.genotypes.bgen import _kernels as kernels
 def get_probabilities(
     ploidy: np.ndarray, packed: np.ndarray, bits: int, is_phased: bool, n_alleles: int
 ) -> np.ndarray:
-    """Return what a variant says of each genotype.
+    """Return the probability of each genotype of a variant.
 
     Parameters
     ----------

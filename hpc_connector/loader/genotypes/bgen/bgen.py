@@ -221,7 +221,7 @@ class Site(NamedTuple):
 
 
 def _parse_variant(data: np.ndarray, place: str) -> tuple[Site, bytes]:
-    """Return what a variant is, and its genotypes."""
+    """Return the fields of a variant, and its genotypes."""
     record = data.tobytes()
     try:
         name, at = _take_string(record, 0, "<H")

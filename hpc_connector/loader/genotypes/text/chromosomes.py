@@ -44,7 +44,7 @@ class Rule(NamedTuple):
     in_ids: bool = False
 
     def describe(self, path: str) -> tuple[Assumption, ...]:
-        """Return what is assumed."""
+        """Return the assumptions."""
         because = f"{path} has five columns and none is said to be it"
         if self.of_path:
             taken, because = self.of_path, f"the name of {path} says so"
