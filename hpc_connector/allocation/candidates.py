@@ -1,6 +1,5 @@
 """What a run would take on every allocation there is, and the best that is allowed."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -202,28 +201,33 @@ def list_candidates(
     workers = np.array([n * ntasks * cpus for n, ntasks, cpus in shapes], float)
     p50_s, p90_s = estimate_time(known, workers)
     cpu_s = estimate_cpu(known, workers)
-    found = []
-    for k, (nodes, ntasks, cpus) in enumerate(shapes):
-        time_s = float(p50_s[k])
-        candidate = Candidate(
-            nodes,
-            ntasks,
-            cpus,
-            time_s,
+    found = [
+        Candidate(
+            *shape,
+            float(p50_s[k]),
             float(p90_s[k]),
-            *estimate_memory(known, ntasks),
-            core_s=time_s * float(workers[k]),
-            energy_j=get_energy(machine, nodes, time_s, float(cpu_s[k])),
+            *estimate_memory(known, shape[1]),
+            core_s=float(p50_s[k]) * float(workers[k]),
+            energy_j=get_energy(machine, shape[0], float(p50_s[k]), float(cpu_s[k])),
         )
-        reason = find_reason(candidate, known.cost, machine, policy, deadline_s, asked)
-        found.append(replace(candidate, rejected=reason))
-    return found
+        for k, shape in enumerate(shapes)
+    ]
+    rest = known.cost, machine, policy, deadline_s, asked
+    return [replace(one, rejected=find_reason(one, *rest)) for one in found]
 
 
 def get_energy(
     machine: Machine, nodes: int, time_s: float, cpu_s: float
 ) -> float | None:
-    """Return joules: what nodes draw when idle, and more as cores are busy."""
+    """Return joules: what nodes draw when idle, and more as cores are busy.
+
+    Parameters
+    ----------
+    machine
+        With the watts of a node; without them None is returned.
+    time_s, cpu_s
+        Of the run, and of all its cores.
+    """
     if not machine.busy_watts:
         return None
     more = machine.busy_watts - machine.idle_watts
@@ -238,51 +242,41 @@ def find_reason(
     deadline_s: float,
     asked: Allocation,
 ) -> str:
-    """Return why a candidate is out, empty if it is not."""
+    """Return the reason why a candidate is out, empty if it is not.
+
+    Parameters
+    ----------
+    cost
+        By the formula, whose tasks are no fewer than workers may be.
+    machine, policy
+        What their limits of 0 are for is not limited.
+    deadline_s
+        From the start of the job, 0 for none.
+    asked
+        What is not 0 in it is asked for, whatever the candidate needs.
+    """
     workers = candidate.nodes * candidate.cores
-    time_s = get_time(candidate, policy, asked)
-    mem_bytes = get_memory(candidate, policy, asked)
-    need_gb, ends_s = candidate.p90_mem_bytes / 1e9, candidate.p90_s
-    no = f"{workers} cores, the policy gives {policy.most_cores}"
-    most_bytes = machine.most_job_mem / candidate.nodes or math.inf
-    pairs: tuple[tuple[bool, str], ...] = (
-        (
-            0 < machine.most_cores < workers,
-            f"{workers} cores, the site gives {machine.most_cores}",
-        ),
-        (
-            mem_bytes > most_bytes,
-            f"{mem_bytes / 1e9:.1f} GB, the site gives {most_bytes / 1e9:.1f} a node",
-        ),
-        (candidate.cores > machine.cores, f"a node has {machine.cores} cores"),
-        (bool(policy.most_cores) and workers > policy.most_cores, no),
-        (workers > max(cost.tasks, 1), f"{workers} cores for {cost.tasks} tasks"),
-        (
-            bool(machine.mem) and mem_bytes > machine.mem,
-            f"{mem_bytes / 1e9:.1f} GB, a node has {machine.mem / 1e9:.1f} GB",
-        ),
-        (
-            bool(policy.most_mem) and mem_bytes > policy.most_mem,
-            f"{mem_bytes / 1e9:.1f} GB, the policy gives {policy.most_mem / 1e9:.1f}",
-        ),
-        (
-            bool(asked.mem_bytes) and candidate.p90_mem_bytes > asked.mem_bytes,
-            f"needs {need_gb:.1f} GB, {asked.mem_bytes / 1e9:.1f} GB are asked for",
-        ),
-        (
-            bool(deadline_s) and ends_s > deadline_s,
-            f"may take {ends_s:,.0f} s, the deadline is in {deadline_s:,.0f} s",
-        ),
-        (
-            bool(machine.most_time) and time_s > machine.most_time,
-            f"may take {time_s:,.0f} s, the site gives {machine.most_time:,.0f} s",
-        ),
-        (
-            bool(policy.most_time) and time_s > policy.most_time,
-            f"may take {time_s:,.0f} s, the policy gives {policy.most_time:,.0f} s",
-        ),
+    gb = get_memory(candidate, policy, asked) / 1e9
+    need_gb, asked_gb = candidate.p90_mem_bytes / 1e9, asked.mem_bytes / 1e9
+    job_gb = machine.most_job_mem / candidate.nodes / 1e9
+    p90_s, time_s = candidate.p90_s, get_time(candidate, policy, asked)
+    checks: tuple[tuple[float, float, str], ...] = (  # a limit of 0 is none
+        (workers, machine.most_cores, "{} cores, the site gives {}"),
+        (gb, job_gb, "{:.1f} GB, the site gives {:.1f} a node"),
+        (candidate.cores, machine.cores or -1, f"a node has {machine.cores} cores"),
+        (workers, policy.most_cores, "{} cores, the policy gives {}"),
+        (workers, max(cost.tasks, 1), f"{{}} cores for {cost.tasks} tasks"),
+        (gb, machine.mem / 1e9, "{:.1f} GB, a node has {:.1f} GB"),
+        (gb, policy.most_mem / 1e9, "{:.1f} GB, the policy gives {:.1f}"),
+        (need_gb, asked_gb, "needs {:.1f} GB, {:.1f} GB are asked for"),
+        (p90_s, deadline_s, "may take {:,.0f} s, the deadline is in {:,.0f} s"),
+        (time_s, machine.most_time, "may take {:,.0f} s, the site gives {:,.0f} s"),
+        (time_s, policy.most_time, "may take {:,.0f} s, the policy gives {:,.0f} s"),
     )
-    return next((reason for is_out, reason in pairs if is_out), "")
+    for value, most, said in checks:
+        if most and value > most:
+            return said.format(value, most)
+    return ""
 
 
 def get_time(candidate: Candidate, policy: Policy, asked: Allocation) -> float:
@@ -327,7 +321,15 @@ def choose(
 def make_allocation(
     chosen: Candidate, machine: Machine, policy: Policy, asked: Allocation
 ) -> Allocation:
-    """Return the allocation of a candidate: at least `LEAST_S` where it may be."""
+    """Return the allocation of a candidate: at least `LEAST_S` where it may be.
+
+    Parameters
+    ----------
+    machine, policy
+        Whose limits of time are not exceeded.
+    asked
+        What is not 0 in it stays as it is.
+    """
     caps = [t for t in (machine.most_time, policy.most_time) if t]
     least_s = 60 * (min([LEAST_S, *caps]) // 60)
     return Allocation(
