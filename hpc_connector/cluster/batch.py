@@ -74,6 +74,33 @@ class Job:
 
 def render_sbatch(job: Job, site: Site) -> str:
     """Return the batch script of a job."""
+    settings = {
+        "SETUP": site.setup,
+        "LAUNCH": site.launch,
+        "WARNING": site.warning,
+        "IMAGE": site.image,
+        "BIND": site.bind,
+    }
+    lines = _format_directives(job, site)
+    lines += _format_settings(settings, is_open=job.arguments is None)
+    lines += [
+        f"CONNECTOR_PROGRAM={shlex.quote(job.program)}",
+        f"CONNECTOR_RESTARTS={job.restarts} # at most",
+        f"CONNECTOR_WARN={job.warn_s} # seconds before the end of the time",
+        *([f"CONNECTOR_POLICY={shlex.quote(job.policy)}"] if job.policy else []),
+        f"CONNECTOR_FIGURES={','.join(FIGURES)}",
+        *(["CONNECTOR_TELEMETRY=1"] if job.telemetry else []),
+        *_format_limits(job),
+        "export SLURM_EXPORT_ENV=ALL # to the ranks, whatever the job itself got",
+        *format_arguments(job.arguments or (), job.indices),
+        "",
+    ]
+    body = (files("hpc_connector.cluster") / "job.sh").read_text()
+    return "\n".join(["#!/bin/bash", *lines, body])
+
+
+def _format_directives(job: Job, site: Site) -> list[str]:
+    """Return the lines that sbatch reads, and an empty one."""
     ask = {
         "job-name": job.program,
         "account": site.account,
@@ -93,29 +120,7 @@ def render_sbatch(job: Job, site: Site) -> str:
     asked = {name: shlex.quote(str(value)) for name, value in ask.items() if value}
     lines = [f"#SBATCH --{name}={value}" for name, value in asked.items()]
     lines += ["#SBATCH --open-mode=append", "#SBATCH --requeue"]
-    lines += [*(f"#SBATCH {more}" for more in job.more), ""]
-    settings = {
-        "SETUP": site.setup,
-        "LAUNCH": site.launch,
-        "WARNING": site.warning,
-        "IMAGE": site.image,
-        "BIND": site.bind,
-    }
-    lines += _format_settings(settings, is_open=job.arguments is None)
-    lines += [
-        f"CONNECTOR_PROGRAM={shlex.quote(job.program)}",
-        f"CONNECTOR_RESTARTS={job.restarts} # at most",
-        f"CONNECTOR_WARN={job.warn_s} # seconds before the end of the time",
-        *([f"CONNECTOR_POLICY={shlex.quote(job.policy)}"] if job.policy else []),
-        f"CONNECTOR_FIGURES={','.join(FIGURES)}",
-        *(["CONNECTOR_TELEMETRY=1"] if job.telemetry else []),
-        *_format_limits(job),
-        "export SLURM_EXPORT_ENV=ALL # to the ranks, whatever the job itself got",
-        *format_arguments(job.arguments or (), job.indices),
-        "",
-    ]
-    body = (files("hpc_connector.cluster") / "job.sh").read_text()
-    return "\n".join(["#!/bin/bash", *lines, body])
+    return [*lines, *(f"#SBATCH {more}" for more in job.more), ""]
 
 
 def _format_settings(settings: dict[str, str], *, is_open: bool) -> list[str]:

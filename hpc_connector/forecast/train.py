@@ -26,6 +26,15 @@ def train(
 ) -> tuple[Predictor, dict[str, Any]]:
     """Train on earlier runs, test on later ones; return the model and its card.
 
+    Parameters
+    ----------
+    kind
+        Of the model; with few windows it is "persistence" whatever is asked for.
+    lags
+        Windows that a forecast sees.
+    recursive
+        Forecast one window ahead, and from that the next; else each horizon directly.
+
     Raises
     ------
     BadInput
@@ -34,12 +43,7 @@ def train(
     width_s = get_width(series)
     rows = {target: make_rows(series, target, lags) for target in TARGETS}
     training, test = split_rows(series, rows[TARGETS[0]])
-    if not training.any():
-        raise BadInput(
-            f"{sum(len(s.values) for s in series)} windows of {width_s:g} s in "
-            f"{len({s.run for s in series})} runs: too few to train and to test on "
-            "later ones; expected longer runs, more of them, or a shorter --window"
-        )
+    check_training(series, training, width_s)
     if is_small := training.sum() < LEAST_WINDOWS:
         kind = "persistence"
     predictor = train_predictor(
@@ -63,6 +67,18 @@ def train(
         "verdict": get_verdict(kind, usable, bool(is_small), int(training.sum())),
     }
     return predictor, about
+
+
+def check_training(
+    series: Sequence[Series], training: np.ndarray, width_s: float
+) -> None:
+    """Refuse runs that leave no window to train on."""
+    if not training.any():
+        raise BadInput(
+            f"{sum(len(s.values) for s in series)} windows of {width_s:g} s in "
+            f"{len({s.run for s in series})} runs: too few to train and to test on "
+            "later ones; expected longer runs, more of them, or a shorter --window"
+        )
 
 
 def get_width(series: Sequence[Series]) -> float:

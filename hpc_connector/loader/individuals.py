@@ -192,11 +192,7 @@ def match_individuals(files: Sequence[SampleFile], labels: Labels, where: str) -
     if all(names is None for names in ids):
         sizes = [len(labels.is_case), *(file.n_individuals for file in files)]
         names = _number(sizes, paths)
-        if len(set(paths)) > 1:
-            other = next(path for path in paths if path != where)
-            because = f"neither {where} nor {other} names individuals"
-            by = Assumption("who is who", "by position", because, "--sample-file")
-            assumed.append(by)
+        assumed += _note_position(where, paths)
         of_labels, of_files = names, [names] * len(files)
     else:
         of_labels, *of_files = _align(ids, files, paths)
@@ -225,6 +221,15 @@ def match_individuals(files: Sequence[SampleFile], labels: Labels, where: str) -
     }
     notes = _describe(sorted(missing), sorted(extra))
     return Match(tuple(chosen), is_case, columns, notes, assumed, counted)
+
+
+def _note_position(where: str, paths: Sequence[str]) -> list[Assumption]:
+    """Return the assumption where nobody is named, and labels have their own file."""
+    other = next((path for path in paths if path != where), None)
+    if other is None:
+        return []
+    because = f"neither {where} nor {other} names individuals"
+    return [Assumption("who is who", "by position", because, "--sample-file")]
 
 
 def _number(sizes: Sequence[int], paths: Sequence[str]) -> tuple[str, ...]:

@@ -138,12 +138,7 @@ def read_table(
         head, kinds = tuple(names_here), tuple(types)
         return Table(path, "oxford", head, rows, types=kinds, assumed=assumed)
     rows = split_rows(lines, path, delimiter=find_delimiter(lines[0]))
-    known = {*names, *ROLES}
-    is_named = any(
-        (simplify(name) in known or (name in chosen and not name.isdecimal()))
-        and all(row[k] != name for row in rows[1:])  # "case" may be a label, too
-        for k, name in enumerate(rows[0])
-    )
+    is_named = _is_named(rows, {*names, *ROLES}, chosen)
     has_header = is_named or lines[0].startswith("#") or _differs(rows, is_value)
     # numbers stand for the names that a table lacks
     header = rows[0] if has_header else [str(k + 1) for k in range(len(rows[0]))]
@@ -266,6 +261,17 @@ def _split(line: str, delimiter: str | None) -> list[str]:
         return [field.strip() for field in text.split(delimiter or " ")]
     (row,) = csv.reader([text], delimiter=delimiter or " ", skipinitialspace=True)
     return [field.strip() for field in row]
+
+
+def _is_named(
+    rows: Sequence[Sequence[str]], known: Collection[str], chosen: Collection[str]
+) -> bool:
+    """Return whether the first row has a name of a column, known or chosen."""
+    return any(
+        (simplify(name) in known or (name in chosen and not name.isdecimal()))
+        and all(row[k] != name for row in rows[1:])  # "case" may be a label, too
+        for k, name in enumerate(rows[0])
+    )
 
 
 def _differs(rows: Sequence[Sequence[str]], is_value: Callable[[str], bool]) -> bool:

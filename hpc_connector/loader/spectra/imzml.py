@@ -30,7 +30,7 @@ from hpc_connector.loader.spectra.identity import (
 )
 from hpc_connector.loader.spectra.pixels import choose_section, get_pixels
 from hpc_connector.loader.spectra.scan import scan
-from hpc_connector.loader.spectra.value_types import Read
+from hpc_connector.loader.spectra.value_types import Array, Read
 from hpc_connector.notes import Assumption
 from hpc_connector.storage import address
 from hpc_connector.storage.address import is_remote
@@ -205,24 +205,31 @@ def parse_imzml(
         ibd_path=ibd_path,
         acquisition=acquisition,
         is_profile=is_profile,
-        mz_dtype=mz.dtype,
-        intensity_dtype=intensity.dtype,
-        mz_is_zlib=mz.is_zlib,
-        intensity_is_zlib=intensity.is_zlib,
         x=pixel[:, 0],
         y=pixel[:, 1],
-        n_peaks=mz.n,
-        mz_offset=mz.offset,
-        mz_bytes=mz.n_bytes,
-        intensity_offset=intensity.offset,
-        intensity_bytes=intensity.n_bytes,
         tic=columns[:, kernels.TIC].copy(),
         lowest_mz=columns[:, kernels.LOWEST].copy(),
         highest_mz=columns[:, kernels.HIGHEST].copy(),
         assumed=(*found.assumed, *whole, *in_pixels, *of_arrays, *of_facts),
         counted={"spectra of other sections were left out": int((~chosen).sum())},
         **facts,
+        **name_arrays(mz, intensity),
     )
+
+
+def name_arrays(mz: Array, intensity: Array) -> dict[str, Any]:
+    """Return the facts of both arrays of the spectra as ``Imzml`` has them."""
+    return {
+        "n_peaks": mz.n,
+        "mz_dtype": mz.dtype,
+        "mz_is_zlib": mz.is_zlib,
+        "mz_offset": mz.offset,
+        "mz_bytes": mz.n_bytes,
+        "intensity_dtype": intensity.dtype,
+        "intensity_is_zlib": intensity.is_zlib,
+        "intensity_offset": intensity.offset,
+        "intensity_bytes": intensity.n_bytes,
+    }
 
 
 def check_count(path: str, root: Element, n: int) -> tuple[Assumption, ...]:
