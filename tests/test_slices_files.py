@@ -412,7 +412,7 @@ def test_partition__refuses_strategies_of_other_formats(name, tmp_path):
                 assert co.partition(strategy, **options)
                 continue
             for cut in (co.partition, lambda s, **o: s(co, **o)):
-                with pytest.raises(BadInput, match=rf"slices\.{module}\..* is a strat"):
+                with pytest.raises(BadInput, match=rf"\.{module}\..* is a strat"):
                     cut(strategy, **options)
 
 
