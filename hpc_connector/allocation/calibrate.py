@@ -59,6 +59,19 @@ def run_slice(
     """Run a slice on one rank; return its CPU seconds, and how many were of tasks.
 
     `cache` is where it keeps what a later run may use.
+
+    Parameters
+    ----------
+    command
+        Words that start the program.
+    arguments
+        Of the run, without its folder.
+    out
+        Folder of the slice.
+    share
+        Of the tasks, above 0 to 1.
+    cache
+        Folder where it keeps what a later run may use.
     """
     words = [*arguments, "--out", str(out), "--slice", str(share), "--quiet"]
     before = os.times()

@@ -152,6 +152,17 @@ def get_function_peak(
 ) -> float:
     """Return the peak of a run's functions as one of a run to come; 0 without any.
 
+    Parameters
+    ----------
+    folder
+        Of the run, for messages.
+    record
+        Its manifest.
+    cost
+        Of the run to come, by the formula: a peak grows with it, and does not shrink.
+    backend
+        Of Lithops; a peak on another counts for nothing.
+
     Raises
     ------
     BadInput

@@ -100,6 +100,13 @@ def take_overflow(
     """Return what takes the tasks that ranks would not do in time.
 
     Without a deadline, that is what functions can do while ranks do the rest.
+
+    Parameters
+    ----------
+    seat
+        Of the rank that hands out tasks.
+    total
+        Tasks of the ranks.
     """
     start_s = time.monotonic()
     away = 0

@@ -123,6 +123,17 @@ def choose_workers(
     """Return settings with the number of functions at a time, and why it is that.
 
     As few as meet the deadline, and no more than the tasks that the budget pays for.
+
+    Parameters
+    ----------
+    cost
+        Of what is to be run, by the formula.
+    ranks
+        Ranks times threads that run tasks too.
+    share
+        Of the tasks that functions take, None for those that are late.
+    budget_eur, deadline_s
+        None for none.
     """
     if settings.workers:
         return settings, f"functions at a time: {settings.workers:g}, as given"
@@ -144,6 +155,15 @@ def count_needed(
 
     Also where tasks take ``MARGIN`` times what the formula of the program says, for
     they run on other processors. A number that is not used costs nothing.
+
+    Parameters
+    ----------
+    cost
+        Of what is to be run, by the formula.
+    ranks
+        Ranks times threads that run tasks too.
+    share
+        Of the tasks that functions take, None for those that are late.
     """
     slow = replace(cost, cpu_s=MARGIN * cost.cpu_s)
 

@@ -25,6 +25,11 @@ def list_costs(
     If it refuses all of the first few, others are not looked at: most likely that is
     for what all have in common.
 
+    Parameters
+    ----------
+    show
+        Is told how many elements were looked at, of how many.
+
     Raises
     ------
     BadInput

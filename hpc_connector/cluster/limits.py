@@ -164,7 +164,19 @@ def describe_kinds(
 def list_caps(
     partitions: Sequence[Row], account: Row, qos: str, who: str
 ) -> list[Caps]:
-    """Return the limits of partitions, an account and the QOS."""
+    """Return the limits of partitions, an account and the QOS.
+
+    Parameters
+    ----------
+    partitions
+        Rows of Slurm, one each.
+    account
+        Row of the association.
+    qos
+        Name of the job's.
+    who
+        Of the user, for what limits say.
+    """
     known = ask_qos([qos, *(p.get("QoS", "") for p in partitions)])
     mine = known.get(qos.lower(), {})
     caps = [get_partition_caps(p, mine.get("Flags", ""), who) for p in partitions]

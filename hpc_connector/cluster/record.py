@@ -47,7 +47,15 @@ def record_jobs(number: str, job: Job, site: Site) -> None:
 def make_record(
     number: str, index: str, job: Job, words: tuple[str, ...], site: Site
 ) -> dict[str, Any]:
-    """Return the record of a job, or of an element of an array."""
+    """Return the record of a job, or of an element of an array.
+
+    Parameters
+    ----------
+    number, index
+        Of the job, and of the element; empty without an array.
+    words
+        Arguments of the program.
+    """
     values = {"%x": job.program, "%j": number, "%A": number, "%a": index}
     log = re.sub("%[xjAa]", lambda found: values[found[0]], job.output)
     return {

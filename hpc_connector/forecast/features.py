@@ -210,6 +210,13 @@ def check_split(
 ) -> None:
     """Refuse a split in which a series trains on what lies beside its test.
 
+    Parameters
+    ----------
+    train, test
+        Rows of either, bool, shape (rows,).
+    embargo_s
+        Of each row, seconds between both.
+
     Raises
     ------
     BadInput

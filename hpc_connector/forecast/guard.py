@@ -162,6 +162,15 @@ def raise_p90(
     It is the largest of the model's, of the most of the lags, and of the last window
     and a usual step; one of them alone once its loss is less by ``HANDICAP`` steps.
     Shapes as in :func:`choose`.
+
+    Parameters
+    ----------
+    p90
+        Of the model, shape (n, horizons).
+    lags
+        Windows before each row, shape (n, lags).
+    future, steps
+        As in :func:`choose`.
     """
     ahead = np.sqrt(np.arange(1, p90.shape[1] + 1))
     step = lags[:, -1:] + steps[:, None] * ahead
@@ -186,6 +195,15 @@ def recalibrate(
 
     A miss weighs nine times a hit, so in the long run one window in ten is above. Each
     move is a share of the usual step; shapes as in :func:`choose`.
+
+    Parameters
+    ----------
+    p90
+        In order of time, shape (n, horizons).
+    future, steps
+        As in :func:`choose`.
+    rate
+        Of a move, in steps.
     """
     offset, moved = np.zeros(p90.shape[1]), p90.copy()
     for now in range(len(p90)):

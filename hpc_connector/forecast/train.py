@@ -129,7 +129,19 @@ def count_classes(series: Sequence[Series]) -> dict[str, dict[str, int]]:
 def get_verdict(
     kind: str, usable: dict[str, bool], is_small: bool, windows: int
 ) -> str:
-    """Return in words what the model is good for."""
+    """Return in words what the model is good for.
+
+    Parameters
+    ----------
+    kind
+        Of the model.
+    usable
+        Of each target, whether the model beats persistence.
+    is_small
+        Too few windows train it.
+    windows
+        That train it.
+    """
     if is_small:
         return (
             f"{windows:,} windows train, fewer than {LEAST_WINDOWS:,}: "

@@ -118,6 +118,15 @@ def make_series(
 ) -> list[Series]:
     """Return the windows of a run: one series a node and one a rank.
 
+    Parameters
+    ----------
+    run, group
+        Names of the run, and of its program.
+    width_s
+        Of a window.
+    step_s
+        From one to the next, `width_s` if None.
+
     Raises
     ------
     BadInput

@@ -54,6 +54,15 @@ def encode_index(index: Index, kind: str, version: Version) -> bytes:
 def decode_index(data: bytes, kind: str, version: Version, name: str) -> Index:
     """Return an index.
 
+    Parameters
+    ----------
+    kind
+        Name and version of the format.
+    version
+        Of the object that is indexed.
+    name
+        Of the index, for messages.
+
     Raises
     ------
     BadInput
@@ -147,6 +156,17 @@ def save_index(
     place: Source, index: Index, kind: str, version: Version, *, force: bool
 ) -> StoredIndex | None:
     """Write an index and return it; None if another was first, which stays.
+
+    Parameters
+    ----------
+    place
+        Where it is written.
+    kind
+        Name and version of the format.
+    version
+        Of the object that is indexed.
+    force
+        Replace an index that is there.
 
     Raises
     ------

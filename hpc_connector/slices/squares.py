@@ -43,7 +43,13 @@ class Square:
         y_low: np.ndarray,
         y_high: np.ndarray,
     ) -> np.ndarray:
-        """Return which boxes have points that may be in it, bool."""
+        """Return which boxes have points that may be in it, bool.
+
+        Parameters
+        ----------
+        x_low, x_high, y_low, y_high
+            Bounds of the boxes, shape (boxes,).
+        """
         (x0, y0), (x1, y1) = self.lowest, self.highest
         columns = [get_cell(x, x0, x1, self.n_columns) for x in (x_low, x_high)]
         rows = [get_cell(y, y0, y1, self.n_rows) for y in (y_low, y_high)]
@@ -55,6 +61,15 @@ def get_cell(value: np.ndarray, lowest: float, highest: float, n: int) -> np.nda
     """Return which of n equal parts of a range values are in; its ends take the rest.
 
     It never falls where the value grows: the box of some points has their cells.
+
+    Parameters
+    ----------
+    value
+        Shape (...,).
+    lowest, highest
+        Of the range.
+    n
+        Parts.
     """
     width = highest - lowest if lowest < highest else 1.0
     return np.clip(np.floor((value - lowest) / width * n), 0, n - 1)

@@ -53,7 +53,21 @@ def open_store(
     process: int,
     is_fast: bool,
 ) -> Store:
-    """Return the store of a URL, or else of a bucket, for a process."""
+    """Return the store of a URL, or else of a bucket, for a process.
+
+    Parameters
+    ----------
+    place
+        The URL, or ``s3://bucket``, for messages.
+    url
+        To ask for; empty for a bucket.
+    config
+        Settings, as of a ``Source``.
+    process
+        Number of the process, whose clients are its own.
+    is_fast
+        By obstore, where it can be.
+    """
     try:
         if is_fast and (url or not s3.has_authority(config)):
             return (

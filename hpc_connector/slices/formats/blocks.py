@@ -78,6 +78,15 @@ def inflate(data: bytes, name: str, start: int, stop: int | None = None) -> byte
 def cut_between(data: bytes, first: int, last: int, name: str) -> bytes:
     """Return the text between two places, from the bytes of ``get_bytes_between``.
 
+    Parameters
+    ----------
+    data
+        From the block of `first` on.
+    first, last
+        Places; what is at the last is left out.
+    name
+        Of the file, for messages.
+
     Raises
     ------
     BadInput
@@ -136,7 +145,15 @@ def read_blocks(source: Source, version: Version) -> Iterator[tuple[int, bytes]]
 
 
 def find_block_bytes(data: bytes, at: int, name: str, start: int) -> int:
-    """Return the size of a block; more than there is where its head is cut."""
+    """Return the size of a block; more than there is where its head is cut.
+
+    Parameters
+    ----------
+    data, at
+        Bytes of the file, and where in them the block begins.
+    name, start
+        Of the file, and the byte where `data` begins in it, for messages.
+    """
     if data[at : at + 4] != b"\x1f\x8b\x08\x04"[: len(data) - at]:
         found = "gzip that is not bgzip: " if data[at : at + 2] == GZIP_MAGIC else ""
         raise BadInput(

@@ -204,7 +204,17 @@ def warn_of_form(
     tables: list[np.ndarray],
     places: list[int],
 ) -> None:
-    """Warn of a file that is not cloud-optimised, and say why."""
+    """Warn of a file that is not cloud-optimised, and say why.
+
+    Parameters
+    ----------
+    levels
+        Facts of the image and of its overviews.
+    tables
+        Their blocks.
+    places
+        Bytes where their tags stand.
+    """
     reasons = []
     if max(levels[0]["shape"][1:]) > SMALL:
         reasons += [] if levels[0]["is_tiled"] else ["it has no tiles"]
@@ -304,6 +314,15 @@ def make_empty(part: DataSlice) -> np.ndarray:
 
 def decode(part: DataSlice, data: bytes, tables: bytes | None, at: int) -> np.ndarray:
     """Return the values of a block, shape (rows, columns, bands).
+
+    Parameters
+    ----------
+    data
+        Of the block, as it is stored.
+    tables
+        Of JPEG, which blocks share; None without any.
+    at
+        Byte of the file where it begins, for messages.
 
     Raises
     ------

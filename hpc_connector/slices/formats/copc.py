@@ -83,6 +83,15 @@ def make_node_blocks(
     """Return the rows of blocks that are nodes of an octree.
 
     Their bounds are wider by one step of the coordinates, which are rounded.
+
+    Parameters
+    ----------
+    nodes
+        Entries of the hierarchy: level, x, y, first_byte, n_bytes and n_points.
+    center, halfsize
+        Of the octree.
+    scales
+        Steps of the coordinates.
     """
     sizes = np.stack([nodes["n_points"], nodes["n_bytes"]], axis=1).astype(np.int64)
     blocks = make_blocks(sizes)

@@ -288,6 +288,17 @@ def read(part: DataSlice, pieces: list[bytes]) -> list[Spectrum]:
 def decode(part: DataSlice, name: str, data: bytes, n: int, at: int) -> np.ndarray:
     """Return an array of a spectrum, of the type of the file, read-only.
 
+    Parameters
+    ----------
+    name
+        "mz" or "intensity".
+    data
+        As it is stored, zlib where the facts of the slice say so.
+    n
+        Peaks.
+    at
+        Byte of the .ibd file where it begins, for messages.
+
     Raises
     ------
     BadInput

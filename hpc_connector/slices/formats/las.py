@@ -77,6 +77,15 @@ def make_block_index(
 ) -> Index:
     """Return the index of some blocks, if they are whole and hold all points.
 
+    Parameters
+    ----------
+    header
+        Of laspy.
+    head_bytes
+        Before the points.
+    blocks
+        A row each: where it is, and how many points it has.
+
     Raises
     ------
     BadInput
@@ -289,7 +298,17 @@ def read(part: DataSlice, pieces: list[bytes]) -> Any:
 
 
 def trim(blocks: np.ndarray, first: int, last: int, record_bytes: int) -> np.ndarray:
-    """Return blocks of records without the points outside first .. last - 1."""
+    """Return blocks of records without the points outside first .. last - 1.
+
+    Parameters
+    ----------
+    blocks
+        A row each, in order.
+    first, last
+        Numbers of points.
+    record_bytes
+        Of a point.
+    """
     trimmed = blocks.copy()
     start = np.maximum(blocks["first_point"], first)
     end = np.minimum(blocks["first_point"] + blocks["n_points"], last)
@@ -302,6 +321,15 @@ def trim(blocks: np.ndarray, first: int, last: int, record_bytes: int) -> np.nda
 
 def decode(source: Source, header: Any, blocks: np.ndarray, data: bytes) -> Any:
     """Return the points of some blocks, ``laspy.ScaleAwarePointRecord``.
+
+    Parameters
+    ----------
+    header
+        Of laspy.
+    blocks
+        A row each, in order.
+    data
+        Their bytes, as they are stored.
 
     Raises
     ------

@@ -19,6 +19,7 @@ from hpc_connector.loader.bgzf import (
     GZIP_MAGIC,
     HEADER_BYTES,
     MAX_BLOCK_BYTES,
+    get_block_bytes,
 )
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice, MapChunks
@@ -143,14 +144,30 @@ def join_places(pieces: Sequence[Piece], size: int) -> tuple[np.ndarray, np.ndar
 
 
 def scan_plain(source: Source, version: Version, scan: Scan, chunk: Range) -> Piece:
-    """Scan a chunk of plain text."""
+    """Scan a chunk of plain text.
+
+    Parameters
+    ----------
+    scan
+        Finds in a text what the index is of.
+    chunk
+        Bytes of the object.
+    """
     (text,) = fetch(source, version, [chunk])
     places = np.array([[chunk[0], 0]])
     return Piece(places, chunk[1], len(text), scan(text, places[:, 1]))
 
 
 def scan_bgzip(source: Source, version: Version, scan: Scan, chunk: Range) -> Piece:
-    """Scan the blocks that begin in a chunk."""
+    """Scan the blocks that begin in a chunk.
+
+    Parameters
+    ----------
+    scan
+        Finds in a text what the index is of.
+    chunk
+        Bytes of the object; a block that begins in it may end after it.
+    """
     first, last = chunk
     wanted = first, min(last + MAX_BLOCK_BYTES, version.size)
     (data,) = fetch(source, version, [wanted])
@@ -170,7 +187,7 @@ def find_blocks(data: bytes, last: int) -> list[int]:
         match = BLOCK_HEADER.match(data, blocks[-1])
         if not match:
             break
-        blocks.append(blocks[-1] + int.from_bytes(match[1], "little") + 1)
+        blocks.append(blocks[-1] + get_block_bytes(match))
     return blocks
 
 
@@ -302,7 +319,19 @@ def read_spans(part: DataSlice, pieces: list[bytes]) -> list[bytes]:
 def unpack(
     part: DataSlice, n: int, data: bytes, window: bytes, n_text: int, bits: int
 ) -> bytes:
-    """Return the text of the bytes of a range."""
+    """Return the text of the bytes of a range.
+
+    Parameters
+    ----------
+    n
+        Number of the range in the slice.
+    data
+        Its bytes, as they are stored.
+    window, bits
+        Of gzip: the text before it, and bits of the byte before it that belong to it.
+    n_text
+        Bytes of its text.
+    """
     if part.facts["text"] == PLAIN or not data:
         return data
     if part.facts["text"] == BGZIP:

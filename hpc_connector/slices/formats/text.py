@@ -266,7 +266,15 @@ def cut(co: CloudObject, num_chunks: int, unit: str) -> list[DataSlice]:
 
 
 def make_slice(co: CloudObject, first: int, last: int, unit: str) -> DataSlice:
-    """Return the slice of what begins in some bytes."""
+    """Return the slice of what begins in some bytes.
+
+    Parameters
+    ----------
+    first, last
+        Bytes of the object; a line that begins in them belongs to the slice.
+    unit
+        What it is cut by: "lines", "returns" or "words".
+    """
     body = co.index.facts["body"]
     padding = MIN_PADDING if unit == WORDS else co.index.facts["padding"]
     around = (max(first - 1, body), min(last + padding, co.size))

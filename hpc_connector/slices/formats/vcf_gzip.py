@@ -57,6 +57,13 @@ def make_index_of(
 ) -> Index:
     """Return an index of places, with what lies where, if this is known.
 
+    Parameters
+    ----------
+    starts
+        Places where records begin, in order.
+    tabix
+        Of the file; None without any.
+
     Raises
     ------
     BadInput
