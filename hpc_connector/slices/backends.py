@@ -10,21 +10,24 @@ from typing import Any, TypeVar
 
 from hpc_connector.burst.lithops.executor import open_executor
 from hpc_connector.errors import BadInput
-from hpc_connector.partitioner import get_mpicomm
 from hpc_connector.slices.data_slice import MapChunks
 from hpc_connector.storage import address
 
 Made = TypeVar("Made")
 
 
-def make_with(backend: Any, make: Callable[[MapChunks], Made]) -> Made:
-    """Return what `make` makes with what maps a function over chunks.
+def make_with(
+    backend: Any, make: Callable[[MapChunks], Made], comm: Any = None
+) -> Made:
+    """Return the result of `make`, which is given what maps a function over chunks.
 
     Parameters
     ----------
     backend
         None for this process, ``local`` for all cores, ``mpi`` for all ranks, each of
         which calls this, ``joblib``, or an object with ``map(function, items)``.
+    comm
+        Of the ranks, for ``mpi``.
 
     Raises
     ------
@@ -32,7 +35,7 @@ def make_with(backend: Any, make: Callable[[MapChunks], Made]) -> Made:
         None of these.
     """
     if backend == "mpi":
-        return make_on_ranks(get_mpicomm(), make)
+        return make_on_ranks(comm, make)
     known = {None: map_here, "local": map_on_cores, "joblib": map_with_joblib}
     if backend is None or isinstance(backend, str):
         if backend not in known:

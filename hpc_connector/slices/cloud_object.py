@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hpc_connector.errors import BadInput
+from hpc_connector.partitioner import get_mpicomm
 from hpc_connector.slices.backends import make_with
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import (
@@ -132,7 +133,9 @@ class CloudObject:
         """The facts of the index."""
         return self.index.facts
 
-    def preprocess(self, backend: Any = None, force: bool = False) -> "CloudObject":
+    def preprocess(
+        self, backend: Any = None, force: bool = False, *, comm: Any = None
+    ) -> "CloudObject":
         """Make the index, unless there is one; return this object.
 
         Parameters
@@ -143,9 +146,13 @@ class CloudObject:
             with ``map(function, items)``, such as a ``LithopsPreprocessor``.
         force
             Make it anew.
+        comm
+            An mpi4py communicator for ``mpi``; that of all ranks if None.
         """
+        if backend == "mpi" and comm is None:
+            comm = get_mpicomm()
         self.version, self._stored = make_with(
-            backend, lambda map_chunks: self._preprocess(map_chunks, force)
+            backend, lambda map_chunks: self._preprocess(map_chunks, force), comm
         )
         return self
 
