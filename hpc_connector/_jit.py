@@ -4,10 +4,12 @@ import contextlib
 import hashlib
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 from numba.core.caching import IndexDataCacheFile
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class KeyedFiles(IndexDataCacheFile):
@@ -39,10 +41,11 @@ class KeyedFiles(IndexDataCacheFile):
 
     def _get_name(self, marks: tuple[Any, ...]) -> str:
         digest = hashlib.sha256(repr(marks).encode()).hexdigest()
-        return self._index_name.removesuffix("nbi") + f"{digest[:32]}.nbc"
+        name: str = self._index_name
+        return name.removesuffix("nbi") + f"{digest[:32]}.nbc"
 
 
-def _jit(**options: Any) -> Callable[[Callable], Any]:
+def _jit(**options: Any) -> Callable[[Function], Function]:
     """Return a decorator that has a function compiled, and kept where there is room."""
     compiled = partial(
         numba.njit, nogil=True, error_model="numpy", boundscheck=False, **options

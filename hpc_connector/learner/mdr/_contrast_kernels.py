@@ -10,10 +10,15 @@ training (which tell an empty cell from a tied one), and in test. These are its 
 All are integers that the floating type holds exactly.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import inlined, kernel
+from hpc_connector.learner.mdr._arguments import Floats, Genotypes
 from hpc_connector.learner.mdr._simd import (
+    Vector,
     difference_of_products,
     load,
     select,
@@ -26,7 +31,7 @@ VIEWS = 3  # of a fold, after the view of all data
 
 
 @inlined
-def weigh(weight, view, a, u):
+def weigh(weight: Floats, view: int, a: Vector, u: Vector) -> Vector:
     """Return the contrast of cases a and controls u in one view."""
     return difference_of_products(
         spread(weight[view, 0]), a, spread(weight[view, 1]), u
@@ -34,7 +39,9 @@ def weigh(weight, view, a, u):
 
 
 @inlined
-def weigh_cell(genotypes, counts, width, cell, view):
+def weigh_cell(
+    genotypes: Genotypes, counts: NDArray[np.int32], width: int, cell: int, view: int
+) -> Vector:
     """Return the contrast of a cell, its counts int32 [group][width], in one view."""
     weight, folds = genotypes.weight, genotypes.folds
     one = weight[0, 0]
@@ -52,13 +59,13 @@ def weigh_cell(genotypes, counts, width, cell, view):
 
 
 @inlined
-def count_views(genotypes):
+def count_views(genotypes: Genotypes) -> int:
     """Return the number of views, 0 where genotypes are missing."""
     return genotypes.weight.shape[0] if genotypes.planes.shape[2] == 2 else 0
 
 
 @kernel
-def get_margins(genotypes, carriers):
+def get_margins(genotypes: Genotypes, carriers: NDArray[np.int32]) -> Floats:
     """Return the contrasts of the carriers of each genotype.
 
     Parameters
@@ -86,7 +93,9 @@ def get_margins(genotypes, carriers):
 
 
 @inlined
-def load_four(counts, at, one):
+def load_four(
+    counts: NDArray[np.int32], at: int, one: np.floating[Any]
+) -> tuple[Vector, ...]:
     """Return the four counted cells of a group."""
     return (
         to_float(load(counts, at), one),
@@ -97,7 +106,9 @@ def load_four(counts, at, one):
 
 
 @inlined
-def weigh_four(weight, view, a, u):
+def weigh_four(
+    weight: Floats, view: int, a: tuple[Vector, ...], u: tuple[Vector, ...]
+) -> tuple[Vector, ...]:
     """Return the contrasts of the four counted cells."""
     return (
         weigh(weight, view, a[0], u[0]),
@@ -108,13 +119,19 @@ def weigh_four(weight, view, a, u):
 
 
 @inlined
-def subtract_four(a, b):
+def subtract_four(a: tuple[Vector, ...], b: tuple[Vector, ...]) -> tuple[Vector, ...]:
     """Return a - b, cell by cell."""
     return a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3]
 
 
 @inlined
-def complete(four, row_margins, row, margins, column):
+def complete(
+    four: tuple[Vector, ...],
+    row_margins: Floats,
+    row: int,
+    margins: Floats,
+    column: int,
+) -> tuple[Vector, ...]:
     """Return all nine cells from (0,0), (0,1), (1,0), (1,1) and the marginals.
 
     `row` and `column` say where those of the row and of the lanes begin.
@@ -129,13 +146,13 @@ def complete(four, row_margins, row, margins, column):
 
 
 @inlined
-def add_positive(total, x, zero):
+def add_positive(total: Vector, x: Vector, zero: Vector) -> Vector:
     """Return the total and x where it is positive."""
     return total + select(x > zero, x, zero)
 
 
 @inlined
-def sum_positive(x, zero):
+def sum_positive(x: tuple[Vector, ...], zero: Vector) -> Vector:
     """Return the sum of the positive ones of nine cells."""
     left = add_positive(add_positive(zero, x[0], zero), x[1], zero)
     left = add_positive(left, x[2], zero)
@@ -147,13 +164,21 @@ def sum_positive(x, zero):
 
 
 @inlined
-def add_high(total, d, b, e, least, zero):
+def add_high(
+    total: Vector, d: Vector, b: Vector, e: Vector, least: Vector, zero: Vector
+) -> Vector:
     """Return the total and e where the training contrast d says high risk."""
     return total + select((d >= least) & (b > zero), e, zero)
 
 
 @inlined
-def sum_high(d, b, e, least, zero):
+def sum_high(
+    d: tuple[Vector, ...],
+    b: tuple[Vector, ...],
+    e: tuple[Vector, ...],
+    least: Vector,
+    zero: Vector,
+) -> Vector:
     """Return the sum of e over the high-risk cells of nine."""
     left = add_high(zero, d[0], b[0], e[0], least, zero)
     left = add_high(left, d[1], b[1], e[1], least, zero)
@@ -168,7 +193,9 @@ def sum_high(d, b, e, least, zero):
 
 
 @inlined
-def store_whole(excess, genotypes, statistics):
+def store_whole(
+    excess: Vector, genotypes: Genotypes, statistics: NDArray[np.float64]
+) -> None:
     """Write the balanced accuracy on all data to each statistic."""
     half = spread(0.5)
     score = half + half * (to_float(excess, 1.0) * spread(genotypes.inverse[0]))
@@ -177,7 +204,9 @@ def store_whole(excess, genotypes, statistics):
 
 
 @inlined
-def store_training(excess, genotypes, fold, fold_train):
+def store_training(
+    excess: Vector, genotypes: Genotypes, fold: int, fold_train: NDArray[np.float64]
+) -> Vector:
     """Write 2 BA - 1 of the training folds, -1 without both classes; return it or 0."""
     inverse = genotypes.inverse[1 + VIEWS * fold]
     score = to_float(excess, 1.0) * spread(inverse)
@@ -186,13 +215,18 @@ def store_training(excess, genotypes, fold, fold_train):
 
 
 @inlined
-def get_test(excess, genotypes, fold):
+def get_test(excess: Vector, genotypes: Genotypes, fold: int) -> Vector:
     """Return 2 BA - 1 of a test fold, 0 without both classes."""
     return to_float(excess, 1.0) * spread(genotypes.inverse[3 + VIEWS * fold])
 
 
 @inlined
-def store_means(sum_train, sum_test, genotypes, statistics):
+def store_means(
+    sum_train: Vector,
+    sum_test: Vector,
+    genotypes: Genotypes,
+    statistics: NDArray[np.float64],
+) -> None:
     """Write mean test and training balanced accuracy over folds with both classes."""
     n_train = n_test = 0.0
     for fold in range(genotypes.folds):
@@ -205,18 +239,18 @@ def store_means(sum_train, sum_test, genotypes, statistics):
 
 @inlined
 def score_pairs(
-    genotypes,
-    tie_low,
-    counts,
-    at,
-    step,
-    row_margins,
-    row,
-    margins,
-    column,
-    fold_train,
-    statistics,
-):
+    genotypes: Genotypes,
+    tie_low: bool,
+    counts: NDArray[np.int32],
+    at: int,
+    step: int,
+    row_margins: Floats,
+    row: int,
+    margins: Floats,
+    column: int,
+    fold_train: NDArray[np.float64],
+    statistics: NDArray[np.float64],
+) -> None:
     """Write the statistics of sixteen pairs of which everybody is genotyped.
 
     A cell is high risk if its contrast in training is not negative (is positive, with

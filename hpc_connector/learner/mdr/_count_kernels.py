@@ -5,13 +5,23 @@ against them at once, so that a word of the block is loaded once for all of them
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import inlined, kernel
-from hpc_connector.learner.mdr._simd import add_common_bits, load, spread, store
+from hpc_connector.learner.mdr._arguments import Genotypes
+from hpc_connector.learner.mdr._simd import Vector, add_common_bits, load, spread, store
 
 
 @kernel
-def copy_rows(planes, block, n_words, n_planes, first, n_rows, rows):
+def copy_rows(
+    planes: NDArray[np.int32],
+    block: int,
+    n_words: int,
+    n_planes: int,
+    first: int,
+    n_rows: int,
+    rows: NDArray[np.int32],
+) -> None:
     """Copy some variants of a block next to each other: rows[word][plane][row].
 
     Parameters
@@ -27,7 +37,16 @@ def copy_rows(planes, block, n_words, n_planes, first, n_rows, rows):
 
 
 @inlined
-def _add_four(c00, c01, c10, c11, row_0, row_1, block_0, block_1):
+def _add_four(
+    c00: Vector,
+    c01: Vector,
+    c10: Vector,
+    c11: Vector,
+    row_0: np.int32,
+    row_1: np.int32,
+    block_0: Vector,
+    block_1: Vector,
+) -> tuple[Vector, ...]:
     """Add the cells (0,0), (0,1), (1,0), (1,1) of one row over one word."""
     x, y = spread(row_0), spread(row_1)
     c00 = add_common_bits(c00, x, block_0)
@@ -38,7 +57,14 @@ def _add_four(c00, c01, c10, c11, row_0, row_1, block_0, block_1):
 
 
 @inlined
-def _store_four(counts, at, c00, c01, c10, c11):
+def _store_four(
+    counts: NDArray[np.int32],
+    at: int,
+    c00: Vector,
+    c01: Vector,
+    c10: Vector,
+    c11: Vector,
+) -> None:
     store(counts, at, c00)
     store(counts, at + 16, c01)
     store(counts, at + 32, c10)
@@ -46,7 +72,16 @@ def _store_four(counts, at, c00, c01, c10, c11):
 
 
 @kernel
-def count_four_rows(rows, row, planes, block, first, last, counts, at):
+def count_four_rows(
+    rows: NDArray[np.int32],
+    row: int,
+    planes: NDArray[np.int32],
+    block: int,
+    first: int,
+    last: int,
+    counts: NDArray[np.int32],
+    at: int,
+) -> None:
     """Count the four cells of 4 x 16 pairs over the words first .. last - 1.
 
     Sixteen accumulators stay in registers: two loads and eight broadcasts feed
@@ -86,7 +121,16 @@ def count_four_rows(rows, row, planes, block, first, last, counts, at):
 
 
 @inlined
-def count_one_row(rows, row, planes, block, first, last, counts, at):
+def count_one_row(
+    rows: NDArray[np.int32],
+    row: int,
+    planes: NDArray[np.int32],
+    block: int,
+    first: int,
+    last: int,
+    counts: NDArray[np.int32],
+    at: int,
+) -> None:
     """Count the four cells of one of four rows; arguments of the four-row kernel."""
     c00 = c01 = c10 = c11 = spread(np.int32(0))
     for w in range(first, last):
@@ -97,7 +141,15 @@ def count_one_row(rows, row, planes, block, first, last, counts, at):
 
 
 @inlined
-def _add_three(c0, c1, c2, row, block_0, block_1, block_2):
+def _add_three(
+    c0: Vector,
+    c1: Vector,
+    c2: Vector,
+    row: np.int32,
+    block_0: Vector,
+    block_1: Vector,
+    block_2: Vector,
+) -> tuple[Vector, ...]:
     """Add the three cells of one genotype of one row over one word."""
     x = spread(row)
     c0 = add_common_bits(c0, x, block_0)
@@ -107,14 +159,25 @@ def _add_three(c0, c1, c2, row, block_0, block_1, block_2):
 
 
 @inlined
-def _store_three(counts, at, c0, c1, c2):
+def _store_three(
+    counts: NDArray[np.int32], at: int, c0: Vector, c1: Vector, c2: Vector
+) -> None:
     store(counts, at, c0)
     store(counts, at + 16, c1)
     store(counts, at + 32, c2)
 
 
 @inlined
-def count_two_rows(rows, row, planes, block, first, last, counts, at):
+def count_two_rows(
+    rows: NDArray[np.int32],
+    row: int,
+    planes: NDArray[np.int32],
+    block: int,
+    first: int,
+    last: int,
+    counts: NDArray[np.int32],
+    at: int,
+) -> None:
     """Count all nine cells of 2 x 16 pairs over the words first .. last - 1.
 
     For planes of three genotypes, where the cells do not follow from marginals.
@@ -149,7 +212,7 @@ def count_two_rows(rows, row, planes, block, first, last, counts, at):
 
 
 @inlined
-def sum_folds(counts, folds, width):
+def sum_folds(counts: NDArray[np.int32], folds: int, width: int) -> None:
     """Append to counts[group][...] the sums over folds of cases and of controls."""
     for offset in range(0, 2 * width, 16):
         is_control = offset // width
@@ -161,7 +224,15 @@ def sum_folds(counts, folds, width):
 
 
 @inlined
-def count_rows(genotypes, planes, rows, n_sets, block, counts, step):
+def count_rows(
+    genotypes: Genotypes,
+    planes: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    n_sets: int,
+    block: int,
+    counts: NDArray[np.int32],
+    step: int,
+) -> None:
     """Count sets of rows with a block in every group, and the sums over folds.
 
     Parameters
@@ -188,7 +259,7 @@ def count_rows(genotypes, planes, rows, n_sets, block, counts, step):
 
 
 @kernel
-def get_carriers(genotypes, first, last):
+def get_carriers(genotypes: Genotypes, first: int, last: int) -> NDArray[np.int32]:
     """Return the carriers of each genotype in each group, for some blocks.
 
     Returns

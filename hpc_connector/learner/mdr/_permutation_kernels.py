@@ -6,9 +6,13 @@ accuracy on all data, which bounds the test balanced accuracy (see ``get_slack``
 could beat the greatest one found so far.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import bare, inlined, kernel
+from hpc_connector.learner.mdr._arguments import Floats, Genotypes, Rules
 from hpc_connector.learner.mdr._contrast_kernels import (
     complete,
     get_margins,
@@ -24,14 +28,37 @@ from hpc_connector.learner.mdr._count_kernels import (
     sum_folds,
 )
 from hpc_connector.learner.mdr._search_kernels import is_pair
-from hpc_connector.learner.mdr._simd import any_lane, load, spread, store, to_float
+from hpc_connector.learner.mdr._simd import (
+    Vector,
+    any_lane,
+    load,
+    spread,
+    store,
+    to_float,
+)
 
 CHUNK = 32  # blocks of columns whose tables with one block of rows stay in the cache
 ROUNDING = 1e-5  # of sums in single precision, relative; they only sort out pairs
 
+# Rows, counts of four rows, and counts, folds and statistics of one.
+Scratch = tuple[
+    NDArray[np.int32],
+    NDArray[np.int32],
+    NDArray[np.int32],
+    NDArray[np.float64],
+    NDArray[np.float64],
+]
+
 
 @kernel
-def maximise_pairs(genotypes, permuted, rules, tile, slack, maximum):
+def maximise_pairs(
+    genotypes: Genotypes,
+    permuted: NDArray[np.int32],
+    rules: Rules,
+    tile: tuple[int, ...],
+    slack: float,
+    maximum: NDArray[np.float64],
+) -> None:
     """Raise the maximum of each permutation to that of the pairs i < j of a tile.
 
     Parameters
@@ -75,7 +102,7 @@ def maximise_pairs(genotypes, permuted, rules, tile, slack, maximum):
 
 
 @inlined
-def _replace_planes(genotypes, planes):
+def _replace_planes(genotypes: Genotypes, planes: NDArray[np.int32]) -> Genotypes:
     """Return genotypes with other planes."""
     return type(genotypes)(
         planes,
@@ -90,7 +117,9 @@ def _replace_planes(genotypes, planes):
 
 
 @kernel
-def _fill_tables(genotypes, blocks, tables):
+def _fill_tables(
+    genotypes: Genotypes, blocks: tuple[int, int, int], tables: Floats
+) -> None:
     """Write N1 t of the four counted cells of every pair, t all individuals there.
 
     tables: floating (16 rows * blocks * 4 * 16,).
@@ -114,7 +143,9 @@ def _fill_tables(genotypes, blocks, tables):
 
 
 @inlined
-def _contrast_four(cases, both, tables, at):
+def _contrast_four(
+    cases: tuple[Vector, ...], both: Vector, tables: Floats, at: int
+) -> tuple[Vector, ...]:
     """Return (N1 + N0) a - N1 t of the counted cells: N0 a - N1 u, for t = a + u."""
     return (
         cases[0] * both - load(tables, at),
@@ -126,8 +157,16 @@ def _contrast_four(cases, both, tables, at):
 
 @bare
 def _maximise_blocks(
-    genotypes, planes, margins, rules, tables, blocks, slack, maximum, scratch
-):
+    genotypes: Genotypes,
+    planes: NDArray[np.int32],
+    margins: Floats,
+    rules: Rules,
+    tables: Floats,
+    blocks: tuple[int, int, int],
+    slack: float,
+    maximum: float,
+    scratch: Scratch,
+) -> float:
     """Return the maximum of one permutation, for one block of rows and some columns."""
     rows, four, _, _, statistics = scratch
     block_i, first, last = blocks
@@ -160,7 +199,9 @@ def _maximise_blocks(
 
 
 @inlined
-def _get_least(maximum, slack, n1, n0):
+def _get_least(
+    maximum: float, slack: float, n1: np.floating[Any], n0: np.floating[Any]
+) -> np.floating[Any]:
     """Return the excess that a pair needs to reach the maximum."""
     product = np.float64(n1) * n0
     least = (2.0 * (maximum - slack) - 1.0) * product - ROUNDING * product
@@ -168,7 +209,7 @@ def _get_least(maximum, slack, n1, n0):
 
 
 @inlined
-def _make_scratch(genotypes):
+def _make_scratch(genotypes: Genotypes) -> Scratch:
     """Return rows, counts of four rows, and counts, folds and statistics of one."""
     return (
         np.empty(genotypes.planes.shape[1] * 8, np.int32),
@@ -180,7 +221,16 @@ def _make_scratch(genotypes):
 
 
 @bare
-def _score_row(genotypes, rules, planes, row, margins, in_row, block, scratch):
+def _score_row(
+    genotypes: Genotypes,
+    rules: Rules,
+    planes: NDArray[np.int32],
+    row: int,
+    margins: Floats,
+    in_row: int,
+    block: int,
+    scratch: Scratch,
+) -> None:
     """Cross-validate the pairs of one row with the sixteen variants of a block."""
     rows, _, counts, fold_train, statistics = scratch
     start, folds = genotypes.group_start, genotypes.folds
@@ -206,7 +256,14 @@ def _score_row(genotypes, rules, planes, row, margins, in_row, block, scratch):
 
 
 @kernel
-def _get_maximum(genotypes, rules, statistics, i, block, maximum):
+def _get_maximum(
+    genotypes: Genotypes,
+    rules: Rules,
+    statistics: NDArray[np.float64],
+    i: int,
+    block: int,
+    maximum: float,
+) -> float:
     """Return the maximum and the statistic of the pairs of i with a block."""
     for lane in range(16):
         value = statistics[rules.statistic[0] * 16 + lane]

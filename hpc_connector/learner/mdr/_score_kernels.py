@@ -9,9 +9,12 @@ exactly, so a risk label never depends on rounding.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import inlined, kernel
+from hpc_connector.learner.mdr._arguments import Floats
 from hpc_connector.learner.mdr._simd import (
+    Vector,
     difference_of_products,
     load,
     select,
@@ -22,7 +25,14 @@ from hpc_connector.learner.mdr._simd import (
 
 
 @kernel
-def copy_cells(counts, at, step, n_groups, n_cells, cells):
+def copy_cells(
+    counts: NDArray[np.int32],
+    at: int,
+    step: int,
+    n_groups: int,
+    n_cells: int,
+    cells: Floats,
+) -> None:
     """Take counted cells as they are, where none follows from marginals."""
     for group in range(n_groups):
         for cell in range(0, n_cells * 16, 16):
@@ -31,7 +41,16 @@ def copy_cells(counts, at, step, n_groups, n_cells, cells):
 
 
 @inlined
-def fill_sixteen_cells(counts, at, step, row_carriers, lane, carriers, size, cells):
+def fill_sixteen_cells(
+    counts: NDArray[np.int32],
+    at: int,
+    step: int,
+    row_carriers: NDArray[np.int32],
+    lane: int,
+    carriers: NDArray[np.int32],
+    size: NDArray[np.int32],
+    cells: Floats,
+) -> None:
     """Complete the sixteen cells of a pair where missing is a fourth genotype.
 
     Parameters
@@ -72,7 +91,7 @@ def fill_sixteen_cells(counts, at, step, row_carriers, lane, carriers, size, cel
 
 
 @inlined
-def _add_cells(cells, group, n_cells):
+def _add_cells(cells: Floats, group: int, n_cells: int) -> Vector:
     """Return the individuals of one group that are counted, lane by lane."""
     total = load(cells, group * n_cells * 16)
     for cell in range(1, n_cells):
@@ -81,7 +100,7 @@ def _add_cells(cells, group, n_cells):
 
 
 @inlined
-def _reciprocal(product):
+def _reciprocal(product: Vector) -> Vector:
     """Return 1 / product in double precision, 0 where the product is 0."""
     wide = to_float(product, 1.0)
     zero, one = spread(0.0), spread(1.0)
@@ -89,7 +108,9 @@ def _reciprocal(product):
 
 
 @inlined
-def score_whole(cells, n_cells, total, statistics):
+def score_whole(
+    cells: Floats, n_cells: int, total: int, statistics: NDArray[np.float64]
+) -> None:
     """Write the balanced accuracy on all data to each statistic.
 
     sum over cells of max(0, N0 a - N1 u) = N1 N0 (2 BA - 1), whatever the tie rule.
@@ -122,7 +143,15 @@ def score_whole(cells, n_cells, total, statistics):
 
 
 @inlined
-def _score_fold(cells, n_cells, fold, folds, size, fixed, tie_low):
+def _score_fold(
+    cells: Floats,
+    n_cells: int,
+    fold: int,
+    folds: int,
+    size: Floats,
+    fixed: bool,
+    tie_low: bool,
+) -> tuple[Vector, ...]:
     """Return n1 n0 (2 BA - 1) and n1 n0 of one fold, in training and in test."""
     zero = spread(cells.dtype.type(0))
     least = spread(cells.dtype.type(tie_low))
@@ -149,7 +178,16 @@ def _score_fold(cells, n_cells, fold, folds, size, fixed, tie_low):
 
 
 @inlined
-def score_folds(cells, n_cells, folds, size, fixed, tie_low, fold_train, statistics):
+def score_folds(
+    cells: Floats,
+    n_cells: int,
+    folds: int,
+    size: Floats,
+    fixed: bool,
+    tie_low: bool,
+    fold_train: NDArray[np.float64],
+    statistics: NDArray[np.float64],
+) -> None:
     """Write mean test and training balanced accuracy over folds.
 
     A cell is high risk if d = N0 a - N1 u >= 0 in training (d > 0 with `tie_low`),

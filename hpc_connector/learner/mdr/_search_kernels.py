@@ -1,10 +1,10 @@
 """Exhaustive search over a tile of pairs: count, complete, score, keep the best."""
 
-from collections import namedtuple
-
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import bare, inlined, kernel
+from hpc_connector.learner.mdr._arguments import Best, Floats, Genotypes, Rules
 from hpc_connector.learner.mdr._contrast_kernels import get_margins, score_pairs
 from hpc_connector.learner.mdr._count_kernels import copy_rows, count_rows, get_carriers
 from hpc_connector.learner.mdr._score_kernels import (
@@ -18,29 +18,9 @@ from hpc_connector.learner.mdr._top_kernels import offer_model
 
 CACHE_BYTES = 1 << 19  # columns that stay in the second-level cache for all rows
 
-# Genotypes and how they are grouped. planes: int32 (blocks, words, planes, 16);
-# group_start: int64 (groups + 1,); size: individuals a group and then their sums over
-# folds, int32; float_size: the same in the floating type that cells are scored in;
-# weight, inverse: of the views of _contrast_kernels, floating (views, 2) and float64.
-Genotypes = namedtuple(
-    "Genotypes", "planes n_variants group_start folds size float_size weight inverse"
-)
-
-# What makes a model: level: missing is a fourth genotype; tie_low: a tie is low risk;
-# statistic: order of test, training and whole BA in ranking; min_distance in base
-# pairs with chromosome (codes) and position; role: 1 in the first list, 2 in the
-# second, 3 in both, empty where there are no two lists.
-Rules = namedtuple(
-    "Rules", "level tie_low statistic min_distance chromosome position role"
-)
-
-# The best models: see offer_model; fold_score float64 (folds,) and fold_model int64
-# (folds, order): best training score (2 BA - 1) of each fold.
-Best = namedtuple("Best", "key model size fold_score fold_model")
-
 
 @inlined
-def is_near(rules, i, j):
+def is_near(rules: Rules, i: int, j: int) -> bool:
     """Return whether two variants are too close on one chromosome for one model."""
     if rules.min_distance == 0 or rules.chromosome[i] != rules.chromosome[j]:
         return False
@@ -48,13 +28,13 @@ def is_near(rules, i, j):
 
 
 @inlined
-def is_across(role_a, role_b):
+def is_across(role_a: int, role_b: int) -> bool:
     """Return whether a stands in the first list and b in the second."""
     return (role_a & 1) != 0 and (role_b & 2) != 0
 
 
 @kernel
-def _precedes(a, b):
+def _precedes(a: NDArray[np.int64], b: NDArray[np.int64]) -> bool:
     """Return whether model a has lower variant indices than model b."""
     for k in range(a.shape[0]):
         if a[k] != b[k]:
@@ -63,7 +43,14 @@ def _precedes(a, b):
 
 
 @kernel
-def keep_lane(best, rules, statistics, fold_train, folds, lane):
+def keep_lane(
+    best: Best,
+    rules: Rules,
+    statistics: NDArray[np.float64],
+    fold_train: NDArray[np.float64],
+    folds: int,
+    lane: int,
+) -> None:
     """Offer one model, in the last row of the list, to the list and to the folds."""
     key, model = best.key[-1], best.model[-1]
     for k in range(3):
@@ -86,7 +73,14 @@ def keep_lane(best, rules, statistics, fold_train, folds, lane):
 
 
 @inlined
-def is_candidate(least, at, fold_score, statistics, fold_train, folds):
+def is_candidate(
+    least: float,
+    at: int,
+    fold_score: NDArray[np.float64],
+    statistics: NDArray[np.float64],
+    fold_train: NDArray[np.float64],
+    folds: int,
+) -> bool:
     """Return whether any of sixteen models could enter the list or win a fold."""
     found = any_lane(load(statistics, at) >= spread(least))
     if folds > 1:
@@ -97,13 +91,20 @@ def is_candidate(least, at, fold_score, statistics, fold_train, folds):
 
 
 @kernel
-def get_least(best):
+def get_least(best: Best) -> float:
     """Return what the first statistic of a model must reach to enter the list."""
     return best.key[0, 0] if best.size[0] == best.key.shape[0] - 1 else 0.0
 
 
 @inlined
-def score_cells(genotypes, rules, n_cells, cells, fold_train, statistics):
+def score_cells(
+    genotypes: Genotypes,
+    rules: Rules,
+    n_cells: int,
+    cells: Floats,
+    fold_train: NDArray[np.float64],
+    statistics: NDArray[np.float64],
+) -> None:
     """Write the statistics of sixteen models from their cells."""
     folds = genotypes.folds
     total = 2 * folds if folds > 1 else 0
@@ -117,18 +118,18 @@ def score_cells(genotypes, rules, n_cells, cells, fold_train, statistics):
 
 @inlined
 def score_missing_pairs(
-    genotypes,
-    rules,
-    counts,
-    at,
-    step,
-    row_carriers,
-    lane,
-    carriers,
-    cells,
-    fold_train,
-    statistics,
-):
+    genotypes: Genotypes,
+    rules: Rules,
+    counts: NDArray[np.int32],
+    at: int,
+    step: int,
+    row_carriers: NDArray[np.int32],
+    lane: int,
+    carriers: NDArray[np.int32],
+    cells: Floats,
+    fold_train: NDArray[np.float64],
+    statistics: NDArray[np.float64],
+) -> None:
     """Write the statistics of sixteen pairs where genotypes are missing."""
     size = genotypes.size
     n_cells = 9
@@ -141,7 +142,13 @@ def score_missing_pairs(
 
 
 @kernel
-def search_pairs(genotypes, rules, best, tile, errors):
+def search_pairs(
+    genotypes: Genotypes,
+    rules: Rules,
+    best: Best,
+    tile: tuple[int, ...],
+    errors: NDArray[np.float32],
+) -> None:
     """Score every pair i < j of a tile and keep the best.
 
     Parameters
@@ -179,20 +186,20 @@ def search_pairs(genotypes, rules, best, tile, errors):
 
 @bare
 def _search_rows(
-    genotypes,
-    rules,
-    best,
-    tile,
-    errors,
-    planes,
-    carriers,
-    margins,
-    rows,
-    counts,
-    cells,
-    fold_train,
-    statistics,
-):
+    genotypes: Genotypes,
+    rules: Rules,
+    best: Best,
+    tile: tuple[int, ...],
+    errors: NDArray[np.float32],
+    planes: NDArray[np.int32],
+    carriers: tuple[NDArray[np.int32], NDArray[np.int32]],
+    margins: tuple[Floats, Floats],
+    rows: NDArray[np.int32],
+    counts: NDArray[np.int32],
+    cells: Floats,
+    fold_train: NDArray[np.float64],
+    statistics: NDArray[np.float64],
+) -> None:
     """Search a tile with what :func:`search_pairs` has allocated."""
     first_row, last_row, first_column, last_column = tile
     folds, n_planes = genotypes.folds, genotypes.planes.shape[2]
@@ -274,7 +281,7 @@ def _search_rows(
 
 
 @kernel
-def is_pair(genotypes, rules, i, j):
+def is_pair(genotypes: Genotypes, rules: Rules, i: int, j: int) -> bool:
     """Return whether i, j is a model of this search."""
     if i >= j or j >= genotypes.n_variants or is_near(rules, i, j):
         return False
@@ -285,7 +292,15 @@ def is_pair(genotypes, rules, i, j):
 
 
 @kernel
-def keep_pairs(genotypes, rules, best, statistics, fold_train, i, block_j):
+def keep_pairs(
+    genotypes: Genotypes,
+    rules: Rules,
+    best: Best,
+    statistics: NDArray[np.float64],
+    fold_train: NDArray[np.float64],
+    i: int,
+    block_j: int,
+) -> None:
     """Offer the pairs of one row with the sixteen variants of a block."""
     for lane in range(16):
         j = block_j * 16 + lane
@@ -295,7 +310,15 @@ def keep_pairs(genotypes, rules, best, statistics, fold_train, i, block_j):
 
 
 @kernel
-def save_errors(genotypes, rules, statistics, i, block_j, errors, at):
+def save_errors(
+    genotypes: Genotypes,
+    rules: Rules,
+    statistics: NDArray[np.float64],
+    i: int,
+    block_j: int,
+    errors: NDArray[np.float32],
+    at: int,
+) -> None:
     """Write the errors of one row with the sixteen variants of a block."""
     for lane in range(16):
         if is_pair(genotypes, rules, i, block_j * 16 + lane):

@@ -1,6 +1,7 @@
 """Planes of a permutation: individuals in other places, or genotypes shuffled."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import bare, inlined, kernel
 from hpc_connector.learner.mdr._simd import load, spread, store
@@ -9,7 +10,9 @@ STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
 @bare
-def rearrange_planes(planes, source, target):
+def rearrange_planes(
+    planes: NDArray[np.int32], source: NDArray[np.int64], target: NDArray[np.int32]
+) -> None:
     """Move the bits of the individuals to other places.
 
     Parameters
@@ -37,7 +40,7 @@ def rearrange_planes(planes, source, target):
 
 
 @inlined
-def draw(state, below):
+def draw(state: np.uint64, below: int) -> tuple[np.uint64, np.int64]:
     """Return the next state and a number in 0 .. below - 1 (splitmix64).
 
     Source: Steele, Lea, Flood, Fast splittable pseudorandom number generators, 2014.
@@ -51,7 +54,7 @@ def draw(state, below):
 
 
 @kernel
-def get_plane(planes, block, lane, slot):
+def get_plane(planes: NDArray[np.int32], block: int, lane: int, slot: int) -> int:
     """Return the plane that holds a bit, the number of planes where none does."""
     for plane in range(planes.shape[2]):
         word = np.uint32(planes[block, slot >> 5, plane, lane])
@@ -61,7 +64,13 @@ def get_plane(planes, block, lane, slot):
 
 
 @kernel
-def shuffle_genotypes(planes, slots, variants, seed, target):
+def shuffle_genotypes(
+    planes: NDArray[np.int32],
+    slots: NDArray[np.int64],
+    variants: NDArray[np.int64],
+    seed: np.uint64,
+    target: NDArray[np.int32],
+) -> None:
     """Write planes whose genotypes are shuffled among the individuals of one class.
 
     Each variant by itself: what it does alone stays, what variants do together goes,

@@ -6,14 +6,21 @@ whatever the machine has: one register of AVX-512, two of AVX2, four of NEON.
 """
 
 import operator
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from llvmlite import ir
+from llvmlite.ir import IRBuilder, Value
 from numba import types
 from numba.extending import intrinsic, models, overload, register_model
 
 from hpc_connector.learner.mdr.bitplanes import LANES
 
 INDEX = ir.IntType(32)
+
+# What an intrinsic returns to the compiler: its signature, and what emits its code.
+Args = Sequence[Value]
+Intrinsic = tuple[Any, Callable[[Any, IRBuilder, Any, Args], Value]]
 
 
 class Vector(types.Type):
@@ -30,28 +37,36 @@ SINGLE = Vector(types.float32, ir.FloatType())
 DOUBLE = Vector(types.float64, ir.DoubleType())
 MASK = Vector(types.boolean, ir.IntType(1))
 VECTOR_OF = {v.element: v for v in (COUNT, SINGLE, DOUBLE)}
+Instruction = Callable[[IRBuilder, Vector, Value, Value], Value]
 
 
 @register_model(Vector)
 class VectorModel(models.PrimitiveModel):
     """A vector is LLVM's vector, in a register wherever it fits."""
 
-    def __init__(self, manager, vector):
+    def __init__(self, manager: Any, vector: Vector) -> None:
         super().__init__(manager, vector, vector.llvm)
 
 
-def _pointer(context, builder, array_type, array, index, vector):
+def _pointer(
+    context: Any,
+    builder: IRBuilder,
+    array_type: types.Array,
+    array: Value,
+    index: Value,
+    vector: Vector,
+) -> Value:
     """Return a pointer to `vector` at array[index], the array 1-D and contiguous."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), vector.llvm.as_pointer())
 
 
 @intrinsic
-def load(typingctx, array, index):
+def load(typingctx: Any, array: types.Array, index: types.Type) -> Intrinsic:
     """Return array[index : index + 16] as a vector."""
     vector = VECTOR_OF[array.dtype]
 
-    def codegen(context, builder, signature, args):
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
         at = _pointer(context, builder, array, args[0], args[1], vector)
         return builder.load(at, align=array.dtype.bitwidth // 8)
 
@@ -59,10 +74,12 @@ def load(typingctx, array, index):
 
 
 @intrinsic
-def store(typingctx, array, index, value):
+def store(
+    typingctx: Any, array: types.Array, index: types.Type, value: Vector
+) -> Intrinsic:
     """Write a vector to array[index : index + 16]."""
 
-    def codegen(context, builder, signature, args):
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
         at = _pointer(context, builder, array, args[0], args[1], value)
         builder.store(args[2], at, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
@@ -71,11 +88,11 @@ def store(typingctx, array, index, value):
 
 
 @intrinsic
-def spread(typingctx, scalar):
+def spread(typingctx: Any, scalar: types.Type) -> Intrinsic:
     """Return a scalar in every lane; integers become counts."""
     vector = COUNT if isinstance(scalar, types.Integer) else VECTOR_OF[scalar]
 
-    def codegen(context, builder, signature, args):
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
         value = context.cast(builder, args[0], scalar, vector.element)
         empty = ir.Constant(vector.llvm, ir.Undefined)
         one = builder.insert_element(empty, value, INDEX(0))
@@ -86,11 +103,11 @@ def spread(typingctx, scalar):
 
 
 @intrinsic
-def to_float(typingctx, value, example):
+def to_float(typingctx: Any, value: Vector, example: types.Type) -> Intrinsic:
     """Return the lanes in the floating type of the scalar `example`."""
     target = VECTOR_OF[example]
 
-    def codegen(context, builder, signature, args):
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
         if value is target:
             return args[0]
         convert = builder.sitofp if value is COUNT else builder.fpext
@@ -100,10 +117,10 @@ def to_float(typingctx, value, example):
 
 
 @intrinsic
-def add_common_bits(typingctx, total, a, b):
+def add_common_bits(typingctx: Any, total: Vector, a: Vector, b: Vector) -> Intrinsic:
     """Return total + the number of bits that a and b share, lane by lane."""
 
-    def codegen(context, builder, signature, args):
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
         function = ir.FunctionType(COUNT.llvm, [COUNT.llvm])
         name = f"llvm.ctpop.v{LANES}i32"
         ctpop = builder.module.declare_intrinsic(name, fnty=function)
@@ -114,14 +131,16 @@ def add_common_bits(typingctx, total, a, b):
 
 
 @intrinsic
-def difference_of_products(typingctx, a, b, c, d):
+def difference_of_products(
+    typingctx: Any, a: Vector, b: Vector, c: Vector, d: Vector
+) -> Intrinsic:
     """Return a * b - c * d, fused where the machine can.
 
     The callers' products are integers that the type holds exactly, so that fusing
     changes no bit.
     """
 
-    def codegen(context, builder, signature, args):
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
         flags = ("contract",)
         left = builder.fmul(args[0], args[1], flags=flags)
         right = builder.fmul(args[2], args[3], flags=flags)
@@ -131,47 +150,52 @@ def difference_of_products(typingctx, a, b, c, d):
 
 
 @intrinsic
-def select(typingctx, mask, yes, no):
+def select(typingctx: Any, mask: Vector, yes: Vector, no: Vector) -> Intrinsic:
     """Return `yes` in the lanes where the mask is true, else `no`."""
 
-    def codegen(context, builder, signature, args):
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
         return builder.select(*args)
 
     return yes(mask, yes, no), codegen
 
 
 @intrinsic
-def any_lane(typingctx, mask):
+def any_lane(typingctx: Any, mask: Vector) -> Intrinsic:
     """Return whether the mask is true in any lane."""
 
-    def codegen(context, builder, signature, args):
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
         bits = builder.bitcast(args[0], ir.IntType(LANES))
         return builder.icmp_unsigned("!=", bits, ir.IntType(LANES)(0))
 
     return types.boolean(mask), codegen
 
 
-def _define(symbol, result, instruction):
+def _define(
+    symbol: Callable[[Any, Any], Any], result: Vector | None, instruction: Instruction
+) -> None:
     """Give vectors of one type the operator `symbol`."""
 
     @intrinsic
-    def apply(typingctx, a, b):
-        def codegen(context, builder, signature, args):
+    def apply(typingctx: Any, a: Vector, b: Vector) -> Intrinsic:
+        def codegen(
+            context: Any, builder: IRBuilder, signature: Any, args: Args
+        ) -> Value:
             return instruction(builder, a, *args)
 
         return (result or a)(a, b), codegen
 
     @overload(symbol)
+    # without hints, for numba compares its parameters with those of what it returns
     def overloaded(a, b):
         if isinstance(a, Vector) and a is b:
             return lambda a, b: apply(a, b)
         return None
 
 
-def _number(of_counts, of_floats):
+def _number(of_counts: str, of_floats: str) -> Instruction:
     """Return what emits one LLVM instruction for counts and another for floats."""
 
-    def instruction(builder, vector, a, b):
+    def instruction(builder: IRBuilder, vector: Vector, a: Value, b: Value) -> Value:
         return getattr(builder, of_counts if vector is COUNT else of_floats)(a, b)
 
     return instruction

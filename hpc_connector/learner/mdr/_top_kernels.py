@@ -4,11 +4,16 @@ Three statistics decide, the larger the better, then the lower variant indices. 
 list is a heap whose root is the worst model that is still in it.
 """
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hpc_connector._jit import kernel
 
 
 @kernel
-def _is_worse(key, model, a, b):
+def _is_worse(
+    key: NDArray[np.float64], model: NDArray[np.int64], a: int, b: int
+) -> bool:
     """Return whether row a ranks behind row b."""
     for k in range(key.shape[1]):
         if key[a, k] != key[b, k]:
@@ -20,7 +25,7 @@ def _is_worse(key, model, a, b):
 
 
 @kernel
-def _swap(key, model, a, b):
+def _swap(key: NDArray[np.float64], model: NDArray[np.int64], a: int, b: int) -> None:
     for k in range(key.shape[1]):
         key[a, k], key[b, k] = key[b, k], key[a, k]
     for k in range(model.shape[1]):
@@ -28,14 +33,14 @@ def _swap(key, model, a, b):
 
 
 @kernel
-def _sift_up(key, model, row):
+def _sift_up(key: NDArray[np.float64], model: NDArray[np.int64], row: int) -> None:
     while row > 0 and _is_worse(key, model, row, (row - 1) // 2):
         _swap(key, model, row, (row - 1) // 2)
         row = (row - 1) // 2
 
 
 @kernel
-def _sift_down(key, model):
+def _sift_down(key: NDArray[np.float64], model: NDArray[np.int64]) -> None:
     row, size = 0, key.shape[0] - 1
     while 2 * row + 1 < size:
         child = 2 * row + 1
@@ -48,7 +53,9 @@ def _sift_down(key, model):
 
 
 @kernel
-def offer_model(key, model, size):
+def offer_model(
+    key: NDArray[np.float64], model: NDArray[np.int64], size: NDArray[np.int64]
+) -> None:
     """Put the model of the last row into the list if it belongs there.
 
     Parameters

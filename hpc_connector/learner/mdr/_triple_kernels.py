@@ -6,8 +6,10 @@ cells that hold the last genotype follow from the tables of the three pairs.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import bare, inlined, kernel
+from hpc_connector.learner.mdr._arguments import Best, Floats, Genotypes, Rules
 from hpc_connector.learner.mdr._contrast_kernels import (
     VIEWS,
     add_high,
@@ -30,13 +32,22 @@ from hpc_connector.learner.mdr._search_kernels import (
     keep_lane,
     score_cells,
 )
-from hpc_connector.learner.mdr._simd import load, spread, store, to_float
+from hpc_connector.learner.mdr._simd import Vector, load, spread, store, to_float
 
 CHUNK = 8  # blocks of k whose pair tables with sixteen j stay in the cache
 
 
 @kernel
-def copy_common_rows(planes, i, lane_i, j, lane_j, n_planes, n_words, rows):
+def copy_common_rows(
+    planes: NDArray[np.int32],
+    i: int,
+    lane_i: int,
+    j: int,
+    lane_j: int,
+    n_planes: int,
+    n_words: int,
+    rows: NDArray[np.int32],
+) -> None:
     """Write what i shares with j and with the variant after j, as sets of rows.
 
     Row r = (0 for j, 1 for the next) * planes + genotype of i; its planes are the
@@ -67,7 +78,16 @@ def copy_common_rows(planes, i, lane_i, j, lane_j, n_planes, n_words, rows):
 
 
 @kernel
-def complete_pair_table(counts, at, step, row_carriers, lane, carriers, size, table):
+def complete_pair_table(
+    counts: NDArray[np.int32],
+    at: int,
+    step: int,
+    row_carriers: NDArray[np.int32],
+    lane: int,
+    carriers: NDArray[np.int32],
+    size: NDArray[np.int32],
+    table: NDArray[np.int32],
+) -> None:
     """Complete the table of a pair: int32 [group][genotype + rest][same][lane].
 
     Parameters as in ``fill_nine_cells``; the number of planes follows from sizes.
@@ -92,7 +112,9 @@ def complete_pair_table(counts, at, step, row_carriers, lane, carriers, size, ta
 
 
 @inlined
-def _store_last(table, at, n_planes, total):
+def _store_last(
+    table: NDArray[np.int32], at: int, n_planes: int, total: Vector
+) -> None:
     """Write total - the cells before it as the last cell of a row of a table."""
     for j in range(n_planes):
         total = total - load(table, at + j * 16)
@@ -101,8 +123,17 @@ def _store_last(table, at, n_planes, total):
 
 @kernel
 def fill_triple_cells(
-    counts, at, step, table_ij, lane, table_ik, table_jk, levels, n_groups, cells
-):
+    counts: NDArray[np.int32],
+    at: int,
+    step: int,
+    table_ij: NDArray[np.int32],
+    lane: int,
+    table_ik: NDArray[np.int32],
+    table_jk: NDArray[np.int32],
+    levels: int,
+    n_groups: int,
+    cells: Floats,
+) -> None:
     """Complete levels ** 3 cells from (levels - 1) ** 3 counts and the pair tables.
 
     Parameters
@@ -148,7 +179,7 @@ def fill_triple_cells(
 
 
 @kernel
-def weigh_tables(genotypes, tables):
+def weigh_tables(genotypes: Genotypes, tables: NDArray[np.int32]) -> Floats:
     """Return the contrasts of pair tables.
 
     Returns
@@ -168,13 +199,18 @@ def weigh_tables(genotypes, tables):
 
 
 @inlined
-def get_place(cell):
+def get_place(cell: int) -> int:
     """Return where one of the eight counted cells lies among 27."""
     return ((cell >> 2) * 9 + ((cell >> 1) & 1) * 3 + (cell & 1)) * 16
 
 
 @inlined
-def complete_triple(x, at, tables, places):
+def complete_triple(
+    x: Floats,
+    at: int,
+    tables: tuple[Floats, Floats, Floats],
+    places: tuple[int, int, int],
+) -> None:
     """Complete the 27 contrasts at x[at + ...][i][j][k][lane] from the counted eight.
 
     Parameters
@@ -201,17 +237,17 @@ def complete_triple(x, at, tables, places):
 
 @inlined
 def score_triples(
-    genotypes,
-    tie_low,
-    counts,
-    at,
-    step,
-    tables,
-    places,
-    scratch,
-    fold_train,
-    statistics,
-):
+    genotypes: Genotypes,
+    tie_low: bool,
+    counts: NDArray[np.int32],
+    at: int,
+    step: int,
+    tables: tuple[Floats, Floats, Floats],
+    places: tuple[int, int, int],
+    scratch: Floats,
+    fold_train: NDArray[np.float64],
+    statistics: NDArray[np.float64],
+) -> None:
     """Write the statistics of sixteen triples of which everybody is genotyped.
 
     Parameters
@@ -271,7 +307,7 @@ def score_triples(
 
 
 @kernel
-def is_triple(genotypes, rules, i, j, k):
+def is_triple(genotypes: Genotypes, rules: Rules, i: int, j: int, k: int) -> bool:
     """Return whether i, j, k is a model of this search.
 
     With two lists, one variant is of the first and the other two of the second.
@@ -291,7 +327,16 @@ def is_triple(genotypes, rules, i, j, k):
 
 
 @kernel
-def keep_triples(genotypes, rules, best, statistics, fold_train, i, j, block_k):
+def keep_triples(
+    genotypes: Genotypes,
+    rules: Rules,
+    best: Best,
+    statistics: NDArray[np.float64],
+    fold_train: NDArray[np.float64],
+    i: int,
+    j: int,
+    block_k: int,
+) -> None:
     """Offer the triples of one pair with the sixteen variants of a block."""
     for lane in range(16):
         k = block_k * 16 + lane
@@ -302,7 +347,16 @@ def keep_triples(genotypes, rules, best, statistics, fold_train, i, j, block_k):
 
 
 @kernel
-def save_triple_errors(genotypes, rules, statistics, i, j, block_k, errors, at):
+def save_triple_errors(
+    genotypes: Genotypes,
+    rules: Rules,
+    statistics: NDArray[np.float64],
+    i: int,
+    j: int,
+    block_k: int,
+    errors: NDArray[np.float32],
+    at: int,
+) -> None:
     """Write the errors of one pair with the sixteen variants of a block."""
     for lane in range(16):
         k = block_k * 16 + lane
@@ -311,7 +365,15 @@ def save_triple_errors(genotypes, rules, statistics, i, j, block_k, errors, at):
 
 
 @kernel
-def get_pair_tables(genotypes, level, block, carriers, first, last, other_carriers):
+def get_pair_tables(
+    genotypes: Genotypes,
+    level: bool,
+    block: int,
+    carriers: NDArray[np.int32],
+    first: int,
+    last: int,
+    other_carriers: NDArray[np.int32],
+) -> NDArray[np.int32]:
     """Return the pair tables of a block's variants with the blocks first .. last - 1.
 
     Returns
@@ -352,7 +414,13 @@ def get_pair_tables(genotypes, level, block, carriers, first, last, other_carrie
 
 
 @kernel
-def search_triples(genotypes, rules, best, tile, errors):
+def search_triples(
+    genotypes: Genotypes,
+    rules: Rules,
+    best: Best,
+    tile: tuple[int, ...],
+    errors: NDArray[np.float32],
+) -> None:
     """Score every triple i < j < k of a tile and keep the best.
 
     Parameters
@@ -403,7 +471,16 @@ def search_triples(genotypes, rules, best, tile, errors):
 
 
 @kernel
-def _search_blocks(genotypes, rules, best, blocks, tables, contrasts, origin, errors):
+def _search_blocks(
+    genotypes: Genotypes,
+    rules: Rules,
+    best: Best,
+    blocks: tuple[int, ...],
+    tables: tuple[NDArray[np.int32], ...],
+    contrasts: tuple[Floats, Floats, Floats],
+    origin: tuple[int, ...],
+    errors: NDArray[np.float32],
+) -> None:
     """Score the triples of one block of i, one of j and a few of k."""
     n_words, n_planes = genotypes.planes.shape[1:3]
     n_groups, floating = genotypes.size.shape[0], genotypes.float_size.dtype
@@ -428,22 +505,22 @@ def _search_blocks(genotypes, rules, best, blocks, tables, contrasts, origin, er
 
 @bare
 def _search_rows(
-    genotypes,
-    rules,
-    best,
-    blocks,
-    tables,
-    contrasts,
-    origin,
-    errors,
-    planes,
-    rows,
-    counts,
-    cells,
-    scratch,
-    fold_train,
-    statistics,
-):
+    genotypes: Genotypes,
+    rules: Rules,
+    best: Best,
+    blocks: tuple[int, ...],
+    tables: tuple[NDArray[np.int32], ...],
+    contrasts: tuple[Floats, Floats, Floats],
+    origin: tuple[int, ...],
+    errors: NDArray[np.float32],
+    planes: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    counts: NDArray[np.int32],
+    cells: Floats,
+    scratch: Floats,
+    fold_train: NDArray[np.float64],
+    statistics: NDArray[np.float64],
+) -> None:
     """Score the triples of a few blocks with what ``_search_blocks`` has allocated."""
     block_i, block_j, first_k = blocks
     tables_ij, tables_ik, tables_jk = tables

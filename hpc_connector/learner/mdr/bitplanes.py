@@ -12,8 +12,10 @@ Genotype 2 has no plane where nobody is missing: it is what the others leave.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import kernel
 
@@ -36,9 +38,9 @@ class Arrangement:
         Individuals of each group, int64 (2 * folds,).
     """
 
-    slot: np.ndarray
-    group_start: np.ndarray
-    group_size: np.ndarray
+    slot: NDArray[np.int64]
+    group_start: NDArray[np.int64]
+    group_size: NDArray[np.int64]
 
     @property
     def folds(self) -> int:
@@ -51,7 +53,9 @@ class Arrangement:
         return int(self.group_start[-1])
 
 
-def make_arrangement(is_case: np.ndarray, fold: np.ndarray) -> Arrangement:
+def make_arrangement(
+    is_case: NDArray[np.integer[Any]], fold: NDArray[np.int64]
+) -> Arrangement:
     """Deal individuals to groups by class and fold.
 
     Parameters
@@ -72,7 +76,9 @@ def make_arrangement(is_case: np.ndarray, fold: np.ndarray) -> Arrangement:
     return Arrangement(slot, start.astype(np.int64), size.astype(np.int64))
 
 
-def get_source(arrangement: Arrangement, column: np.ndarray) -> np.ndarray:
+def get_source(
+    arrangement: Arrangement, column: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Return the column of a file that each bit comes from, -1 for padding.
 
     Parameters
@@ -86,7 +92,9 @@ def get_source(arrangement: Arrangement, column: np.ndarray) -> np.ndarray:
 
 
 @kernel
-def pack_genotypes(genotypes, source):
+def pack_genotypes(
+    genotypes: NDArray[np.int8], source: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Pack a block of genotypes to two bits each, and count them.
 
     Parameters
@@ -123,7 +131,9 @@ def pack_genotypes(genotypes, source):
 
 
 @kernel
-def place_codes(codes, place, planes):
+def place_codes(
+    codes: NDArray[np.int32], place: NDArray[np.int64], planes: NDArray[np.int32]
+) -> None:
     """Write packed variants to their places in the planes.
 
     Parameters
@@ -145,7 +155,7 @@ def place_codes(codes, place, planes):
                 planes[block, w, 2, lane] = low & high
 
 
-def make_planes(n_variants: int, n_words: int, *, missing: bool) -> np.ndarray:
+def make_planes(n_variants: int, n_words: int, *, missing: bool) -> NDArray[np.int32]:
     """Return empty planes for a number of variants.
 
     Returns

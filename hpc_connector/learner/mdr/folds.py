@@ -1,13 +1,15 @@
 """Folds of cross-validation, and shuffled labels for permutation tests."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def make_folds(
-    is_case: np.ndarray, n_folds: int, rng: np.random.Generator
-) -> np.ndarray:
+    is_case: NDArray[np.integer[Any]], n_folds: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
     """Deal individuals to stratified folds.
 
     Each class is shuffled and dealt round robin, the controls starting where the
@@ -32,8 +34,8 @@ def make_folds(
 
 
 def shuffle_labels(
-    is_case: np.ndarray, n_folds: int, seed: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray]:
+    is_case: NDArray[np.integer[Any]], n_folds: int, seed: Sequence[int]
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.int64]]:
     """Return the labels and folds of one permutation, a function of its seed."""
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(is_case)

@@ -4,13 +4,18 @@ They are the definition in plain array code; the search itself runs in the kerne
 beside this file and agrees with them.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 N_LEVELS = 3
 N_CELLS = N_LEVELS**2
 
 
-def filter_imputation(probabilities: np.ndarray, threshold: float = 0.9) -> np.ndarray:
+def filter_imputation(
+    probabilities: NDArray[np.floating[Any]], threshold: float = 0.9
+) -> NDArray[np.int8]:
     """Call genotypes from imputation probabilities.
 
     Parameters
@@ -28,7 +33,9 @@ def filter_imputation(probabilities: np.ndarray, threshold: float = 0.9) -> np.n
     return np.where(is_called.any(axis=-1), genotype, -1).astype(np.int8)
 
 
-def transform_patients(block_i: np.ndarray, block_j: np.ndarray) -> np.ndarray:
+def transform_patients(
+    block_i: NDArray[np.int8], block_j: NDArray[np.int8]
+) -> NDArray[np.int8]:
     """Return the cell of every individual in every pair of two blocks.
 
     Parameters
@@ -46,7 +53,7 @@ def transform_patients(block_i: np.ndarray, block_j: np.ndarray) -> np.ndarray:
     return np.where((first < 0) | (second < 0), -1, cell).astype(np.int8)
 
 
-def count_cells(cell: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+def count_cells(cell: NDArray[np.int8], chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Count the chosen individuals of each cell.
 
     Parameters
@@ -65,8 +72,11 @@ def count_cells(cell: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 
 def get_risk_array(
-    cases: np.ndarray, controls: np.ndarray, *, tie_low: bool = False
-) -> np.ndarray:
+    cases: NDArray[np.integer[Any]],
+    controls: NDArray[np.integer[Any]],
+    *,
+    tie_low: bool = False,
+) -> NDArray[np.bool_]:
     """Label cells: high risk where cases are over-represented.
 
     Compared in integers: a N0 >= u N1, with N1 and N0 the individuals counted. A cell
@@ -83,14 +93,16 @@ def get_risk_array(
     -------
     Boolean (..., cells).
     """
-    left = cases * controls.sum(axis=-1, keepdims=True)
-    right = controls * cases.sum(axis=-1, keepdims=True)
+    left: NDArray[np.int64] = cases * controls.sum(axis=-1, keepdims=True)
+    right: NDArray[np.int64] = controls * cases.sum(axis=-1, keepdims=True)
     return (left > right) if tie_low else (left >= right) & (cases > 0)
 
 
 def get_error(
-    cases: np.ndarray, controls: np.ndarray, high_risk: np.ndarray
-) -> np.ndarray:
+    cases: NDArray[np.integer[Any]],
+    controls: NDArray[np.integer[Any]],
+    high_risk: NDArray[np.bool_],
+) -> NDArray[np.float64]:
     """Return the fraction of individuals that the risk table misclassifies.
 
     Parameters
@@ -106,23 +118,32 @@ def get_error(
     """
     wrong = np.where(high_risk, controls, cases).sum(axis=-1)
     called = (cases + controls).sum(axis=-1)
-    return np.divide(wrong, called, out=np.full(wrong.shape, np.nan), where=called > 0)
+    error: NDArray[np.float64] = np.divide(
+        wrong, called, out=np.full(wrong.shape, np.nan), where=called > 0
+    )
+    return error
 
 
 def get_balanced_error(
-    cases: np.ndarray, controls: np.ndarray, high_risk: np.ndarray
-) -> np.ndarray:
+    cases: NDArray[np.integer[Any]],
+    controls: NDArray[np.integer[Any]],
+    high_risk: NDArray[np.bool_],
+) -> NDArray[np.float64]:
     """Return 1 - (sensitivity + specificity) / 2; arguments of :func:`get_error`."""
     n1, n0 = cases.sum(axis=-1), controls.sum(axis=-1)
     hits = np.where(high_risk, cases, 0).sum(axis=-1)
     alarms = np.where(high_risk, controls, 0).sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return 1 - (hits / n1 + 1 - alarms / n0) / 2
+        error: NDArray[np.float64] = 1 - (hits / n1 + 1 - alarms / n0) / 2
+        return error
 
 
 def apply_mdr_dict(
-    block_i: np.ndarray, block_j: np.ndarray, is_case: np.ndarray, fold: np.ndarray
-) -> dict[str, np.ndarray]:
+    block_i: NDArray[np.int8],
+    block_j: NDArray[np.int8],
+    is_case: NDArray[np.integer[Any]],
+    fold: NDArray[np.integer[Any]],
+) -> dict[str, NDArray[np.float64]]:
     """Cross-validate every pair of two blocks.
 
     Parameters

@@ -1,6 +1,9 @@
 """What is reported of a model: its tables, its risk labels, its statistics."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.learner.mdr.bitplanes import Arrangement
 from hpc_connector.learner.mdr.mdr import get_risk_array
@@ -9,8 +12,12 @@ COUNTED_WORDS = 1 << 17  # of all models counted at once, times the cells of a m
 
 
 def count_models(
-    planes: np.ndarray, arrangement: Arrangement, models: np.ndarray, *, level: bool
-) -> np.ndarray:
+    planes: NDArray[np.int32],
+    arrangement: Arrangement,
+    models: NDArray[np.int64],
+    *,
+    level: bool,
+) -> NDArray[np.int64]:
     """Count the individuals of each group in each cell of some models.
 
     Parameters
@@ -39,8 +46,11 @@ def count_models(
 
 
 def _count_models(
-    planes: np.ndarray, arrangement: Arrangement, models: np.ndarray, level: bool
-) -> np.ndarray:
+    planes: NDArray[np.int32],
+    arrangement: Arrangement,
+    models: NDArray[np.int64],
+    level: bool,
+) -> NDArray[np.int64]:
     """Count models whose common carriers fit into memory, (models, groups, cells)."""
     cells = np.full((len(models), arrangement.n_words, 1), ~np.uint32(0))
     for variants in models.T:
@@ -54,8 +64,12 @@ def _count_models(
 
 
 def get_levels(
-    planes: np.ndarray, arrangement: Arrangement, variants: np.ndarray, *, level: bool
-) -> np.ndarray:
+    planes: NDArray[np.int32],
+    arrangement: Arrangement,
+    variants: NDArray[np.int64],
+    *,
+    level: bool,
+) -> NDArray[np.uint32]:
     """Return who carries each genotype of some variants, a bit an individual.
 
     Returns
@@ -72,13 +86,13 @@ def get_levels(
 
 
 def describe_models(
-    planes: np.ndarray,
+    planes: NDArray[np.int32],
     arrangement: Arrangement,
-    models: np.ndarray,
+    models: NDArray[np.int64],
     *,
     level: bool,
     tie_low: bool,
-) -> dict[str, np.ndarray]:
+) -> dict[str, NDArray[Any]]:
     """Recount some models and compute what is reported of them.
 
     Parameters
@@ -103,8 +117,8 @@ def describe_models(
 
 
 def _score_folds(
-    counts: np.ndarray, folds: int, tie_low: bool
-) -> dict[str, np.ndarray]:
+    counts: NDArray[np.int64], folds: int, tie_low: bool
+) -> dict[str, NDArray[np.float64]]:
     """Return balanced accuracies of folds from counts (models, 2, folds, cells)."""
     train = np.full((len(counts), folds), np.nan)
     test = np.full((len(counts), folds), np.nan)
@@ -118,8 +132,10 @@ def _score_folds(
 
 
 def get_balanced_accuracy(
-    cases: np.ndarray, controls: np.ndarray, high_risk: np.ndarray
-) -> np.ndarray:
+    cases: NDArray[np.integer[Any]],
+    controls: NDArray[np.integer[Any]],
+    high_risk: NDArray[np.bool_],
+) -> NDArray[np.float64]:
     """Return 1/2 + sum over high-risk cells of (n0 a - n1 u) / (2 n1 n0).
 
     The same operations as the kernels do, so the same bits; NaN without a class.
@@ -128,12 +144,15 @@ def get_balanced_accuracy(
     excess = np.where(high_risk, cases * n0[:, None] - controls * n1[:, None], 0)
     product = (n1 * n0).astype(np.float64)
     inverse = np.divide(1.0, product, out=np.full(len(n1), np.nan), where=product > 0)
-    return 0.5 + 0.5 * (excess.sum(axis=-1) * inverse)
+    accuracy: NDArray[np.float64] = 0.5 + 0.5 * (excess.sum(axis=-1) * inverse)
+    return accuracy
 
 
 def get_statistics(
-    cases: np.ndarray, controls: np.ndarray, high_risk: np.ndarray
-) -> dict[str, np.ndarray]:
+    cases: NDArray[np.integer[Any]],
+    controls: NDArray[np.integer[Any]],
+    high_risk: NDArray[np.bool_],
+) -> dict[str, NDArray[Any]]:
     """Return the statistics of the 2 x 2 table of risk and class.
 
     The odds ratio has a 95 % interval by Woolf's logit method; half an individual is

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hpc_connector.learner.mdr._arguments import Best as Best
+from hpc_connector.learner.mdr._arguments import Genotypes as Genotypes
+from hpc_connector.learner.mdr._arguments import Rules as Rules
 from hpc_connector.learner.mdr._permutation_kernels import maximise_pairs
-from hpc_connector.learner.mdr._search_kernels import (
-    Best,
-    Genotypes,
-    Rules,
-    search_pairs,
-)
+from hpc_connector.learner.mdr._search_kernels import search_pairs
 from hpc_connector.learner.mdr._shuffle_kernels import (
     rearrange_planes,
     shuffle_genotypes,
@@ -65,9 +65,9 @@ class Question:
     seed: int = 42
     permutations: int = 0
     interaction: bool = False
-    chromosome: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
-    position: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    role: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8))
+    chromosome: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    position: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    role: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
 
 
 def make_rules(question: Question) -> Rules:
@@ -86,7 +86,7 @@ def make_rules(question: Question) -> Rules:
 
 
 def make_genotypes(
-    planes: np.ndarray, n_variants: int, arrangement: Arrangement
+    planes: NDArray[np.int32], n_variants: int, arrangement: Arrangement
 ) -> Genotypes:
     """Return genotypes and groups as the kernels take them.
 
@@ -110,7 +110,9 @@ def make_genotypes(
     )
 
 
-def _weigh_views(size: np.ndarray, folds: int) -> tuple[np.ndarray, np.ndarray]:
+def _weigh_views(
+    size: NDArray[np.int64], folds: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the weights of classes for the kernels of contrasts, and 1 / (w1 w0).
 
     Parameters
@@ -150,7 +152,7 @@ def search(
     question: Question,
     tile: Sequence[int],
     best: Best,
-    errors: np.ndarray | None = None,
+    errors: NDArray[np.float32] | None = None,
 ) -> None:
     """Search one tile and put what is found into `best`.
 
@@ -169,7 +171,7 @@ def _search(
     rules: Rules,
     tile: Sequence[int],
     best: Best,
-    errors: np.ndarray | None = None,
+    errors: NDArray[np.float32] | None = None,
 ) -> None:
     """Search one tile by the kernel of the order of the models."""
     order = best.model.shape[1]
@@ -210,7 +212,7 @@ def _get_winner(found: Sequence[Best], fold: int) -> tuple[float, tuple[int, ...
     return -score, model
 
 
-def take_rules(question: Question, variants: np.ndarray) -> Rules:
+def take_rules(question: Question, variants: NDArray[np.int64]) -> Rules:
     """Return the rules for some of the variants."""
     rules = make_rules(question)
     per_variant = ("chromosome", "position", "role")
@@ -222,7 +224,7 @@ def take_rules(question: Question, variants: np.ndarray) -> Rules:
 
 def take_tile(
     genotypes: Genotypes, tile: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[int, ...]]:
     """Return the blocks of a tile, its variants, and the tile among them.
 
     The ranges of a tile are the same or apart, in increasing order.
@@ -242,11 +244,11 @@ def get_permutation_maximum(
     genotypes: Genotypes,
     question: Question,
     arrangement: Arrangement,
-    is_case: np.ndarray,
+    is_case: NDArray[np.integer[Any]],
     tile: Sequence[int],
     permutations: Sequence[int],
-    known: np.ndarray | None = None,
-) -> np.ndarray:
+    known: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
     """Return the greatest statistic in a tile under each of some permutations.
 
     Parameters
@@ -284,11 +286,11 @@ def get_permutation_maximum(
 
 
 def _permute_labels(
-    planes: np.ndarray,
+    planes: NDArray[np.int32],
     arrangement: Arrangement,
-    is_case: np.ndarray,
+    is_case: NDArray[np.integer[Any]],
     number: Sequence[int],
-    target: np.ndarray,
+    target: NDArray[np.int32],
 ) -> None:
     """Write planes arranged by shuffled labels, in folds dealt anew."""
     shuffled = shuffle_labels(is_case, arrangement.folds, number)
@@ -297,11 +299,11 @@ def _permute_labels(
 
 
 def _permute_genotypes(
-    planes: np.ndarray,
+    planes: NDArray[np.int32],
     arrangement: Arrangement,
-    variants: np.ndarray,
+    variants: NDArray[np.int64],
     number: Sequence[int],
-    target: np.ndarray,
+    target: NDArray[np.int32],
 ) -> None:
     """Write planes of genotypes shuffled within cases and within controls."""
     seeds = np.random.SeedSequence(number).generate_state(2, np.uint64)
@@ -340,7 +342,9 @@ def get_slack(
     return float(deviation.sum() / arrangement.folds)
 
 
-def get_p_values(statistic: np.ndarray, maximum: np.ndarray) -> np.ndarray:
+def get_p_values(
+    statistic: NDArray[np.float64], maximum: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return (b + 1) / (P + 1), b permutations whose maximum is at least the statistic.
 
     The maximum over all models corrects for having searched them (Westfall and
