@@ -5,9 +5,10 @@ they are done once, on levels. Over all levels, the connected components are the
 less the merges of a union-find that takes pixels from the highest level down.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import bare
 
@@ -20,13 +21,13 @@ CLOSE_TO_ONE = 1e-5 + 1e-8  # as numpy.isclose
 class Room(NamedTuple):
     """Arrays to work in: for rows, columns, levels, and pixels of a cropped image."""
 
-    row: np.ndarray
-    column: np.ndarray
-    level: np.ndarray
-    other: np.ndarray
-    order: np.ndarray
-    parent: np.ndarray
-    start: np.ndarray
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+    level: NDArray[np.uint8]
+    other: NDArray[np.uint8]
+    order: NDArray[np.int32]
+    parent: NDArray[np.int32]
+    start: NDArray[np.int32]
 
 
 def make_room(height: int, width: int, n_pixels: int, n_levels: int) -> Room:
@@ -45,7 +46,9 @@ def make_room(height: int, width: int, n_pixels: int, n_levels: int) -> Room:
 
 
 @bare
-def crop(position, n, size, place):
+def crop(
+    position: NDArray[np.integer[Any]], n: int, size: int, place: NDArray[np.int64]
+) -> int:
     """Fill the numbers of rows (or columns) that stay about n pixels; return how many.
 
     `place` receives the number of each, -1 for one that is cut out. As in the engine,
@@ -70,7 +73,7 @@ def crop(position, n, size, place):
 
 
 @bare
-def get_level(value, highest, n_levels):
+def get_level(value: np.float32, highest: np.float32, n_levels: int) -> int:
     """Return how many levels, from 0 up, lie below a value; all in single precision."""
     guess = int(value / highest * np.float32(n_levels))
     level = min(max(guess, 0), n_levels)
@@ -86,7 +89,9 @@ def get_level(value, highest, n_levels):
 
 
 @bare
-def dilate(level, out, height, width):
+def dilate(
+    level: NDArray[np.uint8], out: NDArray[np.uint8], height: int, width: int
+) -> None:
     """Give each pixel the highest level of itself and its four neighbours."""
     for y in range(height):
         for x in range(width):
@@ -104,7 +109,9 @@ def dilate(level, out, height, width):
 
 
 @bare
-def erode(level, out, height, width):
+def erode(
+    level: NDArray[np.uint8], out: NDArray[np.uint8], height: int, width: int
+) -> None:
     """Give each pixel the lowest level of itself and its eight neighbours, in place.
 
     Those outside the image do not count. `out` holds the lowest of each row's three.
@@ -127,7 +134,7 @@ def erode(level, out, height, width):
 
 
 @bare
-def find_root(parent, at):
+def find_root(parent: NDArray[np.int32], at: int) -> int:
     """Return the root of a pixel, halving the path to it."""
     while parent[at] != at:
         parent[at] = parent[parent[at]]
@@ -136,7 +143,9 @@ def find_root(parent, at):
 
 
 @bare
-def count_components(level, height, width, n_levels, room):
+def count_components(
+    level: NDArray[np.uint8], height: int, width: int, n_levels: int, room: Room
+) -> int:
     """Return the number of 4-connected components, summed over all levels."""
     n_pixels = height * width
     order, parent = room.order, room.parent
@@ -164,7 +173,13 @@ def count_components(level, height, width, n_levels, room):
 
 
 @bare
-def sort_by_level(level, n_pixels, n_levels, start, order):
+def sort_by_level(
+    level: NDArray[np.uint8],
+    n_pixels: int,
+    n_levels: int,
+    start: NDArray[np.int32],
+    order: NDArray[np.int32],
+) -> int:
     """Order the pixels above level 0 from the highest level down; return how many."""
     start[:] = 0
     for at in range(n_pixels):
@@ -181,7 +196,15 @@ def sort_by_level(level, n_pixels, n_levels, start, order):
 
 
 @bare
-def get_chaos(x, y, value, n, height, width, room):
+def get_chaos(
+    x: NDArray[np.integer[Any]],
+    y: NDArray[np.integer[Any]],
+    value: NDArray[np.float32],
+    n: int,
+    height: int,
+    width: int,
+    room: Room,
+) -> float:
     """Return the measure of chaos of n pixels above 0, given by column, row and value.
 
     The image is as large as `height` and `width` say; `room` is from ``make_room``.

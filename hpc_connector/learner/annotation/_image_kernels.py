@@ -5,12 +5,13 @@ sums over them have one order, whatever the ranks, tasks and nodes.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import bare, kernel
-from hpc_connector.learner.annotation._chaos_kernels import get_chaos
+from hpc_connector.learner.annotation._chaos_kernels import Room, get_chaos
 
 WORD = 64
 SCORES = (
@@ -24,6 +25,11 @@ SCORES = (
     "n_pixels",
 )
 
+# Peaks in ascending order of m/z: m/z, pixel and intensity. Where pixels are: column
+# and row of each, height and width.
+Peaks = tuple[NDArray[np.floating[Any]], NDArray[np.uint32], NDArray[np.float32]]
+Places = tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]], int, int]
+
 
 class Images(NamedTuple):
     """The images of one ion, and room to make them.
@@ -33,13 +39,13 @@ class Images(NamedTuple):
     hold the pixels of any image in ascending order; ``x`` and ``y`` those of the first.
     """
 
-    dense: np.ndarray
-    seen: np.ndarray
-    pixel: np.ndarray
-    value: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
-    first: np.ndarray
+    dense: NDArray[np.float32]
+    seen: NDArray[np.uint64]
+    pixel: NDArray[np.int64]
+    value: NDArray[np.float32]
+    x: NDArray[np.int32]
+    y: NDArray[np.int32]
+    first: NDArray[np.float32]
 
 
 def make_images(n_images: int, n_pixels: int) -> Images:
@@ -56,7 +62,9 @@ def make_images(n_images: int, n_pixels: int) -> Images:
 
 
 @bare
-def find_first(peak_mz, limit, near, after):
+def find_first(
+    peak_mz: NDArray[np.floating[Any]], limit: float, near: int, after: bool
+) -> int:
     """Return the first peak that is not below a limit, or not at it either.
 
     Doubling steps from a peak nearby, then halving: the ions come in order of m/z.
@@ -81,13 +89,18 @@ def find_first(peak_mz, limit, near, after):
 
 
 @bare
-def is_beyond(mz, limit, after):
+def is_beyond(mz: float, limit: float, after: bool) -> bool:
     """Return whether an m/z is above a limit, or at it where `after` is false."""
     return mz > limit or (mz == limit and not after)
 
 
 @bare
-def find_windows(peak_mz, mz, ppm, window):
+def find_windows(
+    peak_mz: NDArray[np.floating[Any]],
+    mz: NDArray[np.float64],
+    ppm: float,
+    window: NDArray[np.int64],
+) -> None:
     """Move the windows of an ion's peaks, rows of first and last + 1, to their places.
 
     Both ends belong to a window; an m/z of 0 has an empty one.
@@ -100,7 +113,7 @@ def find_windows(peak_mz, mz, ppm, window):
 
 
 @bare
-def draw_images(peaks, window, images):
+def draw_images(peaks: Peaks, window: NDArray[np.int64], images: Images) -> int:
     """Make the images of an ion; return the number of pixels in any of them.
 
     Peaks of one pixel are summed in order of m/z.
@@ -132,7 +145,9 @@ def draw_images(peaks, window, images):
 
 
 @bare
-def get_spectral(value, n, theoretical):
+def get_spectral(
+    value: NDArray[np.float32], n: int, theoretical: NDArray[np.float64]
+) -> float:
     """Return how well intensities agree with the isotope pattern, 0 .. 1.
 
     One less the mean difference of the two, each of length 1, over pixels where the
@@ -157,7 +172,9 @@ def get_spectral(value, n, theoretical):
 
 
 @bare
-def get_correlation(first, other, n, n_pixels):
+def get_correlation(
+    first: NDArray[np.float32], other: NDArray[np.float32], n: int, n_pixels: int
+) -> float:
     """Return Pearson's correlation of two images over all pixels, 0 if it has none."""
     mean_first, mean_other = 0.0, 0.0
     for i in range(n):
@@ -179,7 +196,9 @@ def get_correlation(first, other, n, n_pixels):
 
 
 @bare
-def get_spatial(value, n, theoretical, n_pixels):
+def get_spatial(
+    value: NDArray[np.float32], n: int, theoretical: NDArray[np.float64], n_pixels: int
+) -> float:
     """Return how well the other images agree with the first, 0 .. 1."""
     n_first = 0
     for i in range(n):
@@ -197,7 +216,9 @@ def get_spatial(value, n, theoretical, n_pixels):
 
 
 @bare
-def get_mz_moments(peaks, window, theoretical_mz):
+def get_mz_moments(
+    peaks: Peaks, window: NDArray[np.int64], theoretical_mz: float
+) -> tuple[float, float]:
     """Return mean and standard deviation of the m/z in a window, by intensity.
 
     The m/z is rounded to single precision first, as the engine does. An empty window
@@ -217,7 +238,15 @@ def get_mz_moments(peaks, window, theoretical_mz):
 
 
 @bare
-def get_first_chaos(images, n, pixel_x, pixel_y, height, width, room):
+def get_first_chaos(
+    images: Images,
+    n: int,
+    pixel_x: NDArray[np.integer[Any]],
+    pixel_y: NDArray[np.integer[Any]],
+    height: int,
+    width: int,
+    room: Room,
+) -> float:
     """Return the measure of chaos of the first image."""
     n_first = 0
     for i in range(n):
@@ -230,7 +259,16 @@ def get_first_chaos(images, n, pixel_x, pixel_y, height, width, room):
 
 
 @bare
-def score_ion(peaks, grid, window, mz, theoretical, images, room, out):
+def score_ion(
+    peaks: Peaks,
+    grid: Places,
+    window: NDArray[np.int64],
+    mz: NDArray[np.float64],
+    theoretical: NDArray[np.float64],
+    images: Images,
+    room: Room,
+    out: NDArray[np.float64],
+) -> None:
     """Fill the scores of one ion, SCORES, all 0 where any of the three is."""
     pixel_x, pixel_y, height, width = grid
     n = draw_images(peaks, window, images)
@@ -261,7 +299,17 @@ def score_ion(peaks, grid, window, mz, theoretical, images, room, out):
 
 
 @kernel
-def fill_scores(peaks, grid, mz, theoretical, ppm, min_pixels, images, room, out):
+def fill_scores(
+    peaks: Peaks,
+    grid: Places,
+    mz: NDArray[np.float64],
+    theoretical: NDArray[np.float64],
+    ppm: float,
+    min_pixels: int,
+    images: Images,
+    room: Room,
+    out: NDArray[np.float64],
+) -> None:
     """Fill the scores of ions, in ascending order of their first m/z.
 
     Parameters
@@ -286,7 +334,16 @@ def fill_scores(peaks, grid, mz, theoretical, ppm, min_pixels, images, room, out
 
 
 @kernel
-def fill_images(peaks, mz, ppm, images, start, pixel, value, moments):
+def fill_images(
+    peaks: Peaks,
+    mz: NDArray[np.float64],
+    ppm: float,
+    images: Images,
+    start: NDArray[np.int64],
+    pixel: NDArray[np.uint32],
+    value: NDArray[np.float32],
+    moments: NDArray[np.float64],
+) -> None:
     """Fill the images of ions, in ascending order of their first m/z.
 
     Parameters

@@ -7,8 +7,10 @@ ratio of its values changes by a constant factor.
 """
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import bare, kernel
 
@@ -23,9 +25,16 @@ MOST_OF_ELEMENT = 1 << 12
 POINTS = 16  # of the grid for which there is room, for each isotopologue
 FTICR, ORBITRAP, TOF = range(3)
 
+# First list of an element, start of a list, masses (Da) and relative probabilities.
+Lists = tuple[
+    NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]
+]
+
 
 @kernel
-def list_isotopologues(n, mass, abundance):
+def list_isotopologues(
+    n: int, mass: NDArray[np.float64], abundance: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return mass and relative probability of n atoms of one element, LEAST or more.
 
     From the most probable composition, atom by atom exchanged: a multinomial has no
@@ -63,7 +72,9 @@ def list_isotopologues(n, mass, abundance):
 
 
 @bare
-def fill_mode(n, abundance, numbers):
+def fill_mode(
+    n: int, abundance: NDArray[np.float64], numbers: NDArray[np.int64]
+) -> None:
     """Fill how many atoms of each isotope the most probable composition has."""
     highest, rest = 0, n
     for k in range(len(abundance)):
@@ -84,7 +95,7 @@ def fill_mode(n, abundance, numbers):
 
 
 @bare
-def is_known(found, n):
+def is_known(found: NDArray[np.int64], n: int) -> bool:
     """Return whether row n of an array is equal to one before it."""
     for other in range(n):
         n_equal = 0
@@ -96,7 +107,16 @@ def is_known(found, n):
 
 
 @bare
-def combine(counts, first, start, masses, probabilities, mass, intensity, room):
+def combine(
+    counts: NDArray[np.int64],
+    first: NDArray[np.int64],
+    start: NDArray[np.int64],
+    masses: NDArray[np.float64],
+    probabilities: NDArray[np.float64],
+    mass: NDArray[np.float64],
+    intensity: NDArray[np.float64],
+    room: NDArray[np.float64],
+) -> int:
     """Fill the isotopologues of an ion, in order of mass; return how many.
 
     `counts` holds the atoms of each element, of which the list for n atoms stands at
@@ -129,7 +149,7 @@ def combine(counts, first, start, masses, probabilities, mass, intensity, room):
 
 
 @bare
-def sort_pairs(key, value, n):
+def sort_pairs(key: NDArray[np.float64], value: NDArray[np.float64], n: int) -> None:
     """Sort the first n keys and their values, in place; they are few."""
     gap = 1
     while gap < n // 9:
@@ -146,7 +166,7 @@ def sort_pairs(key, value, n):
 
 
 @bare
-def get_width(mz, model, resolving_power):
+def get_width(mz: float, model: int, resolving_power: float) -> float:
     """Return the standard deviation of a peak at an m/z."""
     if model == FTICR:
         resolving_power = resolving_power * 200.0 / mz
@@ -156,7 +176,9 @@ def get_width(mz, model, resolving_power):
 
 
 @bare
-def add_gaussian(value, first, last, at, height):
+def add_gaussian(
+    value: NDArray[np.float64], first: int, last: int, at: float, height: float
+) -> None:
     """Add a Gaussian to points first .. last - 1.
 
     `at` is how far the first point is from the summit, in standard deviations.
@@ -191,7 +213,18 @@ def add_gaussian(value, first, last, at, height):
 
 
 @bare
-def draw_stretch(mass, intensity, n, p, s, reach, begin_z, z, value, n_points):
+def draw_stretch(
+    mass: NDArray[np.float64],
+    intensity: NDArray[np.float64],
+    n: int,
+    p: int,
+    s: float,
+    reach: float,
+    begin_z: float,
+    z: NDArray[np.float64],
+    value: NDArray[np.float64],
+    n_points: int,
+) -> None:
     """Fill value, and z, of a stretch of the grid, all of whose peaks have one width.
 
     The peak `p`, which gives the width, counts wherever it is; others within reach.
@@ -215,7 +248,15 @@ def draw_stretch(mass, intensity, n, p, s, reach, begin_z, z, value, n_points):
 
 
 @bare
-def find_centroids(z, value, first, end, mz, height, n_found):
+def find_centroids(
+    z: NDArray[np.float64],
+    value: NDArray[np.float64],
+    first: int,
+    end: int,
+    mz: NDArray[np.float64],
+    height: NDArray[np.float64],
+    n_found: int,
+) -> int:
     """Append the centroids of a cluster, points first .. end - 1 with zeros about it.
 
     Returns the number found so far, at most as many as there is room for.
@@ -242,8 +283,17 @@ def find_centroids(z, value, first, end, mz, height, n_found):
 
 @bare
 def find_pattern(
-    mass, intensity, n, model, resolving_power, reach, z, value, mz, height
-):
+    mass: NDArray[np.float64],
+    intensity: NDArray[np.float64],
+    n: int,
+    model: int,
+    resolving_power: float,
+    reach: float,
+    z: NDArray[np.float64],
+    value: NDArray[np.float64],
+    mz: NDArray[np.float64],
+    height: NDArray[np.float64],
+) -> int:
     """Fill the centroids of the envelope of n peaks; return how many, -1 for no room.
 
     `z` and `value` have room for the points of one cluster and the zeros about it.
@@ -279,7 +329,13 @@ def find_pattern(
 
 
 @bare
-def keep_highest(mz, height, n, out_mz, out_intensity):
+def keep_highest(
+    mz: NDArray[np.float64],
+    height: NDArray[np.float64],
+    n: int,
+    out_mz: NDArray[np.float64],
+    out_intensity: NDArray[np.float64],
+) -> int:
     """Keep the highest of n centroids, in order of m/z and scaled to 100; pad with 0.
 
     Of two that are equally high the first is kept. Returns how many.
@@ -303,21 +359,21 @@ def keep_highest(mz, height, n, out_mz, out_intensity):
 
 @kernel
 def fill_patterns(
-    begin,
-    n_most,
-    formula_counts,
-    modifier_counts,
-    formula,
-    modifier,
-    charge_mass,
-    label_mz,
-    lists,
-    model,
-    resolving_power,
-    reach,
-    mz,
-    intensity,
-):
+    begin: int,
+    n_most: int,
+    formula_counts: NDArray[np.integer[Any]],
+    modifier_counts: NDArray[np.integer[Any]],
+    formula: NDArray[np.integer[Any]],
+    modifier: NDArray[np.integer[Any]],
+    charge_mass: float,
+    label_mz: NDArray[np.float64],
+    lists: Lists,
+    model: int,
+    resolving_power: float,
+    reach: float,
+    mz: NDArray[np.float64],
+    intensity: NDArray[np.float64],
+) -> int:
     """Fill the patterns of ions from `begin` on; return the first without room, or all.
 
     There is room for `n_most` isotopologues. `lists` are first, start, masses and

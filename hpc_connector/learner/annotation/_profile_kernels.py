@@ -1,8 +1,10 @@
 """Kernels of profiles: one peak for each local maximum."""
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import kernel
 
@@ -12,7 +14,12 @@ MOST_RISE = math.log(2)  # of a top above its highest point, which may be cut of
 
 
 @kernel
-def pick_peaks(mz, intensity, n_kept, is_profile):
+def pick_peaks(
+    mz: NDArray[np.floating[Any]],
+    intensity: NDArray[np.float32],
+    n_kept: NDArray[np.int64],
+    is_profile: NDArray[np.bool_],
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.float32], NDArray[np.int64]]:
     """Return the peaks of spectra, of those that are profiles the picked ones.
 
     Parameters

@@ -7,6 +7,7 @@ spectrometry, Nature Methods 14 (2017). The draws are METASPACE's, number by num
 from collections.abc import Collection
 
 import numpy as np
+from numpy.typing import NDArray
 
 CANDIDATES = (
     "He Li Be B C N O F Ne Mg Al Si P S Cl Ar Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As "
@@ -28,7 +29,7 @@ def draw_decoys(
     *,
     number: int = 20,
     seed: int = 42,
-) -> np.ndarray:
+) -> NDArray[np.int64]:
     """Draw decoy adducts for the formulas of one database.
 
     Parameters

@@ -5,13 +5,16 @@ are not comparable: version 3 gives a rate for each score, version 1 one of four
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.learner.annotation.ions import Candidates
 
 LEVELS = (0.05, 0.1, 0.2, 0.5)
 
 
-def run_fdr(score: np.ndarray, candidates: Candidates, version: int) -> np.ndarray:
+def run_fdr(
+    score: NDArray[np.float64], candidates: Candidates, version: int
+) -> NDArray[np.float64]:
     """Return the false discovery rate of each target ion of a database.
 
     Parameters
@@ -36,7 +39,9 @@ def run_fdr(score: np.ndarray, candidates: Candidates, version: int) -> np.ndarr
     return fdr
 
 
-def get_continuous_fdr(targets: np.ndarray, decoys: np.ndarray) -> np.ndarray:
+def get_continuous_fdr(
+    targets: NDArray[np.float64], decoys: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the rate of each target score, version 3.
 
     (1 + decoys at or above) / decoys of a target / (1 + targets at or above), and never
@@ -57,7 +62,9 @@ def get_continuous_fdr(targets: np.ndarray, decoys: np.ndarray) -> np.ndarray:
     return found
 
 
-def get_digitised_fdr(targets: np.ndarray, decoys: np.ndarray) -> np.ndarray:
+def get_digitised_fdr(
+    targets: NDArray[np.float64], decoys: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the level of each target score, version 1; 1 if it reaches none.
 
     Decoys over targets at or above a score, the median over decoys of each draw; a
@@ -78,12 +85,14 @@ def get_digitised_fdr(targets: np.ndarray, decoys: np.ndarray) -> np.ndarray:
     return found
 
 
-def count_at_least(scores: np.ndarray, limits: np.ndarray) -> np.ndarray:
+def count_at_least(
+    scores: NDArray[np.float64], limits: NDArray[np.float64]
+) -> NDArray[np.int64]:
     """Return how many scores are at or above each limit."""
     return len(scores) - np.searchsorted(np.sort(scores), limits, side="left")
 
 
-def get_level(fdr: np.ndarray) -> np.ndarray:
+def get_level(fdr: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the first level that a rate, rounded to two digits, is within; else 1."""
     places = np.searchsorted(LEVELS, np.round(fdr, 2))
     return np.append(LEVELS, 1.0)[places]

@@ -5,8 +5,10 @@ spectrometry, Nature Methods 14 (2017), in the form METASPACE's engine gives the
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.learner.annotation import _image_kernels as kernels
 from hpc_connector.learner.annotation._chaos_kernels import (
@@ -23,8 +25,8 @@ SCORES = kernels.SCORES
 class Grid:
     """Where the pixels are: column and row of each, in ascending order of place."""
 
-    x: np.ndarray
-    y: np.ndarray
+    x: NDArray[np.integer[Any]]
+    y: NDArray[np.integer[Any]]
     height: int
     width: int
 
@@ -37,11 +39,13 @@ class PeakList:
     float32.
     """
 
-    mz: np.ndarray
-    pixel: np.ndarray
-    intensity: np.ndarray
+    mz: NDArray[np.floating[Any]]
+    pixel: NDArray[np.uint32]
+    intensity: NDArray[np.float32]
 
-    def to_tuple(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def to_tuple(
+        self,
+    ) -> tuple[NDArray[np.floating[Any]], NDArray[np.uint32], NDArray[np.float32]]:
         """Return the arrays that the kernels take."""
         return self.mz, self.pixel, self.intensity
 
@@ -55,24 +59,24 @@ class ImageSet:
     intensities, have the shape (ions, n).
     """
 
-    start: np.ndarray
-    pixel: np.ndarray
-    intensity: np.ndarray
-    mz_mean: np.ndarray
-    mz_std: np.ndarray
-    total: np.ndarray
+    start: NDArray[np.int64]
+    pixel: NDArray[np.uint32]
+    intensity: NDArray[np.float32]
+    mz_mean: NDArray[np.float64]
+    mz_std: NDArray[np.float64]
+    total: NDArray[np.float64]
 
 
 def annotate(
     peaks: PeakList,
     grid: Grid,
-    mz: np.ndarray,
-    theoretical: np.ndarray,
+    mz: NDArray[np.float64],
+    theoretical: NDArray[np.float64],
     *,
     ppm: float = 3.0,
     min_pixels: int = 1,
     n_levels: int = 30,
-) -> np.ndarray:
+) -> NDArray[np.float64]:
     """Return the scores of ions.
 
     Parameters
@@ -110,7 +114,7 @@ def _make_room(grid: Grid, n_levels: int) -> Room:
     return make_room(grid.height, grid.width, n_kept[0] * n_kept[1], n_levels)
 
 
-def get_measure_of_chaos(image: np.ndarray, n_levels: int = 30) -> float:
+def get_measure_of_chaos(image: NDArray[np.float32], n_levels: int = 30) -> float:
     """Return the measure of chaos of an image, shape (height, width), float32."""
     height, width = image.shape
     y, x = np.nonzero(image > 0)
@@ -119,7 +123,7 @@ def get_measure_of_chaos(image: np.ndarray, n_levels: int = 30) -> float:
 
 
 def get_images(
-    peaks: PeakList, grid: Grid, mz: np.ndarray, *, ppm: float = 3.0
+    peaks: PeakList, grid: Grid, mz: NDArray[np.float64], *, ppm: float = 3.0
 ) -> ImageSet:
     """Return the images of ions, from their isotope patterns."""
     n_images = mz.shape[1]

@@ -6,8 +6,10 @@ are made for those that are reported.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.learner.annotation.decoys import draw_decoys, list_candidates
 from hpc_connector.learner.annotation.formulas import (
@@ -47,10 +49,10 @@ class Ions:
     elements: tuple[str, ...]
     formulas: tuple[str, ...]
     modifiers: tuple[str, ...]
-    formula_counts: np.ndarray
-    modifier_counts: np.ndarray
-    formula: np.ndarray
-    modifier: np.ndarray
+    formula_counts: NDArray[np.integer[Any]]
+    modifier_counts: NDArray[np.integer[Any]]
+    formula: NDArray[np.integer[Any]]
+    modifier: NDArray[np.integer[Any]]
 
     def __len__(self) -> int:
         """Return the number of ions."""
@@ -73,11 +75,11 @@ class Candidates:
     ``decoy_modifier`` has the modifiers of the latter.
     """
 
-    formula: np.ndarray
-    modifier: np.ndarray
-    target: np.ndarray
-    decoy: np.ndarray
-    decoy_modifier: np.ndarray
+    formula: NDArray[np.integer[Any]]
+    modifier: NDArray[np.integer[Any]]
+    target: NDArray[np.int64]
+    decoy: NDArray[np.int64]
+    decoy_modifier: NDArray[np.int64]
 
 
 def make_ions(
@@ -127,7 +129,7 @@ def make_ions(
 
 def _draw(
     databases: Sequence[Sequence[str]], chemistry: Chemistry
-) -> tuple[list[str], tuple[str, ...], list[np.ndarray]]:
+) -> tuple[list[str], tuple[str, ...], list[NDArray[np.int64]]]:
     """Return target modifiers, all modifiers, and the decoys' ones in each database.
 
     The last have the shape (formulas, targets, decoys).
@@ -171,7 +173,7 @@ def list_elements(compositions: Iterable[Mapping[str, int]]) -> tuple[str, ...]:
 
 def _count_atoms(
     compositions: Sequence[Mapping[str, int]], elements: Sequence[str]
-) -> np.ndarray:
+) -> NDArray[np.integer[Any]]:
     """Return a row of atoms for each composition, after a first row of none."""
     column = {element: number for number, element in enumerate(elements)}
     counts = np.zeros((1 + len(compositions), len(elements)), np.int64)
@@ -182,8 +184,11 @@ def _count_atoms(
 
 
 def _merge(
-    pairs: np.ndarray, counts: np.ndarray, change: np.ndarray, needed: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    pairs: NDArray[np.integer[Any]],
+    counts: NDArray[np.integer[Any]],
+    change: NDArray[np.integer[Any]],
+    needed: NDArray[np.integer[Any]],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Give pairs of formula and modifier that make the same ion one number.
 
     Returns
@@ -209,11 +214,11 @@ def _merge(
 
 
 def _check_groups(
-    counts: np.ndarray,
-    change: np.ndarray,
-    formula: np.ndarray,
-    modifier: np.ndarray,
-    first: np.ndarray,
+    counts: NDArray[np.integer[Any]],
+    change: NDArray[np.integer[Any]],
+    formula: NDArray[np.integer[Any]],
+    modifier: NDArray[np.integer[Any]],
+    first: NDArray[np.integer[Any]],
 ) -> None:
     """Make sure that pairs of one key are one composition, as that of the first."""
     (others,) = np.nonzero(first != np.arange(len(first)))

@@ -53,6 +53,8 @@ ANIONS = ("F", "Cl", "Br", "I", "CHO2", "C2H3O2", "C2O2F3", "NO3", "HO", "HO4S",
 MONOVALENT = ("H", "N", "P", "F", "Cl", "Br", "I", "Li", "Na", "K", "Rb", "Cs", "Ag")
 EVEN = ("C", "O", "S", "Si", "Se")  # they leave the number of bonds even
 
+Sum = tuple[tuple[str, int], ...]  # elements and their atoms, sorted
+
 
 class Adduct(NamedTuple):
     """A modifier as it is computed with, and the charge it is written with, or 0."""
@@ -176,13 +178,13 @@ def _get_formal_charge(counts: Mapping[str, int]) -> int | None:
 
 def drop_repeated(adducts: Iterable[Adduct]) -> list[Adduct]:
     """Return adducts without those that add the same as one before."""
-    known: dict[tuple, Adduct] = {}
+    known: dict[Sum, Adduct] = {}
     for adduct in adducts:
         known.setdefault(_get_sum(adduct.text), adduct)
     return list(known.values())
 
 
-def _get_sum(modifier: str) -> tuple:
+def _get_sum(modifier: str) -> Sum:
     """Return the atoms that a modifier adds in all, in an order of its own."""
     total: dict[str, int] = {}
     for part in parse_modifier(modifier) if modifier else ():
@@ -204,7 +206,7 @@ def make_modifiers(
     [('', '+H'), ('', '+Na'), ('-H2O', '+H'), ('-H2O', '+Na')]
     """
     parts = product(["", *chem_mods], ["", *neutral_losses], adducts)
-    known: dict[tuple, tuple[str, str]] = {}
+    known: dict[Sum, tuple[str, str]] = {}
     for chem_mod, loss, adduct in parts:
         prefix = chem_mod + loss
         known.setdefault(_get_sum(prefix + adduct), (prefix, adduct))

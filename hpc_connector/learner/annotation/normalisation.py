@@ -1,6 +1,9 @@
 """Sizes of spectra, by which intensities are compared between pixels."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import kernel
 
@@ -8,7 +11,9 @@ NORMS = ("tic", "rms", "median")
 
 
 @kernel
-def get_norms(intensity, n_kept):
+def get_norms(
+    intensity: NDArray[np.float32], n_kept: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Return total ion current, root mean square and median of spectra.
 
     Parameters
@@ -35,7 +40,11 @@ def get_norms(intensity, n_kept):
     return norms
 
 
-def normalise(intensity: np.ndarray, pixel: np.ndarray, norm: np.ndarray) -> np.ndarray:
+def normalise(
+    intensity: NDArray[np.float32],
+    pixel: NDArray[np.integer[Any]],
+    norm: NDArray[np.float64],
+) -> NDArray[np.float32]:
     """Return intensities divided by the norm of their pixel, times its median.
 
     So they stay on the scale of the instrument.
@@ -46,4 +55,5 @@ def normalise(intensity: np.ndarray, pixel: np.ndarray, norm: np.ndarray) -> np.
         Of each pixel, above 0 where there is an intensity.
     """
     typical = np.median(norm[norm > 0])
-    return (intensity / norm[pixel] * typical).astype(np.float32)
+    scaled: NDArray[np.float64] = intensity / norm[pixel] * typical
+    return scaled.astype(np.float32)

@@ -13,6 +13,7 @@ Fine structure, envelope and centroids as METASPACE's engine computes them (cpyM
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.learner.annotation import _pattern_kernels as kernels
@@ -33,8 +34,6 @@ SIGMAS = (  # resolving power at m/z 200 below which a standard deviation (Da) i
     (float("inf"), 0.000173),
 )
 ROOMS = (1 << 13, 1 << 16, 1 << 19)  # isotopologues; more where that is too few
-
-Lists = tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,8 @@ def calculate_centroids(
     first: int = 0,
     last: int | None = None,
     *,
-    lists: Lists | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+    lists: kernels.Lists | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the isotope patterns of ions first .. last - 1.
 
     Parameters
@@ -125,7 +124,7 @@ def calculate_centroids(
     )
 
 
-def list_isotopologues(ions: Ions) -> Lists:
+def list_isotopologues(ions: Ions) -> kernels.Lists:
     """Return the isotopologues of each number of atoms that ions have of an element.
 
     Returns

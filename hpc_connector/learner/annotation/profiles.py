@@ -7,7 +7,10 @@ point. Where points of intensity 0 were left out on one side, m/z is the mean of
 other two by intensity. There is no threshold and no smoothing: noise has maxima too.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.learner.annotation import _profile_kernels as kernels
 
@@ -17,8 +20,11 @@ LEAST_STEADY = 0.3  # of the steps of profiles; of centroids, a tenth are by cha
 
 
 def pick_peaks(
-    mz: np.ndarray, intensity: np.ndarray, n_kept: np.ndarray, is_profile: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    mz: NDArray[np.floating[Any]],
+    intensity: NDArray[np.float32],
+    n_kept: NDArray[np.int64],
+    is_profile: NDArray[np.bool_],
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.float32], NDArray[np.int64]]:
     """Return m/z, intensity and number of the peaks of spectra, profiles centroided.
 
     Parameters
@@ -32,7 +38,7 @@ def pick_peaks(
     return kernels.pick_peaks(mz, intensity, n_kept, is_profile)
 
 
-def is_like_profile(mz: np.ndarray) -> bool:
+def is_like_profile(mz: NDArray[np.floating[Any]]) -> bool:
     """Return whether the points of a spectrum follow one another in even steps."""
     if len(mz) < FEWEST:
         return False
