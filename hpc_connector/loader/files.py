@@ -10,6 +10,7 @@ import os
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.storage import address
 from hpc_connector.storage.address import Source, is_remote
@@ -110,7 +111,7 @@ def read_head(source: Source, version: Version) -> bytes:
     return fetch(source, version, [(0, min(FIRST_BYTES, version.size))])[0]
 
 
-def map_file(path: str) -> np.ndarray:
+def map_file(path: str) -> NDArray[np.uint8]:
     """Return all bytes of a file, uint8; of a local one only those that are used."""
     if is_remote(path):
         return np.frombuffer(read_file(path), np.uint8)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.genotypes.companions import JOINTS
@@ -57,7 +58,7 @@ class Lookup:
         found = {self.names[name] for name in joined if name in self.names}
         return found.pop() if len(found) == 1 else -1
 
-    def find_all(self, texts: Sequence[str]) -> np.ndarray:
+    def find_all(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Return the number of each individual, int64."""
         places = np.array([self.names.get(text, -1) for text in texts], np.int64)
         if self.pairs:
@@ -90,14 +91,14 @@ class Candidate:
     name: str
     columns: tuple[int, ...]
     texts: list[str]
-    places: np.ndarray
+    places: NDArray[np.int64]
     size: int
     is_sure: bool = False
     is_known: bool = False
     assumed: tuple[Assumption, ...] = ()
 
     @cached_property
-    def rows(self) -> np.ndarray:
+    def rows(self) -> NDArray[np.int64]:
         """Row of each individual that is named once, else -1."""
         chosen = np.flatnonzero(self.places >= 0)
         n_rows = np.bincount(self.places[chosen], minlength=self.size)

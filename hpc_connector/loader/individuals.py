@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.genotypes.sample_file import SampleFile
@@ -51,8 +52,8 @@ class Match:
     """
 
     individuals: tuple[str, ...]
-    is_case: np.ndarray
-    columns: list[np.ndarray]
+    is_case: NDArray[np.int8]
+    columns: list[NDArray[np.int64]]
     notes: list[str]
     assumed: list[Assumption] = field(default_factory=list)
     counted: dict[str, int] = field(default_factory=dict)
@@ -307,7 +308,7 @@ def _check_unique(ids: Sequence[str], path: str) -> None:
         raise BadInput(f"{path}: duplicate ids of {_count(twice)}; expected each once")
 
 
-def _check_classes(is_case: np.ndarray, where: str) -> None:
+def _check_classes(is_case: NDArray[np.int8], where: str) -> None:
     """Refuse a cohort without cases or without controls."""
     n_cases = int((is_case == 1).sum())
     if n_cases in (0, len(is_case)):
@@ -333,7 +334,7 @@ def _count(names: Sequence[str]) -> str:
     return f"{len(names)} individuals ({examples}{', ...' * (len(names) > 3)})"
 
 
-def _locate(chosen: Sequence[str], ids: Sequence[str]) -> np.ndarray:
+def _locate(chosen: Sequence[str], ids: Sequence[str]) -> NDArray[np.int64]:
     """Return the position of each chosen id, int64."""
     place = {name: k for k, name in enumerate(ids)}
     return np.array([place[name] for name in chosen], np.int64)

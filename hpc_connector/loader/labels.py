@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.rows import (
@@ -56,7 +57,7 @@ class Labels:
     """
 
     individuals: tuple[str, ...] | None
-    is_case: np.ndarray
+    is_case: NDArray[np.int8]
     absent: tuple[str, ...] = ()
     assumed: tuple[Assumption, ...] = ()
 
@@ -253,7 +254,9 @@ def get_coding(table: Table, case: int, *, is_plink: bool = False) -> str:
     return "plink" if first == "iid" and name in PLINK_NAMES else "any"
 
 
-def convert_labels(words: Sequence[str], where: str, coding: str = "any") -> np.ndarray:
+def convert_labels(
+    words: Sequence[str], where: str, coding: str = "any"
+) -> NDArray[np.int8]:
     """Convert labels to numbers.
 
     Parameters

@@ -6,9 +6,10 @@ its chunks are between the places where its first record begins and its last one
 
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from hpc_connector.errors import BadInput
 
@@ -35,8 +36,8 @@ class Tabix:
     """
 
     contigs: list[str]
-    chunks: np.ndarray
-    starts: np.ndarray
+    chunks: NDArray[np.int64]
+    starts: NDArray[np.uint64]
 
 
 def read_tabix(data: bytes, name: str) -> Tabix:
@@ -119,15 +120,16 @@ def read_linear(data: bytes, at: int, contig: int, found: list[np.ndarray]) -> i
     return at + 4 + places.nbytes
 
 
-def get_bounds(contig: int, bases: ArrayLike, places: ArrayLike) -> np.ndarray:
+def get_bounds(contig: int, bases: ArrayLike, places: ArrayLike) -> NDArray[np.int64]:
     """Return rows that say where what reaches beyond some bases begins, if known."""
     rows = np.empty((len(np.asarray(places)), 5), np.int64)
     rows[:, CONTIG], rows[:, BEGIN], rows[:, END] = contig, -1, bases
     rows[:, FIRST] = rows[:, LAST] = places
-    return rows[rows[:, FIRST] != 0]
+    known: NDArray[np.int64] = rows[rows[:, FIRST] != 0]
+    return known
 
 
-def read_array(data: bytes, at: int, dtype: str, item_bytes: int) -> np.ndarray:
+def read_array(data: bytes, at: int, dtype: str, item_bytes: int) -> NDArray[Any]:
     """Return an array behind the number of its items."""
     (n_items,) = struct.unpack_from("<i", data, at)
     if not 0 <= n_items * item_bytes <= len(data) - at - 4:
@@ -155,7 +157,7 @@ def get_span(number: int, shift: int, depth: int) -> tuple[int, int]:
 
 
 def find_region(
-    chunks: np.ndarray, contig: int, start: int, stop: int
+    chunks: NDArray[np.int64], contig: int, start: int, stop: int
 ) -> tuple[int, int]:
     """Return two places: records that begin in a region lie between them.
 

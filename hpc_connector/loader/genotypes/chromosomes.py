@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 
 UNPLACED = {"", "0", ".", "-", "--", "---", "?", "*", "-1", "-9"}
 UNPLACED |= {"NA", "N/A", "NAN", "NONE", "NULL", "UN", "UNKNOWN"}
@@ -67,7 +68,7 @@ def normalise_all(names: Iterable[str]) -> dict[str, str]:
     return {name: PLINK_CODES.get(word, word) for name, word in plain.items()}
 
 
-def get_codes(names: np.ndarray) -> np.ndarray:
+def get_codes(names: np.ndarray) -> NDArray[np.int32]:
     """Return a number for each chromosome, by any of its names; -1 where it is none.
 
     Parameters

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import kernel
 from hpc_connector.errors import BadInput
@@ -90,8 +91,8 @@ class Lines(NamedTuple):
     """Where the lines of a text begin and end: those not empty, and no comments."""
 
     data: bytes
-    starts: np.ndarray
-    ends: np.ndarray
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
     assumed: tuple[Assumption, ...]
 
 
@@ -168,7 +169,7 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
             yield Block(_get_variants(rows, bim, at), genotypes)
 
 
-def _check_padding(packed: np.ndarray, n_individuals: int, bed: str) -> None:
+def _check_padding(packed: NDArray[np.uint8], n_individuals: int, bed: str) -> None:
     """Refuse genotypes after the last individual: another .fam file has as many bytes.
 
     uint8 (variants, stride); PLINK fills the last byte of a variant with zeros.
@@ -200,7 +201,9 @@ def _get_position(row: list[str], path: str, number: int) -> int:
 
 
 @kernel
-def unpack(packed, copies, genotypes):
+def unpack(
+    packed: NDArray[np.uint8], copies: NDArray[np.int8], genotypes: NDArray[np.int8]
+) -> None:
     """Unpack two-bit genotypes: uint8 (variants, stride) to int8 (variants, n)."""
     for v in range(genotypes.shape[0]):
         for individual in range(genotypes.shape[1]):

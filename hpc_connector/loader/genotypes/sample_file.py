@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.notes import Assumption
@@ -94,7 +95,7 @@ class Block:
     """
 
     variants: Variants
-    genotypes: np.ndarray
+    genotypes: NDArray[np.int8]
     counted: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -113,7 +113,7 @@ def _get_module(name: str) -> ModuleType:
 
 def inspect_sample(path: str, options: ReadOptions) -> SampleFile:
     """Return the header of a genotype file."""
-    sample_file = _get_module(get_format(path)).inspect(path, options)
+    sample_file: SampleFile = _get_module(get_format(path)).inspect(path, options)
     if sample_file.n_individuals == 0:
         raise BadInput(f"{path}: expected genotypes of one individual or more")
     if not exists(path) or has_end(path):  # there are prefixes of PLINK

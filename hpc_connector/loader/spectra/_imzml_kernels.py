@@ -1,8 +1,10 @@
 """Kernels of imzML: one walk over the XML of all spectra, and over their peaks."""
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import bare
 
@@ -35,6 +37,18 @@ IMS_TYPES = (IMS + 1100000, IMS + 1100001, IMS + 1000141, IMS + 1000142)
 DONE, MALFORMED, NOT_A_NUMBER, TOO_MANY, MIXED, UNUSUAL = range(6)
 ODD = -1  # an accession, or group, that only an XML parser may know
 
+Groups = tuple[
+    NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]
+]
+Room = tuple[
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.float64],
+    NDArray[np.float64],
+]
+
 
 def get_hash(text: bytes) -> int:
     """Return the hash that the kernels give to a name."""
@@ -54,7 +68,7 @@ REF = np.uint64(get_hash(b"ref"))
 
 
 @bare
-def hash_bytes(data, first, last):
+def hash_bytes(data: NDArray[np.uint8], first: int, last: int) -> np.uint64:
     """Return the hash of a stretch of bytes."""
     value = np.uint64(HASH_SEED)
     for i in range(first, last):
@@ -63,13 +77,13 @@ def hash_bytes(data, first, last):
 
 
 @bare
-def is_space(byte):
+def is_space(byte: int) -> bool:
     """Return whether a byte is white space."""
     return byte in (SPACE, NEWLINE, TAB, RETURN)
 
 
 @bare
-def is_end_of_name(byte):
+def is_end_of_name(byte: int) -> bool:
     """Return whether a byte cannot be part of a name."""
     if byte > GREATER:  # as nearly all are
         return False
@@ -77,7 +91,7 @@ def is_end_of_name(byte):
 
 
 @bare
-def skip_space(data, at):
+def skip_space(data: NDArray[np.uint8], at: int) -> int:
     """Return the next byte that is not white space."""
     while at < len(data) and is_space(data[at]):
         at += 1
@@ -85,7 +99,7 @@ def skip_space(data, at):
 
 
 @bare
-def read_name(data, at, found):
+def read_name(data: NDArray[np.uint8], at: int, found: NDArray[np.int64]) -> int:
     """Return the end of a name; keep its hash, and whether it has a prefix."""
     value, has_prefix = np.uint64(HASH_SEED), False
     while at < len(data) and not is_end_of_name(data[at]):
@@ -97,7 +111,7 @@ def read_name(data, at, found):
 
 
 @bare
-def read_attribute(data, at, found):
+def read_attribute(data: NDArray[np.uint8], at: int, found: NDArray[np.int64]) -> int:
     """Read one attribute: hash of its name, and where its value begins and ends.
 
     Returns what follows it, -1 for no attribute.
@@ -126,7 +140,7 @@ def read_attribute(data, at, found):
 
 
 @bare
-def skip_aside(data, at):
+def skip_aside(data: NDArray[np.uint8], at: int) -> int:
     """Return what follows a comment or an instruction that begins at `at`; or -1."""
     if data[at + 1] == QUESTION:
         at += 2
@@ -146,7 +160,7 @@ def skip_aside(data, at):
 
 
 @bare
-def read_accession(data, first, last):
+def read_accession(data: NDArray[np.uint8], first: int, last: int) -> int:
     """Return the number of an accession, such as MS:1000514; ODD for another form."""
     is_imaging = last - first > 4 and data[first] == 73  # I
     code, at = 0, first
@@ -160,7 +174,7 @@ def read_accession(data, first, last):
 
 
 @bare
-def read_number(data, first, last):
+def read_number(data: NDArray[np.uint8], first: int, last: int) -> float:
     """Return a decimal number, white space about it or not; NaN for what is none."""
     first = skip_space(data, first)
     while last > first and is_space(data[last - 1]):
@@ -201,14 +215,24 @@ def read_number(data, first, last):
 
 
 @bare
-def set_number(numbers, at, number, is_own):
+def set_number(
+    numbers: NDArray[np.float64], at: int, number: float, is_own: bool
+) -> None:
     """Take a number; that of a group only where there is none yet."""
     if is_own or math.isnan(numbers[at]):
         numbers[at] = number
 
 
 @bare
-def note(code, number, is_own, of_spectrum, in_array, kind, common):
+def note(
+    code: int,
+    number: float,
+    is_own: bool,
+    of_spectrum: NDArray[np.float64],
+    in_array: bool,
+    kind: NDArray[np.float64],
+    common: NDArray[np.int64],
+) -> int:
     """Take one parameter of a spectrum, or of an array of it; return DONE or a fault.
 
     `kind` holds whether the array at hand is of m/z or intensities, and what its place,
@@ -240,7 +264,12 @@ def note(code, number, is_own, of_spectrum, in_array, kind, common):
 
 
 @bare
-def end_array(spectrum, places, kind, common):
+def end_array(
+    spectrum: int,
+    places: NDArray[np.float64],
+    kind: NDArray[np.float64],
+    common: NDArray[np.int64],
+) -> int:
     """Keep what was read of an array; return DONE or a fault."""
     which = np.int64(kind[0])
     if which == UNKNOWN:
@@ -257,14 +286,19 @@ def end_array(spectrum, places, kind, common):
 
 
 @bare
-def begin_array(kind):
+def begin_array(kind: NDArray[np.float64]) -> None:
     """Forget the array before; its kind, place, type and compression may come."""
     kind[0], kind[4], kind[5] = UNKNOWN, 0, 0
     kind[1:4] = math.nan
 
 
 @bare
-def take_attribute(data, tag, value, found):
+def take_attribute(
+    data: NDArray[np.uint8],
+    tag: NDArray[np.int64],
+    value: NDArray[np.float64],
+    found: NDArray[np.int64],
+) -> None:
     """Keep what an attribute says of a parameter, or of a group that is meant."""
     name = np.uint64(found[0])
     if tag[NAME] == np.int64(PARAM) and name == ACCESSION:
@@ -276,7 +310,13 @@ def take_attribute(data, tag, value, found):
 
 
 @bare
-def read_tag(data, at, tag, value, found):
+def read_tag(
+    data: NDArray[np.uint8],
+    at: int,
+    tag: NDArray[np.int64],
+    value: NDArray[np.float64],
+    found: NDArray[np.int64],
+) -> int:
     """Read the tag that begins at a byte; return what follows it, -1 for no tag."""
     tag[IS_END] = data[at + 1] == SLASH
     first = at + 1 + tag[IS_END]
@@ -305,7 +345,7 @@ def read_tag(data, at, tag, value, found):
 
 
 @bare
-def follow_tag(tag, stack, depth):
+def follow_tag(tag: NDArray[np.int64], stack: NDArray[np.int64], depth: int) -> int:
     """Return how deep elements lie after a tag; -1 where it ends another element."""
     if tag[IS_EMPTY]:
         return depth
@@ -318,7 +358,14 @@ def follow_tag(tag, stack, depth):
 
 
 @bare
-def note_group(group, groups, of_spectrum, in_array, kind, common):
+def note_group(
+    group: int,
+    groups: Groups,
+    of_spectrum: NDArray[np.float64],
+    in_array: bool,
+    kind: NDArray[np.float64],
+    common: NDArray[np.int64],
+) -> int:
     """Take the parameters of a group that is referred to; UNUSUAL if there is none."""
     group_hash, group_start, group_codes, group_numbers = groups
     for g in range(len(group_hash)):
@@ -331,7 +378,16 @@ def note_group(group, groups, of_spectrum, in_array, kind, common):
 
 
 @bare
-def take_tag(tag, number, state, groups, columns, places, kind, common):
+def take_tag(
+    tag: NDArray[np.int64],
+    number: float,
+    state: NDArray[np.int64],
+    groups: Groups,
+    columns: NDArray[np.float64],
+    places: NDArray[np.float64],
+    kind: NDArray[np.float64],
+    common: NDArray[np.int64],
+) -> int:
     """Take what a tag says of a spectrum; return DONE or a fault.
 
     `state` holds the spectrum at hand, and whether a tag lies in one, and in an array.
@@ -364,7 +420,15 @@ def take_tag(tag, number, state, groups, columns, places, kind, common):
 
 
 @bare
-def scan(data, groups, columns, places, common, room, is_plain):
+def scan(
+    data: NDArray[np.uint8],
+    groups: Groups,
+    columns: NDArray[np.float64],
+    places: NDArray[np.float64],
+    common: NDArray[np.int64],
+    room: Room,
+    is_plain: bool,
+) -> tuple[int, int]:
     """Walk over a file and take the parameters of its spectra.
 
     Parameters
@@ -410,15 +474,25 @@ def scan(data, groups, columns, places, common, room, is_plain):
             return fault, begin
 
 
-def make_room():
+def make_room() -> Room:
     """Return the arrays that ``scan`` works in."""
     sizes = (MOST_DEPTH, 6, 4, 3)
-    integers = [np.zeros(size, np.int64) for size in sizes]
-    return *integers, np.zeros(1), np.zeros(6)
+    stack, tag, found, state = (np.zeros(size, np.int64) for size in sizes)
+    return stack, tag, found, state, np.zeros(1), np.zeros(6)
 
 
 @bare
-def keep_peaks(data, mz_at, intensity_at, n_peaks, samples, mz, intensity, n_kept, n):
+def keep_peaks(
+    data: NDArray[np.uint8],
+    mz_at: NDArray[np.int64],
+    intensity_at: NDArray[np.int64],
+    n_peaks: NDArray[np.int64],
+    samples: tuple[NDArray[Any], NDArray[Any]],
+    mz: NDArray[np.floating[Any]],
+    intensity: NDArray[np.float32],
+    n_kept: NDArray[np.int64],
+    n: NDArray[np.int64],
+) -> int:
     """Copy the peaks of spectra that count, and count the others.
 
     Parameters

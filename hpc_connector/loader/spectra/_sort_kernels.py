@@ -4,7 +4,10 @@ Peaks reach their bucket in the order of the spectra, and sorting a bucket keeps
 order among equals; so the result has one order, whoever did the work.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import bare, kernel
 
@@ -12,23 +15,36 @@ MANTISSA = 52  # bits of an m/z, of which the first tell buckets apart
 N_EXPONENTS = 16  # from m/z 1 to 65,536; what is beyond is in the first or last bucket
 FEW = 24
 
+Peaks = tuple[NDArray[Any], ...]  # m/z, pixel (uint32) and intensity (float32)
+Room = tuple[NDArray[Any], ...]  # the same for some peaks, and twice their order
+
 
 @bare
-def get_bucket(mz, bits):
+def get_bucket(mz: float, bits: int) -> int:
     """Return the bucket of an m/z: its exponent and the first bits of its mantissa."""
-    number = np.float64(mz).view(np.int64) >> (MANTISSA - bits)
+    number: Any = np.float64(mz).view(np.int64) >> (MANTISSA - bits)
     return min(max(number - (1023 << bits), 0), (N_EXPONENTS << bits) - 1)
 
 
 @bare
-def count_buckets(mz, bits, counts):
+def count_buckets(
+    mz: NDArray[np.floating[Any]], bits: int, counts: NDArray[np.int64]
+) -> None:
     """Add peaks to the counts of their buckets."""
     for i in range(len(mz)):
         counts[get_bucket(mz[i], bits)] += 1
 
 
 @bare
-def place_peaks(mz, intensity, n_kept, pixel_of, bits, cursor, peaks):
+def place_peaks(
+    mz: NDArray[np.floating[Any]],
+    intensity: NDArray[np.float32],
+    n_kept: NDArray[np.int64],
+    pixel_of: NDArray[np.integer[Any]],
+    bits: int,
+    cursor: NDArray[np.int64],
+    peaks: Peaks,
+) -> None:
     """Write the peaks of some spectra to their buckets, and move these cursors on.
 
     Parameters
@@ -52,7 +68,7 @@ def place_peaks(mz, intensity, n_kept, pixel_of, bits, cursor, peaks):
 
 
 @kernel
-def sort_buckets(start, peaks):
+def sort_buckets(start: NDArray[np.int64], peaks: Peaks) -> None:
     """Sort the peaks of each bucket, which ends where the next one begins."""
     room_mz, room_pixel, room_intensity, order, other = make_room(0, peaks)
     for bucket in range(len(start) - 1):
@@ -75,7 +91,7 @@ def sort_buckets(start, peaks):
 
 
 @kernel
-def make_room(n, peaks):
+def make_room(n: int, peaks: Peaks) -> Room:
     """Return room for n peaks, and for their order twice."""
     mz, pixel = np.empty(n, peaks[0].dtype), np.empty(n, peaks[1].dtype)
     intensity = np.empty(n, peaks[2].dtype)
@@ -83,7 +99,7 @@ def make_room(n, peaks):
 
 
 @bare
-def is_sorted(mz):
+def is_sorted(mz: NDArray[np.floating[Any]]) -> bool:
     """Return whether no m/z is less than the one before it."""
     for i in range(1, len(mz)):  # noqa: SIM110 -- compiled
         if mz[i] < mz[i - 1]:
@@ -92,7 +108,9 @@ def is_sorted(mz):
 
 
 @kernel
-def argsort(mz, order, other):
+def argsort(
+    mz: NDArray[np.floating[Any]], order: NDArray[np.int64], other: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Return what sorts m/z and keeps equals in order: runs inserted, then merged."""
     n = len(mz)
     for first in range(0, n, FEW):

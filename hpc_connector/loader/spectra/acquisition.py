@@ -15,6 +15,7 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.spectra import _imzml_kernels as kernels
@@ -85,7 +86,7 @@ class Acquisition:
         return found.pop() if len(found) == 1 else ""
 
 
-def read_acquisition(path: str, scan: Scan) -> tuple[Acquisition, np.ndarray]:
+def read_acquisition(path: str, scan: Scan) -> tuple[Acquisition, NDArray[np.bool_]]:
     """Return the acquisition that a file records, and which spectra are profiles.
 
     Raises
@@ -215,8 +216,8 @@ def read_tag(tag: bytes) -> Element:
 
 
 def find_profile(
-    said: Sequence[tuple[str, Element]], forms: np.ndarray
-) -> tuple[np.ndarray, str]:
+    said: Sequence[tuple[str, Element]], forms: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], str]:
     """Return which spectra are declared as profiles, and where that is said.
 
     What spectra say goes before what is said elsewhere; but where they all say

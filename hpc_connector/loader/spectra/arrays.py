@@ -1,6 +1,7 @@
 """Where the arrays of the spectra of imzML lie, and that they can lie there."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.spectra import _imzml_kernels as kernels
@@ -49,8 +50,8 @@ def get_arrays(
 
 
 def complete(
-    path: str, places: np.ndarray, is_zlib: list[bool]
-) -> tuple[np.ndarray, list[Assumption]]:
+    path: str, places: NDArray[np.float64], is_zlib: list[bool]
+) -> tuple[NDArray[np.float64], list[Assumption]]:
     """Return places, shape (spectra, 2, 3), with 0 for what a spectrum need not say.
 
     One without values needs no place, values that are not compressed need no length in
@@ -74,7 +75,9 @@ def complete(
     return places, assumed
 
 
-def check_places(path: str, columns: np.ndarray, places: np.ndarray) -> None:
+def check_places(
+    path: str, columns: NDArray[np.float64], places: NDArray[np.float64]
+) -> None:
     """Refuse spectra without arrays.
 
     Raises
@@ -91,7 +94,7 @@ def check_places(path: str, columns: np.ndarray, places: np.ndarray) -> None:
 
 
 def check_lengths(
-    path: str, columns: np.ndarray, array: Array, n_peaks: np.ndarray
+    path: str, columns: NDArray[np.float64], array: Array, n_peaks: NDArray[np.int64]
 ) -> None:
     """Refuse spectra with more or fewer values of one array, and bytes of no type.
 
@@ -112,7 +115,7 @@ def check_lengths(
         )
 
 
-def name_spectrum(columns: np.ndarray, chosen: np.ndarray) -> str:
+def name_spectrum(columns: NDArray[np.float64], chosen: NDArray[np.bool_]) -> str:
     """Return number and place of the first of some spectra."""
     at = np.flatnonzero(chosen)[0]
     x, y = columns[at, [kernels.X, kernels.Y]]

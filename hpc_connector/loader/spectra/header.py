@@ -29,7 +29,7 @@ def parse_header(path: str, text: bytes) -> Element:
     parser: Any = ElementTree.XMLPullParser(["start"])
     try:
         parser.feed(text)
-        elements = [element for _, element in parser.read_events()]
+        elements: list[Element] = [one for _, one in parser.read_events()]
     except ElementTree.ParseError as error:
         reason = ErrorString(error.code)
         line = error.position[0]

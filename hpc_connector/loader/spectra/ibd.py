@@ -1,10 +1,11 @@
 """The peaks of an imzML dataset, which lie in its .ibd file."""
 
 import hashlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from isal import isal_zlib
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.files import get_size, read_range
@@ -26,9 +27,9 @@ class Peaks(NamedTuple):
     spectra are not in order of m/z.
     """
 
-    mz: np.ndarray
-    intensity: np.ndarray
-    n_kept: np.ndarray
+    mz: NDArray[np.floating[Any]]
+    intensity: NDArray[np.float32]
+    n_kept: NDArray[np.int64]
     n_nan: int
     n_negative: int
     n_zero: int
@@ -84,13 +85,13 @@ def name_spectrum(imzml: Imzml, number: int) -> str:
     return f"spectrum {number + 1} (x {imzml.x[number]}, y {imzml.y[number]})"
 
 
-def get_spectrum_bytes(imzml: Imzml) -> np.ndarray:
+def get_spectrum_bytes(imzml: Imzml) -> NDArray[np.int64]:
     """Return the bytes that the peaks of each spectrum take, int64 (spectra,)."""
     own_mz = imzml.mz_bytes if imzml.mode == "processed" else 0
     return imzml.intensity_bytes + own_mz
 
 
-def read_bytes(path: str, first: int, n_bytes: int) -> np.ndarray:
+def read_bytes(path: str, first: int, n_bytes: int) -> NDArray[np.uint8]:
     """Return a stretch of a file, uint8.
 
     Raises
@@ -113,7 +114,7 @@ def read_bytes(path: str, first: int, n_bytes: int) -> np.ndarray:
     return data
 
 
-def _read_local(path: str, first: int, n_bytes: int) -> np.ndarray:
+def _read_local(path: str, first: int, n_bytes: int) -> NDArray[np.uint8]:
     """Return a stretch of a local file, as much of it as there is."""
     data = np.empty(n_bytes, np.uint8)
     with open(path, "rb", buffering=0) as stream:
@@ -125,8 +126,8 @@ def _read_local(path: str, first: int, n_bytes: int) -> np.ndarray:
 
 
 def read_ranges(
-    path: str, first: np.ndarray, n_bytes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    path: str, first: NDArray[np.int64], n_bytes: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read stretches of a file; neighbours, and those read twice, are read at once.
 
     Returns
@@ -187,11 +188,11 @@ def read_spectra(imzml: Imzml, first: int, last: int) -> Peaks:
 def unpack(
     imzml: Imzml,
     first: int,
-    data: np.ndarray,
-    place: np.ndarray,
-    n_bytes: np.ndarray,
-    expected: np.ndarray,
-) -> np.ndarray:
+    data: NDArray[np.uint8],
+    place: NDArray[np.int64],
+    n_bytes: NDArray[np.int64],
+    expected: NDArray[np.int64],
+) -> NDArray[np.uint8]:
     """Return arrays that were compressed with zlib, one after the other.
 
     Raises

@@ -15,6 +15,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.files import exists, read_file, read_part
@@ -67,21 +68,21 @@ class Imzml:
     checksum: tuple[str, str] | None
     mode: str
     acquisition: Acquisition
-    is_profile: np.ndarray
+    is_profile: NDArray[np.bool_]
     mz_dtype: np.dtype
     intensity_dtype: np.dtype
     mz_is_zlib: bool
     intensity_is_zlib: bool
-    x: np.ndarray
-    y: np.ndarray
-    n_peaks: np.ndarray
-    mz_offset: np.ndarray
-    mz_bytes: np.ndarray
-    intensity_offset: np.ndarray
-    intensity_bytes: np.ndarray
-    tic: np.ndarray
-    lowest_mz: np.ndarray
-    highest_mz: np.ndarray
+    x: NDArray[np.int32]
+    y: NDArray[np.int32]
+    n_peaks: NDArray[np.int64]
+    mz_offset: NDArray[np.int64]
+    mz_bytes: NDArray[np.int64]
+    intensity_offset: NDArray[np.int64]
+    intensity_bytes: NDArray[np.int64]
+    tic: NDArray[np.float64]
+    lowest_mz: NDArray[np.float64]
+    highest_mz: NDArray[np.float64]
     assumed: tuple[Assumption, ...] = ()
     counted: Mapping[str, int] = field(default_factory=dict)
 
@@ -272,7 +273,7 @@ def find_terms(root: Element, terms: Mapping[str, str]) -> list[tuple[str, str]]
     return []
 
 
-def check_coordinates(path: str, columns: np.ndarray) -> None:
+def check_coordinates(path: str, columns: NDArray[np.float64]) -> None:
     """Refuse spectra without coordinates.
 
     Raises

@@ -4,7 +4,10 @@ imzML counts pixels from 1. Exporters also count from 0, or write where the stag
 then all positions are some steps from the first, and the step is divided out.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.notes import Assumption
@@ -17,7 +20,9 @@ MOST_FILLED = 100  # places a pixel of an image that may be of any size
 MOST_PLACES = 1 << 28  # of an image in which nearly all are empty
 
 
-def choose_section(path: str, z: np.ndarray, section: float | None) -> np.ndarray:
+def choose_section(
+    path: str, z: NDArray[np.float64], section: float | None
+) -> NDArray[np.bool_]:
     """Return which spectra are of a section, bool.
 
     Parameters
@@ -46,12 +51,13 @@ def choose_section(path: str, z: np.ndarray, section: float | None) -> np.ndarra
             f"{path} has no section {section:.15g}: expected --section to be of its "
             f"position z: {named}"
         )
-    return z == section
+    is_chosen: NDArray[np.bool_] = z == section
+    return is_chosen
 
 
 def get_pixels(
-    path: str, position: np.ndarray, *, in_steps: bool
-) -> tuple[np.ndarray, tuple[Assumption, ...]]:
+    path: str, position: NDArray[np.float64], *, in_steps: bool
+) -> tuple[NDArray[np.int32], tuple[Assumption, ...]]:
     """Return column and row of each spectrum, int32 (spectra, 2), and what is assumed.
 
     Whole numbers are taken as they are, unless they are to be divided by their step.
@@ -63,7 +69,7 @@ def get_pixels(
     """
     is_whole = (position % 1 == 0).all(axis=0)
     step = [get_step(position[:, k]) if in_steps else 0.0 for k in range(2)]
-    pixel = position.copy()
+    pixel: NDArray[Any] = position.copy()
     for k in range(2):
         if step[k] == 0:
             check_whole(path, position[:, k], AXES[k])
@@ -84,7 +90,7 @@ def _say_step(path: str, step: list[float]) -> tuple[Assumption, ...]:
     return (Assumption("distance of neighbouring pixels", taken, because),)
 
 
-def get_step(position: np.ndarray) -> float:
+def get_step(position: NDArray[np.float64]) -> float:
     """Return the step that all distances are multiples of, 0 where there is none.
 
     Examples
@@ -105,7 +111,7 @@ def get_step(position: np.ndarray) -> float:
     return float(np.gcd.reduce(gaps.astype(np.int64))) if is_whole else 0.0
 
 
-def check_whole(path: str, position: np.ndarray, axis: str) -> None:
+def check_whole(path: str, position: NDArray[np.float64], axis: str) -> None:
     """Refuse positions that are no whole numbers."""
     wrong = np.flatnonzero(position % 1 != 0)
     if len(wrong):
@@ -115,7 +121,7 @@ def check_whole(path: str, position: np.ndarray, axis: str) -> None:
         )
 
 
-def check_room(path: str, pixel: np.ndarray) -> tuple[Assumption, ...]:
+def check_room(path: str, pixel: NDArray[np.int32]) -> tuple[Assumption, ...]:
     """Return the assumption about an image in which pixels stand alone.
 
     Raises
@@ -134,7 +140,7 @@ def check_room(path: str, pixel: np.ndarray) -> tuple[Assumption, ...]:
     return (Assumption("position", "of pixels", f"{image}, most without neighbours"),)
 
 
-def have_neighbours(pixel: np.ndarray) -> bool:
+def have_neighbours(pixel: NDArray[np.int32]) -> bool:
     """Return whether half of the pixels, or more, have one right beside them."""
     row, column = pixel[:, 1].astype(np.int64), pixel[:, 0]
     place = np.unique(row * 2**32 + column)

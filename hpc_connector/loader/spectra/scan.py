@@ -11,6 +11,7 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.spectra import _imzml_kernels as kernels
@@ -39,9 +40,9 @@ class Scan(NamedTuple):
     """
 
     root: Element
-    columns: np.ndarray
-    places: np.ndarray
-    common: np.ndarray
+    columns: NDArray[np.float64]
+    places: NDArray[np.float64]
+    common: NDArray[np.int64]
     text: mmap.mmap | bytes
     assumed: tuple[Assumption, ...] = ()
 
@@ -88,9 +89,9 @@ def is_whole(scan: Scan) -> bool:
     )
 
 
-def is_bare(places: np.ndarray) -> np.ndarray:
+def is_bare(places: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which spectra say nothing of arrays, and so have no peaks."""
-    return np.isnan(places).all(axis=(1, 2))
+    return np.asarray(np.isnan(places).all(axis=(1, 2)))
 
 
 def scan_spectra(path: str, data: mmap.mmap | bytes, *, is_plain: bool) -> Scan:
@@ -119,7 +120,7 @@ def scan_spectra(path: str, data: mmap.mmap | bytes, *, is_plain: bool) -> Scan:
     return Scan(root, columns, places, common, data)
 
 
-def get_groups(root: Element) -> tuple[np.ndarray, ...]:
+def get_groups(root: Element) -> kernels.Groups:
     """Return the groups of parameters as the kernels take them."""
     groups = {
         group.get("id", ""): [_get_number(p) for p in group if p.tag == "cvParam"]

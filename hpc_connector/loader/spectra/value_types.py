@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 from isal import isal_zlib
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.spectra import _imzml_kernels as kernels
@@ -54,9 +55,9 @@ class Array(NamedTuple):
     name: str
     dtype: np.dtype
     is_zlib: bool
-    n: np.ndarray
-    n_bytes: np.ndarray
-    offset: np.ndarray
+    n: NDArray[np.int64]
+    n_bytes: NDArray[np.int64]
+    offset: NDArray[np.int64]
 
 
 def find_names(path: str, root: Element) -> list[str]:

@@ -1,6 +1,7 @@
 """Where the variants of a BGEN file lie, and genotypes from its packed numbers."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import inlined, kernel
 
@@ -9,25 +10,25 @@ PLOIDY = 0x3F
 
 
 @inlined
-def get_number(data, at, n_bytes):
+def get_number(data: NDArray[np.uint8], at: int, n_bytes: int) -> int:
     """Return a little-endian number, -1 if the data end before it does."""
     number = np.int64(-1)
     if at >= 0 and at + n_bytes <= len(data):
         number = np.int64(0)
         for k in range(n_bytes):
             number |= np.int64(data[at + k]) << (8 * k)
-    return number
+    return number  # type: ignore[return-value]
 
 
 @inlined
-def skip_string(data, at, n_bytes):
+def skip_string(data: NDArray[np.uint8], at: int, n_bytes: int) -> int:
     """Return what follows a string after its length of `n_bytes`, -1 past the end."""
     length = get_number(data, at, n_bytes)
     return -1 if length < 0 else at + n_bytes + length
 
 
 @kernel
-def find_variants(data, at, ends):
+def find_variants(data: NDArray[np.uint8], at: int, ends: NDArray[np.int64]) -> int:
     """Find where variants end, of which the first begins at `at`.
 
     Parameters
@@ -60,7 +61,7 @@ def find_variants(data, at, ends):
 
 
 @inlined
-def unpack_number(packed, at, bits):
+def unpack_number(packed: NDArray[np.uint8], at: int, bits: int) -> float:
     """Return the number of `bits` bits that is `at` such numbers from the start."""
     first_bit = at * bits
     shift = first_bit & 7
@@ -72,14 +73,23 @@ def unpack_number(packed, at, bits):
 
 
 @kernel
-def unpack_numbers(packed, bits, numbers):
+def unpack_numbers(
+    packed: NDArray[np.uint8], bits: int, numbers: NDArray[np.float64]
+) -> None:
     """Unpack numbers of some bits each: uint8 (bytes,) to float64 (numbers,)."""
     for at in range(numbers.shape[0]):
         numbers[at] = unpack_number(packed, at, bits)
 
 
 @kernel
-def call_genotypes(ploidy, packed, bits, is_phased, threshold, genotypes):
+def call_genotypes(
+    ploidy: NDArray[np.uint8],
+    packed: NDArray[np.uint8],
+    bits: int,
+    is_phased: bool,
+    threshold: float,
+    genotypes: NDArray[np.int8],
+) -> int:
     """Call the genotype that is most probable, and more so than the threshold.
 
     Parameters

@@ -7,14 +7,19 @@ Numbers become the probabilities that VCF's GP has, of which the order is the sa
 from math import comb
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.genotypes.bgen import _kernels as kernels
 
 
 def get_probabilities(
-    ploidy: np.ndarray, packed: np.ndarray, bits: int, is_phased: bool, n_alleles: int
-) -> np.ndarray:
+    ploidy: NDArray[np.uint8],
+    packed: NDArray[np.uint8],
+    bits: int,
+    is_phased: bool,
+    n_alleles: int,
+) -> NDArray[np.float64]:
     """Return the probability of each genotype of a variant.
 
     Parameters
@@ -65,7 +70,7 @@ def count_numbers(copies: int, n_alleles: int, is_phased: bool) -> int:
     return comb(copies + n_alleles - 1, n_alleles - 1) - 1
 
 
-def complete(numbers: np.ndarray) -> np.ndarray:
+def complete(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Append to each row what remains of 1.
 
     Raises
@@ -79,7 +84,7 @@ def complete(numbers: np.ndarray) -> np.ndarray:
     return np.hstack([numbers, rest])
 
 
-def join_copies(numbers: np.ndarray, n_alleles: int) -> np.ndarray:
+def join_copies(numbers: NDArray[np.float64], n_alleles: int) -> NDArray[np.float64]:
     """Return probabilities of genotypes from those of the alleles of two copies."""
     first = complete(numbers[:, : n_alleles - 1])
     second = complete(numbers[:, n_alleles - 1 :])

@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from isal import isal_zlib
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.files import get_size, map_file, open_file
@@ -190,7 +191,7 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
 @lru_cache(maxsize=4)
 def _find_variants(
     path: str, _: tuple[int, int], start: int, n_variants: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return one version of a file as bytes, and where its variants begin and end.
 
     Kept, for each part of a file needs it and nothing but a walk over all tells it.
@@ -220,7 +221,7 @@ class Site(NamedTuple):
     alleles: tuple[str, ...]
 
 
-def _parse_variant(data: np.ndarray, place: str) -> tuple[Site, bytes]:
+def _parse_variant(data: NDArray[np.uint8], place: str) -> tuple[Site, bytes]:
     """Return the fields of a variant, and its genotypes."""
     record = data.tobytes()
     try:
@@ -292,7 +293,7 @@ def _inflate_zstd(data: bytes, size: int) -> bytes:
 
 def _call(
     body: bytes, n: int, n_alleles: int, threshold: float, place: str, alt: int
-) -> tuple[np.ndarray, dict[str, int]]:
+) -> tuple[NDArray[np.int8], dict[str, int]]:
     """Return the genotypes of a variant, int8 (individuals,), and what was changed."""
     if len(body) < 10 + n:
         raise BadInput(f"{place} is cut: expected genotypes of {n} individuals")
@@ -326,7 +327,7 @@ def _call(
     return genotypes, _count_odd(ploidy)
 
 
-def _count_odd(ploidy: np.ndarray) -> dict[str, int]:
+def _count_odd(ploidy: NDArray[np.uint8]) -> dict[str, int]:
     """Count calls of one copy, and of three or more; bytes as in the file."""
     copies = ploidy[ploidy & kernels.IS_MISSING == 0] & kernels.PLOIDY
     return {
@@ -336,13 +337,13 @@ def _count_odd(ploidy: np.ndarray) -> dict[str, int]:
 
 
 def _call_pairs(
-    ploidy: np.ndarray,
-    packed: np.ndarray,
+    ploidy: NDArray[np.uint8],
+    packed: NDArray[np.uint8],
     bits: int,
     is_phased: int,
     threshold: float,
     place: str,
-) -> np.ndarray:
+) -> NDArray[np.int8]:
     """Return the genotypes of a variant of two alleles, of one or two copies."""
     n = len(ploidy)
     genotypes = np.empty(n, np.int8)

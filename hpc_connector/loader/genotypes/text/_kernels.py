@@ -1,9 +1,14 @@
 """Three probabilities an individual, from text to genotypes in one pass."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from llvmlite import ir
+from llvmlite.ir import IRBuilder, Value
 from numba import types
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 from hpc_connector._jit import inlined, kernel
 
@@ -22,10 +27,12 @@ GREATEST_SUM = 1.02  # three decimals, rounded each to two digits, of probabilit
 
 
 @intrinsic
-def load_word(typingctx, text, at):
+def load_word(typingctx: Any, text: types.Array, at: types.Type) -> Any:
     """Return eight bytes of a text as one number, the first the lowest."""
 
-    def codegen(context, builder, signature, args):
+    def codegen(
+        context: Any, builder: IRBuilder, signature: Any, args: Sequence[Value]
+    ) -> Value:
         data = context.make_array(text)(context, builder, args[0]).data
         word = ir.IntType(64).as_pointer()
         place = builder.bitcast(builder.gep(data, [args[1]]), word)
@@ -35,20 +42,22 @@ def load_word(typingctx, text, at):
 
 
 @inlined
-def _is_blank(byte):
+def _is_blank(byte: int) -> bool:
     """Return whether a byte is a space, a tab or a carriage return."""
     return byte == 32 or (byte == 9 or byte == 13)
 
 
 @inlined
-def _skip_blanks(line, at):
+def _skip_blanks(line: NDArray[np.uint8], at: int) -> int:
     while at < line.shape[0] and _is_blank(line[at]):
         at += 1
     return at
 
 
 @kernel
-def call_line(line, threshold, genotypes):
+def call_line(
+    line: NDArray[np.uint8], threshold: float, genotypes: NDArray[np.int8]
+) -> int:
     """Read 3 n decimals separated by blanks and call the genotypes.
 
     Parameters
@@ -96,7 +105,7 @@ def call_line(line, threshold, genotypes):
 
 
 @kernel
-def find_missing(line, at):
+def find_missing(line: NDArray[np.uint8], at: int) -> int:
     """Return which of three numbers is the first that is missing, from 1."""
     for number in range(1, 3):
         probability, at = read_number(line, _skip_blanks(line, at))
@@ -106,7 +115,7 @@ def find_missing(line, at):
 
 
 @inlined
-def read_number(line, at):
+def read_number(line: NDArray[np.uint8], at: int) -> tuple[float, int]:
     """Return a probability and where it ends, -1 if there is none within 0..1."""
     if at + WORD <= line.shape[0]:
         word = load_word(line, at)
@@ -124,7 +133,7 @@ def read_number(line, at):
 
 
 @inlined
-def _has_three_decimals(word):
+def _has_three_decimals(word: np.uint64) -> bool:
     """Return whether a text begins as ``0.995`` and a space."""
     digits = (word >> np.uint64(16)) & np.uint64(0xFFFFFF)
     above = (digits + np.uint64(0x060606)) & np.uint64(0xF0F0F0)
@@ -134,7 +143,7 @@ def _has_three_decimals(word):
 
 
 @inlined
-def _take_three_decimals(word):
+def _take_three_decimals(word: np.uint64) -> float:
     """Return the number of a text that begins as ``0.995``."""
     first = (word >> np.uint64(16)) & np.uint64(15)
     second = (word >> np.uint64(24)) & np.uint64(15)
@@ -143,7 +152,7 @@ def _take_three_decimals(word):
 
 
 @inlined
-def _take_digits(word):
+def _take_digits(word: np.uint64) -> tuple[np.int64, int]:
     """Return the number that up to eight digits begin with, and how many they are.
 
     Eight digits become four pairs, and these a number by two multiplications
@@ -157,11 +166,11 @@ def _take_digits(word):
     digits = digits * np.uint64(10) + (digits >> np.uint64(8))
     number = (digits & PAIRS) * np.uint64(100 + (1000000 << 32))
     number += ((digits >> np.uint64(16)) & PAIRS) * np.uint64(1 + (10000 << 32))
-    return np.int64(number >> np.uint64(32)), np.int64(n)
+    return np.int64(number >> np.uint64(32)), np.int64(n)  # type: ignore[return-value]
 
 
 @kernel
-def read_decimal(line, at):
+def read_decimal(line: NDArray[np.uint8], at: int) -> tuple[float, int]:
     """Return a probability of any decimal notation and where it ends, or -1.
 
     What rounding leaves below 0 or above 1 is 0 or 1; NA, NaN and a dot are missing.
@@ -202,7 +211,7 @@ def read_decimal(line, at):
 
 
 @inlined
-def _skip_missing(line, at):
+def _skip_missing(line: NDArray[np.uint8], at: int) -> int:
     """Return where the word NA or NaN ends, in any case; -1 if it is none."""
     end = at
     while end < line.shape[0] and not _is_blank(line[end]):
@@ -214,7 +223,7 @@ def _skip_missing(line, at):
 
 
 @kernel
-def _read_exponent(line, at):
+def _read_exponent(line: NDArray[np.uint8], at: int) -> tuple[int, int]:
     """Return an exponent and where it ends, -1 if it is none."""
     is_negative = at < line.shape[0] and line[at] == 45
     if at < line.shape[0] and (line[at] == 45 or line[at] == 43):

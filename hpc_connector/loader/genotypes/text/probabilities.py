@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.genotypes.sample_file import Block, SampleFile, Variants
@@ -49,7 +50,7 @@ def _read_line(
     line: bytes,
     lead: re.Pattern[bytes],
     convert_lead: Callable[[list[str]], Lead],
-    genotypes: np.ndarray,
+    genotypes: NDArray[np.int8],
 ) -> Lead:
     """Read one line into a row of genotypes; return what describes the variant."""
     found = lead.match(line)

@@ -7,6 +7,7 @@ tabs, commas or blanks, compressed or not.
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_blocks
@@ -107,7 +108,7 @@ def _name(names: list[str]) -> Variants:
 
 def _convert(
     rows: list[list[bytes]], columns: list[int], header: list[str], path: str
-) -> np.ndarray:
+) -> NDArray[np.int8]:
     """Return some columns as genotypes, int8 (variants, individuals)."""
     code = GENOTYPES | dict.fromkeys(MISSING, -1)
     try:

@@ -6,7 +6,10 @@ and one more means that the line goes on after the last. Those of calls return ~
 number where some call is not plain, and add its kind, times :data:`MARK`, to it.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import inlined, kernel
 
@@ -19,13 +22,13 @@ AS_MISSING, AS_HAPLOID, AS_REFERENCE = range(3)  # what half-calls are taken for
 
 
 @inlined
-def is_end(text, at):
+def is_end(text: NDArray[np.uint8], at: int) -> bool:
     """Return whether a subfield ends at `at`."""
     return at >= len(text) or text[at] == TAB or text[at] == COLON
 
 
 @inlined
-def skip_column(text, at):
+def skip_column(text: NDArray[np.uint8], at: int) -> int:
     """Return where the next column begins; past the text + 1 after the last one."""
     while at < len(text) and text[at] != TAB:
         at += 1
@@ -33,7 +36,7 @@ def skip_column(text, at):
 
 
 @inlined
-def find_subfield(text, at, field):
+def find_subfield(text: NDArray[np.uint8], at: int, field: int) -> int:
     """Return where subfield `field` of the column at `at` begins, -1 without one."""
     while field > 0:
         while not is_end(text, at):
@@ -46,7 +49,7 @@ def find_subfield(text, at, field):
 
 
 @inlined
-def get_genotype(n_counted, n_other, ploidy):
+def get_genotype(n_counted: int, n_other: int, ploidy: int) -> np.int8:
     """Return the genotype of a call, -1 if an allele is neither REF nor the ALT."""
     if n_other > 0:
         return np.int8(-1)
@@ -54,7 +57,9 @@ def get_genotype(n_counted, n_other, ploidy):
 
 
 @inlined
-def settle_call(n_counted, n_other, n_missing, ploidy, half_call):
+def settle_call(
+    n_counted: int, n_other: int, n_missing: int, ploidy: int, half_call: int
+) -> np.int8:
     """Return the genotype of a call, with the mark of its kind.
 
     Parameters
@@ -80,7 +85,13 @@ def settle_call(n_counted, n_other, n_missing, ploidy, half_call):
 
 
 @inlined
-def count_copies(first, second, counted, zero, one):
+def count_copies(
+    first: np.integer[Any],
+    second: np.integer[Any],
+    counted: np.integer[Any],
+    zero: np.integer[Any],
+    one: np.integer[Any],
+) -> np.int8:
     """Return the genotype of a diploid call of two alleles, without a branch.
 
     `zero` and `one` are of the alleles' type, so that vectors keep its width.
@@ -93,7 +104,9 @@ def count_copies(first, second, counted, zero, one):
 
 
 @kernel
-def parse_short_calls(columns, n_alleles, alt, genotypes):
+def parse_short_calls(
+    columns: NDArray[np.uint32], n_alleles: int, alt: int, genotypes: NDArray[np.int8]
+) -> bool:
     """Call genotypes where each column is three bytes and a tab, as 0/1.
 
     No branch depends on the data, so that the compiler can use vectors.
@@ -128,7 +141,15 @@ def parse_short_calls(columns, n_alleles, alt, genotypes):
 
 
 @kernel
-def parse_calls(text, at, field, n_alleles, alt, half_call, genotypes):
+def parse_calls(
+    text: NDArray[np.uint8],
+    at: int,
+    field: int,
+    n_alleles: int,
+    alt: int,
+    half_call: int,
+    genotypes: NDArray[np.int8],
+) -> int:
     """Call genotypes from GT.
 
     Parameters
@@ -177,7 +198,9 @@ def parse_calls(text, at, field, n_alleles, alt, half_call, genotypes):
 
 
 @kernel
-def parse_call(text, at, n_alleles, alt, half_call):
+def parse_call(
+    text: NDArray[np.uint8], at: int, n_alleles: int, alt: int, half_call: int
+) -> tuple[int, np.int8]:
     """Return where a call ends, -1 if it is malformed, and its marked genotype."""
     if at < len(text) and (text[at] == SLASH or text[at] == BAR):
         at += 1  # VCF 4.4 may tell the phase of the first allele
@@ -206,7 +229,9 @@ def parse_call(text, at, n_alleles, alt, half_call):
 
 
 @kernel
-def convert_diploid_calls(codes, n_alleles, alt, genotypes):
+def convert_diploid_calls(
+    codes: NDArray[np.int32], n_alleles: int, alt: int, genotypes: NDArray[np.int8]
+) -> bool:
     """Call genotypes where each call has two alleles, or none; False if one has not.
 
     No branch depends on the data, as in :func:`parse_short_calls`; parameters as for
@@ -226,7 +251,14 @@ def convert_diploid_calls(codes, n_alleles, alt, genotypes):
 
 
 @kernel
-def convert_calls(codes, end, n_alleles, alt, half_call, genotypes):
+def convert_calls(
+    codes: NDArray[np.int32],
+    end: int,
+    n_alleles: int,
+    alt: int,
+    half_call: int,
+    genotypes: NDArray[np.int8],
+) -> int:
     """Call genotypes from BCF's integers, (allele + 1) << 1 | phase.
 
     Parameters
@@ -263,7 +295,7 @@ def convert_calls(codes, end, n_alleles, alt, half_call, genotypes):
 
 
 @inlined
-def count_alleles(text, at, field):
+def count_alleles(text: NDArray[np.uint8], at: int, field: int) -> int:
     """Return how many alleles the call that is subfield `field` at `at` has.
 
     Two where there are more, or no call; 0 where a dot alone leaves it open.
@@ -281,7 +313,14 @@ def count_alleles(text, at, field):
 
 
 @kernel
-def parse_numbers(text, at, field, of_calls, numbers, ploidy):
+def parse_numbers(
+    text: NDArray[np.uint8],
+    at: int,
+    field: int,
+    of_calls: int,
+    numbers: NDArray[np.float64],
+    ploidy: NDArray[np.int8],
+) -> int:
     """Read a subfield of numbers.
 
     Parameters
@@ -321,7 +360,7 @@ def parse_numbers(text, at, field, of_calls, numbers, ploidy):
 
 
 @kernel
-def parse_number(text, at):
+def parse_number(text: NDArray[np.uint8], at: int) -> tuple[int, float]:
     """Return where a decimal number ends, -1 if it is malformed, and the number."""
     start = at
     is_negative = at < len(text) and text[at] == MINUS
@@ -357,7 +396,7 @@ def parse_number(text, at):
 
 
 @inlined
-def is_nan(text, at):
+def is_nan(text: NDArray[np.uint8], at: int) -> bool:
     """Return whether NaN stands at `at`, in letters of any case."""
     return (
         at + 3 <= len(text)
@@ -368,7 +407,7 @@ def is_nan(text, at):
 
 
 @kernel
-def parse_exponent(text, at):
+def parse_exponent(text: NDArray[np.uint8], at: int) -> tuple[int, int]:
     """Return where an exponent ends, -1 if it is malformed, and the exponent."""
     is_negative = at < len(text) and text[at] == MINUS
     at += is_negative or (at < len(text) and text[at] == PLUS)

@@ -6,9 +6,10 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_blocks
@@ -185,7 +186,8 @@ def get_n_bytes(data: bytes, at: int) -> int:
     """Return how many bytes the record at `at` has, or needs to tell."""
     if len(data) - at < N_PREFIX:
         return N_PREFIX
-    return N_PREFIX + sum(struct.unpack_from("<II", data, at))
+    lengths: tuple[int, int] = struct.unpack_from("<II", data, at)
+    return N_PREFIX + sum(lengths)
 
 
 def parse_record(sample_file: SampleFile, header: Header, data: bytes) -> Record:
@@ -231,7 +233,7 @@ def read_type(data: bytes, at: int) -> tuple[int, int, int]:
     return code, count, at + 1
 
 
-def read_vector(data: bytes, at: int) -> tuple[np.ndarray, int]:
+def read_vector(data: bytes, at: int) -> tuple[NDArray[Any], int]:
     """Return integers or floats, and where they end."""
     code, count, at = read_type(data, at)
     if count == 0 or code == 0:
@@ -250,7 +252,7 @@ def read_text(data: bytes, at: int) -> tuple[str, int]:
 
 def find_fields(
     header: Header, data: bytes, at: int, n_fields: int, n_individuals: int
-) -> dict[str, np.ndarray]:
+) -> dict[str, NDArray[Any]]:
     """Return the fields of numbers, (individuals, numbers); texts are left out."""
     fields = {}
     for _ in range(n_fields):
@@ -296,14 +298,14 @@ def read_calls(
     return genotypes, n_read < 0
 
 
-def get_end(codes: np.ndarray) -> int:
+def get_end(codes: NDArray[Any]) -> int:
     """Return the integer that fills up a vector of fewer numbers."""
     return int(np.iinfo(codes.dtype).min) + 1
 
 
 def read_numbers(
     place: str, fields: dict[str, np.ndarray], n_alleles: int, name: str
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
     """Return a field such as GP, and how many alleles calls have."""
     values, codes = fields[name], fields.get("GT")
     width = get_n_numbers(name, n_alleles)
@@ -318,7 +320,7 @@ def read_numbers(
     return numbers, ploidy
 
 
-def convert_numbers(values: np.ndarray) -> np.ndarray:
+def convert_numbers(values: NDArray[Any]) -> NDArray[np.float64]:
     """Return numbers as float64; NaN where missing, inf after the last."""
     if values.dtype.kind == "f":
         ends = values.view("<u4") == FLOAT_END

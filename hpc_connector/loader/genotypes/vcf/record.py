@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.genotypes.chromosomes import ONE_COPY, normalise
@@ -70,7 +71,9 @@ class Record(NamedTuple):
     read_numbers: Callable[[str], tuple[np.ndarray, np.ndarray]]
 
 
-def call(record: Record, options: ReadOptions, alt: int) -> tuple[np.ndarray, Counted]:
+def call(
+    record: Record, options: ReadOptions, alt: int
+) -> tuple[NDArray[np.int8], Counted]:
     """Return how many copies of ALT 1, 2, ... individuals carry, and what was changed.
 
     Returns
@@ -108,7 +111,9 @@ def get_source(record: Record, field: str) -> str:
     return "HDS" if is_sum else ""
 
 
-def add_copies(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def add_copies(
+    numbers: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return dosages of individuals from those of their copies, and who has one copy.
 
     `numbers` as for :func:`call_numbers`, of HDS.
@@ -120,7 +125,7 @@ def add_copies(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def call_with_numbers(
     record: Record, options: ReadOptions, alt: int
-) -> tuple[np.ndarray, Counted]:
+) -> tuple[NDArray[np.int8], Counted]:
     """Call genotypes from GP or DS, and from GT where an individual has none."""
     field, n_alleles = options.vcf_field, len(record.alleles)
     source = get_source(record, field)
@@ -151,8 +156,8 @@ def call_with_numbers(
 
 
 def find_open_haploids(
-    record: Record, dosages: np.ndarray, is_open: np.ndarray
-) -> np.ndarray:
+    record: Record, dosages: NDArray[np.float64], is_open: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
     """Return whose GT is a dot that stands for one allele, bool (individuals,).
 
     PLINK 2 writes such of men on X; others leave a dot for any missing call, beside
@@ -168,9 +173,9 @@ def fill_from_calls(
     record: Record,
     options: ReadOptions,
     alt: int,
-    genotypes: np.ndarray,
-    where: np.ndarray | slice,
-) -> tuple[np.ndarray, Counted]:
+    genotypes: NDArray[np.int8],
+    where: NDArray[np.bool_] | slice,
+) -> tuple[NDArray[np.int8], Counted]:
     """Put what GT says where another field says nothing; return what was done."""
     calls, is_marked = record.read_calls(alt)
     counted = NOTHING
@@ -183,10 +188,10 @@ def fill_from_calls(
 
 def unmark(
     record: Record,
-    calls: np.ndarray,
+    calls: NDArray[np.int8],
     options: ReadOptions,
-    where: np.ndarray | slice = slice(None),
-) -> tuple[np.ndarray, Counted]:
+    where: NDArray[np.bool_] | slice = slice(None),
+) -> tuple[NDArray[np.int8], Counted]:
     """Return genotypes without marks; count half-calls and calls of other ploidy.
 
     Raises
@@ -220,12 +225,12 @@ def get_n_numbers(field: str, n_alleles: int) -> int:
 
 def call_numbers(
     field: str,
-    numbers: np.ndarray,
+    numbers: NDArray[np.float64],
     n_alleles: int,
     threshold: float,
     alt: int,
-    is_haploid: np.ndarray,
-) -> np.ndarray:
+    is_haploid: NDArray[np.bool_],
+) -> NDArray[np.int8]:
     """Call genotypes from GP or DS.
 
     Parameters
@@ -254,8 +259,8 @@ def call_numbers(
 
 
 def call_probabilities(
-    probabilities: np.ndarray, n_alleles: int, threshold: float, alt: int
-) -> np.ndarray:
+    probabilities: NDArray[np.float64], n_alleles: int, threshold: float, alt: int
+) -> NDArray[np.int8]:
     """Call the genotype that is more probable than the threshold.
 
     The genotypes of a diploid individual are 00, 01, 11, 02, 12, 22, ... (VCF 4.3,
@@ -298,8 +303,11 @@ def get_genotype(alleles: tuple[int, int], alt: int) -> int:
 
 
 def call_dosages(
-    dosages: np.ndarray, threshold: float, alt: int, is_haploid: np.ndarray
-) -> np.ndarray:
+    dosages: NDArray[np.float64],
+    threshold: float,
+    alt: int,
+    is_haploid: NDArray[np.bool_],
+) -> NDArray[np.int8]:
     """Call the nearest genotype if it is nearer than 1 - threshold.
 
     The dosage of a haploid individual goes to 1, unless one of the record is greater:

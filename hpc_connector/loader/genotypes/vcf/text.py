@@ -6,6 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_lines
@@ -165,7 +166,9 @@ def read_calls(columns: Columns, alt: int) -> Calls:
     return genotypes, n_read < 0
 
 
-def read_numbers(columns: Columns, name: str) -> tuple[np.ndarray, np.ndarray]:
+def read_numbers(
+    columns: Columns, name: str
+) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
     """Read a field such as GP, and how many alleles calls have."""
     n, fields = columns.n_individuals, columns.fields
     numbers = np.empty((n, get_n_numbers(name, columns.n_alleles)))
