@@ -15,6 +15,7 @@ from hpc_connector.burst.connection import Line, Remote, open_line
 from hpc_connector.burst.dispatch import Batch, Books, Burst
 from hpc_connector.burst.resources import grow_memory
 from hpc_connector.options import RunOptions
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.ranks import Outcome, Seat, run_on_ranks
 from hpc_connector.storage.stores import NoAnswer
@@ -26,7 +27,7 @@ Save = Callable[[int, list[int]], None]
 
 
 def run_tasks(
-    comm: Any,
+    comm: Communicator,
     args: RunOptions,
     remote: Remote,
     run_task: Callable[[int, int], None],
@@ -72,7 +73,7 @@ def try_line(
 
 
 def _run_both(
-    comm: Any,
+    comm: Communicator,
     args: RunOptions,
     run_task: Callable[[int, int], None],
     todo: Sequence[int] | np.ndarray,

@@ -8,11 +8,10 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hpc_connector.partitioner.single import is_serial
+from hpc_connector.partitioner.communicator import Communicator, is_parallel
 
 GRACE_S = 5.0  # to finish and save, once a rank has failed
 POLL_S = 0.002
@@ -21,7 +20,7 @@ CODE_FILE = "CONNECTOR_CODE"  # set by job.sh
 
 
 @contextlib.contextmanager
-def end_together(comm: Any) -> Iterator[None]:
+def end_together(comm: Communicator) -> Iterator[None]:
     """Let no rank go on before all are here; where some raise, one of them speaks.
 
     A rank that raises gives the others time to come here, so that they lose nothing.
@@ -41,9 +40,9 @@ def end_together(comm: Any) -> Iterator[None]:
         raise error
 
 
-def find_least(comm: Any, value: int, limit_s: float) -> int | None:
+def find_least(comm: Communicator, value: int, limit_s: float) -> int | None:
     """Return the least value of all ranks, None if they do not come in time."""
-    if is_serial(comm):
+    if not is_parallel(comm):
         return value
     from mpi4py import MPI
 
@@ -57,13 +56,15 @@ def find_least(comm: Any, value: int, limit_s: float) -> int | None:
     return int(least[0])
 
 
-def wait_asleep(comm: Any) -> None:
+def wait_asleep(comm: Communicator) -> None:
     """Wait until all ranks are here, without burning a core."""
     find_least(comm, 0, float("inf"))
 
 
 @contextlib.contextmanager
-def abort_on_error(comm: Any, code: Callable[[BaseException], int]) -> Iterator[None]:
+def abort_on_error(
+    comm: Communicator, code: Callable[[BaseException], int]
+) -> Iterator[None]:
     """End all ranks when this one raises, with the exit code of the exception.
 
     `code` says the message and returns the exit code; the others would wait for ever
@@ -82,7 +83,7 @@ def abort_on_error(comm: Any, code: Callable[[BaseException], int]) -> Iterator[
         end_now(comm, exit_code)
 
 
-def end_now(comm: Any, code: int, said: str = "") -> None:
+def end_now(comm: Communicator, code: int, said: str = "") -> None:
     """End all ranks from wherever this one is, with one line on stderr.
 
     Safe in a signal handler: an exception might land where none can pass, as in a
@@ -90,7 +91,7 @@ def end_now(comm: Any, code: int, said: str = "") -> None:
     """
     os.write(2, said.encode())
     keep_code(code)
-    if is_serial(comm):
+    if not is_parallel(comm):
         os._exit(code)
     time.sleep(FORWARD_S)  # mpirun drops what it has not forwarded when it aborts
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would add a line of its own

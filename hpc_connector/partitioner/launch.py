@@ -5,9 +5,9 @@ import faulthandler
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 from hpc_connector.errors import BadInput
+from hpc_connector.partitioner.communicator import Communicator, ParallelCommunicator
 from hpc_connector.partitioner.single import SerialCommunicator
 
 START_S = 600.0  # for all ranks to start; CONNECTOR_START_S says otherwise
@@ -23,7 +23,7 @@ LAUNCHED_BY_MPI = (
 )
 
 
-def get_mpicomm(*, serial: bool = False) -> Any:
+def get_mpicomm(*, serial: bool = False) -> Communicator:
     """Return the communicator of this run.
 
     MPI starts only where a launcher (mpirun, srun) started this process: a laptop or
@@ -65,13 +65,15 @@ def count_launched() -> int:
     return next((int(os.environ[name]) for name in names if name in os.environ), 1)
 
 
-def start_mpi() -> Any:
+def start_mpi() -> ParallelCommunicator:
     """Start MPI and return the communicator of all ranks.
 
     A rank whose MPI does not start in time leaves, with 1 and the place in the code:
     one that waits for ranks that are not there would wait for ever.
     """
-    MPI = load_mpi()
+    load_mpi()
+    from mpi4py import MPI
+
     if (network := choose_network(MPI.Get_library_version())) is not None:
         os.environ.setdefault("MPIR_CVAR_CH4_NETMOD", network)
     patience_s = float(os.environ.get("CONNECTOR_START_S", START_S))
@@ -96,13 +98,13 @@ def choose_network(library: str) -> str | None:
     return "ofi" if has_both and by_slurm else None
 
 
-def load_mpi() -> Any:
-    """Return mpi4py's MPI, not started."""
+def load_mpi() -> None:
+    """Load mpi4py and the MPI that it finds, without starting it."""
     try:
         import mpi4py
 
         mpi4py.rc(initialize=False, finalize=True)
-        from mpi4py import MPI
+        from mpi4py import MPI  # noqa: F401 -- loads the library
     except ImportError:
         raise BadInput(
             "started by an MPI launcher, but mpi4py is not installed: expected "
@@ -112,10 +114,9 @@ def load_mpi() -> Any:
         raise BadInput(
             f"mpi4py: {error}: expected the MPI module of this machine to be loaded"
         ) from None
-    return MPI
 
 
-def unlink_segments(comm: Any) -> None:
+def unlink_segments(comm: Communicator) -> None:
     """Unlink the files by which the ranks of a node found the memory they share.
 
     The memory lives on while it is mapped, and so a run that is killed leaves nothing:

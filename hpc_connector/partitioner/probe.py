@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hpc_connector.partitioner.communicator import Communicator, ParallelCommunicator
 from hpc_connector.partitioner.launch import get_library, get_threads
 from hpc_connector.partitioner.shared_memory import SHARED_MEMORY, get_node, share_array
 from hpc_connector.partitioner.tickets import count_tickets
@@ -29,7 +31,7 @@ LAUNCHER_SPEAKS = {"PMIX_RANK": "PMIx", "PMI_RANK": "PMI", "PMI_CONTROL_PORT": "
 Facts = dict[str, Any]
 
 
-def probe_mpi(comm: Any, say: Callable[[Facts], None]) -> None:
+def probe_mpi(comm: ParallelCommunicator, say: Callable[[Facts], None]) -> None:
     """Try what the programs need; rank 0 says each step, and the facts it found."""
     for step in (find_library, find_hosts, try_sharing, try_messages, try_counter):
         if comm.rank == 0:
@@ -41,19 +43,19 @@ def probe_mpi(comm: Any, say: Callable[[Facts], None]) -> None:
         say({"step": "done"})
 
 
-def find_library(comm: Any) -> Facts:
+def find_library(comm: Communicator) -> Facts:
     """Return the MPI library, who started it, and the number of ranks."""
     speaks = [said for name, said in LAUNCHER_SPEAKS.items() if name in os.environ]
     ranks = {"size": comm.size, "pmi": (speaks or ["none"])[0]}
     return ranks | get_library() | {"threads": get_threads()}
 
 
-def find_hosts(comm: Any) -> Facts:
+def find_hosts(comm: Communicator) -> Facts:
     """Return each host, with its ranks and its node-local storage."""
     names = comm.allgather(socket.gethostname())
     found = comm.gather(get_storage())
     hosts = {name: names.count(name) for name in names}
-    if comm.rank == 0:
+    if found is not None:  # on rank 0
         storage = dict(zip(names, found, strict=True))
         return {
             "hosts": [{"host": h, "ranks": n} | storage[h] for h, n in hosts.items()]
@@ -87,7 +89,7 @@ def find_file_system(path: Path) -> str:
     return max(held)[2] if held else "unknown"
 
 
-def try_sharing(comm: Any) -> Facts:
+def try_sharing(comm: Communicator) -> Facts:
     """Return whether the ranks of a node share memory, None where each has its own."""
     rank, size, _ = get_node(comm)
     with share_array(comm, (size,), np.int64) as shared:
@@ -100,7 +102,7 @@ def try_sharing(comm: Any) -> Facts:
     return {"shares_memory": all(tried) if tried else None}
 
 
-def try_messages(comm: Any) -> Facts:
+def try_messages(comm: ParallelCommunicator) -> Facts:
     """Return seconds of a small message, and bytes a second of large ones both ways."""
     if comm.size == 1:
         return {}
@@ -116,7 +118,11 @@ def try_messages(comm: Any) -> Facts:
     }
 
 
-def swap(comm: Any, sent: np.ndarray, received: np.ndarray) -> float:
+def swap(
+    comm: ParallelCommunicator,
+    sent: NDArray[Any],
+    received: NDArray[Any],
+) -> float:
     """Send between the first two ranks there and back; return seconds each way."""
     took_s = []
     for _ in range(ROUNDS):
@@ -132,7 +138,7 @@ def swap(comm: Any, sent: np.ndarray, received: np.ndarray) -> float:
     return min(took_s) / 2
 
 
-def try_counter(comm: Any) -> Facts:
+def try_counter(comm: Communicator) -> Facts:
     """Return whether the one-sided counter gives all ranks each ticket once."""
     n = N_TICKETS * comm.size
     with count_tickets(comm, n) as (take, _):

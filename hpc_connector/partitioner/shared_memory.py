@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
+from hpc_connector.partitioner.communicator import Communicator, is_parallel
 from hpc_connector.partitioner.ending import end_together
-from hpc_connector.partitioner.single import is_serial
 
 SHARED_MEMORY = "/dev/shm"
 
 
-def get_node(comm: Any) -> tuple[int, int, int]:
+def get_node(comm: Communicator) -> tuple[int, int, int]:
     """Return rank on the node, ranks of the node, and the number of nodes."""
-    if is_serial(comm):
+    if not is_parallel(comm):
         return 0, 1, 1
     from mpi4py import MPI
 
@@ -27,9 +28,11 @@ def get_node(comm: Any) -> tuple[int, int, int]:
 
 
 @contextlib.contextmanager
-def share_array(comm: Any, shape: tuple[int, ...], dtype: Any) -> Iterator[np.ndarray]:
+def share_array(
+    comm: Communicator, shape: tuple[int, ...], dtype: DTypeLike
+) -> Iterator[NDArray[Any]]:
     """Give the ranks of a node one array, not filled, in a shared-memory window."""
-    if is_serial(comm):
+    if not is_parallel(comm):
         yield np.empty(shape, dtype)
         return
     from mpi4py import MPI

@@ -1,9 +1,12 @@
 """Work into tasks and shares: arithmetic that every rank repeats alike."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 
-def make_distribution(cost: np.ndarray, size: int) -> np.ndarray:
+def make_distribution(cost: NDArray[Any], size: int) -> NDArray[np.int64]:
     """Cut a sequence of tasks into contiguous shares of near-equal cost.
 
     Returns
@@ -24,7 +27,7 @@ def make_distribution(cost: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate([[0], inner, [len(end)]]).astype(np.int64)
 
 
-def get_comb_files(n_files: int) -> np.ndarray:
+def get_comb_files(n_files: int) -> NDArray[np.int64]:
     """Return every pair of files i <= j, as D2.2 combines sample files.
 
     Returns
@@ -41,7 +44,7 @@ def get_comb_files(n_files: int) -> np.ndarray:
 
 def make_tiles(
     n_blocks: int, edge: int, order: int, *, n_first_blocks: int | None = None
-) -> np.ndarray:
+) -> NDArray[np.int64]:
     """Cut the pair triangle or the triple simplex into tiles of blocks.
 
     Every combination of `order` blocks i <= j (<= k) lies in exactly one tile.

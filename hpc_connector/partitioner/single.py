@@ -16,19 +16,14 @@ class SerialCommunicator:
         """Return the value."""
         return value
 
-    def gather(self, value: Any, root: int = 0) -> list:
+    def gather(self, value: Any, root: int = 0) -> list[Any]:
         """Return the values of all ranks: one."""
         return [value]
 
-    def allgather(self, value: Any) -> list:
+    def allgather(self, value: Any) -> list[Any]:
         """Return the values of all ranks: one."""
         return [value]
 
     def reduce(self, value: Any, op: Any = None, root: int = 0) -> Any:
         """Return the value, for there is no other to join it with."""
         return value
-
-
-def is_serial(comm: Any) -> bool:
-    """Return whether a communicator is one of a single rank without MPI."""
-    return isinstance(comm, SerialCommunicator)

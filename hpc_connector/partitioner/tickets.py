@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 
 from hpc_connector.errors import BadInput
+from hpc_connector.partitioner.communicator import (
+    Communicator,
+    ParallelCommunicator,
+    is_parallel,
+)
 from hpc_connector.partitioner.ending import POLL_S, end_together
 from hpc_connector.partitioner.shared_memory import get_node
-from hpc_connector.partitioner.single import is_serial
 
 WAIT_S = 20e-6  # for another rank of the node to hear from another node
 Add = Callable[[int, int], int]
@@ -20,7 +24,7 @@ Add = Callable[[int, int], int]
 
 @contextlib.contextmanager
 def count_tickets(
-    comm: Any, n: int
+    comm: Communicator, n: int
 ) -> Iterator[tuple[Callable[[], int], Callable[[], None]]]:
     """Give all ranks what takes the next of n tickets, and what ends that early.
 
@@ -28,7 +32,7 @@ def count_tickets(
     its ranks share, so the counter of all is asked once for as many tickets as a node
     has ranks, and is not overrun by any number of nodes.
     """
-    if is_serial(comm):
+    if not is_parallel(comm):
         tickets = iter(range(n))
 
         def drop_all() -> None:
@@ -84,8 +88,9 @@ def take_ticket(n: int, width: int, add_here: Add, add_to_all: Add) -> int:
 def open_counters(comm: Any, n: int) -> Iterator[Add]:
     """Give ranks counters, and what adds to one of them and returns what it was.
 
-    They are one-sided (``MPI_Fetch_and_op``) and lie on rank 0. They are locked once: a
-    lock for each call would wait until rank 0 has finished its task.
+    They are one-sided (``MPI_Fetch_and_op``) and lie on rank 0; `comm` is mpi4py's.
+    They are locked once: a lock for each call would wait until rank 0 has finished its
+    task.
     """
     from mpi4py import MPI
 
@@ -114,7 +119,7 @@ def open_counters(comm: Any, n: int) -> Iterator[Add]:
 
 
 @contextlib.contextmanager
-def serve_nodes(comm: Any) -> Iterator[None]:
+def serve_nodes(comm: ParallelCommunicator) -> Iterator[None]:
     """Answer other nodes while this rank computes, if it is rank 0.
 
     Without hardware for it, MPI reads its messages only inside a call.

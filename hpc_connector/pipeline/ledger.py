@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.publish import publish
 
@@ -47,7 +48,7 @@ def read_arrays(path: Path) -> Arrays:
         return dict(record)
 
 
-def read_ledger(directory: Path) -> tuple[np.ndarray, list[Arrays]]:
+def read_ledger(directory: Path) -> tuple[NDArray[np.int64], list[Arrays]]:
     """Return the tasks that earlier attempts finished, and what they found.
 
     A damaged file is left out with a warning: running its tasks again costs time and

@@ -7,6 +7,7 @@ from hpc_connector import cli
 from hpc_connector.errors import BadInput
 from hpc_connector.folder_lock import release_folder
 from hpc_connector.manifest import enter_folder
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import abort_on_error, end_now
 from hpc_connector.partitioner.launch import get_mpicomm
 from hpc_connector.pipeline.signals import on_signals
@@ -14,7 +15,7 @@ from hpc_connector.storage.objects import forget
 from hpc_connector.undo import Before, look_before, remove_empty, undo_run
 
 
-def run_program(name: str, run: Callable[[Any], int], args: Any = None) -> int:
+def run_program(name: str, run: Callable[[Communicator], int], args: Any = None) -> int:
     """Run a program on all ranks, none of which is left behind; return its exit code.
 
     Parameters

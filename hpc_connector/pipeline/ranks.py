@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import wait_asleep
 from hpc_connector.partitioner.tickets import count_tickets
 from hpc_connector.pipeline.ledger import Arrays
@@ -116,7 +117,7 @@ class Queue:
 
 
 def run_on_ranks(
-    comm: Any,
+    comm: Communicator,
     run_task: Callable[[int, int], None],
     todo: Sequence[int] | np.ndarray,
     save: Callable[[int, list[int]], None],
@@ -166,7 +167,8 @@ def run_on_ranks(
         else:
             n_finished = run_threads(queue, work, threads, away)
     wait_asleep(comm)
-    return sum(comm.allgather(n_finished)) == len(todo)
+    counts: list[int] = comm.allgather(n_finished)
+    return sum(counts) == len(todo)
 
 
 def run_queue(

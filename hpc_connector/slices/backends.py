@@ -10,14 +10,16 @@ from typing import Any, TypeVar
 
 from hpc_connector.burst.lithops.executor import open_executor
 from hpc_connector.errors import BadInput
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.slices.data_slice import MapChunks
 from hpc_connector.storage import address
 
 Made = TypeVar("Made")
+Function = Callable[[Any], Any]
 
 
 def make_with(
-    backend: Any, make: Callable[[MapChunks], Made], comm: Any = None
+    backend: Any, make: Callable[[MapChunks], Made], comm: Communicator | None = None
 ) -> Made:
     """Return the result of `make`, which is given what maps a function over chunks.
 
@@ -45,12 +47,12 @@ def make_with(
     return make(lambda function, items: list(backend.map(function, items)))
 
 
-def map_here(function: Callable, items: Sequence[Any]) -> list[Any]:
+def map_here(function: Function, items: Sequence[Any]) -> list[Any]:
     """Map a function over chunks in this process."""
     return [function(item) for item in items]
 
 
-def map_on_cores(function: Callable, items: Sequence[Any]) -> list[Any]:
+def map_on_cores(function: Function, items: Sequence[Any]) -> list[Any]:
     """Map a function over chunks in processes of their own."""
     n_workers = min(len(items), os.cpu_count() or 1) or 1
     fresh = multiprocessing.get_context("spawn")  # threads of obstore end in a fork
@@ -59,20 +61,23 @@ def map_on_cores(function: Callable, items: Sequence[Any]) -> list[Any]:
         return list(pool.map(function, items))
 
 
-def map_with_joblib(function: Callable, items: Sequence[Any]) -> list[Any]:
+def map_with_joblib(function: Function, items: Sequence[Any]) -> list[Any]:
     """Map a function over chunks as ``joblib.parallel_config`` says."""
     import joblib
 
-    return joblib.Parallel()(joblib.delayed(function)(item) for item in items)
+    call = joblib.delayed(function)
+    found: list[Any] = joblib.Parallel()(call(item) for item in items)
+    return found
 
 
-def make_on_ranks(comm: Any, make: Callable[[MapChunks], Made]) -> Made:
+def make_on_ranks(comm: Communicator, make: Callable[[MapChunks], Made]) -> Made:
     """Return on all ranks what `make` makes on the first, all mapping its chunks.
 
     So what comes before the chunks and after them is done once. What goes wrong, on
     any rank, is raised on all.
     """
-    made, error = None, None
+    made: Any = None
+    error: Exception | None = None
     if comm.rank == 0:
         try:
             made = make(functools.partial(map_on_ranks, comm))
@@ -82,13 +87,15 @@ def make_on_ranks(comm: Any, make: Callable[[MapChunks], Made]) -> Made:
     else:
         while (task := comm.bcast(None)) is not None:
             do_share(comm, *task)
-    made, error = comm.bcast((made, error))
-    if error is not None:
-        raise error
-    return made
+    told: tuple[Made, Exception | None] = comm.bcast((made, error))
+    if told[1] is not None:
+        raise told[1]
+    return told[0]
 
 
-def map_on_ranks(comm: Any, function: Callable, items: Sequence[Any]) -> list[Any]:
+def map_on_ranks(
+    comm: Communicator, function: Function, items: Sequence[Any]
+) -> list[Any]:
     """Map a function over chunks; the first rank calls it, the others serve it."""
     found: list[Any] = [None] * len(items)
     for rank, share in enumerate(do_share(comm, *comm.bcast((function, items)))):
@@ -98,7 +105,7 @@ def map_on_ranks(comm: Any, function: Callable, items: Sequence[Any]) -> list[An
     return found
 
 
-def do_share(comm: Any, function: Callable, items: Sequence[Any]) -> list[Any]:
+def do_share(comm: Communicator, function: Function, items: Sequence[Any]) -> list[Any]:
     """Do the chunks of this rank; return on the first what all found, or why not."""
     share: Any
     try:
@@ -120,11 +127,12 @@ class LithopsPreprocessor:
     def __init__(self, config: dict[str, Any] | str | Path | None = None):
         self.config = config
 
-    def map(self, function: Callable, items: Sequence[Any]) -> list[Any]:
+    def map(self, function: Function, items: Sequence[Any]) -> list[Any]:
         """Map a function over chunks."""
         if not items:
             return []
         with open_executor(self.config) as executor:
             # not the function itself: Lithops gives meaning to names of parameters
             futures = executor.map(lambda chunk: function(chunk), [(x,) for x in items])
-            return executor.get_result(futures, show_progressbar=False)
+            found: list[Any] = executor.get_result(futures, show_progressbar=False)
+            return found

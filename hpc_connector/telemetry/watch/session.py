@@ -14,6 +14,7 @@ from typing import Any
 
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import has_ended
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import wait_asleep
 from hpc_connector.telemetry.columns import get_name
 from hpc_connector.telemetry.watch.proc import RANK_NAMES
@@ -24,7 +25,7 @@ END_S = 10.0  # for an agent to write its totals
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
 
 
-def run_watched(comm: Any, args: Any, run: Callable[[], int]) -> int:
+def run_watched(comm: Communicator, args: Any, run: Callable[[], int]) -> int:
     """Run with an agent on each node, then join what they wrote; return the exit code.
 
     All ranks call it. A rank that raises leaves the agent alone, which ends with the
@@ -45,7 +46,7 @@ def run_watched(comm: Any, args: Any, run: Callable[[], int]) -> int:
 
 def start_agent(
     out: Path, places: list[tuple[str, int]], rank: int
-) -> subprocess.Popen | None:
+) -> subprocess.Popen[bytes] | None:
     """Start the agent if this is the first rank of its node; return its process.
 
     Parameters
@@ -85,7 +86,7 @@ def block_signals() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def end_agent(agent: subprocess.Popen) -> None:
+def end_agent(agent: subprocess.Popen[bytes]) -> None:
     """Have the agent take its last sample and end."""
     with contextlib.suppress(OSError):
         agent.send_signal(signal.SIGHUP)
