@@ -71,7 +71,8 @@ class Format:
 def find_format(name: str) -> Format:
     """Return the format of a name such as ``hpc_connector.slices.vcf:VCF``."""
     module, _, attribute = name.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    found: Format = getattr(importlib.import_module(module), attribute)
+    return found
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ class DataSlice:
     def n_bytes(self) -> int:
         """Bytes of the object that it reads; where rows say which, as planned."""
         known = sum(last - first for first, last in self.ranges)
-        return known + self.facts.get("n_bytes", 0)
+        of_rows: int = self.facts.get("n_bytes", 0)
+        return known + of_rows
 
     @property
     def span(self) -> Range:

@@ -106,7 +106,8 @@ def _read_head(data: bytes, name: str) -> tuple[dict[str, Any], int]:
 def get_place(data: bytes, array: str) -> int:
     """Return where an array begins in the bytes of an index."""
     head, start = _read_head(data, array)
-    return start + head["arrays"][array]["at"]
+    at: int = head["arrays"][array]["at"]
+    return start + at
 
 
 def find_index(source: Source, kind: str, version: Version) -> Source:

@@ -199,7 +199,8 @@ def has_authority(config: tuple[tuple[str, str], ...]) -> bool:
         raise BadInput(f"S3: boto3 cannot be set up: {error}") from None
     if not found:
         return False
-    return open_client(settings, signed=False).meta.endpoint_url.startswith("https:")
+    url: str = open_client(settings, signed=False).meta.endpoint_url
+    return url.startswith("https:")
 
 
 def find_bucket(settings: Settings, bucket: str) -> dict[str, Any]:

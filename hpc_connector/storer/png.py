@@ -3,15 +3,17 @@
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from isal import isal_zlib
+from numpy.typing import NDArray
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by channels: grey, with alpha, RGB, with alpha
 
 
-def encode_png(image: np.ndarray) -> bytes:
+def encode_png(image: NDArray[Any]) -> bytes:
     """Return an image as PNG.
 
     Parameters
@@ -42,7 +44,7 @@ def encode_blocks(
     yield _make_chunk(b"IDAT", deflate.flush()) + _make_chunk(b"IEND", b"")
 
 
-def _filter_rows(block: np.ndarray) -> np.ndarray:
+def _filter_rows(block: NDArray[Any]) -> NDArray[Any]:
     """Return rows as PNG stores them: big-endian, each after the filter 0, none."""
     n_rows = block.shape[0]
     rows = block.astype(block.dtype.newbyteorder(">")).view(np.uint8)

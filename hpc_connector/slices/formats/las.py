@@ -160,7 +160,8 @@ def get_laszip(source: Source, header: Any) -> bytes:
     """Return the record that says how points are compressed."""
     for record in header.vlrs:
         if (record.user_id, record.record_id) == ("laszip encoded", 22204):
-            return record.record_data
+            told: bytes = record.record_data
+            return told
     raise BadInput(f"{source.uri}: expected the record of LASzip in its header")
 
 

@@ -103,13 +103,15 @@ def decode_lerc(within: int, data: bytes) -> np.ndarray:
     imagecodecs = load_codecs()
     if within not in WITHIN_LERC:
         raise ValueError(f"LERC in compression {within}: expected 0, 1 or 2")
-    return imagecodecs.lerc_decode(unpack(WITHIN_LERC[within], data))
+    values: np.ndarray = imagecodecs.lerc_decode(unpack(WITHIN_LERC[within], data))
+    return values
 
 
 def decode_picture(codec: str, data: bytes) -> np.ndarray:
     """Return the values of a block that is a picture of its own, such as JPEG XL."""
     imagecodecs = load_codecs()
-    return getattr(imagecodecs, f"{codec}_decode")(data)
+    values: np.ndarray = getattr(imagecodecs, f"{codec}_decode")(data)
+    return values
 
 
 def decode_jpeg(form: Form, data: bytes, tables: bytes | None) -> np.ndarray:
@@ -121,13 +123,14 @@ def decode_jpeg(form: Form, data: bytes, tables: bytes | None) -> np.ndarray:
     wanted = RGB if colours in (RGB, YCBCR) and not form["has_extra"] else None
     if form["is_planar"]:
         given, wanted = None, GREY
-    return imagecodecs.jpeg_decode(
+    values: np.ndarray = imagecodecs.jpeg_decode(
         data,
         bitspersample=form["bits"],
         tables=tables,
         colorspace=given,
         outcolorspace=wanted,
     )
+    return values
 
 
 def spread_bits(data: bytes, bits: int, shape: tuple[int, int, int]) -> np.ndarray:

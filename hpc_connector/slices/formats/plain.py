@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.storage.address import Source
@@ -262,7 +263,7 @@ def hash_rows(rows: np.ndarray) -> np.ndarray:
     return found
 
 
-def mix(values: np.ndarray) -> np.ndarray:
+def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return numbers that are far from each other where those given are near."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ values >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
