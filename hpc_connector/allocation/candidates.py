@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.allocation.cost import (
     LEAST_S,
@@ -114,7 +115,9 @@ def make_sizes(plans: Sequence[Cost], workers: np.ndarray) -> Sizes:
     return Sizes(work / workers + serial_s, work, workers)
 
 
-def estimate_time(known: Knowledge, workers: np.ndarray) -> tuple[np.ndarray, ...]:
+def estimate_time(
+    known: Knowledge, workers: np.ndarray
+) -> tuple[NDArray[np.float64], ...]:
     """Return P50 and P90 of the time on some ranks times threads, seconds."""
     sizes = make_sizes([known.cost] * len(workers), workers)
     if known.wall is None:
@@ -125,7 +128,7 @@ def estimate_time(known: Knowledge, workers: np.ndarray) -> tuple[np.ndarray, ..
     return median, np.where(is_far, np.maximum(upper, MARGIN * median), upper)
 
 
-def estimate_cpu(known: Knowledge, workers: np.ndarray) -> np.ndarray:
+def estimate_cpu(known: Knowledge, workers: np.ndarray) -> NDArray[np.float64]:
     """Return the CPU seconds of all ranks, on some ranks times threads."""
     cost = known.cost
     work = np.full(len(workers), cost.cpu_s)

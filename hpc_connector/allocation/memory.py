@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 LEAST_RUNS = 3  # fewer say nothing of how much runs differ
 SPARE_BYTES = 100 << 20  # least margin: small tasks differ by more than a tenth
@@ -73,12 +74,14 @@ def size_memory(peaks: Sequence[float], asked_bytes: float) -> float:
     return float(last.max() + get_margin(choose_spread(last), last.std()))
 
 
-def get_margin(spread: float, deviation: np.ndarray | float) -> np.ndarray:
+def get_margin(
+    spread: float, deviation: NDArray[np.float64] | float
+) -> NDArray[np.float64]:
     """Return the bytes above the greatest peak, by the standard deviation of peaks."""
     return np.maximum(SPARE_BYTES, spread * deviation)
 
 
-def choose_spread(peaks: np.ndarray) -> float:
+def choose_spread(peaks: NDArray[np.float64]) -> float:
     """Return how many standard deviations as a margin would have wasted least.
 
     Each peak is held against those before it; a task that fails is run again with twice

@@ -13,9 +13,10 @@ which has an effect near recorded runs only.
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 LEAST_RUNS = 5  # fewer are too few to leave one out and learn from the rest
 LEAST_SMOOTHED = 8
@@ -43,11 +44,11 @@ class Sizes:
         Ranks times threads, p.
     """
 
-    formula_s: np.ndarray
-    work: np.ndarray
-    ranks: np.ndarray
+    formula_s: NDArray[np.float64]
+    work: NDArray[np.float64]
+    ranks: NDArray[np.float64]
 
-    def __getitem__(self, chosen: np.ndarray | slice) -> "Sizes":
+    def __getitem__(self, chosen: NDArray[np.float64] | slice) -> "Sizes":
         """Return some of the runs."""
         return Sizes(self.formula_s[chosen], self.work[chosen], self.ranks[chosen])
 
@@ -59,8 +60,8 @@ class Process:
     length: float
     height: float
     noise: float
-    places: np.ndarray
-    weights: np.ndarray
+    places: NDArray[np.float64]
+    weights: NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,14 @@ class Model:
         Logarithms of what runs took over what the model of the others says, sorted.
     """
 
-    coefficients: np.ndarray
+    coefficients: NDArray[np.float64]
     process: Process | None
-    errors: np.ndarray
+    errors: NDArray[np.float64]
 
 
-def solve_nonnegative(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
+def solve_nonnegative(
+    matrix: NDArray[np.float64], target: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return x >= 0 with the least squares of ``matrix @ x - target``.
 
     All sets of columns are tried, for there are few.
@@ -106,15 +109,16 @@ def solve_nonnegative(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
         if (x >= 0).all() and left @ left < least:
             best, least = np.zeros(len(scale)), float(left @ left)
             best[columns] = x
-    return best / scale
+    weighted: NDArray[np.float64] = best / scale
+    return weighted
 
 
 def fit(
     sizes: Sizes,
-    time_s: np.ndarray,
+    time_s: NDArray[np.float64],
     *,
     trust: float = PRIOR,
-    ridge: np.ndarray = RIDGE,
+    ridge: NDArray[np.float64] = RIDGE,
 ) -> Model:
     """Return the model of runs.
 
@@ -139,7 +143,7 @@ def fit(
     return Model(coefficients, process, np.sort(errors))
 
 
-def predict(model: Model, sizes: Sizes, quantile: float = 0.5) -> np.ndarray:
+def predict(model: Model, sizes: Sizes, quantile: float = 0.5) -> NDArray[np.float64]:
     """Return seconds that runs do not exceed with a probability, shape (runs,).
 
     Above the median the errors of past runs are added: of 9, the greatest is P90.
@@ -152,15 +156,15 @@ def predict(model: Model, sizes: Sizes, quantile: float = 0.5) -> np.ndarray:
     return np.exp(log_s)
 
 
-def _make_terms(sizes: Sizes) -> np.ndarray:
+def _make_terms(sizes: Sizes) -> NDArray[np.float64]:
     """Return the five terms of the model, shape (runs, 5)."""
     p = sizes.ranks
     return np.stack([np.ones_like(p), sizes.formula_s, np.log2(p), p, sizes.work], -1)
 
 
 def _fit_terms(
-    sizes: Sizes, time_s: np.ndarray, trust: float, ridge: np.ndarray
-) -> np.ndarray:
+    sizes: Sizes, time_s: NDArray[np.float64], trust: float, ridge: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the coefficients; they are pulled to the formula where runs say little."""
     terms = _make_terms(sizes)
     rows = np.concatenate(
@@ -176,11 +180,11 @@ def _fit_terms(
 
 def _fit_both(
     sizes: Sizes,
-    time_s: np.ndarray,
+    time_s: NDArray[np.float64],
     trust: float,
-    ridge: np.ndarray,
+    ridge: NDArray[np.float64],
     shape: Shape | None = None,
-) -> tuple[np.ndarray, Process | None]:
+) -> tuple[NDArray[np.float64], Process | None]:
     """Return the coefficients, and the process where runs are not few."""
     coefficients = _fit_terms(sizes, time_s, trust, ridge)
     if shape is None and len(time_s) < LEAST_SMOOTHED:
@@ -192,8 +196,8 @@ def _fit_both(
 
 
 def _predict_log(
-    coefficients: np.ndarray, process: Process | None, sizes: Sizes
-) -> np.ndarray:
+    coefficients: NDArray[np.float64], process: Process | None, sizes: Sizes
+) -> NDArray[np.float64]:
     log_s = np.log(np.maximum(_make_terms(sizes) @ coefficients, 1e-9))
     if process is None:
         return log_s
@@ -204,16 +208,16 @@ def _predict_log(
 
 
 def _get_ratio(
-    sizes: Sizes, time_s: np.ndarray, coefficients: np.ndarray
-) -> np.ndarray:
+    sizes: Sizes, time_s: NDArray[np.float64], coefficients: NDArray[np.float64]
+) -> NDArray[np.float64]:
     return np.log(time_s) - _predict_log(coefficients, None, sizes)
 
 
 def _leave_out(
     sizes: Sizes,
-    time_s: np.ndarray,
+    time_s: NDArray[np.float64],
     trust: float,
-    ridge: np.ndarray,
+    ridge: NDArray[np.float64],
     shape: Shape | None,
     k: int,
 ) -> float:
@@ -223,24 +227,27 @@ def _leave_out(
     return float(np.log(time_s[k]) - _predict_log(*fitted, sizes[k : k + 1])[0])
 
 
-def _get_places(sizes: Sizes) -> np.ndarray:
-    return np.log2(np.stack([np.maximum(sizes.work, 1e-9), sizes.ranks], axis=-1))
+def _get_places(sizes: Sizes) -> NDArray[np.float64]:
+    places = np.stack([np.maximum(sizes.work, 1e-9), sizes.ranks], axis=-1)
+    logs: NDArray[np.float64] = np.log2(places)
+    return logs
 
 
 def _get_covariance(
-    a: np.ndarray, b: np.ndarray, length: float, height: float
-) -> np.ndarray:
+    a: NDArray[np.float64], b: NDArray[np.float64], length: float, height: float
+) -> NDArray[np.float64]:
     square = ((a[:, None] - b[None]) ** 2).sum(axis=-1)
-    return height**2 * np.exp(-square / (2 * length**2))
+    falls: NDArray[np.float64] = np.exp(-square / (2 * length**2))
+    return height**2 * falls
 
 
-def _add_noise(places: np.ndarray, shape: Shape) -> np.ndarray:
+def _add_noise(places: NDArray[np.float64], shape: Shape) -> NDArray[np.float64]:
     length, height, noise = shape
     k = _get_covariance(places, places, length, height)
     return k + noise**2 * np.eye(len(places))
 
 
-def _choose_shape(places: np.ndarray, ratio: np.ndarray) -> Shape:
+def _choose_shape(places: NDArray[np.float64], ratio: NDArray[np.float64]) -> Shape:
     """Return length, height and noise under which the ratios are most likely."""
 
     def get_surprise(shape: Shape) -> float:

@@ -1,12 +1,22 @@
 """Boosted trees, walked from root to leaf."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector._jit import kernel
 
 
 @kernel
-def sum_leaves(x, feature, threshold, left, right, value):
+def sum_leaves(
+    x: NDArray[np.float64],
+    feature: NDArray[np.integer[Any]],
+    threshold: NDArray[np.float64],
+    left: NDArray[np.integer[Any]],
+    right: NDArray[np.integer[Any]],
+    value: NDArray[np.float64],
+) -> NDArray[np.float64]:
     """Return the sum of the leaves that each row reaches, shape (n,).
 
     A node whose left child is 0 is a leaf, for the root is nobody's child.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.forecast.features import HORIZONS, Rows
 from hpc_connector.forecast.guard import Served, get_candidates, serve
@@ -49,9 +50,9 @@ class Figures:
 def evaluate(
     predictor: Predictor,
     rows: Mapping[str, Rows],
-    train: np.ndarray,
-    test: np.ndarray,
-    is_known: np.ndarray,
+    train: NDArray[np.bool_],
+    test: NDArray[np.bool_],
+    is_known: NDArray[np.bool_],
 ) -> list[Figures]:
     """Return how good a predictor is on windows that it was not trained on.
 
@@ -77,7 +78,12 @@ def evaluate(
 
 
 def _measure(
-    target: str, h: int, rows: Rows, p50: np.ndarray, served: Served, margin: float
+    target: str,
+    h: int,
+    rows: Rows,
+    p50: NDArray[np.float64],
+    served: Served,
+    margin: float,
 ) -> Figures:
     came = rows.future[:, h]
     kept = ~np.isnan(came)
@@ -98,13 +104,13 @@ def _measure(
     )
 
 
-def get_quantile(residuals: np.ndarray) -> float:
+def get_quantile(residuals: NDArray[np.float64]) -> float:
     """Return the 90 % quantile of what is known of residuals, shape (n,), else 0."""
     known = residuals[~np.isnan(residuals)]
     return float(np.quantile(known, P90)) if len(known) else 0.0
 
 
-def get_pinball(came: np.ndarray, upper: np.ndarray) -> float:
+def get_pinball(came: NDArray[np.float64], upper: NDArray[np.float64]) -> float:
     """Return the mean pinball loss of a P90: 0.9 a unit below, 0.1 a unit above."""
     off = came - upper
     return float(np.maximum(P90 * off, (P90 - 1) * off).mean())

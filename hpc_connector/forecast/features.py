@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.forecast.windows import TARGETS, Series
@@ -41,18 +43,18 @@ class Rows:
         window to be forecast ends, shape (n,).
     """
 
-    past: np.ndarray
-    lags: np.ndarray
-    age: np.ndarray
-    features: np.ndarray
-    scale: np.ndarray
-    future: np.ndarray
-    series: np.ndarray
-    begin_s: np.ndarray
-    end_s: np.ndarray
-    until_s: np.ndarray
+    past: NDArray[np.float64]
+    lags: NDArray[np.float64]
+    age: NDArray[np.integer[Any]]
+    features: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    future: NDArray[np.float64]
+    series: NDArray[np.int64]
+    begin_s: NDArray[np.floating[Any]]
+    end_s: NDArray[np.floating[Any]]
+    until_s: NDArray[np.floating[Any]]
 
-    def take(self, chosen: np.ndarray) -> "Rows":
+    def take(self, chosen: NDArray[Any]) -> "Rows":
         """Return some of the rows."""
         return Rows(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
@@ -99,8 +101,8 @@ def _make_rows_of(one: Series, number: int, target: str, lags: int) -> Rows:
 
 
 def get_features(
-    past: np.ndarray, age: np.ndarray, place: int
-) -> tuple[np.ndarray, np.ndarray]:
+    past: NDArray[np.float64], age: NDArray[np.integer[Any]], place: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return features, differences over a scale, and that scale.
 
     Differences from the last window over the mean of all make a run of 10 MB look
@@ -124,7 +126,9 @@ def get_features(
     return np.column_stack([own, np.log1p(age), other]), scale
 
 
-def _describe(lags: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray]:
+def _describe(
+    lags: NDArray[np.float64], floor: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     last = lags[:, -1:]
     scale = np.maximum(lags.mean(axis=1, keepdims=True), floor)
     off = (lags - last) / scale
@@ -141,7 +145,9 @@ def _describe(lags: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack(columns), scale[:, 0]
 
 
-def split_rows(series: Sequence[Series], rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+def split_rows(
+    series: Sequence[Series], rows: Rows
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which rows train and which test: by run and time, with an embargo.
 
     Of each group the later runs test, and what ended before the first of them trains.
@@ -163,14 +169,17 @@ def split_rows(series: Sequence[Series], rows: Rows) -> tuple[np.ndarray, np.nda
     if any(one.part for one in series):
         train, test = _take_parts(series, rows)
     else:
-        cut_s, trains, tests = (x[rows.series] for x in _get_cuts(series))
-        train = trains & (rows.until_s <= cut_s - embargo_s)
-        test = tests & (rows.begin_s >= cut_s)
+        cuts_s, trains, tests = _get_cuts(series)
+        cut_s = cuts_s[rows.series]
+        train = trains[rows.series] & (rows.until_s <= cut_s - embargo_s)
+        test = tests[rows.series] & (rows.begin_s >= cut_s)
     check_split(rows, train, test, embargo_s)
     return train, test
 
 
-def _get_cuts(series: Sequence[Series]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _get_cuts(
+    series: Sequence[Series],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
     """Return when the test of each series starts, and whether it trains and tests."""
     spans: dict[tuple[str, str], list[float]] = {}
     keys = [(one.group, one.run) for one in series]
@@ -194,7 +203,9 @@ def _get_cuts(series: Sequence[Series]) -> tuple[np.ndarray, np.ndarray, np.ndar
     return cut_s, trains > 0, tests > 0
 
 
-def _take_parts(series: Sequence[Series], rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+def _take_parts(
+    series: Sequence[Series], rows: Rows
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return the split that the user's table asks for, by the first window ahead."""
     words = []
     for number, one in enumerate(series):
@@ -206,7 +217,7 @@ def _take_parts(series: Sequence[Series], rows: Rows) -> tuple[np.ndarray, np.nd
 
 
 def check_split(
-    rows: Rows, train: np.ndarray, test: np.ndarray, embargo_s: np.ndarray
+    rows: Rows, train: NDArray[np.bool_], test: NDArray[np.bool_], embargo_s: np.ndarray
 ) -> None:
     """Refuse a split in which a series trains on what lies beside its test.
 

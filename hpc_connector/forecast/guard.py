@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.forecast.features import Rows
 
@@ -22,12 +23,12 @@ TREND = 0.8  # share of the variance that a straight line explains
 class Served:
     """What is told to the user: P50, P90 and whose it is, each (n, horizons)."""
 
-    p50: np.ndarray
-    p90: np.ndarray
-    chosen: np.ndarray
+    p50: NDArray[np.float64]
+    p90: NDArray[np.float64]
+    chosen: NDArray[np.intp]
 
 
-def classify(values: np.ndarray, target: str) -> str:
+def classify(values: NDArray[np.float64], target: str) -> str:
     """Return whether windows are constant, trending or heterogeneous.
 
     Parameters
@@ -42,7 +43,9 @@ def classify(values: np.ndarray, target: str) -> str:
     return "trending" if explained >= TREND else "heterogeneous"
 
 
-def get_candidates(lags: np.ndarray, model: np.ndarray) -> np.ndarray:
+def get_candidates(
+    lags: NDArray[np.float64], model: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the forecasts of ``CANDIDATES``, shape (3, n, horizons)."""
     last, middle = lags[:, -1], np.median(lags[:, -3:], axis=1)
     return np.stack(
@@ -50,7 +53,7 @@ def get_candidates(lags: np.ndarray, model: np.ndarray) -> np.ndarray:
     )
 
 
-def get_variation(lags: np.ndarray) -> np.ndarray:
+def get_variation(lags: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the coefficient of variation of a series so far, at each of its rows.
 
     Parameters
@@ -67,7 +70,11 @@ def get_variation(lags: np.ndarray) -> np.ndarray:
 
 
 def serve(
-    target: str, rows: Rows, p50: np.ndarray, p90: np.ndarray, is_known: np.ndarray
+    target: str,
+    rows: Rows,
+    p50: NDArray[np.float64],
+    p90: NDArray[np.float64],
+    is_known: NDArray[np.bool_],
 ) -> Served:
     """Return the forecasts that are served of a model's, series by series.
 
@@ -100,8 +107,12 @@ def serve(
 
 
 def choose(
-    candidates: np.ndarray, future: np.ndarray, steps: np.ndarray, *, is_known: bool
-) -> np.ndarray:
+    candidates: NDArray[np.float64],
+    future: NDArray[np.float64],
+    steps: NDArray[np.float64],
+    *,
+    is_known: bool,
+) -> NDArray[np.intp]:
     """Return which candidate serves each row of one series.
 
     The one with the least error so far, older errors counting less. An error counts
@@ -124,7 +135,7 @@ def choose(
     """
     error = np.nan_to_num(np.abs(candidates - future))
     scores = get_scores(error)
-    chosen = scores.argmin(axis=0)  # the model, while all are equal
+    chosen: NDArray[np.intp] = scores.argmin(axis=0)  # the model, while all are equal
     if is_known:
         return chosen
     is_better = scores.min(axis=0) < PROOF * scores[1]
@@ -138,7 +149,7 @@ def choose(
     return chosen
 
 
-def get_scores(error: np.ndarray) -> np.ndarray:
+def get_scores(error: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the sum of the errors that are known at each row, older ones less.
 
     Parameters
@@ -155,8 +166,11 @@ def get_scores(error: np.ndarray) -> np.ndarray:
 
 
 def raise_p90(
-    p90: np.ndarray, lags: np.ndarray, future: np.ndarray, steps: np.ndarray
-) -> np.ndarray:
+    p90: NDArray[np.float64],
+    lags: NDArray[np.float64],
+    future: NDArray[np.float64],
+    steps: NDArray[np.float64],
+) -> NDArray[np.float64]:
     """Return a P90 for a series of a program that the model was not trained on.
 
     It is the largest of the model's, of the most of the lags, and of the last window
@@ -185,12 +199,18 @@ def raise_p90(
     off = np.nan_to_num(future - moved)
     scores = get_scores(np.maximum(0.9 * off, -0.1 * off))
     scores[1:] += HANDICAP * steps[:, None]
-    return np.take_along_axis(moved, scores.argmin(axis=0)[None], 0)[0]
+    best: NDArray[np.float64] = np.take_along_axis(
+        moved, scores.argmin(axis=0)[None], 0
+    )[0]
+    return best
 
 
 def recalibrate(
-    p90: np.ndarray, future: np.ndarray, steps: np.ndarray, rate: float
-) -> np.ndarray:
+    p90: NDArray[np.float64],
+    future: NDArray[np.float64],
+    steps: NDArray[np.float64],
+    rate: float,
+) -> NDArray[np.float64]:
     """Return P90 of one series, moved up by what exceeded it and down by the rest.
 
     A miss weighs nine times a hit, so in the long run one window in ten is above. Each

@@ -88,7 +88,7 @@ def load_model(directory: Path) -> tuple[Predictor, dict[str, Any]]:
 
 def _read_card(path: Path) -> dict[str, Any]:
     try:
-        card = json.loads(path.read_text())
+        card: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
         raise BadInput(
             f"{path.parent} holds no model: expected {CARD} in it, as train writes it"
@@ -101,7 +101,7 @@ def _read_card(path: Path) -> dict[str, Any]:
             f"{path} has model format {found}; this version reads {FORMAT_VERSION}: "
             "train again"
         )
-    lags = card.get("lags")
+    lags: Any = card.get("lags")
     is_fit = isinstance(lags, int) and 3 <= lags <= MOST_LAGS
     wanted = {
         "features": get_feature_names(lags) if is_fit else None,

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.forecast.features import SHAPE
@@ -29,23 +30,31 @@ NODE_TYPES = {"threshold": np.float64, "value": np.float64}
 MOST = 50.0  # a difference over its scale; larger ones would rule squared losses
 
 
-def fit_nothing(features: np.ndarray, target: np.ndarray, quantile: float) -> Fitted:
+def fit_nothing(
+    features: NDArray[np.float64], target: NDArray[np.float64], quantile: float
+) -> Fitted:
     """Fit a model that has nothing to learn."""
     return {}
 
 
-def predict_persistence(fitted: Fitted, features: np.ndarray) -> np.ndarray:
+def predict_persistence(
+    fitted: Fitted, features: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return that nothing changes, shape (n,)."""
     return np.zeros(len(features))
 
 
-def predict_median(fitted: Fitted, features: np.ndarray) -> np.ndarray:
+def predict_median(
+    fitted: Fitted, features: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the median of the last three windows, shape (n,), which is a feature."""
     own = features[:, : features.shape[1] // 2]
     return own[:, SHAPE.index("median") - len(SHAPE)]
 
 
-def fit_linear(features: np.ndarray, target: np.ndarray, quantile: float) -> Fitted:
+def fit_linear(
+    features: NDArray[np.float64], target: NDArray[np.float64], quantile: float
+) -> Fitted:
     """Fit a linear regression by least squares."""
     x, kept = _standardise(features)
     terms = np.column_stack([x, np.ones(len(x))])
@@ -53,12 +62,18 @@ def fit_linear(features: np.ndarray, target: np.ndarray, quantile: float) -> Fit
     return kept | {"slope": found[:-1], "offset": found[-1:]}
 
 
-def predict_linear(fitted: Fitted, features: np.ndarray) -> np.ndarray:
+def predict_linear(
+    fitted: Fitted, features: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the forecasts of a linear regression, shape (n,)."""
-    return _apply(fitted, features) @ fitted["slope"] + fitted["offset"][0]
+    found: NDArray[np.float64]
+    found = _apply(fitted, features) @ fitted["slope"] + fitted["offset"][0]
+    return found
 
 
-def fit_svr(features: np.ndarray, target: np.ndarray, quantile: float) -> Fitted:
+def fit_svr(
+    features: NDArray[np.float64], target: NDArray[np.float64], quantile: float
+) -> Fitted:
     """Fit a support vector regression with a Gaussian kernel to some of the rows."""
     from sklearn.svm import SVR
 
@@ -75,17 +90,20 @@ def fit_svr(features: np.ndarray, target: np.ndarray, quantile: float) -> Fitted
     }
 
 
-def predict_svr(fitted: Fitted, features: np.ndarray) -> np.ndarray:
+def predict_svr(fitted: Fitted, features: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the forecasts of a support vector regression, shape (n,)."""
     vectors, weights = fitted["vectors"], fitted["weights"]
     parts = []
     for x in np.array_split(_apply(fitted, features), 1 + len(features) // 1000):
         apart = (x**2).sum(1)[:, None] + (vectors**2).sum(1) - 2 * x @ vectors.T
         parts.append(np.exp(-fitted["gamma"][0] * np.maximum(apart, 0)) @ weights)
-    return np.concatenate(parts) + fitted["offset"][0]
+    found: NDArray[np.float64] = np.concatenate(parts) + fitted["offset"][0]
+    return found
 
 
-def fit_mlp(features: np.ndarray, target: np.ndarray, quantile: float) -> Fitted:
+def fit_mlp(
+    features: NDArray[np.float64], target: NDArray[np.float64], quantile: float
+) -> Fitted:
     """Fit a small neural network to some of the rows."""
     from sklearn.neural_network import MLPRegressor
 
@@ -106,7 +124,7 @@ def fit_mlp(features: np.ndarray, target: np.ndarray, quantile: float) -> Fitted
     return kept
 
 
-def predict_mlp(fitted: Fitted, features: np.ndarray) -> np.ndarray:
+def predict_mlp(fitted: Fitted, features: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the forecasts of a neural network, shape (n,)."""
     x = _apply(fitted, features)
     for k in range(len(MLP_LAYERS) + 1):
@@ -115,7 +133,9 @@ def predict_mlp(fitted: Fitted, features: np.ndarray) -> np.ndarray:
     return x[:, 0]
 
 
-def fit_boosting(features: np.ndarray, target: np.ndarray, quantile: float) -> Fitted:
+def fit_boosting(
+    features: NDArray[np.float64], target: NDArray[np.float64], quantile: float
+) -> Fitted:
     """Fit gradient boosting of a quantile; 0.5 is the least absolute error."""
     from sklearn.ensemble import HistGradientBoostingRegressor
     from threadpoolctl import threadpool_limits
@@ -143,34 +163,38 @@ def fit_boosting(features: np.ndarray, target: np.ndarray, quantile: float) -> F
     return fitted | {"offset": np.ravel(made._baseline_prediction).astype(float)}
 
 
-def predict_boosting(fitted: Fitted, features: np.ndarray) -> np.ndarray:
+def predict_boosting(
+    fitted: Fitted, features: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the forecasts of boosted trees, shape (n,)."""
     from hpc_connector.forecast._tree_kernels import sum_leaves
 
     nodes = [fitted[name] for name in NODES]
-    return sum_leaves(np.ascontiguousarray(features), *nodes) + fitted["offset"][0]
+    total = sum_leaves(np.ascontiguousarray(features), *nodes)
+    found: NDArray[np.float64] = total + fitted["offset"][0]
+    return found
 
 
-def _standardise(features: np.ndarray) -> tuple[np.ndarray, Fitted]:
+def _standardise(features: NDArray[np.float64]) -> tuple[NDArray[np.float64], Fitted]:
     """Return features of mean 0 and spread 1, and what takes others there."""
     middle, spread = features.mean(axis=0), features.std(axis=0)
     kept = {"middle": middle, "spread": np.where(spread > 1e-9, spread, 1.0)}
     return _apply(kept, features), kept
 
 
-def _apply(fitted: Fitted, features: np.ndarray) -> np.ndarray:
+def _apply(fitted: Fitted, features: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip((features - fitted["middle"]) / fitted["spread"], -10, 10)
 
 
-def _choose(n: int, most: int) -> np.ndarray:
+def _choose(n: int, most: int) -> NDArray[np.int64]:
     """Return the rows to fit to: all, or some by chance."""
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng(SEED).choice(n, most, replace=False))
 
 
-Fit = Callable[[np.ndarray, np.ndarray, float], Fitted]
-Predict = Callable[[Fitted, np.ndarray], np.ndarray]
+Fit = Callable[[NDArray[np.float64], NDArray[np.float64], float], Fitted]
+Predict = Callable[[Fitted, NDArray[np.float64]], NDArray[np.float64]]
 KINDS: dict[str, tuple[Fit, Predict]] = {
     "persistence": (fit_nothing, predict_persistence),
     "median": (fit_nothing, predict_median),
@@ -185,7 +209,11 @@ LEARN_NOTHING = tuple(kind for kind, (fit, _) in KINDS.items() if fit is fit_not
 
 
 def fit(
-    kind: str, features: np.ndarray, target: np.ndarray, *, quantile: float = 0.5
+    kind: str,
+    features: NDArray[np.float64],
+    target: NDArray[np.float64],
+    *,
+    quantile: float = 0.5,
 ) -> Fitted:
     """Fit a model to rows.
 
@@ -212,6 +240,8 @@ def fit(
         ) from None
 
 
-def predict(kind: str, fitted: Fitted, features: np.ndarray) -> np.ndarray:
+def predict(
+    kind: str, fitted: Fitted, features: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return differences from the last window over the scale, shape (n,)."""
     return KINDS[kind][1](fitted, features)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.forecast.features import HORIZONS, Rows, get_features
 from hpc_connector.forecast.models import Fitted, fit, predict
@@ -40,12 +41,12 @@ class Predictor:
     width_s: float
     recursive: bool
     fitted: dict[str, Fitted]
-    offsets: dict[str, np.ndarray]
+    offsets: dict[str, NDArray[np.float64]]
 
 
 def train_predictor(
     rows: Mapping[str, Rows],
-    train: np.ndarray,
+    train: NDArray[np.bool_],
     *,
     kind: str,
     width_s: float,
@@ -81,7 +82,7 @@ def train_predictor(
     return replace(predictor, offsets=_get_offsets(predictor, some))
 
 
-def _choose(train: np.ndarray) -> np.ndarray:
+def _choose(train: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return which rows give the residuals: these many tell their quantile."""
     known = np.flatnonzero(train)
     return known[:: 1 + len(known) // RESIDUALS]
@@ -89,7 +90,7 @@ def _choose(train: np.ndarray) -> np.ndarray:
 
 def _get_offsets(
     predictor: Predictor, rows: Mapping[str, Rows]
-) -> dict[str, np.ndarray]:
+) -> dict[str, NDArray[np.float64]]:
     """Return the quantile of the residuals over the scale, of each target."""
     found = {}
     for target, middle in get_middle(predictor, rows).items():
@@ -119,7 +120,9 @@ def get_forecasts(
     return found
 
 
-def get_middle(predictor: Predictor, rows: Mapping[str, Rows]) -> dict[str, np.ndarray]:
+def get_middle(
+    predictor: Predictor, rows: Mapping[str, Rows]
+) -> dict[str, NDArray[np.float64]]:
     """Return P50 of each target, shape (n, horizons)."""
     if predictor.recursive:
         return _get_recursive(predictor, next(iter(rows.values())))
@@ -128,15 +131,16 @@ def get_middle(predictor: Predictor, rows: Mapping[str, Rows]) -> dict[str, np.n
 
 def _get_direct(
     predictor: Predictor, rows: Rows, target: str, suffix: str = ""
-) -> np.ndarray:
+) -> NDArray[np.float64]:
     names = [f"{target} {h + 1}{suffix}" for h in range(HORIZONS)]
     change = [
         predict(predictor.kind, predictor.fitted[name], rows.features) for name in names
     ]
-    return rows.lags[:, -1:] + rows.scale[:, None] * np.column_stack(change)
+    step: NDArray[np.float64] = rows.scale[:, None] * np.column_stack(change)
+    return rows.lags[:, -1:] + step
 
 
-def _get_recursive(predictor: Predictor, rows: Rows) -> dict[str, np.ndarray]:
+def _get_recursive(predictor: Predictor, rows: Rows) -> dict[str, NDArray[np.float64]]:
     """Forecast one window, take it for what came, and go on."""
     past, steps = rows.past, []
     for horizon in range(HORIZONS):

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.forecast.evaluate import Figures, evaluate
@@ -96,7 +97,7 @@ def is_usable(figures: Sequence[Figures], target: str) -> bool:
 
 
 def get_ends(
-    rows: Rows, series: Sequence[Series], training: np.ndarray
+    rows: Rows, series: Sequence[Series], training: NDArray[np.bool_]
 ) -> dict[str, float]:
     """Return when the training ended in each run that it saw, Unix time."""
     ends: dict[str, float] = {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.telemetry.counters import get_cpu_steps
@@ -41,7 +42,7 @@ class Series:
     group: str
     start_s: float
     width_s: float
-    values: np.ndarray
+    values: NDArray[np.float64]
     part: tuple[str, ...] = ()
 
 
@@ -65,13 +66,13 @@ def check_step(width_s: float, step_s: float) -> None:
 
 
 def make_windows(
-    clock_s: np.ndarray,
-    cpu_s: np.ndarray,
-    memory_bytes: np.ndarray,
+    clock_s: NDArray[np.float64],
+    cpu_s: NDArray[np.float64],
+    memory_bytes: NDArray[np.float64],
     *,
     width_s: float = WIDTH_S,
     step_s: float | None = None,
-) -> np.ndarray:
+) -> NDArray[np.float64]:
     """Return mean cores and maximal memory of each whole window.
 
     Parameters

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.telemetry.columns import COLUMNS
 from hpc_connector.telemetry.records import (
@@ -127,8 +128,9 @@ def get_values(column: Any, name: str, words: Words) -> np.ndarray:
     """Return a column of pyarrow as one of a table."""
     if name in TEXTS:
         places = [words[str(word)] for word in column.dictionary]
-        found = np.array([*places, NO_WORD], np.int32)
-        return found[get_numbers(column.indices, "i4", NO_WORD)]
+        numbers = np.array([*places, NO_WORD], np.int32)
+        found: np.ndarray = numbers[get_numbers(column.indices, "i4", NO_WORD)]
+        return found
     unknown = np.nan if name in NUMBERS else UNKNOWN
     return get_numbers(column, KINDS[name], unknown)
 
@@ -167,8 +169,9 @@ def make_table(rows: Iterable[Row | None], words: Words) -> np.ndarray:
     return table
 
 
-def has_value(table: np.ndarray, name: str) -> np.ndarray:
+def has_value(table: np.ndarray, name: str) -> NDArray[np.bool_]:
     """Return whether the values of a column are known, shape (n,)."""
+    values: np.ndarray = table[name]
     if KINDS[name] == "f8":
-        return ~np.isnan(table[name])
-    return table[name] != (NO_WORD if name in TEXTS else UNKNOWN)
+        return np.asarray(~np.isnan(values))
+    return np.asarray(values != (NO_WORD if name in TEXTS else UNKNOWN))
