@@ -5,16 +5,17 @@ import json
 import os
 import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hpc_connector import folder_lock
 from hpc_connector.errors import BadInput
 from hpc_connector.options import RunOptions
 from hpc_connector.publish import publish
+from hpc_connector.run_record import Input, RunRecord
 from hpc_connector.storage.address import is_remote
 from hpc_connector.storage.objects import get_object
 
@@ -29,19 +30,20 @@ NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"
 NOT_PARAMETERS |= {"engine", "telemetry", "policy", "history", "words", "started_s"}
 
 
-def save_manifest(directory: Path, record: dict[str, Any]) -> None:
+def save_manifest(directory: Path, record: RunRecord) -> None:
     """Write ``manifest.json``, published by rename."""
     save_record(directory / NAME, record)
 
 
-def read_manifest(directory: Path) -> dict[str, Any]:
+def read_manifest(directory: Path) -> RunRecord:
     """Return the record of a run; see :func:`read_record` for what is raised."""
-    return read_record(directory / NAME, "a manifest", f"{directory} holds no run")
+    found = read_record(directory / NAME, "a manifest", f"{directory} holds no run")
+    return cast("RunRecord", found)
 
 
-def save_record(path: Path, record: dict[str, Any]) -> None:
+def save_record(path: Path, record: Mapping[str, Any]) -> None:
     """Write a record with the version of its format, published by rename."""
-    text = json.dumps({"format_version": FORMAT_VERSION} | record, indent=2)
+    text = json.dumps({"format_version": FORMAT_VERSION, **record}, indent=2)
     with publish(path) as stream:
         stream.write(f"{text}\n".encode())
 
@@ -72,7 +74,7 @@ def read_record(path: Path, what: str, none: str) -> dict[str, Any]:
         raise BadInput(
             f"{path} has format {found}; this version reads {FORMAT_VERSION}"
         )
-    return record
+    return cast("dict[str, Any]", record)
 
 
 def get_checksum(path: str) -> str:
@@ -86,7 +88,7 @@ def get_time() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def find_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def find_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return what differs between two records, one phrase a key."""
     return [
         f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
@@ -97,7 +99,7 @@ def find_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def begin_run(
     program: str, args: RunOptions, inputs: Sequence[str], *, resume: bool
-) -> dict[str, Any]:
+) -> RunRecord:
     """Make the folder ``args.out`` of a run, or check that of one to resume.
 
     Parameters
@@ -116,7 +118,7 @@ def begin_run(
         other parameters or inputs.
     """
     out: Path = args.out
-    record: dict[str, Any] = {
+    record: RunRecord = {
         "program": program,
         "version": version("hpc_connector"),
         "status": "running",
@@ -147,7 +149,7 @@ def begin_run(
     return record
 
 
-def list_jobs(record: dict[str, Any]) -> list[str]:
+def list_jobs(record: RunRecord) -> list[str]:
     """Return the jobs that a run had so far, the first one first."""
     earlier, account = (
         found if isinstance(found := record.get(name), list) else []
@@ -190,10 +192,10 @@ def is_in_use(out: Path) -> bool:
 def get_parameters(args: RunOptions) -> dict[str, Any]:
     """Return the options that decide the results, as a manifest gives them back."""
     chosen = {k: v for k, v in sorted(vars(args).items()) if k not in NOT_PARAMETERS}
-    return json.loads(json.dumps(chosen, default=str))
+    return cast("dict[str, Any]", json.loads(json.dumps(chosen, default=str)))
 
 
-def is_complete(out: Path, record: dict[str, Any]) -> bool:
+def is_complete(out: Path, record: RunRecord) -> bool:
     """Return whether an earlier attempt has left nothing to do."""
     return (
         record["status"] == "done"
@@ -202,7 +204,7 @@ def is_complete(out: Path, record: dict[str, Any]) -> bool:
     )
 
 
-def describe_input(path: str) -> dict[str, Any]:
+def describe_input(path: str) -> Input:
     """Return path, size and checksum of an input file, or the tag of an object."""
     if is_remote(path):
         version = get_object(path)[1]
@@ -214,12 +216,12 @@ def describe_input(path: str) -> dict[str, Any]:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def get_fingerprint(described: dict[str, Any]) -> str:
+def get_fingerprint(described: Input) -> str:
     """Return what an input is told from another by, short."""
     return str(described.get("etag") or described.get("sha256", ""))[:12]
 
 
-def check_resumable(before: dict[str, Any], now: dict[str, Any], out: Path) -> None:
+def check_resumable(before: RunRecord, now: RunRecord, out: Path) -> None:
     """Refuse to resume a run whose parameters or inputs have changed."""
     facts = [
         {name: record.get(name) for name in ("program", "version")}

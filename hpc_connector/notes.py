@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from hpc_connector.run_record import RunRecord
+
 logger = logging.getLogger(__name__)
 
 
@@ -39,15 +41,13 @@ class Assumption(NamedTuple):
 
 def add_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """Return the sums of counts by name, in order of the names, without zeros."""
-    total: Counter = Counter()
+    total: Counter[str] = Counter()
     for one in counts:
         total.update(one)
     return {name: int(n) for name, n in sorted(total.items()) if n}
 
 
-def make_notes(
-    assumed: Iterable[Assumption], counted: Mapping[str, int]
-) -> dict[str, Any]:
+def make_notes(assumed: Iterable[Assumption], counted: Mapping[str, int]) -> RunRecord:
     """Return the record of both for a manifest; what is assumed twice stands once.
 
     A name of `counted` is a phrase that reads before its number: "half-calls were

@@ -28,6 +28,7 @@ from hpc_connector.pipeline.ranks import run_on_ranks
 from hpc_connector.pipeline.resources import get_resources
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.publish import publish
+from hpc_connector.run_record import RunRecord
 from mdr_epistasis.compat.bsc import get_fold_accuracy
 from mdr_epistasis.options import Options
 from mdr_epistasis.run import begin, open_files
@@ -81,7 +82,7 @@ def read_inputs(args: Options) -> tuple:
     return *open_files(args), choose_pairs(args)
 
 
-def finish(args: Options, record: dict[str, Any], is_done: bool) -> None:
+def finish(args: Options, record: RunRecord, is_done: bool) -> None:
     """Write the manifest, and say where the results are."""
     record |= {"finished": get_time(), "status": "done" if is_done else "stopped"}
     record["outputs"] = sorted(path.name for path in args.out.glob("mdr_*.gz"))

@@ -33,6 +33,7 @@ from hpc_connector.pipeline.ledger import Arrays, name_ledger, read_ledger, save
 from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
+from hpc_connector.run_record import RunRecord
 from mdr_epistasis.cohort import (
     Cohort,
     Filters,
@@ -115,7 +116,7 @@ def run(comm: Any, args: Options) -> int:
     return cli.DONE if is_done else cli.STOPPED
 
 
-def begin(args: Options) -> dict[str, Any]:
+def begin(args: Options) -> RunRecord:
     """Make or check the folder of the run; return the record so far."""
     check_options(args)
     if args.burst and args.all_models:
@@ -231,7 +232,7 @@ def search_tasks(
     cohort: Cohort,
     question: learner.Question,
     tasks: Tasks,
-    record: dict[str, Any],
+    record: RunRecord,
 ) -> tuple[Arrays, bool]:
     """Run the tasks that are left; return what all attempts found, on rank 0."""
     ledger = args.out / "ledger"
@@ -298,7 +299,7 @@ def make_shards(args: Options, cohort: Cohort) -> storer.Shards | None:
 
 def list_notes(
     files: Sequence[SampleFile], match: Match, cohort: Cohort, lists: tuple
-) -> dict[str, Any]:
+) -> RunRecord:
     """Return what was assumed, left out and changed, for the manifest."""
     assumed = [one for file in files for one in file.assumed]
     counted = [cohort.facts.pop("counted"), *(file.counted for file in files)]
@@ -344,7 +345,7 @@ def finish(
     cohort: Cohort,
     question: learner.Question,
     findings: Arrays,
-    record: dict[str, Any],
+    record: RunRecord,
     is_done: bool,
 ) -> None:
     """Write the results and the manifest, and print the summary."""

@@ -14,6 +14,7 @@ from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.ranks import run_on_ranks
 from hpc_connector.pipeline.terminal import make_progress
+from hpc_connector.run_record import RunRecord
 from hpc_connector.storage import address
 from metabolite_annotation import output
 from metabolite_annotation.annotations import (
@@ -131,7 +132,7 @@ def save_images(
 
 def save_results(
     args: Options,
-    record: dict[str, Any],
+    record: RunRecord,
     spectra: Spectra,
     patterns: Patterns,
     findings: Findings,
@@ -172,7 +173,7 @@ def get_image_sets(spectra: Spectra, mz: np.ndarray, ppm: float) -> Iterator[Ima
 
 def describe(
     args: Options, setup: Setup, library: Library, spectra: Spectra
-) -> dict[str, Any]:
+) -> RunRecord:
     """Return the dataset's and the search's part of the manifest."""
     return {
         "dataset": {"name": Path(address.get_name(args.dataset)).stem} | spectra.facts,
@@ -193,7 +194,7 @@ def describe(
 
 
 def describe_search(
-    args: Options, record: dict[str, Any], spectra: Spectra, n_peaks: int
+    args: Options, record: RunRecord, spectra: Spectra, n_peaks: int
 ) -> dict[str, Any]:
     """Return the attributes of results.h5."""
     return {
@@ -227,7 +228,7 @@ def count_levels(columns: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def finish(args: Options, record: dict[str, Any], findings: Findings | None) -> None:
+def finish(args: Options, record: RunRecord, findings: Findings | None) -> None:
     """Write the manifest and the report, and print the summary.
 
     `findings` are None where the run was stopped.

@@ -18,6 +18,7 @@ from hpc_connector.pipeline.ledger import name_ledger, read_ledger, save_ledger
 from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
+from hpc_connector.run_record import Resources, RunRecord
 from metabolite_annotation.inputs import Library, Setup, list_inputs, read_inputs
 from metabolite_annotation.options import Options
 from metabolite_annotation.patterns import Patterns, get_patterns
@@ -62,7 +63,8 @@ def run(comm: Any, args: Options) -> int:
         logger.info("%s is complete, nothing is left to do", args.out)
         return cli.DONE
     patterns = get_patterns(comm, args, setup.ions, setup.resolution)
-    findings, used = None, {"start_s": args.get_age_s()}
+    findings: Any = None
+    used: Resources = {"start_s": args.get_age_s()}
     if patterns is not None:
         findings = search(comm, args, setup, library, patterns, record)
     is_done = comm.bcast(findings is not None)
@@ -80,7 +82,7 @@ def search(
     setup: Setup,
     library: Library | None,
     patterns: Patterns,
-    record: dict[str, Any],
+    record: RunRecord,
 ) -> Findings | None:
     """Score the ions, and write all but the report and the manifest.
 
@@ -124,7 +126,7 @@ def say_spectra(spectra: Spectra) -> None:
     )
 
 
-def list_notes(library: Library, spectra: Spectra) -> dict[str, Any]:
+def list_notes(library: Library, spectra: Spectra) -> RunRecord:
     """Return what was assumed, left out and changed, for the manifest."""
     dropped = spectra.facts["dropped"]
     counted = {
@@ -146,7 +148,7 @@ def score_ions(
     args: Options,
     spectra: Spectra,
     patterns: tuple[np.ndarray, np.ndarray],
-    record: dict[str, Any],
+    record: RunRecord,
 ) -> tuple[np.ndarray, bool]:
     """Score the ions that are left to do; return the scores of all, on every rank.
 

@@ -5,7 +5,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hpc_connector.allocation.ask import ask_each
 from hpc_connector.allocation.cost import Allocation
@@ -27,6 +26,7 @@ from hpc_connector.cluster.groups import cover
 from hpc_connector.cluster.limits import Place, find_limits
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest
+from hpc_connector.run_record import Attempt
 
 EARLY_S = 60  # by which Slurm may be early with its warning
 STOPPED = ("RUNNING", "REQUEUED")  # what a job is while its script asks, and after that
@@ -103,7 +103,7 @@ def raise_to(
     )
 
 
-def list_attempts(out: Path | None, figures: str = "") -> list[dict[str, Any]]:
+def list_attempts(out: Path | None, figures: str = "") -> list[Attempt]:
     """Return Slurm's records of the jobs of an unfinished run, the last one at the end.
 
     Parameters
@@ -136,7 +136,7 @@ def cap(policy: Policy, place: Place, job: Allocation) -> Policy:
     )
 
 
-def get_given(attempt: dict[str, Any]) -> Allocation:
+def get_given(attempt: Attempt) -> Allocation:
     """Return the allocation of an attempt; memory is 0 where a record does not say it.
 
     Where it was given the time of its partition, that is at least what it took.
@@ -150,9 +150,7 @@ def get_given(attempt: dict[str, Any]) -> Allocation:
     )
 
 
-def grow_after(
-    attempts: list[dict[str, Any]], policy: Policy, warn_s: float
-) -> Allocation:
+def grow_after(attempts: list[Attempt], policy: Policy, warn_s: float) -> Allocation:
     """Return memory and time of the last attempt, more of what it was short of.
 
     Without more time a run goes on where it was stopped.
@@ -189,7 +187,7 @@ def grow_after(
     return replace(more, reasons=reasons)
 
 
-def find_shortage(attempt: dict[str, Any], warn_s: float) -> str:
+def find_shortage(attempt: Attempt, warn_s: float) -> str:
     """Return ``OUT_OF_MEMORY`` or ``TIMEOUT`` if an attempt ended so, else its state.
 
     Where Slurm's accounting kills what is over its memory, instead of a cgroup, the
@@ -208,7 +206,7 @@ def find_shortage(attempt: dict[str, Any], warn_s: float) -> str:
     return state
 
 
-def get_used(attempt: dict[str, Any]) -> int:
+def get_used(attempt: Attempt) -> int:
     """Return the bytes on a node as Slurm counts: what ranks share, for each."""
     ranks = -(-attempt.get("n_tasks", 0) // max(attempt["n_nodes"], 1))
     return ranks * attempt["max_rss_bytes"]

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hpc_connector.allocation.cost import Cost
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest
+from hpc_connector.run_record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
     return sorted(found)
 
 
-def make_run(folder: Path, record: dict[str, Any]) -> Run:
+def make_run(folder: Path, record: RunRecord) -> Run:
     """Return a run from its manifest.
 
     Raises
@@ -109,7 +109,7 @@ def make_run(folder: Path, record: dict[str, Any]) -> Run:
     return run
 
 
-def get_elapsed_s(record: dict[str, Any]) -> float:
+def get_elapsed_s(record: RunRecord) -> float:
     """Return how long Slurm says the job took, 0 if it says nothing."""
     jobs = [job for job in record.get("slurm", []) if job["state"] == "COMPLETED"]
     return float(jobs[-1]["elapsed_s"]) if len(jobs) == 1 else 0.0
@@ -148,7 +148,7 @@ def read_function_peaks(
 
 
 def get_function_peak(
-    folder: Path, record: dict[str, Any], cost: Cost, backend: str
+    folder: Path, record: RunRecord, cost: Cost, backend: str
 ) -> float:
     """Return the peak of a run's functions as one of a run to come; 0 without any.
 

@@ -24,7 +24,9 @@ from hpc_connector.burst.worker import (
 )
 from hpc_connector.errors import BadInput
 from hpc_connector.options import RunOptions
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.pipeline.ledger import DAMAGED, Arrays, name_ledger, save_ledger
+from hpc_connector.run_record import RunRecord
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.objects import delete, list_names, read_whole
 from hpc_connector.telemetry.calls import append_call
@@ -59,9 +61,9 @@ class Remote:
 
 
 def make_remote(
-    comm: Any,
+    comm: Communicator,
     args: RunOptions,
-    record: dict[str, Any],
+    record: RunRecord,
     module: str,
     pack: Callable[[Source], tuple[str, int]],
 ) -> Remote:

@@ -2,10 +2,11 @@
 
 import contextlib
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 from hpc_connector.cluster.queue import JOB, OVER, name_array
+from hpc_connector.run_record import Attempt, RunRecord
 from hpc_connector.slurm import ask_slurm
 from hpc_connector.units import parse_bytes, parse_time
 
@@ -65,7 +66,7 @@ def get_state(text: str) -> str:
     return text.partition(" ")[0]
 
 
-def read_figures(text: str) -> list[dict[str, Any]]:
+def read_figures(text: str) -> list[Attempt]:
     """Return sacct's figures of the steps of jobs, one record for each attempt.
 
     Parameters
@@ -73,7 +74,7 @@ def read_figures(text: str) -> list[dict[str, Any]]:
     text
         Lines of ``sacct --parsable2`` with the columns ``FIGURES``.
     """
-    attempts: list[dict[str, Any]] = []
+    attempts: list[Attempt] = []
     for line in text.splitlines():
         row = dict(zip(FIGURES, line.split("|"), strict=False))
         job, _, step = row["JobIDRaw"].partition(".") if row else ("", "", "")
@@ -86,9 +87,7 @@ def read_figures(text: str) -> list[dict[str, Any]]:
     return attempts
 
 
-def choose_attempts(
-    attempts: Sequence[dict[str, Any]], jobs: Iterable[str]
-) -> list[dict[str, Any]]:
+def choose_attempts(attempts: Sequence[Attempt], jobs: Iterable[str]) -> list[Attempt]:
     """Return the attempts of the first of some jobs that there are any of.
 
     The last element of an array has the number of the array itself, by which sacct
@@ -107,7 +106,7 @@ def choose_attempts(
     return [attempt for attempt in attempts if attempt["job"] == own]
 
 
-def _make_attempt(row: dict[str, str]) -> dict[str, Any]:
+def _make_attempt(row: dict[str, str]) -> Attempt:
     given = dict(re.findall(r"(\w+)=([^,]+)", row.get("AllocTRES", "")))
     n_nodes = parse_bytes(row["NNodes"])  # 1K of 1024
     minutes = row.get("TimelimitRaw", "")
@@ -130,7 +129,7 @@ def _make_attempt(row: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _add_step(attempt: dict[str, Any], row: dict[str, str]) -> None:
+def _add_step(attempt: Attempt, row: dict[str, str]) -> None:
     with contextlib.suppress(ValueError):  # INVALID
         cpu_s = parse_time(row["TotalCPU"] or "0")
         attempt["cpu_s"] = round(attempt["cpu_s"] + cpu_s, 3)
@@ -145,23 +144,24 @@ def _add_step(attempt: dict[str, Any], row: dict[str, str]) -> None:
         attempt["energy_j"] = (attempt["energy_j"] or 0) + energy_j
 
 
-def list_attempts(record: dict[str, Any]) -> list[dict[str, Any]]:
+def list_attempts(record: RunRecord) -> list[Attempt]:
     """Return the attempts in a manifest, whatever else is there."""
     found = record.get("slurm")
     attempts = found if isinstance(found, list) else []
     return [one for one in attempts if isinstance(one, dict)]
 
 
-def complete(attempt: dict[str, Any]) -> dict[str, Any]:
+def complete(attempt: Attempt) -> Attempt:
     """Return an attempt of any version, or damaged, with 0 for numbers it has not."""
     found = {name: attempt.get(name) for name in NUMBERS}
-    return attempt | {
+    numbers: Any = {
         name: value if isinstance(value, int | float) and 0 <= value < MOST else 0
         for name, value in found.items()
     }
+    return cast("Attempt", attempt | numbers)
 
 
-def close_attempt(attempt: dict[str, Any], code: int) -> dict[str, Any]:
+def close_attempt(attempt: Attempt, code: int) -> Attempt:
     """Return an attempt whose script ends now, which Slurm still takes for running.
 
     Parameters
@@ -174,12 +174,12 @@ def close_attempt(attempt: dict[str, Any], code: int) -> dict[str, Any]:
     return attempt | {"state": ENDS.get(code, "FAILED")}
 
 
-def has_ended(attempt: dict[str, Any]) -> bool:
+def has_ended(attempt: Mapping[str, Any]) -> bool:
     """Return whether the state of an attempt is its last."""
     return get_state(str(attempt.get("state", ""))) in ENDED
 
 
-def rate(attempt: dict[str, Any]) -> dict[str, float | None]:
+def rate(attempt: Attempt) -> dict[str, float | None]:
     """Return the shares of what an attempt held that it has used, as seff counts.
 
     CPU time of all steps, of the time of the cores; the memory of the rank that had
@@ -199,9 +199,7 @@ def rate(attempt: dict[str, Any]) -> dict[str, float | None]:
     }
 
 
-def join_attempts(
-    before: list[dict[str, Any]], now: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def join_attempts(before: list[Attempt], now: list[Attempt]) -> list[Attempt]:
     """Return the attempts of jobs as they are now, and those of other jobs before them.
 
     What an attempt had asked for is kept as it was first read: later Slurm shows what
@@ -211,8 +209,8 @@ def join_attempts(
     jobs = {attempt["job"] for attempt in now}
     joined = [attempt for attempt in before if attempt.get("job") not in jobs]
     for attempt in now:
-        known = first.get((attempt["job"], attempt["start"]), {})
-        kept = {name: known[name] for name in ASKED if name in known}
+        known: Mapping[str, Any] = first.get((attempt["job"], attempt["start"]), {})
+        kept: Any = {name: known[name] for name in ASKED if name in known}
         if has_ended(known) and not has_ended(attempt):
             kept["state"] = known["state"]
         joined.append(attempt | kept)

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from hpc_connector.cluster.record import read_job
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest
 from hpc_connector.pipeline.progress import read_progress
+from hpc_connector.run_record import RunRecord
 
 LOCK = folder_lock.NAME
 RECORDS = (JOB, NAME, LOCK)  # a folder with one of them is that of a run
@@ -134,7 +135,7 @@ class Run:
 
     folder: Path
     submitted: dict[str, Any]
-    manifest: dict[str, Any]
+    manifest: RunRecord
     lock: dict[str, Any]
     notes: tuple[str, ...]
 
@@ -142,7 +143,7 @@ class Run:
 def read_run(folder: Path) -> Run:
     """Return the run in a folder; what cannot be read is noted and left out."""
     notes: list[str] = []
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Any] = {}
     for name, read in ((JOB, read_job), (NAME, read_manifest), (LOCK, read_lock)):
         found[name] = {}
         if (folder / name).exists():
@@ -181,7 +182,7 @@ def has_begun_since(run: Run) -> bool:
         return False
 
 
-def get_text(record: dict[str, Any], name: str) -> str:
+def get_text(record: Mapping[str, Any], name: str) -> str:
     """Return a text of a record, empty if it is none."""
     found = record.get(name)
     return found if isinstance(found, str) else ""
@@ -257,7 +258,7 @@ def add_recorded(
 
 def get_account(run: Run, job: str) -> str:
     """Return the end of a run's last job by its account, empty if that has none."""
-    last = [{}, *list_attempts(run.manifest)][-1]
+    last: Mapping[str, Any] = [{}, *list_attempts(run.manifest)][-1]
     is_it = bool(job) and last.get("job") == job and has_ended(last)
     return get_state(last["state"]) if is_it else ""
 

@@ -4,7 +4,7 @@ import argparse
 import logging
 import os
 import sys
-from typing import Any
+from typing import Any, cast
 
 from hpc_connector import cli
 from hpc_connector.cli import find_out
@@ -26,10 +26,11 @@ from hpc_connector.manifest import (
     read_manifest,
     save_manifest,
 )
+from hpc_connector.run_record import Attempt
 
 logger = logging.getLogger(__name__)
 
-Attempts = list[dict[str, Any]]
+Attempts = list[Attempt]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,6 +110,7 @@ def repair(before: Attempts, jobs: list[str], given: Attempts) -> Attempts:
     return sorted(before, key=lambda attempt: places.get(str(attempt.get("job")), -1))
 
 
-def add_shares(attempt: dict[str, Any]) -> dict[str, Any]:
+def add_shares(attempt: Attempt) -> Attempt:
     """Return an attempt with the shares that it used of what it held, if it says so."""
-    return attempt | (rate(attempt) if "max_rss_tasks" in attempt else {})
+    shares: Any = rate(attempt) if "max_rss_tasks" in attempt else {}
+    return cast("Attempt", attempt | shares)

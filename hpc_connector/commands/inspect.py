@@ -3,7 +3,6 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 from hpc_connector import cli
 from hpc_connector.manifest import NAME, read_manifest
@@ -16,6 +15,7 @@ from hpc_connector.report.telemetry.page import (
     list_figures,
     make_page,
 )
+from hpc_connector.run_record import RunRecord, Summary
 from hpc_connector.telemetry.advice import make_advice
 from hpc_connector.telemetry.calls import read_calls, summarise_calls
 from hpc_connector.telemetry.collect import get_threads, summarise
@@ -35,12 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what a run used and what to do next time, or write a page of it."""
     nodes = read_nodes(args.directory)
-    record = {}
+    record: RunRecord = {}
     if (args.directory / NAME).exists():
         record = read_manifest(args.directory)
     threads = get_threads(record)
     summary = summarise(nodes, threads)
-    summary |= summarise_calls(read_calls(args.directory))
+    if of_calls := summarise_calls(read_calls(args.directory)):
+        summary["functions"] = of_calls["functions"]
     summary["efficiency"] = get_efficiency(summary, record, threads)
     summary["advice"] = make_advice(summary)
     summary["differences"] = explain_differences(summary, record)
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     return cli.DONE
 
 
-def format_summary(summary: dict[str, Any]) -> str:
+def format_summary(summary: Summary) -> str:
     """Return the use of a run as text."""
     shares = summary["efficiency"].items()
     figures = list_figures(summary) + [

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hpc_connector.manifest import save_manifest
+from hpc_connector.run_record import RunRecord
 
-KEY = "progress"  # of the manifest
 FEW = 3  # tasks of each thread: the first ones wait for kernels to be compiled
 
 
@@ -34,7 +34,7 @@ class Progress(NamedTuple):
     left_s: float | None
 
 
-def begin_tasks(out: Path, record: dict[str, Any], n_tasks: int, n_done: int) -> None:
+def begin_tasks(out: Path, record: RunRecord, n_tasks: int, n_done: int) -> None:
     """Keep in the manifest how many tasks there are, as the first of them begin.
 
     Parameters
@@ -43,11 +43,11 @@ def begin_tasks(out: Path, record: dict[str, Any], n_tasks: int, n_done: int) ->
         Tasks that earlier attempts have done.
     """
     since_s = round(time.time(), 3)
-    record[KEY] = {"tasks": n_tasks, "done_before": n_done, "since_s": since_s}
+    record["progress"] = {"tasks": n_tasks, "done_before": n_done, "since_s": since_s}
     save_manifest(out, record)
 
 
-def read_progress(out: Path, record: dict[str, Any]) -> Progress | None:
+def read_progress(out: Path, record: RunRecord) -> Progress | None:
     """Return how far a run is; None where it has not come to its tasks.
 
     Parameters
@@ -55,7 +55,7 @@ def read_progress(out: Path, record: dict[str, Any]) -> Progress | None:
     record
         The manifest.
     """
-    begun: Any = record.get(KEY)
+    begun: Any = record.get("progress")
     try:
         n_tasks, before = int(begun["tasks"]), int(begun["done_before"])
         since_s = float(begun["since_s"])

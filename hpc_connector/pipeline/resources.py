@@ -4,10 +4,12 @@ import logging
 import resource
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.shared_memory import get_node
 from hpc_connector.pipeline.ranks import task_clock
+from hpc_connector.run_record import Input, Resources
 from hpc_connector.storage.traffic import get_traffic
 
 logger = logging.getLogger(__name__)
@@ -41,12 +43,12 @@ def read_usage() -> Usage:
 
 
 def get_resources(
-    comm: Any,
+    comm: Communicator,
     threads: int,
     start_s: float,
-    inputs: Sequence[dict[str, Any]] = (),
+    inputs: Sequence[Input] = (),
     since: Usage | None = None,
-) -> dict[str, Any]:
+) -> Resources:
     """Return what the run used, summed over ranks.
 
     Parameters
@@ -60,7 +62,7 @@ def get_resources(
     used: list[Usage] = comm.allgather(read_usage().since(since or Usage()))
     max_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     _, _, nodes = get_node(comm)
-    found = {
+    found: Resources = {
         "ranks": comm.size,
         "nodes": nodes,
         "threads": threads,
@@ -72,9 +74,7 @@ def get_resources(
     return found | count_fetched(used, inputs)
 
 
-def count_fetched(
-    used: Sequence[Usage], inputs: Sequence[dict[str, Any]]
-) -> dict[str, int]:
+def count_fetched(used: Sequence[Usage], inputs: Sequence[Input]) -> Resources:
     """Return how much of the objects was fetched by all ranks; nothing without any."""
     requests, n_bytes = (sum(each) for each in list(zip(*used, strict=True))[2:])
     if not requests:
@@ -87,7 +87,7 @@ def count_fetched(
     }
 
 
-def say_fetched(used: dict[str, Any]) -> None:
+def say_fetched(used: Resources) -> None:
     """Log how much of the objects was fetched, if there were any."""
     if "fetched_bytes" in used:
         fetched, requests = used["fetched_bytes"], used["fetch_requests"]

@@ -1,9 +1,8 @@
 """What the telemetry of a run says to do next time, in plain words."""
 
-from typing import Any
-
 from hpc_connector.allocation.cost import COLLECT_BYTES
 from hpc_connector.report.facts import format_bytes
+from hpc_connector.run_record import NodeUse, RankUse, Summary
 
 IDLE = 0.7  # utilisation below which cores are left over
 CROWDED = 1.1  # above which ranks used more cores than they were to have
@@ -15,7 +14,7 @@ SHORT_S = 10.0  # a run that says little
 SEEN = 0.99  # share of the time that samples should cover
 
 
-def make_advice(summary: dict[str, Any]) -> list[str]:
+def make_advice(summary: Summary) -> list[str]:
     """Return sentences, the most useful first; one at least.
 
     Parameters
@@ -40,7 +39,7 @@ def make_advice(summary: dict[str, Any]) -> list[str]:
 
 
 def advise_cores(
-    utilisation: float | None, imbalance: float | None, ranks: list[dict[str, Any]]
+    utilisation: float | None, imbalance: float | None, ranks: list[RankUse]
 ) -> list[str]:
     """Return the advice on cores, and on ranks that waited."""
     said = []
@@ -65,7 +64,7 @@ def advise_cores(
     return said
 
 
-def advise_memory(nodes: list[dict[str, Any]]) -> str:
+def advise_memory(nodes: list[NodeUse]) -> str:
     """Return the memory to ask for: the peak of the largest node and a tenth.
 
     Rows are joined when the agents have ended, so that no peak has it.

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hpc_connector.run_record import CallsUse
 from hpc_connector.telemetry.columns import COLUMNS
 from hpc_connector.telemetry.records import (
     FOLDER,
@@ -83,7 +84,7 @@ def read_call_tables(directory: Path, words: Words) -> Iterator[np.ndarray]:
         logger.warning("%s: %d lines are cut, the rest is used", path, lost)
 
 
-def summarise_calls(rows: Sequence[Row]) -> dict[str, Any]:
+def summarise_calls(rows: Sequence[Row]) -> dict[str, CallsUse]:
     """Return the section "functions" of the telemetry of a run: the calls in short.
 
     Returns
@@ -127,12 +128,12 @@ class Calls:
             self.peak_bytes = int(most["peak_bytes"])
             self.source = [*words, ""][most["source"]]
 
-    def close(self) -> dict[str, Any]:
+    def close(self) -> dict[str, CallsUse]:
         """Return the section of :func:`summarise_calls`, of the calls as they are."""
         if not self.wall.n:
             return {}
         p50_s, p90_s = (get_quantile(self.wall, share) for share in (0.5, 0.9))
-        summary = {
+        summary: Any = {
             "calls": self.wall.n,
             "cpu_s": round(self.cpu_s, 3),
             "wall_s": round(self.wall_s, 3),

@@ -8,13 +8,14 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from hpc_connector.cluster.state import get_end, say_goes_on
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest, save_manifest
+from hpc_connector.run_record import NodeUse, RankUse, RunRecord, Summary
 from hpc_connector.telemetry.calls import Calls, read_call_tables
 from hpc_connector.telemetry.records import (
     FILE,
@@ -35,7 +36,15 @@ PIECE = 1 << 13  # rows that are looked at together
 Save = Callable[[np.ndarray, Words], None]
 
 
-def collect(directory: Path) -> dict[str, Any]:
+class Part(TypedDict):
+    """What the rows of one node say."""
+
+    ranks: list[RankUse]
+    nodes: list[NodeUse]
+    notes: list[str]
+
+
+def collect(directory: Path) -> Summary:
     """Write ``telemetry.parquet`` and the key "telemetry" of the manifest.
 
     Returns
@@ -61,7 +70,9 @@ def collect(directory: Path) -> dict[str, Any]:
         for table in read_call_tables(directory, words):
             calls.add(table, words)
             save(table, words)
-    summary = join_parts(parts) | calls.close()
+    summary, of_calls = join_parts(parts), calls.close()
+    if of_calls:
+        summary["functions"] = of_calls["functions"]
     for note in summary["notes"]:
         logger.warning("%s", note)
     if record.get("status") == "running" and not (state := get_end(directory)).is_over:
@@ -72,14 +83,14 @@ def collect(directory: Path) -> dict[str, Any]:
     return summary
 
 
-def get_threads(record: dict[str, Any]) -> int:
+def get_threads(record: RunRecord) -> int:
     """Return the threads of each rank of a run, 1 where a manifest does not say it."""
     used = record.get("resources")
     threads = used.get("threads", 1) if isinstance(used, dict) else 1
     return threads if isinstance(threads, int) and threads > 0 else 1
 
 
-def join_file(path: Path, threads: int, save: Save) -> Iterator[dict[str, Any]]:
+def join_file(path: Path, threads: int, save: Save) -> Iterator[Part]:
     """Save the rows of a file, one node behind the other; yield what each has used.
 
     The rows of the first node pass; those of another, which only a file of another
@@ -138,7 +149,7 @@ def end_node(
     words: Words,
     threads: int,
     notes: Sequence[str],
-) -> dict[str, Any]:
+) -> Part:
     """Return the use of a node and of its ranks, when all rows have passed."""
     summary.add_totals(totals.get("ranks", []), words)
     summary.close()
@@ -153,7 +164,7 @@ def end_node(
     }
 
 
-def summarise(nodes: Sequence[Rows], threads: int) -> dict[str, Any]:
+def summarise(nodes: Sequence[Rows], threads: int) -> Summary:
     """Return the telemetry of a run in short, of rows that are in memory.
 
     Parameters
@@ -170,7 +181,7 @@ def summarise(nodes: Sequence[Rows], threads: int) -> dict[str, Any]:
     return join_parts(parts)
 
 
-def join_parts(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def join_parts(parts: Sequence[Part]) -> Summary:
     """Return the telemetry of a run in short, from that of its nodes.
 
     Returns
@@ -178,10 +189,8 @@ def join_parts(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     CPU seconds, peaks, and for the run: "utilisation", CPU time over the time of the
     cores; "imbalance", by which the busiest rank is above the mean.
     """
-    ranks, nodes, notes = (
-        [one for part in parts for one in part[name]]
-        for name in ("ranks", "nodes", "notes")
-    )
+    ranks = [rank for part in parts for rank in part["ranks"]]
+    nodes = [node for part in parts for node in part["nodes"]]
     ranks.sort(key=lambda rank: rank["rank"])
     core_s = sum(node["core_s"] for node in nodes)
     cpu_s = [rank["cpu_s"] for rank in ranks]
@@ -193,5 +202,5 @@ def join_parts(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "peak_bytes": max((node["peak_bytes"] for node in nodes), default=0),
         "ranks": ranks,
         "nodes": nodes,
-        "notes": notes,
+        "notes": [note for part in parts for note in part["notes"]],
     }

@@ -1,10 +1,9 @@
 """How much of what a job held it has used: cores over time, and memory."""
 
-from typing import Any
-
 from hpc_connector.cluster.accounting import complete, list_attempts
 from hpc_connector.report.facts import format_bytes, format_duration
 from hpc_connector.report.text import say_count
+from hpc_connector.run_record import Attempt, NodeUse, RunRecord, Share, Summary
 from hpc_connector.telemetry.summary import FROM_RANKS
 
 THREADS = "More than 100%: ranks ran more threads than they were to have"
@@ -24,8 +23,8 @@ UNKNOWN = (
 
 
 def get_efficiency(
-    summary: dict[str, Any], record: dict[str, Any], threads: int
-) -> dict[str, Any]:
+    summary: Summary, record: RunRecord, threads: int
+) -> dict[str, Share]:
     """Return the shares that were used, each with a sentence that says of what.
 
     Parameters
@@ -50,7 +49,7 @@ def get_efficiency(
     } | get_time(jobs)
 
 
-def get_time(jobs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def get_time(jobs: list[Attempt]) -> dict[str, Share]:
     """Return the time of the last attempt of its limit; nothing without a limit."""
     if not jobs or not jobs[-1]["limit_s"]:
         return {}
@@ -63,9 +62,7 @@ def get_time(jobs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {"time": {"used": used, "held": held, "share": share, "said": said}}
 
 
-def get_cpu(
-    summary: dict[str, Any], jobs: list[dict[str, Any]], threads: int
-) -> dict[str, Any]:
+def get_cpu(summary: Summary, jobs: list[Attempt], threads: int) -> Share:
     """Return the CPU time of all ranks, of the time of the cores that there were.
 
     The cores are those that Slurm gave, else those that the ranks were to have.
@@ -90,9 +87,7 @@ def get_cpu(
     return {"used": used_s, "held": held_s, "share": share, "said": said}
 
 
-def get_memory(
-    nodes: list[dict[str, Any]], jobs: list[dict[str, Any]]
-) -> dict[str, Any]:
+def get_memory(nodes: list[NodeUse], jobs: list[Attempt]) -> Share:
     """Return the peak of the fullest node, of the memory that the job held on it."""
     fullest = max(nodes, key=lambda node: node["peak_bytes"])
     used = fullest["peak_bytes"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hpc_connector.run_record import NodeUse, RankUse
 from hpc_connector.telemetry.counters import SLACK
 from hpc_connector.telemetry.records import (
     MOST_NOTES,
@@ -196,7 +197,8 @@ class Counters:
     ) -> np.ndarray:
         """Return where a counter that fell shows what is old, as far as is known."""
         cores = SLACK * np.maximum(1.0, self.lives["rate"][life])
-        return step > cores * np.maximum(time, 0) + TICK_S
+        is_more: np.ndarray = step > cores * np.maximum(time, 0) + TICK_S
+        return is_more
 
     def raise_peaks(self, table: np.ndarray, of_rank: np.ndarray) -> None:
         """Take up memory: the kernel's mark, or of a sample where there is none."""
@@ -252,7 +254,7 @@ def shift(last: np.ndarray, values: np.ndarray, life: np.ndarray) -> np.ndarray:
     values, life
         Those of one process are together, in order.
     """
-    before = last[life]
+    before: np.ndarray = last[life]
     is_next = life[1:] == life[:-1]
     before[1:][is_next] = values[:-1][is_next]
     return before
@@ -320,17 +322,18 @@ class NodeSummary:
         for part in (self.counters, self.pauses, self.of_ranks):
             part.close()
 
-    def list_ranks(self) -> list[dict[str, Any]]:
+    def list_ranks(self) -> list[RankUse]:
         """Return the use of each rank, over all attempts."""
         found = []
         for number in self.counters.numbers:
             if number != NODE_RANK:
                 used = self.counters.describe(number)
                 del used["max_rss_bytes"]
-                found.append({"rank": number, "node": self.node} | used)
+                use: Any = {"rank": number, "node": self.node} | used
+                found.append(use)
         return found
 
-    def describe(self, threads: int) -> dict[str, Any]:
+    def describe(self, threads: int) -> NodeUse:
         """Return peaks and totals of the node over all attempts."""
         numbers = [n for n in self.counters.numbers if n != NODE_RANK]
         used = self.counters.describe(NODE_RANK)
@@ -361,6 +364,7 @@ class NodeSummary:
     def lacks_memory(self) -> bool:
         """Return whether rows of the node show no memory, but those of ranks do."""
         numbers = self.counters.numbers
+        peaks: dict[int, int]
         peaks = {n: self.counters.describe(n)["peak_bytes"] for n in numbers}
         return peaks.get(NODE_RANK) == 0 < sum(peaks.values())
 

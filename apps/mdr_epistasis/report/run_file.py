@@ -11,6 +11,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.manifest import read_manifest
 from hpc_connector.report.results_file import open_results
 from hpc_connector.report.text import clean
+from hpc_connector.run_record import RunRecord
 from hpc_connector.storer.results import FORMAT_VERSION
 
 LISTED = 1000  # models that a report can show; the best by the classic rule is added
@@ -59,7 +60,7 @@ class Run:
         The model of the classic rule: highest consistency, then test accuracy.
     """
 
-    record: dict[str, Any]
+    record: RunRecord
     order: int
     folds: int
     levels: int
@@ -107,7 +108,7 @@ def read_run(directory: Path) -> Run:
         return _read(file, read_manifest(directory))
 
 
-def _read(file: h5py.File, record: dict[str, Any]) -> Run:
+def _read(file: h5py.File, record: RunRecord) -> Run:
     order, folds, levels, rank_by = _read_attributes(file)
     models = _read_models(file["models"], order, folds, levels)
     variants = _read_variants(file["variants"])

@@ -12,6 +12,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.manifest import read_manifest
 from hpc_connector.report.results_file import open_results
 from hpc_connector.report.text import clean
+from hpc_connector.run_record import RunRecord
 from hpc_connector.storer.results import FORMAT_VERSION
 
 PROGRAM = "metabolite-annotation"
@@ -70,7 +71,7 @@ class AnnotationRun:
     """
 
     directory: Path
-    record: dict[str, Any]
+    record: RunRecord
     dataset: str
     width: int
     height: int

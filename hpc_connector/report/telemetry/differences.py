@@ -5,6 +5,7 @@ from typing import Any
 from hpc_connector.cluster.accounting import complete, list_attempts
 from hpc_connector.report.facts import format_bytes, format_duration
 from hpc_connector.report.text import say_count
+from hpc_connector.run_record import Attempt, NodeUse, RankUse, RunRecord, Summary
 from hpc_connector.telemetry.summary import FROM_RANKS
 
 NEAR = 0.02  # two figures this near to each other agree
@@ -30,7 +31,7 @@ AROUND = (
 ANOTHER = "They are not of one attempt: Slurm's account of the last one is missing."
 
 
-def explain_differences(summary: dict[str, Any], record: dict[str, Any]) -> list[str]:
+def explain_differences(summary: Summary, record: RunRecord) -> list[str]:
     """Return a sentence for each pair of figures that differ.
 
     Parameters
@@ -57,7 +58,7 @@ def differ(first: float, second: float) -> bool:
     return min(first, second) > 0 and abs(first - second) > near
 
 
-def explain_memory(nodes: list[dict[str, Any]], jobs: list[dict[str, Any]]) -> str:
+def explain_memory(nodes: list[NodeUse], jobs: list[Attempt]) -> str:
     """Say why Slurm's memory of a node is not the agent's."""
     fullest = max(nodes, key=lambda node: node["peak_bytes"])
     job = max(jobs, key=lambda job: job["max_rss_bytes"])
@@ -75,7 +76,7 @@ def explain_memory(nodes: list[dict[str, Any]], jobs: list[dict[str, Any]]) -> s
     )
 
 
-def explain_cpu(ranks: list[dict[str, Any]], jobs: list[dict[str, Any]]) -> str:
+def explain_cpu(ranks: list[RankUse], jobs: list[Attempt]) -> str:
     """Say why Slurm's CPU time is not that of the ranks."""
     by_slurm = sum(job["cpu_s"] for job in jobs)
     by_agent = sum(rank["cpu_s"] for rank in ranks)
@@ -87,7 +88,7 @@ def explain_cpu(ranks: list[dict[str, Any]], jobs: list[dict[str, Any]]) -> str:
     )
 
 
-def explain_time(used: Any, job: dict[str, Any]) -> str:
+def explain_time(used: Any, job: Attempt) -> str:
     """Say why the time of the program is not that of its job."""
     wall_s = used.get("wall_s") if isinstance(used, dict) else None
     elapsed_s = job["elapsed_s"]

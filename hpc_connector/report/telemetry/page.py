@@ -32,9 +32,7 @@ NAMES = {"cores": "Cores", "memory": "Memory", "time": "Time"}
 OPTION = re.compile(r"(--[\w-]+(?:=\w+)?)")
 
 
-def find_state(
-    directory: Path, record: dict[str, Any], summary: dict[str, Any]
-) -> RunState | None:
+def find_state(directory: Path, record: RunRecord, summary: Summary) -> RunState | None:
     """Return what a run has come to, None of a bare folder; note one that goes on."""
     if not record:
         return None
@@ -44,9 +42,7 @@ def find_state(
     return state
 
 
-def find_told(
-    directory: Path, nodes: list[Rows], summary: dict[str, Any]
-) -> list[Told]:
+def find_told(directory: Path, nodes: list[Rows], summary: Summary) -> list[Told]:
     """Return the forecasts of a run, said in its summary; a damaged file is noted."""
     try:
         told = read_told(directory, [node.node for node in nodes])
@@ -66,7 +62,7 @@ def get_span(nodes: list[Rows]) -> tuple[float, float]:
     )
 
 
-def list_figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
+def list_figures(summary: Summary) -> list[tuple[str, str]]:
     """Return name and value of the figures that matter."""
     nodes, ranks = summary["nodes"], summary["ranks"]
     known = [node["energy_j"] for node in nodes if node["energy_j"] is not None]
@@ -118,8 +114,8 @@ class Chart(NamedTuple):
 
 
 def make_page(
-    record: dict[str, Any],
-    summary: dict[str, Any],
+    record: RunRecord,
+    summary: Summary,
     nodes: list[Rows],
     threads: int,
     told: list[Told],
@@ -174,9 +170,7 @@ def list_about(
     return {name: text for name, text in facts.items() if text}
 
 
-def say_used(
-    found: dict[str, Any] | None, show: Callable[[float], str], whose: str
-) -> str:
+def say_used(found: Share | None, show: Callable[[float], str], whose: str) -> str:
     """Return what was used of what was asked for, empty where it is not known."""
     if not found or not found["held"]:
         return ""
@@ -184,7 +178,7 @@ def say_used(
     return f"{show(found['used'])} of {show(found['held'])} {whose} ({share})"
 
 
-def get_held(record: dict[str, Any]) -> tuple[float, float]:
+def get_held(record: RunRecord) -> tuple[float, float]:
     """Return cores and bytes that the last job held on a node, 0 if not known."""
     jobs = list_attempts(record)
     if not jobs:
