@@ -80,9 +80,10 @@ def make_parser(name: str, description: str) -> OneLineParser:
 
 def add_command(commands: Any, name: str, said: str) -> OneLineParser:
     """Return the parser of a command, which is told in one line in both helps."""
-    return commands.add_parser(
+    parser: OneLineParser = commands.add_parser(
         name, help=said, description=f"{said[:1].upper()}{said[1:]}."
     )
+    return parser
 
 
 def join_dashed(argv: list[str], options: Collection[str]) -> list[str]:
@@ -124,7 +125,8 @@ def add_option(group: Any, name: str, told: Option) -> argparse.Action:
         more["required"] = told.default is MISSING
     if told.is_switch:
         more["action"] = "store_false" if told.default else "store_true"
-        return group.add_argument(told.flag, **more)
+        switch: argparse.Action = group.add_argument(told.flag, **more)
+        return switch
     more["type"] = as_type(told.read)
     more["choices"] = told.choices or None
     more["metavar"] = told.metavar
@@ -134,7 +136,8 @@ def add_option(group: Any, name: str, told: Option) -> argparse.Action:
         more["nargs"] = "+"
     if told.many == "repeat":
         more["action"] = "append"
-    return group.add_argument(told.flag or name, **more)
+    action: argparse.Action = group.add_argument(told.flag or name, **more)
+    return action
 
 
 def add_burst(parser: argparse.ArgumentParser) -> None:
@@ -179,7 +182,7 @@ def deadline(text: str) -> float:
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
-        return seconds(text)
+        return float(seconds(text))
     if (left_s := when.timestamp() - time.time()) <= 0:
         raise argparse.ArgumentTypeError(f"{text} is past: expected a time to come")
     return left_s

@@ -23,7 +23,7 @@ def parse_time(text: str) -> float:
     parts = [float(part) for part in clock.split(":")]
     if days and len(parts) < 3:  # days-hours and days-hours:minutes
         parts += [0.0] * (3 - len(parts))
-    seconds = sum(part * 60**k for k, part in enumerate(reversed(parts)))
+    seconds: float = sum(part * 60**k for k, part in enumerate(reversed(parts)))
     return seconds + 86400 * int(days or 0)
 
 

@@ -172,7 +172,7 @@ def start(launch: str, limit_s: float) -> tuple[int | None, str]:
         return code, said.read().decode(errors="replace")
 
 
-def wait(process: subprocess.Popen, limit_s: float) -> int | None:
+def wait(process: subprocess.Popen[bytes], limit_s: float) -> int | None:
     """Return the exit code of a launcher, None if it had to be ended."""
     try:
         return process.wait(limit_s)

@@ -42,7 +42,8 @@ def main(argv: list[str] | None = None) -> int:
         cli.set_up_log(NAME)
         if isinstance(sys.stdout, io.TextIOWrapper):  # of a terminal that has no é
             sys.stdout.reconfigure(errors="replace")
-        return chosen.run(args)
+        code: int = chosen.run(args)
+        return code
     except BrokenPipeError:  # whoever reads, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return cli.DONE

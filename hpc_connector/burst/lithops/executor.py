@@ -67,7 +67,7 @@ def is_outage(error: Exception) -> bool:
     """Return whether an error of Lithops' clients says that nobody answers."""
     answer: Any = getattr(error, "response", None)  # of botocore
     if isinstance(answer, dict):
-        code = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        code: int = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return code >= SERVER_ERRORS
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool(names & {"ConnectionError", "HTTPClientError", "TimeoutError"})

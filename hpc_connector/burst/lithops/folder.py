@@ -106,7 +106,9 @@ class StorageBackend:
         keys = (path.relative_to(bucket).as_posix() for path in found)
         return sorted(key for key in keys if key.startswith(prefix or ""))
 
-    def list_objects(self, bucket_name: str, prefix: str | None = None) -> list[dict]:
+    def list_objects(
+        self, bucket_name: str, prefix: str | None = None
+    ) -> list[dict[str, Any]]:
         """Return keys and sizes of the objects whose keys begin with a prefix."""
         bucket = self.folder / bucket_name
         keys = self.list_keys(bucket_name, prefix)

@@ -244,7 +244,8 @@ class ServerlessBackend:
         code += "print(json.dumps(get_runtime_metadata()))"
         try:
             done = subprocess.run([name, "-c", code], capture_output=True, text=True)
-            return json.loads(done.stdout)
+            found: dict[str, Any] = json.loads(done.stdout)
+            return found
         except (OSError, ValueError):
             raise BadInput(
                 f"slurm: python: {name}: expected one with Lithops"

@@ -37,4 +37,5 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "agent":  # without what is imported here, it needs 3 MB less
         command = [sys.executable, "-m", chosen.__name__, *args.arguments]
         os.execv(sys.executable, command)
-    return chosen.run(parsed)
+    code: int = chosen.run(parsed)
+    return code

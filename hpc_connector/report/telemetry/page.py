@@ -24,6 +24,7 @@ from hpc_connector.report.telemetry.timeline_picture import (
     list_node_classes,
 )
 from hpc_connector.report.text import say_count
+from hpc_connector.run_record import RankUse, RunRecord, Share, Summary
 from hpc_connector.telemetry.records import Rows
 from hpc_connector.telemetry.timeline import Timeline, make_timeline
 
@@ -150,7 +151,7 @@ def make_page(
 def list_about(
     record: dict[str, Any],
     state: RunState | None,
-    efficiency: dict[str, dict[str, Any]],
+    efficiency: dict[str, Share],
 ) -> dict[str, str]:
     """Return which run this is: its job, its command, and how it ended."""
     if state is None:
@@ -231,7 +232,7 @@ def split_options(lines: list[str]) -> list[list[str]]:
     return [OPTION.split(line) for line in lines]
 
 
-def list_ranks(ranks: list[dict[str, Any]]) -> list[list[str]]:
+def list_ranks(ranks: list[RankUse]) -> list[list[str]]:
     """Return what each rank used: its number, its node, and its figures."""
     formats = {
         "cpu_s": format_duration,

@@ -1,6 +1,7 @@
 """The figures of a node as text for the textfile collector of Prometheus."""
 
 import os
+from typing import Any
 
 from hpc_connector.telemetry.watch.ranks import Rank
 
@@ -23,7 +24,9 @@ NODE_METRICS = (
 )
 
 
-def format_metrics(labels: dict[str, str], node: dict, ranks: list[Rank]) -> str:
+def format_metrics(
+    labels: dict[str, str], node: dict[str, Any], ranks: list[Rank]
+) -> str:
     """Return the text of all metrics; what is not known has no line.
 
     Parameters
@@ -46,7 +49,9 @@ def format_metrics(labels: dict[str, str], node: dict, ranks: list[Rank]) -> str
     return "".join(lines)
 
 
-def format_metric(name: str, kind: str, said: str, series: list) -> list[str]:
+def format_metric(
+    name: str, kind: str, said: str, series: list[tuple[str, Any]]
+) -> list[str]:
     """Return the lines of a metric whose series have labels and a value."""
     lines = [f"{name}{{{labels}}} {v}\n" for labels, v in series if v is not None]
     return [f"# HELP {name} {said}\n# TYPE {name} {kind}\n", *lines] if lines else []
