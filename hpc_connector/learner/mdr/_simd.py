@@ -186,7 +186,7 @@ def _define(
 
     @overload(symbol)
     # without hints, for numba compares its parameters with those of what it returns
-    def overloaded(a, b):
+    def overloaded(a, b):  # type: ignore[no-untyped-def]
         if isinstance(a, Vector) and a is b:
             return lambda a, b: apply(a, b)
         return None
