@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from hpc_connector import options
 from hpc_connector.errors import BadInput
@@ -250,7 +250,7 @@ def find_out(arguments: list[str]) -> Path | None:
     if known.out is None and known.config is not None:
         out = read_toml(known.config).get("out")
         return None if out is None else Path(str(out))
-    return known.out
+    return cast("Path | None", known.out)
 
 
 def use_one_blas_thread() -> None:

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.options import BurstOptions, RunOptions
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.pipeline.ranks import Outcome, run_on_ranks
+from hpc_connector.run_record import RunRecord
 from hpc_connector.storage.address import Source
 
 
@@ -26,9 +28,9 @@ class Executor(Protocol):
 
 
 def choose_executor(
-    comm: Any,
+    comm: Communicator,
     options: RunOptions,
-    record: dict[str, Any],
+    record: RunRecord,
     module: str,
     pack: Callable[[Source], tuple[str, int]],
 ) -> Executor:
@@ -53,7 +55,7 @@ def choose_executor(
 
 
 def run_here(
-    comm: Any,
+    comm: Communicator,
     threads: int,
     run_task: Callable[[int, int], None],
     todo: Sequence[int] | np.ndarray,

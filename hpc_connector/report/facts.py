@@ -1,11 +1,12 @@
 """The facts of a run: what its manifest records, part by part."""
 
+from collections.abc import Mapping
 from typing import Any
 
 Facts = list[tuple[str, str]]  # name and value, as one writes them
 
 
-def list_facts(record: dict[str, Any], names: tuple[str, ...]) -> dict[str, Facts]:
+def list_facts(record: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Facts]:
     """Return what a manifest records by the title of its part, none of them empty.
 
     Parameters
@@ -85,7 +86,7 @@ def format_bytes(size: float) -> str:
     return f"{size:,.0f} bytes"
 
 
-def list_inputs(record: dict[str, Any]) -> list[tuple[str, str, str]]:
+def list_inputs(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return path, size and SHA-256 of each file that a run read."""
     inputs = record.get("inputs", [])
     return [

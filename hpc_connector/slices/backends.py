@@ -37,6 +37,8 @@ def make_with(
         None of these.
     """
     if backend == "mpi":
+        if comm is None:
+            raise BadInput("backend 'mpi': expected the communicator of the ranks")
         return make_on_ranks(comm, make)
     known = {None: map_here, "local": map_on_cores, "joblib": map_with_joblib}
     if backend is None or isinstance(backend, str):

@@ -1,7 +1,7 @@
 """The part of a run's page that draws what its job held beside what it used."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -9,12 +9,12 @@ from hpc_connector.cluster.accounting import complete, list_attempts, rate
 from hpc_connector.report.axes import Frame, draw_rows, draw_ticks, get_time_unit
 from hpc_connector.report.facts import format_bytes, format_duration
 from hpc_connector.report.svg import draw_rect, draw_text, make_svg
+from hpc_connector.run_record import Attempt, RunRecord
 
 WIDTH, HEIGHT = 520, 220
 FRAME = Frame(52, 26, WIDTH - 12, HEIGHT - 44)
 MOST = 50  # attempts that are drawn, the last ones
 LEGEND = {"held by the job": "held", "used": "used"}
-Attempt = dict[str, Any]
 
 
 class Use(NamedTuple):
@@ -48,7 +48,7 @@ class Attempts(NamedTuple):
     rows: list[AttemptRow]
 
 
-def get_attempts(record: dict[str, Any]) -> Attempts | None:
+def get_attempts(record: RunRecord) -> Attempts | None:
     """Return what the last attempts held and used, None without an account."""
     attempts = [complete(attempt) for attempt in list_attempts(record)][-MOST:]
     if not attempts:
@@ -74,7 +74,7 @@ def get_mean_cores(attempt: Attempt) -> float:
 def get_node_bytes(attempt: Attempt) -> float:
     """Return the memory that an attempt used on a node, as seff counts it."""
     tasks, nodes = max(attempt["max_rss_tasks"], 1), max(attempt["n_nodes"], 1)
-    return attempt["max_rss_bytes"] * tasks / nodes
+    return float(attempt["max_rss_bytes"]) * tasks / nodes
 
 
 def draw_held(

@@ -1,7 +1,7 @@
 """What a run used, as figures and as a page."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -149,7 +149,7 @@ def make_page(
 
 
 def list_about(
-    record: dict[str, Any],
+    record: RunRecord,
     state: RunState | None,
     efficiency: dict[str, Share],
 ) -> dict[str, str]:
@@ -240,11 +240,12 @@ def list_ranks(ranks: list[RankUse]) -> list[list[str]]:
         "read_bytes": format_bytes,
         "write_bytes": format_bytes,
     }
+    shown: Sequence[Mapping[str, Any]] = ranks[:MOST_RANKS]
     return [
         [str(rank["rank"]), rank["node"]]
         + [
             "-" if rank[name] is None else show(rank[name])
             for name, show in formats.items()
         ]
-        for rank in ranks[:MOST_RANKS]
+        for rank in shown
     ]
