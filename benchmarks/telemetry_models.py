@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow.parquet
 
 from hpc_connector.forecast.evaluate import evaluate, get_pinball, get_quantile
-from hpc_connector.forecast.features import HORIZONS, make_rows, split_rows
+from hpc_connector.forecast.features import HORIZONS, make_examples, split_examples
 from hpc_connector.forecast.predictor import train_predictor
 from hpc_connector.forecast.windows import TARGETS, Series, make_windows
 
@@ -59,7 +59,7 @@ def read_own(path):
 
 
 def make_all(series):
-    return {target: make_rows(series, target) for target in TARGETS}
+    return {target: make_examples(series, target) for target in TARGETS}
 
 
 def get_kinds(series, rows):
@@ -93,7 +93,7 @@ def print_header(title):
 
 def run_models(series, rows, models):
     """Train on earlier tasks and test on later ones."""
-    train, test = split_rows(series, rows["cpu"])
+    train, test = split_examples(series, rows["cpu"])
     known = np.ones(len(test), bool)
     print_header(
         f"Later tasks: {train.sum():,} windows train, {test.sum():,} test; "
@@ -109,7 +109,7 @@ def run_models(series, rows, models):
 
 def run_rules(series, rows):
     """Print what simple rules reach that need no training, on the same windows."""
-    train, test = split_rows(series, rows["cpu"])
+    train, test = split_examples(series, rows["cpu"])
     print(
         "\n### Rules without training, horizons 1/2/3\n\n"
         "| target | rule | skill | P90 rule | covers, % | pinball ratio |\n"
@@ -150,7 +150,7 @@ def run_rules(series, rows):
 def run_unseen(series, rows, own):
     """Test on programs that were not trained on, with the guard."""
     print_header("Programs not trained on (hgb)")
-    train, test = split_rows(series, rows["cpu"])
+    train, test = split_examples(series, rows["cpu"])
     kinds, stranger, worst = get_kinds(series, rows), make_all(own), []
     every = train_predictor(rows, train, kind="hgb", width_s=10.0)
     is_own = np.ones(len(stranger["cpu"].series), bool)
@@ -191,7 +191,7 @@ def main():
     run_rules(series, rows)
     run_models(series, rows, args.models.split(","))
     run_unseen(series, rows, read_own(args.data / "own_10hz.csv.gz"))
-    time_training(rows, split_rows(series, rows["cpu"])[0])
+    time_training(rows, split_examples(series, rows["cpu"])[0])
 
 
 if __name__ == "__main__":

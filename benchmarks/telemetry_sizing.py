@@ -27,7 +27,7 @@ from hpc_connector.allocation.candidates import estimate_cpu, learn
 from hpc_connector.allocation.cost import Cost
 from hpc_connector.allocation.history import Run, read_history
 from hpc_connector.allocation.limits import Machine, Policy
-from hpc_connector.allocation.memory import LEAST_RUNS, Task, replay, size_memory
+from hpc_connector.allocation.memory import LEAST_RUNS, EndedTask, replay, size_memory
 from hpc_connector.allocation.recommend import Question, recommend
 from hpc_connector.cluster.site import Site
 
@@ -44,7 +44,7 @@ def read_tasks(path):
     with gzip.open(path, "rt") as stream:
         rows = [r for r in csv.DictReader(stream) if r["status"] == "COMPLETED"]
     return [
-        Task(
+        EndedTask(
             f"{r['workflow']} {r['process']}",
             float(r["start_ms"]) / 1e3,
             float(r["complete_ms"]) / 1e3,

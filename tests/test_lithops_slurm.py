@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hpc_connector.burst.lithops.folder import StorageBackend
 from hpc_connector.burst.lithops.slurm import (
     ServerlessBackend,
-    Settings,
+    SlurmSettings,
     cut_payload,
     get_chunk_size,
     get_state,
@@ -53,7 +53,7 @@ exec /venv/bin/python -m hpc_connector.burst.lithops.slurm \
 
 
 def test_render_array__is_this_text():
-    settings = Settings(
+    settings = SlurmSettings(
         folder="/shared",
         account="bsc00",
         qos="gp_bsccase",

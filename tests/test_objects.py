@@ -435,7 +435,7 @@ def test_open_store__anonymous_and_requester_pays(key, monkeypatch, capsys, tmp_
 def test_find_bucket__is_where_boto3_finds_it(place, style, endpoint, monkeypatch):
     sign(monkeypatch)
     config = {"endpoint_url": place, "addressing_style": style}
-    settings = s3.Settings(**config, region_name="eu-west-1")
+    settings = s3.S3Settings(**config, region_name="eu-west-1")
     found = s3.find_bucket(settings, "bkt")
     assert found["aws_endpoint_url_s3"] == endpoint
     assert found["virtual_hosted_style_request"] == endpoint.startswith("https://bkt.")

@@ -23,8 +23,8 @@ from hpc_connector.forecast.features import (
     LAGS,
     check_split,
     get_feature_names,
-    make_rows,
-    split_rows,
+    make_examples,
+    split_examples,
 )
 from hpc_connector.forecast.guard import choose, classify, raise_p90, recalibrate
 from hpc_connector.forecast.model_folder import ARRAYS, CARD, load_model, save_model
@@ -198,7 +198,7 @@ def test_features__do_not_see_the_future(now, seed):
     other[now:] = random.uniform(0, 1e12, other[now:].shape)
     for target in TARGETS:
         rows, changed = (
-            make_rows([Series("", "", "", 0.0, 10.0, v)], target)
+            make_examples([Series("", "", "", 0.0, 10.0, v)], target)
             for v in (values, other)
         )
         past = rows.end_s <= 10.0 * now
@@ -234,8 +234,8 @@ def test_split__keeps_an_embargo_between_train_and_test(runs):
         Series("n", f"r{k}", "g", 700.0 * k, 10.0, make_values(150, k))
         for k in range(runs)
     ]
-    rows = make_rows(series, "cpu")
-    training, test = split_rows(series, rows)
+    rows = make_examples(series, "cpu")
+    training, test = split_examples(series, rows)
     assert training.any()
     assert test.any()
     assert not (training & test).any()
@@ -255,8 +255,8 @@ def test_split__keeps_the_ranks_of_a_run_together():
         for k in range(6)
         for r in range(4)
     ]
-    rows = make_rows(series, "cpu")
-    training, test = split_rows(series, rows)
+    rows = make_examples(series, "cpu")
+    training, test = split_examples(series, rows)
     runs = np.array([one.run for one in series])[rows.series]
     assert {*runs[training]} == {f"run{k}" for k in range(4)}
     assert {*runs[test]} == {"run4", "run5"}
@@ -266,12 +266,12 @@ def test_split__at_random_is_refused(tmp_path):
     words = np.random.default_rng(1).choice(["train", "test"], 200)
     series = read_series(write_table(tmp_path / "a.parquet", 10.0, words))
     with pytest.raises(BadInput, match=r"as in a split at random.*skill is then made"):
-        split_rows(series, make_rows(series, "cpu"))
+        split_examples(series, make_examples(series, "cpu"))
     words = np.array(["train"] * 100 + ["none"] * 11 + ["test"] * 89)
     series = read_series(write_table(tmp_path / "b.parquet", 10.0, words))
-    rows = make_rows(series, "cpu")
+    rows = make_examples(series, "cpu")
     with pytest.raises(BadInput, match="expected a split by run"):
-        split_rows(series, rows)  # by time, but the lags reach over the gap
+        split_examples(series, rows)  # by time, but the lags reach over the gap
     train_, test = rows.until_s <= 900, rows.begin_s >= 900 + 110
     check_split(rows, train_, test, np.full(len(test), 110.0))
 
@@ -291,7 +291,7 @@ def test_models__learn_and_forecast_by_arrays_alone(kind):
 
 
 def test_models__that_learn_nothing_repeat_the_last_or_the_middle():
-    rows = make_rows(make_runs(1, 60), "cpu", 5)
+    rows = make_examples(make_runs(1, 60), "cpu", 5)
     for kind, value in (
         ("persistence", rows.lags[:, -1]),
         ("median", np.median(rows.lags[:, -3:], axis=1)),
@@ -318,8 +318,8 @@ def test_trees__are_those_of_scikit_learn():
 
 def test_recursive__equals_direct_for_persistence_and_the_first_step(trained):
     series = trained[0]
-    rows = {target: make_rows(series, target) for target in TARGETS}
-    training, test = split_rows(series, rows["cpu"])
+    rows = {target: make_examples(series, target) for target in TARGETS}
+    training, test = split_examples(series, rows["cpu"])
     found = [
         get_forecasts(
             train_predictor(
@@ -463,7 +463,7 @@ def test_training__of_different_widths_is_refused():
 def test_model__comes_back_as_it_was(trained, model):
     series, predictor, about = trained
     loaded, card = load_model(model)
-    rows = {target: make_rows(series[-1:], target) for target in TARGETS}
+    rows = {target: make_examples(series[-1:], target) for target in TARGETS}
     for target, forecasts in get_forecasts(predictor, rows).items():
         for mine, theirs in zip(
             forecasts, get_forecasts(loaded, rows)[target], strict=True
@@ -479,8 +479,8 @@ def test_model__comes_back_as_it_was(trained, model):
 @pytest.mark.parametrize("recursive", [False, True])
 def test_model__of_every_kind_comes_back(kind, recursive, tmp_path):
     series = make_runs(5, 60)
-    rows = {target: make_rows(series, target) for target in TARGETS}
-    training, _ = split_rows(series, rows["cpu"])
+    rows = {target: make_examples(series, target) for target in TARGETS}
+    training, _ = split_examples(series, rows["cpu"])
     made = train_predictor(rows, training, kind=kind, width_s=10.0, recursive=recursive)
     save_model(tmp_path, made, {})
     loaded, _ = load_model(tmp_path)
@@ -687,7 +687,7 @@ def test_unseen__programs_are_not_served_worse_than_by_persistence(trained):
     series = list(read_own())
     assert all((one.values[:, 0] >= 0).all() for one in series)
     assert max(one.values[:, 0].max() for one in series) < 3  # of 2 cores
-    rows = {target: make_rows(series, target) for target in TARGETS}
+    rows = {target: make_examples(series, target) for target in TARGETS}
     every = np.ones(len(rows["cpu"].series), bool)
     figures = evaluate(predictor, rows, every, every, ~every)
     assert min(f.get_skill() for f in figures) > -0.02

@@ -36,7 +36,7 @@ from hpc_connector.allocation.memory import (
     MOST_RUNS,
     SPARE_BYTES,
     SPREADS,
-    Task,
+    EndedTask,
     choose_spread,
     follow,
     grow_memory,
@@ -62,7 +62,7 @@ COST = Cost(3600.0, 5.0, GB, GB // 2, 1000, ("by the formula",))
 
 times = st.floats(0, 1e4)
 tasks = st.builds(
-    lambda kind, start, took, asked, peak: Task(
+    lambda kind, start, took, asked, peak: EndedTask(
         kind, start, start + took, took, asked * 1e9, peak * 1e9
     ),
     st.sampled_from("ab"),
@@ -121,8 +121,8 @@ def test_grow_memory__grows(given_bytes, peaks):
 
 
 def test_replay__counts_attempts_that_fail():
-    rows = [Task("a", 10 * k, 10 * k + 1, 1, 8e9, 1e9) for k in range(5)]
-    rows.append(Task("a", 90, 92, 2, 8e9, 3e9))
+    rows = [EndedTask("a", 10 * k, 10 * k + 1, 1, 8e9, 1e9) for k in range(5)]
+    rows.append(EndedTask("a", 90, 92, 2, 8e9, 3e9))
     found = replay(rows)
     first, later = 3 * 7e9, 2 * (100 << 20)
     failed = 2 * (1e9 + (100 << 20))  # in vain; doubled twice, it is enough

@@ -16,7 +16,7 @@ MOST_BYTES = 128 << 30  # of a node
 
 
 @dataclass(frozen=True)
-class Task:
+class EndedTask:
     """A task that has ended.
 
     Parameters
@@ -46,7 +46,7 @@ class Waste:
     tasks: int
 
 
-Rule: TypeAlias = Callable[[Sequence[float], Task], float]
+Rule: TypeAlias = Callable[[Sequence[float], EndedTask], float]
 
 
 def size_memory(peaks: Sequence[float], asked_bytes: float) -> float:
@@ -111,7 +111,7 @@ def grow_memory(given_bytes: float, peaks: Sequence[float]) -> float:
     return min(most if most > given_bytes else 2 * given_bytes, MOST_BYTES)
 
 
-def follow(tasks: Iterable[Task]) -> Iterator[tuple[Task, list[float]]]:
+def follow(tasks: Iterable[EndedTask]) -> Iterator[tuple[EndedTask, list[float]]]:
     """Yield tasks as they start, each with the peaks of its kind known by then.
 
     Only what had completed before a task started is known: tasks that start together
@@ -128,7 +128,7 @@ def follow(tasks: Iterable[Task]) -> Iterator[tuple[Task, list[float]]]:
         yield task, known[task.kind]
 
 
-def replay(tasks: Iterable[Task], rule: Rule | None = None) -> Waste:
+def replay(tasks: Iterable[EndedTask], rule: Rule | None = None) -> Waste:
     """Return the waste of a rule, had it sized tasks in the order of time.
 
     A failed attempt wastes all that it was given, for as long as the task takes.

@@ -54,7 +54,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Process:
+class GaussianProcess:
     """A Gaussian process; `weights` of shape (runs,) at `places` of shape (runs, 2)."""
 
     length: float
@@ -79,7 +79,7 @@ class Model:
     """
 
     coefficients: NDArray[np.float64]
-    process: Process | None
+    process: GaussianProcess | None
     errors: NDArray[np.float64]
 
 
@@ -184,7 +184,7 @@ def _fit_both(
     trust: float,
     ridge: NDArray[np.float64],
     shape: Shape | None = None,
-) -> tuple[NDArray[np.float64], Process | None]:
+) -> tuple[NDArray[np.float64], GaussianProcess | None]:
     """Return the coefficients, and the process where runs are not few."""
     coefficients = _fit_terms(sizes, time_s, trust, ridge)
     if shape is None and len(time_s) < LEAST_SMOOTHED:
@@ -192,11 +192,11 @@ def _fit_both(
     ratio, places = _get_ratio(sizes, time_s, coefficients), _get_places(sizes)
     shape = shape or _choose_shape(places, ratio)
     weights = np.linalg.solve(_add_noise(places, shape), ratio)
-    return coefficients, Process(*shape, places, weights)
+    return coefficients, GaussianProcess(*shape, places, weights)
 
 
 def _predict_log(
-    coefficients: NDArray[np.float64], process: Process | None, sizes: Sizes
+    coefficients: NDArray[np.float64], process: GaussianProcess | None, sizes: Sizes
 ) -> NDArray[np.float64]:
     log_s = np.log(np.maximum(_make_terms(sizes) @ coefficients, 1e-9))
     if process is None:

@@ -130,7 +130,7 @@ def get_states(folders: Sequence[Path], n_lines: int = 0) -> list[RunState]:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """What the folder of a run holds: job.json, manifest.json and running.json."""
 
     folder: Path
@@ -140,7 +140,7 @@ class Run:
     notes: tuple[str, ...]
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path) -> RunFolder:
     """Return the run in a folder; what cannot be read is noted and left out."""
     notes: list[str] = []
     found: dict[str, Any] = {}
@@ -151,7 +151,7 @@ def read_run(folder: Path) -> Run:
                 found[name] = read(folder)
             except (BadInput, OSError) as error:
                 notes.append(str(error))
-    return Run(folder, found[JOB], found[NAME], found[LOCK], tuple(notes))
+    return RunFolder(folder, found[JOB], found[NAME], found[LOCK], tuple(notes))
 
 
 def read_lock(folder: Path) -> dict[str, Any]:
@@ -166,13 +166,13 @@ def read_lock(folder: Path) -> dict[str, Any]:
     return {} if text is None else folder_lock.parse_holder(folder / LOCK, text)
 
 
-def get_job(run: Run) -> str:
+def get_job(run: RunFolder) -> str:
     """Return the job that a run belongs to by now: that of what came last."""
     has_begun = run.manifest and (not run.submitted or has_begun_since(run))
     return get_text(run.manifest if has_begun else run.submitted, "job")
 
 
-def has_begun_since(run: Run) -> bool:
+def has_begun_since(run: RunFolder) -> bool:
     """Return whether the last attempt began after the job was submitted."""
     times = run.manifest.get("started"), run.submitted.get("submitted")
     try:
@@ -189,7 +189,7 @@ def get_text(record: Mapping[str, Any], name: str) -> str:
 
 
 def make_state(
-    run: Run, queue: dict[str, Queued] | None, ended: dict[str, tuple[str, str]]
+    run: RunFolder, queue: dict[str, Queued] | None, ended: dict[str, tuple[str, str]]
 ) -> RunState:
     """Return the state of a run, by what Slurm knows of its job."""
     job, attempt = get_job(run), run.manifest.get("attempt", 0)
@@ -228,7 +228,7 @@ def add_queued(state: RunState, queued: Queued) -> RunState:
     )
 
 
-def has_left(run: Run, queued: Queued) -> bool:
+def has_left(run: RunFolder, queued: Queued) -> bool:
     """Return whether a run is done, and its job goes on: one that people work in."""
     is_done = run.manifest.get("status") == "done"
     return is_done and not run.submitted and queued.state not in OVER
@@ -240,7 +240,7 @@ def choose_number(job: str, told: str) -> str:
 
 
 def add_recorded(
-    state: RunState, run: Run, queue: dict[str, Queued] | None
+    state: RunState, run: RunFolder, queue: dict[str, Queued] | None
 ) -> RunState:
     """Return the state of a run that Slurm does not know, by its own files."""
     status = run.manifest.get("status")
@@ -256,7 +256,7 @@ def add_recorded(
     return add_lock(state, run.lock, run.folder / LOCK)
 
 
-def get_account(run: Run, job: str) -> str:
+def get_account(run: RunFolder, job: str) -> str:
     """Return the end of a run's last job by its account, empty if that has none."""
     last: Mapping[str, Any] = [{}, *list_attempts(run.manifest)][-1]
     is_it = bool(job) and last.get("job") == job and has_ended(last)
@@ -296,7 +296,7 @@ def add_lock(state: RunState, lock: dict[str, Any], path: Path) -> RunState:
     return replace(state, state="RUNNING", told_by=LOCK, nodes=str(host), notes=notes)
 
 
-def add_progress(state: RunState, run: Run) -> RunState:
+def add_progress(state: RunState, run: RunFolder) -> RunState:
     """Return a state with the tasks, and a word on whether they end in time."""
     found = read_progress(run.folder, run.manifest)
     if found is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc_connector.forecast.features import HORIZONS, Rows
+from hpc_connector.forecast.features import HORIZONS, Examples
 from hpc_connector.forecast.guard import Served, get_candidates, serve
 from hpc_connector.forecast.predictor import P90, Predictor, get_forecasts
 
@@ -49,7 +49,7 @@ class Figures:
 
 def evaluate(
     predictor: Predictor,
-    rows: Mapping[str, Rows],
+    rows: Mapping[str, Examples],
     train: NDArray[np.bool_],
     test: NDArray[np.bool_],
     is_known: NDArray[np.bool_],
@@ -80,7 +80,7 @@ def evaluate(
 def _measure(
     target: str,
     h: int,
-    rows: Rows,
+    rows: Examples,
     p50: NDArray[np.float64],
     served: Served,
     margin: float,

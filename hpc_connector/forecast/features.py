@@ -19,7 +19,7 @@ SHAPE = ("spread", "above", "below", "median", "roughness", "level", "size")
 
 
 @dataclass(frozen=True)
-class Rows:
+class Examples:
     """A moving window over series, and what came after it.
 
     Parameters
@@ -54,9 +54,9 @@ class Rows:
     end_s: NDArray[np.floating[Any]]
     until_s: NDArray[np.floating[Any]]
 
-    def take(self, chosen: NDArray[Any]) -> "Rows":
+    def take(self, chosen: NDArray[Any]) -> "Examples":
         """Return some of the rows."""
-        return Rows(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        return Examples(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
 def get_feature_names(lags: int = LAGS) -> list[str]:
@@ -65,14 +65,16 @@ def get_feature_names(lags: int = LAGS) -> list[str]:
     return [*own, "age", *(f"other_{name}" for name in own)]
 
 
-def make_rows(series: Sequence[Series], target: str, lags: int = LAGS) -> Rows:
+def make_examples(series: Sequence[Series], target: str, lags: int = LAGS) -> Examples:
     """Return the rows of all series for one of ``TARGETS``; gaps have none."""
-    parts = [_make_rows_of(s, number, target, lags) for number, s in enumerate(series)]
-    names = Rows.__annotations__
-    return Rows(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+    parts = [
+        _make_examples_of(s, number, target, lags) for number, s in enumerate(series)
+    ]
+    names = Examples.__annotations__
+    return Examples(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
 
-def _make_rows_of(one: Series, number: int, target: str, lags: int) -> Rows:
+def _make_examples_of(one: Series, number: int, target: str, lags: int) -> Examples:
     place = TARGETS.index(target)
     n = max(len(one.values) - lags + 1, 0)
     stretch = np.zeros((0, len(TARGETS), lags + HORIZONS))
@@ -86,7 +88,7 @@ def _make_rows_of(one: Series, number: int, target: str, lags: int) -> Rows:
     features, scale = get_features(past, age, place)
     begin_s = one.start_s + one.width_s * kept
     end_s = begin_s + lags * one.width_s
-    return Rows(
+    return Examples(
         past=past,
         lags=past[:, place],
         age=age,
@@ -145,8 +147,8 @@ def _describe(
     return np.column_stack(columns), scale[:, 0]
 
 
-def split_rows(
-    series: Sequence[Series], rows: Rows
+def split_examples(
+    series: Sequence[Series], rows: Examples
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which rows train and which test: by run and time, with an embargo.
 
@@ -204,7 +206,7 @@ def _get_cuts(
 
 
 def _take_parts(
-    series: Sequence[Series], rows: Rows
+    series: Sequence[Series], rows: Examples
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return the split that the user's table asks for, by the first window ahead."""
     words = []
@@ -217,14 +219,17 @@ def _take_parts(
 
 
 def check_split(
-    rows: Rows, train: NDArray[np.bool_], test: NDArray[np.bool_], embargo_s: np.ndarray
+    rows: Examples,
+    train: NDArray[np.bool_],
+    test: NDArray[np.bool_],
+    embargo_s: np.ndarray,
 ) -> None:
     """Refuse a split in which a series trains on what lies beside its test.
 
     Parameters
     ----------
     train, test
-        Rows of either, bool, shape (rows,).
+        Examples of either, bool, shape (rows,).
     embargo_s
         Of each row, seconds between both.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc_connector.forecast.features import Rows
+from hpc_connector.forecast.features import Examples
 
 CANDIDATES = ("model", "persistence", "median of 3")
 DECAY = 0.9  # of a past error, a window
@@ -71,7 +71,7 @@ def get_variation(lags: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def serve(
     target: str,
-    rows: Rows,
+    rows: Examples,
     p50: NDArray[np.float64],
     p90: NDArray[np.float64],
     is_known: NDArray[np.bool_],

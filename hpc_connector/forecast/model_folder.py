@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.forecast.features import HORIZONS, get_feature_names, make_rows
+from hpc_connector.forecast.features import HORIZONS, get_feature_names, make_examples
 from hpc_connector.forecast.models import KINDS, LEARN_NOTHING, NODES
 from hpc_connector.forecast.predictor import Predictor, get_forecasts
 from hpc_connector.forecast.windows import TARGETS, Series
@@ -164,7 +164,7 @@ def _try_out(predictor: Predictor) -> None:
     """Forecast something, so that arrays of a wrong shape are found now."""
     values = np.ones((predictor.lags, len(TARGETS)))
     series: Sequence[Series] = [Series("", "", "", 0.0, predictor.width_s, values)]
-    rows = {target: make_rows(series, target, predictor.lags) for target in TARGETS}
+    rows = {target: make_examples(series, target, predictor.lags) for target in TARGETS}
     for target, forecast in get_forecasts(predictor, rows).items():
         shapes = {predictor.offsets[target].shape, *(f.shape[1:] for f in forecast)}
         if shapes != {(HORIZONS,)}:

@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.forecast.features import HORIZONS, LAGS, TRAIN, Rows, make_rows
+from hpc_connector.forecast.features import (
+    HORIZONS,
+    LAGS,
+    TRAIN,
+    Examples,
+    make_examples,
+)
 from hpc_connector.forecast.forecast_file import FILE
 from hpc_connector.forecast.guard import CANDIDATES, Served, classify, serve
 from hpc_connector.forecast.predictor import Predictor, get_forecasts, train_predictor
@@ -36,7 +42,7 @@ class Outlook:
 
     series: Series
     seen_until_s: float
-    rows: dict[str, Rows]
+    rows: dict[str, Examples]
     served: dict[str, Served]
 
 
@@ -63,7 +69,7 @@ def forecast(
     lags = predictor.lags if predictor else LAGS
     found = []
     for one in series:
-        rows = {target: make_rows([one], target, lags) for target in TARGETS}
+        rows = {target: make_examples([one], target, lags) for target in TARGETS}
         ages = rows[TARGETS[0]].age
         if len(ages) and ages[-1] == len(one.values):  # else it would tell the past
             found.append(_forecast_one(one, rows, predictor, card or {}))
@@ -79,7 +85,7 @@ def forecast(
 
 def _forecast_one(
     one: Series,
-    rows: dict[str, Rows],
+    rows: dict[str, Examples],
     predictor: Predictor | None,
     card: Mapping[str, Any],
 ) -> Outlook:

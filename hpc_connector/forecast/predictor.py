@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc_connector.forecast.features import HORIZONS, Rows, get_features
+from hpc_connector.forecast.features import HORIZONS, Examples, get_features
 from hpc_connector.forecast.models import Fitted, fit, predict
 from hpc_connector.forecast.windows import TARGETS
 
@@ -45,7 +45,7 @@ class Predictor:
 
 
 def train_predictor(
-    rows: Mapping[str, Rows],
+    rows: Mapping[str, Examples],
     train: NDArray[np.bool_],
     *,
     kind: str,
@@ -89,7 +89,7 @@ def _choose(train: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _get_offsets(
-    predictor: Predictor, rows: Mapping[str, Rows]
+    predictor: Predictor, rows: Mapping[str, Examples]
 ) -> dict[str, NDArray[np.float64]]:
     """Return the quantile of the residuals over the scale, of each target."""
     found = {}
@@ -106,7 +106,7 @@ def has_quantiles(kind: str, recursive: bool) -> bool:
 
 
 def get_forecasts(
-    predictor: Predictor, rows: Mapping[str, Rows]
+    predictor: Predictor, rows: Mapping[str, Examples]
 ) -> dict[str, Forecast]:
     """Return P50 and P90 of each target, each shape (n, horizons)."""
     middle = get_middle(predictor, rows)
@@ -121,7 +121,7 @@ def get_forecasts(
 
 
 def get_middle(
-    predictor: Predictor, rows: Mapping[str, Rows]
+    predictor: Predictor, rows: Mapping[str, Examples]
 ) -> dict[str, NDArray[np.float64]]:
     """Return P50 of each target, shape (n, horizons)."""
     if predictor.recursive:
@@ -130,7 +130,7 @@ def get_middle(
 
 
 def _get_direct(
-    predictor: Predictor, rows: Rows, target: str, suffix: str = ""
+    predictor: Predictor, rows: Examples, target: str, suffix: str = ""
 ) -> NDArray[np.float64]:
     names = [f"{target} {h + 1}{suffix}" for h in range(HORIZONS)]
     change = [
@@ -140,7 +140,9 @@ def _get_direct(
     return rows.lags[:, -1:] + step
 
 
-def _get_recursive(predictor: Predictor, rows: Rows) -> dict[str, NDArray[np.float64]]:
+def _get_recursive(
+    predictor: Predictor, rows: Examples
+) -> dict[str, NDArray[np.float64]]:
     """Forecast one window, take it for what came, and go on."""
     past, steps = rows.past, []
     for horizon in range(HORIZONS):

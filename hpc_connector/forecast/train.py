@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.forecast.evaluate import Figures, evaluate
-from hpc_connector.forecast.features import LAGS, Rows, make_rows, split_rows
+from hpc_connector.forecast.features import (
+    LAGS,
+    Examples,
+    make_examples,
+    split_examples,
+)
 from hpc_connector.forecast.guard import classify
 from hpc_connector.forecast.predictor import Predictor, train_predictor
 from hpc_connector.forecast.windows import TARGETS, Series
@@ -42,8 +47,8 @@ def train(
         No windows to train on, windows of different widths, or a split that leaks.
     """
     width_s = get_width(series)
-    rows = {target: make_rows(series, target, lags) for target in TARGETS}
-    training, test = split_rows(series, rows[TARGETS[0]])
+    rows = {target: make_examples(series, target, lags) for target in TARGETS}
+    training, test = split_examples(series, rows[TARGETS[0]])
     check_training(series, training, width_s)
     if is_small := training.sum() < LEAST_WINDOWS:
         kind = "persistence"
@@ -97,7 +102,7 @@ def is_usable(figures: Sequence[Figures], target: str) -> bool:
 
 
 def get_ends(
-    rows: Rows, series: Sequence[Series], training: NDArray[np.bool_]
+    rows: Examples, series: Sequence[Series], training: NDArray[np.bool_]
 ) -> dict[str, float]:
     """Return when the training ended in each run that it saw, Unix time."""
     ends: dict[str, float] = {}

@@ -69,7 +69,7 @@ class Lookup:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class IdCandidate:
     """A column, or two, that may be the ids of a table.
 
     Parameters
@@ -116,7 +116,7 @@ class Candidate:
         """Individuals that are named."""
         return len(np.unique(self.places[self.places >= 0]))
 
-    def contradicts(self, other: "Candidate") -> bool:
+    def contradicts(self, other: "IdCandidate") -> bool:
         """Return whether another column says that a row is someone else."""
         both = (self.rows >= 0) & (other.rows >= 0)
         return bool((self.rows != other.rows)[both].any())
@@ -124,7 +124,7 @@ class Candidate:
 
 def find_individuals(
     table: Table, file: SampleFile, name: str | None = None, case: int | None = None
-) -> Candidate:
+) -> IdCandidate:
     """Find the individuals of a genotype file in a table.
 
     Parameters
@@ -180,7 +180,7 @@ def note_joined(lookup: Lookup, file: SampleFile) -> Assumption:
     return Assumption(f"the id {name} in {file.path}", f"as {person}", because)
 
 
-def _choose(found: Sequence[Candidate]) -> Candidate | None:
+def _choose(found: Sequence[IdCandidate]) -> IdCandidate | None:
     """Return the candidate that names the most individuals; FID and IID before IID.
 
     PLINK matches by both. Where most FIDs are others, as where one file has none, they
@@ -196,14 +196,14 @@ def _choose(found: Sequence[Candidate]) -> Candidate | None:
     return best
 
 
-def _is_rival(one: Candidate, best: Candidate) -> bool:
+def _is_rival(one: IdCandidate, best: IdCandidate) -> bool:
     """Return whether a column might be the ids as well as the best, and contradicts."""
     is_less = 2 * one.n_once < best.n_once
     is_beaten = best.is_sure and not one.is_sure and one.n_once <= best.n_once
     return not (is_less or is_beaten) and one.contradicts(best)
 
 
-def _make_chosen(table: Table, lookup: Lookup, name: str) -> Candidate:
+def _make_chosen(table: Table, lookup: Lookup, name: str) -> IdCandidate:
     """Return the column that the user names, or the two."""
     if "," in name and name not in table.header:
         family, person = (
@@ -217,7 +217,7 @@ def _make_chosen(table: Table, lookup: Lookup, name: str) -> Candidate:
 
 def _list_candidates(
     table: Table, lookup: Lookup, case: int | None
-) -> Iterator[Candidate]:
+) -> Iterator[IdCandidate]:
     """Yield what may be the ids: both ids together, then columns, likely ones first."""
     family = table.find_family()
     if family is not None and case not in family:
@@ -247,14 +247,14 @@ def _is_id_name(table: Table, column: int) -> bool:
     return table.has_header and is_id_name(table.header[column])
 
 
-def _make_pair(table: Table, lookup: Lookup, columns: tuple[int, int]) -> Candidate:
+def _make_pair(table: Table, lookup: Lookup, columns: tuple[int, int]) -> IdCandidate:
     """Return FID and IID together as an id."""
     families, persons = (table.get_column(k) for k in columns)
     pairs = list(zip(families, persons, strict=True))
     places = np.array([lookup.find_pair(*pair) for pair in pairs], np.int64)
     name = " and ".join(table.header[k] for k in columns)
     texts = [":".join(pair) for pair in pairs]
-    return Candidate(name, columns, texts, places, lookup.size, True, True)
+    return IdCandidate(name, columns, texts, places, lookup.size, True, True)
 
 
 def _make_single(
@@ -264,12 +264,12 @@ def _make_single(
     *,
     is_sure: bool = False,
     is_known: bool = False,
-) -> Iterator[Candidate]:
+) -> Iterator[IdCandidate]:
     """Yield a column as an id, and as whole numbers if that is another text."""
     texts = table.get_column(column)
     name, size = table.header[column], lookup.size
     places = lookup.find_all(texts)
-    plain = Candidate(name, (column,), texts, places, size, is_sure, is_known)
+    plain = IdCandidate(name, (column,), texts, places, size, is_sure, is_known)
     yield plain
     if persons := drop_families(texts):
         taken, because = f"as {persons[0]}", "PLINK so joins FID and IID"

@@ -64,8 +64,9 @@ class CloudObject:
             signs a URL stays in this process; elsewhere a slice of it is read once
             ``hpc_connector.storage.address.take(URL)`` was called there.
         storage_config
-            As ``hpc_connector.storage.s3.Settings``: ``endpoint_url``, ``region_name``,
-            ``profile_name``, ``anonymous``, ``requester_pays``; no credentials.
+            As ``hpc_connector.storage.s3.S3Settings``: ``endpoint_url``,
+            ``region_name``, ``profile_name``, ``anonymous``, ``requester_pays``; no
+            credentials.
         metadata
             A folder or bucket for the index, ``s3://bucket/prefix``; else beside the
             object.

@@ -15,12 +15,12 @@ from hpc_connector.storage import s3
 from hpc_connector.storage.address import split_user
 from hpc_connector.storage.store import (
     WHOLE,
-    Answer,
     Broken,
     Changed,
     Denied,
     Missing,
     Range,
+    Response,
     StoreError,
     Version,
     is_strong,
@@ -122,7 +122,7 @@ class FastStore:
                 found = obstore.get(self.store, key).meta  # its bytes are not read
         return Version(found["size"], _get_tag(found))
 
-    def read(self, key: str, wanted: Range | None = None, tag: str = "") -> Answer:
+    def read(self, key: str, wanted: Range | None = None, tag: str = "") -> Response:
         """Return bytes of an object, all if no range is given; of one tag only."""
         import obstore
 
@@ -131,7 +131,7 @@ class FastStore:
         with explain():
             answer = obstore.get(self.store, key, options=options)
             data = memoryview(answer.bytes())
-            return Answer(data, answer.range, _get_tag(answer.meta))
+            return Response(data, answer.range, _get_tag(answer.meta))
 
     def write(self, key: str, data: bytes | memoryview, *, only_new: bool) -> str:
         """Write an object; return its tag, "" if it is not said."""

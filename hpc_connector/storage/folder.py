@@ -6,7 +6,14 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from hpc_connector.storage.store import Answer, Changed, Denied, Missing, Range, Version
+from hpc_connector.storage.store import (
+    Changed,
+    Denied,
+    Missing,
+    Range,
+    Response,
+    Version,
+)
 
 PARTIAL = ".partial"
 
@@ -19,7 +26,7 @@ class FolderStore:
         with explain(key):
             return _get_version(os.stat(key))
 
-    def read(self, key: str, wanted: Range | None = None, tag: str = "") -> Answer:
+    def read(self, key: str, wanted: Range | None = None, tag: str = "") -> Response:
         """Return bytes of a file, all if no range is given; of one tag only."""
         with explain(key), open(key, "rb", buffering=0, opener=_open) as stream:
             version = _get_version(os.fstat(stream.fileno()))
@@ -27,7 +34,7 @@ class FolderStore:
                 raise Changed(key)
             first, last = wanted or (0, version.size)
             data = _read(stream.fileno(), first, last)
-            return Answer(data, (first, first + len(data)), version.etag)
+            return Response(data, (first, first + len(data)), version.etag)
 
     def write(self, key: str, data: bytes | memoryview, *, only_new: bool) -> str:
         """Write a file whole; return its tag."""

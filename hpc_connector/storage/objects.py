@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hpc_connector.errors import BadInput
 from hpc_connector.storage import address
 from hpc_connector.storage.address import Source
-from hpc_connector.storage.store import Answer, Changed, Range, Version, is_strong
+from hpc_connector.storage.store import Changed, Range, Response, Version, is_strong
 from hpc_connector.storage.stores import (
     NoSuchObject,
     NotAllowed,
@@ -74,7 +74,7 @@ def forget() -> None:
     address.forget_derived()
 
 
-def read_version(source: Source, version: Version, wanted: Range) -> Answer:
+def read_version(source: Source, version: Version, wanted: Range) -> Response:
     """Return a range of one version of an object.
 
     A server that refuses an ETag it gives itself is asked without it: of what version

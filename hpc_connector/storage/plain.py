@@ -10,12 +10,12 @@ from hpc_connector.storage import s3
 from hpc_connector.storage.address import split_user
 from hpc_connector.storage.store import (
     WHOLE,
-    Answer,
     Broken,
     Changed,
     Denied,
     Missing,
     Range,
+    Response,
     StoreError,
     Version,
     is_strong,
@@ -46,7 +46,7 @@ class BucketStore:
         found = self._ask("head_object", key)
         return Version(found["ContentLength"], _get_tag(found))
 
-    def read(self, key: str, wanted: Range | None = None, tag: str = "") -> Answer:
+    def read(self, key: str, wanted: Range | None = None, tag: str = "") -> Response:
         """Return bytes of an object, all if no range is given; of one tag only."""
         options = {"Range": make_range(wanted)} if wanted else {}
         options |= {"IfMatch": tag} if is_strong(tag) else {}
@@ -54,7 +54,7 @@ class BucketStore:
         with explain():
             data = found["Body"].read()
         span = read_span(found.get("ContentRange", ""), len(data), wanted)
-        return Answer(data, span, _get_tag(found))
+        return Response(data, span, _get_tag(found))
 
     def write(self, key: str, data: bytes | memoryview, *, only_new: bool) -> str:
         """Write an object; return its tag, "" if it is not said."""
@@ -133,14 +133,14 @@ class WebStore:
         size = place.rpartition("/")[2] if place else len(answer.data)
         return Version(int(size), self._get_tag(answer))
 
-    def read(self, key: str, wanted: Range | None = None, tag: str = "") -> Answer:
+    def read(self, key: str, wanted: Range | None = None, tag: str = "") -> Response:
         """Return bytes of the object, all if no range is given; of one tag only."""
         headers = {"Range": make_range(wanted)} if wanted else {}
         headers |= {"If-Match": tag} if is_strong(tag) else {}
         answer = self._ask("GET", headers)
         place = answer.headers.get("Content-Range", "")
         span = read_span(place, len(answer.data), wanted)
-        return Answer(answer.data, span, self._get_tag(answer))
+        return Response(answer.data, span, self._get_tag(answer))
 
     def _get_tag(self, answer: Any) -> str:
         """Return the tag of an answer."""

@@ -33,7 +33,7 @@ STYLES = ("auto", "path", "virtual")
 
 
 @dataclass(frozen=True)
-class Settings:
+class S3Settings:
     """How an S3 is reached; what is not said is found as boto3 does.
 
     Parameters
@@ -57,7 +57,7 @@ class Settings:
     requester_pays: bool = False
 
 
-KNOWN = tuple(field.name for field in fields(Settings))
+KNOWN = tuple(field.name for field in fields(S3Settings))
 
 
 def check_config(given: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -99,7 +99,7 @@ def _check_name(name: str, value: Any) -> None:
     )
 
 
-def read_settings(config: tuple[tuple[str, str], ...]) -> Settings:
+def read_settings(config: tuple[tuple[str, str], ...]) -> S3Settings:
     """Return settings from how they travel.
 
     Raises
@@ -111,7 +111,7 @@ def read_settings(config: tuple[tuple[str, str], ...]) -> Settings:
     for name in ("anonymous", "requester_pays"):
         if name in found:
             found[name] = _read_flag(name, found[name])
-    settings = Settings(**found)
+    settings = S3Settings(**found)
     if settings.anonymous and settings.requester_pays:
         raise BadInput(
             "storage_config: anonymous and requester_pays: expected one of them, for "
@@ -142,7 +142,7 @@ def _read_flag(name: str, text: str) -> bool:
     return text.lower() in YES
 
 
-def open_session(settings: Settings) -> Any:
+def open_session(settings: S3Settings) -> Any:
     """Return a session of boto3.
 
     The region is that of the settings, AWS_DEFAULT_REGION, AWS_REGION, which boto3
@@ -157,7 +157,7 @@ def open_session(settings: Settings) -> Any:
     )
 
 
-def open_client(settings: Settings, *, signed: bool = True) -> Any:
+def open_client(settings: S3Settings, *, signed: bool = True) -> Any:
     """Return a client of boto3.
 
     Raises
@@ -203,7 +203,7 @@ def has_authority(config: tuple[tuple[str, str], ...]) -> bool:
     return url.startswith("https:")
 
 
-def find_bucket(settings: Settings, bucket: str) -> dict[str, Any]:
+def find_bucket(settings: S3Settings, bucket: str) -> dict[str, Any]:
     """Return region and place of a bucket, as obstore takes them.
 
     Asked of boto3 by a request that is not sent.
@@ -243,7 +243,7 @@ def find_bucket(settings: Settings, bucket: str) -> dict[str, Any]:
     }
 
 
-def check_credentials(settings: Settings, bucket: str) -> None:
+def check_credentials(settings: S3Settings, bucket: str) -> None:
     """Refuse requests that are to be signed, and cannot.
 
     Raises
@@ -266,7 +266,7 @@ def check_credentials(settings: Settings, bucket: str) -> None:
     raise BadInput(said)
 
 
-def get_provider(settings: Settings, bucket: str) -> Any:
+def get_provider(settings: S3Settings, bucket: str) -> Any:
     """Return the credential provider of obstore: boto3's, asked again when they end.
 
     Raises

@@ -16,7 +16,7 @@ class Version:
     etag: str
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """Bytes of an object, which they are of it, and its tag; "" where none came."""
 
     data: bytes | memoryview
@@ -30,7 +30,7 @@ class Store(Protocol):
     def look(self, key: str) -> Version:
         """Return size and tag of an object."""
 
-    def read(self, key: str, wanted: Range | None = None, tag: str = "") -> Answer:
+    def read(self, key: str, wanted: Range | None = None, tag: str = "") -> Response:
         """Return bytes of an object, all if no range is given; of one tag only."""
 
     def write(self, key: str, data: bytes | memoryview, *, only_new: bool) -> str:

@@ -51,7 +51,7 @@ LITHOPS_KEYS |= {"storage_bucket", "user_agent"}
 
 
 @dataclass(frozen=True)
-class Settings:
+class SlurmSettings:
     """The section ``slurm`` of a configuration.
 
     Parameters
@@ -115,7 +115,7 @@ def load_config(config: dict[str, Any]) -> None:
     config["lithops"].setdefault("storage", NAME)
 
 
-def read_settings(section: dict[str, Any]) -> Settings:
+def read_settings(section: dict[str, Any]) -> SlurmSettings:
     """Return the settings of a section.
 
     Raises
@@ -123,10 +123,10 @@ def read_settings(section: dict[str, Any]) -> Settings:
     BadInput
         An unknown key, or a value that is none.
     """
-    found = read_fields(Settings, section, NAME, READERS, YAML)
+    found = read_fields(SlurmSettings, section, NAME, READERS, YAML)
     if not Path(found.get("folder", "")).is_absolute():
         raise BadInput("slurm: folder: expected the path of a folder that nodes share")
-    settings = Settings(**found)
+    settings = SlurmSettings(**found)
     if not re.fullmatch(r"(\d+-)?\d+(:\d+){1,2}", settings.time):
         raise BadInput(f"slurm: time: {settings.time!r}: expected such as '01:30:00'")
     if settings.mem and not re.fullmatch(r"\d+[KMGT]", settings.mem):
@@ -157,7 +157,7 @@ def _whole(value: Any) -> int:
 READERS: dict[Any, Reader] = {str: _word, int: _whole}
 
 
-def render_array(settings: Settings, folder: Path, n: int, first: int) -> str:
+def render_array(settings: SlurmSettings, folder: Path, n: int, first: int) -> str:
     """Return the batch script of n elements, whose numbers begin with `first`.
 
     Parameters
@@ -194,7 +194,7 @@ def cut_payload(payload: dict[str, Any], number: int) -> dict[str, Any]:
     return part
 
 
-def choose_memory(settings: Settings, memory: int | None) -> Settings:
+def choose_memory(settings: SlurmSettings, memory: int | None) -> SlurmSettings:
     """Return settings with the memory that a call asks for, in MB of each function."""
     n_at_once = settings.worker_processes
     if not memory or memory == (parse_bytes(settings.mem) >> 20) // n_at_once:
@@ -211,7 +211,7 @@ class ServerlessBackend:
     """What Lithops asks of a backend; the names are Lithops'."""
 
     def __init__(self, config: dict[str, Any], internal_storage: Any):
-        names = {field.name for field in fields(Settings)}
+        names = {field.name for field in fields(SlurmSettings)}
         self.settings = read_settings({k: v for k, v in config.items() if k in names})
         self.config, self.storage = config, internal_storage
         self.name, self.type = NAME, "batch"

@@ -12,7 +12,7 @@ SPLIT = "variants of three or more alleles were split, into one for each ALT"
 Row = tuple[str, str, int, str, str, np.ndarray]  # columns of Variants, genotypes
 
 
-class Site(Protocol):
+class VariantSite(Protocol):
     """A record of a file: a place, and its alleles, the reference first."""
 
     @property
@@ -26,7 +26,7 @@ class Site(Protocol):
 
 
 def split(
-    site: Site,
+    site: VariantSite,
     call: Callable[[int], tuple[np.ndarray, Mapping[str, int]]],
     counted: Counter[str],
 ) -> Iterator[Row]:
@@ -55,7 +55,7 @@ def split(
         yield name, site.chromosome, site.position, alt, ref, genotypes
 
 
-def get_name(site: Site, alt: str) -> str:
+def get_name(site: VariantSite, alt: str) -> str:
     """Return the name of one of the variants of a record, or of one without an id."""
     if site.id == ".":
         return f"{site.chromosome}:{site.position}:{site.alleles[0]}:{alt}"

@@ -212,7 +212,7 @@ def _find_variants(
     return data, bounds
 
 
-class Site(NamedTuple):
+class BgenSite(NamedTuple):
     """What a variant is, its alleles in the order of the file."""
 
     chromosome: str
@@ -221,7 +221,7 @@ class Site(NamedTuple):
     alleles: tuple[str, ...]
 
 
-def _parse_variant(data: NDArray[np.uint8], place: str) -> tuple[Site, bytes]:
+def _parse_variant(data: NDArray[np.uint8], place: str) -> tuple[BgenSite, bytes]:
     """Return the fields of a variant, and its genotypes."""
     record = data.tobytes()
     try:
@@ -239,10 +239,10 @@ def _parse_variant(data: NDArray[np.uint8], place: str) -> tuple[Site, bytes]:
     if not alleles:
         raise BadInput(f"{place} ({rsid}) has no alleles: expected two or more")
     chosen = next((text for text in (rsid, name) if text not in ("", ".")), ".")
-    return Site(chromosome, position, chosen, tuple(alleles)), record[at + 4 :]
+    return BgenSite(chromosome, position, chosen, tuple(alleles)), record[at + 4 :]
 
 
-def _place(site: Site, options: ReadOptions, counted: Counter[str]) -> Site:
+def _place(site: BgenSite, options: ReadOptions, counted: Counter[str]) -> BgenSite:
     """Give a variant a chromosome where the file names none."""
     if not options.chromosome:
         found = find_in_id(site.id, site.position)
