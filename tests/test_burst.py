@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 from hpc_connector import cli
 from hpc_connector.allocation.cost import Cost
 from hpc_connector.burst import package
-from hpc_connector.burst.batching import Aim, count_affordable, count_excess, split
+from hpc_connector.burst.batching import Goal, count_affordable, count_excess, split
 from hpc_connector.burst.config import Settings
 from hpc_connector.burst.connection import Line, Remote
-from hpc_connector.burst.dispatch import Answer, Burst, Flight
+from hpc_connector.burst.dispatch import Answer, Burst, PendingBatch
 from hpc_connector.burst.plan import plan_burst
 from hpc_connector.burst.worker import (
-    Parcel,
+    Payload,
     decode_answer,
     encode_answer,
-    run_parcel,
+    run_payload,
 )
 from hpc_connector.commands.main import main as connector
 from hpc_connector.errors import BadInput
@@ -119,9 +119,9 @@ def test_burst__every_task_counts_once_or_is_given_back(n, seed, ways, is_rank_f
     burst = make_burst(world, patience_s, is_rank_free=is_rank_free)
     back = burst.run(lambda: False)
     assert sorted([*world.accepted, *back, *world.tasks]) == list(range(n))
-    assert burst.books.tasks_done == len(world.accepted)
-    assert burst.books.tasks_given_back == len(back)
-    assert burst.books.calls >= burst.books.batches
+    assert burst.usage.tasks_done == len(world.accepted)
+    assert burst.usage.tasks_given_back == len(back)
+    assert burst.usage.calls >= burst.usage.batches
     assert set(world.given_mb) <= ({512, 576, 640} if "short" in ways else {512})
 
 
@@ -134,10 +134,10 @@ def test_burst__gives_more_memory_after_a_function_ran_out_of_it_alone():
     assert burst.run(lambda: False) == []
     assert world.given_mb[:5] == [512, 512, 576, 576, 640]
     assert set(world.given_mb[5:]) == {640}  # what the first batch has needed
-    assert (burst.books.grown_batches, burst.books.failed_calls) == (1, 4)
-    seconds = [1.0] * burst.books.batches
-    assert burst.books.function_s == sum(seconds)
-    assert burst.books.gb_s == pytest.approx(640 / 1024 * sum(seconds))
+    assert (burst.usage.grown_batches, burst.usage.failed_calls) == (1, 4)
+    seconds = [1.0] * burst.usage.batches
+    assert burst.usage.function_s == sum(seconds)
+    assert burst.usage.gb_s == pytest.approx(640 / 1024 * sum(seconds))
 
 
 def test_burst__gives_back_what_no_memory_is_enough_for():
@@ -147,7 +147,7 @@ def test_burst__gives_back_what_no_memory_is_enough_for():
     assert sorted([*back, *world.tasks]) == list(range(40))
     assert world.tasks  # it was seen that nothing works
     assert set(world.given_mb) == {512, 576, 640}
-    assert burst.books.calls == 3 * burst.books.batches
+    assert burst.usage.calls == 3 * burst.usage.batches
 
 
 def test_burst__goes_on_where_all_first_batches_ran_out_of_memory():
@@ -158,7 +158,7 @@ def test_burst__goes_on_where_all_first_batches_ran_out_of_memory():
     burst.receive = lambda: [world.on_the_way.pop(0) for _ in world.on_the_way[:]]
     assert burst.run(lambda: False) == []
     assert sorted(world.accepted) == list(range(90))
-    assert burst.books.grown_batches == burst.books.failed_calls == 8
+    assert burst.usage.grown_batches == burst.usage.failed_calls == 8
 
 
 def test_burst__a_late_word_of_an_earlier_try_does_not_grow_memory_twice():
@@ -173,17 +173,17 @@ def test_burst__a_late_word_of_an_earlier_try_does_not_grow_memory_twice():
     burst.run(lambda: next(stops))
     # late, late and short, short as before, short with more
     assert world.given_mb == [512, 512, 576, 576, 640]
-    assert burst.flying[0].short == 2
+    assert burst.pending[0].short == 2
 
 
 def test_burst__tries_again_what_fails_and_gives_up_where_nothing_works():
     world = World(range(40), random.Random(1), ["error"])
     burst = make_burst(world, 1e9)
     back = burst.run(lambda: False)
-    assert burst.books.calls == 3 * burst.books.batches
+    assert burst.usage.calls == 3 * burst.usage.batches
     assert 0 < len(back) < 40
     assert sorted([*back, *world.tasks]) == list(range(40))
-    assert burst.books.reason == "OSError: no space"
+    assert burst.usage.reason == "OSError: no space"
     assert set(world.given_mb) == {512}  # it was not memory that ran short
 
 
@@ -195,7 +195,7 @@ def test_burst__takes_a_late_answer_of_an_earlier_try():
     burst.patience_s = 0.0
     assert burst.run(lambda: False) == []
     assert world.accepted == [0]
-    assert burst.books.answers_dropped == 1
+    assert burst.usage.answers_dropped == 1
 
 
 def test_burst__a_stop_waits_for_nothing():
@@ -231,21 +231,21 @@ PAID = Settings({}, Source("x"), workers=3, memory_mb=1024, eur_per_gb_s=0.01)
     st.integers(1, 100),
     st.lists(st.integers(1, 9), max_size=3),
 )
-def test_count_affordable__keeps_within_the_budget(budget, seconds, done, flying):
+def test_count_affordable__keeps_within_the_budget(budget, seconds, done, pending):
     burst = make_burst(World([], random.Random(1), ["good"]), 1.0)
-    burst.books.tasks_done, burst.books.gb_s = done, seconds  # with 1 GB
+    burst.usage.tasks_done, burst.usage.gb_s = done, seconds  # with 1 GB
     now_s = time.monotonic()
-    burst.flying = {
-        k: Flight(tuple(range(n)), given_mb=[1024], sent_s=now_s)
-        for k, n in enumerate(flying)
+    burst.pending = {
+        k: PendingBatch(tuple(range(n)), given_mb=[1024], sent_s=now_s)
+        for k, n in enumerate(pending)
     }
-    n = count_affordable(burst, PAID, Aim(1, budget_eur=budget))
+    n = count_affordable(burst, PAID, Goal(1, budget_eur=budget))
     each_s = seconds / done
     if 0 < n < sys.maxsize:
-        assert 0.01 * (seconds + each_s * (sum(flying) + n)) <= budget
-    burst.books.tasks_done = 0
-    probes = count_affordable(burst, PAID, Aim(1, budget_eur=budget))
-    assert probes == (0 if flying else 1)
+        assert 0.01 * (seconds + each_s * (sum(pending) + n)) <= budget
+    burst.usage.tasks_done = 0
+    probes = count_affordable(burst, PAID, Goal(1, budget_eur=budget))
+    assert probes == (0 if pending else 1)
 
 
 @settings(max_examples=30, deadline=None)
@@ -417,15 +417,15 @@ class ArrowMemoryError(MemoryError):
     """As pyarrow has it."""
 
 
-def fail_like_arrow(parcel):
+def fail_like_arrow(payload):
     raise ArrowMemoryError("malloc of size 9 failed")
 
 
 def test_parcel__a_library_may_have_its_own_error_of_memory(tmp_path, monkeypatch):
     place = Source(str(tmp_path / "answer"))
-    parcel = Parcel("none", Source(str(tmp_path)), "none", (0,), place)
+    payload = Payload("none", Source(str(tmp_path)), "none", (0,), place)
     monkeypatch.setattr("hpc_connector.burst.worker.make_answer", fail_like_arrow)
-    run_parcel(parcel)
+    run_payload(payload)
     said = (tmp_path / "answer.error").read_text()
     assert said == "MemoryError: malloc of size 9 failed"
 

@@ -47,7 +47,7 @@ def test_burst__goes_on_when_the_store_is_back(seed):
     burst.receive = fail_at({0, 1, 3, 4, 5, 8}, world)
     assert burst.run(lambda: False) == []
     assert sorted(world.accepted) == list(range(40))
-    assert burst.books.failed_calls == 0
+    assert burst.usage.failed_calls == 0
 
 
 @pytest.mark.parametrize("error", [NO_ANSWER, BadInput("s3://b: access is denied")])
@@ -59,7 +59,7 @@ def test_burst__gives_back_what_is_away_with_a_store_that_stays_away(error):
     assert sorted([*world.accepted, *back, *world.tasks]) == list(range(40))
     assert back
     assert world.tasks
-    assert burst.books.reason == str(error)
+    assert burst.usage.reason == str(error)
 
 
 def test_burst__sends_nothing_to_a_store_that_is_away():
@@ -68,7 +68,7 @@ def test_burst__sends_nothing_to_a_store_that_is_away():
     burst.receive = fail_at(range(10**9), world)
     stops = iter([False] * 50 + [True])
     burst.run(lambda: next(stops))
-    assert burst.books.calls == burst.workers
+    assert burst.usage.calls == burst.workers
 
 
 def test_line__reads_again_what_the_store_did_not_give(tmp_path, monkeypatch):

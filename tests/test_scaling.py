@@ -1,4 +1,4 @@
-"""The simulation of many ranks keeps the books, and is that of the program."""
+"""The simulation of many ranks keeps the usage, and is that of the program."""
 
 import sys
 from collections import Counter

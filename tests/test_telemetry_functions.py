@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hpc_connector.burst.config import Settings
 from hpc_connector.burst.connection import Line, Remote
 from hpc_connector.burst.worker import (
-    Parcel,
+    Payload,
     decode_answer,
     encode_answer,
     make_answer,
@@ -48,8 +48,8 @@ def answer(tmp_path, monkeypatch):
     def run(work):
         module.run_tasks = lambda package, tasks: (work(), {})[1]
         folder = Source(str(tmp_path))
-        parcel = Parcel("hungry", folder, "none", (0,), folder.beside("/answer"))
-        return decode_answer(make_answer(parcel))[1]
+        payload = Payload("hungry", folder, "none", (0,), folder.beside("/answer"))
+        return decode_answer(make_answer(payload))[1]
 
     return run
 

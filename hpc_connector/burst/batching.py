@@ -17,7 +17,7 @@ EARLY = 0.1  # of the time until the deadline, in which ranks show how fast they
 
 
 @dataclass(frozen=True)
-class Aim:
+class Goal:
     """What a burst is for.
 
     Parameters
@@ -46,24 +46,24 @@ def count_excess(left: int, rate: float, left_s: float) -> int:
     return max(0, left - int(MARGIN * rate * max(left_s, 0.0)))
 
 
-def count_affordable(burst: Burst, settings: Settings, aim: Aim) -> int:
+def count_affordable(burst: Burst, settings: Settings, goal: Goal) -> int:
     """Return how many tasks a function more may take within the budget.
 
     Until functions have shown what a task takes, one function tries one task.
     """
-    if aim.budget_eur is None:
+    if goal.budget_eur is None:
         return sys.maxsize
-    books, now_s = burst.books, time.monotonic()
-    if not books.tasks_done:
-        return int(not burst.flying)
-    each_gb_s = books.gb_s / books.tasks_done
-    away_gb_s = sum(
+    usage, now_s = burst.usage, time.monotonic()
+    if not usage.tasks_done:
+        return int(not burst.pending)
+    each_gb_s = usage.gb_s / usage.tasks_done
+    pending_gb_s = sum(
         max(each_gb_s * len(f.tasks), (now_s - f.sent_s) * f.given_mb[-1] / 1024)
-        for f in burst.flying.values()
+        for f in burst.pending.values()
     )
-    spent = settings.get_cost_eur(books.gb_s + away_gb_s, books.calls + 1) or 0.0
+    spent = settings.get_cost_eur(usage.gb_s + pending_gb_s, usage.calls + 1) or 0.0
     each = settings.get_cost_eur(each_gb_s, 0) or 0.0
-    left = MARGIN * aim.budget_eur - spent
+    left = MARGIN * goal.budget_eur - spent
     if left < 0:
         return 0
     return int(min(left / each, sys.maxsize)) if each else sys.maxsize
@@ -75,15 +75,15 @@ def grow(burst: Burst) -> int:
 
 
 def take_reserved(
-    reserved: list[int], settings: Settings, aim: Aim
+    reserved: list[int], settings: Settings, goal: Goal
 ) -> Callable[[Burst], Batch | None]:
     """Return what takes batches of tasks that are for functions alone."""
     most = max(1, -(-len(reserved) // (BATCHES_EACH * settings.workers)))
 
     def take(burst: Burst) -> Batch | None:
-        n = min(most, count_affordable(burst, settings, aim))
-        if n == 0 and not burst.flying:
-            burst.books.reason = SPENT
+        n = min(most, count_affordable(burst, settings, goal))
+        if n == 0 and not burst.pending:
+            burst.usage.reason = SPENT
             return None
         if not reserved:
             return None
@@ -95,7 +95,7 @@ def take_reserved(
 
 
 def take_overflow(
-    seat: Seat, total: int, settings: Settings, aim: Aim
+    seat: Seat, total: int, settings: Settings, goal: Goal
 ) -> Callable[[Burst], Batch | None]:
     """Return what takes the tasks that ranks would not do in time.
 
@@ -109,39 +109,39 @@ def take_overflow(
         Tasks of the ranks.
     """
     start_s = time.monotonic()
-    away = 0
+    sent = 0
 
     def take(burst: Burst) -> Batch | None:
-        nonlocal away
+        nonlocal sent
         now_s, taken = time.monotonic(), seat.count_taken()
-        left, by_ranks = total - taken, taken - away
+        left, by_ranks = total - taken, taken - sent
         if left <= 0:
             return None
-        if by_ranks <= aim.rank_workers and not is_late(start_s, now_s, aim):
+        if by_ranks <= goal.rank_workers and not is_late(start_s, now_s, goal):
             return ()  # none is done: nobody knows how fast ranks are
-        rate = max(by_ranks - aim.rank_workers / 2, 0.5) / max(now_s - start_s, 1e-3)
-        n = choose_size(left, rate, now_s, settings, aim)
+        rate = max(by_ranks - goal.rank_workers / 2, 0.5) / max(now_s - start_s, 1e-3)
+        n = choose_size(left, rate, now_s, settings, goal)
         if n == 0:
             return ()
-        n = min(n, grow(burst), count_affordable(burst, settings, aim))
+        n = min(n, grow(burst), count_affordable(burst, settings, goal))
         if n == 0:
-            return () if burst.flying else None
+            return () if burst.pending else None
         found = [task for _ in range(n) if (task := seat.take()) is not None]
-        away += len(found)
+        sent += len(found)
         return tuple(found) or None
 
     return take
 
 
-def is_late(start_s: float, now_s: float, aim: Aim) -> bool:
+def is_late(start_s: float, now_s: float, goal: Goal) -> bool:
     """Return whether ranks have had the time to show how fast they are."""
-    if aim.deadline_s is None:
+    if goal.deadline_s is None:
         return False
-    return now_s - start_s > EARLY * (aim.deadline_s - start_s)
+    return now_s - start_s > EARLY * (goal.deadline_s - start_s)
 
 
 def choose_size(
-    left: int, rate: float, now_s: float, settings: Settings, aim: Aim
+    left: int, rate: float, now_s: float, settings: Settings, goal: Goal
 ) -> int:
     """Return how many tasks the next batch has: fewer towards the end.
 
@@ -152,12 +152,12 @@ def choose_size(
     rate
         Tasks a second of all ranks.
     """
-    each = rate / aim.rank_workers
-    workers = settings.workers + aim.rank_workers
+    each = rate / goal.rank_workers
+    workers = settings.workers + goal.rank_workers
     n = min(int(settings.batch_s * each), left // (2 * workers))
-    if aim.deadline_s is None:
+    if goal.deadline_s is None:
         return max(1, n)
-    left_s = aim.deadline_s - now_s
+    left_s = goal.deadline_s - now_s
     n = max(1, min(n, int(each * left_s / 2)))
     return min(n, count_excess(left, rate, left_s))
 

@@ -18,9 +18,9 @@ from hpc_connector.burst.resources import choose_resources
 from hpc_connector.burst.worker import (
     FAILED,
     FOUND,
-    Parcel,
+    Payload,
     decode_answer,
-    run_parcel,
+    run_payload,
 )
 from hpc_connector.errors import BadInput
 from hpc_connector.options import RunOptions
@@ -106,12 +106,12 @@ class Line:
     def send(self, batch: int, attempt: int, tasks: Batch, memory_mb: int) -> None:
         """Start a function."""
         answer = self.answers.beside(f"/{batch:06d}-{attempt}")
-        parcel = Parcel(
+        payload = Payload(
             self.remote.module, self.settings.folder, self.package, tasks, answer
         )
         self.futures[batch, attempt] = self.executor.call_async(
-            run_parcel,
-            {"parcel": parcel},
+            run_payload,
+            {"payload": payload},
             runtime_memory=memory_mb,
             exclude_modules=OURS,
         )

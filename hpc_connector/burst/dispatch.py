@@ -1,4 +1,4 @@
-"""Tasks away: batches go to functions, come back once, or are given back.
+"""Tasks in functions: batches go to functions, come back once, or are given back.
 
 A batch that fails or is late is sent again; of its answers the first counts. One that
 ran out of memory gets more. While the store does not answer, nothing is sent or given
@@ -35,8 +35,8 @@ class Answer(NamedTuple):
 
 
 @dataclass
-class Flight:
-    """A batch that is away.
+class PendingBatch:
+    """A batch that functions have, and that is not done.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ class Flight:
 
 
 @dataclass
-class Books:
-    """What was sent and what came of it; every task away is done or given back.
+class Usage:
+    """What was sent and what came of it; every task sent is done or given back.
 
     ``grown_batches`` got more memory; ``gb_s`` are seconds of functions times memory.
     """
@@ -99,7 +99,7 @@ class Burst:
         Keeps what a batch has found: its number, its tasks, what was found; returns the
         seconds of the function. Raises ValueError where that is not whole.
     is_rank_free
-        Returns whether ranks wait for what is away.
+        Returns whether ranks wait for what is pending.
     get_task_s
         Returns the seconds that a task takes on a rank, as far as is known.
     grow
@@ -124,8 +124,8 @@ class Burst:
     tries: int = 3
     patience_s: float = 60.0
     poll_s: float = POLL_S
-    books: Books = field(default_factory=Books)
-    flying: dict[int, Flight] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)
+    pending: dict[int, PendingBatch] = field(default_factory=dict)
     longest_s: float = 0.0
     largest_done: int = 0
     is_over: bool = False
@@ -133,7 +133,7 @@ class Burst:
     def run(self, is_stopped: Callable[[], bool]) -> list[int]:
         """Send batches until none is left; return the tasks that no function has done.
 
-        After a stop, what is away is not waited for.
+        After a stop, what is pending is not waited for.
         """
         back: list[int] = []
         numbers, outage = itertools.count(), Outage(self.patience_s)
@@ -149,79 +149,79 @@ class Burst:
             else:
                 outage.end()
                 back += self._settle()
-            if self.is_over and not self.flying:
+            if self.is_over and not self.pending:
                 break
             time.sleep(self.poll_s)
-        self.books.tasks_given_back += len(back)
+        self.usage.tasks_given_back += len(back)
         return back
 
     def _send_new(self, numbers: Iterable[int]) -> None:
         """Send batches while functions are free."""
-        while len(self.flying) < self.workers:
+        while len(self.pending) < self.workers:
             tasks = self.take(self)
             if tasks is None:
                 self.is_over = True
             if not tasks:
                 return
             number = next(iter(numbers))
-            self.flying[number] = Flight(tasks, self.memory_mb)
-            self.books.batches += 1
+            self.pending[number] = PendingBatch(tasks, self.memory_mb)
+            self.usage.batches += 1
             self._send(number)
-            if self.flying[number].failed:
+            if self.pending[number].failed:
                 return  # so may the next
 
     def _send(self, number: int) -> None:
         """Send a batch; one that cannot be sent has failed."""
-        flight = self.flying[number]
-        attempt, memory_mb = flight.attempts, flight.memory_mb or 0
-        flight.given_mb.append(memory_mb)
-        flight.sent_s = time.monotonic()
-        self.books.calls += 1
+        pending = self.pending[number]
+        attempt, memory_mb = pending.attempts, pending.memory_mb or 0
+        pending.given_mb.append(memory_mb)
+        pending.sent_s = time.monotonic()
+        self.usage.calls += 1
         try:
-            self.send(number, attempt, flight.tasks, memory_mb)
+            self.send(number, attempt, pending.tasks, memory_mb)
         except Exception as error:
-            self._fail(flight, error)
+            self._fail(pending, error)
 
-    def _fail(self, flight: Flight, error: Any) -> None:
+    def _fail(self, pending: PendingBatch, error: Any) -> None:
         """Note that a function has failed."""
-        flight.failed += 1
-        self.books.failed_calls += 1
-        self.books.reason = (str(error).splitlines() or [""])[0][:200]
+        pending.failed += 1
+        self.usage.failed_calls += 1
+        self.usage.reason = (str(error).splitlines() or [""])[0][:200]
 
-    def _give_more(self, flight: Flight, given_mb: int) -> None:
+    def _give_more(self, pending: PendingBatch, given_mb: int) -> None:
         """Have a batch tried with more memory than a function that ran out of it."""
-        if flight.memory_mb is None or flight.memory_mb > given_mb:
+        if pending.memory_mb is None or pending.memory_mb > given_mb:
             return  # it is of an earlier try
-        flight.short += 1
-        more = self.grow(given_mb, flight.short)
-        flight.memory_mb = more and max(more, self.memory_mb)
-        self.books.grown_batches += flight.short == 1 and more is not None
+        pending.short += 1
+        more = self.grow(given_mb, pending.short)
+        pending.memory_mb = more and max(more, self.memory_mb)
+        self.usage.grown_batches += pending.short == 1 and more is not None
 
     def _take_answer(self, answer: Answer) -> None:
         """Keep what a function found, if it is the first of its batch to come."""
-        flight = self.flying.get(answer.batch)
+        pending = self.pending.get(answer.batch)
         if answer.error:
-            if flight:
-                self._fail(flight, answer.error)
-            if flight and answer.is_short:
-                self._give_more(flight, flight.given_mb[answer.attempt])
+            if pending:
+                self._fail(pending, answer.error)
+            if pending and answer.is_short:
+                self._give_more(pending, pending.given_mb[answer.attempt])
             return
-        if flight is None:
-            self.books.answers_dropped += 1
+        if pending is None:
+            self.usage.answers_dropped += 1
             return
         try:
-            took_s = self.accept(answer.batch, flight.tasks, answer.found)
+            took_s = self.accept(answer.batch, pending.tasks, answer.found)
         except ValueError as error:  # what came is not whole
-            self._fail(flight, error)
+            self._fail(pending, error)
             return
-        given_mb = flight.given_mb[answer.attempt]
+        given_mb = pending.given_mb[answer.attempt]
         self.memory_mb = max(self.memory_mb, given_mb)
-        self.books.function_s += took_s
-        self.books.gb_s += took_s * given_mb / 1024
-        self.longest_s = max(self.longest_s, time.monotonic() - flight.sent_s)
-        self.largest_done = max(self.largest_done, len(flight.tasks))
-        self.books.tasks_done += len(flight.tasks)
-        del self.flying[answer.batch]
+        self.usage.function_s += took_s
+        self.usage.gb_s += took_s * given_mb / 1024
+        self.longest_s = max(self.longest_s, time.monotonic() - pending.sent_s)
+        self.largest_done = max(self.largest_done, len(pending.tasks))
+        self.usage.tasks_done += len(pending.tasks)
+        del self.pending[answer.batch]
 
     def _settle(self) -> list[int]:
         """Send again what failed or is late; return the tasks that are given back.
@@ -230,35 +230,35 @@ class Burst:
         free first, which may be a rank.
         """
         back: list[int] = []
-        for number, flight in list(self.flying.items()):
-            expected_s = max(self.longest_s, self.get_task_s() * len(flight.tasks))
+        for number, pending in list(self.pending.items()):
+            expected_s = max(self.longest_s, self.get_task_s() * len(pending.tasks))
             patience_s = max(self.patience_s, LATE * expected_s)
-            is_late = time.monotonic() - flight.sent_s > patience_s
-            has_failed = flight.failed == flight.attempts
+            is_late = time.monotonic() - pending.sent_s > patience_s
+            has_failed = pending.failed == pending.attempts
             if not (is_late or has_failed):
                 continue
-            self.books.late_calls += not has_failed
+            self.usage.late_calls += not has_failed
             self._give_up_if_nothing_works()
             # how often memory grows is another limit, which `grow` keeps
-            is_tried = flight.attempts - flight.short >= self.tries
-            is_hopeless = is_tried or flight.memory_mb is None
+            is_tried = pending.attempts - pending.short >= self.tries
+            is_hopeless = is_tried or pending.memory_mb is None
             if not is_hopeless and not self.is_rank_free():
                 self._send(number)
             else:
-                back += flight.tasks
-                del self.flying[number]
+                back += pending.tasks
+                del self.pending[number]
         return back
 
     def _give_up(self, error: Exception) -> list[int]:
-        """Take no more tasks, and return those that are away."""
-        self.books.reason = str(error)
+        """Take no more tasks, and return those that are pending."""
+        self.usage.reason = str(error)
         self.is_over = True
-        back = [task for flight in self.flying.values() for task in flight.tasks]
-        self.flying.clear()
+        back = [task for pending in self.pending.values() for task in pending.tasks]
+        self.pending.clear()
         return back
 
     def _give_up_if_nothing_works(self) -> None:
         """Take no more tasks where functions only fail, with more memory too."""
-        in_vain = self.books.failed_calls - self.books.grown_batches
-        if not self.books.tasks_done and in_vain > 2 * self.tries:
+        in_vain = self.usage.failed_calls - self.usage.grown_batches
+        if not self.usage.tasks_done and in_vain > 2 * self.tries:
             self.is_over = True

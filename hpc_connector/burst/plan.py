@@ -54,28 +54,28 @@ def plan_burst(
     """
     task_s = cost.cpu_s / max(cost.tasks, 1)
     alone_s = cost.serial_s + cost.cpu_s / workers if workers else math.inf
-    away, why = _choose(cost, workers, settings, share, deadline_s)
+    remote, why = _choose(cost, workers, settings, share, deadline_s)
     reasons = [*cost.reasons, _say_alone(alone_s, workers, deadline_s), why]
     most = count_affordable(task_s, settings, budget_eur)
-    if most < away:
+    if most < remote:
         reasons.append(f"the budget of {budget_eur:g} EUR pays for {most} tasks")
-        away = most
-    here = cost.tasks - away
-    functions = min(settings.workers, away)
-    calls = min(away, BATCHES_EACH * settings.workers)
-    function_s = away * task_s + calls * START_S
+        remote = most
+    here = cost.tasks - remote
+    functions = min(settings.workers, remote)
+    calls = min(remote, BATCHES_EACH * settings.workers)
+    function_s = remote * task_s + calls * START_S
     here_s = cost.serial_s + here * task_s / max(workers, 1) if here else 0.0
-    away_s = cost.serial_s + function_s / functions if away else 0.0
-    reasons += _advise(away_s, function_s, deadline_s, cost.serial_s)
+    remote_s = cost.serial_s + function_s / functions if remote else 0.0
+    reasons += _advise(remote_s, function_s, deadline_s, cost.serial_s)
     return Plan(
         here,
-        away,
+        remote,
         alone_s,
         here_s,
-        away_s,
+        remote_s,
         function_s,
         settings.get_cost_eur(function_s * settings.memory_mb / 1024, calls),
-        deadline_s is None or max(here_s, away_s) <= deadline_s,
+        deadline_s is None or max(here_s, remote_s) <= deadline_s,
         tuple(reasons),
     )
 
@@ -131,10 +131,10 @@ def count_affordable(
 
 
 def _advise(
-    away_s: float, function_s: float, deadline_s: float | None, serial_s: float
+    remote_s: float, function_s: float, deadline_s: float | None, serial_s: float
 ) -> list[str]:
     """Return how many functions would meet a deadline that is missed."""
-    if deadline_s is None or away_s <= deadline_s:
+    if deadline_s is None or remote_s <= deadline_s:
         return []
     left_s = deadline_s - serial_s - START_S
     if left_s <= 0:

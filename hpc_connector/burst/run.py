@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector.burst.batching import Aim, split, take_overflow, take_reserved
+from hpc_connector.burst.batching import Goal, split, take_overflow, take_reserved
 from hpc_connector.burst.config import read_settings
 from hpc_connector.burst.connection import Line, Remote, open_line
-from hpc_connector.burst.dispatch import Batch, Books, Burst
+from hpc_connector.burst.dispatch import Batch, Burst, Usage
 from hpc_connector.burst.resources import grow_memory
 from hpc_connector.options import RunOptions
 from hpc_connector.partitioner.communicator import Communicator
@@ -68,8 +68,8 @@ def try_line(
     except NoAnswer as error:
         logger.warning("no functions, the ranks do all tasks: %s", error)
         backend = read_settings(args.burst, args.burst_workers).backend
-        books = asdict(Books(reason=str(error)))
-        return None, {"backend": backend, "tasks_here": n_tasks} | books
+        usage = asdict(Usage(reason=str(error)))
+        return None, {"backend": backend, "tasks_here": n_tasks} | usage
 
 
 def _run_both(
@@ -91,7 +91,7 @@ def _run_both(
     run = partial(run_on_ranks, comm, run_task, threads=args.threads, show=show)
     save_first, save_rest = join_saves(save, args.threads)
     is_done = run(near, save_first, away=away)
-    n_done = end.burst.books.tasks_done if end.burst else 0
+    n_done = end.burst.usage.tasks_done if end.burst else 0
     is_whole = not share or n_done + len(end.back) == len(far)
     left, is_whole = comm.bcast((end.back, is_whole))
     if left and is_done:
@@ -131,19 +131,19 @@ def run_away(
         Tasks that are for functions alone; where there are none, functions take what
         ranks would not do in time of their `n_near`.
     """
-    aim = make_aim(args, size)
+    goal = make_goal(args, size)
     reserved = list(far)
     if far:
-        take = take_reserved(reserved, line.settings, aim)
+        take = take_reserved(reserved, line.settings, goal)
     else:
-        take = take_overflow(seat, n_near, line.settings, aim)
+        take = take_overflow(seat, n_near, line.settings, goal)
     is_alone = args.engine == "lithops"
-    burst = make_burst(line, take, seat, aim.rank_workers, is_alone=is_alone)
+    burst = make_burst(line, take, seat, goal.rank_workers, is_alone=is_alone)
     end.burst, end.back = burst, burst.run(seat.is_stopped)
     if not seat.is_stopped():
-        burst.books.tasks_given_back += len(reserved)
+        burst.usage.tasks_given_back += len(reserved)
         end.back += reserved
-    return 0 if far else burst.books.tasks_done + len(end.back)
+    return 0 if far else burst.usage.tasks_done + len(end.back)
 
 
 def join_saves(save: Save, threads: int) -> tuple[Save, Save]:
@@ -160,12 +160,12 @@ def join_saves(save: Save, threads: int) -> tuple[Save, Save]:
     return save_first, save_rest
 
 
-def make_aim(args: RunOptions, size: int) -> Aim:
+def make_goal(args: RunOptions, size: int) -> Goal:
     """Return what a burst is for."""
     deadline_s = None
     if args.deadline is not None:
         deadline_s = args.started_s + args.deadline
-    return Aim(size * args.threads, deadline_s, args.budget)
+    return Goal(size * args.threads, deadline_s, args.budget)
 
 
 def make_burst(
@@ -212,26 +212,26 @@ def make_burst(
 
 def say_given_back(burst: Burst, left: list[int]) -> None:
     """Log which tasks the ranks have to do after all."""
-    reason = burst.books.reason or "they did not answer in time"
+    reason = burst.usage.reason or "they did not answer in time"
     logger.warning("%d tasks are back from functions: %s", len(left), reason)
 
 
 def describe(line: Line, burst: Burst, n_tasks: int) -> dict[str, Any]:
     """Return the facts of a burst for the manifest, and log them."""
-    books, settings = burst.books, line.settings
-    cost = settings.get_cost_eur(books.gb_s, books.calls)
+    usage, settings = burst.usage, line.settings
+    cost = settings.get_cost_eur(usage.gb_s, usage.calls)
     facts = {
         "backend": settings.backend,
         "workers": settings.workers,
         "memory_mb": settings.memory_mb,
         "last_memory_mb": burst.memory_mb,
-        "tasks_here": n_tasks - books.tasks_done,
+        "tasks_here": n_tasks - usage.tasks_done,
     }
-    facts |= asdict(books)
+    facts |= asdict(usage)
     facts |= {
-        "function_s": round(books.function_s, 3),
+        "function_s": round(usage.function_s, 3),
         "cpu_s": round(sum(f["cpu_s"] for f in line.figures), 3),
-        "gb_s": round(books.gb_s, 3),
+        "gb_s": round(usage.gb_s, 3),
         "cost_eur": None if cost is None else round(cost, 6),
         "sent_bytes": line.sent_bytes,
         "fetched_bytes": sum(f["net_rx_bytes"] for f in line.figures),
@@ -241,10 +241,10 @@ def describe(line: Line, burst: Burst, n_tasks: int) -> dict[str, Any]:
     logger.info(
         "%d of %d tasks in %d calls of functions: %.1f s, %s, %.1f MB there, %.1f MB "
         "back",
-        books.tasks_done,
+        usage.tasks_done,
         n_tasks,
-        books.calls,
-        books.function_s,
+        usage.calls,
+        usage.function_s,
         "cost not known" if cost is None else f"{cost:.4f} EUR",
         line.sent_bytes / 1e6,
         line.answer_bytes / 1e6,

@@ -23,7 +23,7 @@ PATIENCE_S = 60.0  # for a store to take what was found
 
 
 @dataclass(frozen=True)
-class Parcel:
+class Payload:
     """A batch as it travels: under a kilobyte, and without credentials.
 
     Parameters
@@ -43,32 +43,34 @@ class Parcel:
     answer: Source
 
 
-def run_parcel(parcel: Parcel) -> str:
+def run_payload(payload: Payload) -> str:
     """Run the tasks of a batch and put what they find into the store; return where.
 
     The answer is a ledger, with the row of telemetry of this call in it. Where there is
     one already, of this attempt, it stays.
     """
     try:
-        data, ending = make_answer(parcel), FOUND
+        data, ending = make_answer(payload), FOUND
     except Exception as error:
         # libraries have errors of their own, which are of this kind
         kind = MemoryError if isinstance(error, MemoryError) else type(error)
         data, ending = f"{kind.__name__}: {error}".encode(), FAILED
-    place = parcel.answer.beside(ending)
+    place = payload.answer.beside(ending)
     outlast(partial(put, place, data, only_new=True), PATIENCE_S)
     return place.uri
 
 
-def make_answer(parcel: Parcel) -> bytes:
+def make_answer(payload: Payload) -> bytes:
     """Return the ledger of a batch as bytes."""
     begun, before = begin_call(), get_traffic()
-    module = importlib.import_module(parcel.module)
-    arrays = module.run_tasks(open_package(parcel.folder, parcel.package), parcel.tasks)
+    module = importlib.import_module(payload.module)
+    arrays = module.run_tasks(
+        open_package(payload.folder, payload.package), payload.tasks
+    )
     requests, n_bytes = get_traffic()
     figures = {"fetch_requests": requests - before[0]}
     figures |= end_call(begun, n_bytes - before[1])
-    return encode_answer(parcel.tasks, arrays, figures)
+    return encode_answer(payload.tasks, arrays, figures)
 
 
 @functools.cache
