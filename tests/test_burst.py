@@ -20,7 +20,7 @@ from hpc_connector.allocation.cost import Cost
 from hpc_connector.burst import package
 from hpc_connector.burst.batching import Goal, count_affordable, count_excess, split
 from hpc_connector.burst.config import Settings
-from hpc_connector.burst.connection import Line, Remote
+from hpc_connector.burst.connection import Connection, Remote
 from hpc_connector.burst.dispatch import Answer, Burst, PendingBatch
 from hpc_connector.burst.plan import plan_burst
 from hpc_connector.burst.worker import (
@@ -398,17 +398,17 @@ class Executor:
 def test_line__asks_for_memory_and_hears_who_lacked_it(tmp_path):
     remote = Remote("none", None, None, "mdr-epistasis", COST)
     place = Source(str(tmp_path / "answers"))
-    line = Line(PAID, Executor(), remote, "none", 0, place)
-    line.send(3, 1, (7, 8), 704)
-    assert line.executor.options["runtime_memory"] == 704
-    (answer,) = list(line.receive())
+    connection = Connection(PAID, Executor(), remote, "none", 0, place)
+    connection.send(3, 1, (7, 8), 704)
+    assert connection.executor.options["runtime_memory"] == 704
+    (answer,) = list(connection.receive())
     assert (answer[:2], answer.is_short) == ((3, 1), True)
     assert answer.error == "MemoryError: it was killed"
-    assert list(line.receive()) == []
-    line.send(4, 0, (7, 8), 704)
+    assert list(connection.receive()) == []
+    connection.send(4, 0, (7, 8), 704)
     (tmp_path / "answers").mkdir()
     (tmp_path / "answers/000004-0.error").write_text("OSError: no space")
-    (answer,) = list(line.receive())  # its own word counts
+    (answer,) = list(connection.receive())  # its own word counts
     assert (answer[:2], answer.error) == ((4, 0), "OSError: no space")
     assert not answer.is_short
 

@@ -10,7 +10,7 @@ import types
 import pytest
 import yaml
 
-from hpc_connector.burst.connection import Line
+from hpc_connector.burst.connection import Connection
 from hpc_connector.burst.lithops.executor import is_outage
 from hpc_connector.burst.outage import outlast
 from hpc_connector.errors import BadInput
@@ -73,7 +73,7 @@ def test_burst__sends_nothing_to_a_store_that_is_away():
 
 def test_line__reads_again_what_the_store_did_not_give(tmp_path, monkeypatch):
     place = Source(str(tmp_path / "answers"))
-    line = Line(PAID, None, None, "none", 0, place)
+    connection = Connection(PAID, None, None, "none", 0, place)
     for name in ("000000-0.error", "000001-0.error"):
         put(place.beside(f"/{name}"), b"OSError: no space", only_new=False)
     read, turn = read_whole, iter(range(9))
@@ -86,8 +86,8 @@ def test_line__reads_again_what_the_store_did_not_give(tmp_path, monkeypatch):
     monkeypatch.setattr("hpc_connector.burst.connection.read_whole", read_or_fail)
     answers = []
     with pytest.raises(NoAnswer):
-        answers += (answer for answer in line.receive())
-    answers += line.receive()
+        answers += (answer for answer in connection.receive())
+    answers += connection.receive()
     assert [answer.batch for answer in answers][-1] == 1
 
 
@@ -97,7 +97,7 @@ def test_line__closes_whatever_lithops_says(tmp_path, caplog):
             raise ConnectionError("nobody there")
 
     place = Source(str(tmp_path / "answers"))
-    Line(PAID, Executor(), None, "none", 0, place).close()
+    Connection(PAID, Executor(), None, "none", 0, place).close()
     assert "Lithops did not clean up: nobody there" in caplog.text
 
 
@@ -145,7 +145,7 @@ from mdr_epistasis import program
 
 HOST, PORT = "127.0.0.1", int(os.environ["PORT"])
 calls, seen = [], []
-send, list_names = connection.Line.send, connection.list_names
+send, list_names = connection.Connection.send, connection.list_names
 
 def is_there():
     with socket.socket() as client:
@@ -173,7 +173,7 @@ def list_or_start(source):
                 time.sleep(0.01)
         raise
 
-connection.Line.send, connection.list_names = send_and_kill, list_or_start
+connection.Connection.send, connection.list_names = send_and_kill, list_or_start
 code = program.main(sys.argv[1:])
 print("calls", len(calls), "seen", len(seen))
 sys.exit(code)

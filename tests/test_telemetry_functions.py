@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hpc_connector.burst.config import Settings
-from hpc_connector.burst.connection import Line, Remote
+from hpc_connector.burst.connection import Connection, Remote
 from hpc_connector.burst.worker import (
     Payload,
     decode_answer,
@@ -243,22 +243,22 @@ def test_read_calls__of_a_file_that_is_cut(tmp_path_factory, cut, odd):
     assert len(calls) == 1 + is_whole
 
 
-def make_line_to(folder):
+def make_connection_to(folder):
     settings, place = Settings({}, Source(str(folder))), Source(str(folder / "answers"))
     (folder / "ledger").mkdir()
     remote = Remote("none", None, partial(name_ledger, folder, 1, 0), "none", None)
-    return Line(settings, None, remote, "none", 0, place, watched=folder)
+    return Connection(settings, None, remote, "none", 0, place, watched=folder)
 
 
 def test_accept__keeps_rows_of_answers_that_count_alone(tmp_path):
-    line = make_line_to(tmp_path)
+    connection = make_connection_to(tmp_path)
     figures = make_call(0, peak_bytes=MIB) | {"fetch_requests": 0}
     good = encode_answer((3, 4), {}, figures)
     for data in (good[:-40], encode_answer((3,), {}, figures), b""):
         with pytest.raises(ValueError, match=r"damaged|of other tasks"):
-            line.accept(0, (3, 4), data)
+            connection.accept(0, (3, 4), data)
     with pytest.raises(ValueError, match="of another version"):
-        line.accept(0, (3, 4), encode_answer((3, 4), {}, {"wall_s": 1.0}))
+        connection.accept(0, (3, 4), encode_answer((3, 4), {}, {"wall_s": 1.0}))
     assert functions.read_calls(tmp_path) == []
-    assert line.accept(0, (3, 4), good) == 2.0
+    assert connection.accept(0, (3, 4), good) == 2.0
     assert functions.read_calls(tmp_path) == [make_call(0, peak_bytes=MIB)]

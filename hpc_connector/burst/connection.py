@@ -1,4 +1,4 @@
-"""The line to the functions of one run: what goes there, and what comes back."""
+"""The connection to the functions of one run: what goes there, and what comes back."""
 
 import logging
 import uuid
@@ -82,8 +82,8 @@ def make_remote(
 
 
 @dataclass
-class Line:
-    """The line to the functions of one run: a package, an executor, and a folder.
+class Connection:
+    """The connection to the functions of one run: a package, an executor, and a folder.
 
     ``found`` are the arrays of all answers that count, ``figures`` what their calls
     used; these rows are kept in the folder ``watched``, if any.
@@ -208,7 +208,9 @@ def get_failure(future: Any) -> str:
     return f"{kind.__name__}: {error}" if kind else ""
 
 
-def open_line(args: RunOptions, remote: Remote, size: int, n_tasks: int) -> Line:
+def open_connection(
+    args: RunOptions, remote: Remote, size: int, n_tasks: int
+) -> Connection:
     """Connect with Lithops, and put what tasks need into the store.
 
     Parameters
@@ -237,7 +239,7 @@ def open_line(args: RunOptions, remote: Remote, size: int, n_tasks: int) -> Line
     connect = partial(open_executor, settings.lithops)
     executor = outlast(connect, settings.patience_s)
     watched = args.out if args.telemetry else None
-    return Line(
+    return Connection(
         settings, executor, remote, package, sent_bytes, answers, policy, watched
     )
 

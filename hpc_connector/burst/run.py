@@ -11,7 +11,7 @@ import numpy as np
 
 from hpc_connector.burst.batching import Goal, split, take_overflow, take_reserved
 from hpc_connector.burst.config import read_settings
-from hpc_connector.burst.connection import Line, Remote, open_line
+from hpc_connector.burst.connection import Connection, Remote, open_connection
 from hpc_connector.burst.dispatch import Batch, Burst, Usage
 from hpc_connector.burst.resources import grow_memory
 from hpc_connector.options import RunOptions
@@ -36,35 +36,35 @@ def run_tasks(
     show: Callable[[int, int], None] | None = None,
 ) -> Outcome:
     """Run tasks on all ranks, and in functions those that ``args.burst`` is for."""
-    line, facts = None, None
+    connection, facts = None, None
     with end_together(comm):
         if comm.rank == 0 and len(todo):
-            line, facts = try_line(args, remote, comm.size, len(todo))
-    if not comm.bcast(line is not None):
+            connection, facts = try_connection(args, remote, comm.size, len(todo))
+    if not comm.bcast(connection is not None):
         is_done = run_on_ranks(
             comm, run_task, todo, save, threads=args.threads, show=show
         )
         return Outcome(is_done, burst=facts)
     try:
-        return _run_both(comm, args, run_task, todo, save, line, show)
+        return _run_both(comm, args, run_task, todo, save, connection, show)
     finally:
-        if line:
-            line.close()
+        if connection:
+            connection.close()
 
 
-def try_line(
+def try_connection(
     args: RunOptions, remote: Remote, size: int, n_tasks: int
-) -> tuple[Line | None, dict[str, Any] | None]:
-    """Return the line to functions; or none, and the facts of a burst without any.
+) -> tuple[Connection | None, dict[str, Any] | None]:
+    """Return the connection; or none, and the facts of a burst without functions.
 
     Raises
     ------
     BadInput
-        As ``open_line``, but for a store that does not answer.
+        As ``open_connection``, but for a store that does not answer.
     """
     assert args.burst  # functions are asked for
     try:
-        return open_line(args, remote, size, n_tasks), None
+        return open_connection(args, remote, size, n_tasks), None
     except NoAnswer as error:
         logger.warning("no functions, the ranks do all tasks: %s", error)
         backend = read_settings(args.burst, args.burst_workers).backend
@@ -78,7 +78,7 @@ def _run_both(
     run_task: Callable[[int, int], None],
     todo: Sequence[int] | np.ndarray,
     save: Save,
-    line: Line | None,
+    connection: Connection | None,
     show: Callable[[int, int], None] | None,
 ) -> Outcome:
     """Run tasks on ranks and in functions; then on ranks what functions did not do."""
@@ -86,8 +86,8 @@ def _run_both(
     near, far = split(todo, share)
     end = End()
     away = None
-    if line:
-        away = partial(run_away, line, args, comm.size, far, len(near), end)
+    if connection:
+        away = partial(run_away, connection, args, comm.size, far, len(near), end)
     run = partial(run_on_ranks, comm, run_task, threads=args.threads, show=show)
     save_first, save_rest = join_saves(save, args.threads)
     is_done = run(near, save_first, away=away)
@@ -98,10 +98,10 @@ def _run_both(
         if end.burst:
             say_given_back(end.burst, left)
         is_done = run(left, save_rest)
-    if line is None or end.burst is None:
+    if connection is None or end.burst is None:
         return Outcome(is_done and is_whole)
-    burst = describe(line, end.burst, len(todo))
-    return Outcome(is_done and is_whole, line.found, burst)
+    burst = describe(connection, end.burst, len(todo))
+    return Outcome(is_done and is_whole, connection.found, burst)
 
 
 @dataclass
@@ -113,7 +113,7 @@ class End:
 
 
 def run_away(
-    line: Line,
+    connection: Connection,
     args: RunOptions,
     size: int,
     far: list[int],
@@ -134,11 +134,11 @@ def run_away(
     goal = make_goal(args, size)
     reserved = list(far)
     if far:
-        take = take_reserved(reserved, line.settings, goal)
+        take = take_reserved(reserved, connection.settings, goal)
     else:
-        take = take_overflow(seat, n_near, line.settings, goal)
+        take = take_overflow(seat, n_near, connection.settings, goal)
     is_alone = args.engine == "lithops"
-    burst = make_burst(line, take, seat, goal.rank_workers, is_alone=is_alone)
+    burst = make_burst(connection, take, seat, goal.rank_workers, is_alone=is_alone)
     end.burst, end.back = burst, burst.run(seat.is_stopped)
     if not seat.is_stopped():
         burst.usage.tasks_given_back += len(reserved)
@@ -169,14 +169,14 @@ def make_goal(args: RunOptions, size: int) -> Goal:
 
 
 def make_burst(
-    line: Line,
+    connection: Connection,
     take: Callable[[Burst], Batch | None],
     seat: Seat,
     rank_workers: int,
     *,
     is_alone: bool,
 ) -> Burst:
-    """Return a burst over a line.
+    """Return a burst over a connection.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ def make_burst(
     is_alone
         No rank runs tasks before functions have failed.
     """
-    settings = line.settings
+    settings = connection.settings
     start_s, task_s = time.monotonic(), 0.0
 
     def get_task_s() -> float:
@@ -197,12 +197,12 @@ def make_burst(
 
     return Burst(
         take,
-        line.send,
-        line.receive,
-        line.accept,
+        connection.send,
+        connection.receive,
+        connection.accept,
         lambda: seat.is_free() and not is_alone,
         get_task_s,
-        partial(grow_memory, settings, line.policy),
+        partial(grow_memory, settings, connection.policy),
         int(settings.workers),
         int(settings.memory_mb),
         int(settings.tries),
@@ -216,9 +216,9 @@ def say_given_back(burst: Burst, left: list[int]) -> None:
     logger.warning("%d tasks are back from functions: %s", len(left), reason)
 
 
-def describe(line: Line, burst: Burst, n_tasks: int) -> dict[str, Any]:
+def describe(connection: Connection, burst: Burst, n_tasks: int) -> dict[str, Any]:
     """Return the facts of a burst for the manifest, and log them."""
-    usage, settings = burst.usage, line.settings
+    usage, settings = burst.usage, connection.settings
     cost = settings.get_cost_eur(usage.gb_s, usage.calls)
     facts = {
         "backend": settings.backend,
@@ -230,14 +230,14 @@ def describe(line: Line, burst: Burst, n_tasks: int) -> dict[str, Any]:
     facts |= asdict(usage)
     facts |= {
         "function_s": round(usage.function_s, 3),
-        "cpu_s": round(sum(f["cpu_s"] for f in line.figures), 3),
+        "cpu_s": round(sum(f["cpu_s"] for f in connection.figures), 3),
         "gb_s": round(usage.gb_s, 3),
         "cost_eur": None if cost is None else round(cost, 6),
-        "sent_bytes": line.sent_bytes,
-        "fetched_bytes": sum(f["net_rx_bytes"] for f in line.figures),
-        "answer_bytes": line.answer_bytes,
+        "sent_bytes": connection.sent_bytes,
+        "fetched_bytes": sum(f["net_rx_bytes"] for f in connection.figures),
+        "answer_bytes": connection.answer_bytes,
     }
-    facts |= describe_calls(line.figures)
+    facts |= describe_calls(connection.figures)
     logger.info(
         "%d of %d tasks in %d calls of functions: %.1f s, %s, %.1f MB there, %.1f MB "
         "back",
@@ -246,8 +246,8 @@ def describe(line: Line, burst: Burst, n_tasks: int) -> dict[str, Any]:
         usage.calls,
         usage.function_s,
         "cost not known" if cost is None else f"{cost:.4f} EUR",
-        line.sent_bytes / 1e6,
-        line.answer_bytes / 1e6,
+        connection.sent_bytes / 1e6,
+        connection.answer_bytes / 1e6,
     )
     return facts
 
