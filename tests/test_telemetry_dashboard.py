@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from conftest import require
 from hpc_connector.commands.main import main
-from hpc_connector.forecast.forecast_file import FILE, read_told
+from hpc_connector.forecast.forecast_file import FILE, read_forecasts
 from hpc_connector.manifest import save_manifest
 from hpc_connector.report.axes import Frame, draw_ticks, get_time_unit
 from hpc_connector.report.svg import join_steps
@@ -178,7 +178,7 @@ def test_forecast__is_drawn_behind_the_windows_it_was_made_from(folder):
     assert main(["telemetry", "forecast", str(folder), "--window", "2"]) == 0
     nodes = read_nodes(folder)
     samples = {s.node: s for node in nodes for s in split_samples(node) if s.rank < 0}
-    told = read_told(folder, list(samples))
+    told = read_forecasts(folder, list(samples))
     assert [(one.node, one.target) for one in told] == [
         *itertools.product(("<n1>", "n2"), ("cpu", "memory"))
     ]

@@ -15,7 +15,7 @@ FILE = "forecast.json"
 TITLES = {"cpu": "CPU", "memory": "Memory"}
 
 
-class Told(NamedTuple):
+class NodeForecast(NamedTuple):
     """The forecast of one target of a node.
 
     Parameters
@@ -43,7 +43,7 @@ class Told(NamedTuple):
         return self.ends_s[0] - self.width_s
 
 
-def read_told(directory: Path, nodes: Sequence[str]) -> list[Told]:
+def read_forecasts(directory: Path, nodes: Sequence[str]) -> list[NodeForecast]:
     """Return the forecasts of the nodes of a run; none where none was made.
 
     Raises
@@ -57,7 +57,7 @@ def read_told(directory: Path, nodes: Sequence[str]) -> list[Told]:
     try:
         record = json.loads(path.read_text())
         found = [
-            make_told(one, target, float(record["window_s"]))
+            make_node_forecast(one, target, float(record["window_s"]))
             for one in record["forecasts"]
             if one["series"] in nodes
             for target in TARGETS
@@ -70,7 +70,9 @@ def read_told(directory: Path, nodes: Sequence[str]) -> list[Told]:
     return found
 
 
-def make_told(one: dict[str, Any], target: str, width_s: float) -> Told:
+def make_node_forecast(
+    one: dict[str, Any], target: str, width_s: float
+) -> NodeForecast:
     """Return a forecast as it stands in the file.
 
     Raises
@@ -89,10 +91,10 @@ def make_told(one: dict[str, Any], target: str, width_s: float) -> Told:
     if not len(ends_s) == len(p50) == len(p90) > 0:
         raise ValueError("lists of different lengths")
     by, last = str(found["by"][0]), float(found["last"])
-    return Told(str(one["series"]), target, width_s, ends_s, last, p50, p90, by)
+    return NodeForecast(str(one["series"]), target, width_s, ends_s, last, p50, p90, by)
 
 
-def say_told(told: Told, now_s: float, first_s: float) -> str:
+def say_forecast(one: NodeForecast, now_s: float, first_s: float) -> str:
     """Return the next window in plain words.
 
     Parameters
@@ -100,14 +102,14 @@ def say_told(told: Told, now_s: float, first_s: float) -> str:
     now_s, first_s
         Unix time of the last and of the first sample.
     """
-    size, unit = (60, "min") if told.width_s % 60 == 0 else (1, "s")
-    width = f"{told.width_s / size:g} {unit}"
+    size, unit = (60, "min") if one.width_s % 60 == 0 else (1, "s")
+    width = f"{one.width_s / size:g} {unit}"
     when = f"in the next {width}"
-    if now_s >= told.ends_s[0]:
-        when = f"in the {width} after {format_duration(told.made_s - first_s)}"
-    value, most = (format_value(told.target, v[0]) for v in (told.p50, told.p90))
+    if now_s >= one.ends_s[0]:
+        when = f"in the {width} after {format_duration(one.made_s - first_s)}"
+    value, most = (format_value(one.target, v[0]) for v in (one.p50, one.p90))
     return (
-        f"{TITLES[told.target]} of {told.node}: {value} {when}, at most {most} in "
+        f"{TITLES[one.target]} of {one.node}: {value} {when}, at most {most} in "
         "nine of ten cases."
     )
 

@@ -7,7 +7,11 @@ import numpy as np
 from markupsafe import Markup
 
 from hpc_connector.errors import BadInput
-from hpc_connector.forecast.forecast_file import TITLES, Told, say_told
+from hpc_connector.forecast.forecast_file import (
+    TITLES,
+    NodeForecast,
+    say_forecast,
+)
 from hpc_connector.forecast.windows import TARGETS, make_windows
 from hpc_connector.report.axes import Frame, draw_rows, draw_ticks, get_time_unit
 from hpc_connector.report.svg import (
@@ -39,9 +43,14 @@ LINES = {
 }
 
 
-class Figure(NamedTuple):
+def make_forecast(
+    told: Sequence[NodeForecast],
+    nodes: Sequence[Rows],
+    first_s: float,
+    *,
+    has_ended: bool,
+) -> str:
     """The chart of one target of a node, and below it what it says."""
-
     picture: Markup
     said: str
 
@@ -89,15 +98,18 @@ def get_forecast(
     return Forecast(has_ended, "", LINES, figures, said)
 
 
-def make_figure(told: Told, samples: Samples, first_s: float) -> Figure:
+def make_figure(told: NodeForecast, samples: Samples, first_s: float) -> str:
     """Draw one target of a node, and say what it says and who foretold it."""
-    name = f"{TITLES[told.target]} of {shorten(told.node)}"
-    said = say_told(told, float(samples.clock_s[-1]), first_s)
-    by = BY.get(told.by, f"Told by {told.by}.")
-    return Figure(draw_told(told, samples, first_s, name), f"{said} {by}")
+    name = f"{TITLES[told.target]} of {shorten(clean(told.node))}"
+    said = escape(clean(say_forecast(told, float(samples.clock_s[-1]), first_s)))
+    by = BY.get(told.by, f"Told by {clean(told.by)}.")
+    picture = draw_forecast(told, samples, first_s, name)
+    return f"<figure>{picture}<figcaption>{said} {escape(by)}</figcaption></figure>"
 
 
-def draw_told(told: Told, samples: Samples, first_s: float, name: str) -> Markup:
+def draw_forecast(
+    told: NodeForecast, samples: Samples, first_s: float, name: str
+) -> str:
     """Return the chart: the windows that were measured, and those that are foretold."""
     size, unit = (2.0**30, "GiB") if told.target == "memory" else (1.0, "cores")
     width_s = told.width_s
@@ -136,7 +148,7 @@ def draw_told(told: Told, samples: Samples, first_s: float, name: str) -> Markup
     return make_svg(WIDTH, HEIGHT, f"{name}: measured and foretold", "".join(parts))
 
 
-def get_measured(told: Told, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
+def get_measured(told: NodeForecast, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
     """Return begin and value of the last windows before the forecast, and of since.
 
     The windows lie as those of the forecast do.

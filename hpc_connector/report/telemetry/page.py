@@ -10,7 +10,11 @@ from markupsafe import Markup
 from hpc_connector.cluster.accounting import complete, list_attempts
 from hpc_connector.cluster.state import RunState, get_end, say_goes_on
 from hpc_connector.errors import BadInput
-from hpc_connector.forecast.forecast_file import Told, read_told, say_told
+from hpc_connector.forecast.forecast_file import (
+    NodeForecast,
+    read_forecasts,
+    say_forecast,
+)
 from hpc_connector.report.facts import format_bytes, format_duration
 from hpc_connector.report.page import render_page
 from hpc_connector.report.telemetry.attempts_section import get_attempts
@@ -43,15 +47,17 @@ def find_state(directory: Path, record: RunRecord, summary: Summary) -> RunState
     return state
 
 
-def find_told(directory: Path, nodes: list[Rows], summary: Summary) -> list[Told]:
+def find_told(
+    directory: Path, nodes: list[Rows], summary: Summary
+) -> list[NodeForecast]:
     """Return the forecasts of a run, said in its summary; a damaged file is noted."""
     try:
-        told = read_told(directory, [node.node for node in nodes])
+        told = read_forecasts(directory, [node.node for node in nodes])
     except BadInput as error:
         summary["notes"].append(str(error))
         return []
     first_s, now_s = get_span(nodes)
-    summary["forecast"] = [say_told(one, now_s, first_s) for one in told]
+    summary["forecast"] = [say_forecast(one, now_s, first_s) for one in told]
     return told
 
 
@@ -119,7 +125,7 @@ def make_page(
     summary: Summary,
     nodes: list[Rows],
     threads: int,
-    told: list[Told],
+    told: list[NodeForecast],
     state: RunState | None,
 ) -> str:
     """Fill ``page.html`` with what a run used."""
