@@ -157,7 +157,17 @@ def get_unnamed(
     id_column: str | None,
     coding: str | None,
 ) -> Labels:
-    """Return labels in the order of a genotype file, where neither names anybody."""
+    """Return labels in the order of a genotype file, where neither names anybody.
+
+    Parameters
+    ----------
+    case
+        Column of the labels, None to find it.
+    id_column
+        That the user has named, if any.
+    coding
+        Of the labels, None to find it.
+    """
     if has_ids(table, id_column, case):
         raise BadInput(
             f"{file.path} names no individuals, but {table.path} does: {ASK}"

@@ -94,6 +94,17 @@ def read_bins(
     """Add the chunks of the bins of a contig to `found`; return where they end.
 
     The bin after the last holds numbers of records, and no place.
+
+    Parameters
+    ----------
+    data, at
+        The index, and where the bins of the contig begin.
+    bins
+        Number of the contig, bits of the smallest bins, and levels.
+    found
+        Rows of places, to which some are added.
+    has_offset
+        Bins say where the first record lies, as in a .csi.
     """
     contig, shift, depth = bins
     numbers = ((1 << 3 * (depth + 1)) - 1) // 7 + 1
@@ -114,7 +125,17 @@ def read_bins(
 
 
 def read_linear(data: bytes, at: int, contig: int, found: list[np.ndarray]) -> int:
-    """Add the linear index of a contig to `found`; return where it ends."""
+    """Add the linear index of a contig to `found`; return where it ends.
+
+    Parameters
+    ----------
+    data, at
+        The index, and where its part of the contig begins.
+    contig
+        Its number.
+    found
+        Rows of places, to which some are added.
+    """
     places = read_array(data, at, "<u8", 8)
     found.append(get_bounds(contig, np.arange(len(places)) << TABIX_SHIFT, places))
     return at + 4 + places.nbytes
@@ -130,7 +151,17 @@ def get_bounds(contig: int, bases: ArrayLike, places: ArrayLike) -> NDArray[np.i
 
 
 def read_array(data: bytes, at: int, dtype: str, item_bytes: int) -> NDArray[Any]:
-    """Return an array behind the number of its items."""
+    """Return an array behind the number of its items.
+
+    Parameters
+    ----------
+    data, at
+        The index, and where the number of items is.
+    dtype
+        Of numbers.
+    item_bytes
+        Of an item, which may be several numbers.
+    """
     (n_items,) = struct.unpack_from("<i", data, at)
     if not 0 <= n_items * item_bytes <= len(data) - at - 4:
         raise ValueError(f"{n_items} places in {len(data) - at - 4} bytes")

@@ -35,6 +35,17 @@ def encode_blocks(
 
     Only one block is held in memory. Source: Portable Network Graphics specification,
     third edition, W3C, sections 5 and 11.
+
+    Parameters
+    ----------
+    blocks
+        Shape (rows, width, channels), uint8 or uint16.
+    height, width
+        Of the image, in pixels.
+    channels
+        Of a pixel: grey, grey and alpha, RGB, or RGB and alpha.
+    bits
+        Of a value, 8 or 16.
     """
     header = (width, height, bits, COLOR_TYPES[channels], 0, 0, 0)
     yield SIGNATURE + _make_chunk(b"IHDR", struct.pack(">IIBBBBB", *header))

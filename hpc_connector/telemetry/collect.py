@@ -150,7 +150,21 @@ def end_node(
     threads: int,
     notes: Sequence[str],
 ) -> Part:
-    """Return the use of a node and of its ranks, when all rows have passed."""
+    """Return the use of a node and of its ranks, when all rows have passed.
+
+    Parameters
+    ----------
+    summary
+        Of the rows of the node.
+    totals
+        That its agent wrote at its end, empty without any.
+    words
+        Texts by number.
+    threads
+        Of each rank.
+    notes
+        On rows that were left out.
+    """
     summary.add_totals(totals.get("ranks", []), words)
     summary.close()
     noted = [f"{summary.node}: {note}" for note in totals.get("notes", [])]

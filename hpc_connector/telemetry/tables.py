@@ -67,7 +67,17 @@ def read_tables(
 def read_piece(
     lines: Sequence[str], names: Sequence[str], words: Words, needed: Sequence[str]
 ) -> np.ndarray:
-    """Return the rows of some lines of a CSV file."""
+    """Return the rows of some lines of a CSV file.
+
+    Parameters
+    ----------
+    names
+        Of the columns, in their order.
+    words
+        Texts by number, to which new ones are added.
+    needed
+        Columns in which a row must have a value.
+    """
     text = "".join(lines)
     if is_plain(text) and len(set(names)) == len(names):
         table = read_plain(text.encode(), names, words, needed)
@@ -85,7 +95,19 @@ def is_plain(text: str) -> bool:
 def read_plain(
     data: bytes, names: Sequence[str], words: Words, needed: Sequence[str]
 ) -> np.ndarray | None:
-    """Return the rows of lines that are plain; None if any is not, or lacks a value."""
+    """Return the rows of lines that are plain; None if any is not, or lacks a value.
+
+    Parameters
+    ----------
+    data
+        Lines without quotes.
+    names
+        Of the columns, in their order.
+    words
+        Texts by number, to which new ones are added.
+    needed
+        Columns in which a row must have a value.
+    """
     try:
         import pyarrow as pa
         from pyarrow import csv

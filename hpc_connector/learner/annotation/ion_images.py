@@ -125,7 +125,17 @@ def get_measure_of_chaos(image: NDArray[np.float32], n_levels: int = 30) -> floa
 def get_images(
     peaks: PeakList, grid: Grid, mz: NDArray[np.float64], *, ppm: float = 3.0
 ) -> ImageSet:
-    """Return the images of ions, from their isotope patterns."""
+    """Return the images of ions, from their isotope patterns.
+
+    Parameters
+    ----------
+    peaks
+        Of all pixels, in order of m/z.
+    mz
+        Patterns, shape (ions, peaks); 0 for no peak.
+    ppm
+        Half the width of a window.
+    """
     n_images = mz.shape[1]
     room = kernels.make_images(n_images, len(grid.x))
     start = np.zeros(mz.size + 1, np.int64)

@@ -72,6 +72,15 @@ def get_levels(
 ) -> NDArray[np.uint32]:
     """Return who carries each genotype of some variants, a bit an individual.
 
+    Parameters
+    ----------
+    planes
+        uint32 (blocks, words, genotypes, 16), see ``bitplanes.py``.
+    variants
+        Their numbers, shape (variants,).
+    level
+        Missing genotypes are a level of their own.
+
     Returns
     -------
     uint32 (variants, words, 3), or 4 with who is missing last.

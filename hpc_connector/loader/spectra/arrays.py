@@ -98,6 +98,17 @@ def check_lengths(
 ) -> None:
     """Refuse spectra with more or fewer values of one array, and bytes of no type.
 
+    Parameters
+    ----------
+    path
+        For messages.
+    columns
+        Of the spectra, for their places.
+    array
+        m/z or intensities.
+    n_peaks
+        Of each spectrum, int64 (spectra,).
+
     Raises
     ------
     BadInput

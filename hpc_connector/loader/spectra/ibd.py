@@ -195,6 +195,17 @@ def unpack(
 ) -> NDArray[np.uint8]:
     """Return arrays that were compressed with zlib, one after the other.
 
+    Parameters
+    ----------
+    first
+        Number of the first spectrum, for messages.
+    data
+        Bytes, uint8.
+    place, n_bytes
+        Where in them each array begins, and its bytes.
+    expected
+        Bytes of each array, unpacked.
+
     Raises
     ------
     BadInput

@@ -94,7 +94,17 @@ def check_compression(path: str, params: list[Element]) -> None:
 def get_type(
     path: str, code: int, named: str, array: str
 ) -> tuple[np.dtype, tuple[Assumption, ...]]:
-    """Return the type of an array by its accession, or else by its name."""
+    """Return the type of an array by its accession, or else by its name.
+
+    Parameters
+    ----------
+    path, array
+        For messages: the file, and what the array has.
+    code
+        Of the accession, as the kernels count them.
+    named
+        Type by the name of the parameter, empty where that names none.
+    """
     if code in TYPES:
         return np.dtype(TYPES[code]), ()
     if not named:

@@ -68,6 +68,17 @@ def watch_node(
 
     Of an agent that a run has started all but SIGHUP are blocked: what warns the ranks
     is no reason to leave them.
+
+    Parameters
+    ----------
+    out
+        Folder of the run.
+    pids
+        Processes, and the rank of each where it is known; empty for those of the job.
+    interval_s
+        Between samples.
+    prometheus
+        File of metrics, None for none.
     """
     stop = catch_signals()
     gc.disable()  # nothing here makes cycles, and looking for them takes time

@@ -52,7 +52,15 @@ def format_metrics(
 def format_metric(
     name: str, kind: str, said: str, series: list[tuple[str, Any]]
 ) -> list[str]:
-    """Return the lines of a metric whose series have labels and a value."""
+    """Return the lines of a metric whose series have labels and a value.
+
+    Parameters
+    ----------
+    name, kind, said
+        Of the metric: its name, "gauge" or "counter", and its help.
+    series
+        Pairs of labels and value; those of None are left out.
+    """
     lines = [f"{name}{{{labels}}} {v}\n" for labels, v in series if v is not None]
     return [f"# HELP {name} {said}\n# TYPE {name} {kind}\n", *lines] if lines else []
 

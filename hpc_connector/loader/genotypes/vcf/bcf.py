@@ -253,7 +253,15 @@ def read_text(data: bytes, at: int) -> tuple[str, int]:
 def find_fields(
     header: Header, data: bytes, at: int, n_fields: int, n_individuals: int
 ) -> dict[str, NDArray[Any]]:
-    """Return the fields of numbers, (individuals, numbers); texts are left out."""
+    """Return the fields of numbers, (individuals, numbers); texts are left out.
+
+    Parameters
+    ----------
+    data, at
+        Of the individuals of a record, and where the first field begins.
+    n_fields, n_individuals
+        As the record counts them.
+    """
     fields = {}
     for _ in range(n_fields):
         keys, at = read_vector(data, at)
@@ -276,7 +284,19 @@ def read_calls(
     options: ReadOptions,
     alt: int,
 ) -> Calls:
-    """Call genotypes from the integers of GT for one ALT."""
+    """Call genotypes from the integers of GT for one ALT.
+
+    Parameters
+    ----------
+    place
+        Of the record, for messages.
+    fields
+        By name, shape (individuals, numbers).
+    n_alleles
+        Of the record, the reference too.
+    alt
+        Which ALT is counted, from 1.
+    """
     codes = fields["GT"]
     if codes.dtype.kind != "i" or codes.shape[1] == 0:
         raise BadInput(f"{place}: expected GT to be integers")
@@ -306,7 +326,19 @@ def get_end(codes: NDArray[Any]) -> int:
 def read_numbers(
     place: str, fields: dict[str, np.ndarray], n_alleles: int, name: str
 ) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
-    """Return a field such as GP, and how many alleles calls have."""
+    """Return a field such as GP, and how many alleles calls have.
+
+    Parameters
+    ----------
+    place
+        Of the record, for messages.
+    fields
+        By name, shape (individuals, numbers).
+    n_alleles
+        Of the record, the reference too.
+    name
+        Of the field.
+    """
     values, codes = fields[name], fields.get("GT")
     width = get_n_numbers(name, n_alleles)
     if values.shape[1] > width:

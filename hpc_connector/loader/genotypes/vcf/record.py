@@ -176,7 +176,17 @@ def fill_from_calls(
     genotypes: NDArray[np.int8],
     where: NDArray[np.bool_] | slice,
 ) -> tuple[NDArray[np.int8], Counted]:
-    """Put what GT says where another field says nothing; return what was done."""
+    """Put what GT says where another field says nothing; return what was done.
+
+    Parameters
+    ----------
+    alt
+        Which ALT is counted, from 1.
+    genotypes
+        int8 (individuals,), of which some are filled.
+    where
+        Individuals whose genotypes are taken from calls.
+    """
     calls, is_marked = record.read_calls(alt)
     counted = NOTHING
     if is_marked:
@@ -193,6 +203,13 @@ def unmark(
     where: NDArray[np.bool_] | slice = slice(None),
 ) -> tuple[NDArray[np.int8], Counted]:
     """Return genotypes without marks; count half-calls and calls of other ploidy.
+
+    Parameters
+    ----------
+    calls
+        Marked genotypes, int8 (individuals,).
+    where
+        Individuals that count.
 
     Raises
     ------
