@@ -92,10 +92,6 @@ def calculate_centroids(
     formula, modifier = ions.formula[chosen], ions.modifier[chosen]
     mz = np.zeros((len(formula), resolution.n_peaks))
     intensity = np.zeros_like(mz)
-    model = MODELS[resolution.instrument] if resolution.version == 3 else kernels.TOF
-    power = 200 / (resolution.sigma * kernels.FWHM_OF_SIGMA)
-    if resolution.version == 1:
-        power = -resolution.sigma
     labels = [LABELS.get(element, 0.0) for element in ions.elements]
     lists = lists or list_isotopologues(ions)
     done = 0
@@ -110,9 +106,7 @@ def calculate_centroids(
             resolution.charge * ELECTRON_MASS,
             np.array(labels) / abs(resolution.charge),
             lists,
-            model,
-            power,
-            REACH[resolution.version],
+            *_get_model(resolution),
             mz,
             intensity,
         )
@@ -122,6 +116,18 @@ def calculate_centroids(
     raise BadInput(
         f"{name} has too many isotopologues for a pattern: expected a smaller molecule"
     )
+
+
+def _get_model(resolution: Resolution) -> tuple[int, float, float]:
+    """Return the kind of the instrument, its resolving power, and the reach of a peak.
+
+    The power is at m/z 200; for version 1 it is minus the sigma of the highest peak.
+    """
+    model = MODELS[resolution.instrument] if resolution.version == 3 else kernels.TOF
+    power = 200 / (resolution.sigma * kernels.FWHM_OF_SIGMA)
+    if resolution.version == 1:
+        power = -resolution.sigma
+    return model, power, REACH[resolution.version]
 
 
 def list_isotopologues(ions: Ions) -> kernels.Lists:

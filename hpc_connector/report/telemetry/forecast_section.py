@@ -7,11 +7,7 @@ import numpy as np
 from markupsafe import Markup
 
 from hpc_connector.errors import BadInput
-from hpc_connector.forecast.forecast_file import (
-    TITLES,
-    NodeForecast,
-    say_forecast,
-)
+from hpc_connector.forecast.forecast_file import TITLES, NodeForecast, say_forecast
 from hpc_connector.forecast.windows import TARGETS, make_windows
 from hpc_connector.report.axes import Frame, draw_rows, draw_ticks, get_time_unit
 from hpc_connector.report.svg import (
@@ -31,9 +27,9 @@ FRAME = Frame(52, 26, WIDTH - 12, HEIGHT - 44)
 SEEN = 24  # windows before the forecast that are drawn
 MOST = 8  # nodes that are drawn
 BY = {  # as the guard names them
-    "model": "Told by the model.",
-    "persistence": "Told by persistence: the last window again.",
-    "median of 3": "Told by the median of the last 3 windows.",
+    "model": "NodeForecast by the model.",
+    "persistence": "NodeForecast by persistence: the last window again.",
+    "median of 3": "NodeForecast by the median of the last 3 windows.",
 }
 LINES = {
     "measured": "truth",
@@ -43,14 +39,9 @@ LINES = {
 }
 
 
-def make_forecast(
-    told: Sequence[NodeForecast],
-    nodes: Sequence[Rows],
-    first_s: float,
-    *,
-    has_ended: bool,
-) -> str:
+class Figure(NamedTuple):
     """The chart of one target of a node, and below it what it says."""
+
     picture: Markup
     said: str
 
@@ -76,7 +67,11 @@ class Forecast(NamedTuple):
 
 
 def get_forecast(
-    told: Sequence[Told], nodes: Sequence[Rows], first_s: float, *, has_ended: bool
+    told: Sequence[NodeForecast],
+    nodes: Sequence[Rows],
+    first_s: float,
+    *,
+    has_ended: bool,
 ) -> Forecast | None:
     """Draw what was foretold, a chart a node and target; None without a forecast."""
     if not told:
@@ -98,18 +93,17 @@ def get_forecast(
     return Forecast(has_ended, "", LINES, figures, said)
 
 
-def make_figure(told: NodeForecast, samples: Samples, first_s: float) -> str:
+def make_figure(told: NodeForecast, samples: Samples, first_s: float) -> Figure:
     """Draw one target of a node, and say what it says and who foretold it."""
-    name = f"{TITLES[told.target]} of {shorten(clean(told.node))}"
-    said = escape(clean(say_forecast(told, float(samples.clock_s[-1]), first_s)))
-    by = BY.get(told.by, f"Told by {clean(told.by)}.")
-    picture = draw_forecast(told, samples, first_s, name)
-    return f"<figure>{picture}<figcaption>{said} {escape(by)}</figcaption></figure>"
+    name = f"{TITLES[told.target]} of {shorten(told.node)}"
+    said = say_forecast(told, float(samples.clock_s[-1]), first_s)
+    by = BY.get(told.by, f"NodeForecast by {told.by}.")
+    return Figure(draw_forecast(told, samples, first_s, name), f"{said} {by}")
 
 
 def draw_forecast(
     told: NodeForecast, samples: Samples, first_s: float, name: str
-) -> str:
+) -> Markup:
     """Return the chart: the windows that were measured, and those that are foretold."""
     size, unit = (2.0**30, "GiB") if told.target == "memory" else (1.0, "cores")
     width_s = told.width_s
