@@ -421,7 +421,7 @@ def fail_like_arrow(payload):
     raise ArrowMemoryError("malloc of size 9 failed")
 
 
-def test_parcel__a_library_may_have_its_own_error_of_memory(tmp_path, monkeypatch):
+def test_payload__a_library_may_have_its_own_error_of_memory(tmp_path, monkeypatch):
     place = Source(str(tmp_path / "answer"))
     payload = Payload("none", Source(str(tmp_path)), "none", (0,), place)
     monkeypatch.setattr("hpc_connector.burst.worker.make_answer", fail_like_arrow)
