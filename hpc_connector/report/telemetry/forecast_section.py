@@ -97,7 +97,7 @@ def make_figure(told: NodeForecast, samples: Samples, first_s: float) -> Figure:
     """Draw one target of a node, and say what it says and who foretold it."""
     name = f"{TITLES[told.target]} of {shorten(told.node)}"
     said = say_forecast(told, float(samples.clock_s[-1]), first_s)
-    by = BY.get(told.by, f"NodeForecast by {told.by}.")
+    by = BY.get(told.by, f"Told by {told.by}.")
     return Figure(draw_forecast(told, samples, first_s, name), f"{said} {by}")
 
 
