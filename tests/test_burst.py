@@ -551,9 +551,9 @@ def run_tasks(package, tasks):
 """
 PROGRAM = """
 import sys
-from mdr_epistasis import program, run
-choose = run.choose_executor
-run.choose_executor = lambda *known: choose(*known[:3], "hungry", known[4])
+from mdr_epistasis import program, runner
+choose = runner.choose_executor
+runner.choose_executor = lambda *known: choose(*known[:3], "hungry", known[4])
 sys.exit(program.main(sys.argv[1:]))
 """
 

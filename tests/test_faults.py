@@ -192,7 +192,7 @@ def wide(tmp_path_factory):
 
 GET_PEAK = (
     "from hpc_connector.partitioner.launch import get_mpicomm; "
-    "from mdr_epistasis.run import run; comm = get_mpicomm(); "
+    "from mdr_epistasis.runner import run; comm = get_mpicomm(); "
     "peak = next(l for l in open('/proc/self/status') if l.startswith('VmPeak')); "
     "comm.Barrier(); print(peak.split()[1] + ' ', end='')"
 )
@@ -354,7 +354,7 @@ def test_run_on_ranks__each_task_once(ranks, threads, stops):
 STOPPING = """
 import itertools, os, signal, sys, time
 from hpc_connector.partitioner.launch import get_mpicomm
-from mdr_epistasis import program, run
+from mdr_epistasis import program, runner as run
 
 comm, search, calls = get_mpicomm(), run.learner.search, itertools.count(1)
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from conftest import require
 from hpc_connector.errors import BadInput
-from mdr_epistasis import simulate
-from mdr_epistasis.penetrance import (
+from mdr_epistasis.simulate import cohorts as simulate
+from mdr_epistasis.simulate.penetrance import (
     get_cell_frequencies,
     get_hardy_weinberg,
     get_heritability,

@@ -9,12 +9,12 @@ from hpc_connector.allocation.cost import Cost
 from hpc_connector.learner.mdr.bitplanes import WORD_BITS, get_planes_shape
 from hpc_connector.loader.genotypes.sample_file import SampleFile
 from hpc_connector.loader.genotypes.samples import read_sample
-from mdr_epistasis import compat_bsc
 from mdr_epistasis.cohort import PIECE_BYTES
+from mdr_epistasis.compat import run as compat_bsc
 from mdr_epistasis.compat.bsc import FOLDS
 from mdr_epistasis.options import Options
 from mdr_epistasis.possible import check_number
-from mdr_epistasis.run import get_slice, read_inputs
+from mdr_epistasis.runner import get_slice, read_inputs
 from mdr_epistasis.tasks import make_tasks
 
 # Seconds of one core (AMD Zen 4, AVX-512) of a model, by benchmarks/plan_mdr.py: for
@@ -48,7 +48,7 @@ def get_cost(args: Options) -> Cost:
 
 
 def make_cost(args: Options, inputs: tuple, n_variants: int, is_missing: bool) -> Cost:
-    """Return what a run takes, from what :func:`mdr_epistasis.run.read_inputs` gave.
+    """Return what a run takes, from what :func:`mdr_epistasis.runner.read_inputs` gave.
 
     Parameters
     ----------

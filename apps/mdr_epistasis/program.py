@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_simulate(argv: list[str]) -> int:
     """Run ``mdr-epistasis simulate``."""
-    from mdr_epistasis import simulate
+    from mdr_epistasis.simulate import cohorts as simulate
 
     parser = cli.make_parser(f"{NAME} simulate", "Make a cohort with a known answer.")
     simulate.add_arguments(parser)
@@ -69,9 +69,9 @@ def run_search(options: Options) -> int:
 
     def search(comm: Any) -> int:
         if options.compat == "bsc":
-            from mdr_epistasis.compat_bsc import run
+            from mdr_epistasis.compat.run import run
         else:
-            from mdr_epistasis.run import run
+            from mdr_epistasis.runner import run
         return run(comm, options)
 
     return run_program(NAME, search, options)

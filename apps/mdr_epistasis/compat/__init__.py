@@ -1,1 +1,1 @@
-"""What other programs write, line by line."""
+"""``--compat``: runs whose files are those of another program."""

@@ -27,9 +27,9 @@ FRAME = Frame(52, 26, WIDTH - 12, HEIGHT - 44)
 SEEN = 24  # windows before the forecast that are drawn
 MOST = 8  # nodes that are drawn
 BY = {  # as the guard names them
-    "model": "NodeForecast by the model.",
-    "persistence": "NodeForecast by persistence: the last window again.",
-    "median of 3": "NodeForecast by the median of the last 3 windows.",
+    "model": "Told by the model.",
+    "persistence": "Told by persistence: the last window again.",
+    "median of 3": "Told by the median of the last 3 windows.",
 }
 LINES = {
     "measured": "truth",

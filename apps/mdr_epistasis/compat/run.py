@@ -31,7 +31,7 @@ from hpc_connector.publish import publish
 from hpc_connector.run_record import RunRecord
 from mdr_epistasis.compat.bsc import get_fold_accuracy
 from mdr_epistasis.options import Options
-from mdr_epistasis.run import begin, open_files
+from mdr_epistasis.runner import begin, open_files
 
 logger = logging.getLogger(__name__)
 

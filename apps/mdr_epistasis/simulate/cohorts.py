@@ -19,7 +19,7 @@ import numpy as np
 
 from hpc_connector import cli
 from hpc_connector.errors import BadInput
-from mdr_epistasis.penetrance import (
+from mdr_epistasis.simulate.penetrance import (
     get_cell_frequencies,
     get_heritability,
     make_penetrance,

@@ -1,0 +1,1 @@
+"""``mdr-epistasis simulate``: cohorts with a known answer."""
