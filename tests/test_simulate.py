@@ -1,6 +1,5 @@
 """Simulated cohorts: the penetrance as asked, and files other programs read."""
 
-import argparse
 import itertools
 import json
 import subprocess
@@ -13,7 +12,9 @@ from hypothesis import strategies as st
 
 from conftest import require
 from hpc_connector.errors import BadInput
-from mdr_epistasis.simulate import cohorts as simulate
+from mdr_epistasis.program import run_simulate
+from mdr_epistasis.simulate import cohorts
+from mdr_epistasis.simulate.files import encode_bed
 from mdr_epistasis.simulate.penetrance import (
     get_cell_frequencies,
     get_hardy_weinberg,
@@ -29,9 +30,7 @@ SEED = st.integers(0, 2**32)
 
 def make(*arguments):
     """Run the command; return the exit code."""
-    parser = argparse.ArgumentParser()
-    simulate.add_arguments(parser)
-    return simulate.run(parser.parse_args([str(a) for a in arguments]))
+    return run_simulate([str(a) for a in arguments])
 
 
 def make_small(out, *arguments):
@@ -131,7 +130,7 @@ def test_simulate_planted__follows_the_penetrance():
     rng = np.random.default_rng(3)
     table = make_penetrance(2, 0.4, 0.2, 0.3, pure=True, rng=rng)
     is_case = rng.random(200_000) < 0.5
-    genotypes = simulate.simulate_planted(table, 0.4, is_case, rng)
+    genotypes = cohorts.simulate_planted(table, 0.4, is_case, rng)
     cell = genotypes[0] * 3 + genotypes[1]
     frequency = get_cell_frequencies(2, 0.4)
     for affected, risk, total in ((True, table, 0.3), (False, 1 - table, 0.7)):
@@ -141,11 +140,11 @@ def test_simulate_planted__follows_the_penetrance():
 
 
 def test_simulate_genotypes__hardy_weinberg_and_planted_across_blocks(monkeypatch):
-    monkeypatch.setattr(simulate, "BLOCK_GENOTYPES", 4000 * 7)  # seven variants
+    monkeypatch.setattr(cohorts, "BLOCK_GENOTYPES", 4000 * 7)  # seven variants
     planted = np.array([6, 7, 49])
     truth = np.tile(np.arange(4000) % 3, (3, 1)).astype(np.int8)
     rng = np.random.default_rng(5)
-    blocks = list(simulate.simulate_genotypes(50, planted, truth, 0.0, rng))
+    blocks = list(cohorts.simulate_genotypes(50, planted, truth, 0.0, rng))
     assert [len(block) for block in blocks] == [7] * 7 + [1]
     genotypes = np.concatenate(blocks)
     npt.assert_array_equal(genotypes[planted], truth)
@@ -161,7 +160,7 @@ def test_simulate_genotypes__missing_leaves_the_rest_alone():
         planted = np.zeros((2, 500), dtype=np.int8)
         rng = np.random.default_rng(1)
         where = np.array([0, 9])
-        return next(simulate.simulate_genotypes(40, where, planted, rate, rng))
+        return next(cohorts.simulate_genotypes(40, where, planted, rate, rng))
 
     whole, holed = draw(0.0), draw(0.1)
     called = holed >= 0
@@ -174,7 +173,7 @@ def test_encode_bed__agrees_with_naive(n_variants, n_individuals, seed):
     rng = np.random.default_rng(seed)
     genotypes = rng.integers(-1, 3, (n_variants, n_individuals), dtype=np.int8)
     code = {0: 0b11, 1: 0b10, 2: 0b00, -1: 0b01}
-    for row, encoded in zip(genotypes, simulate.encode_bed(genotypes), strict=True):
+    for row, encoded in zip(genotypes, encode_bed(genotypes), strict=True):
         number = sum(code[g] << (2 * i) for i, g in enumerate(row.tolist()))
         assert encoded.tobytes() == number.to_bytes((n_individuals + 3) // 4, "little")
 

@@ -1,11 +1,14 @@
 """The command line of ``mdr-epistasis``."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
 from mdr_epistasis.options import Options
+
+logger = logging.getLogger(__name__)
 
 NAME = "mdr-epistasis"
 
@@ -48,13 +51,16 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_simulate(argv: list[str]) -> int:
     """Run ``mdr-epistasis simulate``."""
-    from mdr_epistasis.simulate import cohorts as simulate
+    from mdr_epistasis.simulate.files import simulate
+    from mdr_epistasis.simulate.options import SimulateOptions
 
     parser = cli.make_parser(f"{NAME} simulate", "Make a cohort with a known answer.")
-    simulate.add_arguments(parser)
-    args = parser.parse_args(argv)
+    cli.add_options(parser, SimulateOptions)
+    options = SimulateOptions(**vars(parser.parse_args(argv)))
     cli.set_up_log(NAME)
-    return simulate.run(args)
+    simulate(str(options.out), options.get_design(), options.format)
+    logger.info("%s: %d variants written", options.out, options.variants)
+    return cli.DONE
 
 
 def run_search(options: Options) -> int:

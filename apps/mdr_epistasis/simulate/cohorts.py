@@ -6,29 +6,15 @@ follow Hardy-Weinberg proportions in the population; cases and controls are draw
 from it, each class by itself.
 """
 
-import argparse
-import contextlib
-import json
-import logging
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from hpc_connector import cli
 from hpc_connector.errors import BadInput
-from mdr_epistasis.simulate.penetrance import (
-    get_cell_frequencies,
-    get_heritability,
-    make_penetrance,
-)
-
-logger = logging.getLogger(__name__)
+from mdr_epistasis.simulate.penetrance import get_cell_frequencies, make_penetrance
 
 BLOCK_GENOTYPES = 1 << 22  # of one block in memory; its random numbers take 16 MB
-COUNTED, OTHER = "G", "A"
 
 
 @dataclass(frozen=True)
@@ -155,149 +141,35 @@ def draw_genotypes(
     return np.add(uniform < two, uniform < one_or_two, dtype=np.int8)
 
 
-# Files
+@dataclass(frozen=True)
+class Simulated:
+    """A cohort that is drawn.
 
-
-def describe_variants(first: int, n: int, n_variants: int) -> Iterator[tuple]:
-    """Yield chromosome, position and id of variants spread over 22 autosomes."""
-    for index in range(first, first + n):
-        chromosome, place = divmod(index * 22, n_variants)
-        yield chromosome + 1, 100 * (place // 22 + 1), f"snp{index + 1}"
-
-
-def name_individuals(n: int) -> list[str]:
-    """Return ids whose order as text is their order in the file."""
-    return [f"ind{i:0{len(str(n))}d}" for i in range(1, n + 1)]
-
-
-@contextlib.contextmanager
-def publish(*paths: Path) -> Iterator[list[Path]]:
-    """Give the paths to write to, and rename them to the real ones at the end."""
-    partial = [path.with_name(path.name + ".partial") for path in paths]
-    yield partial
-    for found, path in zip(partial, paths, strict=True):
-        found.replace(path)
-
-
-def encode_bed(genotypes: np.ndarray) -> np.ndarray:
-    """Return PLINK 1 .bed bytes, shape (variants, ceil(individuals / 4)).
-
-    Four individuals a byte, the first in the lowest bits: 00 two copies of A1, 01
-    missing, 10 one copy, 11 none (https://www.cog-genomics.org/plink/1.9/formats#bed).
+    Parameters
+    ----------
+    is_case
+        Who is a case, bool (individuals,).
+    planted
+        Positions of the interacting variants among all, int64 (order,), in order.
+    penetrance
+        Risk of each combination of their genotypes, float64 (3,) * order.
+    blocks
+        All genotypes, int8 (variants, individuals) each; they can be taken once.
     """
-    code = np.array([3, 2, 0, 1], dtype=np.uint8)  # of 0, 1, 2 and, from behind, -1
-    fours = np.arange(256)[:, None] >> [0, 2, 4, 6] & 3
-    byte = (code[fours - 1] << [0, 2, 4, 6]).sum(axis=1).astype(np.uint8)
-    padding = -genotypes.shape[1] % 4  # with 2, whose code is the 00 PLINK asks for
-    level = np.pad(genotypes + 1, ((0, 0), (0, padding)), constant_values=3)
-    level = level.view(np.uint8)
-    fours_at = [level[:, i::4] << (2 * i) for i in range(4)]
-    return byte[fours_at[0] | fours_at[1] | fours_at[2] | fours_at[3]]
+
+    is_case: np.ndarray
+    planted: np.ndarray
+    penetrance: np.ndarray
+    blocks: Iterator[np.ndarray]
 
 
-def save_bed(
-    out: str, n_variants: int, is_case: np.ndarray, blocks: Iterator[np.ndarray]
-) -> None:
-    """Write OUT.bed, OUT.bim, and OUT.fam with the phenotypes."""
-    paths = [Path(f"{out}.{end}") for end in ("bed", "bim", "fam")]
-    with publish(*paths) as (bed_path, bim_path, fam_path):
-        with open(fam_path, "w") as fam:
-            for i, name in enumerate(name_individuals(len(is_case))):
-                # sexes alternate, for PLINK drops the phenotype where there is none
-                fam.write(f"{name} {name} 0 0 {1 + i % 2} {1 + is_case[i]}\n")
-        with open(bed_path, "wb") as bed, open(bim_path, "w") as bim:
-            bed.write(b"\x6c\x1b\x01")
-            first = 0
-            for block in blocks:
-                bed.write(encode_bed(block).tobytes())
-                for where in describe_variants(first, len(block), n_variants):
-                    chromosome, position, name = where
-                    bim.write(
-                        f"{chromosome}\t{name}\t0\t{position}\t{COUNTED}\t{OTHER}\n"
-                    )
-                first += len(block)
-
-
-def save_vcf(
-    out: str, n_variants: int, is_case: np.ndarray, blocks: Iterator[np.ndarray]
-) -> None:
-    """Write OUT.vcf.gz with its index, and OUT.labels.tsv."""
-    import pysam  # not at the top, so that --help is quick
-
-    names = name_individuals(len(is_case))
-    vcf_path, labels_path = Path(f"{out}.vcf.gz"), Path(f"{out}.labels.tsv")
-    with publish(vcf_path, labels_path) as (vcf_partial, labels_partial):
-        rows = [f"{name}\t{int(c)}\n" for name, c in zip(names, is_case, strict=True)]
-        labels_partial.write_text("id\tclass\n" + "".join(rows))
-        vcf_partial.write_bytes(b"")  # raises, where pysam's open would crash
-        with pysam.BGZFile(str(vcf_partial), "wb", None) as vcf:
-            vcf.write(make_vcf_header(names).encode())
-            first = 0
-            for block in blocks:
-                where = describe_variants(first, len(block), n_variants)
-                vcf.write(encode_vcf(block, where))
-                first += len(block)
-    pysam.tabix_index(str(vcf_path), preset="vcf", force=True)
-
-
-def make_vcf_header(names: list[str]) -> str:
-    """Return the header of a VCF file of these individuals."""
-    columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
-    return "\n".join(
-        [
-            "##fileformat=VCFv4.2",
-            *(f"##contig=<ID={chromosome}>" for chromosome in range(1, 23)),
-            '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">',
-            "\t".join(columns + names) + "\n",
-        ]
-    )
-
-
-def encode_vcf(genotypes: np.ndarray, variants: Iterator[tuple]) -> bytes:
-    """Return the lines of variants in a VCF file."""
-    calls = np.array([b"\t0/0", b"\t0/1", b"\t1/1", b"\t./."])[genotypes]
-    return b"".join(
-        f"{chromosome}\t{position}\t{name}\t{OTHER}\t{COUNTED}\t.\tPASS\t.\tGT".encode()
-        + row.tobytes()
-        + b"\n"
-        for (chromosome, position, name), row in zip(variants, calls, strict=True)
-    )
-
-
-def save_truth(
-    out: str, design: Design, planted: np.ndarray, penetrance: np.ndarray
-) -> None:
-    """Write OUT.truth.json: the design, the planted variants and their penetrance."""
-    variants = [
-        {"id": name, "chromosome": str(chromosome), "position": position}
-        for index in planted.tolist()
-        for chromosome, position, name in describe_variants(index, 1, design.variants)
-    ]
-    truth = {
-        "design": asdict(design),
-        "planted": variants,
-        "counted_allele": COUNTED,
-        "penetrance": penetrance.tolist(),
-        "heritability": get_heritability(penetrance, design.maf),
-        "cases": design.n_cases,
-        "controls": design.individuals - design.n_cases,
-    }
-    with publish(Path(f"{out}.truth.json")) as (path,):
-        path.write_text(json.dumps(truth, indent=1) + "\n")
-
-
-# The command
-
-SAVE: dict[str, Callable] = {"bed": save_bed, "vcf.gz": save_vcf}
-
-
-def simulate(out: str, design: Design, file_format: str = "bed") -> None:
-    """Write a cohort and the truth about it; the same design gives the same bytes.
+def draw_cohort(design: Design) -> Simulated:
+    """Draw a cohort; the same design gives the same one.
 
     Raises
     ------
     BadInput
-        The heritability is out of reach, or the files cannot be written.
+        The heritability is out of reach.
     """
     model_rng, cohort_rng, genotype_rng = np.random.default_rng(design.seed).spawn(3)
     penetrance = make_penetrance(
@@ -317,53 +189,4 @@ def simulate(out: str, design: Design, file_format: str = "bed") -> None:
         design.missing_rate,
         genotype_rng,
     )
-    try:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        SAVE[file_format](out, design.variants, is_case, blocks)
-        save_truth(out, design, np.sort(planted), penetrance)
-    except OSError as error:
-        reason = error.strerror or error  # pysam gives no strerror
-        raise BadInput(f"--out {out} cannot be written: {reason}") from error
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``mdr-epistasis simulate``."""
-    add = parser.add_argument_group("cohort").add_argument
-    said = "files are PREFIX.bed and so on"
-    add("--out", required=True, type=cli.local, metavar="PREFIX", help=said)
-    number: dict[str, Any] = {"type": int, "required": True, "metavar": "N"}
-    add("--variants", **number, help="number of variants")
-    add("--individuals", **number, help="number of cases and controls together")
-    fraction: dict[str, Any] = {"type": float, "metavar": "FRACTION"}
-    said = "of individuals (default: %(default)s)"
-    add("--cases-fraction", **fraction, default=0.5, help=said)
-    said = "of genotypes (default: %(default)s)"
-    add("--missing-rate", **fraction, default=0.0, help=said)
-    said = "the same seed, the same files (default: %(default)s)"
-    add("--seed", type=int, default=42, metavar="N", help=said)
-    said = "of the files (default: bed)"
-    add("--format", choices=tuple(SAVE), default="bed", help=said)
-    add_interaction(parser)
-
-
-def add_interaction(parser: argparse.ArgumentParser) -> None:
-    """Add what is planted in a cohort."""
-    add = parser.add_argument_group("interaction").add_argument
-    said = "interacting variants (default: %(default)s)"
-    add("--order", type=int, choices=(2, 3), default=2, help=said)
-    fraction: dict[str, Any] = {"type": float, "metavar": "FRACTION"}
-    add("--heritability", **fraction, required=True, help="of the interaction, 0..1")
-    said = "frequency of the rarer allele of the interacting variants"
-    add("--maf", **fraction, required=True, help=said)
-    said = "of the disease in the population (default: %(default)s)"
-    add("--prevalence", **fraction, default=0.5, help=said)
-    add("--pure", action="store_true", help="no effect of fewer than all of them")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Simulate what the command line asks for; return the exit code."""
-    fields = Design.__dataclass_fields__
-    design = Design(**{name: getattr(args, name) for name in fields})
-    simulate(str(args.out), design, args.format)
-    logger.info("%s: %d variants written", args.out, design.variants)
-    return 0
+    return Simulated(is_case, np.sort(planted), penetrance, blocks)
