@@ -1,6 +1,7 @@
 """Lists of variants to search among."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_noted_text
@@ -8,6 +9,21 @@ from hpc_connector.notes import Assumption
 from hpc_connector.text import split_blanks, split_lines
 
 Assumptions = tuple[Assumption, ...]
+
+
+class Lists(NamedTuple):
+    """Ids of variants, None where there is no such list.
+
+    Parameters
+    ----------
+    first
+        Those to search among; of a model across two lists, one is of these.
+    second
+        The others.
+    """
+
+    first: frozenset[str] | None = None
+    second: frozenset[str] | None = None
 
 
 def read_list(path: str | None) -> tuple[frozenset[str] | None, Assumptions]:
@@ -29,9 +45,7 @@ def read_list(path: str | None) -> tuple[frozenset[str] | None, Assumptions]:
     return ids, assumed
 
 
-def count_unknown(
-    lists: Sequence[frozenset[str] | None], kept: Iterable[str]
-) -> dict[str, int]:
+def count_unknown(lists: Lists, kept: Iterable[str]) -> dict[str, int]:
     """Count the ids of lists that no variant of the search has."""
     known = set(kept)
     return {

@@ -10,11 +10,12 @@ from hpc_connector.learner.mdr.bitplanes import WORD_BITS, get_planes_shape
 from hpc_connector.loader.genotypes.sample_file import SampleFile
 from hpc_connector.loader.genotypes.samples import read_sample
 from mdr_epistasis.cohort import PIECE_BYTES
-from mdr_epistasis.compat import run as compat_bsc
 from mdr_epistasis.compat.bsc import FOLDS
+from mdr_epistasis.compat.inputs import read_inputs as read_paired_inputs
+from mdr_epistasis.inputs import Inputs, get_slice, read_inputs
+from mdr_epistasis.lists import Lists
 from mdr_epistasis.options import Options
 from mdr_epistasis.possible import check_number
-from mdr_epistasis.runner import get_slice, read_inputs
 from mdr_epistasis.tasks import make_tasks
 
 # Seconds of one core (AMD Zen 4, AVX-512) of a model, by benchmarks/plan_mdr.py: for
@@ -36,19 +37,19 @@ def get_cost(args: Options) -> Cost:
         Inputs that ``run`` would refuse before it reads genotypes.
     """
     if args.compat:
-        files, match, _ = compat_bsc.read_inputs(args)
+        files, match, _ = read_paired_inputs(args)
         fold = np.arange(len(match.is_case)) % FOLDS
-        inputs: tuple = (files, match, fold, (None, None))
+        inputs = Inputs(files, match, fold, Lists())
     else:
         inputs = read_inputs(args)
-    n_variants, is_missing = look(inputs[0])
+    n_variants, is_missing = look(inputs.files)
     if not args.compat:
         check_number(n_variants, args.order)
     return make_cost(args, inputs, n_variants, is_missing)
 
 
-def make_cost(args: Options, inputs: tuple, n_variants: int, is_missing: bool) -> Cost:
-    """Return what a run takes, from what :func:`mdr_epistasis.runner.read_inputs` gave.
+def make_cost(args: Options, inputs: Inputs, n_variants: int, is_missing: bool) -> Cost:
+    """Return what a run takes, from what it is given.
 
     Parameters
     ----------

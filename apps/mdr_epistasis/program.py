@@ -1,5 +1,6 @@
 """The command line of ``mdr-epistasis``."""
 
+import json
 import logging
 import sys
 from pathlib import Path
@@ -75,9 +76,36 @@ def run_search(options: Options) -> int:
 
     def search(comm: Any) -> int:
         if options.compat == "bsc":
-            from mdr_epistasis.compat.run import run
-        else:
-            from mdr_epistasis.runner import run
-        return run(comm, options)
+            from mdr_epistasis.compat.run import run as run_bsc
+
+            return run_bsc(comm, options)
+        from mdr_epistasis.runner import run
+
+        outcome = run(comm, options)
+        if outcome.result:
+            print_top(options, outcome.result)
+        return cli.DONE if outcome.is_done else cli.STOPPED
 
     return run_program(NAME, search, options)
+
+
+def print_top(options: Options, result: Any) -> None:
+    """Print the summary: the top models, or with ``--json`` one object."""
+    from mdr_epistasis.summary import format_top, get_ids, list_top
+
+    table, order = result.table, result.order
+    top = list_top(table, order)
+    if not options.json:
+        report = options.out / "report.html"
+        place = report if report.exists() else options.out
+        print("\n".join([*format_top(top), f"results: {place}"]))
+        return
+    best = [row for row in range(len(table["rank"])) if table["is_best"][row]]
+    summary = {
+        "out": str(options.out),
+        "variants": len(result.variants["id"]),
+        "individuals": result.record["cohort"]["individuals"],
+        "top": top,
+        "best": get_ids(table, order, best[0]) if best else None,
+    }
+    print(json.dumps(summary))

@@ -16,41 +16,24 @@ from typing import Any
 import numpy as np
 
 from hpc_connector import cli
-from hpc_connector.errors import BadInput
 from hpc_connector.loader.genotypes.sample_file import SampleFile
 from hpc_connector.loader.genotypes.samples import read_sample
-from hpc_connector.loader.genotypes.text.bsc import read_file_pairs
 from hpc_connector.loader.individuals import Match
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.notes import add_counts, log_notes, make_notes
-from hpc_connector.partitioner import get_comb_files
 from hpc_connector.pipeline.ranks import run_on_ranks
 from hpc_connector.pipeline.resources import get_resources
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.publish import publish
 from hpc_connector.run_record import RunRecord
 from mdr_epistasis.compat.bsc import get_fold_accuracy
+from mdr_epistasis.compat.inputs import check_options, get_name, read_inputs
 from mdr_epistasis.options import Options
-from mdr_epistasis.runner import begin, open_files
+from mdr_epistasis.record import begin
 
 logger = logging.getLogger(__name__)
 
 BLOCK_PAIRS = 1 << 17  # scored at once: 90 counts each, 50 MB
-FIXED: dict[str, Any] = {
-    "order": 2,
-    "slice": None,
-    "burst": None,
-    "engine": "mpi",
-    "permutations": 0,
-    "all_models": False,
-    "fold_file": None,
-    "variants": None,
-    "with_variants": None,
-    "min_distance_bp": 0,
-    "missing": "exclude",
-    "tie": "high",
-    "rank_by": "test",
-}
 
 
 def run(comm: Any, args: Options) -> int:
@@ -76,12 +59,6 @@ def run(comm: Any, args: Options) -> int:
     return cli.DONE if is_done else cli.STOPPED
 
 
-def read_inputs(args: Options) -> tuple:
-    """Return opened files, their individuals matched with the labels, and pairs."""
-    check_options(args)
-    return *open_files(args), choose_pairs(args)
-
-
 def finish(args: Options, record: RunRecord, is_done: bool) -> None:
     """Write the manifest, and say where the results are."""
     record |= {"finished": get_time(), "status": "done" if is_done else "stopped"}
@@ -92,34 +69,6 @@ def finish(args: Options, record: RunRecord, is_done: bool) -> None:
         return
     (args.out / "ledger").rmdir()  # last: without it the run is complete
     print(f"results: {args.out}/mdr_*.gz, {len(record['outputs'])} files")
-
-
-def check_options(args: Options) -> None:
-    """Refuse options that would change what BSC's program computes."""
-    for name, value in FIXED.items():
-        if getattr(args, name) != value:
-            option = name.replace("_", "-")
-            raise BadInput(f"--{option} does not go with --compat bsc")
-
-
-def choose_pairs(args: Options) -> list[tuple[int, int]]:
-    """Return the pairs of files to combine: those of the list, or all i <= j."""
-    names = Counter(map(get_name, args.genotypes))
-    if (twice := names.most_common(1)[0])[1] > 1:
-        raise BadInput(
-            f"{twice[1]} files are called {twice[0]}, and so would their results be: "
-            "expected each under a name of its own"
-        )
-    if args.file_pairs is None:
-        return [(i, j) for i, j in get_comb_files(len(args.genotypes)).tolist()]
-    place = {get_name(path): k for k, path in enumerate(args.genotypes)}
-    pairs = read_file_pairs(args.file_pairs, place.keys())
-    return [(place[first], place[second]) for first, second in pairs]
-
-
-def get_name(path: str) -> str:
-    """Return the name of a sample file without its endings."""
-    return Path(path).name.removesuffix(".gz")
 
 
 def score_files(

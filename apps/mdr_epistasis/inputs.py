@@ -1,0 +1,111 @@
+"""The inputs of a search: which files they are, and what they say but genotypes."""
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from hpc_connector.errors import BadInput
+from hpc_connector.loader.files import exists
+from hpc_connector.loader.genotypes.companions import (
+    choose_companions,
+    get_bed,
+    list_companions,
+)
+from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile
+from hpc_connector.loader.genotypes.samples import get_format
+from hpc_connector.loader.individuals import Match, find_labels
+from mdr_epistasis.cohort import get_own_labels, read_header
+from mdr_epistasis.folds import deal_folds, read_folds
+from mdr_epistasis.lists import Lists, read_list
+from mdr_epistasis.options import Options
+
+
+class Inputs(NamedTuple):
+    """What a search is given.
+
+    Parameters
+    ----------
+    match
+        The individuals of the cohort, and who of them is a case.
+    fold
+        Of each individual, int64 (individuals,).
+    """
+
+    files: list[SampleFile]
+    match: Match
+    fold: np.ndarray
+    lists: Lists
+
+
+def read_inputs(args: Options) -> Inputs:
+    """Open the genotype files; read labels, folds and lists.
+
+    Raises
+    ------
+    BadInput
+        Some cannot be used, or not together.
+    """
+    files, match = open_files(args)
+    if args.with_variants and not args.variants:
+        raise BadInput("--with-variants needs --variants, the first list")
+    if args.fold_file:
+        fold, of_folds, n_unknown = read_folds(args.fold_file, files[0], match)
+        match.counted["individuals of --fold-file have no genotypes"] = n_unknown
+    else:
+        fold, of_folds = deal_folds(match.is_case, args.folds, args.seed), ()
+    first, of_first = read_list(args.variants)
+    second, of_second = read_list(args.with_variants)
+    match.assumed.extend((*of_folds, *of_first, *of_second))
+    return Inputs(files, match, fold, Lists(first, second))
+
+
+def open_files(args: Options) -> tuple[list[SampleFile], Match]:
+    """Return opened genotype files, and their individuals matched with the labels."""
+    coding = "plain" if args.zero_one else None
+    find = partial(get_own_labels, coding=coding)
+    if args.labels:
+        find = partial(
+            find_labels,
+            args.labels,
+            id_column=args.id_column,
+            case_column=args.label_column,
+            coding=coding,
+        )
+    return read_header(args.genotypes, choose_options(args), find, args.labels)
+
+
+def choose_options(args: Options) -> list[ReadOptions]:
+    """Return how each genotype file is read."""
+    options = ReadOptions(
+        args.imputation_threshold,
+        args.pass_only,
+        args.vcf_field,
+        args.half_call,
+        args.chromosome or "",
+    )
+    named = {name: getattr(args, name) or () for name in ("sample_file", "fam", "bim")}
+    return choose_companions(args.genotypes, options, named)
+
+
+def list_inputs(args: Options) -> list[str]:
+    """Return the files that decide the results, each once."""
+    options = choose_options(args)
+    names = [get_file(path) for path in args.genotypes]
+    for path, chosen in zip(args.genotypes, options, strict=True):
+        names += list_companions(path, chosen)
+    others = [args.labels, args.fold_file, args.variants, args.with_variants]
+    return list(dict.fromkeys([*names, *(name for name in others if name)]))
+
+
+def get_file(name: str) -> str:
+    """Return a genotype file itself, or the .bed file of a PLINK prefix."""
+    if exists(name):
+        return name
+    get_format(name)  # says what it is, if there is none
+    return get_bed(name)
+
+
+def get_slice(args: Options) -> float:
+    """Return the share of the variants whose models are the share to be tried."""
+    return float((args.slice or 1.0) ** (1 / args.order))

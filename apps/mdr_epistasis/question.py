@@ -1,0 +1,46 @@
+"""What is asked of a cohort, by the options of a search."""
+
+import math
+
+import numpy as np
+
+from hpc_connector.learner.mdr import search as learner
+from mdr_epistasis.cohort import Cohort
+from mdr_epistasis.identity import get_places
+from mdr_epistasis.lists import Lists
+from mdr_epistasis.options import Options
+
+RANK_BY = dict(zip(("test", "train", "whole"), learner.STATISTICS, strict=True))
+
+
+def make_question(args: Options, cohort: Cohort, lists: Lists) -> learner.Question:
+    """Return what is searched for."""
+    places: dict[str, np.ndarray] = {}
+    if args.min_distance_bp > 0:
+        places = get_places(cohort.variants)
+    role = np.zeros(0, np.int8)
+    first, second = lists
+    if first is not None and second is not None:
+        ids = cohort.variants["id"]
+        roles = [(name in first) + 2 * (name in second) for name in ids]
+        role = np.array(roles, np.int8)
+    return learner.Question(
+        order=args.order,
+        level=args.missing == "level",
+        tie_low=args.tie == "low",
+        rank_by=RANK_BY[args.rank_by],
+        top=min(args.top, math.comb(cohort.n_variants, args.order)),
+        min_distance=args.min_distance_bp,
+        seed=args.seed,
+        permutations=args.permutations,
+        interaction=args.permutation_test == "interaction",
+        role=role,
+        **places,
+    )
+
+
+def get_n_first(cohort: Cohort, first_list: frozenset[str] | None) -> int | None:
+    """Return how many variants stand in the first list, None without two lists."""
+    if first_list is None:
+        return None
+    return sum(name in first_list for name in cohort.variants["id"])

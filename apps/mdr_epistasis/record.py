@@ -1,0 +1,59 @@
+"""The record of a search: how it begins, and what its manifest says of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hpc_connector.errors import BadInput
+from hpc_connector.loader.genotypes.sample_file import SampleFile
+from hpc_connector.loader.individuals import Match
+from hpc_connector.manifest import begin_run
+from hpc_connector.notes import add_counts, make_notes
+from hpc_connector.pipeline.executor import check_options
+from hpc_connector.run_record import RunRecord
+from mdr_epistasis.cohort import Cohort
+from mdr_epistasis.inputs import list_inputs
+from mdr_epistasis.lists import Lists, count_unknown
+from mdr_epistasis.options import Options
+from mdr_epistasis.tasks import Tasks
+
+
+def begin(args: Options) -> RunRecord:
+    """Make or check the folder of the run; return the record so far."""
+    check_options(args)
+    if args.burst and args.all_models:
+        raise BadInput("--all-models: four bytes a model would travel: not for --burst")
+    inputs = list_inputs(args)
+    record = begin_run("mdr-epistasis", args, inputs, resume=args.resume)
+    if args.all_models:
+        (args.out / "all_models").mkdir(exist_ok=True)
+    return record
+
+
+def list_notes(
+    files: Sequence[SampleFile], match: Match, cohort: Cohort, lists: Lists
+) -> RunRecord:
+    """Return what was assumed, left out and changed, for the manifest."""
+    assumed = [one for file in files for one in file.assumed]
+    counted = [cohort.facts.pop("counted"), *(file.counted for file in files)]
+    counted += [match.counted, count_unknown(lists, cohort.variants["id"].tolist())]
+    return make_notes([*match.assumed, *assumed], add_counts(counted))
+
+
+def describe_cohort(cohort: Cohort, notes: list[str]) -> dict[str, Any]:
+    """Return the cohort's part of the manifest."""
+    n_cases = int((cohort.is_case == 1).sum())
+    n = len(cohort.is_case)
+    counts = {"individuals": n, "cases": n_cases, "controls": n - n_cases}
+    return counts | cohort.facts | {"notes": notes}
+
+
+def describe_search(args: Options, cohort: Cohort, tasks: Tasks) -> dict[str, Any]:
+    """Return the search's part of the manifest."""
+    m = cohort.n_variants
+    models = m * (m - 1) // 2 if args.order == 2 else m * (m - 1) * (m - 2) // 6
+    return {
+        "order": args.order,
+        "folds": cohort.arrangement.folds,
+        "models": models,
+        "tasks": len(tasks),
+    }

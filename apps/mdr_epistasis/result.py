@@ -1,0 +1,216 @@
+"""What a search has found: tables for Python, and the files of a run."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpc_connector import storer
+from hpc_connector.errors import BadInput
+from hpc_connector.learner.mdr import search as learner
+from hpc_connector.manifest import is_in_use, read_manifest, save_manifest
+from hpc_connector.pipeline.ledger import Arrays
+from hpc_connector.report.results_file import open_results
+from hpc_connector.run_record import RunRecord
+from mdr_epistasis import schema
+from mdr_epistasis.cohort import Cohort
+from mdr_epistasis.models import describe
+from mdr_epistasis.output import Columns, make_table, save_tables
+from mdr_epistasis.report.page import save_report
+from mdr_epistasis.summary import get_ids, list_top, make_html, to_number
+from mdr_epistasis.tasks import get_best
+
+PROGRAM = "mdr-epistasis"
+ATTRIBUTES = ("order", "folds", "levels", "rank_by", "permutation_test")
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """The models that a search reports, best first.
+
+    Parameters
+    ----------
+    columns
+        Of the models, as ``results.h5`` has them: :data:`mdr_epistasis.schema.MODELS`.
+    variants
+        Columns of all variants searched: :data:`mdr_epistasis.schema.VARIANTS`.
+    maximum
+        Best statistic under each permutation, float64 (permutations,); None without.
+    attributes
+        order, folds, levels, rank_by, permutation_test.
+    record
+        The manifest.
+    """
+
+    columns: Columns
+    variants: Columns
+    maximum: np.ndarray | None
+    attributes: dict[str, Any]
+    record: RunRecord
+
+    @property
+    def order(self) -> int:
+        """Variants of a model."""
+        return int(self.attributes["order"])
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The columns of ``models.tsv``: :data:`mdr_epistasis.schema.TABLE`."""
+        return make_table(self.columns, self.variants)
+
+    @property
+    def models(self) -> Any:
+        """The columns of ``models.tsv``: a pandas.DataFrame, or without pandas a dict.
+
+        A row is a model, best first; :data:`mdr_epistasis.schema.TABLE` says what each
+        column is.
+        """
+        return to_frame(self.table)
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The row of the model of the classic rule.
+
+        It has the highest cross-validation consistency, then the highest test balanced
+        accuracy; without folds it is the first of the list.
+        """
+        row = self._get_best_row()
+        return {name: _to_plain(column[row]) for name, column in self.table.items()}
+
+    @property
+    def p_value(self) -> float | None:
+        """P-value of that model over the whole search; None without permutations."""
+        if "p_value" not in self.columns:
+            return None
+        return float(self.columns["p_value"][self._get_best_row()])
+
+    def cells(self, i: int = 0) -> Any:
+        """Return who has each combination of genotypes of a model.
+
+        Parameters
+        ----------
+        i
+            Row of :attr:`models`.
+
+        Returns
+        -------
+        A pandas.DataFrame, or without pandas a dict of columns: the genotype of each
+        variant (copies of the counted allele, -1 missing), cases, controls, high_risk.
+        """
+        n_levels = int(self.attributes["levels"])
+        shape = (n_levels,) * self.order
+        genotypes = np.stack(np.unravel_index(np.arange(np.prod(shape)), shape))
+        genotypes[genotypes == 3] = -1  # the level of missing genotypes
+        names = get_ids(self.table, self.order, i)
+        columns = dict(zip(names, genotypes, strict=True))
+        columns |= {n: self.columns[n][i] for n in ("cases", "controls", "high_risk")}
+        return to_frame(columns)
+
+    def save(self, directory: str | Path) -> Path:
+        """Write the files of a run, but a ledger: they can be loaded, and reported.
+
+        Raises
+        ------
+        BadInput
+            The folder is not empty.
+        """
+        out = Path(directory)
+        if is_in_use(out):
+            raise BadInput(f"{out} is not empty: expected a new folder")
+        out.mkdir(parents=True, exist_ok=True)
+        outputs = [*save_results(out, self), "report.html"]
+        save_manifest(out, self.record | {"status": "done", "outputs": outputs})
+        save_report(out)
+        return out
+
+    def _get_best_row(self) -> int:
+        return int(np.flatnonzero(self.columns["is_best"])[0])
+
+    def __repr__(self) -> str:
+        """Return the best model in a line."""
+        row = self._get_best_row()
+        ids = " x ".join(get_ids(self.table, self.order, row))
+        score = to_number(self.columns["test_balanced_accuracy"][row])
+        test = "" if score is None else f", test balanced accuracy {score:.4f}"
+        p = "" if self.p_value is None else f", p {self.p_value:.4g}"
+        return f"<Result: {len(self.columns['rank'])} models, best {ids}{test}{p}>"
+
+    def _repr_html_(self) -> str:
+        """Return the first models as a notebook shows them."""
+        return make_html(list_top(self.table, self.order), repr(self)[1:-1])
+
+
+def make_result(
+    cohort: Cohort,
+    question: learner.Question,
+    findings: Arrays,
+    record: RunRecord,
+) -> Result:
+    """Return the result of a search, of what all its tasks found."""
+    maximum = findings["maximum"]
+    columns = describe(cohort, question, get_best(findings), maximum)
+    attributes = {
+        "order": question.order,
+        "folds": cohort.arrangement.folds,
+        "levels": round(columns["cases"].shape[1] ** (1 / question.order)),
+        "rank_by": question.rank_by,
+        "permutation_test": "interaction" if question.interaction else "labels",
+    }
+    permuted = maximum if question.permutations else None
+    return Result(columns, cohort.variants, permuted, attributes, record)
+
+
+def save_results(
+    out: Path, result: Result, shards: storer.Shards | None = None
+) -> list[str]:
+    """Write models.tsv and results.h5 of a result; return their names."""
+    attributes = {"program": PROGRAM} | result.attributes
+    return save_tables(
+        out, result.columns, result.variants, result.maximum, attributes, shards
+    )
+
+
+def load(directory: str | Path) -> Result:
+    """Return the result of a finished run, or of one that was saved.
+
+    Raises
+    ------
+    BadInput
+        The folder holds none, or a damaged one.
+    """
+    folder = Path(directory)
+    with open_results(folder, PROGRAM) as file:
+        models, variants = file["models"], file["variants"]
+        columns = {c.name: _read(models, c) for c in schema.MODELS if c.name in models}
+        places = {column.name: _read(variants, column) for column in schema.VARIANTS}
+        permuted = file.get("permutations/maximum")
+        maximum = None if permuted is None else permuted[:]
+        attributes = {name: _to_plain(file.attrs[name]) for name in ATTRIBUTES}
+    return Result(columns, places, maximum, attributes, read_manifest(folder))
+
+
+def _read(group: Any, column: schema.Column) -> np.ndarray:
+    """Return a column of a file."""
+    if column.dtype == "str":
+        return group[column.name].asstr()[:].astype(np.dtypes.StringDType())
+    return group[column.name][:]
+
+
+def to_frame(columns: dict[str, Any]) -> Any:
+    """Return columns as a pandas.DataFrame; as they are where there is no pandas."""
+    if find_spec("pandas") is None:
+        return columns
+    import pandas as pd
+
+    texts = np.dtypes.StringDType()
+    return pd.DataFrame({
+        name: list(c) if getattr(c, "dtype", None) == texts else c
+        for name, c in columns.items()
+    })  # fmt: skip
+
+
+def _to_plain(value: Any) -> Any:
+    """Return a scalar of NumPy as one of Python."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,174 @@
+"""The columns of the results: what each is, in which unit, and how it is stored.
+
+``results.h5`` has the groups :data:`MODELS`, :data:`VARIANTS` and
+:data:`PERMUTATIONS`; ``models.tsv`` has :data:`TABLE`.
+"""
+
+from typing import NamedTuple
+
+
+class Column(NamedTuple):
+    """A column of the results.
+
+    Parameters
+    ----------
+    dtype
+        As NumPy names it; ``str`` for text in UTF-8.
+    unit
+        Empty for a number without one.
+    shape
+        Of each row, where it is more than one value: ``order``, ``folds`` or ``cells``
+        (levels to the power of the order).
+    """
+
+    name: str
+    dtype: str
+    said: str
+    unit: str = ""
+    shape: str = ""
+
+
+_BA = "mean of sensitivity and specificity"
+
+MODELS = (
+    Column(
+        "rank",
+        "int64",
+        "place of the model, best first; 0 for one that is here "
+        "only because a fold chose it",
+    ),
+    Column("variant", "int64", "its variants: rows of the group variants", "", "order"),
+    Column(
+        "n",
+        "int64",
+        "individuals that are called at all of its variants, or all "
+        "where missing is a level",
+        "individuals",
+    ),
+    Column(
+        "train_balanced_accuracy",
+        "float64",
+        f"{_BA} on the folds that it was trained on, mean over folds",
+        "0..1",
+    ),
+    Column(
+        "test_balanced_accuracy",
+        "float64",
+        f"{_BA} on the fold left out, mean over folds; NaN without folds",
+        "0..1",
+    ),
+    Column("test_error", "float64", "1 - test_balanced_accuracy", "0..1"),
+    Column(
+        "cv_consistency",
+        "int64",
+        "folds in which it is the best of all models by training accuracy",
+        "folds",
+    ),
+    Column("balanced_accuracy", "float64", f"{_BA} on all individuals", "0..1"),
+    Column(
+        "sensitivity",
+        "float64",
+        "cases of high-risk combinations, of all cases",
+        "0..1",
+    ),
+    Column(
+        "specificity",
+        "float64",
+        "controls of low-risk combinations, of all controls",
+        "0..1",
+    ),
+    Column(
+        "odds_ratio",
+        "float64",
+        "odds of being a case, high risk against low risk; "
+        "half an individual is added to each field where one is empty",
+    ),
+    Column(
+        "odds_ratio_low",
+        "float64",
+        "lower end of its 95 % interval, by Woolf's logit method",
+    ),
+    Column("odds_ratio_high", "float64", "upper end of its 95 % interval"),
+    Column(
+        "chi2",
+        "float64",
+        "Pearson's statistic of risk by class, one degree of "
+        "freedom, without correction",
+    ),
+    Column(
+        "p_value",
+        "float64",
+        "share of the permutations, and of the data, whose "
+        "best model is as good: (b + 1) / (P + 1); only with --permutations",
+        "0..1",
+    ),
+    Column(
+        "is_best",
+        "bool",
+        "the model of the classic rule: highest cv_consistency, "
+        "then highest test_balanced_accuracy",
+    ),
+    Column(
+        "cases",
+        "int64",
+        "cases of each combination of genotypes, the last variant fastest",
+        "individuals",
+        "cells",
+    ),
+    Column("controls", "int64", "controls of each combination", "individuals", "cells"),
+    Column(
+        "high_risk",
+        "bool",
+        "whether a combination has more cases than expected",
+        "",
+        "cells",
+    ),
+    Column(
+        "fold_train_balanced_accuracy",
+        "float64",
+        f"{_BA}, trained on all folds but one",
+        "0..1",
+        "folds",
+    ),
+    Column(
+        "fold_test_balanced_accuracy",
+        "float64",
+        f"{_BA} on each fold left out",
+        "0..1",
+        "folds",
+    ),
+)
+VARIANTS = (
+    Column("id", "str", "as the genotypes name it"),
+    Column("chromosome", "str", "as the genotypes name it; empty if they do not"),
+    Column(
+        "position", "int64", "on the chromosome, from 1; 0 if not known", "base pairs"
+    ),
+    Column("counted", "str", "allele of which genotypes count the copies"),
+    Column("other", "str", "any other allele"),
+    Column(
+        "frequency", "float64", "of the counted allele among called genotypes", "0..1"
+    ),
+    Column("missing", "float64", "share of genotypes that are not called", "0..1"),
+)
+PERMUTATIONS = (
+    Column(
+        "maximum", "float64", "rank_by of the best model under each permutation", "0..1"
+    ),
+)
+STATISTICS = tuple(
+    column.name
+    for column in MODELS
+    if column.name not in ("rank", "variant", "p_value", "is_best") and not column.shape
+)  # of models.tsv, in order
+TABLE = (
+    MODELS[0],
+    Column("variant_1", "str", "id of its first variant; then of the others"),
+    Column("chromosome_1", "str", "of that variant, as the genotypes name it"),
+    Column(
+        "position_1", "int64", "of that variant, from 1; 0 if not known", "base pairs"
+    ),
+    Column("alleles_1", "str", "of that variant: the counted one / the other"),
+    *(column for column in MODELS if column.name in (*STATISTICS, "p_value")),
+    Column("is_best", "int64", "1 for the model of the classic rule, else 0"),
+)
