@@ -274,10 +274,11 @@ def hide_module(name: str) -> Iterator[None]:
 def import_numba() -> None:
     """Import numba without SciPy, which no kernel of ours needs: a third of its start.
 
-    SciPy can be imported after that.
+    Both of these look for it. SciPy can be imported after that, also by numba.
     """
     with hide_module("scipy"):
-        import numba  # noqa: F401
+        import numba
+        import numba.np.arraymath  # noqa: F401
 
 
 def set_up_log(name: str, *, rank: int = 0) -> None:

@@ -236,6 +236,42 @@ def load_cohort(
         comm.Barrier()
 
 
+def make_cohort(
+    genotypes: np.ndarray, is_case: np.ndarray, fold: np.ndarray, names: Sequence[str]
+) -> Cohort:
+    """Return the cohort of an array: all of its variants, which have no place.
+
+    Parameters
+    ----------
+    genotypes
+        0, 1, 2 or -1 for missing, int8 (variants, individuals).
+    names
+        Of the variants.
+    """
+    arrangement = make_arrangement(is_case, fold)
+    columns = np.arange(len(is_case))
+    codes, counts = pack_genotypes(genotypes, get_source(arrangement, columns))
+    n, is_missing = len(genotypes), bool(counts[:, 3].any())
+    shape = get_planes_shape(n, arrangement.n_words, missing=is_missing)
+    planes = np.zeros(shape, np.int32)
+    place_codes(codes, np.arange(n), planes)
+    called = counts[:, :3].sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        frequency = (counts[:, 1] + 2 * counts[:, 2]) / (2 * called)
+    known = {"id": list(names), "frequency": frequency}
+    known["missing"] = counts[:, 3] / counts.sum(axis=1)
+    empty = {"chromosome": "", "position": 0, "counted": "", "other": ""}
+    variants = {
+        name: np.array(known[name], dtype)
+        if name in known
+        else np.full(n, empty[name], dtype)
+        for name, dtype in COLUMNS.items()
+    }
+    facts = {"variants_read": n, "variants_kept": n, "removed": {}}
+    individuals = tuple(map(str, columns))
+    return Cohort(planes, n, arrangement, is_case, individuals, variants, facts)
+
+
 def check_any(n_variants: int, facts: dict[str, Any]) -> None:
     """Refuse a cohort of which no variant is left."""
     if n_variants:

@@ -1,12 +1,13 @@
 """The record of a search: how it begins, and what its manifest says of it."""
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.genotypes.sample_file import SampleFile
 from hpc_connector.loader.individuals import Match
-from hpc_connector.manifest import begin_run
+from hpc_connector.manifest import begin_run, get_software, get_time
 from hpc_connector.notes import add_counts, make_notes
 from hpc_connector.pipeline.executor import check_options
 from hpc_connector.run_record import RunRecord
@@ -56,4 +57,25 @@ def describe_search(args: Options, cohort: Cohort, tasks: Tasks) -> dict[str, An
         "folds": cohort.arrangement.folds,
         "models": models,
         "tasks": len(tasks),
+    }
+
+
+def make_record(
+    parameters: dict[str, Any], options: Options, cohort: Cohort, tasks: Tasks
+) -> dict[str, Any]:
+    """Return the record of a search of arrays, which read no file."""
+    return {
+        "program": "mdr-epistasis",
+        "version": version("hpc_connector"),
+        "status": "done",
+        "finished": get_time(),
+        "command": "mdr_epistasis.search(genotypes, is_case, ...)",
+        "parameters": {n: v for n, v in parameters.items() if n != "threads"},
+        "inputs": [],
+        "software": get_software(),
+        "assumed": [],
+        "counted": {},
+        "cohort": describe_cohort(cohort, []),
+        "search": describe_search(options, cohort, tasks),
+        "outputs": [],
     }

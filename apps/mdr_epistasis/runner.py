@@ -98,13 +98,9 @@ def run(comm: Any, args: Options) -> Outcome:
                 record["search"] = describe_search(args, cohort, tasks)
                 used = record["resources"] | used
                 record |= {"resources": used, "finished": get_time()}
-            if comm.rank == 0 and is_done:
-                result = make_result(cohort, question, findings, record)
-                finish(args, result, make_shards(args, cohort))
-            elif comm.rank == 0:
-                save_manifest(args.out, record | {"status": "stopped"})
-                said = "stopped on request; %s can be resumed (--resume)"
-                logger.warning(said, args.out)
+                if is_done:
+                    result = make_result(cohort, question, findings, record)
+                finish(args, record, result, make_shards(args, cohort))
     return Outcome(is_done, result)
 
 
@@ -130,11 +126,20 @@ def describe_inputs(
     record["plan"] = asdict(make_cost(args, inputs, n_read, is_missing))
 
 
-def finish(args: Options, result: Result, shards: storer.Shards | None) -> None:
-    """Write the results and the manifest; then the run is complete."""
+def finish(
+    args: Options,
+    record: dict[str, Any],
+    result: Result | None,
+    shards: storer.Shards | None,
+) -> None:
+    """Write the results and the manifest; without results the run was stopped."""
+    if result is None:
+        save_manifest(args.out, record | {"status": "stopped"})
+        logger.warning("stopped on request; %s can be resumed (--resume)", args.out)
+        return
     outputs = save_results(args.out, result, shards)
-    result.record.update({"status": "done", "outputs": [*outputs, "report.html"]})
-    save_manifest(args.out, result.record)
+    record |= {"status": "done", "outputs": [*outputs, "report.html"]}
+    save_manifest(args.out, record)
     save_report(args.out)
     shutil.rmtree(args.out / "ledger")  # last: without it the run is complete
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -167,3 +168,20 @@ def merge(found: Sequence[Arrays], top: int) -> Arrays:
 def get_best(arrays: Arrays) -> learner.Best:
     """Return the best models of what was found."""
     return learner.Best(**{name: arrays[name] for name in learner.Best._fields})
+
+
+def search_all(search: Search, tasks: Tasks, threads: int) -> Arrays:
+    """Run all tasks on threads of this process; return what they found."""
+    mine = [search.make_findings() for _ in range(threads)]
+    left = iter(range(len(tasks)))
+
+    def work(findings: Findings) -> None:
+        for number in left:
+            run_task(search, tasks[number], findings)
+
+    if threads == 1:
+        work(mine[0])
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, mine))
+    return merge([each.to_arrays() for each in mine], search.question.top)
