@@ -42,6 +42,18 @@ class Result:
         order, folds, levels, rank_by, permutation_test.
     record
         The manifest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import mdr_epistasis as mdr
+    >>> genotypes = np.array([[0, 0, 1, 1] * 5, [0, 1, 0, 1] * 5, [0, 0, 0, 1] * 5])
+    >>> result = mdr.search(genotypes, [0, 1, 1, 0] * 5, folds=5, permutations=0)
+    >>> result
+    <Result: 3 models, best 0 x 1, test balanced accuracy 1.0000>
+    >>> cells = result.cells(0)
+    >>> [int(n) for n in cells["cases"]], [int(n) for n in cells["controls"]]
+    ([0, 5, 0, 5, 0, 0, 0, 0, 0], [5, 0, 0, 0, 5, 0, 0, 0, 0])
     """
 
     columns: Columns
@@ -96,15 +108,15 @@ class Result:
 
         Returns
         -------
-        A pandas.DataFrame, or without pandas a dict of columns: the genotype of each
-        variant (copies of the counted allele, -1 missing), cases, controls, high_risk.
+        A pandas.DataFrame, or without pandas a dict of columns: variant_1, variant_2
+        and so on, the genotypes (copies of the counted allele, -1 missing); cases,
+        controls, high_risk.
         """
         n_levels = int(self.attributes["levels"])
         shape = (n_levels,) * self.order
         genotypes = np.stack(np.unravel_index(np.arange(np.prod(shape)), shape))
         genotypes[genotypes == 3] = -1  # the level of missing genotypes
-        names = get_ids(self.table, self.order, i)
-        columns = dict(zip(names, genotypes, strict=True))
+        columns = {f"variant_{k + 1}": row for k, row in enumerate(genotypes)}
         columns |= {n: self.columns[n][i] for n in ("cases", "controls", "high_risk")}
         return to_frame(columns)
 
