@@ -14,8 +14,8 @@ import numpy as np
 
 from hpc_connector.loader import ReadOptions
 from hpc_connector.partitioner.single import SerialCommunicator
-from mdr_epistasis.cohort import Filters, load_cohort, read_header
-from mdr_epistasis.folds import deal_folds
+from mdr_epistasis.cohort.folds import deal_folds
+from mdr_epistasis.cohort.loading import Filters, load_cohort, read_header
 from mdr_epistasis.simulate.cohorts import Design
 from mdr_epistasis.simulate.files import simulate
 

@@ -39,9 +39,9 @@ from scaling_picture import draw_scaling
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.loader.genotypes.sample_file import ReadOptions
 from hpc_connector.partitioner.launch import get_mpicomm
-from mdr_epistasis import cohort as loading
 from mdr_epistasis import tasks as program
-from mdr_epistasis.folds import deal_folds
+from mdr_epistasis.cohort import loading
+from mdr_epistasis.cohort.folds import deal_folds
 
 REPEATS = 3
 RANKS = (1, 2, 4)

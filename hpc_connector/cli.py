@@ -80,10 +80,9 @@ def make_parser(name: str, description: str) -> OneLineParser:
 
 def add_command(commands: Any, name: str, said: str) -> OneLineParser:
     """Return the parser of a command, which is told in one line in both helps."""
-    parser: OneLineParser = commands.add_parser(
-        name, help=said, description=f"{said[:1].upper()}{said[1:]}."
-    )
-    return parser
+    described = f"{said[:1].upper()}{said[1:]}."
+    added: OneLineParser = commands.add_parser(name, help=said, description=described)
+    return added
 
 
 def join_dashed(argv: list[str], options: Collection[str]) -> list[str]:
@@ -117,7 +116,9 @@ def add_options(
     return {n: add_option(groups[one.group], n, one) for n, one in chosen.items()}
 
 
-def add_option(group: Any, name: str, told: Option) -> argparse.Action:
+def add_option(
+    group: argparse.ArgumentParser | argparse._ArgumentGroup, name: str, told: Option
+) -> argparse.Action:
     """Add an option to a parser, or a group of one."""
     more: dict[str, Any] = {"help": told.help}
     if told.flag:

@@ -42,7 +42,7 @@ from hpc_connector.loader.spectra.imzml import read_imzml
 from hpc_connector.loader.spectra.molecules import read_database
 from hpc_connector.slices import CloudObject
 from imzml import write_imzml
-from mdr_epistasis.lists import read_list
+from mdr_epistasis.cohort.lists import read_list
 from metabolite_annotation.acquisition import (
     Choice,
     choose_instrument,

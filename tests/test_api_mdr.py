@@ -19,7 +19,7 @@ import mdr_epistasis as mdr
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import read_manifest
 from mdr_epistasis import schema
-from mdr_epistasis.cohort import COLUMNS
+from mdr_epistasis.cohort.loading import COLUMNS
 from mdr_epistasis.program import main
 from mdr_epistasis.simulate.cohorts import Design, draw_cohort
 from mdr_epistasis.simulate.files import simulate
@@ -29,7 +29,7 @@ OPTIONS = {"folds": 5, "permutations": 20, "seed": 3, "top": 50}
 WORDS = ["--folds", "5", "--permutations", "20", "--seed", "3", "--top", "50"]
 EVERYTHING = ["--min-maf", "0", "--max-missing", "1"]
 SAME = ("models.tsv", "results.h5")
-DOCUMENTED = ("api", "estimator", "result")
+DOCUMENTED = ("api", "estimator", "output.result")
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +213,7 @@ def test_result__tables(result):
 
 
 def test_result__tables_without_pandas(result, monkeypatch):
-    monkeypatch.setattr("mdr_epistasis.result.find_spec", lambda name: None)
+    monkeypatch.setattr("mdr_epistasis.output.result.find_spec", lambda name: None)
     assert list(result.models)[:3] == ["rank", "variant_1", "chromosome_1"]
     assert list(result.cells())[-3:] == ["cases", "controls", "high_risk"]
 
@@ -292,8 +292,8 @@ def test_import__is_cheap():
 
 
 def test_run__is_a_function_after_all_is_imported():
-    for path in sorted(Path(mdr.__file__).parent.glob("*.py")):
-        if path.stem not in ("__init__", "__main__"):
+    for path in sorted(Path(mdr.__file__).parent.glob("*")):
+        if not path.name.startswith("__"):
             importlib.import_module(f"mdr_epistasis.{path.stem}")
     assert all(callable(getattr(mdr, name)) for name in mdr.__all__)
 

@@ -12,7 +12,7 @@ from hpc_connector.loader.genotypes.chromosomes import (
     normalise,
     unify,
 )
-from mdr_epistasis.identity import count_shared_ids, find_repeats, get_places
+from mdr_epistasis.cohort.identity import count_shared_ids, find_repeats, get_places
 
 SAME = [
     (

@@ -18,7 +18,7 @@ from hpc_connector.loader.genotypes.sample_file import ReadOptions
 from hpc_connector.loader.genotypes.samples import inspect_sample, read_sample
 from hpc_connector.manifest import read_manifest
 from mdr_epistasis import tasks as tasks_module
-from mdr_epistasis.folds import deal_folds
+from mdr_epistasis.cohort.folds import deal_folds
 from mdr_epistasis.program import main
 from programs import PATIENCE_S, assert_same, wait_for
 

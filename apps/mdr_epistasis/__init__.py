@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mdr_epistasis.api import run, search
     from mdr_epistasis.estimator import MDR
-    from mdr_epistasis.result import Result, load
+    from mdr_epistasis.output.result import Result, load
 
 __all__ = ["MDR", "Result", "load", "run", "search"]
 
 HOMES = {
     "MDR": "estimator",
-    "Result": "result",
-    "load": "result",
+    "Result": "output.result",
+    "load": "output.result",
     "run": "api",
     "search": "api",
 }

@@ -11,14 +11,14 @@ from numpy.typing import ArrayLike
 from hpc_connector.call import call
 from hpc_connector.errors import BadInput
 from hpc_connector.options import fill, make_options, read_values
-from mdr_epistasis.cohort import make_cohort
-from mdr_epistasis.folds import deal_folds
-from mdr_epistasis.lists import Lists
+from mdr_epistasis.cohort.folds import deal_folds
+from mdr_epistasis.cohort.lists import Lists
+from mdr_epistasis.cohort.loading import make_cohort
 from mdr_epistasis.options import Options
+from mdr_epistasis.output.record import make_record
+from mdr_epistasis.output.result import Result, load, make_result
 from mdr_epistasis.possible import check_models
 from mdr_epistasis.question import make_question
-from mdr_epistasis.record import make_record
-from mdr_epistasis.result import Result, load, make_result
 from mdr_epistasis.runner import run as run_files
 from mdr_epistasis.tasks import Search, make_tasks, search_all
 

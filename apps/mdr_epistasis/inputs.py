@@ -15,9 +15,9 @@ from hpc_connector.loader.genotypes.companions import (
 from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile
 from hpc_connector.loader.genotypes.samples import get_format
 from hpc_connector.loader.individuals import Match, find_labels
-from mdr_epistasis.cohort import get_own_labels, read_header
-from mdr_epistasis.folds import deal_folds, read_folds
-from mdr_epistasis.lists import Lists, read_list
+from mdr_epistasis.cohort.folds import deal_folds, read_folds
+from mdr_epistasis.cohort.lists import Lists, read_list
+from mdr_epistasis.cohort.loading import get_own_labels, read_header
 from mdr_epistasis.options import Options
 
 

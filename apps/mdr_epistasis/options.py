@@ -2,6 +2,7 @@
 
 from dataclasses import MISSING, dataclass
 from functools import partial
+from typing import Any
 
 from hpc_connector.options import RunOptions, at_least, fraction, option, source
 
@@ -13,7 +14,7 @@ _variants = partial(option, group="variants")
 _models = partial(option, group="models and results")
 
 
-def _companion(what: str) -> tuple[str, ...] | None:
+def _companion(what: str) -> Any:
     """Return the option of a file that stands beside the genotypes."""
     said = f"{what}, of another stem (default: beside the genotypes)"
     return _input(None, said, read=source, many="repeat", metavar="FILE")

@@ -9,11 +9,11 @@ from hpc_connector.allocation.cost import Cost
 from hpc_connector.learner.mdr.bitplanes import WORD_BITS, get_planes_shape
 from hpc_connector.loader.genotypes.sample_file import SampleFile
 from hpc_connector.loader.genotypes.samples import read_sample
-from mdr_epistasis.cohort import PIECE_BYTES
+from mdr_epistasis.cohort.lists import Lists
+from mdr_epistasis.cohort.loading import PIECE_BYTES
 from mdr_epistasis.compat.bsc import FOLDS
 from mdr_epistasis.compat.inputs import read_inputs as read_paired_inputs
 from mdr_epistasis.inputs import Inputs, get_slice, read_inputs
-from mdr_epistasis.lists import Lists
 from mdr_epistasis.options import Options
 from mdr_epistasis.possible import check_number
 from mdr_epistasis.tasks import make_tasks

@@ -91,7 +91,7 @@ def run_search(options: Options) -> int:
 
 def print_top(options: Options, result: Any) -> None:
     """Print the summary: the top models, or with ``--json`` one object."""
-    from mdr_epistasis.summary import format_top, get_ids, list_top
+    from mdr_epistasis.output.summary import format_top, get_ids, list_top
 
     table, order = result.table, result.order
     top = list_top(table, order)

@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from hpc_connector.learner.mdr import search as learner
-from mdr_epistasis.cohort import Cohort
-from mdr_epistasis.identity import get_places
-from mdr_epistasis.lists import Lists
+from mdr_epistasis.cohort.identity import get_places
+from mdr_epistasis.cohort.lists import Lists
+from mdr_epistasis.cohort.loading import Cohort
 from mdr_epistasis.options import Options
 
 RANK_BY = dict(zip(("test", "train", "whole"), learner.STATISTICS, strict=True))

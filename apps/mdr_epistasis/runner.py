@@ -22,22 +22,22 @@ from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.run_record import RunRecord
-from mdr_epistasis.cohort import Cohort, Filters, load_cohort
+from mdr_epistasis.cohort.lists import Lists
+from mdr_epistasis.cohort.loading import Cohort, Filters, load_cohort
 from mdr_epistasis.inputs import Inputs, get_slice, read_inputs
-from mdr_epistasis.lists import Lists
 from mdr_epistasis.options import Options
-from mdr_epistasis.plan import make_cost
-from mdr_epistasis.possible import check_models
-from mdr_epistasis.question import get_n_first, make_question
-from mdr_epistasis.record import (
+from mdr_epistasis.output.record import (
     begin,
     describe_cohort,
     describe_search,
     list_notes,
 )
+from mdr_epistasis.output.result import Result, make_result, save_results
+from mdr_epistasis.plan import make_cost
+from mdr_epistasis.possible import check_models
+from mdr_epistasis.question import get_n_first, make_question
 from mdr_epistasis.remote import pack
 from mdr_epistasis.report.page import save_report
-from mdr_epistasis.result import Result, make_result, save_results
 from mdr_epistasis.tasks import (
     Search,
     Tasks,

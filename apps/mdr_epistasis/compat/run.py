@@ -29,7 +29,7 @@ from hpc_connector.run_record import RunRecord
 from mdr_epistasis.compat.bsc import get_fold_accuracy
 from mdr_epistasis.compat.inputs import check_options, get_name, read_inputs
 from mdr_epistasis.options import Options
-from mdr_epistasis.record import begin
+from mdr_epistasis.output.record import begin
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def score_files(
     is_case = match.is_case[order] == 1
     names = [get_name(file.path) for file in files]
 
-    counted: dict[int, Counter] = {}  # by file, for one may be read again
+    counted: dict[int, Counter[str]] = {}  # by file, for one may be read again
 
     @lru_cache(maxsize=2 * args.threads)
     def read(k: int) -> tuple[list[str], np.ndarray]:
@@ -116,11 +116,11 @@ def score_files(
 
 def read_keys(
     file: SampleFile, column: np.ndarray
-) -> tuple[list[str], np.ndarray, Counter]:
+) -> tuple[list[str], np.ndarray, Counter[str]]:
     """Return keys and genotypes of all variants, and what was counted."""
     keys: list[str] = []
     genotypes = [np.empty((0, len(column)), np.int8)]
-    counted: Counter = Counter()
+    counted: Counter[str] = Counter()
     for block in read_sample(file, 0, 1):
         v = block.variants
         keys += map(make_key, v.chromosome, v.id, v.position)

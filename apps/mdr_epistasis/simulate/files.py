@@ -14,6 +14,8 @@ from mdr_epistasis.simulate.penetrance import get_heritability
 
 COUNTED, OTHER = "G", "A"
 
+Place = tuple[int, int, str]  # chromosome, position and id of a variant
+
 
 def simulate(out: str, design: Design, file_format: str = "bed") -> None:
     """Write a cohort and the truth about it; the same design gives the same bytes.
@@ -40,7 +42,7 @@ def simulate(out: str, design: Design, file_format: str = "bed") -> None:
         raise BadInput(f"--out {out} cannot be written: {reason}") from error
 
 
-def describe_variants(first: int, n: int, n_variants: int) -> Iterator[tuple]:
+def describe_variants(first: int, n: int, n_variants: int) -> Iterator[Place]:
     """Yield chromosome, position and id of variants spread over 22 autosomes."""
     for index in range(first, first + n):
         chromosome, place = divmod(index * 22, n_variants)
@@ -86,7 +88,7 @@ def save_bed(out: str, n_variants: int, cohort: Simulated) -> None:
             first += len(block)
 
 
-def encode_bim(variants: Iterator[tuple]) -> bytes:
+def encode_bim(variants: Iterator[Place]) -> bytes:
     """Return the lines of variants in a .bim file."""
     return "".join(
         f"{chromosome}\t{name}\t0\t{position}\t{COUNTED}\t{OTHER}\n"
@@ -127,7 +129,7 @@ def make_vcf_header(names: list[str]) -> str:
     )
 
 
-def encode_vcf(genotypes: np.ndarray, variants: Iterator[tuple]) -> bytes:
+def encode_vcf(genotypes: np.ndarray, variants: Iterator[Place]) -> bytes:
     """Return the lines of variants in a VCF file."""
     calls = np.array([b"\t0/0", b"\t0/1", b"\t1/1", b"\t./."])[genotypes]
     return b"".join(

@@ -15,11 +15,11 @@ from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.report.results_file import open_results
 from hpc_connector.run_record import RunRecord
 from mdr_epistasis import schema
-from mdr_epistasis.cohort import Cohort
-from mdr_epistasis.models import describe
-from mdr_epistasis.output import Columns, make_table, save_tables
+from mdr_epistasis.cohort.loading import Cohort
+from mdr_epistasis.output.files import Columns, make_table, save_tables
+from mdr_epistasis.output.models import describe
+from mdr_epistasis.output.summary import get_ids, list_top, make_html, to_number
 from mdr_epistasis.report.page import save_report
-from mdr_epistasis.summary import get_ids, list_top, make_html, to_number
 from mdr_epistasis.tasks import get_best
 
 PROGRAM = "mdr-epistasis"

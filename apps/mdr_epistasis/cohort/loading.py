@@ -27,7 +27,7 @@ from hpc_connector.partitioner import make_distribution
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.partitioner.shared_memory import get_node, share_array
 from hpc_connector.pipeline.ranks import return_memory
-from mdr_epistasis.identity import (
+from mdr_epistasis.cohort.identity import (
     NO_CHROMOSOME,
     REPEATED,
     SHARED_ID,
@@ -69,8 +69,8 @@ class Share:
         default_factory=lambda: {name: [np.empty(0, d)] for name, d in COLUMNS.items()}
     )
     n_read: int = 0
-    removed: Counter = field(default_factory=Counter)
-    counted: Counter = field(default_factory=Counter)
+    removed: Counter[str] = field(default_factory=Counter)
+    counted: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,9 @@ def find_repeats(columns: Columns) -> np.ndarray:
     """
     code, position = get_codes(columns["chromosome"]), columns["position"]
     is_repeat = np.zeros(len(code), bool)
-    seen: dict[tuple, float] = {}  # frequency of the allele that is counted
+    seen: dict[
+        tuple[object, ...], float
+    ] = {}  # frequency of the allele that is counted
     for k in _list_suspects(code, position):
         where = int(code[k]) if code[k] >= 0 else str(columns["id"][k])
         alleles = [str(columns[name][k]).upper() for name in ("counted", "other")]

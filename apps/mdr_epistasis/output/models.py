@@ -4,7 +4,7 @@ import numpy as np
 
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.learner.mdr.models import describe_models
-from mdr_epistasis.cohort import Cohort
+from mdr_epistasis.cohort.loading import Cohort
 
 
 def describe(

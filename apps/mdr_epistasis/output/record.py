@@ -11,9 +11,9 @@ from hpc_connector.manifest import begin_run, get_software, get_time
 from hpc_connector.notes import add_counts, make_notes
 from hpc_connector.pipeline.executor import check_options
 from hpc_connector.run_record import RunRecord
-from mdr_epistasis.cohort import Cohort
+from mdr_epistasis.cohort.lists import Lists, count_unknown
+from mdr_epistasis.cohort.loading import Cohort
 from mdr_epistasis.inputs import list_inputs
-from mdr_epistasis.lists import Lists, count_unknown
 from mdr_epistasis.options import Options
 from mdr_epistasis.tasks import Tasks
 

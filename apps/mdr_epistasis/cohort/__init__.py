@@ -1,0 +1,1 @@
+"""The cohort of a search: who, which variants, and their genotypes, packed."""
