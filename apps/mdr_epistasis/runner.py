@@ -128,7 +128,7 @@ def describe_inputs(
 
 def finish(
     args: Options,
-    record: dict[str, Any],
+    record: RunRecord,
     result: Result | None,
     shards: storer.Shards | None,
 ) -> None:
