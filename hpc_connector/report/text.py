@@ -7,7 +7,15 @@ UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\
 
 
 def clean(text: str) -> str:
-    """Return text with what must not reach a page replaced, so that it shows."""
+    r"""Return text with what must not reach a page replaced, so that it shows.
+
+    Examples
+    --------
+    >>> clean("rs1\u202egnp")
+    'rs1�gnp'
+    """
+    if text.isprintable():  # none of UNSEEN is, and this is ten times as fast
+        return text
     return UNSEEN.sub("\ufffd", text)
 
 

@@ -13,7 +13,7 @@ from hpc_connector.report.svg import (
     make_scale,
     make_svg,
 )
-from hpc_connector.report.text import clean, shorten
+from hpc_connector.report.text import shorten
 from mdr_epistasis.report.run_file import Run
 
 CELL, LEFT, TOP = 84, 66, 40  # a cell; the margins of its table, pixels
@@ -23,7 +23,7 @@ FOLD_WIDTH, FOLD_HEIGHT = 84, 18
 
 def get_genotype_names(run: Run, variant: int) -> list[str]:
     """Return the genotypes of a variant, written with its alleles."""
-    other, counted = (clean(run.variants[k][variant]) for k in ("other", "counted"))
+    other, counted = (run.variants[k][variant] for k in ("other", "counted"))
     is_named = {other, counted}.isdisjoint(("", "0", ".")) and other != counted
     if not is_named or max(len(other), len(counted)) > 2:
         return ["0 copies", "1 copy", "2 copies", "missing"][: run.levels]

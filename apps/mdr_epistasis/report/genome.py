@@ -18,7 +18,7 @@ from hpc_connector.report.svg import (
     make_scale,
     make_svg,
 )
-from hpc_connector.report.text import clean, shorten
+from hpc_connector.report.text import shorten
 from mdr_epistasis.report.run_file import Run
 
 WIDTH, EDGE, SKY, BASE = 1040, 12, 20, 250  # the picture, the top of arcs, the axis
@@ -131,7 +131,7 @@ def _draw_chromosomes(spans: Spans, scales: dict[str, Scale]) -> str:
     """Return the chromosomes and their names; of a single one, its positions."""
     parts = []
     for k, (chromosome, ends) in enumerate(spans.items()):
-        name = shorten(clean(chromosome), 12)
+        name = shorten(chromosome, 12)
         left, right = (scales[chromosome](end) for end in ends)
         width = right - left + 2 * PAD - 2
         kind = f"chromosome{' odd' if k % 2 else ''}"
@@ -148,7 +148,7 @@ def _draw_chromosomes(spans: Spans, scales: dict[str, Scale]) -> str:
 def _draw_positions(chromosome: str, ends: tuple[float, float], x: Scale) -> str:
     """Return positions under a single chromosome, in Mb or kb."""
     unit, size = ("Mb", 1e6) if ends[1] - ends[0] > 2e6 else ("kb", 1e3)
-    name = shorten(clean(chromosome), 12)
+    name = shorten(chromosome, 12)
     parts = []
     for tick in get_ticks(ends[0] / size, ends[1] / size):
         at = x(tick * size)

@@ -78,14 +78,15 @@ def get_layout(n: int, edges: np.ndarray) -> np.ndarray:
         [np.cos(turn), np.sin(turn)], axis=1
     )
     ideal = 1.2 / np.sqrt(n)
+    first, second = edges.T
     for step in range(STEPS):
         apart = at[:, None] - at
         distance = np.maximum(np.hypot(apart[..., 0], apart[..., 1]), 1e-3)[..., None]
         move = (apart * (ideal / distance) ** 2).sum(axis=1) - 0.5 * at
-        pull = (at[edges[:, 0]] - at[edges[:, 1]]) / ideal
+        pull = (at[first] - at[second]) / ideal
         pull *= get_length(pull) * ideal
-        np.add.at(move, edges[:, 0], -pull)
-        np.add.at(move, edges[:, 1], pull)
+        np.add.at(move, first, -pull)
+        np.add.at(move, second, pull)
         length = np.maximum(get_length(move), 1e-9)
         at += move / length * np.minimum(length, 0.15 * (1 - step / STEPS))
     return (at - at.min(axis=0)) / np.maximum(np.ptp(at, axis=0), 1e-9)

@@ -10,7 +10,6 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import read_manifest
 from hpc_connector.report.results_file import open_results
-from hpc_connector.report.text import clean
 from hpc_connector.run_record import RunRecord
 from hpc_connector.storer.results import FORMAT_VERSION
 
@@ -78,8 +77,8 @@ class Run:
 
     def get_ids(self, model: int) -> list[str]:
         """Return the ids of the variants of a model."""
-        ids = self.variants["id"][self.models["variant"][model]]
-        return [clean(name) for name in ids]
+        ids: list[str] = self.variants["id"][self.models["variant"][model]].tolist()
+        return ids
 
     def get_name(self, model: int) -> str:
         """Return the name of a model: the ids of its variants."""
