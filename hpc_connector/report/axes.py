@@ -100,7 +100,7 @@ def draw_ticks(
 def draw_axis_names(
     across: str, along: str, frame: Frame = CHART, *, drop: float = 44
 ) -> list[str]:
-    """Return what the axes are, the horizontal one `drop` pixels below it."""
+    """Return the names of the axes drawn, the horizontal one `drop` pixels below it."""
     middle = (frame.left + frame.right) / 2, (frame.top + frame.bottom) / 2
     return [
         draw_text(middle[0], frame.bottom + drop, across, "middle"),

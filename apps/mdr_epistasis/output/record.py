@@ -62,7 +62,7 @@ def describe_search(args: Options, cohort: Cohort, tasks: Tasks) -> dict[str, An
 
 def make_record(
     parameters: dict[str, Any], options: Options, cohort: Cohort, tasks: Tasks
-) -> dict[str, Any]:
+) -> RunRecord:
     """Return the record of a search of arrays, which read no file."""
     return {
         "program": "mdr-epistasis",

@@ -14,14 +14,14 @@ from hpc_connector.report.svg import (
     make_svg,
 )
 from hpc_connector.report.text import shorten
-from mdr_epistasis.report.run_file import Run
+from mdr_epistasis.report.run_file import SearchRun
 
 CELL, LEFT, TOP = 84, 66, 40  # a cell; the margins of its table, pixels
 BAR_WIDTH, BAR_HEIGHT = 26, 50
 FOLD_WIDTH, FOLD_HEIGHT = 84, 18
 
 
-def get_genotype_names(run: Run, variant: int) -> list[str]:
+def get_genotype_names(run: SearchRun, variant: int) -> list[str]:
     """Return the genotypes of a variant, written with its alleles."""
     other, counted = (run.variants[k][variant] for k in ("other", "counted"))
     is_named = {other, counted}.isdisjoint(("", "0", ".")) and other != counted
@@ -31,7 +31,7 @@ def get_genotype_names(run: Run, variant: int) -> list[str]:
     return [*names, "missing"][: run.levels]
 
 
-def draw_cells(run: Run, model: int) -> list[Markup]:
+def draw_cells(run: SearchRun, model: int) -> list[Markup]:
     """Draw the genotype combinations of a model, a panel a genotype of a third.
 
     Bars are shares of all cases and of all controls of the model, so that the higher

@@ -23,7 +23,7 @@ from hpc_connector.report.svg import (
     make_svg,
 )
 from hpc_connector.report.text import shorten
-from mdr_epistasis.report.run_file import Run
+from mdr_epistasis.report.run_file import SearchRun
 
 FEWEST = 19  # permutations that can give p = 0.05
 WORDS = {
@@ -33,13 +33,13 @@ WORDS = {
 }
 
 
-def get_line(run: Run) -> float | None:
-    """Return what 5 % of the permutations exceed, None where they are too few."""
+def get_line(run: SearchRun) -> float | None:
+    """Return the score that 5 % of the permutations exceed, None of too few of them."""
     is_known = len(run.maximum) >= FEWEST
     return float(np.quantile(run.maximum, 0.95)) if is_known else None
 
 
-def draw_scatter(run: Run) -> Markup:
+def draw_scatter(run: SearchRun) -> Markup:
     """Draw test against training accuracy of the models."""
     train = run.models["train_balanced_accuracy"]
     test = run.models["test_balanced_accuracy"]
@@ -67,7 +67,7 @@ def draw_scatter(run: Run) -> Markup:
     return make_svg(WIDTH, HEIGHT, "Test against training accuracy", "".join(parts))
 
 
-def draw_permutations(run: Run) -> Markup:
+def draw_permutations(run: SearchRun) -> Markup:
     """Draw the histogram of the maxima, the 95 % line, and where the best model is."""
     value, line = run.models[run.rank_by][run.best], get_line(run)
     spread = get_limits(np.append(run.maximum, [] if np.isnan(value) else value))
@@ -99,7 +99,7 @@ def _draw_diagonal(x: Scale, y: Scale, low: float, high: float) -> list[str]:
     return [draw_line(x(low), y(low), x(high), y(high), "diagonal"), words]
 
 
-def _draw_name(run: Run, x: float, y: float) -> str:
+def _draw_name(run: SearchRun, x: float, y: float) -> str:
     """Return the name of the best model beside a point, on the side with room."""
     name = shorten(run.get_name(run.best), 40)
     if x - len(name) * CHARACTER > EDGE + 12:

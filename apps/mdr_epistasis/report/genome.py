@@ -19,7 +19,7 @@ from hpc_connector.report.svg import (
     make_svg,
 )
 from hpc_connector.report.text import shorten
-from mdr_epistasis.report.run_file import Run
+from mdr_epistasis.report.run_file import SearchRun
 
 WIDTH, EDGE, SKY, BASE = 1040, 12, 20, 250  # the picture, the top of arcs, the axis
 PAD = 5  # of a chromosome beyond its first and last variant
@@ -30,7 +30,7 @@ UNKNOWN = ("", "0", ".")
 Spans = dict[str, tuple[float, float]]  # first and last position
 
 
-def get_placed(run: Run, most: int) -> list[int]:
+def get_placed(run: SearchRun, most: int) -> list[int]:
     """Return the best models whose variants all have a position, `most` of them."""
     position, chromosome = run.variants["position"], unify(run.variants["chromosome"])
     variant = run.models["variant"]
@@ -38,7 +38,7 @@ def get_placed(run: Run, most: int) -> list[int]:
     return np.flatnonzero(is_placed.all(axis=1))[:most].tolist()
 
 
-def draw_genome(run: Run, models: list[int]) -> Markup:
+def draw_genome(run: SearchRun, models: list[int]) -> Markup:
     """Draw arcs between the variants of some models, all of them placed."""
     spans = get_spans(run, models)
     scales = get_scales(spans)
@@ -65,7 +65,7 @@ def draw_genome(run: Run, models: list[int]) -> Markup:
     return make_svg(WIDTH, height, "Models along the genome", "".join(parts), "wide")
 
 
-def get_widths(run: Run, models: list[int]) -> dict[int, float]:
+def get_widths(run: SearchRun, models: list[int]) -> dict[int, float]:
     """Return the width of the line of each model, 1.2 to 5 pixels by accuracy."""
     score = np.nan_to_num(run.score[models], nan=0.5)
     excess = np.clip(score - min(score.min(), 0.5), 0, None)
@@ -73,7 +73,7 @@ def get_widths(run: Run, models: list[int]) -> dict[int, float]:
     return dict(zip(models, width.tolist(), strict=True))
 
 
-def get_spans(run: Run, models: list[int]) -> Spans:
+def get_spans(run: SearchRun, models: list[int]) -> Spans:
     """Return the positions that variants span on each chromosome, in their order.
 
     Of an assembly in very many pieces, only those that the models touch.
@@ -111,7 +111,7 @@ def get_chromosome_order(name: str) -> tuple[int, str]:
 
 
 def get_scales(spans: Spans) -> dict[str, Scale]:
-    """Return what takes positions of each chromosome to pixels."""
+    """Return the scale of each chromosome, from positions to pixels."""
     lengths = np.array([last - first for first, last in spans.values()])
     room = WIDTH - 2 * EDGE - 2 * PAD * len(spans)
     if not lengths.any():  # a variant each: in the middle of equal parts

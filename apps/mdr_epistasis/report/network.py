@@ -14,7 +14,7 @@ from hpc_connector.report.svg import (
 )
 from hpc_connector.report.text import shorten
 from mdr_epistasis.report.genome import get_widths
-from mdr_epistasis.report.run_file import Run
+from mdr_epistasis.report.run_file import SearchRun
 
 WIDTH, EDGE = 1040, 24
 ROOM = 840, 500  # of nodes, where there is a crowd of them
@@ -23,7 +23,7 @@ LABEL_HEIGHT = 19
 STEPS = 400
 
 
-def draw_network(run: Run, models: list[int]) -> Markup:
+def draw_network(run: SearchRun, models: list[int]) -> Markup:
     """Draw the variants of some models, each model a line or a triangle."""
     variants = list(dict.fromkeys(run.models["variant"][models].ravel().tolist()))
     place = {v: k for k, v in enumerate(variants)}

@@ -18,7 +18,7 @@ from mdr_epistasis.report.charts import (
     get_line,
 )
 from mdr_epistasis.report.network import draw_network
-from mdr_epistasis.report.run_file import Run, read_run
+from mdr_epistasis.report.run_file import SearchRun, read_run
 
 PARTS = ("cohort", "search", "parameters", "resources", "software")
 SHOWN_ROWS = 20  # as in page.css
@@ -54,7 +54,7 @@ def save_report(directory: Path) -> Path:
     return save_page(directory / "report.html", make_page(read_run(directory)))
 
 
-def make_page(run: Run) -> str:
+def make_page(run: SearchRun) -> str:
     """Fill ``page.html`` with what a run found."""
     values = {
         "run": run,
@@ -71,13 +71,13 @@ def make_page(run: Run) -> str:
     return render_page("mdr_epistasis.report", "page.html", **values)
 
 
-def get_shown(run: Run, most: int) -> list[int]:
+def get_shown(run: SearchRun, most: int) -> list[int]:
     """Return the models to draw: the best, and the first of the list."""
     first = [m for m in range(len(run.score)) if m != run.best]
     return [run.best, *first[: most - 1]]
 
 
-def _get_header(run: Run) -> dict[str, Any]:
+def _get_header(run: SearchRun) -> dict[str, Any]:
     return {
         "stands_out": summary.stands_out(run),
         "search": summary.say_search(run),
@@ -87,7 +87,7 @@ def _get_header(run: Run) -> dict[str, Any]:
     }
 
 
-def _get_table(run: Run) -> dict[str, Any]:
+def _get_table(run: SearchRun) -> dict[str, Any]:
     columns = tables.list_columns(run)
     return {
         "heads": {name: tables.HEADS[name] for name in columns},
@@ -97,7 +97,7 @@ def _get_table(run: Run) -> dict[str, Any]:
     }
 
 
-def _get_charts(run: Run) -> dict[str, Any]:
+def _get_charts(run: SearchRun) -> dict[str, Any]:
     """Return accuracies and permutations drawn, None where there are none."""
     has_test = run.folds > 1 and not np.isnan(run.score).all()
     line = get_line(run)
@@ -108,7 +108,7 @@ def _get_charts(run: Run) -> dict[str, Any]:
     }
 
 
-def _get_pictures(run: Run) -> dict[str, Any]:
+def _get_pictures(run: SearchRun) -> dict[str, Any]:
     """Return models drawn, one by one and together; None of a map without places."""
     placed = genome.get_placed(run, SHOWN_ARCS)
     joined = get_shown(run, SHOWN_ARCS)
@@ -121,7 +121,7 @@ def _get_pictures(run: Run) -> dict[str, Any]:
     }
 
 
-def _make_cells(run: Run, model: int) -> Cells:
+def _make_cells(run: SearchRun, model: int) -> Cells:
     alone = ", ".join(f"{value:.3f}" for value in summary.get_alone(run, model))
     whole = f"{run.models['balanced_accuracy'][model]:.3f}"
     return Cells(run.get_ids(model), draw_cells(run, model), alone, whole)

@@ -41,7 +41,7 @@ Columns = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Run:
+class SearchRun:
     """The models, best first, the variants they name, and the record of the run.
 
     Parameters
@@ -95,7 +95,7 @@ class Run:
         return self.models[self.score_name]
 
 
-def read_run(directory: Path) -> Run:
+def read_run(directory: Path) -> SearchRun:
     """Read ``results.h5`` and ``manifest.json`` of a finished run.
 
     Raises
@@ -107,7 +107,7 @@ def read_run(directory: Path) -> Run:
         return _read(file, read_manifest(directory))
 
 
-def _read(file: h5py.File, record: RunRecord) -> Run:
+def _read(file: h5py.File, record: RunRecord) -> SearchRun:
     order, folds, levels, rank_by = _read_attributes(file)
     models = _read_models(file["models"], order, folds, levels)
     variants = _read_variants(file["variants"])
@@ -118,7 +118,7 @@ def _read(file: h5py.File, record: RunRecord) -> Run:
         _check_fractions("permutations/maximum", maximum)
     is_best = np.flatnonzero(models["is_best"])
     is_interaction = str(file.attrs.get("permutation_test")) == "interaction"
-    return Run(
+    return SearchRun(
         record,
         order,
         folds,
@@ -177,7 +177,7 @@ def _read_models(group: h5py.Group, order: int, folds: int, levels: int) -> Colu
 
 
 def _read_variants(group: h5py.Group) -> Columns:
-    """Return what names and places the variants."""
+    """Return the columns that name and place the variants."""
     variants = {name: group[name].asstr()[:] for name in TEXTS}
     variants["position"] = group["position"][:].astype(np.int64)
     lengths = {name: len(column) for name, column in variants.items()}

@@ -10,7 +10,7 @@ from hpc_connector.loader.genotypes.chromosomes import get_codes
 from hpc_connector.notes import list_notes
 from hpc_connector.report.text import shorten
 from mdr_epistasis.report.charts import FEWEST
-from mdr_epistasis.report.run_file import NEAR_BP, Run
+from mdr_epistasis.report.run_file import NEAR_BP, SearchRun
 
 CHANCE_BA = 0.55  # test accuracy below is close to guessing
 SIGNIFICANT = 0.05
@@ -54,7 +54,7 @@ class Tile(NamedTuple):
     of: str = ""
 
 
-def get_best(run: Run) -> Best:
+def get_best(run: SearchRun) -> Best:
     """Return the best model as the page writes it."""
     has_folds, p = run.folds > 1, get_p_value(run)
     is_first = run.best == 0 or not has_folds
@@ -70,29 +70,29 @@ def get_best(run: Run) -> Best:
     )
 
 
-def get_kind(run: Run) -> str:
-    """Return what a model is called in words."""
+def get_kind(run: SearchRun) -> str:
+    """Return the word for a model: pair or triple."""
     return "pair" if run.order == 2 else "triple"
 
 
-def stands_out(run: Run) -> bool:
-    """Return whether nothing speaks against the best model."""
+def stands_out(run: SearchRun) -> bool:
+    """Tell whether nothing speaks against the best model."""
     if run.folds > 1 and not run.score[run.best] >= CHANCE_BA:
         return False
     return not (get_p_value(run) > SIGNIFICANT and count_reached(run))
 
 
-def get_p_value(run: Run) -> float:
+def get_p_value(run: SearchRun) -> float:
     """Return the p-value of the best model, NaN where there is none."""
     return float(run.models["p_value"][run.best]) if "p_value" in run.models else np.nan
 
 
-def count_reached(run: Run) -> int:
-    """Return how many permutations reach what the best model does."""
+def count_reached(run: SearchRun) -> int:
+    """Count the permutations that reach the score of the best model."""
     return int((run.maximum >= run.models[run.rank_by][run.best]).sum())
 
 
-def get_alone(run: Run, model: int) -> list[float]:
+def get_alone(run: SearchRun, model: int) -> list[float]:
     """Return the balanced accuracy that each variant of a model reaches alone.
 
     On the individuals of the model, all data: from the margins of its table.
@@ -111,7 +111,7 @@ def get_alone(run: Run, model: int) -> list[float]:
     return alone
 
 
-def get_distance(run: Run, model: int) -> int | None:
+def get_distance(run: SearchRun, model: int) -> int | None:
     """Return the least distance of two variants of a model, in bp.
 
     None where no two of them have a place on the same chromosome.
@@ -146,8 +146,8 @@ def format_count(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def say_search(run: Run) -> str:
-    """Return what was searched, in a sentence."""
+def say_search(run: SearchRun) -> str:
+    """Say in a sentence what was searched."""
     cohort, search = run.get_part("cohort"), run.get_part("search")
     n_variants = len(run.variants["id"])
     n_models = search.get("models", comb(n_variants, run.order))
@@ -162,8 +162,8 @@ def say_search(run: Run) -> str:
     )
 
 
-def say_alone(run: Run) -> str:
-    """Return what the variants of the best model reach alone; empty if not known."""
+def say_alone(run: SearchRun) -> str:
+    """Say what the variants of the best model reach alone; empty if not known."""
     alone = get_alone(run, run.best)
     if np.isnan(alone).any():
         return ""
@@ -175,13 +175,13 @@ def say_alone(run: Run) -> str:
     return f"Alone, on all data, {format_list(parts)}; together {whole:.3f}."
 
 
-def list_cautions(run: Run) -> list[str]:
-    """Return what speaks against the finding."""
+def list_cautions(run: SearchRun) -> list[str]:
+    """List what speaks against the finding, in sentences."""
     doubts = (_doubt_accuracy, _doubt_p_value, _doubt_model)
     return [*list_notes(run.record), *(said for doubt in doubts for said in doubt(run))]
 
 
-def _doubt_accuracy(run: Run) -> Iterator[str]:
+def _doubt_accuracy(run: SearchRun) -> Iterator[str]:
     if run.record.get("status", "done") != "done":
         status = run.record["status"]
         yield f"The run's record says “{status}”: these may be older results."
@@ -201,7 +201,7 @@ def _doubt_accuracy(run: Run) -> Iterator[str]:
         )
 
 
-def _doubt_p_value(run: Run) -> Iterator[str]:
+def _doubt_p_value(run: SearchRun) -> Iterator[str]:
     p, n = get_p_value(run), len(run.maximum)
     if np.isnan(p):
         yield (
@@ -217,7 +217,7 @@ def _doubt_p_value(run: Run) -> Iterator[str]:
         yield f"With {n} permutations p cannot be below {1 / (n + 1):.2g}."
 
 
-def _doubt_model(run: Run) -> Iterator[str]:
+def _doubt_model(run: SearchRun) -> Iterator[str]:
     distance = get_distance(run, run.best)
     if distance is not None and distance < NEAR_BP:
         yield (
@@ -237,7 +237,7 @@ def _doubt_model(run: Run) -> Iterator[str]:
         )
 
 
-def list_tiles(run: Run) -> list[Tile]:
+def list_tiles(run: SearchRun) -> list[Tile]:
     """Return the figures of the best model."""
     m, models = run.best, run.models
     score = "test balanced accuracy" if run.folds > 1 else "balanced accuracy, all data"
@@ -256,7 +256,7 @@ def list_tiles(run: Run) -> list[Tile]:
     return tiles
 
 
-def get_interval(run: Run, model: int) -> tuple[float, float]:
+def get_interval(run: SearchRun, model: int) -> tuple[float, float]:
     """Return the 95 % interval of the odds ratio of a model, NaN if not known."""
     low, high = (
         float(run.models[name][model]) if name in run.models else np.nan

@@ -1,4 +1,4 @@
-"""The table of the best models: its columns, and what stands in its cells."""
+"""The table of the best models: its columns, and what stands in its rows."""
 
 from math import isnan
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from hpc_connector.report.text import shorten
 from mdr_epistasis.report.cells import draw_folds
-from mdr_epistasis.report.run_file import NEAR_BP, Run
+from mdr_epistasis.report.run_file import NEAR_BP, SearchRun
 from mdr_epistasis.report.summary import format_distance, get_distance, get_interval
 
 MOST_ROWS = 100
@@ -32,7 +32,7 @@ NOT_NUMBERS = ("model", "folds")
 OF_FOLDS = {"folds", "test_balanced_accuracy", "cv_consistency"}
 
 
-class Cell(NamedTuple):
+class Number(NamedTuple):
     """A number of a model.
 
     Parameters
@@ -72,10 +72,10 @@ class ModelRow(NamedTuple):
     places: str
     distance: str
     folds: Markup | None
-    numbers: dict[str, Cell]
+    numbers: dict[str, Number]
 
 
-def list_columns(run: Run) -> list[str]:
+def list_columns(run: SearchRun) -> list[str]:
     """Return the columns of :data:`HEADS` that a run has."""
     absent = set() if run.folds > 1 else OF_FOLDS
     if "fold_test_balanced_accuracy" not in run.models:
@@ -84,12 +84,12 @@ def list_columns(run: Run) -> list[str]:
     return [name for name in HEADS if name in known]
 
 
-def list_rows(run: Run, columns: list[str]) -> list[ModelRow]:
+def list_rows(run: SearchRun, columns: list[str]) -> list[ModelRow]:
     """Return the rows of the first models, and of the best."""
     models = sorted({*range(min(MOST_ROWS, len(run.score))), run.best})
     limits = get_fold_limits(run, models)
     numbers = {
-        name: list_cells(run, name, models)
+        name: list_numbers(run, name, models)
         for name in columns
         if name not in NOT_NUMBERS
     }
@@ -100,13 +100,13 @@ def list_rows(run: Run, columns: list[str]) -> list[ModelRow]:
             places=_format_places(run, m),
             distance=_format_near(run, m),
             folds=_draw_folds(run, m, limits) if "folds" in columns else None,
-            numbers={name: cells[k] for name, cells in numbers.items()},
+            numbers={name: column[k] for name, column in numbers.items()},
         )
         for k, m in enumerate(models)
     ]
 
 
-def get_fold_limits(run: Run, models: list[int]) -> tuple[float, float]:
+def get_fold_limits(run: SearchRun, models: list[int]) -> tuple[float, float]:
     """Return the ends of the axis of folds, the same in all rows."""
     none = np.zeros((len(run.score), 0))
     folds = run.models.get("fold_test_balanced_accuracy", none)[models]
@@ -114,26 +114,26 @@ def get_fold_limits(run: Run, models: list[int]) -> tuple[float, float]:
     return float(known.min()) - 0.01, float(known.max()) + 0.01
 
 
-def list_cells(run: Run, name: str, models: list[int]) -> list[Cell]:
+def list_numbers(run: SearchRun, name: str, models: list[int]) -> list[Number]:
     """Return a column of the table."""
     values = run.models[name][models].tolist()
     spec = FORMATS.get(name, ".4f")
     intervals = [_format_interval(run, name, m) for m in models]
     return [
-        _make_cell(value, spec, interval, is_rank=name == "rank")
+        _make_number(value, spec, interval, is_rank=name == "rank")
         for value, interval in zip(values, intervals, strict=True)
     ]
 
 
-def _make_cell(value: float, spec: str, interval: str, *, is_rank: bool) -> Cell:
+def _make_number(value: float, spec: str, interval: str, *, is_rank: bool) -> Number:
     if is_rank and value == 0:
-        return Cell("–", "1e9")  # noqa: RUF001
+        return Number("–", "1e9")  # noqa: RUF001
     if isnan(value):
-        return Cell("–", "-1")  # noqa: RUF001
-    return Cell(format(value, spec), str(value), interval)
+        return Number("–", "-1")  # noqa: RUF001
+    return Number(format(value, spec), str(value), interval)
 
 
-def _format_interval(run: Run, name: str, m: int) -> str:
+def _format_interval(run: SearchRun, name: str, m: int) -> str:
     """Return the interval of a statistic, empty where it has none."""
     if name != "odds_ratio" or "odds_ratio_low" not in run.models:
         return ""
@@ -141,11 +141,11 @@ def _format_interval(run: Run, name: str, m: int) -> str:
     return f"{low:.2f}–{high:.2f}"  # noqa: RUF001
 
 
-def _draw_folds(run: Run, m: int, limits: tuple[float, float]) -> Markup:
+def _draw_folds(run: SearchRun, m: int, limits: tuple[float, float]) -> Markup:
     return draw_folds(run.models["fold_test_balanced_accuracy"][m], *limits)
 
 
-def _format_places(run: Run, m: int) -> str:
+def _format_places(run: SearchRun, m: int) -> str:
     """Return chromosomes and positions; empty if one is not known."""
     variants = run.models["variant"][m]
     position = run.variants["position"][variants].tolist()
@@ -157,7 +157,7 @@ def _format_places(run: Run, m: int) -> str:
     )
 
 
-def _format_near(run: Run, m: int) -> str:
+def _format_near(run: SearchRun, m: int) -> str:
     """Return the distance where linkage disequilibrium is common, else nothing."""
     distance_bp = get_distance(run, m)
     if distance_bp is None or distance_bp >= NEAR_BP:

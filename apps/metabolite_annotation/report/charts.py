@@ -78,7 +78,7 @@ def draw_curve(run: AnnotationRun, database: str, adducts: list[str]) -> Markup:
 
 
 def get_curve_end(fdr: np.ndarray) -> float:
-    """Return where the axis of FDR ends: a level at or above all, 0.5 at most."""
+    """Return the end of the axis of FDR: a level at or above all, 0.5 at most."""
     above = [level for level in LEVELS[1:] if (fdr <= level).all()]
     return min(1.1 * above[0], LEVELS[-1]) if above else LEVELS[-1]
 

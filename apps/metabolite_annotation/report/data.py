@@ -84,7 +84,7 @@ def _cut(names: list[str]) -> list[str]:
 
 
 def make_peaks(run: AnnotationRun) -> dict[int, dict[str, list[Any]]]:
-    """Return what is known of the four peaks of each ion that is listed."""
+    """Return the columns of the four peaks of each ion that is listed."""
     digits = {"mz": 5, "mz_mean": 5, "theoretical_intensity": 3, "total_intensity": 0}
     return {
         ion: {name: _round(run.peaks[name][ion], digits[name]) for name in digits}

@@ -24,7 +24,7 @@ FEWEST_PIXELS = 0.05  # share of the spectra that an image of the composite cove
 
 
 @dataclass(frozen=True)
-class Grid:
+class ReducedGrid:
     """The cells of a reduced image.
 
     Parameters
@@ -95,19 +95,19 @@ def _count_cells(width: int, height: int, edge: int) -> int:
 
 
 def get_block(width: int, height: int, edge: int) -> int:
-    """Return how many pixels, along each axis, become one."""
+    """Return the number of pixels along an axis that become one."""
     return -(-max(width, height) // edge)
 
 
-def make_grid(run: AnnotationRun, edge: int) -> Grid:
+def make_grid(run: AnnotationRun, edge: int) -> ReducedGrid:
     """Return the cells of images whose longest edge is `edge` or less."""
     block = get_block(run.width, run.height, edge)
     width, height = -(-run.width // block), -(-run.height // block)
     cell = run.pixels["y"].astype(np.int64) // block * width + run.pixels["x"] // block
-    return Grid(width, height, cell, np.bincount(cell, minlength=width * height))
+    return ReducedGrid(width, height, cell, np.bincount(cell, minlength=width * height))
 
 
-def make_picture(grid: Grid, image: SparseImage) -> Picture:
+def make_picture(grid: ReducedGrid, image: SparseImage) -> Picture:
     """Return the mean over the spectra of each cell, clipped at its hottest."""
     pixel, intensity = image
     known = np.where(np.isfinite(intensity), np.clip(intensity, 0, LARGEST), 0)

@@ -84,7 +84,7 @@ def _get_header(run: AnnotationRun) -> dict[str, Any]:
 
 
 def _get_browser(run: AnnotationRun) -> dict[str, Any]:
-    """Return what the frame that the script fills says of what it leaves out."""
+    """Return the limits of the list that the script fills, None where all is in it."""
     has_more_ions = len(set(run.rows["image"].tolist())) > MOST_IONS
     return {
         "most_ions": MOST_IONS if has_more_ions else None,
@@ -94,7 +94,7 @@ def _get_browser(run: AnnotationRun) -> dict[str, Any]:
 
 
 def _get_blocks(run: AnnotationRun) -> tuple[int, int]:
-    """Return how many pixels, along each axis, became one: first isotope, others."""
+    """Return the pixels along an axis that became one: first isotope, others."""
     edges = choose_edges(run.width, run.height, len(get_shown_ions(run)))
     first, others = (get_block(run.width, run.height, edge) for edge in edges)
     return first, others

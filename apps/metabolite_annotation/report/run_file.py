@@ -85,7 +85,7 @@ class AnnotationRun:
     scores: Columns
 
     def __len__(self) -> int:
-        """Return how many annotations there are."""
+        """Return the number of annotations."""
         return len(self.rows["mz"])
 
     @property

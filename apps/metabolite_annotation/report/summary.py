@@ -32,7 +32,7 @@ def format_ppm(error: float) -> str:
 
 
 def count_annotations(run: AnnotationRun, level: float, database: str = "") -> int:
-    """Return how many formulas with an adduct are annotated at an FDR level."""
+    """Count the formulas with an adduct that are annotated at an FDR level."""
     is_in = run.rows["fdr_level"] <= level + 1e-9
     if database:
         is_in &= run.rows["database"] == database
@@ -57,7 +57,7 @@ def make_heading(run: AnnotationRun) -> str:
 
 
 def say_dataset(run: AnnotationRun) -> str:
-    """Return what was measured, in a sentence."""
+    """Say in a sentence what was measured."""
     n = len(run.pixels["x"])
     spectra = f"{n:,} {'spectrum' if n == 1 else 'spectra'}"
     polarity = f", {run.polarity} mode" if run.polarity else ""
@@ -65,13 +65,13 @@ def say_dataset(run: AnnotationRun) -> str:
 
 
 def count_ions(run: AnnotationRun) -> str:
-    """Return how many ions were looked for, in words; their number may not be known."""
+    """Say how many ions were looked for; their number may not be known."""
     ions = run.get_part("annotation").get("ions")
     return f"{ions:,} ions" if isinstance(ions, int) else "Ions"
 
 
 def say_sources(run: AnnotationRun) -> str:
-    """Return by what polarity and instrument are known, or that they were assumed."""
+    """Say by what polarity and instrument are known, or that they were assumed."""
     search = run.get_part("search")
     said = ""
     for name in ("polarity", "instrument"):
@@ -96,7 +96,7 @@ def count_by_database(run: AnnotationRun) -> dict[str, list[int]]:
 
 
 def get_method(run: AnnotationRun) -> str:
-    """Return how the FDR was estimated."""
+    """Say how the FDR was estimated."""
     how = METHODS.get(run.analysis_version, METHODS[3])
     return (
         "False discovery rate: the share of annotations expected to be wrong. Every "
@@ -131,7 +131,7 @@ class Shift(NamedTuple):
 
 
 def get_shift(run: AnnotationRun) -> Shift:
-    """Return how far m/z is off; 0 without annotations."""
+    """Compute the shift of m/z; 0 without annotations."""
     errors = get_trusted_errors(run)
     quarters = np.percentile(errors, (25, 50, 75)) if len(errors) else [0.0] * 3
     n = len(errors)
@@ -140,7 +140,7 @@ def get_shift(run: AnnotationRun) -> Shift:
 
 
 def list_cautions(run: AnnotationRun) -> list[str]:
-    """Return what speaks against taking the run at its word."""
+    """List what speaks against taking the run at its word, in sentences."""
     doubts = (_doubt_images, _doubt_annotations)
     return [*list_notes(run.record), *(said for doubt in doubts for said in doubt(run))]
 

@@ -39,7 +39,7 @@ LINES = {
 }
 
 
-class Figure(NamedTuple):
+class TargetChart(NamedTuple):
     """The chart of one target of a node, and below it what it says."""
 
     picture: Markup
@@ -62,7 +62,7 @@ class Forecast(NamedTuple):
     has_ended: bool
     error: str
     classes: dict[str, str]
-    figures: list[Figure]
+    charts: list[TargetChart]
     more: str
 
 
@@ -83,22 +83,22 @@ def get_forecast(
     samples = {sample.node: sample for sample in found if sample.rank == NODE_RANK}
     told = [one for one in told if one.node in samples]
     names = list(dict.fromkeys(one.node for one in told))
-    figures = [
-        make_figure(one, samples[one.node], first_s)
+    charts = [
+        make_chart(one, samples[one.node], first_s)
         for one in told
         if one.node in names[:MOST]
     ]
     more = len(names) - MOST
     said = say_count(more, "more node") if more > 0 else ""
-    return Forecast(has_ended, "", LINES, figures, said)
+    return Forecast(has_ended, "", LINES, charts, said)
 
 
-def make_figure(told: NodeForecast, samples: Samples, first_s: float) -> Figure:
+def make_chart(told: NodeForecast, samples: Samples, first_s: float) -> TargetChart:
     """Draw one target of a node, and say what it says and who foretold it."""
     name = f"{TITLES[told.target]} of {shorten(told.node)}"
     said = say_forecast(told, float(samples.clock_s[-1]), first_s)
     by = BY.get(told.by, f"Told by {told.by}.")
-    return Figure(draw_forecast(told, samples, first_s, name), f"{said} {by}")
+    return TargetChart(draw_forecast(told, samples, first_s, name), f"{said} {by}")
 
 
 def draw_forecast(

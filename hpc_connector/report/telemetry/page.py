@@ -159,7 +159,7 @@ def list_about(
     state: RunState | None,
     efficiency: dict[str, Share],
 ) -> dict[str, str]:
-    """Return which run this is: its job, its command, and how it ended."""
+    """List the facts that tell which run this is, and how it ended."""
     if state is None:
         return {}
     version = str(record.get("version", ""))
@@ -223,7 +223,7 @@ def draw_charts(timeline: Timeline, held: tuple[float, float]) -> list[Chart]:
 
 
 def say_more(number: int, name: str) -> str:
-    """Return how many there are beyond what is drawn, empty where all are."""
+    """Say how many there are beyond those drawn, empty where all are."""
     return say_count(number, name) if number > 0 else ""
 
 
