@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hpc_connector.call import call
 from hpc_connector.errors import BadInput
 from hpc_connector.options import fill, make_options, read_values
+from hpc_connector.pipeline.call import call
 from mdr_epistasis.cohort.folds import deal_folds
 from mdr_epistasis.cohort.lists import Lists
 from mdr_epistasis.cohort.loading import make_cohort
