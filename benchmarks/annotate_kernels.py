@@ -29,8 +29,13 @@ from hpc_connector.learner.annotation.patterns import Resolution, calculate_cent
 from hpc_connector.loader.spectra.imzml import read_imzml
 from hpc_connector.partitioner.launch import get_mpicomm
 from imzml import simulate_spectra, write_imzml
-from metabolite_annotation.output import save_png
-from metabolite_annotation.patterns import get_key, read_patterns, save_patterns
+from metabolite_annotation.output.images import save_png
+from metabolite_annotation.patterns import (
+    Patterns,
+    get_key,
+    read_patterns,
+    save_patterns,
+)
 from metabolite_annotation.spectra import load_spectra
 
 FORMULAS = (
@@ -46,7 +51,8 @@ def make_patterns(version):
     chemistry = Chemistry(("+H", "+Na", "+K"), version=version)
     ions, (database,) = make_ions([formulas], chemistry)
     resolution = Resolution("FTICR", 0.000619, 1, version)
-    return ions, database, resolution, calculate_centroids(ions, resolution)
+    patterns = Patterns(*calculate_centroids(ions, resolution))
+    return ions, database, resolution, patterns
 
 
 def time_patterns(folder):

@@ -116,21 +116,27 @@ def add_options(
     return {n: add_option(groups[one.group], n, one) for n, one in chosen.items()}
 
 
-def add_option(group: Any, name: str, told: Option) -> argparse.Action:
+def add_option(
+    group: argparse.ArgumentParser | argparse._ArgumentGroup, name: str, told: Option
+) -> argparse.Action:
     """Add an option to a parser, or a group of one."""
     more: dict[str, Any] = {"help": told.help}
     if told.flag:
-        more |= {"dest": name, "required": told.default is MISSING}
+        more["dest"] = name
+        more["required"] = told.default is MISSING
     if told.is_switch:
         more["action"] = "store_false" if told.default else "store_true"
-    else:
-        more |= {"type": as_type(told.read), "metavar": told.metavar}
-        more |= {"choices": told.choices or None}
-        more |= {} if told.default is MISSING else {"default": told.default}
-        how = {"words": {"nargs": "+"}, "repeat": {"action": "append"}}
-        more |= how.get(told.many, {})
-    added: argparse.Action = group.add_argument(told.flag or name, **more)
-    return added
+        return group.add_argument(told.flag, **more)
+    more["type"] = as_type(told.read)
+    more["choices"] = told.choices or None
+    more["metavar"] = told.metavar
+    if told.default is not MISSING:
+        more["default"] = told.default
+    if told.many == "words":
+        more["nargs"] = "+"
+    if told.many == "repeat":
+        more["action"] = "append"
+    return group.add_argument(told.flag or name, **more)
 
 
 def add_burst(parser: argparse.ArgumentParser) -> None:

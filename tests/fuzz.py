@@ -43,13 +43,13 @@ from hpc_connector.loader.spectra.molecules import read_database
 from hpc_connector.slices import CloudObject
 from imzml import write_imzml
 from mdr_epistasis.cohort.lists import read_list
-from metabolite_annotation.acquisition import (
+from metabolite_annotation.inputs.acquisition import (
     Choice,
     choose_instrument,
     choose_polarity,
     choose_profiles,
 )
-from metabolite_annotation.adducts import make_chemistry, read_adducts
+from metabolite_annotation.inputs.adducts import make_chemistry, read_adducts
 from metabolite_annotation.program import make_parser
 from metabolite_annotation.spectra import read_peaks
 from slice_objects import CASES

@@ -18,7 +18,7 @@ SAVING = (
 MORE = {
     "mdr_epistasis": "",
     "metabolite_annotation": (
-        "from metabolite_annotation import run; run.IONS_A_TASK = 200; "
+        "from metabolite_annotation import tasks; tasks.IONS_A_TASK = 200; "
     ),
 }
 

@@ -15,7 +15,7 @@ from hpc_connector.learner.annotation.ions import Chemistry, make_ions
 from hpc_connector.learner.annotation.patterns import Resolution, calculate_centroids
 from hpc_connector.loader.spectra.imzml import read_imzml
 from imzml import make_param, write_imzml
-from metabolite_annotation.acquisition import choose_instrument
+from metabolite_annotation.inputs.acquisition import choose_instrument
 from metabolite_annotation.program import main, make_parser
 
 POSITIVE = make_param("MS:1000130", "positive scan")

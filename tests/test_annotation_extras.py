@@ -16,8 +16,8 @@ from hpc_connector.errors import BadInput
 from hpc_connector.learner.annotation.fdr import run_fdr
 from hpc_connector.learner.annotation.ions import Chemistry, make_ions
 from metabolite_annotation.annotations import make_score
+from metabolite_annotation.inputs.scoring_model import load_model
 from metabolite_annotation.program import main
-from metabolite_annotation.scoring_model import load_model
 
 DATA = Path(__file__).parent / "data"
 ML = DATA / "metaspace_ml"
@@ -140,12 +140,16 @@ def test_export__has_the_images_of_the_results(database, tmp_path, options, norm
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         data = anndata.read_h5ad(out / "annotations.h5ad")
-    npt.assert_allclose(data.X.toarray().T, dense, rtol=1e-6)
+    width, height = (data.uns["metaspace"]["image_size"][axis] for axis in "xy")
+    place = pixels["y"] * width + pixels["x"]
+    npt.assert_allclose(data.X[place].T, dense, rtol=1e-6)
+    assert data.X.shape == (width * height, len(table))
+    assert not np.delete(data.X, place, axis=0).any()
     assert data.var["formula"].tolist() == [t["formula"] for t in table]
     assert data.var["adduct"].tolist() == [t["adduct"] for t in table]
     assert data.var_names.is_unique
     assert data.uns["normalise"] == norm
-    npt.assert_array_equal(data.obsm["spatial"][:, 1], pixels["y"])
+    npt.assert_array_equal(data.obsm["spatial"][place, 1], pixels["y"])
     outputs = json.loads((out / "manifest.json").read_text())["outputs"]
     assert outputs[-2:] == ["pixel_intensities.csv.gz", "annotations.h5ad"]
 

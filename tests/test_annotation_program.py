@@ -18,8 +18,8 @@ import numpy.testing as npt
 import pytest
 
 from imzml import plant_lipids, write_imzml
-from metabolite_annotation import results
-from metabolite_annotation import run as run_module
+from metabolite_annotation import tasks
+from metabolite_annotation.output import results
 from metabolite_annotation.program import main
 from programs import (
     assert_same,
@@ -193,8 +193,8 @@ def test_run__same_images_however_many_at_a_time(
 def test_run__same_bytes_for_any_segment(
     simulated, reference, tmp_path, monkeypatch, n_ions
 ):
-    monkeypatch.setattr(run_module, "IONS_A_TASK", n_ions)
-    monkeypatch.setattr(run_module, "MOST_TASKS", 10**9)
+    monkeypatch.setattr(tasks, "IONS_A_TASK", n_ions)
+    monkeypatch.setattr(tasks, "MOST_TASKS", 10**9)
     assert annotate(simulated, tmp_path / "out") == 0
     assert_same(tmp_path / "out", reference)
 

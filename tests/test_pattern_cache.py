@@ -9,12 +9,13 @@ import pytest
 
 from metabolite_annotation import patterns
 from metabolite_annotation.patterns import (
+    Patterns,
     get_cache_folder,
     read_patterns,
     save_patterns,
 )
 
-FOUND = np.arange(4.0), np.ones(4)
+FOUND = Patterns(np.arange(4.0), np.ones(4))
 
 
 def test_get_cache_folder__is_that_of_the_user(monkeypatch, tmp_path):

@@ -53,7 +53,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.loader.spectra.molecules import Database
 from hpc_connector.manifest import read_manifest, save_manifest
 from mdr_epistasis.program import main as search
-from metabolite_annotation.inputs import take_share
+from metabolite_annotation.inputs.files import take_share
 
 GB = 10**9
 NODE = Machine(cores=16, mem=64e9, most_nodes=4)

@@ -1,9 +1,9 @@
 """From the scores of ions to annotations: rates, names, isomers and isobars."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,14 +11,35 @@ from hpc_connector.learner.annotation.fdr import get_level, run_fdr
 from hpc_connector.learner.annotation.ion_images import SCORES
 from hpc_connector.learner.annotation.ions import Candidates, Ions
 from hpc_connector.loader.spectra.molecules import Database
+from metabolite_annotation.inputs.files import Library, Setup
+from metabolite_annotation.inputs.scoring_model import Model
+from metabolite_annotation.options import Options
+from metabolite_annotation.patterns import Patterns
 
 SEPARATOR = "; "
 MEASURES = SCORES[:5]  # chaos, spatial, spectral and the two errors of m/z
-Row = tuple[int, int, int]  # database, formula, adduct
+
+
+class Hit(NamedTuple):
+    """A target ion that is reported.
+
+    Parameters
+    ----------
+    ion
+        Its number among all.
+    database, formula, adduct
+        Rows of the databases, and of the candidates of this one.
+    """
+
+    fdr: float
+    ion: int
+    database: int
+    formula: int
+    adduct: int
 
 
 @dataclass(frozen=True)
-class Search:
+class ScoredIons:
     """What was searched for, and what was found.
 
     ``mz``, shape (ions, images), holds the isotope peaks, ``scores`` columns ``SCORES``
@@ -33,13 +54,53 @@ class Search:
     score: np.ndarray
 
 
+@dataclass(frozen=True)
+class Annotations:
+    """Annotations, what describes them, and the number of the ion of each.
+
+    Parameters
+    ----------
+    columns
+        Those of ``schema.ANNOTATIONS`` but for ``image``, best first.
+    ion
+        int64 (annotations,).
+    """
+
+    scored: ScoredIons
+    columns: dict[str, Any]
+    ion: np.ndarray
+
+
+def find_annotations(
+    options: Options,
+    setup: Setup,
+    library: Library,
+    patterns: Patterns,
+    scores: np.ndarray,
+) -> Annotations:
+    """Return the annotations to report, best first."""
+    scored = ScoredIons(
+        setup.ions,
+        library.candidates,
+        library.databases,
+        patterns.mz,
+        scores,
+        make_score(scores, library.model),
+    )
+    columns = rank_annotations(
+        scored, options.analysis_version, options.fdr, options.ppm
+    )
+    return Annotations(scored, columns, columns.pop("ion_number"))
+
+
 def get_msm(scores: np.ndarray) -> np.ndarray:
     """Return the metabolite-signal match: chaos times spatial times spectral."""
-    return scores[:, 0] * scores[:, 1] * scores[:, 2]
+    chaos, spatial, spectral = scores[:, :3].T
+    return np.asarray(chaos * spatial * spectral)
 
 
 def rank_annotations(
-    search: Search, version: int, limit: float, ppm: float
+    scored: ScoredIons, version: int, limit: float, ppm: float
 ) -> dict[str, Any]:
     """Return the columns of the annotations to report, best first.
 
@@ -48,43 +109,48 @@ def rank_annotations(
     limit
         Greatest false discovery rate reported, rounded to two digits; never 1.
     """
-    rows = []
-    for number, candidates in enumerate(search.candidates):
-        fdr = run_fdr(search.score, candidates, version)
-        with np.errstate(invalid="ignore"):
-            is_reported = (fdr < 1) & (np.round(fdr, 2) <= limit)
-        for f, t in np.argwhere(is_reported).tolist():
-            rows.append((fdr[f, t], candidates.target[f, t], (number, f, t)))
-    rows.sort(key=lambda row: (row[0], -search.score[row[1]], row[2]))
-    rates = np.array([fdr for fdr, _, _ in rows])
-    reported = np.array([ion for _, ion, _ in rows], np.int64)
-    columns = describe_ions(search, reported, [place for _, _, place in rows])
+    hits = find_hits(scored, version, limit)
+    rates = np.array([hit.fdr for hit in hits])
+    reported = np.array([hit.ion for hit in hits], np.int64)
+    columns = describe_ions(scored, hits)
     columns |= {"fdr": rates, "fdr_level": get_level(rates)}
     labels = [f + a for f, a in zip(columns["formula"], columns["adduct"], strict=True)]
     columns["isomers"] = find_isomers(labels, reported)
-    columns["isobars"] = find_isobars(labels, reported, search.mz, ppm)
+    columns["isobars"] = find_isobars(labels, reported, scored.mz, ppm)
     return columns | {"ion_number": reported}
 
 
-def describe_ions(
-    search: Search, reported: np.ndarray, places: Sequence[Row]
-) -> dict[str, Any]:
+def find_hits(scored: ScoredIons, version: int, limit: float) -> list[Hit]:
+    """Return the target ions within a false discovery rate, best first."""
+    hits = []
+    for number, candidates in enumerate(scored.candidates):
+        fdr = run_fdr(scored.score, candidates, version)
+        with np.errstate(invalid="ignore"):
+            is_reported = (fdr < 1) & (np.round(fdr, 2) <= limit)
+        for f, t in np.argwhere(is_reported).tolist():
+            hits.append(Hit(fdr[f, t], int(candidates.target[f, t]), number, f, t))
+    return sorted(hits, key=lambda hit: (hit.fdr, -scored.score[hit.ion], hit[2:]))
+
+
+def describe_ions(scored: ScoredIons, hits: Sequence[Hit]) -> dict[str, Any]:
     """Return names and scores of reported ions."""
-    molecules = [list_molecules(database) for database in search.databases]
+    reported = np.array([hit.ion for hit in hits], np.int64)
+    molecules = [list_molecules(database) for database in scored.databases]
     formulas = [
-        search.ions.formulas[search.candidates[d].formula[f]] for d, f, _ in places
+        scored.ions.formulas[scored.candidates[hit.database].formula[hit.formula]]
+        for hit in hits
     ]
-    known = [molecules[d][f] for (d, _, _), f in zip(places, formulas, strict=True)]
+    known = [molecules[h.database][f] for h, f in zip(hits, formulas, strict=True)]
     columns: dict[str, Any] = {
         "formula": formulas,
-        "adduct": [search.ions.modifiers[t] for _, _, t in places],
-        "ion": [search.ions.get_name(ion) for ion in reported.tolist()],
-        "database": [search.databases[d].title for d, _, _ in places],
-        "mz": search.mz[reported, 0],
-        "msm": get_msm(search.scores)[reported],
-        "score": search.score[reported],
+        "adduct": [scored.ions.modifiers[hit.adduct] for hit in hits],
+        "ion": [scored.ions.get_name(hit.ion) for hit in hits],
+        "database": [scored.databases[hit.database].title for hit in hits],
+        "mz": scored.mz[reported, 0],
+        "msm": get_msm(scored.scores)[reported],
+        "score": scored.score[reported],
     }
-    columns |= {name: search.scores[reported, k] for k, name in enumerate(SCORES)}
+    columns |= {name: scored.scores[reported, k] for k, name in enumerate(SCORES)}
     columns["n_pixels"] = columns["n_pixels"].astype(np.int64)
     columns["molecule_names"] = [SEPARATOR.join(names) for names, _ in known]
     columns["molecule_ids"] = [SEPARATOR.join(ids) for _, ids in known]
@@ -132,11 +198,11 @@ def find_isobars(
     ]
 
 
-def list_scores(search: Search) -> dict[str, Any]:
+def list_scores(scored: ScoredIons) -> dict[str, Any]:
     """Return a row for every ion with a score, target or decoy, in each ranking."""
-    msm = get_msm(search.scores)
+    msm = get_msm(scored.scores)
     parts = []
-    for number, candidates in enumerate(search.candidates):
+    for number, candidates in enumerate(scored.candidates):
         ion = np.concatenate([candidates.target[..., None], candidates.decoy], axis=2)
         own = np.broadcast_to(candidates.modifier, candidates.target.shape)
         modifier = np.concatenate([own[..., None], candidates.decoy_modifier], axis=2)
@@ -147,21 +213,21 @@ def list_scores(search: Search) -> dict[str, Any]:
         parts.append((database, formula, *rest))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     database, formula, modifier, target_modifier, is_target, ion = columns
-    ions = search.ions
+    ions = scored.ions
     table: dict[str, Any] = {
-        "database": [search.databases[d].title for d in database.tolist()],
+        "database": [scored.databases[d].title for d in database.tolist()],
         "formula": [ions.formulas[f] for f in formula.tolist()],
         "modifier": [ions.modifiers[m] for m in modifier.tolist()],
         "target_modifier": [ions.modifiers[m] for m in target_modifier.tolist()],
         "target": is_target,
         "msm": msm[ion],
-        "score": search.score[ion],
+        "score": scored.score[ion],
     }
-    return table | {name: search.scores[ion, k] for k, name in enumerate(MEASURES)}
+    return table | {name: scored.scores[ion, k] for k, name in enumerate(MEASURES)}
 
 
-def make_score(scores: np.ndarray, model: Callable | None) -> np.ndarray:
-    """Return what ions are ranked by: MSM, or the score of a model where MSM is not 0.
+def make_score(scores: np.ndarray, model: Model | None) -> np.ndarray:
+    """Return the score that ranks ions: MSM, or a model's where MSM is not 0.
 
     The model takes chaos, spatial, spectral, and the errors of m/z, negated.
     """

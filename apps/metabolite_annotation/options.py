@@ -15,6 +15,8 @@ from hpc_connector.options import (
     source,
 )
 
+PROGRAM = "metabolite-annotation"
+
 _input = partial(option, group="dataset and databases")
 _ions = partial(option, group="ions and isotope patterns")
 _scores = partial(option, group="scores and rates")

@@ -7,7 +7,7 @@ import os
 import uuid
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,27 +29,41 @@ ALGORITHM = 1  # changes with any pattern
 IONS_A_TASK = 1024  # some ions take a second
 ARRAYS = ("formula_counts", "modifier_counts", "formula", "modifier")
 
-Patterns = tuple[np.ndarray, np.ndarray]
+
+class Patterns(NamedTuple):
+    """The isotope peaks of ions.
+
+    Parameters
+    ----------
+    mz
+        Of the centroids, float64 (ions, images), 0 where there is none.
+    intensity
+        What theory says of their heights, float64 (ions, images).
+    """
+
+    mz: np.ndarray
+    intensity: np.ndarray
 
 
 def get_patterns(
-    comm: Any, args: Options, ions: Ions, resolution: Resolution
+    comm: Any, options: Options, ions: Ions, resolution: Resolution
 ) -> Patterns | None:
     """Return m/z and intensity of the isotope peaks of all ions, on every rank.
 
-    They are looked up in the folder ``args.pattern_cache``, which runs may share: a set
-    of patterns is named by all that decides it.
+    They are looked up in the folder ``options.pattern_cache``, which runs may share: a
+    set of patterns is named by all that decides it.
 
     Returns
     -------
     As ``calculate_centroids``; None after a stop signal.
     """
-    folder = args.pattern_cache or get_cache_folder()
+    folder = options.pattern_cache or get_cache_folder()
     path = folder / f"{get_key(ions, resolution)}.npz" if folder else None
-    patterns = comm.bcast(read_patterns(path) if comm.rank == 0 else None)
+    found = read_patterns(path) if comm.rank == 0 else None
+    patterns: Patterns | None = comm.bcast(found)
     is_known = patterns is not None
     if not is_known:
-        patterns = compute_patterns(comm, args, ions, resolution)
+        patterns = compute_patterns(comm, options, ions, resolution)
     if comm.rank == 0 and patterns is not None:
         logger.info(
             "%d isotope patterns %s",
@@ -62,7 +76,7 @@ def get_patterns(
 
 
 def compute_patterns(
-    comm: Any, args: Options, ions: Ions, resolution: Resolution
+    comm: Any, options: Options, ions: Ions, resolution: Resolution
 ) -> Patterns | None:
     """Return the patterns of all ions, computed by all ranks."""
     firsts = range(0, len(ions), IONS_A_TASK)
@@ -71,25 +85,27 @@ def compute_patterns(
 
     def run_task(number: int, thread: int) -> None:
         ends = firsts[number], min(firsts[number] + IONS_A_TASK, len(ions))
-        found[number] = calculate_centroids(ions, resolution, *ends, lists=lists)
+        found[number] = Patterns(
+            *calculate_centroids(ions, resolution, *ends, lists=lists)
+        )
 
     is_done = run_on_ranks(
         comm,
         run_task,
         range(len(firsts))[::-1],  # those without carbon, the slowest, come last
         lambda *_: None,
-        threads=args.threads,
-        show=make_progress(quiet=args.quiet),
+        threads=options.threads,
+        show=make_progress(quiet=options.quiet),
     )
     parts = {n: part for share in comm.allgather(found) for n, part in share.items()}
     if not is_done:
         return None
-    mz, intensity = zip(*(parts[n] for n in range(len(firsts))), strict=True)
-    return np.concatenate(mz), np.concatenate(intensity)
+    columns = zip(*(parts[n] for n in range(len(firsts))), strict=True)
+    return Patterns(*map(np.concatenate, columns))
 
 
 def get_key(ions: Ions, resolution: Resolution) -> str:
-    """Return what names a set of patterns: a digest of all that decides it."""
+    """Return the name of a set of patterns: a digest of all that decides it."""
     setting = {"algorithm": ALGORITHM, "elements": ions.elements} | asdict(resolution)
     digest = hashlib.sha256(json.dumps(setting, sort_keys=True).encode())
     for name in ARRAYS:
@@ -105,7 +121,7 @@ def read_patterns(path: Path | None) -> Patterns | None:
         return None
     try:
         arrays = read_arrays(path)
-        return arrays["mz"], arrays["intensity"]
+        return Patterns(arrays["mz"], arrays["intensity"])
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return None
     except DAMAGED as error:
@@ -119,7 +135,7 @@ def save_patterns(path: Path, patterns: Patterns) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with publish(own) as stream:
-            np.savez(stream, mz=patterns[0], intensity=patterns[1])
+            np.savez(stream, mz=patterns.mz, intensity=patterns.intensity)
         own.replace(path)
     except OSError as error:
         logger.warning("isotope patterns are not kept: %s", error)

@@ -2,9 +2,9 @@
 
 from hpc_connector.allocation.cost import Cost
 from hpc_connector.loader.spectra.ibd import get_spectrum_bytes
-from metabolite_annotation.inputs import Setup, read_inputs
+from metabolite_annotation.inputs.files import Setup, read_inputs
 from metabolite_annotation.options import Options
-from metabolite_annotation.run import IONS_A_TASK
+from metabolite_annotation.tasks import IONS_A_TASK
 
 # Seconds of one core (AMD Zen 4, AVX-512), by benchmarks/annotate_runs.py
 PATTERN_S = 20e-6  # of an ion, if it is not in the cache
@@ -14,19 +14,19 @@ RANK_BYTES = 500_000_000  # while its kernels compile
 ION_BYTES = 300
 
 
-def get_cost(args: Options) -> Cost:
-    """Return what a run takes; its inputs are read, but for the spectra.
+def get_cost(options: Options) -> Cost:
+    """Return the cost of a run, whose inputs are read but for the spectra.
 
     Raises
     ------
     BadInput
         Inputs that ``run`` would refuse before it reads spectra.
     """
-    return make_cost(read_inputs(args)[0])
+    return make_cost(read_inputs(options).setup)
 
 
 def make_cost(setup: Setup) -> Cost:
-    """Return what a run takes, from what :func:`read_inputs` gave."""
+    """Return the cost of a run, from what :func:`read_inputs` gave."""
     n_ions, n_peaks = len(setup.ions), int(setup.imzml.n_peaks.sum())
     n_spectra = len(setup.imzml.x)
     ibd_bytes = int(get_spectrum_bytes(setup.imzml).sum())

@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
-from metabolite_annotation.options import Options
+from metabolite_annotation.options import PROGRAM, Options
 
-NAME = "metabolite-annotation"
 SIGNED = ("--adducts", "--neutral-losses", "--chem-mods")  # values begin with + or -
 
 
 def make_parser() -> tuple[cli.OneLineParser, cli.OneLineParser]:
     """Return the parser of the program and that of its ``run``."""
     parser = cli.make_parser(
-        NAME, "FDR-controlled annotation of metabolites in imaging mass spectrometry."
+        PROGRAM,
+        "FDR-controlled annotation of metabolites in imaging mass spectrometry.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = cli.add_command(commands, "run", "annotate a dataset")
@@ -46,13 +46,13 @@ def main(argv: list[str] | None = None) -> int:
         parser, run = make_parser()
         args = cli.parse(parser, run, argv)
         if args.command == "report":
-            cli.set_up_log(NAME)
+            cli.set_up_log(PROGRAM)
             from metabolite_annotation.report.page import save_report
 
             print(save_report(args.directory))
             return cli.DONE
     except Exception as error:
-        return cli.explain(NAME, error)
+        return cli.explain(PROGRAM, error)
     return run_annotation(cli.get_options(Options, args))
 
 
@@ -63,12 +63,16 @@ def run_annotation(options: Options) -> int:
     if options.plan:
         from metabolite_annotation.plan import get_cost
 
-        return cli.print_plan(NAME, lambda: get_cost(options))
+        return cli.print_plan(PROGRAM, lambda: get_cost(options))
     from hpc_connector.pipeline.program import run_program
 
     def annotate(comm: Any) -> int:
+        from metabolite_annotation.result import load
         from metabolite_annotation.run import run
 
-        return run(comm, options)
+        ending = run(comm, options)
+        if ending == "done" and comm.rank == 0:
+            print(load(options.out).format_summary(as_json=options.json))
+        return cli.STOPPED if ending == "stopped" else cli.DONE
 
-    return run_program(NAME, annotate, options)
+    return run_program(PROGRAM, annotate, options)

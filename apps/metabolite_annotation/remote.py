@@ -9,10 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpc_connector.burst.package import Package, load_rows, save_package
-from hpc_connector.learner.annotation.ion_images import Grid, PeakList, annotate
+from hpc_connector.learner.annotation.ion_images import Grid, PeakList
 from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.storage.address import Source
+from metabolite_annotation.patterns import Patterns
 from metabolite_annotation.spectra import Spectra
+from metabolite_annotation.tasks import join, score
 
 PEAKS = ("mz", "pixel", "intensity")
 STRIDE = 1 << 16  # peaks between those whose m/z every task knows
@@ -21,7 +23,7 @@ LOOSE = 2e-6  # more than the window: its edges are found in single precision to
 
 def pack(
     spectra: Spectra,
-    patterns: tuple[np.ndarray, np.ndarray],
+    patterns: Patterns,
     tasks: Sequence[np.ndarray],
     ppm: float,
     folder: Source,
@@ -32,7 +34,8 @@ def pack(
     arrays |= {"x": grid.x, "y": grid.y}
     arrays["landmarks"] = spectra.peaks.mz[::STRIDE].astype(np.float64)
     arrays["ions"] = ions = np.concatenate([np.zeros(0, np.int64), *tasks])
-    arrays |= {"centroids": patterns[0][ions], "theoretical": patterns[1][ions]}
+    arrays |= {"centroids": patterns.mz[ions]}
+    arrays |= {"theoretical": patterns.intensity[ions]}
     facts = {
         "ppm": ppm,
         "height": grid.height,
@@ -46,16 +49,15 @@ def run_tasks(package: Package, numbers: Sequence[int]) -> Arrays:
     """Run some tasks of a package; return what a ledger records of them."""
     facts = package.facts
     rows = [(facts["ends"][n], facts["ends"][n + 1]) for n in numbers]
-    ions, mz, theoretical = (
-        load_rows(package, name, rows) for name in ("ions", "centroids", "theoretical")
+    ions = load_rows(package, "ions", rows)
+    patterns = Patterns(
+        load_rows(package, "centroids", rows), load_rows(package, "theoretical", rows)
     )
     x, y = load_rows(package, "x"), load_rows(package, "y")
     grid = Grid(x, y, facts["height"], facts["width"])
     chosen = np.concatenate([np.arange(*r) for r in rows])
-    peaks = load_peaks(package, mz[chosen], facts["ppm"])
-    parts = [
-        score(peaks, grid, np.arange(*r), mz, theoretical, facts["ppm"]) for r in rows
-    ]
+    peaks = load_peaks(package, patterns.mz[chosen], facts["ppm"])
+    parts = [score(peaks, grid, np.arange(*r), patterns, facts["ppm"]) for r in rows]
     return join([part | {"ion": ions[part["ion"]]} for part in parts])
 
 
@@ -74,22 +76,3 @@ def load_peaks(package: Package, mz: np.ndarray, ppm: float) -> PeakList:
     n_peaks = package.arrays["mz"].shape[0]
     rows = max(0, int(first)) * STRIDE, min(int(last) * STRIDE, n_peaks)
     return PeakList(*(load_rows(package, n, [rows])[slice(*rows)] for n in PEAKS))
-
-
-def score(
-    peaks: PeakList,
-    grid: Grid,
-    ions: np.ndarray,
-    mz: np.ndarray,
-    theoretical: np.ndarray,
-    ppm: float,
-) -> Arrays:
-    """Return the scores of some ions, of those that have any."""
-    scores = annotate(peaks, grid, mz[ions], theoretical[ions], ppm=ppm)
-    (kept,) = np.nonzero(scores[:, 0])
-    return {"ion": ions[kept], "scores": scores[kept]}
-
-
-def join(parts: Sequence[Arrays]) -> Arrays:
-    """Return the scored ions of several tasks as one set of arrays."""
-    return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}

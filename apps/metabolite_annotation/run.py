@@ -1,195 +1,218 @@
 """One run: plan, load, score, rank, store."""
 
+import itertools
 import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from hpc_connector import cli
-from hpc_connector.learner.annotation.ion_images import SCORES
 from hpc_connector.manifest import begin_run
-from hpc_connector.notes import add_counts, log_notes, make_notes
+from hpc_connector.notes import log_notes
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.executor import check_options, choose_executor
-from hpc_connector.pipeline.ledger import name_ledger, read_ledger, save_ledger
+from hpc_connector.pipeline.ledger import Arrays, name_ledger, read_ledger, save_ledger
 from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.run_record import Resources, RunRecord
-from metabolite_annotation.inputs import Library, Setup, list_inputs, read_inputs
-from metabolite_annotation.options import Options
-from metabolite_annotation.patterns import Patterns, get_patterns
-from metabolite_annotation.remote import join, pack, score
-from metabolite_annotation.results import (
-    PROGRAM,
-    Findings,
-    describe,
-    find_annotations,
-    finish,
-    save_images,
-    save_results,
+from hpc_connector.storage.address import Source
+from metabolite_annotation.annotations import Annotations, find_annotations
+from metabolite_annotation.inputs.files import (
+    Inputs,
+    Library,
+    Setup,
+    list_inputs,
+    read_inputs,
 )
+from metabolite_annotation.options import PROGRAM, Options
+from metabolite_annotation.output.images import save_images
+from metabolite_annotation.output.record import (
+    describe_run,
+    finish,
+    list_notes,
+    say_spectra,
+)
+from metabolite_annotation.output.results import save_results
+from metabolite_annotation.patterns import Patterns, get_patterns
+from metabolite_annotation.plan import make_cost
+from metabolite_annotation.remote import pack
 from metabolite_annotation.spectra import Spectra, load_compiler, load_spectra
 from metabolite_annotation.staging import stage
+from metabolite_annotation.tasks import (
+    join,
+    make_tasks,
+    score,
+    score_nothing,
+    spread,
+)
 
 logger = logging.getLogger(__name__)
 
-IONS_A_TASK = 512
-MOST_TASKS = 1024
+Ending = Literal["done", "complete", "stopped"]  # complete: nothing was left to do
 
 
-def run(comm: Any, args: Options) -> int:
-    """Annotate a dataset and write the results to ``args.out``."""
-    from metabolite_annotation.plan import make_cost
-
+def run(comm: Any, options: Options) -> Ending:
+    """Annotate a dataset and write the results to ``options.out``; say how it ended."""
     start_s = time.time()
-    record: Any = None
-    setup: Any = None
-    library: Any = None
-    with end_together(comm):
-        if comm.rank == 0:
-            check_options(args)
-            record = begin_run(PROGRAM, args, list_inputs(args), resume=args.resume)
-            if record["status"] != "done":
-                setup, library = read_inputs(args)
-                record["plan"] = asdict(make_cost(setup))
-        else:
-            load_compiler()
-    record, setup = comm.bcast((record, setup))
-    if record["status"] == "done":
-        logger.info("%s is complete, nothing is left to do", args.out)
-        return cli.DONE
-    patterns = get_patterns(comm, args, setup.ions, setup.resolution)
-    findings: Any = None
-    used: Resources = {"start_s": args.get_age_s()}
+    record, inputs = begin(comm, options)
+    record, setup = comm.bcast((record, inputs and inputs.setup))
+    if setup is None:
+        logger.info("%s is complete, nothing is left to do", options.out)
+        return "complete"
+    library = inputs and inputs.library
+    patterns = get_patterns(comm, options, setup.ions, setup.resolution)
+    annotations: Any = None
+    used: Resources = {"start_s": options.get_age_s()}
     if patterns is not None:
-        findings = search(comm, args, setup, library, patterns, record)
-    is_done = comm.bcast(findings is not None)
-    used |= get_resources(comm, args.threads, start_s, record["inputs"])
+        annotations = search(comm, options, setup, library, patterns, record)
+    is_done = comm.bcast(annotations is not None)
+    used |= get_resources(comm, options.threads, start_s, record["inputs"])
     with end_together(comm):
         if comm.rank == 0:
             say_fetched(used)
-            finish(args, record | {"resources": used}, findings)
-    return cli.DONE if is_done else cli.STOPPED
+            finish(options, record | {"resources": used}, annotations)
+    return "done" if is_done else "stopped"
+
+
+def begin(comm: Any, options: Options) -> tuple[RunRecord, Inputs | None]:
+    """Read the inputs on rank 0, while the others load what kernels need.
+
+    Returns
+    -------
+    The record so far, and the inputs; None where nothing is left to do, and on the
+    other ranks.
+    """
+    record: RunRecord = {}
+    inputs = None
+    with end_together(comm):
+        if comm.rank == 0:
+            check_options(options)
+            files = list_inputs(options)
+            record = begin_run(PROGRAM, options, files, resume=options.resume)
+            if record["status"] != "done":
+                inputs = read_inputs(options)
+                record["plan"] = asdict(make_cost(inputs.setup))
+        else:
+            load_compiler()
+    return record, inputs
 
 
 def search(
     comm: Any,
-    args: Options,
+    options: Options,
     setup: Setup,
     library: Library | None,
     patterns: Patterns,
     record: RunRecord,
-) -> Findings | None:
+) -> Annotations | None:
     """Score the ions, and write all but the report and the manifest.
 
     Returns
     -------
     The annotations on rank 0; None on other ranks, and after a stop signal.
     """
-    findings: Any = None
+    annotations: Any = None
     with (
-        stage(comm, setup.imzml, args.scratch) as imzml,
+        stage(comm, setup.imzml, options.scratch) as imzml,
         load_spectra(comm, imzml, setup.picked) as spectra,
     ):
         if comm.rank == 0 and library:
             say_spectra(spectra)
-            record |= describe(args, setup, library, spectra)
+            record |= describe_run(options, setup, library, spectra)
             record |= list_notes(library, spectra)
             log_notes(record)
-        scores, is_done = score_ions(comm, args, spectra, patterns, record)
+        scores, is_done = score_ions(comm, options, spectra, patterns, record)
         if not is_done:
             return None
         with end_together(comm):
             if comm.rank == 0 and library:
-                findings = find_annotations(args, setup, library, patterns, scores)
+                annotations = find_annotations(
+                    options, setup, library, patterns, scores
+                )
 
         def save_rest() -> None:
-            save_results(args, record, spectra, patterns, findings)
+            save_results(options, record, spectra, patterns, annotations)
 
-        is_done = save_images(comm, args, spectra, patterns, findings, save_rest)
-    return findings if is_done else None
-
-
-def say_spectra(spectra: Spectra) -> None:
-    """Log what was read."""
-    facts = spectra.facts
-    logger.info(
-        "%d spectra, %d pixels, %d peaks, m/z %.4f to %.4f",
-        facts["spectra"],
-        facts["pixels"],
-        facts["peaks"],
-        *facts["mz_range"],
-    )
-
-
-def list_notes(library: Library, spectra: Spectra) -> RunRecord:
-    """Return what was assumed, left out and changed, for the manifest."""
-    dropped = spectra.facts["dropped"]
-    counted = {
-        "peaks without a number were left out": dropped["n_nan"],
-        "negative intensities were left out": dropped["n_negative"],
-        "spectra are not in order of m/z": dropped["n_unsorted"],
-        "spectra share a pixel with another and are added to it": (
-            spectra.facts["duplicate_spectra"]
-        ),
-        "spectra are empty": spectra.facts["empty_spectra"],
-        "spectra have no total ion current above 0 in the file, so the sums of peaks "
-        "were taken for all": spectra.facts["unusable_tic"],
-    }
-    return make_notes(library.assumed, add_counts([library.counted, counted]))
+        is_done = save_images(comm, options, spectra, patterns, annotations, save_rest)
+    return annotations if is_done else None
 
 
 def score_ions(
     comm: Any,
-    args: Options,
+    options: Options,
     spectra: Spectra,
-    patterns: tuple[np.ndarray, np.ndarray],
+    patterns: Patterns,
     record: RunRecord,
 ) -> tuple[np.ndarray, bool]:
-    """Score the ions that are left to do; return the scores of all, on every rank.
+    """Score the ions that are left to do.
 
-    Ions are taken in order of m/z, so a task has a stretch of the peaks.
+    Returns
+    -------
+    The scores of all ions, shape (ions, 8), on every rank; and whether all are done.
     """
-    mz, theoretical = patterns
-    order = np.argsort(mz[:, 0], kind="stable")
-    order = order[mz[order, 0] > 0]
-    n = max(IONS_A_TASK, -(-len(order) // MOST_TASKS))
-    tasks = [order[first : first + n] for first in range(0, len(order), n)]
+    tasks = make_tasks(patterns.mz)
+    todo, earlier = find_left(comm, options, record, len(tasks))
+    scored = [[score_nothing()] for _ in range(options.threads)]
+
+    def run_task(number: int, thread: int) -> None:
+        ions = tasks[number]
+        found = score(spectra.peaks, spectra.grid, ions, patterns, options.ppm)
+        scored[thread].append(found)
+
+    package = partial(pack, spectra, patterns, tasks, options.ppm)
+    is_done, away = do_tasks(comm, options, record, todo, run_task, scored, package)
+    here = join([*itertools.chain(*scored), *away])
+    return spread([*earlier, *comm.allgather(here)], len(patterns.mz)), is_done
+
+
+def find_left(
+    comm: Any, options: Options, record: RunRecord, n_tasks: int
+) -> tuple[list[int], list[Arrays]]:
+    """Return the tasks that are left to do, and what earlier attempts found."""
     finished, found = comm.bcast(
-        read_ledger(args.out / "ledger") if comm.rank == 0 else None
+        read_ledger(options.out / "ledger") if comm.rank == 0 else None
     )
     with end_together(comm):
         if comm.rank == 0:
-            begin_tasks(args.out, record, len(tasks), len(finished))
-    todo = sorted(set(range(len(tasks))) - set(finished.tolist()))
-    nothing = {"ion": np.zeros(0, np.int64), "scores": np.zeros((0, len(SCORES)))}
-    mine = [[nothing] for _ in range(args.threads)]
-    pack_all = partial(pack, spectra, patterns, tasks, args.ppm)
-    execute = choose_executor(
-        comm, args, record, "metabolite_annotation.remote", pack_all
-    )
+            begin_tasks(options.out, record, n_tasks, len(finished))
+    return sorted(set(range(n_tasks)) - set(finished.tolist())), found
 
-    def run_task(number: int, thread: int) -> None:
-        found = score(
-            spectra.peaks, spectra.grid, tasks[number], mz, theoretical, args.ppm
-        )
-        mine[thread].append(found)
+
+def do_tasks(
+    comm: Any,
+    options: Options,
+    record: RunRecord,
+    todo: Sequence[int],
+    run_task: Callable[[int, int], None],
+    scored: Sequence[Sequence[Arrays]],
+    package: Callable[[Source], tuple[str, int]],
+) -> tuple[bool, Sequence[Arrays]]:
+    """Have tasks run where the options say: on the ranks alone, or in functions too.
+
+    Parameters
+    ----------
+    scored
+        What each thread has found so far, for the ledger.
+    package
+        Puts into a store what tasks need elsewhere.
+
+    Returns
+    -------
+    Whether all were run, and what was found elsewhere.
+    """
+    module = "metabolite_annotation.remote"
+    execute = choose_executor(comm, options, record, module, package)
+    name = partial(name_ledger, options.out, record["attempt"], comm.rank)
 
     def save(thread: int, done: list[int]) -> None:
-        path = name_ledger(args.out, record["attempt"], comm.rank, f"{thread:03d}")
-        save_ledger(path, done, join(mine[thread]))
+        save_ledger(name(f"{thread:03d}"), done, join(scored[thread]))
 
-    show = make_progress(quiet=args.quiet)
+    show = make_progress(quiet=options.quiet)
     is_done, away, burst = execute(run_task, todo, save, show)
     if burst:
         record["burst"] = burst
-    mine[0] += away
-    here = join([arrays for parts in mine for arrays in parts])
-    everything = join([nothing, *found, *comm.allgather(here)])
-    scores = np.zeros((len(mz), len(SCORES)))
-    scores[everything["ion"]] = everything["scores"]
-    return scores, is_done
+    return is_done, away

@@ -7,7 +7,7 @@ of each. The order among equal m/z is that of the file.
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -41,6 +41,30 @@ class Spectra:
     grid: Grid
     norms: dict[str, np.ndarray]
     facts: dict[str, Any]
+
+
+class Share(NamedTuple):
+    """What one rank of a node reads.
+
+    Parameters
+    ----------
+    picked
+        Which spectra are profiles to centroid; None for none.
+    pixel_of
+        The pixel of each spectrum, uint32 (spectra,).
+    rank, size
+        On the node, and of it.
+    bits
+        How finely m/z are sorted at first.
+    """
+
+    imzml: Imzml
+    picked: np.ndarray | None
+    pixel_of: np.ndarray
+    chunks: list[Chunk]
+    rank: int
+    size: int
+    bits: int
 
 
 class Survey(NamedTuple):
@@ -94,42 +118,68 @@ def load_spectra(
         A spectrum that cannot be read, or none that has a peak.
     """
     grid, pixel_of = make_grid(imzml)
-    rank, size, _ = get_node(comm)
-    chunks = make_chunks(imzml, rank, size)
-    bits = get_bits(int(imzml.n_peaks.sum()))
+    share = make_share(comm, imzml, picked, pixel_of)
     with contextlib.ExitStack() as stack:
 
-        def share(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        def allocate(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
             return stack.enter_context(share_array(comm, shape, dtype))
 
         survey = Survey(
-            share((size, kernels.N_EXPONENTS << bits), np.int64),
-            share((len(pixel_of), len(NORMS)), np.float64),
-            share((size, len(DROPPED)), np.int64),
+            allocate((share.size, kernels.N_EXPONENTS << share.bits), np.int64),
+            allocate((len(pixel_of), len(NORMS)), np.float64),
+            allocate((share.size, len(DROPPED)), np.int64),
         )
         with end_together(comm):
-            count_peaks(imzml, picked, chunks, rank, bits, survey)
-        total = survey.counts.sum(axis=0)
-        start = np.concatenate([[0], np.cumsum(total)])
-        if start[-1] == 0:
+            count_peaks(share, survey)
+        if not survey.counts.any():
             raise BadInput(f"{imzml.path} has no peak: expected intensities above 0")
-        mz_type = np.float32 if imzml.mz_dtype == np.float32 else np.float64
-        types = (mz_type, np.uint32, np.float32)
-        mz, pixel, intensity = peaks = tuple(share((start[-1],), t) for t in types)
-        cursor = start[:-1] + survey.counts[:rank].sum(axis=0)
-        with end_together(comm):
-            place_peaks(imzml, picked, chunks, pixel_of, bits, cursor, peaks)
-        ends = make_distribution(total, size)
-        kernels.sort_buckets(start[ends[rank] : ends[rank + 1] + 1], peaks)
+        peaks = sort_peaks(comm, share, survey, allocate)
+        yield make_spectra(share, survey, grid, peaks)
         comm.Barrier()
-        is_unusable = find_unusable_tic(imzml.tic, survey.norms[:, 0])
-        tic = survey.norms[:, 0] if is_unusable.any() else imzml.tic
-        norms = join_norms(survey.norms, tic, pixel_of, len(grid.x))
-        facts = describe_peaks(grid, survey, mz)
-        is_given = not np.isnan(imzml.tic).all()
-        facts["unusable_tic"] = int(is_unusable.sum()) if is_given else 0
-        yield Spectra(PeakList(mz, pixel, intensity), grid, norms, facts)
-        comm.Barrier()
+
+
+def make_share(
+    comm: Any, imzml: Imzml, picked: np.ndarray | None, pixel_of: np.ndarray
+) -> Share:
+    """Return the share of this rank."""
+    rank, size, _ = get_node(comm)
+    bits = get_bits(int(imzml.n_peaks.sum()))
+    chunks = make_chunks(imzml, rank, size)
+    return Share(imzml, picked, pixel_of, chunks, rank, size, bits)
+
+
+def sort_peaks(
+    comm: Any,
+    share: Share,
+    survey: Survey,
+    allocate: Callable[[tuple[int, ...], Any], np.ndarray],
+) -> PeakList:
+    """Return all peaks in order of m/z, of which each rank of a node sorts a part."""
+    total = survey.counts.sum(axis=0)
+    start = np.concatenate([[0], np.cumsum(total)])
+    mz_type = np.float32 if share.imzml.mz_dtype == np.float32 else np.float64
+    types = (mz_type, np.uint32, np.float32)
+    peaks = PeakList(*(allocate((start[-1],), dtype) for dtype in types))
+    cursor = start[:-1] + survey.counts[: share.rank].sum(axis=0)
+    with end_together(comm):
+        place_peaks(share, cursor, peaks)
+    ends = make_distribution(total, share.size)
+    first, last = ends[share.rank : share.rank + 2]
+    kernels.sort_buckets(start[first : last + 1], peaks.to_tuple())
+    comm.Barrier()
+    return peaks
+
+
+def make_spectra(share: Share, survey: Survey, grid: Grid, peaks: PeakList) -> Spectra:
+    """Return a dataset as it is searched, from what both passes found."""
+    tic = share.imzml.tic
+    is_unusable = find_unusable_tic(tic, survey.norms[:, 0])
+    totals = survey.norms[:, 0] if is_unusable.any() else tic
+    norms = join_norms(survey.norms, totals, share.pixel_of, len(grid.x))
+    facts = describe_peaks(grid, survey, peaks.mz)
+    is_given = not np.isnan(tic).all()
+    facts["unusable_tic"] = int(is_unusable.sum()) if is_given else 0
+    return Spectra(peaks, grid, norms, facts)
 
 
 def read_peaks(imzml: Imzml, picked: np.ndarray | None, chunk: Chunk) -> Peaks:
@@ -142,42 +192,30 @@ def read_peaks(imzml: Imzml, picked: np.ndarray | None, chunk: Chunk) -> Peaks:
     return found._replace(mz=mz, intensity=intensity, n_kept=n_kept)
 
 
-def count_peaks(
-    imzml: Imzml,
-    picked: np.ndarray | None,
-    chunks: Sequence[Chunk],
-    rank: int,
-    bits: int,
-    survey: Survey,
-) -> None:
+def count_peaks(share: Share, survey: Survey) -> None:
     """Count the peaks of one share of the spectra by m/z, and measure the spectra."""
-    survey.counts[rank] = 0
-    survey.dropped[rank] = 0
-    for first, last in chunks:
-        found = read_peaks(imzml, picked, (first, last))
-        kernels.count_buckets(found.mz, bits, survey.counts[rank])
+    counts, dropped = survey.counts[share.rank], survey.dropped[share.rank]
+    counts[:] = 0
+    dropped[:] = 0
+    for first, last in share.chunks:
+        found = read_peaks(share.imzml, share.picked, (first, last))
+        kernels.count_buckets(found.mz, share.bits, counts)
         survey.norms[first:last] = get_norms(found.intensity, found.n_kept)
-        survey.dropped[rank] += [getattr(found, name) for name in DROPPED]
+        dropped += [getattr(found, name) for name in DROPPED]
 
 
-def place_peaks(
-    imzml: Imzml,
-    picked: np.ndarray | None,
-    chunks: Sequence[Chunk],
-    pixel_of: np.ndarray,
-    bits: int,
-    cursor: np.ndarray,
-    peaks: tuple[np.ndarray, ...],
-) -> None:
+def place_peaks(share: Share, cursor: np.ndarray, peaks: PeakList) -> None:
     """Write the peaks of one share of the spectra to their buckets."""
-    for first, last in chunks:
-        mz, intensity, n_kept, *_ = read_peaks(imzml, picked, (first, last))
-        here = pixel_of[first:last]
-        kernels.place_peaks(mz, intensity, n_kept, here, bits, cursor, peaks)
+    for first, last in share.chunks:
+        mz, intensity, n_kept, *_ = read_peaks(share.imzml, share.picked, (first, last))
+        here = share.pixel_of[first:last]
+        kernels.place_peaks(
+            mz, intensity, n_kept, here, share.bits, cursor, peaks.to_tuple()
+        )
 
 
 def describe_peaks(grid: Grid, survey: Survey, mz: np.ndarray) -> dict[str, Any]:
-    """Return what the manifest says of a dataset."""
+    """Return the facts of a dataset, for the manifest."""
     n_spectra = len(survey.norms)
     dropped = survey.dropped.sum(axis=0).tolist()
     return {
@@ -213,7 +251,8 @@ def find_unusable_tic(tic: np.ndarray, total: np.ndarray) -> np.ndarray:
     total
         The sum of the peaks.
     """
-    return (total > 0) & ~((tic > 0) & np.isfinite(tic))
+    is_usable = (tic > 0) & np.isfinite(tic)
+    return np.asarray((total > 0) & ~is_usable)
 
 
 def join_norms(

@@ -14,37 +14,14 @@ from hpc_connector.report.results_file import open_results
 from hpc_connector.report.text import clean
 from hpc_connector.run_record import RunRecord
 from hpc_connector.storer.results import FORMAT_VERSION
+from metabolite_annotation.options import PROGRAM
+from metabolite_annotation.schema import ANNOTATIONS, TEXT
 
-PROGRAM = "metabolite-annotation"
 LEVELS = (0.05, 0.1, 0.2, 0.5)
 PEAKS = 4
 
-TEXTS = (
-    "formula",
-    "adduct",
-    "ion",
-    "database",
-    "molecule_names",
-    "molecule_ids",
-    "isomers",
-    "isobars",
-)
-NUMBERS = (
-    "mz",
-    "msm",
-    "score",
-    "chaos",
-    "spatial",
-    "spectral",
-    "mz_err_abs",
-    "mz_err_rel",
-    "fdr",
-    "fdr_level",
-    "total_intensity",
-    "max_intensity",
-    "n_pixels",
-    "image",
-)
+TEXTS = tuple(c.name for c in ANNOTATIONS.columns if c.dtype == TEXT)
+NUMBERS = tuple(c.name for c in ANNOTATIONS.columns if c.dtype != TEXT)
 PER_PEAK = ("mz", "theoretical_intensity", "mz_mean", "total_intensity")
 
 Columns = dict[str, np.ndarray]

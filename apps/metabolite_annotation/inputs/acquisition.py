@@ -34,6 +34,29 @@ class Choice(NamedTuple):
         return f"{self.value} ({'' if self.assumed else 'by '}{self.source})"
 
 
+class Width(NamedTuple):
+    """The standard deviation of a peak at m/z 200, in Da."""
+
+    sigma: float
+    assumed: tuple[Assumption, ...] = ()
+
+
+class Profiles(NamedTuple):
+    """Which spectra are to be centroided.
+
+    Parameters
+    ----------
+    picked
+        Of each spectrum, bool (spectra,).
+    counted
+        What is told of them.
+    """
+
+    picked: np.ndarray
+    counted: dict[str, int]
+    assumed: tuple[Assumption, ...]
+
+
 def assume(what: str, taken: str, because: str, option: str) -> Choice:
     """Return a choice that nothing but the need for one speaks for."""
     return Choice(taken, "assumed", (Assumption(what, taken, because, option),))
@@ -49,7 +72,9 @@ def join_places(said: Iterable[Said]) -> str:
     return " and ".join(dict.fromkeys(one.where for one in said))
 
 
-def choose_polarity(args: Options, imzml: Imzml, adducts: Sequence[Adduct]) -> Choice:
+def choose_polarity(
+    options: Options, imzml: Imzml, adducts: Sequence[Adduct]
+) -> Choice:
     """Return the polarity of a search.
 
     Parameters
@@ -65,21 +90,25 @@ def choose_polarity(args: Options, imzml: Imzml, adducts: Sequence[Adduct]) -> C
     """
     said = imzml.acquisition.polarities
     places = {p: join_places(one for one in said if one.what == p) for p in SIGNS}
-    named = [polarity for polarity, where in places.items() if where]
-    if args.polarity:
-        if named and args.polarity not in named:
+    named = {polarity: where for polarity, where in places.items() if where}
+    first = next(iter(named), "")
+    if options.polarity:
+        if named and options.polarity not in named:
             raise BadInput(
-                f"{args.dataset} was acquired in {named[0]} mode: expected "
-                f"--polarity {named[0]}, found {args.polarity}"
+                f"{options.dataset} was acquired in {first} mode: expected "
+                f"--polarity {first}, found {options.polarity}"
             )
-        return Choice(args.polarity, "--polarity")
+        return Choice(options.polarity, "--polarity")
     if len(named) > 1:
-        both = ", ".join(f"{polarity} in {places[polarity]}" for polarity in named)
+        both = ", ".join(f"{polarity} in {where}" for polarity, where in named.items())
         raise BadInput(
-            f"{args.dataset} names both polarities ({both}): expected --polarity"
+            f"{options.dataset} names both polarities ({both}): expected --polarity"
         )
-    if named:
-        return Choice(named[0], places[named[0]])
+    return Choice(first, named[first]) if named else guess_polarity(imzml, adducts)
+
+
+def guess_polarity(imzml: Imzml, adducts: Sequence[Adduct]) -> Choice:
+    """Return the polarity of the ions that adducts make; without any, positive."""
     charges = {get_charge(adduct) for adduct in adducts}
     unread = imzml.acquisition.unread
     because = f"{name(imzml)} names none" + (
@@ -92,7 +121,7 @@ def choose_polarity(args: Options, imzml: Imzml, adducts: Sequence[Adduct]) -> C
     return assume("polarity", "positive", because, "--polarity")
 
 
-def choose_instrument(args: Options, imzml: Imzml) -> Choice:
+def choose_instrument(options: Options, imzml: Imzml) -> Choice:
     """Return the kind of instrument, by the option or what the file names.
 
     Raises
@@ -100,49 +129,51 @@ def choose_instrument(args: Options, imzml: Imzml) -> Choice:
     BadInput
         The file names instruments of several kinds.
     """
-    if args.instrument != "auto":
-        return Choice(args.instrument, "--instrument")
-    *named, _ = imzml.acquisition.instruments
-    everything = [said for tier in named for said in tier]
-    for tier in imzml.acquisition.instruments:
-        known = {kind: said for said in tier for kind in sorted(find_kinds(said.what))}
-        if len(known) > 1:
-            both = ", ".join(f"{kind} ({said.what})" for kind, said in known.items())
-            raise BadInput(
-                f"{args.dataset} names several kinds of instrument: {both}: expected "
-                "--instrument"
-            )
-        for kind, said in known.items():
-            return Choice(kind, f"{said.what} in {said.where}")
+    if options.instrument != "auto":
+        return Choice(options.instrument, "--instrument")
+    if named := find_instrument(options, imzml):
+        return named
+    *tiers, _ = imzml.acquisition.instruments
+    everything = [said for tier in tiers for said in tier]
     for said in everything:
         for kind in find_weak_kinds(said.what):
             because = f"{name(imzml)} names no more than {said.what}"
             return assume("instrument", kind, because, "--instrument")
     shown = ", ".join(said.what for said in everything[:MOST_SHOWN])
-    because = f"{name(imzml)} names " + (
-        f"none that is known ({shown})" if shown else "none"
-    )
+    known = f"none that is known ({shown})" if shown else "none"
+    because = f"{name(imzml)} names {known}"
     return assume("instrument", "Orbitrap", because, "--instrument")
 
 
-def choose_sigma(
-    args: Options, instrument: str
-) -> tuple[float, tuple[Assumption, ...]]:
-    """Return the standard deviation of a peak at m/z 200 (Da), and what is assumed."""
-    if args.isocalc_sigma:
-        return args.isocalc_sigma, ()
-    if args.resolving_power:
-        return get_sigma(instrument, *args.resolving_power), ()
+def find_instrument(options: Options, imzml: Imzml) -> Choice | None:
+    """Return the kind that the file names in the first place that names any."""
+    for tier in imzml.acquisition.instruments:
+        kinds = {kind: said for said in tier for kind in sorted(find_kinds(said.what))}
+        if len(kinds) > 1:
+            both = ", ".join(f"{kind} ({said.what})" for kind, said in kinds.items())
+            raise BadInput(
+                f"{options.dataset} names several kinds of instrument: {both}: "
+                "expected --instrument"
+            )
+        for kind, said in kinds.items():
+            return Choice(kind, f"{said.what} in {said.where}")
+    return None
+
+
+def choose_sigma(options: Options, instrument: str) -> Width:
+    """Return how wide a peak is, by the options or as METASPACE takes it."""
+    if options.isocalc_sigma:
+        return Width(options.isocalc_sigma)
+    if options.resolving_power:
+        return Width(get_sigma(instrument, *options.resolving_power))
     power, mz = RESOLVING_POWER
     taken = f"{power:g} at m/z {mz:g}"
     assumed = assume("resolving power", taken, "none is given", "--resolving-power")
-    return get_sigma(instrument, power, mz), assumed.assumed
+    return Width(get_sigma(instrument, power, mz), assumed.assumed)
 
 
-def choose_profiles(
-    args: Options, imzml: Imzml
-) -> tuple[np.ndarray, dict[str, int], tuple[Assumption, ...]]:
-    """Return which spectra to centroid, what is counted of them, and what is assumed.
+def choose_profiles(options: Options, imzml: Imzml) -> Profiles:
+    """Return which spectra to centroid: none, the profiles, or all.
 
     Raises
     ------
@@ -151,21 +182,22 @@ def choose_profiles(
     """
     is_profile, where = imzml.is_profile, imzml.acquisition.form
     n = int(is_profile.sum())
-    if n and args.profile is None:
+    if n and options.profile is None:
         some = "" if n == len(is_profile) else f"{n} of {len(is_profile)} "
         raise BadInput(
-            f"{args.dataset} declares {some}profile spectra (in {where}): expected "
+            f"{options.dataset} declares {some}profile spectra (in {where}): expected "
             "centroids, or --profile centroid to pick their peaks, or --profile as-is "
             "to search point by point"
         )
-    if args.profile == "centroid":
+    if options.profile == "centroid":
         is_mixed = where == SPECTRA and n > 0
         picked = is_profile if is_mixed else np.ones_like(is_profile)
         phrase = "profile spectra were centroided (--profile centroid)"
-        return picked, {phrase: int(picked.sum())}, () if n else doubt_profiles(imzml)
+        doubts = () if n else doubt_profiles(imzml)
+        return Profiles(picked, {phrase: int(picked.sum())}, doubts)
     phrase = "profile spectra were searched point by point (--profile as-is)"
-    assumed = () if args.profile else doubt_centroids(imzml)
-    return np.zeros_like(is_profile), {phrase: n}, assumed
+    doubts = () if options.profile else doubt_centroids(imzml)
+    return Profiles(np.zeros_like(is_profile), {phrase: n}, doubts)
 
 
 def doubt_centroids(imzml: Imzml) -> tuple[Assumption, ...]:

@@ -9,8 +9,10 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 
+Model = Callable[[np.ndarray], np.ndarray]
 
-def load_model(path: str) -> Callable[[np.ndarray], np.ndarray]:
+
+def load_model(path: str) -> Model:
     """Return the scoring function of a ``.cbm`` file.
 
     It takes chaos, spatial, spectral and the negated errors of m/z, shape (ions, 5).
@@ -31,4 +33,8 @@ def load_model(path: str) -> Callable[[np.ndarray], np.ndarray]:
         model.load_model(path)
     except CatBoostError as error:
         raise BadInput(f"{path} is no CatBoost model: {error}") from None
-    return model.predict
+
+    def score(features: np.ndarray) -> np.ndarray:
+        return np.asarray(model.predict(features))
+
+    return score

@@ -11,14 +11,14 @@ from hpc_connector.learner.annotation.modifiers import (
     read_adduct,
     read_modifier,
 )
-from metabolite_annotation.acquisition import SIGNS, Choice
+from metabolite_annotation.inputs.acquisition import SIGNS, Choice
 from metabolite_annotation.options import Options
 
 ADDUCTS = {"positive": ("+H", "+Na", "+K"), "negative": ("-H", "+Cl")}
 REPEATED = "adducts, losses and modifications given twice were taken once"
 
 
-def read_adducts(args: Options) -> list[Adduct]:
+def read_adducts(options: Options) -> list[Adduct]:
     """Return the adducts that the user chose, nothing where there is no choice.
 
     Raises
@@ -26,11 +26,11 @@ def read_adducts(args: Options) -> list[Adduct]:
     BadInput
         One that cannot be read, or none at all.
     """
-    if args.adducts is None:
+    if options.adducts is None:
         return []
-    if not args.adducts:
+    if not options.adducts:
         raise BadInput("--adducts: expected one or more, such as +H,+Na")
-    return _read("--adducts", args.adducts, read_adduct)
+    return _read("--adducts", options.adducts, read_adduct)
 
 
 def _read(
@@ -44,9 +44,9 @@ def _read(
 
 
 def make_chemistry(
-    args: Options, adducts: Sequence[Adduct], polarity: Choice
+    options: Options, adducts: Sequence[Adduct], polarity: Choice
 ) -> tuple[Chemistry, dict[str, int]]:
-    """Return what may happen to a molecule, and what was counted of the options.
+    """Return the changes of a molecule that are looked for, and counts of the options.
 
     Parameters
     ----------
@@ -59,17 +59,17 @@ def make_chemistry(
         Adducts that make ions of the other polarity, or none.
     """
     chosen = list(adducts) or [Adduct(text) for text in ADDUCTS[polarity.value]]
-    check_charges(chosen, polarity, args.dataset)
+    check_charges(chosen, polarity, options.dataset)
     parts = [
         chosen,
-        _read("--neutral-losses", args.neutral_losses, read_modifier),
-        _read("--chem-mods", args.chem_mods, read_modifier),
+        _read("--neutral-losses", options.neutral_losses, read_modifier),
+        _read("--chem-mods", options.chem_mods, read_modifier),
     ]
     unique = [drop_repeated(part) for part in parts]
     texts, losses, mods = (tuple(one.text for one in part) for part in unique)
     n_repeated = sum(map(len, parts)) - sum(map(len, unique))
     chemistry = Chemistry(
-        texts, losses, mods, args.decoys, args.analysis_version, args.seed
+        texts, losses, mods, options.decoys, options.analysis_version, options.seed
     )
     return chemistry, {REPEATED: n_repeated}
 

@@ -1,0 +1,112 @@
+"""What the manifest of a run keeps of its search, and how a run ends."""
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpc_connector.learner.annotation.fdr import LEVELS
+from hpc_connector.manifest import get_time, save_manifest
+from hpc_connector.notes import add_counts, make_notes
+from hpc_connector.run_record import RunRecord
+from hpc_connector.storage import address
+from metabolite_annotation.annotations import Annotations
+from metabolite_annotation.inputs.files import Library, Setup
+from metabolite_annotation.options import Options
+from metabolite_annotation.output.export import EXPORTS
+from metabolite_annotation.report.page import save_report
+from metabolite_annotation.spectra import Spectra
+
+logger = logging.getLogger(__name__)
+
+
+def describe_run(
+    options: Options, setup: Setup, library: Library, spectra: Spectra
+) -> RunRecord:
+    """Return the dataset's and the search's part of the manifest."""
+    return {
+        "dataset": {"name": Path(address.get_name(options.dataset)).stem}
+        | spectra.facts,
+        "search": {
+            "ions": len(setup.ions),
+            "polarity": library.polarity.value,
+            "polarity_from": library.polarity.source,
+            "adducts": list(library.adducts),
+            "instrument": library.instrument.value,
+            "instrument_from": library.instrument.source,
+            "isocalc_sigma": setup.resolution.sigma,
+            "databases": {
+                d.title: {"molecules": len(d.id), "formulas": len(d.get_formulas())}
+                for d in library.databases
+            },
+        },
+    }
+
+
+def say_spectra(spectra: Spectra) -> None:
+    """Log what was read."""
+    facts = spectra.facts
+    logger.info(
+        "%d spectra, %d pixels, %d peaks, m/z %.4f to %.4f",
+        facts["spectra"],
+        facts["pixels"],
+        facts["peaks"],
+        *facts["mz_range"],
+    )
+
+
+def list_notes(library: Library, spectra: Spectra) -> RunRecord:
+    """Return the notes of the manifest: what was assumed, left out and changed."""
+    dropped = spectra.facts["dropped"]
+    counted = {
+        "peaks without a number were left out": dropped["n_nan"],
+        "negative intensities were left out": dropped["n_negative"],
+        "spectra are not in order of m/z": dropped["n_unsorted"],
+        "spectra share a pixel with another and are added to it": (
+            spectra.facts["duplicate_spectra"]
+        ),
+        "spectra are empty": spectra.facts["empty_spectra"],
+        "spectra have no total ion current above 0 in the file, so the sums of peaks "
+        "were taken for all": spectra.facts["unusable_tic"],
+    }
+    return make_notes(library.assumed, add_counts([library.counted, counted]))
+
+
+def count_levels(columns: dict[str, Any]) -> dict[str, Any]:
+    """Return how many annotations there are within each level, of each database."""
+    level = np.asarray(columns["fdr_level"])
+    database = np.asarray(columns["database"], dtype=object)
+    counts = {str(round(100 * limit)): level <= limit for limit in LEVELS}
+    return {
+        "annotations": len(level),
+        "at_fdr": {name: int(there.sum()) for name, there in counts.items()},
+        "by_database": {
+            title: {
+                n: int(there[database == title].sum()) for n, there in counts.items()
+            }
+            for title in dict.fromkeys(database.tolist())
+        },
+    }
+
+
+def finish(
+    options: Options, record: RunRecord, annotations: Annotations | None
+) -> None:
+    """Write the manifest and the report.
+
+    `annotations` are None where the run was stopped.
+    """
+    record |= {"finished": get_time()}
+    if annotations is None:
+        save_manifest(options.out, record | {"status": "stopped"})
+        logger.warning("stopped on request; %s can be resumed (--resume)", options.out)
+        return
+    summary = {"ions": len(annotations.scored.ions)} | count_levels(annotations.columns)
+    outputs = ["annotations.tsv", "results.h5", "images", "report.html"]
+    outputs += [EXPORTS[name] for name in options.export]
+    record |= {"status": "done", "annotation": summary, "outputs": outputs}
+    save_manifest(options.out, record)
+    save_report(options.out)
+    shutil.rmtree(options.out / "ledger")  # last: without it the run is complete

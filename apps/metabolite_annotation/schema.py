@@ -1,0 +1,328 @@
+"""Every column that a run writes: its name, what it means, its unit and its type.
+
+What writes a file and what reads it take the names from here, and the reference of the
+documentation is made of it.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+TEXT = "text"  # UTF-8, of any length
+
+
+class Column(NamedTuple):
+    """A column of a table.
+
+    Parameters
+    ----------
+    dtype
+        Of NumPy, or "text".
+    unit
+        "1" for a number without; nothing for text, numbers of rows, and truth.
+    shape
+        Of one row, as in "images"; nothing for a single value.
+    """
+
+    name: str
+    dtype: str
+    unit: str
+    definition: str
+    shape: str = ""
+
+
+class Table(NamedTuple):
+    """Columns of one length, and what a row of them is."""
+
+    place: str
+    row: str
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+
+INTENSITY = "of the instrument"
+
+NAMED = (
+    Column("formula", TEXT, "", "sum formula of the molecule, as its database has it"),
+    Column(
+        "adduct",
+        TEXT,
+        "",
+        "what makes an ion of the molecule: modification, neutral loss and adduct",
+    ),
+    Column("ion", TEXT, "", "sum formula of the ion"),
+    Column("database", TEXT, "", "name of the database, that of its file"),
+)
+
+MEASURES = (
+    Column(
+        "chaos",
+        "float64",
+        "1",
+        "measure of chaos of the first isotope image, 0 to 1: one less the mean number "
+        "of its connected parts, over 30 thresholds of intensity, a pixel with signal",
+    ),
+    Column(
+        "spatial",
+        "float64",
+        "1",
+        "Pearson's correlation of each other isotope image with the first over all "
+        "pixels; their mean weighted by theoretical intensity, no less than 0",
+    ),
+    Column(
+        "spectral",
+        "float64",
+        "1",
+        "one less the mean absolute difference of measured and theoretical intensities "
+        "of the isotope peaks, each set of length 1, over pixels of the first image",
+    ),
+    Column(
+        "mz_err_abs",
+        "float64",
+        "Da",
+        "mean m/z of the peaks of the first image, by intensity, less the theoretical",
+    ),
+    Column(
+        "mz_err_rel",
+        "float64",
+        "Da",
+        "the same of the other images less mz_err_abs; their mean weighted by "
+        "theoretical intensity",
+    ),
+)
+
+MSM = Column(
+    "msm",
+    "float64",
+    "1",
+    "metabolite-signal match: chaos times spatial times spectral",
+)
+SCORE = Column(
+    "score", "float64", "1", "what ions are ranked by: msm, or the score of --model"
+)
+
+ANNOTATIONS = Table(
+    "results.h5/annotations",
+    "a molecule's formula with an adduct, annotated by a database; the best first",
+    (
+        *NAMED,
+        Column("mz", "float64", "Da per charge", "theoretical m/z of the first peak"),
+        MSM,
+        SCORE,
+        *MEASURES,
+        Column(
+            "fdr",
+            "float64",
+            "1",
+            "false discovery rate among the annotations of this database and adduct "
+            "with at least this score",
+        ),
+        Column(
+            "fdr_level",
+            "float64",
+            "1",
+            "least of 0.05, 0.1, 0.2, 0.5 that fdr, of two digits, is within; else 1",
+        ),
+        Column(
+            "total_intensity", "float64", INTENSITY, "sum of the first isotope image"
+        ),
+        Column(
+            "max_intensity",
+            "float64",
+            INTENSITY,
+            "greatest value of the first isotope image",
+        ),
+        Column("n_pixels", "int64", "1", "pixels with signal in the first image"),
+        Column(
+            "molecule_names",
+            TEXT,
+            "",
+            "names of the molecules of that formula in the database, between '; '",
+        ),
+        Column("molecule_ids", TEXT, "", "their ids in the database, between '; '"),
+        Column(
+            "isomers",
+            TEXT,
+            "",
+            "other annotations of the same ion, which no spectrum tells apart",
+        ),
+        Column(
+            "isobars",
+            TEXT,
+            "",
+            "annotations of other ions with a peak so near the first of this one that "
+            "their windows of m/z overlap",
+        ),
+        Column("image", "int64", "", "row of images/ion that has its images"),
+    ),
+)
+
+SCORES = Table(
+    "results.h5/scores",
+    "an ion with a score, target or decoy, in the ranking of a target adduct",
+    (
+        Column("database", TEXT, "", "name of the database"),
+        Column("formula", TEXT, "", "sum formula of the molecule"),
+        Column("modifier", TEXT, "", "what makes the ion of it: adduct or decoy"),
+        Column("target_modifier", TEXT, "", "adduct of whose ranking it is"),
+        Column("target", "bool", "", "whether it is a target, and no decoy"),
+        MSM,
+        SCORE,
+        *MEASURES,
+    ),
+)
+
+IONS = Table(
+    "results.h5/images",
+    "an annotated ion",
+    (
+        Column("ion", TEXT, "", "sum formula of the ion"),
+        Column(
+            "mz",
+            "float64",
+            "Da per charge",
+            "theoretical m/z of its isotope peaks, 0 for none",
+            "images",
+        ),
+        Column(
+            "theoretical_intensity",
+            "float64",
+            "percent",
+            "of its isotope peaks, the greatest 100",
+            "images",
+        ),
+        Column(
+            "mz_mean",
+            "float64",
+            "Da per charge",
+            "mean measured m/z by intensity; the theoretical where there is no peak",
+            "images",
+        ),
+        Column(
+            "mz_std",
+            "float64",
+            "Da per charge",
+            "standard deviation of measured m/z by intensity",
+            "images",
+        ),
+        Column(
+            "total_intensity",
+            "float64",
+            INTENSITY,
+            "sum of the isotope image",
+            "images",
+        ),
+    ),
+)
+
+IMAGES = Table(
+    "results.h5/images",
+    "a pixel with signal in an isotope image; image after image, in order of pixels",
+    (
+        Column("pixel", "uint32", "", "row of pixels"),
+        Column(
+            "intensity",
+            "float32",
+            INTENSITY,
+            "sum of the peaks within the window of m/z",
+        ),
+    ),
+)
+
+ENDS = Table(
+    "results.h5/images",
+    "an isotope image, and one row more",
+    (
+        Column(
+            "indptr",
+            "int64",
+            "",
+            "where its values begin in pixel and intensity; image k of an ion is "
+            "n_peaks * ion + k",
+        ),
+    ),
+)
+
+NORMS = (
+    Column(
+        "tic",
+        "float64",
+        INTENSITY,
+        "total ion current: the file's own, or the sum of the peaks; of several "
+        "spectra of a pixel their sum",
+    ),
+    Column(
+        "rms",
+        "float64",
+        INTENSITY,
+        "root mean square of the peaks; of several spectra their mean",
+    ),
+    Column(
+        "median",
+        "float64",
+        INTENSITY,
+        "median of the peaks; of several spectra their mean",
+    ),
+)
+
+PIXELS = Table(
+    "results.h5/pixels",
+    "a pixel with a spectrum, row by row",
+    (
+        Column("x", "int32", "pixels", "column, from 0 at the least of the dataset"),
+        Column("y", "int32", "pixels", "row, from 0 at the least of the dataset"),
+        *NORMS,
+    ),
+)
+
+NOT_IN_TABLE = ("max_intensity", "image")
+
+TABLE = Table(
+    "annotations.tsv",
+    ANNOTATIONS.row,
+    tuple(c for c in ANNOTATIONS.columns if c.name not in NOT_IN_TABLE),
+)
+
+CSV = Table(
+    "pixel_intensities.csv.gz",
+    "an annotation, in the order of annotations.tsv; after these columns one for each "
+    "pixel with a spectrum, named by its place such as x12_y3, with the intensity of "
+    "the first isotope image, by --normalise",
+    tuple(
+        next(c for c in ANNOTATIONS.columns if c.name == name)
+        for name in ("formula", "adduct", "database", "mz")
+    ),
+)
+
+VAR = Table(
+    "annotations.h5ad/var",
+    ANNOTATIONS.row,
+    tuple(c for c in ANNOTATIONS.columns if c.name != "image"),
+)
+
+OBS = Table(
+    "annotations.h5ad/obs",
+    "a place of the box of pixels, row by row",
+    (
+        Column("ion_image_pixel_x", "int32", "pixels", "column, from 0"),
+        Column("ion_image_pixel_y", "int32", "pixels", "row, from 0"),
+        *(c._replace(definition=f"{c.definition}; 0 without one") for c in NORMS),
+    ),
+)
+
+TABLES = (TABLE, ANNOTATIONS, SCORES, IONS, ENDS, IMAGES, PIXELS, CSV, VAR, OBS)
+
+
+def check(table: Table, columns: Iterable[str]) -> None:
+    """Raise where columns to write are not those that are defined.
+
+    Raises
+    ------
+    ValueError
+        With those that are too many or too few.
+    """
+    if wrong := set(columns) ^ set(table.names):
+        raise ValueError(f"{table.place}: {', '.join(sorted(wrong))}: see schema.py")
