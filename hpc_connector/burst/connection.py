@@ -34,8 +34,6 @@ from hpc_connector.telemetry.columns import COLUMNS
 
 logger = logging.getLogger(__name__)
 
-OURS = ["hpc_connector", "mdr_epistasis", "metabolite_annotation"]
-
 
 @dataclass(frozen=True)
 class Remote:
@@ -109,11 +107,12 @@ class Connection:
         payload = Payload(
             self.remote.module, self.settings.folder, self.package, tasks, answer
         )
+        installed = (__name__, self.remote.module)  # there, so they need not travel
         self.futures[batch, attempt] = self.executor.call_async(
             run_payload,
             {"payload": payload},
             runtime_memory=memory_mb,
-            exclude_modules=OURS,
+            exclude_modules=[name.partition(".")[0] for name in installed],
         )
 
     def receive(self) -> Iterator[Answer]:
