@@ -36,10 +36,10 @@ class CloudObject:
 
     Examples
     --------
-    >>> co = CloudObject.from_path(VCFGZip, "s3://b/chr22.vcf.gz")  # doctest: +SKIP
-    >>> co.preprocess()  # doctest: +SKIP
-    >>> slices = co.partition(partition_num_chunks, num_chunks=8)  # doctest: +SKIP
-    >>> text = slices[0].get()  # doctest: +SKIP
+    >>> from hpc_connector.slices.vcf_gzip import VCFGZip, partition_num_chunks
+    >>> co = CloudObject.from_path(VCFGZip, "chr22.vcf.gz").preprocess()
+    >>> slices = co.partition(partition_num_chunks, num_chunks=8)
+    >>> text = slices[0].get()
     """
 
     def __init__(self, format: Format, source: Source, metadata: str | None = None):

@@ -139,8 +139,8 @@ def convert_samples(blocks: Iterable[Block]) -> Block:
 
     Examples
     --------
-    >>> cohort = inspect_sample("cohort.bed", ReadOptions())  # doctest: +SKIP
-    >>> genotypes = convert_samples(read_sample(cohort)).genotypes  # doctest: +SKIP
+    >>> cohort = inspect_sample("cohort.bed", ReadOptions())
+    >>> genotypes = convert_samples(read_sample(cohort)).genotypes
     """
     parts = list(blocks)
     columns = {
