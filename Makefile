@@ -2,6 +2,7 @@
 # make demo     planted pairs of a cohort, lipids of a tissue; on two MPI ranks
 # make test     lint, types, tests
 # make versions the oldest and newest libraries, by quick tests
+# make docs     the documentation, build/docs/index.html
 # make bench    measure
 # make slurm    the scripts of slurm/ again, after a change of how jobs are rendered
 # make clean    remove what make made
@@ -16,7 +17,7 @@ LIPIDS := tests/data/databases/lipidmaps_2017-12-12-v2.tsv.gz
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup demo test versions bench slurm clean
+.PHONY: setup demo test versions docs bench slurm clean
 setup: .venv/installed
 
 .venv/installed: setup.cfg pyproject.toml
@@ -41,6 +42,9 @@ test: setup
 
 versions: setup
 	.ci/versions $(PYTHON)
+
+docs: setup
+	sphinx-build -W -q docs build/docs
 
 bench: setup
 	for script in benchmarks/*.py; do .venv/bin/python $$script || exit 1; done
