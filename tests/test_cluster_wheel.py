@@ -136,10 +136,11 @@ def test_job__of_a_user_is_warned_and_goes_on(warned, alone, program):
 
 
 def list_commands():
-    """Return the commands of the section on clusters of README, as they stand there."""
-    text = (ROOT / "README.md").read_text().partition("\n## On a cluster\n")[2]
-    lines = re.findall("^    (.*)$", text.partition("\n## ")[0], re.M)
-    return "\n".join(lines).replace("\\\n", " ").splitlines()
+    """Return the commands of the page on Slurm, section "On a cluster", as they stand."""
+    page = (ROOT / "docs/howto/slurm.md").read_text()
+    section = page.partition("\n## On a cluster\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```bash\n(.*?)^```", section, re.M | re.S)
+    return "".join(blocks).replace("\\\n", " ").splitlines()
 
 
 # No modules, and nodes of four cores
@@ -151,7 +152,7 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def followed(users, alone):
-    """Return the commands of README that were run by a user, what they printed, where.
+    """Return the commands of the page that were run by a user, what they printed, where.
 
     Each is run where the first two were, for several write to the same folder.
     """
@@ -163,14 +164,14 @@ def followed(users, alone):
     def follow(command):
         here = command.replace("--ntasks-per-node 112", "--ntasks-per-node 2")
         lines = "\n".join([copy, SMALL, source, here])
-        folder = user.make_folder(f"readme-{commands.index(command)}")
+        folder = user.make_folder(f"page-{commands.index(command)}")
         return command, user.run(lines, folder), folder
 
     with ThreadPoolExecutor(4) as pool:
         return list(pool.map(follow, commands))
 
 
-def test_readme__of_clusters_is_true(followed):
+def test_page__of_clusters_is_true(followed):
     ran = [command.split()[:2] for command, _, _ in followed]
     assert ["hpc-connector", "doctor"] in ran
     for command, said, folder in followed:

@@ -1,6 +1,6 @@
-"""Each example of README, from the wheel, on small real data under the names there.
+"""Each example of README and docs/, from the wheel, on small real data.
 
-An example that is new is run as well, and fails if it cannot be: it needs a name of
+Tutorials are run line by line elsewhere (test_docs.py). An example that is new is run as well, and fails if it cannot be: it needs a name of
 `make_folder`, or a line in `ELSEWHERE`.
 """
 
@@ -15,10 +15,12 @@ import pytest
 from wheel import ROOT
 
 DATA = ROOT / "tests/data"
+PAGES = [ROOT / "README.md"]
+PAGES += [p for p in sorted(ROOT.glob("docs/**/*.md")) if "tutorials" not in p.parts]
 OURS = r"(mdr-epistasis|metabolite-annotation|hpc-connector)"
 NEEDS_EXTRA = "expected pip install"
 STARTS = re.compile(rf"(mpirun -n [0-9]+ )?{OURS} ")
-SUBSTITUTES = {  # what the README leaves open, or has from a store
+SUBSTITUTES = {  # what pages leave open, or has from a store
     r"mpirun -n \d+": "mpirun -n 2",
     r"s3://\w+/(chr22|Hipster)\.vcf\.\w+|\bURL\b": "chr22.vcf.gz",
     r"s3://tissues/liver\.imzML": "tissue.imzML",
@@ -37,20 +39,37 @@ ELSEWHERE = {
     r"--burst ": "extra",
     r"--export csv,anndata": "extra",
     r"hpc-connector telemetry (train|forecast) ": "options",
+    r"doctor --launch 'srun": "options",
 }
 
 
 def read_examples():
-    """Return the commands of ours in README, in the order of its sections."""
-    found, section = {}, ""
-    text = (ROOT / "README.md").read_text().replace("\\\n", "")
-    for line in text.splitlines():
-        if line.startswith("## "):
-            section = line.removeprefix("## ")
-        elif line.startswith("    ") and STARTS.match(line.strip()):
-            command = re.sub(r"\s+", " ", re.sub(r"\s#.*", "", line)).strip()
-            found.setdefault(section, []).extend(expand(command))
+    """Return the commands of ours in each section of the pages, in their order."""
+    found = {}
+    for page in PAGES:
+        text = page.read_text().replace("\\\n", "")
+        name = f"{page.relative_to(ROOT)}"
+        for section in re.split(r"^## ", text, flags=re.M):
+            title = section.partition("\n")[0].lstrip("# ")
+            commands = [c for line in list_lines(section) for c in read_command(line)]
+            if commands:
+                found[f"{name}: {title}"] = commands
     return found
+
+
+def list_lines(text):
+    """Return the lines of code for a shell: indented, or in a block of bash."""
+    fenced = re.findall(r"^```bash\n(.*?)^```", text, re.M | re.S)
+    rest = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    indented = re.findall(r"^    (\S.*)$", rest, re.M)
+    return [*"".join(fenced).splitlines(), *indented]
+
+
+def read_command(line):
+    """Return the commands that a line holds: none, one, or some for a|b|c."""
+    if not STARTS.match(line):
+        return []
+    return expand(re.sub(r"\s+", " ", re.sub(r"\s#.*", "", line)).strip())
 
 
 def expand(command):
@@ -63,11 +82,17 @@ def expand(command):
 
 
 EXAMPLES = read_examples()
+EXAMPLES_OF_README = [
+    command
+    for place, commands in EXAMPLES.items()
+    if place.startswith("README.md")
+    for command in commands
+]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return a folder with small data under the names that README has."""
+    """Return a folder with small data under the names that pages have."""
     place = tmp_path_factory.mktemp("readme")
     for path in (DATA / "bitepi_plink_100snps_2000").glob("bfile.*"):
         shutil.copy(path, place / f"cohort{path.suffix}")
@@ -137,21 +162,20 @@ def try_example(installed, command, folder):
 
 
 @pytest.mark.parametrize("section", EXAMPLES)
-def test_readme__each_example_runs_from_the_wheel(installed, folder, section):
-    if section == "Jobs that size themselves":  # what its first job would leave
+def test_pages__each_example_runs_from_the_wheel(installed, folder, section):
+    if section.startswith("docs/howto/sizing.md"):  # what its first job would leave
         run = "mdr-epistasis run cohort.bed --out runs/first --telemetry"
         assert installed(run, cwd=folder).returncode == 0
     for command in EXAMPLES[section]:
         try_example(installed, command, folder)
 
 
-def test_readme__examples_are_found():
+def test_pages__examples_are_found():
     everything = [command for commands in EXAMPLES.values() for command in commands]
-    assert len(everything) > 25
-    text = (ROOT / "README.md").read_text()
+    assert len(everything) > 40
     for program in ("mdr-epistasis run", "metabolite-annotation run", "hpc-connector"):
+        assert any(program in command for command in EXAMPLES_OF_README)
         assert any(program in command for command in everything)
-        assert program in text
     used = [
         words for words in SUBSTITUTES if any(re.search(words, c) for c in everything)
     ]
