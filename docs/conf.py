@@ -22,6 +22,7 @@ extensions = [
     "mathml",
 ]
 exclude_patterns = ["_*"]
+smartquotes = False  # of --out they make a dash
 templates_path = ["_templates"]
 
 # Markdown

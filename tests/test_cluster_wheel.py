@@ -136,7 +136,7 @@ def test_job__of_a_user_is_warned_and_goes_on(warned, alone, program):
 
 
 def list_commands():
-    """Return the commands of the page on Slurm, section "On a cluster", as they stand."""
+    """Return the commands of the page on Slurm, "On a cluster", as they stand there."""
     page = (ROOT / "docs/howto/slurm.md").read_text()
     section = page.partition("\n## On a cluster\n")[2].partition("\n## ")[0]
     blocks = re.findall(r"^```bash\n(.*?)^```", section, re.M | re.S)
@@ -152,7 +152,7 @@ SMALL = (
 
 @pytest.fixture(scope="module")
 def followed(users, alone):
-    """Return the commands of the page that were run by a user, what they printed, where.
+    """Return the commands of the page that a user ran, what they printed, where.
 
     Each is run where the first two were, for several write to the same folder.
     """

@@ -1,7 +1,8 @@
 """Each example of README and docs/, from the wheel, on small real data.
 
-Tutorials are run line by line elsewhere (test_docs.py). An example that is new is run as well, and fails if it cannot be: it needs a name of
-`make_folder`, or a line in `ELSEWHERE`.
+Tutorials are run line by line elsewhere (test_docs.py). An example that is new is run
+as well, and fails if it cannot be: it needs a file of `folder`, or a line in
+`ELSEWHERE`.
 """
 
 import gzip

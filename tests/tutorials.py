@@ -42,7 +42,7 @@ def run_page(page):
 
 
 def run_command(text):
-    """Run a command, lines that end with a backslash joined, and check what it prints."""
+    """Run a command, of one or more lines, and check what it prints."""
     line = re.match(r"(.*\\\n)*.*\n", text)[0]
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
     assert done.returncode == 0, f"{line}{done.stderr}"

@@ -1,10 +1,9 @@
 """The reference of columns, from the schema of a program.
 
-``.. columns:: PACKAGE`` becomes a table of columns for each table that
-``PACKAGE.schema`` has, in its order.
+``{columns} PACKAGE.schema:NAME`` becomes a table of these columns: a sequence of
+columns, or what has one as ``columns``.
 """
 
-from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -12,60 +11,41 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-HEAD = ("column", "definition", "unit", "type")
+HEAD = "| column | definition | unit | type |\n| --- | --- | --- | --- |\n"
 
 
 class Columns(SphinxDirective):
-    """Tables of what the columns of a program are."""
+    """A table of what columns are; of a Markdown page."""
 
     required_arguments = 1
+    has_content = True  # what is shown where there is no schema yet
 
     def run(self) -> list[nodes.Node]:
-        """Return a section for each table."""
-        schema = import_module(f"{self.arguments[0]}.schema")
-        text = "\n".join(describe_schema(schema))
-        return self.parse_text_to_nodes(text, allow_section_headings=True)
+        """Return the table."""
+        module, _, name = self.arguments[0].partition(":")
+        try:
+            table = getattr(import_module(module), name)
+        except ModuleNotFoundError:
+            return self.parse_text_to_nodes("\n".join(self.content))
+        return self.parse_text_to_nodes(describe_table(table))
 
 
-def list_tables(schema: Any) -> list[Any]:
-    """Return what of a module is a table: a place, what a row is, and columns."""
-    parts = ("place", "row", "columns")
-    return [
-        value
-        for value in vars(schema).values()
-        if not isinstance(value, type) and all(hasattr(value, part) for part in parts)
-    ]
+def describe_table(table: Any) -> str:
+    """Return a Markdown table of columns."""
+    return HEAD + "".join(map(describe_column, getattr(table, "columns", table)))
 
 
-def describe_schema(schema: Any) -> Iterator[str]:
-    """Yield reStructuredText of all tables of a schema."""
-    for table in list_tables(schema):
-        yield from (table.place, "-" * len(table.place), "")
-        yield from (f"A row is {escape(table.row)}.", "")
-        yield from describe_table(table)
-
-
-def describe_table(table: Any) -> Iterator[str]:
-    """Yield a table of the columns of a table."""
-    yield from (".. list-table::", "   :header-rows: 1", "")
-    yield from make_row(HEAD)
-    for column in table.columns:
-        shape = f", {escape(column.shape)}" if getattr(column, "shape", "") else ""
-        said = escape(column.definition)
-        dtype = f"{column.dtype}{shape}"
-        yield from make_row((f"``{column.name}``", said, escape(column.unit), dtype))
-    yield ""
-
-
-def make_row(cells: tuple[str, ...]) -> Iterator[str]:
-    """Yield the lines of one row."""
-    for number, cell in enumerate(cells):
-        yield f"   {'* -' if number == 0 else '  -'} {cell}"
+def describe_column(column: Any) -> str:
+    """Return the row of a column."""
+    said = getattr(column, "definition", None) or column.said
+    shape = f" ({column.shape})" if column.shape else ""
+    cells = f"`{column.name}`", escape(said), escape(column.unit), column.dtype + shape
+    return f"| {' | '.join(cells)} |\n"
 
 
 def escape(text: str) -> str:
     """Return text in which nothing is markup."""
-    for special in "\\*`|_":
+    for special in "\\*`|_<[":
         text = text.replace(special, f"\\{special}")
     return text
 

@@ -113,7 +113,9 @@ def describe_option(
     said = formatter._expand_help(action) if action.help else ""
     for special in "\\*`|_":
         said = said.replace(special, f"\\{special}")
-    yield from (f".. option:: {written}", "", f"   {said[:1].upper()}{said[1:]}.", "")
+    if said.partition(" ")[0].isalpha():  # a word, and no name
+        said = f"{said[:1].upper()}{said[1:]}"
+    yield from (f".. option:: {written}", "", f"   {said}.", "")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
