@@ -7,18 +7,13 @@ its help lists them: an option is documented by being there.
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from importlib import import_module
+from importlib.metadata import entry_points
 from unittest.mock import patch
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-MAINS = {
-    "mdr-epistasis": "mdr_epistasis.program",
-    "metabolite-annotation": "metabolite_annotation.program",
-    "hpc-connector": "hpc_connector.program",
-}
 WIDTH = 80
 
 
@@ -43,7 +38,8 @@ class Commands(SphinxDirective):
 def get_parser(command: str) -> argparse.ArgumentParser:
     """Return the parser that answers to ``command --help``."""
     program, *words = command.split()
-    main: Callable[[list[str]], int] = import_module(MAINS[program]).main
+    (script,) = entry_points(group="console_scripts", name=program)
+    main: Callable[[list[str]], int] = script.load()
 
     def stop(parser: argparse.ArgumentParser, file: object = None) -> None:
         raise Asked(parser)
