@@ -4,6 +4,9 @@ import sys
 from importlib.metadata import version as get_version
 from pathlib import Path
 
+from numpy.typing import ArrayLike
+from sphinx.util.typing import stringify_annotation
+
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "HPC Data Connector"
@@ -56,3 +59,19 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+
+
+def shorten_signature(app, what, name, obj, options, signature, returns):
+    """Call ArrayLike by its name: it stands in a signature with all that it may be."""
+    if signature is None:
+        return None
+    for mode in ("smart", "fully-qualified-except-typing"):
+        signature = signature.replace(
+            stringify_annotation(ArrayLike, mode), "ArrayLike"
+        )
+    return signature, returns
+
+
+def setup(app):
+    """Register what shortens signatures."""
+    app.connect("autodoc-process-signature", shorten_signature)
