@@ -2,9 +2,10 @@
 
     python benchmarks/search_mdr.py [--peers]
 
-Simulates the sizes of the table in README, runs `mdr-epistasis` on one rank (kernels
-compiled and cached by a small run before), and prints million models a second and a
-core. `--peers` runs plink 1.9's BOOST on the same files, if it is installed.
+Simulates the sizes of the table in docs/performance.md, runs `mdr-epistasis` on one
+rank (kernels compiled and cached by a small run before), and prints million models a
+second and a core. `--peers` runs plink 1.9's BOOST on the same files, if it is
+installed.
 """
 
 import argparse
