@@ -46,6 +46,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = project
 html_static_path = ["_static"]
 html_css_files = ["style.css"]
+html_sidebars = {page: [] for page in ("index", "install", "performance")}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
