@@ -28,3 +28,12 @@ def test_versions__tries_the_oldest_of_what_computes():
     needed = setup["options"]["install_requires"].split("\n")
     bounded = {name.split(" >= ")[0] for name in needed if " >= " in name}
     assert {"h5py", "isal", "numba", "numpy", "pysam", "zstandard"} <= bounded
+
+
+def test_version__is_said_alike():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    version = setup["metadata"]["version"]
+    released = re.findall(r"^## \[(\d.*?)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    cited = re.findall(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.M)
+    assert (released[0], cited) == (version, [version])
