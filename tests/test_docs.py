@@ -42,7 +42,8 @@ def followed(tmp_path_factory):
         matplotlib.use("agg")
         patch.chdir(folder)
         for page in tutorials.PAGES:
-            tutorials.run_page(page)
+            tutorials.run_page(f"tutorials/{page}")
+        tutorials.run_page("howto/python")
     return folder
 
 

@@ -16,20 +16,21 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-TUTORIALS = ROOT / "docs/tutorials"
+DOCS = ROOT / "docs"
+TUTORIALS = DOCS / "tutorials"
 PAGES = ("epistasis", "annotation")
 BLOCK = re.compile(r"^```(console|python|output)\n(.*?)^```$", re.M | re.S)
 IGNORED = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 def run_page(page):
-    """Run the blocks of a tutorial in the current folder.
+    """Run the blocks of a page, as "howto/python", in the current folder.
 
     Commands begin with ``$``; below them stands what they print, and in a block
     ``output`` what the Python above prints, each with ``...`` for what may differ.
     """
     names, printed = {}, ""
-    for kind, text in BLOCK.findall((TUTORIALS / f"{page}.md").read_text()):
+    for kind, text in BLOCK.findall((DOCS / f"{page}.md").read_text()):
         if kind == "console":
             for command in re.split(r"^\$ ", text, flags=re.M)[1:]:
                 run_command(command)
@@ -67,7 +68,7 @@ def save_figures():
         os.symlink(ROOT / "tests", f"{folder}/tests")
         os.chdir(folder)
         for page in PAGES:
-            run_page(page)
+            run_page(f"tutorials/{page}")
             shutil.copy(f"{page}.svg", TUTORIALS)
 
 

@@ -36,7 +36,7 @@ class CloudObject:
 
     Examples
     --------
-    >>> from hpc_connector.slices.vcf_gzip import VCFGZip, partition_num_chunks
+    >>> from hpc_connector.slices.formats.vcf_gzip import VCFGZip, partition_num_chunks
     >>> co = CloudObject.from_path(VCFGZip, "chr22.vcf.gz").preprocess()
     >>> slices = co.partition(partition_num_chunks, num_chunks=8)
     >>> text = slices[0].get()

@@ -139,7 +139,7 @@ def convert_samples(blocks: Iterable[Block]) -> Block:
 
     Examples
     --------
-    >>> from hpc_connector.loader.sample_file import ReadOptions
+    >>> from hpc_connector.loader.genotypes.sample_file import ReadOptions
     >>> cohort = inspect_sample("cohort.bed", ReadOptions())
     >>> genotypes = convert_samples(read_sample(cohort)).genotypes
     """
