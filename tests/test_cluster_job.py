@@ -124,7 +124,8 @@ def several(cohort, tmp_path_factory):
     start("killed", "--ntasks-per-node", 1, "--nodes", 2)
     for name, (_, folder) in list(jobs.items()):
         wait((folder / "out/running.json").exists, folder)
-        if name == "first":
+        if name == "first":  # which stands still until the second has ended
+            signal_ranks(signal.SIGSTOP, folder)
             again = ["mdr-epistasis", "run", cohort, *SLOW, "--out", folder / "out"]
             jobs["second"] = submit(folder, "--nodes", 2, *again), folder
     for name in ("watched", "killed"):
@@ -133,10 +134,16 @@ def several(cohort, tmp_path_factory):
         if name == "watched":
             ask("scancel", "--signal=USR1", job)
         else:  # all ranks at once, which scancel would warn before
-            ranks = ask("pgrep", "-f", f"run .*{folder}/out").split()
-            for pid in map(int, ranks):
-                os.kill(pid, signal.SIGKILL)
+            signal_ranks(signal.SIGKILL, folder)
+    wait_for_end(*jobs["second"])
+    signal_ranks(signal.SIGCONT, jobs["first"][1])
     return jobs
+
+
+def signal_ranks(number, folder):
+    """Send a signal to the ranks that write to a folder, past Slurm."""
+    for pid in ask("pgrep", "-f", f"run .*{folder}/out").split():
+        os.kill(int(pid), number)
 
 
 def test_job__in_a_folder_where_another_works(several, reference):
