@@ -15,8 +15,8 @@ from hpc_connector.telemetry.records import (
     NODE_RANK,
     NUMBERS,
     TEXTS,
-    Examples,
     Row,
+    Rows,
     read_nodes,
     split,
 )
@@ -33,7 +33,7 @@ def collect(directory: Path, table: Path, threads: int = 1) -> dict[str, Any]:
     return summarise(nodes, threads) | summarise_calls(calls)
 
 
-def summarise(nodes: list[Examples], threads: int) -> dict[str, Any]:
+def summarise(nodes: list[Rows], threads: int) -> dict[str, Any]:
     """Return the telemetry of a run in short.
 
     Parameters
@@ -63,7 +63,7 @@ def summarise(nodes: list[Examples], threads: int) -> dict[str, Any]:
     }
 
 
-def list_notes(node: Examples) -> list[str]:
+def list_notes(node: Rows) -> list[str]:
     """Return what is wrong with the rows of a node, and what its agent has noted."""
     noted = [f"{node.node}: {note}" for note in node.totals.get("notes", [])]
     if not node.totals:
@@ -71,7 +71,7 @@ def list_notes(node: Examples) -> list[str]:
     return [*node.notes, *noted]
 
 
-def summarise_ranks(node: Examples) -> list[dict[str, Any]]:
+def summarise_ranks(node: Rows) -> list[dict[str, Any]]:
     """Return what each rank of a node used, over all attempts.
 
     A process that an agent saw after another was killed goes on with its counters; one
@@ -117,7 +117,7 @@ def count(counter: list) -> Any:
     return counter[0] + sum(get_increases(counter))
 
 
-def summarise_node(node: Examples, threads: int) -> dict[str, Any]:
+def summarise_node(node: Rows, threads: int) -> dict[str, Any]:
     """Return peaks and totals of a node over all attempts."""
     rows = [row for row in node.rows if row["rank"] == NODE_RANK]
     ranks = {row["rank"] for row in node.rows} - {NODE_RANK}
