@@ -409,7 +409,7 @@ def ask(*words):
     parser = cli.make_parser("recommend", "")
     add_arguments(parser)
     try:
-        return recommend.run(parser.parse_args([str(word) for word in words]))
+        return command.run(parser.parse_args([str(word) for word in words]))
     except Exception as error:
         return cli.explain("recommend", error)
 
