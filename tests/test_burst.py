@@ -540,6 +540,7 @@ HUNGRY = """
 import contextlib, os, signal
 import numpy as np
 from mdr_epistasis import remote
+from mdr_epistasis.remote import pack
 
 def run_tasks(package, tasks):
     with contextlib.suppress(FileExistsError):
@@ -553,7 +554,7 @@ PROGRAM = """
 import sys
 from mdr_epistasis import program, runner
 choose = runner.choose_executor
-runner.choose_executor = lambda *known: choose(*known[:3], "hungry", known[4])
+runner.choose_executor = lambda *known: choose(*known[:3], "hungry", *known[4:])
 sys.exit(program.main(sys.argv[1:]))
 """
 

@@ -329,11 +329,11 @@ def run_task(task, thread):
         os.kill(os.getpid(), signal.SIGTERM)
 
 saved = []
-is_done = run_on_ranks(
+outcome = run_on_ranks(
     comm, run_task, range(2000), lambda _, tasks: saved.append(list(tasks)),
     threads={threads}
 )
-assert is_done is not {stops}
+assert outcome.is_done is not {stops}
 everyone = sorted(task for tasks in comm.allgather(done) for task in tasks)
 assert len(set(everyone)) == len(everyone)
 assert sorted(task for tasks in saved for task in tasks) == sorted(done)

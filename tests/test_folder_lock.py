@@ -321,7 +321,7 @@ def test_run__that_fails_or_is_stopped_leaves_no_lock(tmp_path, how, ranks):
 import sys, time
 from argparse import Namespace
 from pathlib import Path
-from hpc_connector.pipeline.program import run_program
+from hpc_connector.pipeline.program import open_session
 
 
 def run(comm):
@@ -334,7 +334,9 @@ def run(comm):
 
 
 args = Namespace(out=Path("out"), resume=True, telemetry=False)
-sys.exit(run_program("x", run, args))
+with open_session("x", args) as session:
+    run(session.comm)
+sys.exit(session.code)
 """
     launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
     process = subprocess.Popen(

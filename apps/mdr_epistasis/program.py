@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +34,53 @@ def make_parser() -> tuple[cli.OneLineParser, cli.OneLineParser]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    argv = sys.argv[1:] if argv is None else argv
     try:
-        parser, run = make_parser()
-        if argv[:1] == ["simulate"]:
-            return run_simulate(argv[1:])
-        args = cli.parse(parser, run, argv)
-        if args.command == "report":
-            cli.set_up_log(NAME)
-            from mdr_epistasis.report.page import save_report
-
-            print(save_report(args.directory))
-            return cli.DONE
+        options = read_command(sys.argv[1:] if argv is None else argv)
     except Exception as error:
         return cli.explain(NAME, error)
-    return run_search(cli.get_options(Options, args))
+    if isinstance(options, int):
+        return options
+    from hpc_connector.pipeline.program import open_session
+
+    with open_session(NAME, options) as session:
+        outcome = load_run(options)(session.comm, options)
+        if outcome.result:
+            print_top(options, outcome.result)
+        session.code = cli.DONE if outcome.is_done else cli.STOPPED
+    return session.code
+
+
+def read_command(argv: list[str]) -> Options | int:
+    """Return the options of a run; do what else is asked for, and return its code."""
+    parser, run = make_parser()
+    if argv[:1] == ["simulate"]:
+        return run_simulate(argv[1:])
+    args = cli.parse(parser, run, argv)
+    if args.command == "report":
+        cli.set_up_log(NAME)
+        from mdr_epistasis.report.page import save_report
+
+        print(save_report(args.directory))
+        return cli.DONE
+    options = cli.get_options(Options, args)
+    cli.use_one_blas_thread()
+    cli.import_numba()
+    if options.plan:
+        from mdr_epistasis.plan import get_cost
+
+        return cli.print_plan(NAME, lambda: get_cost(options))
+    return options
+
+
+def load_run(options: Options) -> Callable[[Any, Options], Any]:
+    """Return the function that runs a search, which is imported now."""
+    if options.compat == "bsc":
+        from mdr_epistasis.compat.run import run as run_bsc
+
+        return run_bsc
+    from mdr_epistasis.runner import run
+
+    return run
 
 
 def run_simulate(argv: list[str]) -> int:
@@ -62,31 +95,6 @@ def run_simulate(argv: list[str]) -> int:
     simulate(str(options.out), options.get_design(), options.format)
     logger.info("%s: %d variants written", options.out, options.variants)
     return cli.DONE
-
-
-def run_search(options: Options) -> int:
-    """Run ``mdr-epistasis run`` on all ranks."""
-    cli.use_one_blas_thread()
-    cli.import_numba()
-    if options.plan:
-        from mdr_epistasis.plan import get_cost
-
-        return cli.print_plan(NAME, lambda: get_cost(options))
-    from hpc_connector.pipeline.program import run_program
-
-    def search(comm: Any) -> int:
-        if options.compat == "bsc":
-            from mdr_epistasis.compat.run import run as run_bsc
-
-            return run_bsc(comm, options)
-        from mdr_epistasis.runner import run
-
-        outcome = run(comm, options)
-        if outcome.result:
-            print_top(options, outcome.result)
-        return cli.DONE if outcome.is_done else cli.STOPPED
-
-    return run_program(NAME, search, options)
 
 
 def print_top(options: Options, result: Any) -> None:

@@ -10,7 +10,7 @@ from hpc_connector.learner.mdr.search import Question
 from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.store import Range
-from mdr_epistasis.tasks import Search, Task, Tasks, run_task
+from mdr_epistasis.tasks import Search, Task, Tasks, make_run_task
 
 ARRANGEMENT = ("slot", "group_start", "group_size")
 PER_VARIANT = ("chromosome", "position", "role")
@@ -44,17 +44,18 @@ def run_tasks(package: Package, numbers: Sequence[int]) -> Arrays:
     names = ("tiles", "permuted", "is_case", *ARRANGEMENT, *PER_VARIANT)
     arrays: Any = {name: load_rows(package, name) for name in names}
     tasks = Tasks(arrays["tiles"], arrays["permuted"], facts["permutations"])
-    chosen = [tasks[number] for number in numbers]
+    blocks = list_blocks([tasks[number] for number in numbers])
     search = Search(
-        load_rows(package, "planes", list_blocks(chosen)),
+        load_rows(package, "planes", blocks),
         facts["n_variants"],
         Arrangement(*(arrays[name] for name in ARRANGEMENT)),
         arrays["is_case"],
         Question(**facts["question"], **{name: arrays[name] for name in PER_VARIANT}),
     )
     findings = search.make_findings()
-    for task in chosen:
-        run_task(search, task, findings)
+    run_task = make_run_task(search, tasks, [findings])
+    for number in numbers:
+        run_task(number, 0)
     return findings.to_arrays()
 
 

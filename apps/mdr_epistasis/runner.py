@@ -3,23 +3,25 @@
 import logging
 import shutil
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector import storer
 from hpc_connector.learner.mdr import search as learner
-from hpc_connector.learner.mdr.bitplanes import LANES
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.notes import log_notes
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.executor import choose_executor
 from hpc_connector.pipeline.ledger import Arrays, name_ledger, read_ledger, save_ledger
 from hpc_connector.pipeline.progress import begin_tasks
-from hpc_connector.pipeline.resources import get_resources, say_fetched
+from hpc_connector.pipeline.resources import Usage, get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.run_record import RunRecord
 from mdr_epistasis.cohort.lists import Lists
@@ -32,41 +34,34 @@ from mdr_epistasis.output.record import (
     describe_search,
     list_notes,
 )
-from mdr_epistasis.output.result import Result, make_result, save_results
+from mdr_epistasis.output.result import Ending, Result, make_result, save_results
 from mdr_epistasis.plan import make_cost
 from mdr_epistasis.possible import check_models
 from mdr_epistasis.question import get_n_first, make_question
-from mdr_epistasis.remote import pack
 from mdr_epistasis.report.page import save_report
 from mdr_epistasis.tasks import (
+    Findings,
     Search,
     Tasks,
-    make_errors,
+    make_run_task,
     make_tasks,
     merge,
-    run_task,
 )
 
 logger = logging.getLogger(__name__)
 
 
-class Outcome(NamedTuple):
-    """How a run has ended.
+REMOTE = "mdr_epistasis.remote"  # which runs tasks in functions
+
+
+def run(comm: Any, args: Options, since: Usage = Usage()) -> Ending:  # noqa: B008
+    """Search the models of a cohort and write the results to ``args.out``.
 
     Parameters
     ----------
-    is_done
-        Whether it is complete; it is not after a stop signal.
-    result
-        What it has found, on rank 0; None if an earlier attempt had found it.
+    since
+        What this process had used before; nothing, where it was started for the run.
     """
-
-    is_done: bool
-    result: Result | None = None
-
-
-def run(comm: Any, args: Options) -> Outcome:
-    """Search the models of a cohort and write the results to ``args.out``."""
     start_s = time.time()
     record: Any = None
     inputs: Any = None
@@ -77,7 +72,7 @@ def run(comm: Any, args: Options) -> Outcome:
     record, inputs = comm.bcast((record, inputs))
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", args.out)
-        return Outcome(True)
+        return Ending(True)
     files, match, fold, lists = inputs
     filters, before = make_filters(args, lists)
     with load_cohort(comm, files, match, fold, filters, before) as cohort:
@@ -88,8 +83,15 @@ def run(comm: Any, args: Options) -> Outcome:
         n_first = get_n_first(cohort, before)
         shape = cohort.planes.shape
         tasks = make_tasks(shape, args.order, args.permutations, n_first)
-        findings, is_done = search_tasks(comm, args, cohort, question, tasks, record)
-        used = get_resources(comm, args.threads, start_s, record["inputs"])
+        search, shards = make_search(cohort, question), make_shards(args, cohort)
+        work, mine, earlier = prepare(comm, args, search, tasks, shards, record)
+        execute = choose_executor(comm, args, record, REMOTE, search, tasks)
+        record["resources"] = {"start_s": args.get_age_s()}
+        is_done, away, burst = execute(*work, show=make_progress(quiet=args.quiet))
+        if burst:
+            record["burst"] = burst
+        findings = join_findings(comm, [*earlier, *away], mine, question.top)
+        used = get_resources(comm, args.threads, start_s, record["inputs"], since)
         result = None
         with end_together(comm):
             if comm.rank == 0:
@@ -100,8 +102,23 @@ def run(comm: Any, args: Options) -> Outcome:
                 record |= {"resources": used, "finished": get_time()}
                 if is_done:
                     result = make_result(cohort, question, findings, record)
-                finish(args, record, result, make_shards(args, cohort))
-    return Outcome(is_done, result)
+                finish(args, record, result, shards)
+    return Ending(is_done, result)
+
+
+def make_search(cohort: Cohort, question: learner.Question) -> Search:
+    """Return what all tasks need."""
+    planes, n = cohort.planes, cohort.n_variants
+    return Search(planes, n, cohort.arrangement, cohort.is_case, question)
+
+
+def join_findings(
+    comm: Communicator, known: Sequence[Arrays], mine: Sequence[Findings], top: int
+) -> Arrays:
+    """Return what all attempts, ranks and threads found, on rank 0."""
+    here = merge([*known, *(each.to_arrays() for each in mine)], top)
+    found: Arrays = comm.reduce(here, lambda a, b: merge([a, b], top))
+    return found
 
 
 def make_filters(args: Options, lists: Lists) -> tuple[Filters, frozenset[str] | None]:
@@ -144,56 +161,48 @@ def finish(
     shutil.rmtree(args.out / "ledger")  # last: without it the run is complete
 
 
-def search_tasks(
-    comm: Any,
+class Work(NamedTuple):
+    """The tasks that are left to do, as an executor takes them.
+
+    Parameters
+    ----------
+    run_task
+        Takes a task and the thread that runs it.
+    todo
+        The tasks, int64.
+    save
+        Records what a thread has done.
+    """
+
+    run_task: Callable[[int, int], None]
+    todo: NDArray[np.int64]
+    save: Callable[[int, list[int]], None]
+
+
+def prepare(
+    comm: Communicator,
     args: Options,
-    cohort: Cohort,
-    question: learner.Question,
+    search: Search,
     tasks: Tasks,
+    shards: storer.Shards | None,
     record: RunRecord,
-) -> tuple[Arrays, bool]:
-    """Run the tasks that are left; return what all attempts found, on rank 0."""
-    ledger = args.out / "ledger"
-    shards = make_shards(args, cohort)
-    finished, found = (
-        read_finished(ledger, tasks, shards) if comm.rank == 0 else (None, [])
-    )
+) -> tuple[Work, list[Findings], list[Arrays]]:
+    """Return the work that is left, where it is found, and what was found before."""
+    finished: NDArray[np.int64] | None = None
+    earlier: list[Arrays] = []
     with end_together(comm):
-        if finished is not None:
+        if comm.rank == 0:
+            finished, earlier = read_finished(args.out / "ledger", tasks, shards)
             begin_tasks(args.out, record, len(tasks), len(finished))
     todo = np.setdiff1d(np.arange(len(tasks)), comm.bcast(finished))
-    search = Search(
-        cohort.planes,
-        cohort.n_variants,
-        cohort.arrangement,
-        cohort.is_case,
-        question,
-    )
-    mine = [search.make_findings() for _ in range(args.threads)]
-    execute = choose_executor(
-        comm, args, record, "mdr_epistasis.remote", partial(pack, search, tasks)
-    )
-
-    def run(number: int, thread: int) -> None:
-        task = tasks[number]
-        errors = make_errors(task.tile) if shards and not task.permutations else None
-        run_task(search, task, mine[thread], errors)
-        if shards and errors is not None:
-            shards.save(number, [LANES * b for b in task.tile[::2]], errors)
+    findings = [search.make_findings() for _ in range(args.threads)]
+    name = partial(name_ledger, args.out, record["attempt"], comm.rank)
 
     def save(thread: int, done: list[int]) -> None:
-        path = name_ledger(args.out, record["attempt"], comm.rank, f"{thread:03d}")
-        save_ledger(path, done, mine[thread].to_arrays())
+        save_ledger(name(f"{thread:03d}"), done, findings[thread].to_arrays())
 
-    show = make_progress(quiet=args.quiet)
-    record["resources"] = {"start_s": args.get_age_s()}
-    is_done, away, burst = execute(run, todo, save, show)
-    if burst:
-        record["burst"] = burst
-    found = [*found, *away]
-    here = merge([*found, *(f.to_arrays() for f in mine)], question.top)
-    everything = comm.reduce(here, lambda a, b: merge([a, b], question.top))
-    return everything, is_done
+    run_task = make_run_task(search, tasks, findings, shards)
+    return Work(run_task, todo, save), findings, earlier
 
 
 def read_finished(

@@ -1,7 +1,7 @@
 """The tasks of a run: a tile each, searched as it is or under some permutations."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +12,7 @@ from hpc_connector.learner.mdr import search as learner
 from hpc_connector.learner.mdr.bitplanes import LANES, Arrangement
 from hpc_connector.partitioner import make_tiles
 from hpc_connector.pipeline.ledger import Arrays
+from hpc_connector.storer import Shards
 
 TILES_AN_EDGE = 16  # of the triangle, unless that makes tiles too small or too large
 TILE_BLOCKS = {2: (8, 64), 3: (8, 16)}
@@ -125,21 +126,39 @@ class Search:
         return Findings(self.question, self.arrangement.folds)
 
 
-def run_task(
-    search: Search, task: Task, findings: Findings, errors: np.ndarray | None = None
-) -> None:
-    """Run a task and put what it finds into `findings`.
+def make_run_task(
+    search: Search,
+    tasks: Tasks,
+    findings: Sequence[Findings],
+    shards: Shards | None = None,
+) -> Callable[[int, int], None]:
+    """Return the function that runs a task, given its number and the thread.
 
     Parameters
     ----------
-    errors
-        Array for the error of every model of the tile, float32.
+    findings
+        Of each thread; a task puts there what it finds.
+    shards
+        Where the errors of all models go, if they are wanted.
     """
-    if not task.permutations:
-        learner.search(
-            search.genotypes, search.question, task.tile, findings.best, errors
-        )
-        return
+    kernel = learner.bind_search(search.genotypes, search.question)
+    nowhere = np.empty((0,) * search.question.order, np.float32)
+
+    def run_task(number: int, thread: int) -> None:
+        task, mine = tasks[number], findings[thread]
+        if task.permutations:
+            permute(search, task, mine)
+            return
+        errors = make_errors(task.tile) if shards else nowhere
+        kernel(mine.best, task.tile, errors)
+        if shards:
+            shards.save(number, [LANES * b for b in task.tile[::2]], errors)
+
+    return run_task
+
+
+def permute(search: Search, task: Task, findings: Findings) -> None:
+    """Search a tile under some permutations; keep the maximum of each."""
     chosen = list(task.permutations)
     findings.maximum[chosen] = learner.get_permutation_maximum(
         search.genotypes,
@@ -173,15 +192,16 @@ def get_best(arrays: Arrays) -> learner.Best:
 def search_all(search: Search, tasks: Tasks, threads: int) -> Arrays:
     """Run all tasks on threads of this process; return what they found."""
     mine = [search.make_findings() for _ in range(threads)]
+    run_task = make_run_task(search, tasks, mine)
     left = iter(range(len(tasks)))
 
-    def work(findings: Findings) -> None:
+    def work(thread: int) -> None:
         for number in left:
-            run_task(search, tasks[number], findings)
+            run_task(number, thread)
 
     if threads == 1:
-        work(mine[0])
+        work(0)
     else:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, mine))
+            list(pool.map(work, range(threads)))
     return merge([each.to_arrays() for each in mine], search.question.top)

@@ -89,7 +89,7 @@ def compute_patterns(
             *calculate_centroids(ions, resolution, *ends, lists=lists)
         )
 
-    is_done = run_on_ranks(
+    outcome = run_on_ranks(
         comm,
         run_task,
         range(len(firsts))[::-1],  # those without carbon, the slowest, come last
@@ -98,7 +98,7 @@ def compute_patterns(
         show=make_progress(quiet=options.quiet),
     )
     parts = {n: part for share in comm.allgather(found) for n, part in share.items()}
-    if not is_done:
+    if not outcome.is_done:
         return None
     columns = zip(*(parts[n] for n in range(len(firsts))), strict=True)
     return Patterns(*map(np.concatenate, columns))

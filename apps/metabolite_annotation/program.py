@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 from hpc_connector import cli
 from metabolite_annotation.options import PROGRAM, Options
@@ -41,38 +40,45 @@ def join_signed(argv: list[str]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    argv = join_signed(sys.argv[1:] if argv is None else argv)
     try:
-        parser, run = make_parser()
-        args = cli.parse(parser, run, argv)
-        if args.command == "report":
-            cli.set_up_log(PROGRAM)
-            from metabolite_annotation.report.page import save_report
-
-            print(save_report(args.directory))
-            return cli.DONE
+        options = read_command(sys.argv[1:] if argv is None else argv)
     except Exception as error:
         return cli.explain(PROGRAM, error)
-    return run_annotation(cli.get_options(Options, args))
+    if isinstance(options, int):
+        return options
+    from hpc_connector.pipeline.program import open_session
+    from metabolite_annotation.run import run
+
+    with open_session(PROGRAM, options) as session:
+        ending = run(session.comm, options)
+        if ending == "done" and session.comm.rank == 0:
+            print_summary(options)
+        session.code = cli.STOPPED if ending == "stopped" else cli.DONE
+    return session.code
 
 
-def run_annotation(options: Options) -> int:
-    """Run ``metabolite-annotation run`` on all ranks."""
+def read_command(argv: list[str]) -> Options | int:
+    """Return the options of a run; do what else is asked for, and return its code."""
+    parser, run = make_parser()
+    args = cli.parse(parser, run, join_signed(argv))
+    if args.command == "report":
+        cli.set_up_log(PROGRAM)
+        from metabolite_annotation.report.page import save_report
+
+        print(save_report(args.directory))
+        return cli.DONE
+    options = cli.get_options(Options, args)
     cli.use_one_blas_thread()
     cli.import_numba()
     if options.plan:
         from metabolite_annotation.plan import get_cost
 
         return cli.print_plan(PROGRAM, lambda: get_cost(options))
-    from hpc_connector.pipeline.program import run_program
+    return options
 
-    def annotate(comm: Any) -> int:
-        from metabolite_annotation.result import load
-        from metabolite_annotation.run import run
 
-        ending = run(comm, options)
-        if ending == "done" and comm.rank == 0:
-            print(load(options.out).format_summary(as_json=options.json))
-        return cli.STOPPED if ending == "stopped" else cli.DONE
+def print_summary(options: Options) -> None:
+    """Print the summary of a run, from what it has written."""
+    from metabolite_annotation.result import load
 
-    return run_program(PROGRAM, annotate, options)
+    print(load(options.out).format_summary(as_json=options.json))

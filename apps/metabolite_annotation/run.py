@@ -6,20 +6,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from hpc_connector.manifest import begin_run
 from hpc_connector.notes import log_notes
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.executor import check_options, choose_executor
 from hpc_connector.pipeline.ledger import Arrays, name_ledger, read_ledger, save_ledger
 from hpc_connector.pipeline.progress import begin_tasks
-from hpc_connector.pipeline.resources import get_resources, say_fetched
+from hpc_connector.pipeline.resources import Usage, get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.run_record import Resources, RunRecord
-from hpc_connector.storage.address import Source
 from metabolite_annotation.annotations import Annotations, find_annotations
 from metabolite_annotation.inputs.files import (
     Inputs,
@@ -39,7 +39,6 @@ from metabolite_annotation.output.record import (
 from metabolite_annotation.output.results import save_results
 from metabolite_annotation.patterns import Patterns, get_patterns
 from metabolite_annotation.plan import make_cost
-from metabolite_annotation.remote import pack
 from metabolite_annotation.spectra import Spectra, load_compiler, load_spectra
 from metabolite_annotation.staging import stage
 from metabolite_annotation.tasks import (
@@ -52,11 +51,18 @@ from metabolite_annotation.tasks import (
 
 logger = logging.getLogger(__name__)
 
+REMOTE = "metabolite_annotation.remote"  # which runs tasks in functions
 Ending = Literal["done", "complete", "stopped"]  # complete: nothing was left to do
 
 
-def run(comm: Any, options: Options) -> Ending:
-    """Annotate a dataset and write the results to ``options.out``; say how it ended."""
+def run(comm: Any, options: Options, since: Usage = Usage()) -> Ending:  # noqa: B008
+    """Annotate a dataset and write the results to ``options.out``; say how it ended.
+
+    Parameters
+    ----------
+    since
+        What this process had used before; nothing, where it was started for the run.
+    """
     start_s = time.time()
     record, inputs = begin(comm, options)
     record, setup = comm.bcast((record, inputs and inputs.setup))
@@ -70,7 +76,7 @@ def run(comm: Any, options: Options) -> Ending:
     if patterns is not None:
         annotations = search(comm, options, setup, library, patterns, record)
     is_done = comm.bcast(annotations is not None)
-    used |= get_resources(comm, options.threads, start_s, record["inputs"])
+    used |= get_resources(comm, options.threads, start_s, record["inputs"], since)
     with end_together(comm):
         if comm.rank == 0:
             say_fetched(used)
@@ -78,7 +84,7 @@ def run(comm: Any, options: Options) -> Ending:
     return "done" if is_done else "stopped"
 
 
-def begin(comm: Any, options: Options) -> tuple[RunRecord, Inputs | None]:
+def begin(comm: Communicator, options: Options) -> tuple[RunRecord, Inputs | None]:
     """Read the inputs on rank 0, while the others load what kernels need.
 
     Returns
@@ -102,7 +108,7 @@ def begin(comm: Any, options: Options) -> tuple[RunRecord, Inputs | None]:
 
 
 def search(
-    comm: Any,
+    comm: Communicator,
     options: Options,
     setup: Setup,
     library: Library | None,
@@ -125,9 +131,17 @@ def search(
             record |= describe_run(options, setup, library, spectra)
             record |= list_notes(library, spectra)
             log_notes(record)
-        scores, is_done = score_ions(comm, options, spectra, patterns, record)
+        tasks = make_tasks(patterns.mz)
+        work, scored, known = prepare(comm, options, spectra, patterns, tasks, record)
+        packed = (spectra, patterns, tasks, options.ppm)
+        execute = choose_executor(comm, options, record, REMOTE, *packed)
+        is_done, away, burst = execute(*work, show=make_progress(quiet=options.quiet))
+        if burst:
+            record["burst"] = burst
+        here = comm.allgather(join([*itertools.chain(*scored), *away]))
         if not is_done:
             return None
+        scores = spread([*known, *here], len(patterns.mz))
         with end_together(comm):
             if comm.rank == 0 and library:
                 annotations = find_annotations(
@@ -141,36 +155,50 @@ def search(
     return annotations if is_done else None
 
 
-def score_ions(
-    comm: Any,
+class Work(NamedTuple):
+    """The tasks that are left to do, as an executor takes them.
+
+    Parameters
+    ----------
+    run_task
+        Takes a task and the thread that runs it.
+    todo
+        The tasks.
+    save
+        Records what a thread has done.
+    """
+
+    run_task: Callable[[int, int], None]
+    todo: Sequence[int]
+    save: Callable[[int, list[int]], None]
+
+
+def prepare(
+    comm: Communicator,
     options: Options,
     spectra: Spectra,
     patterns: Patterns,
+    tasks: Sequence[np.ndarray],
     record: RunRecord,
-) -> tuple[np.ndarray, bool]:
-    """Score the ions that are left to do.
-
-    Returns
-    -------
-    The scores of all ions, shape (ions, 8), on every rank; and whether all are done.
-    """
-    tasks = make_tasks(patterns.mz)
+) -> tuple[Work, list[list[Arrays]], list[Arrays]]:
+    """Return the work that is left, where each thread scores, and earlier scores."""
     todo, earlier = find_left(comm, options, record, len(tasks))
     scored = [[score_nothing()] for _ in range(options.threads)]
+    name = partial(name_ledger, options.out, record["attempt"], comm.rank)
 
     def run_task(number: int, thread: int) -> None:
         ions = tasks[number]
         found = score(spectra.peaks, spectra.grid, ions, patterns, options.ppm)
         scored[thread].append(found)
 
-    package = partial(pack, spectra, patterns, tasks, options.ppm)
-    is_done, away = do_tasks(comm, options, record, todo, run_task, scored, package)
-    here = join([*itertools.chain(*scored), *away])
-    return spread([*earlier, *comm.allgather(here)], len(patterns.mz)), is_done
+    def save(thread: int, done: list[int]) -> None:
+        save_ledger(name(f"{thread:03d}"), done, join(scored[thread]))
+
+    return Work(run_task, todo, save), scored, earlier
 
 
 def find_left(
-    comm: Any, options: Options, record: RunRecord, n_tasks: int
+    comm: Communicator, options: Options, record: RunRecord, n_tasks: int
 ) -> tuple[list[int], list[Arrays]]:
     """Return the tasks that are left to do, and what earlier attempts found."""
     finished, found = comm.bcast(
@@ -180,39 +208,3 @@ def find_left(
         if comm.rank == 0:
             begin_tasks(options.out, record, n_tasks, len(finished))
     return sorted(set(range(n_tasks)) - set(finished.tolist())), found
-
-
-def do_tasks(
-    comm: Any,
-    options: Options,
-    record: RunRecord,
-    todo: Sequence[int],
-    run_task: Callable[[int, int], None],
-    scored: Sequence[Sequence[Arrays]],
-    package: Callable[[Source], tuple[str, int]],
-) -> tuple[bool, Sequence[Arrays]]:
-    """Have tasks run where the options say: on the ranks alone, or in functions too.
-
-    Parameters
-    ----------
-    scored
-        What each thread has found so far, for the ledger.
-    package
-        Puts into a store what tasks need elsewhere.
-
-    Returns
-    -------
-    Whether all were run, and what was found elsewhere.
-    """
-    module = "metabolite_annotation.remote"
-    execute = choose_executor(comm, options, record, module, package)
-    name = partial(name_ledger, options.out, record["attempt"], comm.rank)
-
-    def save(thread: int, done: list[int]) -> None:
-        save_ledger(name(f"{thread:03d}"), done, join(scored[thread]))
-
-    show = make_progress(quiet=options.quiet)
-    is_done, away, burst = execute(run_task, todo, save, show)
-    if burst:
-        record["burst"] = burst
-    return is_done, away

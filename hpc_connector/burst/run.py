@@ -33,6 +33,7 @@ def run_tasks(
     run_task: Callable[[int, int], None],
     todo: Sequence[int] | np.ndarray,
     save: Save,
+    *,
     show: Callable[[int, int], None] | None = None,
 ) -> Outcome:
     """Run tasks on all ranks, and in functions those that ``args.burst`` is for."""
@@ -41,10 +42,8 @@ def run_tasks(
         if comm.rank == 0 and len(todo):
             connection, facts = try_connection(args, remote, comm.size, len(todo))
     if not comm.bcast(connection is not None):
-        is_done = run_on_ranks(
-            comm, run_task, todo, save, threads=args.threads, show=show
-        )
-        return Outcome(is_done, burst=facts)
+        here = run_on_ranks(comm, run_task, todo, save, threads=args.threads, show=show)
+        return here._replace(burst=facts)
     try:
         return _run_both(comm, args, run_task, todo, save, connection, show)
     finally:
@@ -90,14 +89,14 @@ def _run_both(
         away = partial(run_away, connection, args, comm.size, far, len(near), end)
     run = partial(run_on_ranks, comm, run_task, threads=args.threads, show=show)
     save_first, save_rest = join_saves(save, args.threads)
-    is_done = run(near, save_first, away=away)
+    is_done = run(near, save_first, away=away).is_done
     n_done = end.burst.usage.tasks_done if end.burst else 0
     is_whole = not share or n_done + len(end.back) == len(far)
     left, is_whole = comm.bcast((end.back, is_whole))
     if left and is_done:
         if end.burst:
             say_given_back(end.burst, left)
-        is_done = run(left, save_rest)
+        is_done = run(left, save_rest).is_done
     if connection is None or end.burst is None:
         return Outcome(is_done and is_whole)
     burst = describe(connection, end.burst, len(todo))

@@ -11,7 +11,9 @@ from hpc_connector.folder_lock import release_folder
 from hpc_connector.options import RunOptions
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.partitioner.launch import get_mpicomm
-from hpc_connector.pipeline.program import begin
+from hpc_connector.pipeline.program import begin, watch
+from hpc_connector.pipeline.resources import Usage, read_usage
+from hpc_connector.storage.objects import forget
 from hpc_connector.undo import remove_empty, undo_run
 
 Options = TypeVar("Options", bound=RunOptions)
@@ -19,14 +21,14 @@ Found = TypeVar("Found")
 
 
 def call(
-    run: Callable[[Any, Options], Found], options: Options, comm: Any = None
+    run: Callable[[Any, Options, Usage], Found], options: Options, comm: Any = None
 ) -> Found:
     """Return what a program's run returns.
 
     Parameters
     ----------
     run
-        Takes the communicator and the options.
+        Takes the communicator, the options, and what this process has used before.
     comm
         Of mpi4py, each of whose ranks calls this; of this process alone if None.
 
@@ -35,6 +37,8 @@ def call(
     BadInput
         The input cannot be used; a new run then leaves nothing behind.
     """
+    forget()  # what an earlier run of this process saw
+    used = read_usage()
     comm = get_mpicomm(serial=True) if comm is None else comm
     before: Any = None
     lock = ""
@@ -42,7 +46,8 @@ def call(
         if comm.rank == 0:
             before, lock = begin(options)
     try:
-        return watch(run, options, comm)
+        with watch(comm, options):
+            return run(comm, options, used)
     except BaseException as error:
         if before is not None:
             undo_run(before) if isinstance(error, BadInput) else remove_empty(before)
@@ -50,19 +55,3 @@ def call(
     finally:
         if lock:
             release_folder(options.out, lock)
-
-
-def watch(run: Callable[[Any, Options], Found], options: Options, comm: Any) -> Found:
-    """Run, and watch the ranks of each node if that is asked for."""
-    if not options.telemetry:
-        return run(comm, options)
-    from hpc_connector.telemetry.watch.session import run_watched
-
-    found: list[Found] = []
-
-    def keep() -> int:
-        found.append(run(comm, options))
-        return 0
-
-    run_watched(comm, options, keep)
-    return found[0]

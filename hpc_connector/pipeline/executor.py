@@ -1,8 +1,9 @@
 """Where the tasks of a run are done, as a value: by ranks, or also by functions."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,7 +12,6 @@ from hpc_connector.options import BurstOptions, RunOptions
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.pipeline.ranks import Outcome, run_on_ranks
 from hpc_connector.run_record import RunRecord
-from hpc_connector.storage.address import Source
 
 
 class Executor(Protocol):
@@ -22,7 +22,8 @@ class Executor(Protocol):
         run_task: Callable[[int, int], None],
         todo: Sequence[int] | np.ndarray,
         save: Callable[[int, list[int]], None],
-        show: Callable[[int, int], None] | None,
+        *,
+        show: Callable[[int, int], None] | None = None,
     ) -> Outcome:
         """Run the tasks that are left to do."""
 
@@ -32,7 +33,7 @@ def choose_executor(
     options: RunOptions,
     record: RunRecord,
     module: str,
-    pack: Callable[[Source], tuple[str, int]],
+    *packed: Any,
 ) -> Executor:
     """Return the executor that the options of a run ask for.
 
@@ -41,29 +42,17 @@ def choose_executor(
     record
         Of the run so far.
     module
-        Which has ``run_tasks(package, tasks)``, for functions.
-    pack
-        Puts what tasks need into a folder; returns the package's name and bytes sent.
+        For functions, and loaded for these alone: its ``pack(*packed, folder)`` puts
+        what tasks need into a store, and ``run_tasks(package, tasks)`` runs some.
     """
     if options.burst is None:
-        return partial(run_here, comm, options.threads)
+        return partial(run_on_ranks, comm, threads=options.threads)
     from hpc_connector.burst.connection import make_remote
     from hpc_connector.burst.run import run_tasks
 
+    pack = partial(importlib.import_module(module).pack, *packed)
     remote = make_remote(comm, options, record, module, pack)
     return partial(run_tasks, comm, options, remote)
-
-
-def run_here(
-    comm: Communicator,
-    threads: int,
-    run_task: Callable[[int, int], None],
-    todo: Sequence[int] | np.ndarray,
-    save: Callable[[int, list[int]], None],
-    show: Callable[[int, int], None] | None,
-) -> Outcome:
-    """Run tasks on all ranks."""
-    return Outcome(run_on_ranks(comm, run_task, todo, save, threads=threads, show=show))
 
 
 def check_options(options: BurstOptions) -> None:

@@ -1,12 +1,14 @@
 """A program on all ranks, from its lock of the folder to its exit code."""
 
-from collections.abc import Callable
-from typing import Any
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from hpc_connector import cli
 from hpc_connector.errors import BadInput
 from hpc_connector.folder_lock import release_folder
 from hpc_connector.manifest import enter_folder
+from hpc_connector.options import RunOptions
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import abort_on_error, end_now
 from hpc_connector.partitioner.launch import get_mpicomm
@@ -15,30 +17,50 @@ from hpc_connector.storage.objects import forget
 from hpc_connector.undo import Before, look_before, remove_empty, undo_run
 
 
-def run_program(name: str, run: Callable[[Communicator], int], args: Any = None) -> int:
-    """Run a program on all ranks, none of which is left behind; return its exit code.
+@dataclass
+class Session:
+    """A program on all ranks.
 
     Parameters
     ----------
-    run
-        Takes the communicator and returns an exit code.
-    args
-        Of the program; with ``args.telemetry`` an agent watches the ranks of each node.
-        Of a new run that bad input ends before its first task, ``args.out`` keeps
-        nothing.
+    code
+        The exit code of this process.
+    """
+
+    comm: Communicator
+    code: int = cli.DONE
+
+
+@contextlib.contextmanager
+def open_session(name: str, options: RunOptions | None = None) -> Iterator[Session]:
+    """Run a program on all ranks, none of which is left behind.
+
+    What is raised within is told in a line, and gives the exit code of the session.
+
+    Parameters
+    ----------
+    options
+        Of the run; with ``telemetry`` an agent watches the ranks of each node. Of a new
+        run that bad input ends before its first task, ``out`` keeps nothing.
+
+    Raises
+    ------
+    SystemExit
+        MPI cannot start.
     """
     forget()  # what an earlier run of this process saw
     try:
-        comm = get_mpicomm()
+        session = Session(get_mpicomm())
     except Exception as error:
-        return cli.explain(name, error)
+        raise SystemExit(cli.explain(name, error)) from None
+    comm = session.comm
     cli.set_up_log(name, rank=comm.rank)
-    before: Any = None
+    before: Before | None = None
     lock = ""
 
     def leave() -> None:
-        if lock:
-            release_folder(args.out, lock)
+        if lock and options:
+            release_folder(options.out, lock)
 
     def refuse(error: BaseException) -> int:
         leave()
@@ -52,25 +74,33 @@ def run_program(name: str, run: Callable[[Communicator], int], args: Any = None)
 
     try:
         with abort_on_error(comm, refuse), on_signals(stop):
-            if args is not None:
-                before, lock = comm.bcast(begin(args) if comm.rank == 0 else None)
-            if args is not None and args.telemetry:
-                from hpc_connector.telemetry.watch.session import run_watched
-
-                return run_watched(comm, args, lambda: run(comm))
-            return run(comm)
+            if options:
+                before, lock = comm.bcast(begin(options) if comm.rank == 0 else None)
+            with watch(comm, options):
+                yield session
     except SystemExit as end:
-        return int(end.code or 0)
+        session.code = int(end.code or 0)
     finally:
         if comm.rank == 0:
             leave()
 
 
-def begin(args: Any) -> tuple[Before, str]:
+def watch(
+    comm: Communicator, options: RunOptions | None
+) -> contextlib.AbstractContextManager[None]:
+    """Return the watch over a run, if its options ask for telemetry."""
+    if options is None or not options.telemetry:
+        return contextlib.nullcontext()
+    from hpc_connector.telemetry.watch.session import watch_ranks
+
+    return watch_ranks(comm, options)
+
+
+def begin(options: RunOptions) -> tuple[Before, str]:
     """Return what there was before a run, and the lock of its folder."""
-    before = look_before(args.out)
+    before = look_before(options.out)
     try:
-        return before, enter_folder(args.out, resume=args.resume)
+        return before, enter_folder(options.out, resume=options.resume)
     except BadInput:
         remove_empty(before)
         raise

@@ -126,7 +126,7 @@ def run_on_ranks(
     show: Callable[[int, int], None] | None = None,
     first: Callable[[], None] | None = None,
     away: Callable[[Seat], int] | None = None,
-) -> bool:
+) -> Outcome:
     """Run tasks on all ranks, each rank and thread taking the next that is left.
 
     Parameters
@@ -148,7 +148,7 @@ def run_on_ranks(
 
     Returns
     -------
-    Whether all tasks were run; False after a stop signal on any rank.
+    Whether all tasks were run, which is not so after a stop signal on any rank.
 
     Notes
     -----
@@ -168,7 +168,7 @@ def run_on_ranks(
             n_finished = run_threads(queue, work, threads, away)
     wait_asleep(comm)
     counts: list[int] = comm.allgather(n_finished)
-    return sum(counts) == len(todo)
+    return Outcome(sum(counts) == len(todo))
 
 
 def run_queue(

@@ -47,7 +47,7 @@ def get_resources(
     threads: int,
     start_s: float,
     inputs: Sequence[Input] = (),
-    since: Usage | None = None,
+    since: Usage = Usage(),  # noqa: B008
 ) -> Resources:
     """Return what the run used, summed over ranks.
 
@@ -59,7 +59,7 @@ def get_resources(
         What this process had used when the run began; nothing, where it was started
         for the run.
     """
-    used: list[Usage] = comm.allgather(read_usage().since(since or Usage()))
+    used: list[Usage] = comm.allgather(read_usage().since(since))
     max_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     _, _, nodes = get_node(comm)
     found: Resources = {

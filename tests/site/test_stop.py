@@ -27,9 +27,9 @@ def test_run_on_ranks__all_stop_after_a_signal(comm, number, who):
     def save(_, finished):
         saved[:] = finished
 
-    is_done = run_on_ranks(comm, run_task, range(N_TASKS), save)
+    outcome = run_on_ranks(comm, run_task, range(N_TASKS), save)
     everyone = [task for tasks in comm.allgather(done) for task in tasks]
-    assert not is_done
+    assert not outcome.is_done
     assert sorted(saved) == sorted(done)
     assert len(set(everyone)) == len(everyone) < N_TASKS
 
@@ -40,6 +40,6 @@ def test_run_on_ranks__does_each_task_once(comm):
     def run_task(task, thread):
         done.append(task)
 
-    assert run_on_ranks(comm, run_task, range(N_TASKS), lambda *_: None)
+    assert run_on_ranks(comm, run_task, range(N_TASKS), lambda *_: None).is_done
     everyone = [task for tasks in comm.allgather(done) for task in tasks]
     assert sorted(everyone) == list(range(N_TASKS))

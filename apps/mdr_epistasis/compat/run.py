@@ -15,14 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import cli
 from hpc_connector.loader.genotypes.sample_file import SampleFile
 from hpc_connector.loader.genotypes.samples import read_sample
 from hpc_connector.loader.individuals import Match
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.pipeline.ranks import run_on_ranks
-from hpc_connector.pipeline.resources import get_resources
+from hpc_connector.pipeline.resources import Usage, get_resources
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.publish import publish
 from hpc_connector.run_record import RunRecord
@@ -30,20 +29,27 @@ from mdr_epistasis.compat.bsc import get_fold_accuracy
 from mdr_epistasis.compat.inputs import check_options, get_name, read_inputs
 from mdr_epistasis.options import Options
 from mdr_epistasis.output.record import begin
+from mdr_epistasis.output.result import Ending
 
 logger = logging.getLogger(__name__)
 
 BLOCK_PAIRS = 1 << 17  # scored at once: 90 counts each, 50 MB
 
 
-def run(comm: Any, args: Options) -> int:
-    """Score every pair of variants of every pair of files into ``args.out``."""
+def run(comm: Any, args: Options, since: Usage = Usage()) -> Ending:  # noqa: B008
+    """Score every pair of variants of every pair of files into ``args.out``.
+
+    Parameters
+    ----------
+    since
+        What this process had used before; nothing, where it was started for the run.
+    """
     start_s = time.time()
     check_options(args)
     record = comm.bcast(begin(args) if comm.rank == 0 else None)
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", args.out)
-        return cli.DONE
+        return Ending(True)
     files, match, pairs = comm.bcast(read_inputs(args) if comm.rank == 0 else None)
     if comm.rank == 0:
         assumed = [one for file in files for one in file.assumed]
@@ -51,12 +57,12 @@ def run(comm: Any, args: Options) -> int:
         record |= make_notes([*match.assumed, *assumed], of_headers)
         log_notes(record)
     is_done, counted = score_files(comm, args, files, match, pairs)
-    record["resources"] = get_resources(comm, args.threads, start_s)
+    record["resources"] = get_resources(comm, args.threads, start_s, since=since)
     if comm.rank == 0:
         log_notes({"assumed": (), "counted": counted})
         record["counted"] = add_counts([record["counted"], counted])
         finish(args, record, is_done)
-    return cli.DONE if is_done else cli.STOPPED
+    return Ending(is_done)
 
 
 def finish(args: Options, record: RunRecord, is_done: bool) -> None:
@@ -102,7 +108,7 @@ def score_files(
         save_lines(paths[number], make_lines(read(i), read(j), is_case))
 
     todo = [number for number, path in enumerate(paths) if not path.exists()]
-    is_done = run_on_ranks(
+    outcome = run_on_ranks(
         comm,
         run_task,
         comm.bcast(todo),
@@ -111,7 +117,7 @@ def score_files(
         show=make_progress(quiet=args.quiet),
     )
     of_files = {k: n for share in comm.allgather(counted) for k, n in share.items()}
-    return is_done, add_counts(of_files.values())
+    return outcome.is_done, add_counts(of_files.values())
 
 
 def read_keys(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -226,3 +226,18 @@ def to_frame(columns: dict[str, Any]) -> Any:
 def _to_plain(value: Any) -> Any:
     """Return a scalar of NumPy as one of Python."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+class Ending(NamedTuple):
+    """How a run has ended.
+
+    Parameters
+    ----------
+    is_done
+        Whether it is complete; it is not after a stop signal.
+    result
+        What it has found, on rank 0; None if an earlier attempt had found it.
+    """
+
+    is_done: bool
+    result: Result | None = None

@@ -54,7 +54,7 @@ def save_images(
     def run_task(number: int, thread: int) -> None:
         save_ion(unfinished, named[number], spectra, patterns, options.ppm)
 
-    is_done = run_on_ranks(
+    outcome = run_on_ranks(
         comm,
         run_task,
         range(len(named)),
@@ -64,10 +64,10 @@ def save_images(
         first=save_rest if comm.rank == 0 else None,
     )
     with end_together(comm):
-        if comm.rank == 0 and is_done:
+        if comm.rank == 0 and outcome.is_done:
             shutil.rmtree(folder, ignore_errors=True)
             unfinished.rename(folder)
-    return is_done
+    return outcome.is_done
 
 
 def share_names(

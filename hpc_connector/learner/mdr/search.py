@@ -1,7 +1,8 @@
 """The exhaustive search: what it is given, what it finds, and how that is merged."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,20 @@ def make_best(question: Question, folds: int, top: int | None = None) -> Best:
         np.full(folds, -np.inf),
         np.full((folds, question.order), -1, np.int64),
     )
+
+
+def bind_search(
+    genotypes: Genotypes, question: Question
+) -> Callable[[Best, tuple[int, ...], NDArray[np.float32]], None]:
+    """Return the kernel of a question, which takes the arguments of ``search`` left.
+
+    Parameters
+    ----------
+    question
+        Whose rules it searches by; ``order`` chooses the kernel.
+    """
+    kernel = search_pairs if question.order == 2 else search_triples
+    return partial(kernel, genotypes, make_rules(question))
 
 
 def search(

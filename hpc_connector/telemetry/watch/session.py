@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import has_ended
+from hpc_connector.options import RunOptions
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import wait_asleep
 from hpc_connector.telemetry.columns import get_name
@@ -25,23 +25,25 @@ END_S = 10.0  # for an agent to write its totals
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
 
 
-def run_watched(comm: Communicator, args: Any, run: Callable[[], int]) -> int:
-    """Run with an agent on each node, then join what they wrote; return the exit code.
+@contextlib.contextmanager
+def watch_ranks(comm: Communicator, options: RunOptions) -> Iterator[None]:
+    """Have an agent on each node watch a run, then join what they wrote.
 
-    All ranks call it. A rank that raises leaves the agent alone, which ends with the
+    All ranks enter it. A rank that raises leaves the agent alone, which ends with the
     ranks. A run that will be refused, or is complete, is not watched.
     """
-    if comm.bcast(comm.rank == 0 and has_ended(args.out, resume=args.resume)):
-        return run()
-    agent = start_agent(args.out, comm.allgather((get_name(), os.getpid())), comm.rank)
-    code = run()
+    out = options.out
+    if comm.bcast(comm.rank == 0 and has_ended(out, resume=options.resume)):
+        yield
+        return
+    agent = start_agent(out, comm.allgather((get_name(), os.getpid())), comm.rank)
+    yield
     wait_asleep(comm)  # the last sample sees all ranks
     if agent is not None:
         end_agent(agent)
     comm.Barrier()
     if comm.rank == 0:
-        collect(args.out)
-    return code
+        collect(out)
 
 
 def start_agent(
