@@ -26,8 +26,8 @@ import pytest
 import metabolite_annotation as ma
 from hpc_connector.errors import BadInput
 from imzml import plant_lipids
-from metabolite_annotation import run as run_module
 from metabolite_annotation import schema
+from metabolite_annotation import tasks as tasks_module
 from metabolite_annotation.program import main
 from programs import assert_same
 
@@ -187,18 +187,18 @@ def test_annotate__refuses_a_folder_in_use(files, command):
 def test_annotate__goes_on_after_an_interrupt(files, command, tmp_path, monkeypatch):
     out = tmp_path / "out"
 
-    def score(*given):
+    def score(*given, **options):
         os.kill(os.getpid(), signal.SIGINT)
-        return known(*given)
+        return known(*given, **options)
 
-    known = run_module.score
+    known = tasks_module.annotate
     with monkeypatch.context() as patch:
         patch.setattr("metabolite_annotation.tasks.IONS_A_TASK", 100)
-        patch.setattr(run_module, "score", score)
+        patch.setattr(tasks_module, "annotate", score)
         with pytest.raises(KeyboardInterrupt, match="resume=True"):
             annotate(files, out=out)
         assert len(list(out.glob("ledger/*.npz"))) == 1
-        patch.setattr(run_module, "score", known)
+        patch.setattr(tasks_module, "annotate", known)
         annotate(files, out=out, resume=True)
     assert_same(out, command)
 

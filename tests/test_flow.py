@@ -42,7 +42,7 @@ RUNS = {
         "hpc_connector.learner.annotation._image_kernels",
         "fill_scores",
         TISSUE,
-        ["run", "search", "run_on_ranks", "run_queue", "run_task", "score", "annotate"],
+        ["run", "run_on_ranks", "run_queue", "run_task", "annotate"],
     ),
 }
 

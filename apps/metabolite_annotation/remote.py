@@ -14,7 +14,7 @@ from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.storage.address import Source
 from metabolite_annotation.patterns import Patterns
 from metabolite_annotation.spectra import Spectra
-from metabolite_annotation.tasks import join, score
+from metabolite_annotation.tasks import join, make_run_task
 
 PEAKS = ("mz", "pixel", "intensity")
 STRIDE = 1 << 16  # peaks between those whose m/z every task knows
@@ -57,8 +57,12 @@ def run_tasks(package: Package, numbers: Sequence[int]) -> Arrays:
     grid = Grid(x, y, facts["height"], facts["width"])
     chosen = np.concatenate([np.arange(*r) for r in rows])
     peaks = load_peaks(package, patterns.mz[chosen], facts["ppm"])
-    parts = [score(peaks, grid, np.arange(*r), patterns, facts["ppm"]) for r in rows]
-    return join([part | {"ion": ions[part["ion"]]} for part in parts])
+    scored: list[Arrays] = []
+    tasks = [np.arange(*r) for r in rows]
+    run_task = make_run_task(peaks, grid, tasks, patterns, facts["ppm"], [scored])
+    for number in range(len(tasks)):
+        run_task(number, 0)
+    return join([part | {"ion": ions[part["ion"]]} for part in scored])
 
 
 def load_peaks(package: Package, mz: np.ndarray, ppm: float) -> PeakList:

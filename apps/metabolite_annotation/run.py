@@ -1,9 +1,10 @@
 """One run: plan, load, score, rank, store."""
 
+import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -43,8 +44,8 @@ from metabolite_annotation.spectra import Spectra, load_compiler, load_spectra
 from metabolite_annotation.staging import stage
 from metabolite_annotation.tasks import (
     join,
+    make_run_task,
     make_tasks,
-    score,
     score_nothing,
     spread,
 )
@@ -69,18 +70,35 @@ def run(comm: Any, options: Options, since: Usage = Usage()) -> Ending:  # noqa:
     if setup is None:
         logger.info("%s is complete, nothing is left to do", options.out)
         return "complete"
-    library = inputs and inputs.library
     patterns = get_patterns(comm, options, setup.ions, setup.resolution)
-    annotations: Any = None
+    annotations, is_done = None, False
     used: Resources = {"start_s": options.get_age_s()}
     if patterns is not None:
-        annotations = search(comm, options, setup, library, patterns, record)
-    is_done = comm.bcast(annotations is not None)
+        library = inputs and inputs.library
+        with open_spectra(comm, options, setup, library, record) as spectra:
+            tasks = make_tasks(patterns.mz)
+            work, scored, known = prepare(
+                comm, options, spectra, patterns, tasks, record
+            )
+            packed = (spectra, patterns, tasks, options.ppm)
+            execute = choose_executor(comm, options, record, REMOTE, *packed)
+            show = make_progress(quiet=options.quiet)
+            is_done, away, burst = execute(*work, show=show)
+            if burst:
+                record["burst"] = burst
+            here = comm.allgather(join([*itertools.chain(*scored), *away]))
+            if is_done:
+                scores = spread([*known, *here], len(patterns.mz))
+                annotations, is_done = store(
+                    comm, options, inputs, spectra, patterns, scores, record
+                )
     used |= get_resources(comm, options.threads, start_s, record["inputs"], since)
     with end_together(comm):
         if comm.rank == 0:
             say_fetched(used)
-            finish(options, record | {"resources": used}, annotations)
+            finish(
+                options, record | {"resources": used}, annotations if is_done else None
+            )
     return "done" if is_done else "stopped"
 
 
@@ -107,52 +125,66 @@ def begin(comm: Communicator, options: Options) -> tuple[RunRecord, Inputs | Non
     return record, inputs
 
 
-def search(
+@contextlib.contextmanager
+def open_spectra(
     comm: Communicator,
     options: Options,
     setup: Setup,
     library: Library | None,
-    patterns: Patterns,
     record: RunRecord,
-) -> Annotations | None:
-    """Score the ions, and write all but the report and the manifest.
+) -> Iterator[Spectra]:
+    """Load the spectra into memory of each node; put into the record what they are.
 
-    Returns
-    -------
-    The annotations on rank 0; None on other ranks, and after a stop signal.
+    Parameters
+    ----------
+    library
+        None but on rank 0.
     """
-    annotations: Any = None
     with (
         stage(comm, setup.imzml, options.scratch) as imzml,
         load_spectra(comm, imzml, setup.picked) as spectra,
     ):
-        if comm.rank == 0 and library:
+        if library:
             say_spectra(spectra)
             record |= describe_run(options, setup, library, spectra)
             record |= list_notes(library, spectra)
             log_notes(record)
-        tasks = make_tasks(patterns.mz)
-        work, scored, known = prepare(comm, options, spectra, patterns, tasks, record)
-        packed = (spectra, patterns, tasks, options.ppm)
-        execute = choose_executor(comm, options, record, REMOTE, *packed)
-        is_done, away, burst = execute(*work, show=make_progress(quiet=options.quiet))
-        if burst:
-            record["burst"] = burst
-        here = comm.allgather(join([*itertools.chain(*scored), *away]))
-        if not is_done:
-            return None
-        scores = spread([*known, *here], len(patterns.mz))
-        with end_together(comm):
-            if comm.rank == 0 and library:
-                annotations = find_annotations(
-                    options, setup, library, patterns, scores
-                )
+        yield spectra
 
-        def save_rest() -> None:
-            save_results(options, record, spectra, patterns, annotations)
 
-        is_done = save_images(comm, options, spectra, patterns, annotations, save_rest)
-    return annotations if is_done else None
+def store(
+    comm: Communicator,
+    options: Options,
+    inputs: Inputs | None,
+    spectra: Spectra,
+    patterns: Patterns,
+    scores: np.ndarray,
+    record: RunRecord,
+) -> tuple[Annotations | None, bool]:
+    """Write all but the report and the manifest.
+
+    Parameters
+    ----------
+    inputs
+        None but on rank 0.
+    scores
+        Of all ions, shape (ions, 8).
+
+    Returns
+    -------
+    The annotations, on rank 0; and whether no signal came between.
+    """
+    annotations: Any = None
+    with end_together(comm):
+        if inputs:
+            setup, library = inputs
+            annotations = find_annotations(options, setup, library, patterns, scores)
+
+    def save_rest() -> None:
+        save_results(options, record, spectra, patterns, annotations)
+
+    is_done = save_images(comm, options, spectra, patterns, annotations, save_rest)
+    return annotations, is_done
 
 
 class Work(NamedTuple):
@@ -185,11 +217,8 @@ def prepare(
     todo, earlier = find_left(comm, options, record, len(tasks))
     scored = [[score_nothing()] for _ in range(options.threads)]
     name = partial(name_ledger, options.out, record["attempt"], comm.rank)
-
-    def run_task(number: int, thread: int) -> None:
-        ions = tasks[number]
-        found = score(spectra.peaks, spectra.grid, ions, patterns, options.ppm)
-        scored[thread].append(found)
+    peaks, grid = spectra.peaks, spectra.grid
+    run_task = make_run_task(peaks, grid, tasks, patterns, options.ppm, scored)
 
     def save(thread: int, done: list[int]) -> None:
         save_ledger(name(f"{thread:03d}"), done, join(scored[thread]))

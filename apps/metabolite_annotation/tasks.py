@@ -3,7 +3,7 @@
 A task knows neither who runs it nor where: it takes arrays and returns arrays.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -33,30 +33,39 @@ def make_tasks(mz: np.ndarray) -> list[np.ndarray]:
     return [order[first : first + n] for first in range(0, len(order), n)]
 
 
-def score(
-    peaks: PeakList, grid: Grid, ions: np.ndarray, patterns: Patterns, ppm: float
-) -> Arrays:
-    """Return the scores of some ions, of those that have any.
+def make_run_task(
+    peaks: PeakList,
+    grid: Grid,
+    tasks: Sequence[np.ndarray],
+    patterns: Patterns,
+    ppm: float,
+    scored: Sequence[list[Arrays]],
+) -> Callable[[int, int], None]:
+    """Return the function that runs a task, given its number and the thread.
 
     Parameters
     ----------
-    ions
-        Rows of `patterns`.
+    tasks
+        The ions of each, rows of `patterns`.
     ppm
         Half the window of a peak, parts per million.
-
-    Returns
-    -------
-    ``ion``, int64 (n,), and ``scores``, float64 (n, 8), columns ``SCORES``.
+    scored
+        Of each thread; a task adds the ions that have a score: ``ion``, int64 (n,), and
+        ``scores``, float64 (n, 8), columns ``SCORES``.
     """
     mz, theoretical = patterns
-    scores = annotate(peaks, grid, mz[ions], theoretical[ions], ppm=ppm)
-    (kept,) = np.nonzero(scores[:, 0])
-    return {"ion": ions[kept], "scores": scores[kept]}
+
+    def run_task(number: int, thread: int) -> None:
+        ions = tasks[number]
+        scores = annotate(peaks, grid, mz[ions], theoretical[ions], ppm=ppm)
+        (kept,) = np.nonzero(scores[:, 0])
+        scored[thread].append({"ion": ions[kept], "scores": scores[kept]})
+
+    return run_task
 
 
 def score_nothing() -> Arrays:
-    """Return the scores of no ion, as ``score`` would."""
+    """Return the scores of no ion, as a task would."""
     return {"ion": np.zeros(0, np.int64), "scores": np.zeros((0, len(SCORES)))}
 
 
