@@ -213,7 +213,7 @@ def test_result__tables(result):
 
 
 def test_result__tables_without_pandas(result, monkeypatch):
-    monkeypatch.setattr("mdr_epistasis.output.result.find_spec", lambda name: None)
+    monkeypatch.setattr("hpc_connector.storer.columns.find_spec", lambda name: None)
     assert list(result.models)[:3] == ["rank", "variant_1", "chromosome_1"]
     assert list(result.cells())[-3:] == ["cases", "controls", "high_risk"]
 
@@ -275,8 +275,8 @@ def test_schema__has_every_column_of_the_files(result, tmp_path):
     for column in schema.VARIANTS:
         kind = COLUMNS[column.name]
         text = isinstance(kind, np.dtypes.StringDType)
-        assert column.dtype == ("str" if text else np.dtype(kind).name)
-    assert all(column.said for column in (*schema.TABLE, *schema.MODELS))
+        assert column.dtype == ("text" if text else np.dtype(kind).name)
+    assert all(column.definition for column in (*schema.TABLE, *schema.MODELS))
 
 
 def test_import__is_cheap():
@@ -293,7 +293,7 @@ def test_import__is_cheap():
 
 def test_run__is_a_function_after_all_is_imported():
     for path in sorted(Path(mdr.__file__).parent.glob("*")):
-        if not path.name.startswith("__"):
+        if not path.name.startswith("__") and path.name != "py.typed":
             importlib.import_module(f"mdr_epistasis.{path.stem}")
     assert all(callable(getattr(mdr, name)) for name in mdr.__all__)
 

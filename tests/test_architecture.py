@@ -43,7 +43,14 @@ HOMES = {
     "pyarrow": ("lazily", ["hpc_connector/telemetry/"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/"]),
     "catboost": ("lazily", ["apps/metabolite_annotation/inputs/scoring_model.py"]),
-    "pandas": ("lazily", ["apps/", "hpc_connector/slices/formats/text.py"]),
+    "pandas": (
+        "lazily",
+        [
+            "hpc_connector/storer/columns.py",
+            "hpc_connector/slices/formats/text.py",
+            "apps/metabolite_annotation/output/export.py",
+        ],
+    ),
     "sklearn": ("", ["hpc_connector/forecast/", "apps/mdr_epistasis/estimator.py"]),
     "jinja2": ("", ["hpc_connector/report/templates.py"]),
     "h5py": (

@@ -3,11 +3,11 @@
 import logging
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.notes import log_notes
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
-from hpc_connector.pipeline.executor import choose_executor
+from hpc_connector.pipeline.executor import Work, choose_executor
 from hpc_connector.pipeline.ledger import Arrays, name_ledger, read_ledger, save_ledger
 from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import Usage, get_resources, say_fetched
@@ -159,24 +159,6 @@ def finish(
     save_manifest(args.out, record)
     save_report(args.out)
     shutil.rmtree(args.out / "ledger")  # last: without it the run is complete
-
-
-class Work(NamedTuple):
-    """The tasks that are left to do, as an executor takes them.
-
-    Parameters
-    ----------
-    run_task
-        Takes a task and the thread that runs it.
-    todo
-        The tasks, int64.
-    save
-        Records what a thread has done.
-    """
-
-    run_task: Callable[[int, int], None]
-    todo: NDArray[np.int64]
-    save: Callable[[int, list[int]], None]
 
 
 def prepare(

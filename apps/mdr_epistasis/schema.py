@@ -4,29 +4,7 @@
 :data:`PERMUTATIONS`; ``models.tsv`` has :data:`TABLE`.
 """
 
-from typing import NamedTuple
-
-
-class Column(NamedTuple):
-    """A column of the results.
-
-    Parameters
-    ----------
-    dtype
-        As NumPy names it; ``str`` for text in UTF-8.
-    unit
-        Empty for a number without one.
-    shape
-        Of each row, where it is more than one value: ``order``, ``folds`` or ``cells``
-        (levels to the power of the order).
-    """
-
-    name: str
-    dtype: str
-    said: str
-    unit: str = ""
-    shape: str = ""
-
+from hpc_connector.storer.columns import TEXT, Column
 
 _BA = "mean of sensitivity and specificity"
 
@@ -139,13 +117,13 @@ MODELS = (
     ),
 )
 VARIANTS = (
-    Column("id", "str", "as the genotypes name it"),
-    Column("chromosome", "str", "as the genotypes name it; empty if they do not"),
+    Column("id", TEXT, "as the genotypes name it"),
+    Column("chromosome", TEXT, "as the genotypes name it; empty if they do not"),
     Column(
         "position", "int64", "on the chromosome, from 1; 0 if not known", "base pairs"
     ),
-    Column("counted", "str", "allele of which genotypes count the copies"),
-    Column("other", "str", "any other allele"),
+    Column("counted", TEXT, "allele of which genotypes count the copies"),
+    Column("other", TEXT, "any other allele"),
     Column(
         "frequency", "float64", "of the counted allele among called genotypes", "0..1"
     ),
@@ -163,12 +141,12 @@ STATISTICS = tuple(
 )  # of models.tsv, in order
 TABLE = (
     MODELS[0],
-    Column("variant_1", "str", "id of its first variant; then of the others"),
-    Column("chromosome_1", "str", "of that variant, as the genotypes name it"),
+    Column("variant_1", TEXT, "id of its first variant; then of the others"),
+    Column("chromosome_1", TEXT, "of that variant, as the genotypes name it"),
     Column(
         "position_1", "int64", "of that variant, from 1; 0 if not known", "base pairs"
     ),
-    Column("alleles_1", "str", "of that variant: the counted one / the other"),
+    Column("alleles_1", TEXT, "of that variant: the counted one / the other"),
     *(column for column in MODELS if column.name in (*STATISTICS, "p_value")),
     Column("is_best", "int64", "1 for the model of the classic rule, else 0"),
 )

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.manifest import is_in_use, read_manifest
 from hpc_connector.report.results_file import open_results
 from hpc_connector.run_record import RunRecord
+from hpc_connector.storer.columns import TEXT, to_table
 from metabolite_annotation import schema
 from metabolite_annotation.options import PROGRAM
 from metabolite_annotation.output.export import Image, check_exports, make_anndata
@@ -65,12 +65,7 @@ class Result:
         A ``pandas.DataFrame`` if pandas is installed, else a dict of columns: arrays
         by name.
         """
-        columns = self._read(schema.TABLE.names)
-        if find_spec("pandas") is None:
-            return columns
-        import pandas as pd
-
-        return pd.DataFrame(columns)
+        return to_table(self._read(schema.TABLE.names))
 
     def ion_image(self, formula: str, adduct: str, peak: int = 0) -> np.ndarray:
         """Return an isotope image of an annotated ion.
@@ -231,7 +226,7 @@ def read_columns(
     group = file[table.place.partition("/")[2]]
     return {
         name: _read_text(group[name], most)
-        if types[name] == schema.TEXT
+        if types[name] == TEXT
         else group[name][:most]
         for name in names
     }

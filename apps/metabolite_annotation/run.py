@@ -4,10 +4,10 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from hpc_connector.manifest import begin_run
 from hpc_connector.notes import log_notes
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
-from hpc_connector.pipeline.executor import check_options, choose_executor
+from hpc_connector.pipeline.executor import Work, check_options, choose_executor
 from hpc_connector.pipeline.ledger import Arrays, name_ledger, read_ledger, save_ledger
 from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import Usage, get_resources, say_fetched
@@ -185,24 +185,6 @@ def store(
 
     is_done = save_images(comm, options, spectra, patterns, annotations, save_rest)
     return annotations, is_done
-
-
-class Work(NamedTuple):
-    """The tasks that are left to do, as an executor takes them.
-
-    Parameters
-    ----------
-    run_task
-        Takes a task and the thread that runs it.
-    todo
-        The tasks.
-    save
-        Records what a thread has done.
-    """
-
-    run_task: Callable[[int, int], None]
-    todo: Sequence[int]
-    save: Callable[[int, list[int]], None]
 
 
 def prepare(

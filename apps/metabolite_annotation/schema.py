@@ -7,27 +7,7 @@ documentation is made of it.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-TEXT = "text"  # UTF-8, of any length
-
-
-class Column(NamedTuple):
-    """A column of a table.
-
-    Parameters
-    ----------
-    dtype
-        Of NumPy, or "text".
-    unit
-        "1" for a number without; nothing for text, numbers of rows, and truth.
-    shape
-        Of one row, as in "images"; nothing for a single value.
-    """
-
-    name: str
-    dtype: str
-    unit: str
-    definition: str
-    shape: str = ""
+from hpc_connector.storer.columns import TEXT, Column
 
 
 class Table(NamedTuple):
@@ -46,62 +26,62 @@ class Table(NamedTuple):
 INTENSITY = "of the instrument"
 
 NAMED = (
-    Column("formula", TEXT, "", "sum formula of the molecule, as its database has it"),
+    Column("formula", TEXT, "sum formula of the molecule, as its database has it", ""),
     Column(
         "adduct",
         TEXT,
-        "",
         "what makes an ion of the molecule: modification, neutral loss and adduct",
+        "",
     ),
-    Column("ion", TEXT, "", "sum formula of the ion"),
-    Column("database", TEXT, "", "name of the database, that of its file"),
+    Column("ion", TEXT, "sum formula of the ion", ""),
+    Column("database", TEXT, "name of the database, that of its file", ""),
 )
 
 MEASURES = (
     Column(
         "chaos",
         "float64",
-        "1",
         "measure of chaos of the first isotope image, 0 to 1: one less the mean number "
         "of its connected parts, over 30 thresholds of intensity, a pixel with signal",
+        "1",
     ),
     Column(
         "spatial",
         "float64",
-        "1",
         "Pearson's correlation of each other isotope image with the first over all "
         "pixels; their mean weighted by theoretical intensity, no less than 0",
+        "1",
     ),
     Column(
         "spectral",
         "float64",
-        "1",
         "one less the mean absolute difference of measured and theoretical intensities "
         "of the isotope peaks, each set of length 1, over pixels of the first image",
+        "1",
     ),
     Column(
         "mz_err_abs",
         "float64",
-        "Da",
         "mean m/z of the peaks of the first image, by intensity, less the theoretical",
+        "Da",
     ),
     Column(
         "mz_err_rel",
         "float64",
-        "Da",
         "the same of the other images less mz_err_abs; their mean weighted by "
         "theoretical intensity",
+        "Da",
     ),
 )
 
 MSM = Column(
     "msm",
     "float64",
-    "1",
     "metabolite-signal match: chaos times spatial times spectral",
+    "1",
 )
 SCORE = Column(
-    "score", "float64", "1", "what ions are ranked by: msm, or the score of --model"
+    "score", "float64", "what ions are ranked by: msm, or the score of --model", "1"
 )
 
 ANNOTATIONS = Table(
@@ -109,54 +89,54 @@ ANNOTATIONS = Table(
     "a molecule's formula with an adduct, annotated by a database; the best first",
     (
         *NAMED,
-        Column("mz", "float64", "Da per charge", "theoretical m/z of the first peak"),
+        Column("mz", "float64", "theoretical m/z of the first peak", "Da per charge"),
         MSM,
         SCORE,
         *MEASURES,
         Column(
             "fdr",
             "float64",
-            "1",
             "false discovery rate among the annotations of this database and adduct "
             "with at least this score",
+            "1",
         ),
         Column(
             "fdr_level",
             "float64",
-            "1",
             "least of 0.05, 0.1, 0.2, 0.5 that fdr, of two digits, is within; else 1",
+            "1",
         ),
         Column(
-            "total_intensity", "float64", INTENSITY, "sum of the first isotope image"
+            "total_intensity", "float64", "sum of the first isotope image", INTENSITY
         ),
         Column(
             "max_intensity",
             "float64",
-            INTENSITY,
             "greatest value of the first isotope image",
+            INTENSITY,
         ),
-        Column("n_pixels", "int64", "1", "pixels with signal in the first image"),
+        Column("n_pixels", "int64", "pixels with signal in the first image", "1"),
         Column(
             "molecule_names",
             TEXT,
-            "",
             "names of the molecules of that formula in the database, between '; '",
+            "",
         ),
-        Column("molecule_ids", TEXT, "", "their ids in the database, between '; '"),
+        Column("molecule_ids", TEXT, "their ids in the database, between '; '", ""),
         Column(
             "isomers",
             TEXT,
-            "",
             "other annotations of the same ion, which no spectrum tells apart",
+            "",
         ),
         Column(
             "isobars",
             TEXT,
-            "",
             "annotations of other ions with a peak so near the first of this one that "
             "their windows of m/z overlap",
+            "",
         ),
-        Column("image", "int64", "", "row of images/ion that has its images"),
+        Column("image", "int64", "row of images/ion that has its images", ""),
     ),
 )
 
@@ -164,11 +144,11 @@ SCORES = Table(
     "results.h5/scores",
     "an ion with a score, target or decoy, in the ranking of a target adduct",
     (
-        Column("database", TEXT, "", "name of the database"),
-        Column("formula", TEXT, "", "sum formula of the molecule"),
-        Column("modifier", TEXT, "", "what makes the ion of it: adduct or decoy"),
-        Column("target_modifier", TEXT, "", "adduct of whose ranking it is"),
-        Column("target", "bool", "", "whether it is a target, and no decoy"),
+        Column("database", TEXT, "name of the database", ""),
+        Column("formula", TEXT, "sum formula of the molecule", ""),
+        Column("modifier", TEXT, "what makes the ion of it: adduct or decoy", ""),
+        Column("target_modifier", TEXT, "adduct of whose ranking it is", ""),
+        Column("target", "bool", "whether it is a target, and no decoy", ""),
         MSM,
         SCORE,
         *MEASURES,
@@ -179,40 +159,40 @@ IONS = Table(
     "results.h5/images",
     "an annotated ion",
     (
-        Column("ion", TEXT, "", "sum formula of the ion"),
+        Column("ion", TEXT, "sum formula of the ion", ""),
         Column(
             "mz",
             "float64",
-            "Da per charge",
             "theoretical m/z of its isotope peaks, 0 for none",
+            "Da per charge",
             "images",
         ),
         Column(
             "theoretical_intensity",
             "float64",
-            "percent",
             "of its isotope peaks, the greatest 100",
+            "percent",
             "images",
         ),
         Column(
             "mz_mean",
             "float64",
-            "Da per charge",
             "mean measured m/z by intensity; the theoretical where there is no peak",
+            "Da per charge",
             "images",
         ),
         Column(
             "mz_std",
             "float64",
-            "Da per charge",
             "standard deviation of measured m/z by intensity",
+            "Da per charge",
             "images",
         ),
         Column(
             "total_intensity",
             "float64",
-            INTENSITY,
             "sum of the isotope image",
+            INTENSITY,
             "images",
         ),
     ),
@@ -222,12 +202,12 @@ IMAGES = Table(
     "results.h5/images",
     "a pixel with signal in an isotope image; image after image, in order of pixels",
     (
-        Column("pixel", "uint32", "", "row of pixels"),
+        Column("pixel", "uint32", "row of pixels", ""),
         Column(
             "intensity",
             "float32",
-            INTENSITY,
             "sum of the peaks within the window of m/z",
+            INTENSITY,
         ),
     ),
 )
@@ -239,9 +219,9 @@ ENDS = Table(
         Column(
             "indptr",
             "int64",
-            "",
             "where its values begin in pixel and intensity; image k of an ion is "
             "n_peaks * ion + k",
+            "",
         ),
     ),
 )
@@ -250,21 +230,21 @@ NORMS = (
     Column(
         "tic",
         "float64",
-        INTENSITY,
         "total ion current: the file's own, or the sum of the peaks; of several "
         "spectra of a pixel their sum",
+        INTENSITY,
     ),
     Column(
         "rms",
         "float64",
-        INTENSITY,
         "root mean square of the peaks; of several spectra their mean",
+        INTENSITY,
     ),
     Column(
         "median",
         "float64",
-        INTENSITY,
         "median of the peaks; of several spectra their mean",
+        INTENSITY,
     ),
 )
 
@@ -272,8 +252,8 @@ PIXELS = Table(
     "results.h5/pixels",
     "a pixel with a spectrum, row by row",
     (
-        Column("x", "int32", "pixels", "column, from 0 at the least of the dataset"),
-        Column("y", "int32", "pixels", "row, from 0 at the least of the dataset"),
+        Column("x", "int32", "column, from 0 at the least of the dataset", "pixels"),
+        Column("y", "int32", "row, from 0 at the least of the dataset", "pixels"),
         *NORMS,
     ),
 )
@@ -307,8 +287,8 @@ OBS = Table(
     "annotations.h5ad/obs",
     "a place of the box of pixels, row by row",
     (
-        Column("ion_image_pixel_x", "int32", "pixels", "column, from 0"),
-        Column("ion_image_pixel_y", "int32", "pixels", "row, from 0"),
+        Column("ion_image_pixel_x", "int32", "column, from 0", "pixels"),
+        Column("ion_image_pixel_y", "int32", "row, from 0", "pixels"),
         *(c._replace(definition=f"{c.definition}; 0 without one") for c in NORMS),
     ),
 )

@@ -33,10 +33,9 @@ def describe_table(table: Any) -> str:
 
 def describe_column(column: Any) -> str:
     """Return the row of a column."""
-    said = getattr(column, "definition", None) or column.said
     shape = f" ({column.shape})" if column.shape else ""
-    cells = f"`{column.name}`", escape(said), escape(column.unit), column.dtype + shape
-    return f"| {' | '.join(cells)} |\n"
+    cells = [f"`{column.name}`", escape(column.definition), escape(column.unit)]
+    return f"| {' | '.join([*cells, column.dtype + shape])} |\n"
 
 
 def escape(text: str) -> str:

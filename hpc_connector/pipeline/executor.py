@@ -3,15 +3,34 @@
 import importlib
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.options import BurstOptions, RunOptions
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.pipeline.ranks import Outcome, run_on_ranks
 from hpc_connector.run_record import RunRecord
+
+
+class Work(NamedTuple):
+    """The tasks that are left to do, as an executor takes them.
+
+    Parameters
+    ----------
+    run_task
+        Takes a task and the thread that runs it.
+    todo
+        The tasks, the same on every rank.
+    save
+        Records what a thread has done.
+    """
+
+    run_task: Callable[[int, int], None]
+    todo: Sequence[int] | NDArray[np.int64]
+    save: Callable[[int, list[int]], None]
 
 
 class Executor(Protocol):

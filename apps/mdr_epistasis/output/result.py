@@ -1,7 +1,6 @@
 """What a search has found: tables for Python, and the files of a run."""
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from hpc_connector.manifest import is_in_use, read_manifest, save_manifest
 from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.report.results_file import open_results
 from hpc_connector.run_record import RunRecord
+from hpc_connector.storer.columns import TEXT, Column, to_table
 from mdr_epistasis import schema
 from mdr_epistasis.cohort.loading import Cohort
 from mdr_epistasis.output.files import Columns, make_table, save_tables
@@ -79,7 +79,7 @@ class Result:
         A row is a model, best first; :data:`mdr_epistasis.schema.TABLE` says what each
         column is.
         """
-        return to_frame(self.table)
+        return to_table(self.table)
 
     @property
     def best(self) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class Result:
         genotypes[genotypes == 3] = -1  # the level of missing genotypes
         columns = {f"variant_{k + 1}": row for k, row in enumerate(genotypes)}
         columns |= {n: self.columns[n][i] for n in ("cases", "controls", "high_risk")}
-        return to_frame(columns)
+        return to_table(columns)
 
     def save(self, directory: str | Path) -> Path:
         """Write the files of a run, but a ledger: they can be loaded, and reported.
@@ -203,24 +203,11 @@ def load(directory: str | Path) -> Result:
     return Result(columns, places, maximum, attributes, read_manifest(folder))
 
 
-def _read(group: Any, column: schema.Column) -> np.ndarray:
+def _read(group: Any, column: Column) -> np.ndarray:
     """Return a column of a file."""
-    if column.dtype == "str":
+    if column.dtype == TEXT:
         return group[column.name].asstr()[:].astype(np.dtypes.StringDType())
     return group[column.name][:]
-
-
-def to_frame(columns: dict[str, Any]) -> Any:
-    """Return columns as a pandas.DataFrame; as they are where there is no pandas."""
-    if find_spec("pandas") is None:
-        return columns
-    import pandas as pd
-
-    texts = np.dtypes.StringDType()
-    return pd.DataFrame({
-        name: list(c) if getattr(c, "dtype", None) == texts else c
-        for name, c in columns.items()
-    })  # fmt: skip
 
 
 def _to_plain(value: Any) -> Any:

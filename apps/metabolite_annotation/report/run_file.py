@@ -13,9 +13,10 @@ from hpc_connector.manifest import read_manifest
 from hpc_connector.report.results_file import open_results
 from hpc_connector.report.text import clean
 from hpc_connector.run_record import RunRecord
+from hpc_connector.storer.columns import TEXT
 from hpc_connector.storer.results import FORMAT_VERSION
 from metabolite_annotation.options import PROGRAM
-from metabolite_annotation.schema import ANNOTATIONS, TEXT
+from metabolite_annotation.schema import ANNOTATIONS
 
 LEVELS = (0.05, 0.1, 0.2, 0.5)
 PEAKS = 4
