@@ -24,6 +24,7 @@ from hpc_connector.slices.formats.fastq_gzip import (
 )
 from hpc_connector.slices.formats.packed_text import make_slice, read_spans
 from hpc_connector.slices.gzip_points import inflate_from, thin
+from hpc_connector.storage.ranges import fetch
 from slice_checks import KINDS, check_partition, measure_most_bytes, open_indexed, pack
 
 DATA = Path(__file__).parent / "data" / "slices" / "fastq"
@@ -132,10 +133,8 @@ def test_make_slice__at_every_point(text, tmp_path):
         for first in (max(at - 1, 0), at, min(at + 777, len(text) - 1)):
             last = min(first + 5000, len(text))
             part = make_slice(co, [(first, last)])
-            pieces = slices_text.storage.fetch(part.source, part.version, part.ranges)
-            pieces += slices_text.storage.fetch(
-                part.index, part.index_version, part.index_ranges
-            )
+            pieces = fetch(part.source, part.version, part.ranges)
+            pieces += fetch(part.index, part.index_version, part.index_ranges)
             assert read_spans(part, pieces) == [text[first:last]]
 
 

@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import is_in_use, read_manifest
+from hpc_connector.report.page import render_table
 from hpc_connector.report.results_file import open_results
 from hpc_connector.run_record import RunRecord
 from hpc_connector.storer.columns import TEXT, to_table
@@ -157,16 +157,8 @@ class Result:
     def _repr_html_(self) -> str:
         """Return the counts and the best annotations, as notebooks show them."""
         rows = [[_format(value) for value in row.values()] for row in self.list_best()]
-        heads = "".join(f"<th>{name}</th>" for name in BEST)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>"
-            for row in rows
-        )
-        name = escape(str(self.record["dataset"]["name"]))
-        return (
-            f"<p>{name}: {self._say_counts()}</p><table><thead><tr>{heads}</tr></thead>"
-            f"<tbody>{body}</tbody></table>"
-        )
+        caption = f"{self.record['dataset']['name']}: {self._say_counts()}"
+        return render_table(BEST, rows, caption)
 
     def __repr__(self) -> str:
         """Return the counts in one line."""

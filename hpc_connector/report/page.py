@@ -5,6 +5,7 @@ goes into a page as it is: pictures of :func:`~hpc_connector.report.svg.make_svg
 style sheets and scripts of our packages.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,14 @@ def render_page(package: str, name: str, /, **values: Any) -> str:
     from hpc_connector.report.templates import open_templates  # it is slow to import
 
     return open_templates(package).get_template(name).render(values)
+
+
+def render_table(
+    heads: Iterable[str], rows: Iterable[Iterable[str]], caption: str
+) -> str:
+    """Return a table in HTML, as notebooks show one."""
+    values: dict[str, Any] = {"heads": heads, "rows": rows, "caption": caption}
+    return render_page("hpc_connector.report", "table.html", **values)
 
 
 def save_page(path: Path, page: str) -> Path:

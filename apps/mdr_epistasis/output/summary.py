@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
+
+from hpc_connector.report.page import render_table
 
 SHOWN = 10
 HEADS = {
@@ -56,18 +57,13 @@ def format_top(top: Sequence[Mapping[str, Any]]) -> list[str]:
 def make_html(top: Sequence[Mapping[str, Any]], caption: str) -> str:
     """Return a table of models in HTML."""
     shown = [name for name in HEADS if not top or name in top[0]]
-    heads = "".join(f"<th>{escape(h)}</th>" for h in ["rank", "model"])
-    heads += "".join(f"<th>{escape(HEADS[name])}</th>" for name in shown)
-    rows = []
-    for row in top:
-        words = [str(row["rank"]), " x ".join(row["variants"])]
-        words += [format_short(row[name]) for name in shown]
-        cells = "".join(f"<td>{escape(word)}</td>" for word in words)
-        rows.append(f"<tr>{cells}</tr>")
-    return (
-        f"<table><caption>{escape(caption)}</caption><thead><tr>{heads}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table>"
-    )
+    rows = [
+        [str(row["rank"]), " x ".join(row["variants"])]
+        + [format_short(row[name]) for name in shown]
+        for row in top
+    ]
+    heads = ["rank", "model", *(HEADS[name] for name in shown)]
+    return render_table(heads, rows, caption)
 
 
 def to_number(value: Any) -> float | int | None:
