@@ -89,7 +89,7 @@ def get_time() -> str:
 
 
 def find_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return what differs between two records, one phrase a key."""
+    """Return the differences of two records, one phrase a key."""
     return [
         f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())
@@ -217,7 +217,7 @@ def describe_input(path: str) -> Input:
 
 
 def get_fingerprint(described: Input) -> str:
-    """Return what an input is told from another by, short."""
+    """Return the fingerprint by which an input is told from another."""
     return str(described.get("etag") or described.get("sha256", ""))[:12]
 
 

@@ -172,7 +172,7 @@ def list_options(kind: type) -> dict[str, Option]:
 
 
 def _name_flag(each: dataclasses.Field[Any]) -> Option:
-    """Return what is told of a field, with its flag."""
+    """Return the option of a field, with its flag."""
     told: Option = each.metadata[KEY]
     if each.metadata["flag"] is not None:
         return told

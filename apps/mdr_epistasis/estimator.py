@@ -114,7 +114,7 @@ class MDR(TransformerMixin, ClassifierMixin, BaseEstimator):
         self.threads = threads
 
     def __sklearn_tags__(self) -> Any:
-        """Return what scikit-learn is to know: there are two classes."""
+        """Return the tags for scikit-learn: there are two classes."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
@@ -311,7 +311,7 @@ def _learn(
     *,
     tie_low: bool,
 ) -> Model:
-    """Return what a model says of each combination of levels of its columns."""
+    """Return the risk of each combination of levels of the columns of a model."""
     chosen = tuple(levels[column] for column in model)
     shape = tuple(map(len, chosen))
     cell = np.ravel_multi_index(tuple(codes[:, list(model)].T), shape)

@@ -29,7 +29,7 @@ RANK_BYTES = 500_000_000  # while its kernels compile
 
 
 def get_cost(args: Options) -> Cost:
-    """Return what a run takes; its inputs are opened, and checked as far as that.
+    """Return the cost of a run; its inputs are opened, and checked as far as that.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def get_cost(args: Options) -> Cost:
 
 
 def make_cost(args: Options, inputs: Inputs, n_variants: int, is_missing: bool) -> Cost:
-    """Return what a run takes, from what it is given.
+    """Return the cost of a run, from what it is given.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ RANK_BY = dict(zip(("test", "train", "whole"), learner.STATISTICS, strict=True))
 
 
 def make_question(args: Options, cohort: Cohort, lists: Lists) -> learner.Question:
-    """Return what is searched for."""
+    """Return the question of a search."""
     places: dict[str, np.ndarray] = {}
     if args.min_distance_bp > 0:
         places = get_places(cohort.variants)

@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 REMOTE = "mdr_epistasis.remote"  # which runs tasks in functions
 
 
-def run(comm: Any, args: Options, since: Usage = Usage()) -> Ending:  # noqa: B008
+def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  # noqa: B008
     """Search the models of a cohort and write the results to ``args.out``.
 
     Parameters
@@ -107,7 +107,7 @@ def run(comm: Any, args: Options, since: Usage = Usage()) -> Ending:  # noqa: B0
 
 
 def make_search(cohort: Cohort, question: learner.Question) -> Search:
-    """Return what all tasks need."""
+    """Return the search that all tasks share."""
     planes, n = cohort.planes, cohort.n_variants
     return Search(planes, n, cohort.arrangement, cohort.is_case, question)
 
@@ -115,7 +115,7 @@ def make_search(cohort: Cohort, question: learner.Question) -> Search:
 def join_findings(
     comm: Communicator, known: Sequence[Arrays], mine: Sequence[Findings], top: int
 ) -> Arrays:
-    """Return what all attempts, ranks and threads found, on rank 0."""
+    """Return the findings of all attempts, ranks and threads, on rank 0."""
     here = merge([*known, *(each.to_arrays() for each in mine)], top)
     found: Arrays = comm.reduce(here, lambda a, b: merge([a, b], top))
     return found
@@ -130,7 +130,7 @@ def make_filters(args: Options, lists: Lists) -> tuple[Filters, frozenset[str] |
 
 
 def describe_inputs(
-    comm: Any, args: Options, cohort: Cohort, inputs: Inputs, record: RunRecord
+    comm: Communicator, args: Options, cohort: Cohort, inputs: Inputs, record: RunRecord
 ) -> None:
     """Add to the record what was read, and what that will take; log it on rank 0."""
     if comm.rank == 0:

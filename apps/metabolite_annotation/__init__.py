@@ -14,7 +14,7 @@ __all__ = ["Result", "annotate", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Return what the package offers, which loads all that it needs."""
+    """Return a name that the package offers, which loads all that it needs."""
     if name in __all__:
         return getattr(import_module("metabolite_annotation.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

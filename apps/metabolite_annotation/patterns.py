@@ -7,7 +7,7 @@ import os
 import uuid
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from hpc_connector.learner.annotation.patterns import (
     calculate_centroids,
     list_isotopologues,
 )
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.pipeline.ledger import DAMAGED, read_arrays
 from hpc_connector.pipeline.ranks import run_on_ranks
 from hpc_connector.pipeline.terminal import make_progress
@@ -46,7 +47,7 @@ class Patterns(NamedTuple):
 
 
 def get_patterns(
-    comm: Any, options: Options, ions: Ions, resolution: Resolution
+    comm: Communicator, options: Options, ions: Ions, resolution: Resolution
 ) -> Patterns | None:
     """Return m/z and intensity of the isotope peaks of all ions, on every rank.
 
@@ -76,7 +77,7 @@ def get_patterns(
 
 
 def compute_patterns(
-    comm: Any, options: Options, ions: Ions, resolution: Resolution
+    comm: Communicator, options: Options, ions: Ions, resolution: Resolution
 ) -> Patterns | None:
     """Return the patterns of all ions, computed by all ranks."""
     firsts = range(0, len(ions), IONS_A_TASK)

@@ -56,7 +56,7 @@ REMOTE = "metabolite_annotation.remote"  # which runs tasks in functions
 Ending = Literal["done", "complete", "stopped"]  # complete: nothing was left to do
 
 
-def run(comm: Any, options: Options, since: Usage = Usage()) -> Ending:  # noqa: B008
+def run(comm: Communicator, options: Options, since: Usage = Usage()) -> Ending:  # noqa: B008
     """Annotate a dataset and write the results to ``options.out``; say how it ended.
 
     Parameters

@@ -21,6 +21,7 @@ from hpc_connector.loader.spectra import _sort_kernels as kernels
 from hpc_connector.loader.spectra.ibd import Peaks, get_spectrum_bytes, read_spectra
 from hpc_connector.loader.spectra.imzml import Imzml
 from hpc_connector.partitioner import make_distribution
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.partitioner.shared_memory import get_node, share_array
 
@@ -103,7 +104,7 @@ def make_chunks(imzml: Imzml, part: int, n_parts: int) -> list[Chunk]:
 
 @contextlib.contextmanager
 def load_spectra(
-    comm: Any, imzml: Imzml, picked: np.ndarray | None = None
+    comm: Communicator, imzml: Imzml, picked: np.ndarray | None = None
 ) -> Iterator[Spectra]:
     """Read and sort the peaks on all ranks into one copy a node.
 
@@ -139,7 +140,7 @@ def load_spectra(
 
 
 def make_share(
-    comm: Any, imzml: Imzml, picked: np.ndarray | None, pixel_of: np.ndarray
+    comm: Communicator, imzml: Imzml, picked: np.ndarray | None, pixel_of: np.ndarray
 ) -> Share:
     """Return the share of this rank."""
     rank, size, _ = get_node(comm)
@@ -149,7 +150,7 @@ def make_share(
 
 
 def sort_peaks(
-    comm: Any,
+    comm: Communicator,
     share: Share,
     survey: Survey,
     allocate: Callable[[tuple[int, ...], Any], np.ndarray],

@@ -6,11 +6,11 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.files import get_size, open_file
 from hpc_connector.loader.spectra.imzml import Imzml
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.partitioner.shared_memory import get_node
 
@@ -18,7 +18,7 @@ PIECE_BYTES = 1 << 24
 
 
 @contextlib.contextmanager
-def stage(comm: Any, imzml: Imzml, scratch: Path | None) -> Iterator[Imzml]:
+def stage(comm: Communicator, imzml: Imzml, scratch: Path | None) -> Iterator[Imzml]:
     """Give a dataset whose .ibd file lies in the folder `scratch` of each node.
 
     Spectra are read twice: so they come from the shared file system only once. Every

@@ -216,7 +216,7 @@ def recommend(
 
 
 def describe(chosen: Candidate) -> list[str]:
-    """Return what is expected of a candidate, in words."""
+    """Return a sentence on what is expected of a candidate."""
     return [
         f"{chosen.describe()} nodes x ranks x threads: {chosen.p50_s:,.0f} s (P50), "
         f"{chosen.p90_s:,.0f} s (P90)",

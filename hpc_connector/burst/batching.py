@@ -77,7 +77,7 @@ def grow(burst: Burst) -> int:
 def take_reserved(
     reserved: list[int], settings: Settings, goal: Goal
 ) -> Callable[[Burst], Batch | None]:
-    """Return what takes batches of tasks that are for functions alone."""
+    """Return the function that takes batches of tasks for functions alone."""
     most = max(1, -(-len(reserved) // (BATCHES_EACH * settings.workers)))
 
     def take(burst: Burst) -> Batch | None:
@@ -97,7 +97,7 @@ def take_reserved(
 def take_overflow(
     seat: Seat, total: int, settings: Settings, goal: Goal
 ) -> Callable[[Burst], Batch | None]:
-    """Return what takes the tasks that ranks would not do in time.
+    """Return the function that takes the tasks that ranks would not do in time.
 
     Without a deadline, that is what functions can do while ranks do the rest.
 

@@ -146,7 +146,7 @@ def run_away(
 
 
 def join_saves(save: Save, threads: int) -> tuple[Save, Save]:
-    """Return what saves the tasks of a first and of a second round in one file."""
+    """Return two functions that save the tasks of two rounds in one file."""
     finished: list[list[int]] = [[] for _ in range(threads)]
 
     def save_first(thread: int, done: list[int]) -> None:
@@ -160,7 +160,7 @@ def join_saves(save: Save, threads: int) -> tuple[Save, Save]:
 
 
 def make_goal(args: RunOptions, size: int) -> Goal:
-    """Return what a burst is for."""
+    """Return the goal of a burst: deadline, budget, and the workers there are."""
     deadline_s = None
     if args.deadline is not None:
         deadline_s = args.started_s + args.deadline

@@ -371,7 +371,7 @@ def make_job(
 def ask_within(
     args: argparse.Namespace, place: Place, cost: Cost
 ) -> tuple[Allocation, Limits]:
-    """Return what the options ask for, and what a job may have where it goes."""
+    """Return the allocation asked for, and the limits of where the job goes."""
     mem_bytes = 0 if math.isinf(args.mem) else args.mem
     asked = Allocation(
         args.nodes, args.ntasks_per_node, args.cpus_per_task, mem_bytes, args.time

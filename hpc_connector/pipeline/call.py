@@ -23,7 +23,7 @@ Found = TypeVar("Found")
 def call(
     run: Callable[[Any, Options, Usage], Found], options: Options, comm: Any = None
 ) -> Found:
-    """Return what a program's run returns.
+    """Return the outcome of a program's run.
 
     Parameters
     ----------

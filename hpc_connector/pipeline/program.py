@@ -97,7 +97,7 @@ def watch(
 
 
 def begin(options: RunOptions) -> tuple[Before, str]:
-    """Return what there was before a run, and the lock of its folder."""
+    """Return the state before a run, and the lock of its folder."""
     before = look_before(options.out)
     try:
         return before, enter_folder(options.out, resume=options.resume)

@@ -32,12 +32,12 @@ class Usage(NamedTuple):
     n_bytes: int = 0
 
     def since(self, then: "Usage") -> "Usage":
-        """Return what was used after a time."""
+        """Return the usage after a time."""
         return Usage(*(a - b for a, b in zip(self, then, strict=True)))  # type: ignore
 
 
 def read_usage() -> Usage:
-    """Return what this process has used so far."""
+    """Return the usage of this process so far."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return Usage(used.ru_utime + used.ru_stime, task_clock.cpu_s, *get_traffic())
 
@@ -49,7 +49,7 @@ def get_resources(
     inputs: Sequence[Input] = (),
     since: Usage = Usage(),  # noqa: B008
 ) -> Resources:
-    """Return what the run used, summed over ranks.
+    """Return the resources of a run, summed over ranks.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ LOG_EVERY_S = 60.0
 def make_progress(
     *, quiet: bool, unit: str = "tasks"
 ) -> Callable[[int, int], None] | None:
-    """Return what shows progress: one line on a terminal, else a log line a minute."""
+    """Return the display of progress: a line on a terminal, else one a minute."""
     if quiet:
         return None
     start_s = time.monotonic()

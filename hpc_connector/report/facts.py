@@ -7,7 +7,7 @@ Facts = list[tuple[str, str]]  # name and value, as one writes them
 
 
 def list_facts(record: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Facts]:
-    """Return what a manifest records by the title of its part, none of them empty.
+    """Return the facts of a manifest by the title of its part, none of them empty.
 
     Parameters
     ----------

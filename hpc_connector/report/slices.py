@@ -50,7 +50,7 @@ def draw_slices(co: CloudObject, slices: Sequence[DataSlice]) -> str:
 
 
 def draw_title(co: CloudObject, slices: Sequence[DataSlice], n_shown: int) -> list[str]:
-    """Return what object and index are, and how even the slices."""
+    """Return a line on object and index, and how even the slices."""
     sizes = [part.n_bytes for part in slices if part.n_bytes] or [0]
     n_empty = sum(part.n_bytes == 0 for part in slices)
     least, most = say_bytes(min(sizes)), say_bytes(max(sizes))

@@ -8,6 +8,7 @@ from typing import Any
 
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner import get_mpicomm
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.slices.backends import make_with
 from hpc_connector.slices.data_slice import DataSlice, Format, MapChunks
 from hpc_connector.slices.index import (
@@ -135,7 +136,11 @@ class CloudObject:
         return self.index.facts
 
     def preprocess(
-        self, backend: Any = None, force: bool = False, *, comm: Any = None
+        self,
+        backend: Any = None,
+        force: bool = False,
+        *,
+        comm: Communicator | None = None,
     ) -> "CloudObject":
         """Make the index, unless there is one; return this object.
 

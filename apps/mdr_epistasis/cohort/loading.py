@@ -24,6 +24,7 @@ from hpc_connector.loader.individuals import Match, match_individuals
 from hpc_connector.loader.labels import Labels, convert_labels, note_coding
 from hpc_connector.notes import add_counts
 from hpc_connector.partitioner import make_distribution
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.partitioner.shared_memory import get_node, share_array
 from hpc_connector.pipeline.ranks import return_memory
@@ -190,7 +191,7 @@ def keep_variants(
 
 @contextlib.contextmanager
 def load_cohort(
-    comm: Any,
+    comm: Communicator,
     files: Sequence[SampleFile],
     match: Match,
     fold: np.ndarray,
@@ -285,7 +286,7 @@ def check_any(n_variants: int, facts: dict[str, Any]) -> None:
 
 
 def gather_columns(
-    comm: Any, share: Share
+    comm: Communicator, share: Share
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the columns of the variants of all ranks, in the order of the files."""
     columns = {  # one after another, for all are as large as the packed genotypes
@@ -304,7 +305,10 @@ def gather_columns(
 
 
 def drop_repeats(
-    comm: Any, share: Share, columns: dict[str, np.ndarray], facts: dict[str, Any]
+    comm: Communicator,
+    share: Share,
+    columns: dict[str, np.ndarray],
+    facts: dict[str, Any],
 ) -> dict[str, np.ndarray]:
     """Leave out the variants that repeat an earlier one; return the columns of others.
 
@@ -351,7 +355,7 @@ def sort_columns(
 
 
 def place_shares(
-    comm: Any, share: Share, place: np.ndarray, planes: np.ndarray
+    comm: Communicator, share: Share, place: np.ndarray, planes: np.ndarray
 ) -> None:
     """Put the packed variants of all ranks into the planes of every node."""
     node_rank, _, nodes = get_node(comm)

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from hpc_connector.loader.genotypes.samples import read_sample
 from hpc_connector.loader.individuals import Match
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.notes import add_counts, log_notes, make_notes
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.pipeline.ranks import run_on_ranks
 from hpc_connector.pipeline.resources import Usage, get_resources
 from hpc_connector.pipeline.terminal import make_progress
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 BLOCK_PAIRS = 1 << 17  # scored at once: 90 counts each, 50 MB
 
 
-def run(comm: Any, args: Options, since: Usage = Usage()) -> Ending:  # noqa: B008
+def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  # noqa: B008
     """Score every pair of variants of every pair of files into ``args.out``.
 
     Parameters
@@ -78,7 +78,7 @@ def finish(args: Options, record: RunRecord, is_done: bool) -> None:
 
 
 def score_files(
-    comm: Any,
+    comm: Communicator,
     args: Options,
     files: Sequence[SampleFile],
     match: Match,

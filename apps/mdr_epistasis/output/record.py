@@ -33,7 +33,7 @@ def begin(args: Options) -> RunRecord:
 def list_notes(
     files: Sequence[SampleFile], match: Match, cohort: Cohort, lists: Lists
 ) -> RunRecord:
-    """Return what was assumed, left out and changed, for the manifest."""
+    """Return the notes for the manifest: assumed, left out, changed."""
     assumed = [one for file in files for one in file.assumed]
     counted = [cohort.facts.pop("counted"), *(file.counted for file in files)]
     counted += [match.counted, count_unknown(lists, cohort.variants["id"].tolist())]

@@ -59,7 +59,7 @@ class SimulateOptions:
     pure: bool = _interaction(False, "no effect of fewer than all of them")
 
     def get_design(self) -> Design:
-        """Return what is to be simulated."""
+        """Return the design that is to be simulated."""
         return Design(
             **{each.name: getattr(self, each.name) for each in fields(Design)}
         )

@@ -105,7 +105,7 @@ def get_threshold_deviation(
 
 
 def describe_reach(heritability: float, reach: float, model: str) -> str:
-    """Return what to say of a heritability out of reach."""
+    """Return the message on a heritability out of reach."""
     return (
         f"--heritability {heritability} is out of reach: a {model} model of this "
         f"order, --maf and --prevalence has at most about {reach:.4f}"

@@ -3,11 +3,12 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from hpc_connector.learner.annotation.ion_images import Grid, get_images
+from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.ranks import run_on_ranks
 from hpc_connector.pipeline.terminal import make_progress
@@ -30,7 +31,7 @@ class Named(NamedTuple):
 
 
 def save_images(
-    comm: Any,
+    comm: Communicator,
     options: Options,
     spectra: Spectra,
     patterns: Patterns,
@@ -71,7 +72,7 @@ def save_images(
 
 
 def share_names(
-    comm: Any, annotations: Annotations | None, folder: Path
+    comm: Communicator, annotations: Annotations | None, folder: Path
 ) -> list[Named]:
     """Make a folder of images, and tell all ranks which there will be."""
     named: list[Named] = []

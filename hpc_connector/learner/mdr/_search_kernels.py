@@ -92,7 +92,7 @@ def is_candidate(
 
 @kernel
 def get_least(best: Best) -> float:
-    """Return what the first statistic of a model must reach to enter the list."""
+    """Return the least first statistic of a model that enters the list."""
     return best.key[0, 0] if best.size[0] == best.key.shape[0] - 1 else 0.0
 
 

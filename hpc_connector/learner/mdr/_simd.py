@@ -193,7 +193,7 @@ def _define(
 
 
 def _number(of_counts: str, of_floats: str) -> Instruction:
-    """Return what emits one LLVM instruction for counts and another for floats."""
+    """Return the emitter of one LLVM instruction for counts, another for floats."""
 
     def instruction(builder: IRBuilder, vector: Vector, a: Value, b: Value) -> Value:
         return getattr(builder, of_counts if vector is COUNT else of_floats)(a, b)

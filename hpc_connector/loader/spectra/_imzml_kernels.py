@@ -141,7 +141,7 @@ def read_attribute(data: NDArray[np.uint8], at: int, found: NDArray[np.int64]) -
 
 @bare
 def skip_aside(data: NDArray[np.uint8], at: int) -> int:
-    """Return what follows a comment or an instruction that begins at `at`; or -1."""
+    """Return the place after a comment or instruction that begins at `at`; or -1."""
     if data[at + 1] == QUESTION:
         at += 2
         while at + 1 < len(data):

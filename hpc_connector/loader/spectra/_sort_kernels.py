@@ -111,7 +111,7 @@ def is_sorted(mz: NDArray[np.floating[Any]]) -> bool:
 def argsort(
     mz: NDArray[np.floating[Any]], order: NDArray[np.int64], other: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return what sorts m/z and keeps equals in order: runs inserted, then merged."""
+    """Return the order of m/z that keeps equals: runs inserted, then merged."""
     n = len(mz)
     for first in range(0, n, FEW):
         for i in range(first, min(first + FEW, n)):

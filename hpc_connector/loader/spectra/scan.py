@@ -68,7 +68,7 @@ def scan(path: str, data: mmap.mmap | bytes) -> Scan:
 
 
 def scan_by_name(path: str, data: mmap.mmap | bytes) -> Scan | None:
-    """Return what the names of parameters say; None where that lacks anything."""
+    """Return the meaning of parameters by name; None where that lacks anything."""
     try:
         found = scan_spectra(path, make_plain(path, data, by_name=True), is_plain=True)
     except BadInput:

@@ -49,7 +49,7 @@ class Attempts(NamedTuple):
 
 
 def get_attempts(record: RunRecord) -> Attempts | None:
-    """Return what the last attempts held and used, None without an account."""
+    """Return the last attempts, by what they held and used; None without any."""
     attempts = [complete(attempt) for attempt in list_attempts(record)][-MOST:]
     if not attempts:
         return None

@@ -136,7 +136,7 @@ def _draw_seen(x: Scale, seen_s: float, first_s: float, frame: Frame) -> str:
 
 
 def _draw_dots(x: Scale, y: Scale, at: np.ndarray, values: np.ndarray) -> str:
-    """Return what comes."""
+    """Return the part of the picture that is to come."""
     pairs = zip(at.tolist(), values.tolist(), strict=True)
     return "".join(draw_circle(x(t), y(v), 3, "dot", f"{v:.3g}") for t, v in pairs)
 

@@ -38,7 +38,7 @@ OPTION = re.compile(r"(--[\w-]+(?:=\w+)?)")
 
 
 def find_state(directory: Path, record: RunRecord, summary: Summary) -> RunState | None:
-    """Return what a run has come to, None of a bare folder; note one that goes on."""
+    """Return the state of a run, None of a bare folder; note one that goes on."""
     if not record:
         return None
     state = get_end(directory)
@@ -178,7 +178,7 @@ def list_about(
 
 
 def say_used(found: Share | None, show: Callable[[float], str], whose: str) -> str:
-    """Return what was used of what was asked for, empty where it is not known."""
+    """Return the use of what was asked for, empty where it is not known."""
     if not found or not found["held"]:
         return ""
     share = format_share(found["share"])
@@ -239,7 +239,7 @@ def split_options(lines: list[str]) -> list[list[str]]:
 
 
 def list_ranks(ranks: list[RankUse]) -> list[list[str]]:
-    """Return what each rank used: its number, its node, and its figures."""
+    """Return the use of each rank: its number, its node, and its figures."""
     formats = {
         "cpu_s": format_duration,
         "peak_bytes": format_bytes,

@@ -22,7 +22,7 @@ def get_number(data: NDArray[np.uint8], at: int, n_bytes: int) -> int:
 
 @inlined
 def skip_string(data: NDArray[np.uint8], at: int, n_bytes: int) -> int:
-    """Return what follows a string after its length of `n_bytes`, -1 past the end."""
+    """Return the place after a string and its length of `n_bytes`, -1 past the end."""
     length = get_number(data, at, n_bytes)
     return -1 if length < 0 else at + n_bytes + length
 
