@@ -1,4 +1,4 @@
-"""The flow of a run: few calls from `main` to a kernel, and none of the cloud."""
+"""The flow of a run: at most five calls from `main` to a kernel, none of the cloud."""
 
 import subprocess
 import sys
@@ -36,13 +36,13 @@ RUNS = {
         "hpc_connector.learner.mdr.search",
         "search_pairs",
         COHORT,
-        ["run", "run_on_ranks", "run_queue", "run_task"],
+        ["run", "run_on_ranks", "run_task"],
     ),
     "metabolite_annotation": (
         "hpc_connector.learner.annotation._image_kernels",
         "fill_scores",
         TISSUE,
-        ["run", "run_on_ranks", "run_queue", "run_task", "annotate"],
+        ["run", "run_on_ranks", "run_task", "annotate"],
     ),
 }
 

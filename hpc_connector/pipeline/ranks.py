@@ -4,7 +4,7 @@ import contextlib
 import ctypes
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -110,6 +110,11 @@ class Queue:
             self.n_taken = max(self.n_taken, min(ticket + 1, len(self.todo)))
         return int(self.todo[ticket]) if ticket < len(self.todo) else None
 
+    def __iter__(self) -> Iterator[int]:
+        """Take tasks until there is none."""
+        while (task := self.take()) is not None:
+            yield task
+
     def stop(self) -> None:
         """Leave no task to any rank."""
         self.is_stopped.set()
@@ -159,16 +164,57 @@ def run_on_ranks(
     is_stopped = threading.Event()
     with on_signals(is_stopped.set), count_tickets(comm, len(todo)) as (take, end):
         queue = Queue(todo, take, end, is_stopped)
-        work = partial(
-            run_queue, queue, run_task, save, first, show if comm.rank == 0 else None
-        )
-        if threads == 1 and away is None:
-            n_finished = work(0)
-        else:
+        shown = show if comm.rank == 0 else None
+        if threads > 1 or away:
+            work = partial(run_queue, queue, run_task, save, first, shown)
             n_finished = run_threads(queue, work, threads, away)
+        else:  # as run_queue, one call less deep
+            with record_tasks(queue, save, shown, 0) as (finished, note):
+                if first:
+                    first()
+                for task in queue:
+                    run_task(task, 0)
+                    note(task)
+            n_finished = len(finished)
     wait_asleep(comm)
     counts: list[int] = comm.allgather(n_finished)
     return Outcome(sum(counts) == len(todo))
+
+
+@contextlib.contextmanager
+def record_tasks(
+    queue: Queue,
+    save: Callable[[int, list[int]], None],
+    show: Callable[[int, int], None] | None,
+    thread: int,
+) -> Iterator[tuple[list[int], Callable[[int], None]]]:
+    """Record the tasks of a thread: every few seconds, and at its end in any case.
+
+    Yields
+    ------
+    The tasks that are finished, and the function that is told of each.
+    """
+    finished: list[int] = []
+    saved_s = time.monotonic()
+    began_s = time.thread_time()
+
+    def note(task: int) -> None:
+        nonlocal saved_s
+        finished.append(task)
+        if time.monotonic() - saved_s > SAVE_EVERY_S:
+            save(thread, finished)
+            saved_s = time.monotonic()
+        if show:
+            show(queue.n_taken, len(queue.todo))
+
+    try:
+        yield finished, note
+    except BaseException:
+        queue.stop()
+        raise
+    finally:
+        save(thread, finished)
+        task_clock.add(time.thread_time() - began_s)
 
 
 def run_queue(
@@ -180,25 +226,12 @@ def run_queue(
     thread: int,
 ) -> int:
     """Run tasks of a queue in this thread until none is left; return their number."""
-    finished: list[int] = []
-    saved_s, began_s = time.monotonic(), time.thread_time()
-    try:
+    with record_tasks(queue, save, show, thread) as (finished, note):
         if first and thread == 0:
             first()
-        while (task := queue.take()) is not None:
+        for task in queue:
             run_task(task, thread)
-            finished.append(task)
-            if time.monotonic() - saved_s > SAVE_EVERY_S:
-                save(thread, finished)
-                saved_s = time.monotonic()
-            if show:
-                show(queue.n_taken, len(queue.todo))
-    except BaseException:
-        queue.stop()
-        raise
-    finally:
-        save(thread, finished)
-        task_clock.add(time.thread_time() - began_s)
+            note(task)
     return len(finished)
 
 

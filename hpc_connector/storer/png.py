@@ -50,7 +50,7 @@ def encode_blocks(
     yield SIGNATURE + _make_chunk(b"IHDR", struct.pack(">IIBBBBB", *header))
     deflate = zlib.compressobj(1)  # bytes of ISA-L are not always the same
     for block in blocks:
-        yield _make_chunk(b"IDAT", deflate.compress(_filter_rows(block)))
+        yield _make_chunk(b"IDAT", deflate.compress(_filter_rows(block).data))
     yield _make_chunk(b"IDAT", deflate.flush()) + _make_chunk(b"IEND", b"")
 
 
