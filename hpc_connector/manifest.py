@@ -1,4 +1,4 @@
-"""The record of a run: provenance, restart point and training row at once."""
+"""``manifest.json``: how it begins, is written and read, and whether a run goes on."""
 
 import hashlib
 import json

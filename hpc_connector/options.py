@@ -375,6 +375,8 @@ def read_value(told: Option, value: Any) -> Any:
             raise BadInput(f"{value!r}: expected true or false")
         return value
     if isinstance(value, list | tuple):
+        if told.many and not value:
+            raise BadInput("expected one or more")
         if told.many:
             return [_read_one(told, each) for each in value]
         value = ",".join(map(str, value))

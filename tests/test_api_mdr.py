@@ -304,3 +304,52 @@ def test_docstrings__have_examples_that_hold(name):
     failed, tried = doctest.testmod(module)
     assert failed == 0
     assert tried
+
+
+def make_arrays(seed=0, n_variants=8, n=60):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 3, (n_variants, n)), np.arange(n) % 2
+
+
+def test_search__of_a_masked_array():
+    genotypes, is_case = make_arrays()
+    mask = np.zeros(genotypes.shape, bool)
+    mask[2, :7] = True
+    found = mdr.search(np.ma.array(genotypes, mask=mask), is_case, permutations=0)
+    known = mdr.search(np.where(mask, -1, genotypes), is_case, permutations=0)
+    assert list(found.models["n"]) == list(known.models["n"])
+    assert min(found.models["n"]) == 53
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"seed": None}, "seed: expected a value"),
+        ({"permutations": None}, "permutations: expected a value"),
+        ({"names": ["a\tb", *"cdefghi"]}, "without tabs"),
+        ({"names": "abcdefgh"}, "names of"),
+    ],
+)
+def test_search__refuses_what_it_would_guess(more, said):
+    with pytest.raises(BadInput, match=said):
+        mdr.search(*make_arrays(), **more)
+
+
+def test_search__of_nothing_but_missing():
+    with pytest.raises(BadInput, match="all are missing"):
+        mdr.search(np.full((4, 20), -1), np.arange(20) % 2)
+
+
+def test_save__of_options_of_numpy(tmp_path):
+    options = {"folds": np.int64(5), "permutations": 0, "seed": "3"}
+    out = mdr.search(*make_arrays(), **options).save(tmp_path / "out")
+    assert mdr.load(out).record["parameters"]["folds"] == 5
+    assert mdr.load(out).record["parameters"]["seed"] == 3
+
+
+def test_run__of_no_file_leaves_nothing(tmp_path):
+    with pytest.raises(BadInput, match="expected one or more"):
+        mdr.run([], out=tmp_path / "out")
+    with pytest.raises(BadInput, match="not adjusted"):
+        mdr.run("x.bed", out=tmp_path / "out", covariates="age.tsv")
+    assert not (tmp_path / "out").exists()

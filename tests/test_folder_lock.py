@@ -334,9 +334,8 @@ def run(comm):
 
 
 args = Namespace(out=Path("out"), resume=True, telemetry=False)
-with open_session("x", args) as session:
-    run(session.comm)
-sys.exit(session.code)
+with open_session("x", args) as comm:
+    run(comm)
 """
     launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
     process = subprocess.Popen(

@@ -10,10 +10,10 @@ def test_open_session__sees_an_object_that_has_changed(s3_endpoint):
     found = []
 
     def run() -> int:
-        with open_session("toy") as session:
+        with open_session("toy"):
             for _ in range(2):  # the version that a run saw first is that of all
                 found.append(open_file(uri).read() if exists(uri) else None)
-        return session.code
+        return 0
 
     for data in (b"first", b"another"):
         client.put_object(Bucket=BUCKET, Key="changing.txt", Body=data)

@@ -64,7 +64,8 @@ def search(
     permutations
         Of the whole search, for p-values over all models; 0 for none.
     seed
-        The same seed gives the same result.
+        The same seed gives the same result, for individuals in the same order: the
+        command takes them in the order of their ids, as text.
     order
         Variants of a model, 2 or 3.
     top
@@ -115,9 +116,10 @@ def search(
         "permutation_test": permutation_test,
         "threads": threads,
     }
-    options = fill(
-        Options, read_values(Options, chosen) | {"genotypes": [], "out": Path()}
-    )
+    if nothing := [name for name, value in chosen.items() if value is None]:
+        raise BadInput(f"{nothing[0]}: expected a value")
+    read = read_values(Options, chosen)
+    options = fill(Options, read | {"genotypes": [], "out": Path()})
     calls, labels = check_genotypes(genotypes), check_labels(is_case)
     if calls.shape[1] != len(labels):
         raise BadInput(
@@ -134,7 +136,7 @@ def search(
         cohort.planes, cohort.n_variants, cohort.arrangement, cohort.is_case, question
     )
     findings = search_all(everything, tasks, options.threads)
-    record = make_record(chosen, options, cohort, tasks)
+    record = make_record(read, options, cohort, tasks)
     return make_result(cohort, question, findings, record)
 
 
@@ -147,12 +149,17 @@ def check_genotypes(genotypes: ArrayLike) -> np.ndarray:
         They have another shape, or a value that is none of -1, 0, 1, 2.
     """
     found = np.asarray(genotypes)
+    if np.ma.isMA(genotypes):
+        found = np.ma.filled(genotypes, -1)
     if found.ndim != 2:
         raise BadInput(
             f"genotypes of shape {found.shape}: expected (variants, individuals)"
         )
     if found.dtype.kind not in "biuf":
-        raise BadInput(f"genotypes of type {found.dtype}: expected whole numbers")
+        raise BadInput(
+            f"genotypes of type {found.dtype}: expected whole numbers, with -1 where "
+            "missing (of pandas: .fillna(-1).astype('int8'))"
+        )
     is_known = (found == -1) | (found == 0) | (found == 1) | (found == 2)
     if not is_known.all():
         v, i = np.argwhere(~is_known)[0]
@@ -160,6 +167,8 @@ def check_genotypes(genotypes: ArrayLike) -> np.ndarray:
             f"genotype of variant {v}, individual {i} is {found[v, i]}: expected 0, 1, "
             "2, or -1 where missing"
         )
+    if (found == -1).all():
+        raise BadInput("genotypes: all are missing")
     return np.ascontiguousarray(found, np.int8)
 
 
@@ -189,15 +198,19 @@ def list_names(names: Sequence[str] | None, n_variants: int) -> list[str]:
     """Return the names of variants, their rows if there are none."""
     if names is None:
         return [str(row) for row in range(n_variants)]
-    if len(names) != n_variants:
+    if isinstance(names, str) or len(names) != n_variants:
         raise BadInput(f"{len(names)} names of {n_variants} variants")
-    return [str(name) for name in names]
+    found = [str(name) for name in names]
+    if wrong := [name for name in found if not name or not name.isprintable()]:
+        raise BadInput(f"names: {wrong[0]!r}: expected text in one line, without tabs")
+    return found
 
 
 def run(
     genotypes: str | PathLike[str] | Sequence[str | PathLike[str]],
     out: str | PathLike[str],
     *,
+    covariates: None = None,
     comm: Any = None,
     **options: Any,
 ) -> Result:
@@ -209,6 +222,8 @@ def run(
         VCF, BCF, .bed, BGEN, .gen or a MDR table: a file or object, or several.
     out
         Folder of the results.
+    covariates
+        None: a search is not adjusted for covariates yet.
     comm
         Communicator of mpi4py, all of whose ranks call this; this process alone if
         None.
@@ -235,6 +250,8 @@ def run(
     >>> result = mdr.run("cohort.bed", out="results", folds=5)  # doctest: +SKIP
     >>> result.models.head()  # doctest: +SKIP
     """
+    if covariates is not None:
+        raise BadInput("covariates: a search is not adjusted for them yet")
     for name in NOT_CALLED:
         if options.get(name):
             raise BadInput(f"{name}: it is for the command alone")

@@ -42,12 +42,15 @@ def main(argv: list[str] | None = None) -> int:
         return options
     from hpc_connector.pipeline.program import open_session
 
-    with open_session(NAME, options) as session:
-        outcome = load_run(options)(session.comm, options)
-        if outcome.result:
-            print_top(options, outcome.result)
-        session.code = cli.DONE if outcome.is_done else cli.STOPPED
-    return session.code
+    try:
+        with open_session(NAME, options) as comm:
+            outcome = load_run(options)(comm, options)
+            if outcome.result:
+                print_top(options, outcome.result)
+            code = cli.DONE if outcome.is_done else cli.STOPPED
+    except SystemExit as end:
+        return int(end.code or 0)
+    return code
 
 
 def read_command(argv: list[str]) -> Options | int:

@@ -73,7 +73,7 @@ def annotate(
     >>> import metabolite_annotation as ma
     >>> result = ma.annotate("tissue.imzML", databases=["lipids.tsv"], fdr=0.1)
     >>> result
-    <tissue: 20 annotations (20 at 5 %, 20 at 10 %, 20 at 20 %, 20 at 50 %)>
+    <tissue: 20 annotations (20 at 5 %, 20 at 10 %)>
     >>> best = result.annotations["formula"][0], result.annotations["adduct"][0]
     >>> best
     ('C23H42NO4P', '+H')

@@ -49,12 +49,15 @@ def main(argv: list[str] | None = None) -> int:
     from hpc_connector.pipeline.program import open_session
     from metabolite_annotation.run import run
 
-    with open_session(PROGRAM, options) as session:
-        ending = run(session.comm, options)
-        if ending == "done" and session.comm.rank == 0:
-            print_summary(options)
-        session.code = cli.STOPPED if ending == "stopped" else cli.DONE
-    return session.code
+    try:
+        with open_session(PROGRAM, options) as comm:
+            ending = run(comm, options)
+            if ending == "done" and comm.rank == 0:
+                print_summary(options)
+            code = cli.STOPPED if ending == "stopped" else cli.DONE
+    except SystemExit as end:
+        return int(end.code or 0)
+    return code
 
 
 def read_command(argv: list[str]) -> Options | int:

@@ -87,6 +87,8 @@ class Result:
         BadInput
             There is no such annotation, or no such peak.
         """
+        if not isinstance(peak, (int, np.integer)):
+            raise BadInput(f"peak {peak!r}: expected a whole number")
         with open_results(self.directory, PROGRAM) as file:
             ion = self._find_ion(file, formula, adduct)
             n_peaks, start = int(file.attrs["n_peaks"]), file["images/indptr"]
@@ -166,8 +168,10 @@ class Result:
 
     def _say_counts(self) -> str:
         """Return how many annotations there are at each rate."""
+        most = 100 * float(self.record["parameters"].get("fdr", 1.0))
         levels = self.record["annotation"]["at_fdr"].items()
-        counts = ", ".join(f"{k} at {level} %" for level, k in levels)
+        known = [(level, k) for level, k in levels if float(level) <= most]
+        counts = ", ".join(f"{k} at {level} %" for level, k in known)
         return f"{len(self)} annotations ({counts})"
 
     def format_summary(self, *, as_json: bool = False) -> str:
@@ -202,7 +206,7 @@ def load(directory: str | Path) -> Result:
     >>> len(result)
     20
     """
-    folder = Path(directory)
+    folder = Path(directory).absolute()
     record = read_manifest(folder)
     if record.get("program") != PROGRAM or record.get("status") != "done":
         raise BadInput(f"{folder}: expected a finished run of {PROGRAM}")

@@ -1,4 +1,4 @@
-"""Bytes to arrays: genotypes and phenotypes of every format."""
+"""Bytes to arrays: genotypes, labels and spectra of every format."""
 
 from hpc_connector.loader.genotypes.sample_file import ReadOptions
 from hpc_connector.loader.genotypes.samples import (

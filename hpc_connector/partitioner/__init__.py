@@ -1,4 +1,4 @@
-"""Work to shares: communicator, combinations, distribution."""
+"""Work to shares: ranks and what they share, tickets, tiles."""
 
 from hpc_connector.partitioner.launch import get_mpicomm
 from hpc_connector.partitioner.shares import (

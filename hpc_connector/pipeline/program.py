@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from hpc_connector import cli
 from hpc_connector.errors import BadInput
@@ -17,25 +16,13 @@ from hpc_connector.storage.objects import forget
 from hpc_connector.undo import Before, look_before, remove_empty, undo_run
 
 
-@dataclass
-class Session:
-    """A program on all ranks.
-
-    Parameters
-    ----------
-    code
-        The exit code of this process.
-    """
-
-    comm: Communicator
-    code: int = cli.DONE
-
-
 @contextlib.contextmanager
-def open_session(name: str, options: RunOptions | None = None) -> Iterator[Session]:
+def open_session(
+    name: str, options: RunOptions | None = None
+) -> Iterator[Communicator]:
     """Run a program on all ranks, none of which is left behind.
 
-    What is raised within is told in a line, and gives the exit code of the session.
+    What is raised within is told in a line, and ends the program.
 
     Parameters
     ----------
@@ -46,14 +33,13 @@ def open_session(name: str, options: RunOptions | None = None) -> Iterator[Sessi
     Raises
     ------
     SystemExit
-        MPI cannot start.
+        With the exit code of what was raised, also before anything is run.
     """
     forget()  # what an earlier run of this process saw
     try:
-        session = Session(get_mpicomm())
+        comm = get_mpicomm()
     except Exception as error:
         raise SystemExit(cli.explain(name, error)) from None
-    comm = session.comm
     cli.set_up_log(name, rank=comm.rank)
     before: Before | None = None
     lock = ""
@@ -77,9 +63,7 @@ def open_session(name: str, options: RunOptions | None = None) -> Iterator[Sessi
             if options:
                 before, lock = comm.bcast(begin(options) if comm.rank == 0 else None)
             with watch(comm, options):
-                yield session
-    except SystemExit as end:
-        session.code = int(end.code or 0)
+                yield comm
     finally:
         if comm.rank == 0:
             leave()

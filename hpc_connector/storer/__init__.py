@@ -1,4 +1,4 @@
-"""Columns to files: HDF5, text, report."""
+"""Columns to files: HDF5, text, PNG."""
 
 from hpc_connector.storer.results import Shards, save_output, save_table
 

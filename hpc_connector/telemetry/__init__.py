@@ -1,1 +1,1 @@
-"""Telemetry of a run: an agent on each node, and what is learnt from its rows."""
+"""Telemetry of a run: an agent on each node, and what its rows come to."""

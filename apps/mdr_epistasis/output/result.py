@@ -133,7 +133,10 @@ class Result:
             raise BadInput(f"{out} is not empty: expected a new folder")
         out.mkdir(parents=True, exist_ok=True)
         outputs = [*save_results(out, self), "report.html"]
-        save_manifest(out, self.record | {"status": "done", "outputs": outputs})
+        record = self.record | {"status": "done", "outputs": outputs}
+        if "all_models" in (parameters := record["parameters"]):  # not saved here
+            record |= {"parameters": parameters | {"all_models": False}}
+        save_manifest(out, record)
         save_report(out)
         return out
 
