@@ -1,6 +1,7 @@
 """The command line of ``metabolite-annotation``."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from hpc_connector import cli
@@ -84,4 +85,5 @@ def print_summary(options: Options) -> None:
     """Print the summary of a run, from what it has written."""
     from metabolite_annotation.result import load
 
-    print(load(options.out).format_summary(as_json=options.json))
+    result = replace(load(options.out), directory=options.out)  # said as it was given
+    print(result.format_summary(as_json=options.json))
