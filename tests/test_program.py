@@ -138,8 +138,9 @@ def test_run__same_bytes_after_a_stop(
         "import sys, time; from mdr_epistasis import tasks, program; "
         "from hpc_connector.pipeline import ranks; ranks.SAVE_EVERY_S = 0.0; "
         "tasks.TILE_BLOCKS = {2: (1, 2)}; tasks.PERMUTED_BLOCKS = 2; "
-        "search = tasks.learner.search; "
-        "tasks.learner.search = lambda *a: (time.sleep(0.1), search(*a))[1]; "
+        "bind = tasks.learner.bind_search; slow = lambda kernel: "
+        "lambda *known: (time.sleep(0.1), kernel(*known))[1]; "
+        "tasks.learner.bind_search = lambda *known: slow(bind(*known)); "
         "sys.exit(program.main(sys.argv[1:]))"
     )
     command = ["run", f"{simulated}.bed", "--out", str(out), *FIXED]
