@@ -19,8 +19,9 @@ from mdr_epistasis.output.record import make_record
 from mdr_epistasis.output.result import Result, load, make_result
 from mdr_epistasis.possible import check_models
 from mdr_epistasis.question import make_question
+from mdr_epistasis.runner import make_search
 from mdr_epistasis.runner import run as run_files
-from mdr_epistasis.tasks import Search, make_tasks, search_all
+from mdr_epistasis.tasks import make_tasks, search_all
 
 NOT_CALLED = ("plan", "compat")  # what the command alone has
 
@@ -132,10 +133,7 @@ def search(
     question = make_question(options, cohort, Lists())
     check_models(question, cohort.n_variants)
     tasks = make_tasks(cohort.planes.shape, options.order, options.permutations, None)
-    everything = Search(
-        cohort.planes, cohort.n_variants, cohort.arrangement, cohort.is_case, question
-    )
-    findings = search_all(everything, tasks, options.threads)
+    findings = search_all(make_search(cohort, question), tasks, options.threads)
     record = make_record(read, options, cohort, tasks)
     return make_result(cohort, question, findings, record)
 

@@ -14,7 +14,7 @@ from hpc_connector.manifest import is_in_use, read_manifest
 from hpc_connector.report.page import render_table
 from hpc_connector.report.results_file import open_results
 from hpc_connector.run_record import RunRecord
-from hpc_connector.storer.columns import TEXT, to_table
+from hpc_connector.storer.columns import TEXT, to_plain, to_table
 from metabolite_annotation import schema
 from metabolite_annotation.options import PROGRAM
 from metabolite_annotation.output.export import Image, check_exports, make_anndata
@@ -132,7 +132,7 @@ class Result:
             columns = read_columns(file, schema.ANNOTATIONS, schema.VAR.names)
             pixels = read_columns(file, schema.PIXELS, schema.PIXELS.names)
             images = list(read_first_images(file))
-            attributes = {k: as_plain(v) for k, v in file.attrs.items()}
+            attributes = {k: to_plain(v) for k, v in file.attrs.items()}
         del attributes["format_version"]
         return make_anndata(columns, pixels, images, attributes, norm)
 
@@ -154,7 +154,7 @@ class Result:
         """Return the best annotations, in a few columns."""
         columns = self._read(BEST, most)
         rows = zip(*columns.values(), strict=True)
-        return [dict(zip(BEST, map(as_plain, row), strict=True)) for row in rows]
+        return [dict(zip(BEST, map(to_plain, row), strict=True)) for row in rows]
 
     def _repr_html_(self) -> str:
         """Return the counts and the best annotations, as notebooks show them."""
@@ -240,11 +240,6 @@ def read_first_images(file: Any) -> Iterator[Image]:
         first, last = start[n_peaks * ion : n_peaks * ion + 2]
         pixel, value = file["images/pixel"], file["images/intensity"]
         yield Image(pixel[first:last], value[first:last])
-
-
-def as_plain(value: Any) -> Any:
-    """Return a number of NumPy's as one of Python's."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _format(value: Any) -> str:

@@ -30,6 +30,11 @@ class Column(NamedTuple):
     shape: str = ""
 
 
+def to_plain(value: Any) -> Any:
+    """Return a scalar of NumPy as one of Python."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def to_table(columns: dict[str, Any]) -> Any:
     """Return columns as a pandas.DataFrame; as they are where there is no pandas."""
     if find_spec("pandas") is None:

@@ -13,7 +13,7 @@ from hpc_connector.manifest import is_in_use, read_manifest, save_manifest
 from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.report.results_file import open_results
 from hpc_connector.run_record import RunRecord
-from hpc_connector.storer.columns import TEXT, Column, to_table
+from hpc_connector.storer.columns import TEXT, Column, to_plain, to_table
 from mdr_epistasis import schema
 from mdr_epistasis.cohort.loading import Cohort
 from mdr_epistasis.output.files import Columns, make_table, save_tables
@@ -89,7 +89,7 @@ class Result:
         accuracy; without folds it is the first of the list.
         """
         row = self._get_best_row()
-        return {name: _to_plain(column[row]) for name, column in self.table.items()}
+        return {name: to_plain(column[row]) for name, column in self.table.items()}
 
     @property
     def p_value(self) -> float | None:
@@ -202,7 +202,7 @@ def load(directory: str | Path) -> Result:
         places = {column.name: _read(variants, column) for column in schema.VARIANTS}
         permuted = file.get("permutations/maximum")
         maximum = None if permuted is None else permuted[:]
-        attributes = {name: _to_plain(file.attrs[name]) for name in ATTRIBUTES}
+        attributes = {name: to_plain(file.attrs[name]) for name in ATTRIBUTES}
     return Result(columns, places, maximum, attributes, read_manifest(folder))
 
 
@@ -211,11 +211,6 @@ def _read(group: Any, column: Column) -> np.ndarray:
     if column.dtype == TEXT:
         return group[column.name].asstr()[:].astype(np.dtypes.StringDType())
     return group[column.name][:]
-
-
-def _to_plain(value: Any) -> Any:
-    """Return a scalar of NumPy as one of Python."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 class Ending(NamedTuple):

@@ -148,6 +148,11 @@ def make_best(question: Question, folds: int, top: int | None = None) -> Best:
     )
 
 
+def choose_kernel(order: int) -> Callable[..., None]:
+    """Return the kernel that searches models of an order."""
+    return search_pairs if order == 2 else search_triples
+
+
 def bind_search(
     genotypes: Genotypes, question: Question
 ) -> Callable[[Best, tuple[int, ...], NDArray[np.float32]], None]:
@@ -158,8 +163,7 @@ def bind_search(
     question
         Whose rules it searches by; ``order`` chooses the kernel.
     """
-    kernel = search_pairs if question.order == 2 else search_triples
-    return partial(kernel, genotypes, make_rules(question))
+    return partial(choose_kernel(question.order), genotypes, make_rules(question))
 
 
 def search(
@@ -190,7 +194,7 @@ def _search(
 ) -> None:
     """Search one tile by the kernel of the order of the models."""
     order = best.model.shape[1]
-    kernel = search_pairs if order == 2 else search_triples
+    kernel = choose_kernel(order)
     if errors is None:
         errors = np.empty((0,) * order, np.float32)
     kernel(genotypes, rules, best, tuple(int(b) for b in tile), errors)
