@@ -29,6 +29,7 @@ BLOCK_POINTS = 50_000  # of LAS; the usual number of LAZ too
 PLAIN_BYTES, PLAIN_POINTS = 4 << 20, 100_000  # read at once, without an index
 HEAD_BYTES = 1 << 16  # of the first read: header and its records, mostly
 HEADER_BYTES = 227  # at least
+CREATED = slice(90, 94)  # of the header: day of the year, year; zeros are no date
 SIZES, SIZES_AT = struct.Struct("<HII"), 94  # of the header, all before points, records
 RECORD_BYTES = 54  # at least
 TASK_BYTES = 8 << 20
@@ -388,9 +389,11 @@ def hash_points(points: Any) -> np.ndarray:
 
 
 def encode(cloud: Any) -> bytes:
-    """Return points as a file of LAS."""
-    stream = io.BytesIO()
-    cloud.write(stream)
+    """Return points as a file of LAS; one without a date of creation stays without."""
+    stream, is_dated = io.BytesIO(), cloud.header.creation_date is not None
+    cloud.write(stream)  # writes the day of today where there is none
+    if not is_dated:
+        stream.getbuffer()[CREATED] = bytes(4)
     return stream.getvalue()
 
 
