@@ -11,10 +11,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpc_connector.loader.genotypes.companions import read_people
 from hpc_connector.loader.id_columns import convert_numbers
+from hpc_connector.loader.individuals import Match, keep_individuals
 from hpc_connector.loader.labels import convert_labels, read_labels
 from mdr_epistasis.program import main
 
@@ -627,3 +629,13 @@ def test_plink__codes_a_fam_file_of_0_and_1_as_we_do(place):
     words = [plink, "--bfile", "x", "--freq", "--out", "x", "--threads", "1"]
     said = subprocess.run(words, capture_output=True, text=True).stdout
     assert "0 cases, 20 controls" in said
+
+
+def test_keep_individuals__keeps_order_labels_and_columns():
+    columns = [np.array([4, 0, 2]), np.array([1, 2, 0])]
+    match = Match(("a", "b", "c"), np.array([1, 0, 1], np.int8), columns, ["noted"])
+    kept = keep_individuals(match, np.array([True, False, True]))
+    assert kept.individuals == ("a", "c")
+    assert kept.is_case.tolist() == [1, 1]
+    assert [column.tolist() for column in kept.columns] == [[4, 2], [1, 0]]
+    assert kept.notes == ["noted"]

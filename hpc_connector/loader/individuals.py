@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -232,6 +232,22 @@ def match_individuals(files: Sequence[SampleFile], labels: Labels, where: str) -
     }
     notes = _describe(sorted(missing), sorted(extra))
     return Match(tuple(chosen), is_case, columns, notes, assumed, counted)
+
+
+def keep_individuals(match: Match, is_kept: NDArray[np.bool_]) -> Match:
+    """Return a match without some of its individuals.
+
+    Parameters
+    ----------
+    is_kept
+        bool (individuals,).
+    """
+    kept = np.flatnonzero(is_kept)
+    names = tuple(match.individuals[k] for k in kept)
+    columns = [column[kept] for column in match.columns]
+    return replace(
+        match, individuals=names, is_case=match.is_case[kept], columns=columns
+    )
 
 
 def _note_position(where: str, paths: Sequence[str]) -> list[Assumption]:
