@@ -3,7 +3,7 @@
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -184,7 +184,7 @@ def keep_variants(
     share.n_read += len(n)
     share.removed.update(reason[reason != "kept"].tolist())
     share.codes.append(codes[kept])
-    columns = asdict(variants) | {"frequency": frequency, "missing": missing}
+    columns = vars(variants) | {"frequency": frequency, "missing": missing}
     for name, dtype in COLUMNS.items():
         share.columns[name].append(np.array(columns[name], dtype)[kept])
 
