@@ -229,8 +229,25 @@ def has_end(path: str) -> bool:
 def read_lines(path: str, part: int = 0, n_parts: int = 1) -> Iterator[bytes]:
     """Yield the lines of one part of a file, without their ends.
 
+    Parameters and what is raised as for :func:`read_stretches`.
+    """
+    for text in read_stretches(path, part, n_parts):
+        lines = text.split(b"\n")
+        yield from (line.removesuffix(b"\r") for line in lines[:-1])
+
+
+def read_stretches(
+    path: str, part: int = 0, n_parts: int = 1, *, n_bytes: int = 0
+) -> Iterator[bytes]:
+    r"""Yield the text of one part of a file, some whole lines at a time.
+
     A line belongs to the part whose blocks hold the end of the line before it, so
     that a line that begins with a block is not read twice.
+
+    Parameters
+    ----------
+    n_bytes
+        Of a text at least, but for the last one; each ends with \n.
 
     Raises
     ------
@@ -245,24 +262,33 @@ def read_lines(path: str, part: int = 0, n_parts: int = 1) -> Iterator[bytes]:
     end = find_block(path, size * (part + 1) // n_parts)
     if start == end:
         return
+    held: list[bytes] = []
+    n_held = 0
     is_other = start > 0  # the first line belongs to the part before
-    pieces: list[bytes] = []
     is_start = start == 0
     for offset, data in read_blocks(path, start):
         if is_start:
             data, is_start = data.removeprefix(BOM_UTF8), not data
-        first, *others = data.split(b"\n")
-        pieces.append(first)
-        if not others:
+        is_after = offset >= end  # but for the line that goes on
+        at = 1 + (data.find(b"\n") if is_after else data.rfind(b"\n"))
+        n_held += len(data)
+        if at == 0 or (n_held < n_bytes and not is_after):
+            held.append(data)
             continue
-        if not is_other:
-            yield b"".join(pieces).removesuffix(b"\r")
-        if offset >= end:
+        text = b"".join([*held, data[:at]])
+        if is_other:
+            text, is_other = text[text.index(b"\n") + 1 :], False
+        if text:
+            yield text
+        if is_after:
             return
-        is_other = False
-        yield from (line.removesuffix(b"\r") for line in others[:-1])
-        pieces = others[-1:]
-    if any(pieces):
-        is_odd = any(b"\r" in piece[:-1] for piece in pieces)
+        held, n_held = [data[at:]], len(data) - at
+    text = b"".join(held)
+    at = text.rfind(b"\n") + 1
+    first = text.find(b"\n") + 1 if is_other else 0
+    if first < at:
+        yield text[first:at]
+    if at < len(text):
+        is_odd = b"\r" in text[at:-1]
         other = "; or its lines end with carriage returns alone" if is_odd else ""
         raise BadInput(f"{path} is cut: its last line has no end{other}")

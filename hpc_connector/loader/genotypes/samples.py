@@ -145,7 +145,7 @@ def convert_samples(blocks: Iterable[Block]) -> Block:
     """
     parts = list(blocks)
     columns = {
-        name: [value for part in parts for value in getattr(part.variants, name)]
+        name: np.concatenate([getattr(part.variants, name) for part in parts])
         for name in Variants.__dataclass_fields__
     }
     genotypes = [part.genotypes for part in parts]
