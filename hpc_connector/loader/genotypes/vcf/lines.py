@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 
 from hpc_connector.loader.bgzf import read_stretches
 from hpc_connector.loader.genotypes.alleles import Row, split
-from hpc_connector.loader.genotypes.columns import cut_texts, make_variants
+from hpc_connector.loader.genotypes.columns import (
+    are_in,
+    cut_texts,
+    fill_names,
+    merge_rows,
+)
 from hpc_connector.loader.genotypes.sample_file import (
     HALF_CALLS,
-    TEXT,
     Block,
     SampleFile,
     Variants,
@@ -29,8 +33,6 @@ from hpc_connector.notes import add_counts
 STRETCH_BYTES = 1 << 20
 NUMBERS = {"CHROM": 0, "POS": 1, "ID": 2, "REF": 3, "ALT": 4, "FILTER": 6}
 PASSED = ("PASS", ".")
-
-Called = tuple[Variants, NDArray[np.int8]]
 
 
 def read_blocks(
@@ -82,8 +84,8 @@ def read_block(
     plain = np.flatnonzero(is_plain)
     if options.pass_only:
         filters = cut_texts(text, *fields[NUMBERS["FILTER"]][:, plain])
-        plain = plain[np.isin(filters, np.array(PASSED, TEXT))]
-    called = name_variants(text, fields[:, :, plain], positions[plain])
+        plain = plain[are_in(filters, PASSED)]
+    called = cut_variants(text, fields[:, :, plain], positions[plain])
     if is_plain.all():
         chosen = genotypes[:n] if len(plain) == n else genotypes[plain]
         return Block(called, chosen), at
@@ -95,7 +97,7 @@ def read_block(
         for row in read_line(sample_file, text[slice(*lines[line, :2])], counted)
     ]
     return Block(
-        *merge(called, genotypes[plain], plain, rows), add_counts([counted])
+        *merge_rows(called, genotypes[plain], plain, rows), add_counts([counted])
     ), at
 
 
@@ -109,10 +111,10 @@ def read_line(
         yield from split(record, partial(call, record, options), counted)
 
 
-def name_variants(
+def cut_variants(
     text: NDArray[np.uint8], fields: NDArray[np.int64], position: NDArray[np.int64]
 ) -> Variants:
-    """Return the columns of records of one ALT; without an id CHROM:POS:REF:ALT is it.
+    """Return the columns of records of one ALT.
 
     Parameters
     ----------
@@ -123,40 +125,6 @@ def name_variants(
         cut_texts(text, *fields[NUMBERS[column]])
         for column in ("CHROM", "ID", "REF", "ALT")
     )
-    lacks = np.flatnonzero(name == ".")
-    if len(lacks):
-        joint = np.array(":", TEXT)
-        parts = (chromosome, position.astype(TEXT), ref, alt)
-        first, *others = (part[lacks] for part in parts)
-        for part in others:
-            first = first + joint + part
-        name[lacks] = first
-    return Variants(name, chromosome, position, alt, ref)
-
-
-def merge(
-    called: Variants,
-    genotypes: NDArray[np.int8],
-    lines: NDArray[np.int64],
-    rows: list[tuple[int, Row]],
-) -> Called:
-    """Join variants of two kinds in the order of their lines.
-
-    Parameters
-    ----------
-    called, genotypes, lines
-        Variants, int8 (variants, individuals), and the line of each, int64 (variants,).
-    rows
-        Lines, and a variant of each.
-    """
-    if not rows:
-        return called, genotypes
-    others = make_variants([row for _, row in rows])
-    of_lines = np.concatenate([lines, [line for line, _ in rows]])
-    order = np.argsort(of_lines, kind="stable")
-    columns = (
-        np.concatenate([column, vars(others)[name]])[order]
-        for name, column in vars(called).items()
-    )
-    joined = np.concatenate([genotypes, [row[5] for _, row in rows]])
-    return Variants(*columns), joined[order]
+    variants = Variants(name, chromosome, position, alt, ref)
+    fill_names(variants, name == ".")
+    return variants
