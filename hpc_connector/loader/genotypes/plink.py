@@ -5,17 +5,13 @@ file, is the counted allele.
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector._jit import inlined, kernel
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.bgzf import read_utf8
 from hpc_connector.loader.files import get_size, open_file
-from hpc_connector.loader.genotypes import _column_kernels as kernels
 from hpc_connector.loader.genotypes.columns import cut_texts
 from hpc_connector.loader.genotypes.companions import (
     get_bed,
@@ -23,21 +19,18 @@ from hpc_connector.loader.genotypes.companions import (
     get_fam,
     read_people,
 )
+from hpc_connector.loader.genotypes.lines import Lines, find_lines
 from hpc_connector.loader.genotypes.sample_file import (
-    MAX_POSITION_DIGITS,
     Block,
     ReadOptions,
     SampleFile,
     Variants,
     get_version,
-    refuse_position,
 )
-from hpc_connector.notes import Assumption
 
 MAGIC = b"\x6c\x1b"
 SNP_MAJOR = 1
 N_FIELDS = 6  # of .bim files; the centimorgans may be left out
-LEAST_LINE = 8  # bytes of the shortest line of a .bim file
 BLOCK_VARIANTS = 1024
 BLOCK_BYTES = 16 << 20
 
@@ -49,7 +42,8 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
     """
     people = read_people(get_fam(path, options))
     bed, bim = get_bed(path), get_bim(path, options)
-    n_variants = _count_lines(bim)
+    lines = find_lines(bim, get_version(bim))
+    n_variants = len(lines.starts)
     try:
         size = get_size(bed)
         with open_file(bed) as stream:
@@ -78,7 +72,7 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
         coding=people.coding,
         n_bytes=size,
         options=options,
-        assumed=(*people.assumed, *_find_lines(bim, get_version(bim)).assumed),
+        assumed=(*people.assumed, *lines.assumed),
     )
 
 
@@ -87,59 +81,18 @@ def get_stride(n_individuals: int) -> int:
     return -(-n_individuals // 4)
 
 
-class Lines(NamedTuple):
-    """Where the lines of a text begin and end: those not empty, and no comments.
-
-    Parameters
-    ----------
-    data
-        UTF-8, uint8 (bytes,).
-    n_fields
-        Of the first line, those of a .bim file at most.
-    """
-
-    data: NDArray[np.uint8]
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
-    n_fields: int
-    assumed: tuple[Assumption, ...]
-
-
-@lru_cache(maxsize=4)
-def _find_lines(path: str, _: tuple[int, int | str]) -> Lines:
-    """Return one version of a .bim file as UTF-8, and where its lines begin and end.
-
-    Kept, for each piece of a .bed file needs some of them.
-    """
-    text, assumed = read_utf8(path)
-    if text and not text.endswith(b"\n"):
-        text += b"\n"
-    data = np.frombuffer(text, np.uint8)
-    ends = np.flatnonzero(data == ord("\n")) + 1
-    starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
-    is_line = data[starts] != ord("#")
-    for k in np.flatnonzero(ends - starts < LEAST_LINE):
-        is_line[k] &= bool(text[starts[k] : ends[k]].strip())
-    starts, ends = starts[is_line], ends[is_line]
-    n_fields = min(N_FIELDS, len(text[starts[0] : ends[0]].split())) if len(ends) else 0
-    return Lines(data, starts, ends, n_fields, assumed)
-
-
-def _count_lines(path: str) -> int:
-    return len(_find_lines(path, get_version(path)).starts)
-
-
 def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
     """Yield the variants of one of `n_parts` contiguous pieces."""
     bed = get_bed(sample_file.path)
     bim = get_bim(sample_file.path, sample_file.options)
-    n, n_variants = sample_file.n_individuals, _count_lines(bim)
+    n, lines = sample_file.n_individuals, find_lines(bim, get_version(bim))
+    n_variants = len(lines.starts)
     first, last = n_variants * part // n_parts, n_variants * (part + 1) // n_parts
     step = max(1, min(BLOCK_VARIANTS, BLOCK_BYTES // max(n, 1)))
     with open_file(bed) as stream:
         for at in range(first, last, step):
             n_here = min(step, last - at)
-            variants = _get_variants(bim, at, at + n_here)
+            variants = _get_variants(lines, at, at + n_here)
             stream.seek(3 + at * get_stride(n))
             data = stream.read(n_here * get_stride(n))
             packed = np.frombuffer(data, np.uint8).reshape(n_here, -1)
@@ -162,43 +115,28 @@ def _check_padding(packed: NDArray[np.uint8], n_individuals: int, bed: str) -> N
         )
 
 
-def _get_variants(path: str, first: int, last: int) -> Variants:
+def _get_variants(lines: Lines, first: int, last: int) -> Variants:
     """Return the columns of the lines first .. last - 1 of a .bim file.
 
     The first line tells whether there are centimorgans; what stands after six fields
     is left out.
     """
-    data, starts, ends, n_fields, _ = _find_lines(path, get_version(path))
-    n_fields = max(n_fields, N_FIELDS - 1)
-    fields = np.empty((n_fields, 2, last - first), np.int64)
-    n_found = kernels.find_fields(data, starts[first:last], ends[first:last], fields)
-    if n_found < last - first:
-        line = data[starts[first + n_found] : ends[first + n_found]].tobytes()
+    n_fields = max(N_FIELDS - 1, min(N_FIELDS, lines.count_fields(0)))
+    fields = lines.find_fields(first, last, n_fields)
+    if fields.shape[2] < last - first:
+        at = first + fields.shape[2]
         raise BadInput(
-            f"{path}: line {first + n_found + 1} has {len(line.split())} fields, "
+            f"{lines.path}: line {at + 1} has {lines.count_fields(at)} fields, "
             f"expected {N_FIELDS}, or {N_FIELDS - 1} without centimorgans"
         )
     chromosome, name, *_, position, counted, other = fields
     return Variants(
-        id=cut_texts(data, *name),
-        chromosome=cut_texts(data, *chromosome),
-        position=_get_positions(data, position, path, first),
-        counted=cut_texts(data, *counted),
-        other=cut_texts(data, *other),
+        id=cut_texts(lines.data, *name),
+        chromosome=cut_texts(lines.data, *chromosome),
+        position=lines.get_positions(position, first),
+        counted=cut_texts(lines.data, *counted),
+        other=cut_texts(lines.data, *other),
     )
-
-
-def _get_positions(
-    data: NDArray[np.uint8], field: NDArray[np.int64], path: str, first: int
-) -> NDArray[np.int64]:
-    """Return the numbers of a field, of which lines of a .bim file come before."""
-    starts, ends = field
-    numbers = np.empty(len(starts), np.int64)
-    n_read = kernels.parse_whole(data, starts, ends, MAX_POSITION_DIGITS, numbers)
-    if n_read < len(starts):
-        text = data[starts[n_read] : ends[n_read]].tobytes().decode()
-        raise BadInput(f"{path}: line {first + n_read + 1}: {refuse_position(text)}")
-    return numbers
 
 
 @kernel

@@ -29,7 +29,8 @@ class ReadOptions:
     chromosome
         Of variants for which a file names none.
 
-    ``sample_file``, ``fam`` and ``bim`` name what belongs to it and has another stem.
+    ``sample_file``, ``fam``, ``bim``, ``psam`` and ``pvar`` name what belongs to it and
+    has another stem.
     """
 
     imputation_threshold: float = 0.9
@@ -40,6 +41,8 @@ class ReadOptions:
     sample_file: str | None = None
     fam: str | None = None
     bim: str | None = None
+    psam: str | None = None
+    pvar: str | None = None
 
 
 @dataclass(frozen=True)

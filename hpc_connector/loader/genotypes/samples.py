@@ -22,12 +22,14 @@ from hpc_connector.loader.genotypes.sample_file import (
 )
 from hpc_connector.notes import Assumption
 from hpc_connector.storage import address
+from hpc_connector.storage.address import beside
 
 ENDINGS = {
     ".vcf": "vcf",
     ".bcf": "vcf",
     ".bgz": "vcf",
     ".bed": "plink",
+    ".pgen": "pgen",
     ".bgen": "bgen",
     ".gen": "impute",
     ".gens": "impute",
@@ -41,14 +43,16 @@ ENDINGS = {
 READERS = {  # each with inspect and read
     "vcf": "vcf.vcf",
     "plink": "plink",
+    "pgen": "plink2.pgen",
     "bgen": "bgen.bgen",
     "impute": "text.impute",
     "bsc": "text.bsc",
     "table": "text.table",
 }
+STEMS = {".bed": "plink", ".pgen": "pgen"}  # of files that are named by their prefix
 VCF_MAGIC = (b"##fileformat=VCF", b"BCF\x02")
 NUMBER = re.compile(rb"[+-]?[\d.]")  # how one begins
-PREFIXED = (".pgen", ".ped", ".tped")  # not read, but that is to be said
+PREFIXED = (".ped", ".tped")  # not read, but that is to be said
 
 
 def get_format(path: str) -> str:
@@ -57,10 +61,11 @@ def get_format(path: str) -> str:
     By its ending without ``.gz``; a PLINK prefix; else by its first line.
     """
     if not exists(path):
-        if exists(address.beside(path, ".bed")):
-            return "plink"
+        for ending, kind in STEMS.items():
+            if exists(beside(path, ending)):
+                return kind
         for ending in PREFIXED:
-            if exists(name := address.beside(path, ending)):
+            if exists(name := beside(path, ending)):
                 return get_format(name)
         if address.is_remote(path):
             get_size(path)  # raises what its store says
@@ -68,22 +73,29 @@ def get_format(path: str) -> str:
     start = _get_start(path).removeprefix(BOM_UTF8)
     if foreign := find_foreign(path, start):
         raise BadInput(foreign)
-    ending = Path(address.get_name(path).removesuffix(".gz")).suffix
+    stem = address.get_name(path).removesuffix(".gz").removesuffix(".zst")
+    ending = Path(stem).suffix
     found = ENDINGS.get(ending) or _recognise(path, start)
-    if found == "plink" and path.endswith(".gz"):
-        raise BadInput(f"{path} is compressed: expected the .bed file in it (gunzip)")
+    if found in ("plink", "pgen", "bgen") and path.endswith((".gz", ".zst")):
+        raise BadInput(f"{path} is compressed: expected the {ending} file in it")
     if found != "table" and start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         raise BadInput(f"{path} is UTF-16 text: expected UTF-8 (iconv -f UTF-16)")
     for kind, is_kind, wanted in (
         ("vcf", start.startswith(VCF_MAGIC), ".vcf, .vcf.gz or .bcf"),
         ("bgen", start[16:20] == b"bgen", ".bgen"),
         ("plink", start.startswith(b"\x6c\x1b\x01"), ".bed"),
+        ("pgen", is_pgen(start), ".pgen"),
     ):
         if is_kind and found != kind:
             raise BadInput(
                 f"{path} is not what its name says: expected a name in {wanted}"
             )
     return found
+
+
+def is_pgen(start: bytes) -> bool:
+    """Return whether a file begins as a .pgen file, which is almost as a .bed file."""
+    return start.startswith(b"\x6c\x1b") and len(start) > 2 and start[2] > 1
 
 
 def _get_start(path: str) -> bytes:
@@ -102,7 +114,7 @@ def _recognise(path: str, start: bytes) -> str:
     if len(words) >= 8 and words[2].isdigit() and NUMBER.match(words[5]):
         return "bsc"
     raise BadInput(
-        f"{path}: format not recognised; expected VCF, BCF, .bed, BGEN, .gen, "
+        f"{path}: format not recognised; expected VCF, BCF, .bed, .pgen, BGEN, .gen, "
         "BSC's text, or a table of genotypes"
     )
 

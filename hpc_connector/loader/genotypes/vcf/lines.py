@@ -83,9 +83,9 @@ def read_block(
         is_plain[:] = False
     plain = np.flatnonzero(is_plain)
     if options.pass_only:
-        filters = cut_texts(text, *fields[NUMBERS["FILTER"]][:, plain])
+        filters = cut_texts(text, *fields[NUMBERS["FILTER"]].take(plain, axis=1))
         plain = plain[are_in(filters, PASSED)]
-    called = cut_variants(text, fields[:, :, plain], positions[plain])
+    called = cut_variants(text, fields.take(plain, axis=2), positions[plain])
     if is_plain.all():
         chosen = genotypes[:n] if len(plain) == n else genotypes[plain]
         return Block(called, chosen), at
