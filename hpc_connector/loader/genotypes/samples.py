@@ -1,6 +1,7 @@
 """Genotypes of any format, by one pair of functions."""
 
 import importlib
+import os
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
@@ -42,6 +43,7 @@ ENDINGS = {
 
 READERS = {  # each with inspect and read
     "vcf": "vcf.vcf",
+    "zarr": "vcf.vcz",
     "plink": "plink",
     "pgen": "plink2.pgen",
     "bgen": "bgen.bgen",
@@ -49,6 +51,8 @@ READERS = {  # each with inspect and read
     "bsc": "text.bsc",
     "table": "text.table",
 }
+STORE_ENDINGS = (".vcz", ".zarr")
+STORE_FILES = ("zarr.json", ".zgroup")  # of Zarr's format 3 and 2
 STEMS = {".bed": "plink", ".pgen": "pgen"}  # of files that are named by their prefix
 VCF_MAGIC = (b"##fileformat=VCF", b"BCF\x02")
 NUMBER = re.compile(rb"[+-]?[\d.]")  # how one begins
@@ -60,6 +64,8 @@ def get_format(path: str) -> str:
 
     By its ending without ``.gz``; a PLINK prefix; else by its first line.
     """
+    if is_store(path):
+        return "zarr"
     if not exists(path):
         for ending, kind in STEMS.items():
             if exists(beside(path, ending)):
@@ -91,6 +97,25 @@ def get_format(path: str) -> str:
                 f"{path} is not what its name says: expected a name in {wanted}"
             )
     return found
+
+
+def is_store(path: str) -> bool:
+    """Return whether a path is that of a Zarr store, whole or not.
+
+    Raises
+    ------
+    BadInput
+        It is not on a disk.
+    """
+    is_named = address.get_name(path).rstrip("/").endswith(STORE_ENDINGS)
+    if is_named and address.is_remote(path):
+        raise BadInput(
+            f"{path}: a Zarr store is read as a folder: expected a copy on a disk that "
+            "all ranks see"
+        )
+    if address.is_remote(path) or not os.path.isdir(path):
+        return False
+    return is_named or any(exists(os.path.join(path, name)) for name in STORE_FILES)
 
 
 def is_pgen(start: bytes) -> bool:
@@ -128,7 +153,7 @@ def inspect_sample(path: str, options: ReadOptions) -> SampleFile:
     sample_file: SampleFile = _get_module(get_format(path)).inspect(path, options)
     if sample_file.n_individuals == 0:
         raise BadInput(f"{path}: expected genotypes of one individual or more")
-    if not exists(path) or has_end(path):  # there are prefixes of PLINK
+    if is_store(path) or not exists(path) or has_end(path):  # or a prefix of PLINK
         return sample_file
     lacks = f"{path} lacks the empty block that ends bgzip files"
     unsure = Assumption("a file", "that is whole", lacks)

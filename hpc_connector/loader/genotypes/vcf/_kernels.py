@@ -424,6 +424,34 @@ def convert_calls(
     return ~genotypes.shape[0] if is_odd else genotypes.shape[0]
 
 
+@kernel
+def call_block(
+    calls: NDArray[np.int32],
+    half_call: int,
+    genotypes: NDArray[np.int8],
+    is_plain: NDArray[np.bool_],
+) -> None:
+    """Call genotypes of variants of VCF Zarr, of two alleles.
+
+    Parameters
+    ----------
+    calls
+        Alleles, int32 (variants, individuals, ploidy): -1 missing, -2 no such allele.
+    genotypes
+        Filled for those that need no mark and no message: int8 (variants, individuals).
+    is_plain
+        Of which variants, bool (variants,); changed to which of them need none.
+    """
+    n = genotypes.shape[1]
+    codes = np.empty((n, calls.shape[2]), np.int32)
+    for v in range(genotypes.shape[0]):
+        if is_plain[v]:
+            for i in range(n):
+                for k in range(calls.shape[2]):
+                    codes[i, k] = (calls[v, i, k] + 1) << 1
+            is_plain[v] = convert_calls(codes, -2, 2, 1, half_call, genotypes[v]) == n
+
+
 @inlined
 def count_alleles(text: NDArray[np.uint8], at: int, field: int) -> int:
     """Return how many alleles the call that is subfield `field` at `at` has.
