@@ -3,7 +3,7 @@
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,12 @@ from hpc_connector.learner.mdr.bitplanes import (
     place_codes,
 )
 from hpc_connector.loader.genotypes.companions import list_companions
-from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile, Variants
+from hpc_connector.loader.genotypes.sample_file import (
+    TEXT,
+    ReadOptions,
+    SampleFile,
+    Variants,
+)
 from hpc_connector.loader.genotypes.samples import inspect_sample, read_sample
 from hpc_connector.loader.individuals import Match, match_individuals
 from hpc_connector.loader.labels import Labels, convert_labels, note_coding
@@ -39,7 +44,7 @@ from mdr_epistasis.cohort.identity import (
 
 TRIM_BYTES = 32 << 20
 PIECE_BYTES = 4 << 20  # of a file read by one rank at a time
-TEXT = np.dtypes.StringDType()  # a sixth of the memory of Python's strings
+REMOVED = ("", "rare", "missing genotypes", "not listed", "not in the slice")
 COLUMNS: dict[str, Any] = {
     "id": TEXT,
     "chromosome": TEXT,
@@ -172,21 +177,23 @@ def keep_variants(
     missing = counts[:, 3] / n
     with np.errstate(invalid="ignore"):
         frequency = (counts[:, 1] + 2 * counts[:, 2]) / (2 * called)
-    reason = np.full(len(n), "kept", "U32")
-    reason[~(np.minimum(frequency, 1 - frequency) >= filters.min_maf)] = "rare"
-    reason[missing > filters.max_missing] = "missing genotypes"
+    reason = np.zeros(len(n), np.int8)  # of REMOVED; those that come later count
+    is_common = np.minimum(frequency, 1 - frequency) >= filters.min_maf
+    reason[~is_common] = 1
+    reason[missing > filters.max_missing] = 2
     if filters.only is not None:
         listed = np.array([name in filters.only for name in variants.id], bool)
-        reason[~listed] = "not listed"
+        reason[~listed] = 3
     steps = np.floor((share.n_read + np.arange(len(n) + 1)) * filters.share)
-    reason[np.diff(steps) == 0] = "not in the slice"
-    kept = np.flatnonzero(reason == "kept")
+    reason[np.diff(steps) == 0] = 4
+    kept = np.flatnonzero(reason == 0)
     share.n_read += len(n)
-    share.removed.update(reason[reason != "kept"].tolist())
+    n_removed = np.bincount(reason, minlength=len(REMOVED)).tolist()
+    share.removed.update({REMOVED[k]: n for k, n in enumerate(n_removed) if k and n})
     share.codes.append(codes[kept])
-    columns = asdict(variants) | {"frequency": frequency, "missing": missing}
+    columns = vars(variants) | {"frequency": frequency, "missing": missing}
     for name, dtype in COLUMNS.items():
-        share.columns[name].append(np.array(columns[name], dtype)[kept])
+        share.columns[name].append(np.asarray(columns[name], dtype)[kept])
 
 
 @contextlib.contextmanager
