@@ -1,7 +1,7 @@
 """The inputs of a search: which files they are, and what they say but genotypes."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,9 +15,20 @@ from hpc_connector.loader.genotypes.companions import (
 from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile
 from hpc_connector.loader.genotypes.samples import get_format
 from hpc_connector.loader.individuals import Match, find_labels
+from hpc_connector.partitioner.communicator import Communicator
+from hpc_connector.partitioner.ending import end_together
+from mdr_epistasis.cohort.choice import Choice, list_files, read_choice
+from mdr_epistasis.cohort.filters import Filters
 from mdr_epistasis.cohort.folds import deal_folds, read_folds
 from mdr_epistasis.cohort.lists import Lists, read_list
-from mdr_epistasis.cohort.loading import get_own_labels, read_header
+from mdr_epistasis.cohort.loading import (
+    get_own_labels,
+    inspect_files,
+    read_header,
+    share_pieces,
+)
+from mdr_epistasis.cohort.people import Calls, choose_individuals, count_calls
+from mdr_epistasis.cohort.pruning import read_pruning
 from mdr_epistasis.options import Options
 
 
@@ -36,10 +47,16 @@ class Inputs(NamedTuple):
     match: Match
     fold: np.ndarray
     lists: Lists
+    choice: Choice = Choice()
 
 
-def read_inputs(args: Options) -> Inputs:
+def read_inputs(args: Options, calls: Calls | None = None) -> Inputs:
     """Open the genotype files; read labels, folds and lists.
+
+    Parameters
+    ----------
+    calls
+        How many genotypes individuals lack, if --mind leaves some out.
 
     Raises
     ------
@@ -47,6 +64,7 @@ def read_inputs(args: Options) -> Inputs:
         Some cannot be used, or not together.
     """
     files, match = open_files(args)
+    match = choose_individuals(args, files[0], match, calls)
     if args.with_variants and not args.variants:
         raise BadInput("--with-variants needs --variants, the first list")
     if args.fold_file:
@@ -56,8 +74,35 @@ def read_inputs(args: Options) -> Inputs:
         fold, of_folds = deal_folds(match.is_case, args.folds, args.seed), ()
     first, of_first = read_list(args.variants)
     second, of_second = read_list(args.with_variants)
-    match.assumed.extend((*of_folds, *of_first, *of_second))
-    return Inputs(files, match, fold, Lists(first, second))
+    choice, of_choice = read_choice(args)
+    read_pruning(args.ld_prune)  # refuses what is none
+    match.assumed.extend((*of_folds, *of_first, *of_second, *of_choice))
+    return Inputs(files, match, fold, Lists(first, second), choice)
+
+
+def look_for_calls(comm: Communicator, args: Options) -> Calls | None:
+    """Count, on all ranks, the genotypes that individuals lack, if --mind asks."""
+    if args.mind == 1:
+        return None
+    found: Any = None
+    with end_together(comm):
+        if comm.rank == 0:
+            files = inspect_files(args.genotypes, choose_options(args))
+            first, second = (
+                read_list(p)[0] for p in (args.variants, args.with_variants)
+            )
+            found = files, read_choice(args)[0], Lists(first, second)
+    files, choice, lists = comm.bcast(found)
+    pieces = share_pieces(comm, files)
+    return count_calls(comm, files, pieces, make_filters(args, lists, choice))
+
+
+def make_filters(args: Options, lists: Lists, choice: Choice) -> Filters:
+    """Return which variants are read."""
+    first, second = lists
+    only = first | second if first and second else first
+    share = get_slice(args)
+    return Filters(args.min_maf, args.max_missing, only, share, args.hwe, choice)
 
 
 def open_files(args: Options) -> tuple[list[SampleFile], Match]:
@@ -95,6 +140,8 @@ def list_inputs(args: Options) -> list[str]:
     for path, chosen in zip(args.genotypes, options, strict=True):
         names += list_companions(path, chosen)
     others = [args.labels, args.fold_file, args.variants, args.with_variants]
+    others += [*(args.keep or ()), *(args.remove or ())]
+    others += [*list_files(args.extract), *list_files(args.exclude)]
     return list(dict.fromkeys([*names, *(name for name in others if name)]))
 
 

@@ -10,8 +10,12 @@ MOST_DISTANCE = 10**12  # no genome is as long
 
 _input = partial(option, group="genotypes and labels")
 _reading = partial(option, group="what genotypes are")
+_individuals = partial(option, group="individuals")
 _variants = partial(option, group="variants")
 _models = partial(option, group="models and results")
+
+
+_LIST: dict[str, Any] = {"read": source, "many": "words", "metavar": "FILE"}
 
 
 def _companion(what: str) -> Any:
@@ -81,18 +85,63 @@ class Options(RunOptions):
         choices=("exclude", "level"),
     )
 
+    keep: tuple[str, ...] | None = _individuals(
+        None, "only those of a list: FID and IID, or IID, a line", **_LIST
+    )
+    remove: tuple[str, ...] | None = _individuals(
+        None, "all but those of a list", **_LIST
+    )
+    mind: float = _individuals(
+        1.0,
+        "greatest share of missing genotypes of one (default: %(default)s)",
+        read=fraction,
+        metavar="FRACTION",
+    )
+
     pass_only: bool = _variants(False, "only records whose FILTER is PASS")
+    chr: str | None = _variants(
+        None, "chromosomes, such as 1-4,22,X (default: all)", metavar="NAMES"
+    )
+    from_bp: int | None = _variants(
+        None,
+        "first position on the chromosome of --chr",
+        read=at_least(0, MOST_DISTANCE),
+        metavar="BP",
+    )
+    to_bp: int | None = _variants(
+        None, "last position", read=at_least(0, MOST_DISTANCE), metavar="BP"
+    )
+    extract: tuple[str, ...] | None = _variants(
+        None, "only those of a list of ids; after the word range, of ranges", **_LIST
+    )
+    exclude: tuple[str, ...] | None = _variants(
+        None, "all but those of a list of ids, or of ranges", **_LIST
+    )
     min_maf: float = _variants(
         0.01,
         "least frequency of the rarer allele (default: %(default)s)",
         read=fraction,
         metavar="FRACTION",
+        alias="--maf",
     )
     max_missing: float = _variants(
         0.05,
         "greatest share of missing genotypes (default: %(default)s)",
         read=fraction,
         metavar="FRACTION",
+        alias="--geno",
+    )
+    hwe: float = _variants(
+        0.0,
+        "least p-value of Hardy-Weinberg equilibrium, exact, in controls (default: 0)",
+        read=fraction,
+        metavar="P",
+    )
+    ld_prune: tuple[str, ...] | None = _variants(
+        None,
+        "leave out linked ones, as plink --indep-pairwise: such as 50 5 0.2",
+        many="words",
+        metavar=("WINDOW", "STEP", "R2"),
     )
     min_distance_bp: int = _variants(
         0,

@@ -24,9 +24,14 @@ from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import Usage, get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.run_record import RunRecord
-from mdr_epistasis.cohort.lists import Lists
-from mdr_epistasis.cohort.loading import Cohort, Filters, load_cohort
-from mdr_epistasis.inputs import Inputs, get_slice, read_inputs
+from mdr_epistasis.cohort.loading import Cohort, load_cohort
+from mdr_epistasis.cohort.pruning import read_pruning
+from mdr_epistasis.inputs import (
+    Inputs,
+    look_for_calls,
+    make_filters,
+    read_inputs,
+)
 from mdr_epistasis.options import Options
 from mdr_epistasis.output.record import (
     begin,
@@ -68,14 +73,20 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
     with end_together(comm):
         if comm.rank == 0:
             record = begin(args)
-            inputs = read_inputs(args)
-    record, inputs = comm.bcast((record, inputs))
+    record = comm.bcast(record)
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", args.out)
         return Ending(True)
-    files, match, fold, lists = inputs
-    filters, before = make_filters(args, lists)
-    with load_cohort(comm, files, match, fold, filters, before) as cohort:
+    calls = look_for_calls(comm, args)
+    with end_together(comm):
+        if comm.rank == 0:
+            inputs = read_inputs(args, calls)
+    inputs = comm.bcast(inputs)
+    files, match, fold, lists, choice = inputs
+    filters = make_filters(args, lists, choice)
+    before = lists.first if lists.second else None
+    pruning = read_pruning(args.ld_prune)
+    with load_cohort(comm, files, match, fold, filters, before, pruning) as cohort:
         with end_together(comm):
             question = make_question(args, cohort, lists)
             check_models(question, cohort.n_variants)
@@ -121,20 +132,12 @@ def join_findings(
     return found
 
 
-def make_filters(args: Options, lists: Lists) -> tuple[Filters, frozenset[str] | None]:
-    """Return which variants are read; and which of them come first, if some do."""
-    first, second = lists
-    only = first | second if first and second else first
-    filters = Filters(args.min_maf, args.max_missing, only, get_slice(args))
-    return filters, first if second else None
-
-
 def describe_inputs(
     comm: Communicator, args: Options, cohort: Cohort, inputs: Inputs, record: RunRecord
 ) -> None:
     """Add to the record what was read, and what that will take; log it on rank 0."""
     if comm.rank == 0:
-        files, match, _, lists = inputs
+        files, match, _, lists, _ = inputs
         record |= list_notes(files, match, cohort, lists)
         say_cohort(cohort)
         log_notes(record)
@@ -217,3 +220,5 @@ def say_cohort(cohort: Cohort) -> None:
         facts["variants_kept"],
         facts["variants_read"],
     )
+    for reason, n in facts["removed"].items():
+        logger.info("note: variants left out, %s: %d", reason, n)

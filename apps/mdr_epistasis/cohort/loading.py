@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from hpc_connector.errors import BadInput
+from hpc_connector.learner.genetics import get_first_control_word
 from hpc_connector.learner.mdr.bitplanes import (
+    LANES,
     Arrangement,
     get_planes_shape,
     get_source,
@@ -28,6 +30,14 @@ from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.partitioner.shared_memory import get_node, share_array
 from hpc_connector.pipeline.ranks import return_memory
+from mdr_epistasis.cohort.choice import count_choice
+from mdr_epistasis.cohort.filters import (
+    EXCLUDED,
+    REMOVED,
+    SLICED,
+    Filters,
+    find_reasons,
+)
 from mdr_epistasis.cohort.identity import (
     NO_CHROMOSOME,
     REPEATED,
@@ -36,6 +46,7 @@ from mdr_epistasis.cohort.identity import (
     count_unplaced,
     find_repeats,
 )
+from mdr_epistasis.cohort.pruning import Pruning, count_linked, prune_planes
 
 TRIM_BYTES = 32 << 20
 PIECE_BYTES = 4 << 20  # of a file read by one rank at a time
@@ -51,16 +62,6 @@ COLUMNS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Filters:
-    """Which variants are kept."""
-
-    min_maf: float = 0.01
-    max_missing: float = 0.05
-    only: frozenset[str] | None = None
-    share: float = 1.0
-
-
 @dataclass
 class Share:
     """The variants that one rank has read and kept, packed."""
@@ -71,6 +72,8 @@ class Share:
     )
     n_read: int = 0
     removed: Counter[str] = field(default_factory=Counter)
+    chromosomes: set[str] = field(default_factory=set)
+    excluded: set[str] = field(default_factory=set)
     counted: Counter[str] = field(default_factory=Counter)
 
 
@@ -115,9 +118,16 @@ def read_header(
     where
         Name of the labels in messages.
     """
-    files = [inspect_sample(*each) for each in zip(paths, options, strict=True)]
+    files = inspect_files(paths, options)
     labels = (find or get_own_labels)(files[0])
     return files, match_individuals(files, labels, where or files[0].path)
+
+
+def inspect_files(
+    paths: Sequence[str], options: Sequence[ReadOptions]
+) -> list[SampleFile]:
+    """Open the genotype files as far as their headers."""
+    return [inspect_sample(*each) for each in zip(paths, options, strict=True)]
 
 
 def get_own_labels(file: SampleFile, coding: str | None = None) -> Labels:
@@ -143,18 +153,32 @@ def make_pieces(files: Sequence[SampleFile], size: int) -> list[tuple[int, int, 
     return pieces
 
 
+def share_pieces(
+    comm: Communicator, files: Sequence[SampleFile]
+) -> list[tuple[int, int, int]]:
+    """Return the pieces that this rank reads."""
+    pieces = make_pieces(files, comm.size)
+    cost = np.array([files[f].n_bytes / n_parts for f, _, n_parts in pieces])
+    ends = make_distribution(cost, comm.size)
+    return pieces[ends[comm.rank] : ends[comm.rank + 1]]
+
+
 def read_share(
     files: Sequence[SampleFile],
     pieces: Sequence[tuple[int, int, int]],
     sources: Sequence[np.ndarray],
     filters: Filters,
+    first_word: int = 0,
 ) -> Share:
-    """Read some pieces straight into packed codes of the variants that are kept."""
+    """Read some pieces straight into packed codes of the variants that are kept.
+
+    `first_word` is that of the individuals among whom equilibrium is expected.
+    """
     share = Share()
     for f, part, n_parts in pieces:
         for block in read_sample(files[f], part, n_parts):
             codes, counts = pack_genotypes(block.genotypes, sources[f])
-            keep_variants(share, block.variants, codes, counts, filters)
+            keep_variants(share, block.variants, codes, counts, filters, first_word)
             share.counted.update(block.counted)
     return share
 
@@ -165,6 +189,7 @@ def keep_variants(
     codes: np.ndarray,
     counts: np.ndarray,
     filters: Filters,
+    first_word: int = 0,
 ) -> None:
     """Add the variants of a block that pass the filters."""
     n = counts.sum(axis=1)
@@ -172,17 +197,16 @@ def keep_variants(
     missing = counts[:, 3] / n
     with np.errstate(invalid="ignore"):
         frequency = (counts[:, 1] + 2 * counts[:, 2]) / (2 * called)
-    reason = np.full(len(n), "kept", "U32")
-    reason[~(np.minimum(frequency, 1 - frequency) >= filters.min_maf)] = "rare"
-    reason[missing > filters.max_missing] = "missing genotypes"
-    if filters.only is not None:
-        listed = np.array([name in filters.only for name in variants.id], bool)
-        reason[~listed] = "not listed"
+    reason, names = find_reasons(variants, codes, counts, filters, first_word)
     steps = np.floor((share.n_read + np.arange(len(n) + 1)) * filters.share)
-    reason[np.diff(steps) == 0] = "not in the slice"
-    kept = np.flatnonzero(reason == "kept")
+    reason[np.diff(steps) == 0] = SLICED
+    kept = np.flatnonzero(reason == 0)
     share.n_read += len(n)
-    share.removed.update(reason[reason != "kept"].tolist())
+    n_of = np.bincount(reason, minlength=len(REMOVED)).tolist()
+    share.removed.update({REMOVED[k]: n for k, n in enumerate(n_of) if k and n})
+    share.chromosomes.update(set(names.tolist()) - {0})
+    excluded = np.flatnonzero(reason == EXCLUDED).tolist()
+    share.excluded.update(str(variants.id[k]) for k in excluded)
     share.codes.append(codes[kept])
     columns = asdict(variants) | {"frequency": frequency, "missing": missing}
     for name, dtype in COLUMNS.items():
@@ -197,21 +221,23 @@ def load_cohort(
     fold: np.ndarray,
     filters: Filters,
     first_list: frozenset[str] | None = None,
+    pruning: Pruning | None = None,
 ) -> Iterator[Cohort]:
     """Read the genotypes on all ranks into one packed copy a node.
 
-    `first_list` names variants that are put before the others.
+    `first_list` names variants that are put before the others; `pruning` says which
+    are left out of those that are linked.
     """
     arrangement = make_arrangement(match.is_case, fold)
+    first_word = get_first_control_word(arrangement)
     sources = [get_source(arrangement, column) for column in match.columns]
-    pieces = make_pieces(files, comm.size)
-    cost = np.array([files[f].n_bytes / n_parts for f, _, n_parts in pieces])
-    ends = make_distribution(cost, comm.size)
-    mine = pieces[ends[comm.rank] : ends[comm.rank + 1]]
+    mine = share_pieces(comm, files)
     with end_together(comm):
-        share = read_share(files, mine, sources, filters)
+        share = read_share(files, mine, sources, filters, first_word)
 
     columns, facts = gather_columns(comm, share)
+    with end_together(comm):
+        count_choice(filters.choice, columns["id"], facts)
     columns = drop_repeats(comm, share, columns, facts)
     n_variants = len(columns["id"])
     with end_together(comm):
@@ -225,8 +251,17 @@ def load_cohort(
         comm.Barrier()
         place_shares(comm, share, place, planes)
         comm.Barrier()
+        if pruning is not None:
+            known = (columns, place)
+            is_left = prune_planes(comm, planes, arrangement, *known, pruning)
+            count_linked(columns, is_left, facts)
+            columns = {name: column[is_left] for name, column in columns.items()}
+            n_variants = len(columns["id"])
+            with end_together(comm):
+                check_any(n_variants, facts)
+            place = np.argsort(np.argsort(place[is_left]))
         yield Cohort(
-            planes,
+            planes[: -(-n_variants // LANES)],
             n_variants,
             arrangement,
             match.is_case,
@@ -293,13 +328,16 @@ def gather_columns(
         name: np.concatenate(comm.allgather(np.concatenate(share.columns.pop(name))))
         for name in COLUMNS
     }
-    shares = comm.allgather((share.n_read, share.removed, share.counted))
-    n_read, removed, counted = zip(*shares, strict=True)
+    of_share = (share.n_read, share.removed, share.counted)
+    shares = comm.allgather((*of_share, share.chromosomes, share.excluded))
+    n_read, removed, counted, chromosomes, excluded = zip(*shares, strict=True)
     facts = {
         "variants_read": sum(n_read),
         "variants_kept": len(columns["id"]),
         "removed": add_counts(removed),
         "counted": add_counts(counted),
+        "chromosomes": set().union(*chromosomes),
+        "excluded": set().union(*excluded),
     }
     return columns, facts
 
