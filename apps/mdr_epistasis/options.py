@@ -11,7 +11,8 @@ MOST_DISTANCE = 10**12  # no genome is as long
 _input = partial(option, group="genotypes and labels")
 _reading = partial(option, group="what genotypes are")
 _individuals = partial(option, group="individuals")
-_variants = partial(option, group="variants")
+_names = partial(option, group="variants, by name and place")
+_variants = partial(option, group="variants, by genotypes")
 _models = partial(option, group="models and results")
 
 
@@ -93,30 +94,43 @@ class Options(RunOptions):
     )
     mind: float = _individuals(
         1.0,
-        "greatest share of missing genotypes of one (default: %(default)s)",
+        "greatest share of missing genotypes of one (default: 1)",
         read=fraction,
         metavar="FRACTION",
     )
 
-    pass_only: bool = _variants(False, "only records whose FILTER is PASS")
-    chr: str | None = _variants(
+    pass_only: bool = _names(False, "only records whose FILTER is PASS")
+    chr: str | None = _names(
         None, "chromosomes, such as 1-4,22,X (default: all)", metavar="NAMES"
     )
-    from_bp: int | None = _variants(
+    from_bp: int | None = _names(
         None,
-        "first position on the chromosome of --chr",
+        "first position on the chromosome of --chr (default: any)",
         read=at_least(0, MOST_DISTANCE),
         metavar="BP",
     )
-    to_bp: int | None = _variants(
-        None, "last position", read=at_least(0, MOST_DISTANCE), metavar="BP"
+    to_bp: int | None = _names(
+        None,
+        "last position (default: any)",
+        read=at_least(0, MOST_DISTANCE),
+        metavar="BP",
     )
-    extract: tuple[str, ...] | None = _variants(
+    extract: tuple[str, ...] | None = _names(
         None, "only those of a list of ids; after the word range, of ranges", **_LIST
     )
-    exclude: tuple[str, ...] | None = _variants(
+    exclude: tuple[str, ...] | None = _names(
         None, "all but those of a list of ids, or of ranges", **_LIST
     )
+    variants: str | None = _names(
+        None,
+        "ids to search among, one a line (default: all)",
+        read=source,
+        metavar="FILE",
+    )
+    with_variants: str | None = _names(
+        None, "second list: pairs across the two", read=source, metavar="FILE"
+    )
+
     min_maf: float = _variants(
         0.01,
         "least frequency of the rarer allele (default: %(default)s)",
@@ -135,7 +149,7 @@ class Options(RunOptions):
         0.0,
         "least p-value of Hardy-Weinberg equilibrium, exact, in controls (default: 0)",
         read=fraction,
-        metavar="P",
+        metavar="FRACTION",
     )
     ld_prune: tuple[str, ...] | None = _variants(
         None,
@@ -148,15 +162,6 @@ class Options(RunOptions):
         "least distance in base pairs within a chromosome (default: %(default)s)",
         read=at_least(0, MOST_DISTANCE),
         metavar="BP",
-    )
-    variants: str | None = _variants(
-        None,
-        "ids to search among, one a line (default: all)",
-        read=source,
-        metavar="FILE",
-    )
-    with_variants: str | None = _variants(
-        None, "second list: pairs across the two", read=source, metavar="FILE"
     )
 
     order: int = _models(
