@@ -102,7 +102,7 @@ def make_filters(args: Options, lists: Lists, choice: Choice) -> Filters:
     first, second = lists
     only = first | second if first and second else first
     share = get_slice(args)
-    return Filters(args.min_maf, args.max_missing, only, share, args.hwe, choice)
+    return Filters(args.min_maf, args.max_missing, only, share, args.hwe, choice=choice)
 
 
 def open_files(args: Options) -> tuple[list[SampleFile], Match]:

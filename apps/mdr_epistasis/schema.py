@@ -115,6 +115,20 @@ MODELS = (
         "0..1",
         "folds",
     ),
+    Column(
+        "r2",
+        "float64",
+        "squared correlation of the copies of two of its variants, over individuals "
+        "called at both; of three the greatest; NaN where none varies",
+        "0..1",
+    ),
+    Column(
+        "hwe_p",
+        "float64",
+        "exact test of Hardy-Weinberg equilibrium of each of its variants, in controls",
+        "0..1",
+        "order",
+    ),
 )
 VARIANTS = (
     Column("id", TEXT, "as the genotypes name it"),
@@ -137,7 +151,8 @@ PERMUTATIONS = (
 STATISTICS = tuple(
     column.name
     for column in MODELS
-    if column.name not in ("rank", "variant", "p_value", "is_best") and not column.shape
+    if column.name not in ("rank", "variant", "p_value", "is_best", "r2")
+    and not column.shape
 )  # of models.tsv, in order
 TABLE = (
     MODELS[0],
@@ -149,4 +164,11 @@ TABLE = (
     Column("alleles_1", TEXT, "of that variant: the counted one / the other"),
     *(column for column in MODELS if column.name in (*STATISTICS, "p_value")),
     Column("is_best", "int64", "1 for the model of the classic rule, else 0"),
+    next(column for column in MODELS if column.name == "r2"),
+    Column(
+        "hwe_p_1",
+        "float64",
+        "exact test of Hardy-Weinberg equilibrium of that variant, in controls",
+        "0..1",
+    ),
 )

@@ -38,8 +38,9 @@ class Filters:
         Ids to search among; None for all.
     share
         Of the variants, that are tried.
-    hwe
-        Least p-value of Hardy-Weinberg equilibrium.
+    hwe, hwe_of_all
+        Least p-value of Hardy-Weinberg equilibrium, in controls; or, where a trait has
+        no controls, in all.
     """
 
     min_maf: float = 0.01
@@ -47,6 +48,7 @@ class Filters:
     only: frozenset[str] | None = None
     share: float = 1.0
     hwe: float = 0.0
+    hwe_of_all: bool = False
     choice: Choice = field(default_factory=Choice)
 
     def name_chromosomes(self, variants: Variants) -> np.ndarray:

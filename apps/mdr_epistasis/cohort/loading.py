@@ -229,7 +229,7 @@ def load_cohort(
     are left out of those that are linked.
     """
     arrangement = make_arrangement(match.is_case, fold)
-    first_word = get_first_control_word(arrangement)
+    first_word = 0 if filters.hwe_of_all else get_first_control_word(arrangement)
     sources = [get_source(arrangement, column) for column in match.columns]
     mine = share_pieces(comm, files)
     with end_together(comm):

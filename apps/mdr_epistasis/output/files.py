@@ -54,4 +54,8 @@ def make_table(models: Columns, variants: Columns) -> dict[str, Any]:
     names = [*STATISTICS, *(["p_value"] if "p_value" in models else [])]
     table |= {name: models[name] for name in names}
     table["is_best"] = models["is_best"].astype(int)
+    if "r2" in models:  # earlier versions wrote none
+        table["r2"] = models["r2"]
+        for k, p in enumerate(models["hwe_p"].T):
+            table[f"hwe_p_{k + 1}"] = p
     return table

@@ -15,6 +15,7 @@ from hpc_connector.storer.results import FORMAT_VERSION
 
 LISTED = 1000  # models that a report can show; the best by the classic rule is added
 NEAR_BP = 100_000  # linkage disequilibrium is common below
+LINKED_R2 = 0.5  # above it two variants are much the same
 
 INTEGERS = ("rank", "n", "cv_consistency", "variant", "cases", "controls")
 BOOLEANS = ("is_best", "high_risk")
@@ -29,10 +30,14 @@ FRACTIONS = (
     "specificity",
     "p_value",
     "fold_test_balanced_accuracy",
+    "r2",
+    "hwe_p",
 )
 RATIOS = ("odds_ratio", "odds_ratio_low", "odds_ratio_high", "chi2")
 OPTIONAL = {"p_value", "fold_test_balanced_accuracy", *RATIOS, "sensitivity"} | {
-    "specificity"
+    "specificity",
+    "r2",
+    "hwe_p",
 }
 KINDS = {"iu": INTEGERS, "b": BOOLEANS, "fiu": FRACTIONS + RATIOS}
 TEXTS = ("id", "chromosome", "counted", "other")
@@ -157,6 +162,7 @@ def _read_models(group: h5py.Group, order: int, folds: int, levels: int) -> Colu
     widths = {"variant": (order,)} | dict.fromkeys(
         ("cases", "controls", "high_risk"), (levels**order,)
     )
+    widths["hwe_p"] = (order,)
     widths["fold_test_balanced_accuracy"] = (folds if folds > 1 else 0,)
     is_best = np.flatnonzero(group["is_best"][:])[:1]
     rows = np.union1d(np.arange(min(m, LISTED)), is_best)

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from hpc_connector.report.text import shorten
 from mdr_epistasis.report.cells import draw_folds
-from mdr_epistasis.report.run_file import NEAR_BP, SearchRun
+from mdr_epistasis.report.run_file import LINKED_R2, NEAR_BP, SearchRun
 from mdr_epistasis.report.summary import format_distance, get_distance, get_interval
 
 MOST_ROWS = 100
@@ -24,6 +24,7 @@ HEADS = {
     "sensitivity": ("Sens.", "Cases of high-risk genotypes, of all cases"),
     "specificity": ("Spec.", "Controls of low-risk genotypes, of all controls"),
     "odds_ratio": ("Odds ratio", "High against low risk, all data; 95 % interval"),
+    "r2": ("r²", "Greatest of two of its variants; above 0.5 they are much the same"),
     "n": ("n", "Individuals counted: called at all variants of the model"),
 }
 FORMATS = {"rank": ",", "n": ",", "cv_consistency": ",", "p_value": ".2g"}
@@ -61,6 +62,8 @@ class ModelRow(NamedTuple):
         Where they lie; empty if one is not known.
     distance
         Between the nearest two where it is small, else empty.
+    is_linked
+        Two of them are much the same.
     folds
         The picture of its folds; None of a run without.
     numbers
@@ -71,6 +74,7 @@ class ModelRow(NamedTuple):
     ids: list[str]
     places: str
     distance: str
+    is_linked: bool
     folds: Markup | None
     numbers: dict[str, Number]
 
@@ -99,6 +103,7 @@ def list_rows(run: SearchRun, columns: list[str]) -> list[ModelRow]:
             ids=run.get_ids(m),
             places=_format_places(run, m),
             distance=_format_near(run, m),
+            is_linked="r2" in run.models and run.models["r2"][m] > LINKED_R2,
             folds=_draw_folds(run, m, limits) if "folds" in columns else None,
             numbers={name: column[k] for name, column in numbers.items()},
         )
