@@ -15,11 +15,13 @@ from hpc_connector.loader.genotypes.companions import (
 from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile
 from hpc_connector.loader.genotypes.samples import get_format
 from hpc_connector.loader.individuals import Match, find_labels
+from hpc_connector.notes import Assumption
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from mdr_epistasis.cohort.choice import Choice, list_files, read_choice
 from mdr_epistasis.cohort.filters import Filters
 from mdr_epistasis.cohort.folds import deal_folds, read_folds
+from mdr_epistasis.cohort.groups import deal_groups, read_groups
 from mdr_epistasis.cohort.lists import Lists, read_list
 from mdr_epistasis.cohort.loading import (
     get_own_labels,
@@ -67,17 +69,30 @@ def read_inputs(args: Options, calls: Calls | None = None) -> Inputs:
     match = choose_individuals(args, files[0], match, calls)
     if args.with_variants and not args.variants:
         raise BadInput("--with-variants needs --variants, the first list")
-    if args.fold_file:
-        fold, of_folds, n_unknown = read_folds(args.fold_file, files[0], match)
-        match.counted["individuals of --fold-file have no genotypes"] = n_unknown
-    else:
-        fold, of_folds = deal_folds(match.is_case, args.folds, args.seed), ()
+    fold, of_folds = choose_folds(args, files[0], match)
     first, of_first = read_list(args.variants)
     second, of_second = read_list(args.with_variants)
     choice, of_choice = read_choice(args)
     read_pruning(args.ld_prune)  # refuses what is none
     match.assumed.extend((*of_folds, *of_first, *of_second, *of_choice))
     return Inputs(files, match, fold, Lists(first, second), choice)
+
+
+def choose_folds(
+    args: Options, file: SampleFile, match: Match
+) -> tuple[np.ndarray, tuple[Assumption, ...]]:
+    """Return the fold of each individual, int64, and what was assumed of a file."""
+    if args.fold_file and args.groups:
+        raise BadInput("--groups does not go with --fold-file, which has the folds")
+    if args.fold_file:
+        fold, assumed, n_unknown = read_folds(args.fold_file, file, match)
+        match.counted["individuals of --fold-file have no genotypes"] = n_unknown
+        return fold, assumed
+    if args.groups:
+        group, assumed, n_unknown = read_groups(args.groups, file, match)
+        match.counted["individuals of --groups have no genotypes"] = n_unknown
+        return deal_groups(match.is_case, group, args.folds, args.seed), assumed
+    return deal_folds(match.is_case, args.folds, args.seed), ()
 
 
 def look_for_calls(comm: Communicator, args: Options) -> Calls | None:
@@ -139,7 +154,13 @@ def list_inputs(args: Options) -> list[str]:
     names = [get_file(path) for path in args.genotypes]
     for path, chosen in zip(args.genotypes, options, strict=True):
         names += list_companions(path, chosen)
-    others = [args.labels, args.fold_file, args.variants, args.with_variants]
+    others = [
+        args.labels,
+        args.fold_file,
+        args.groups,
+        args.variants,
+        args.with_variants,
+    ]
     others += [*(args.keep or ()), *(args.remove or ())]
     others += [*list_files(args.extract), *list_files(args.exclude)]
     return list(dict.fromkeys([*names, *(name for name in others if name)]))

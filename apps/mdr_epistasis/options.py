@@ -98,6 +98,12 @@ class Options(RunOptions):
         read=fraction,
         metavar="FRACTION",
     )
+    groups: str | None = _individuals(
+        None,
+        "id and group of each, as of families or sites: folds keep groups together",
+        read=source,
+        metavar="FILE",
+    )
 
     pass_only: bool = _names(False, "only records whose FILTER is PASS")
     chr: str | None = _names(

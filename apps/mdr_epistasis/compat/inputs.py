@@ -20,6 +20,7 @@ FIXED: dict[str, Any] = {
     "permutations": 0,
     "all_models": False,
     "fold_file": None,
+    "groups": None,
     "keep": None,
     "remove": None,
     "mind": 1.0,
