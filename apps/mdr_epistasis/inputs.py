@@ -31,6 +31,7 @@ from mdr_epistasis.cohort.loading import (
 )
 from mdr_epistasis.cohort.people import Calls, choose_individuals, count_calls
 from mdr_epistasis.cohort.pruning import read_pruning
+from mdr_epistasis.cohort.sets import Sets, read_sets
 from mdr_epistasis.options import Options
 
 
@@ -50,6 +51,7 @@ class Inputs(NamedTuple):
     fold: np.ndarray
     lists: Lists
     choice: Choice = Choice()
+    sets: Sets | None = None
 
 
 def read_inputs(args: Options, calls: Calls | None = None) -> Inputs:
@@ -65,6 +67,7 @@ def read_inputs(args: Options, calls: Calls | None = None) -> Inputs:
     BadInput
         Some cannot be used, or not together.
     """
+    check_set_options(args)
     files, match = open_files(args)
     match = choose_individuals(args, files[0], match, calls)
     if args.with_variants and not args.variants:
@@ -72,10 +75,19 @@ def read_inputs(args: Options, calls: Calls | None = None) -> Inputs:
     fold, of_folds = choose_folds(args, files[0], match)
     first, of_first = read_list(args.variants)
     second, of_second = read_list(args.with_variants)
+    sets, of_sets = read_sets(args.sets)
     choice, of_choice = read_choice(args)
     read_pruning(args.ld_prune)  # refuses what is none
-    match.assumed.extend((*of_folds, *of_first, *of_second, *of_choice))
-    return Inputs(files, match, fold, Lists(first, second), choice)
+    match.assumed.extend((*of_folds, *of_first, *of_second, *of_choice, *of_sets))
+    return Inputs(files, match, fold, Lists(first, second), choice, sets)
+
+
+def check_set_options(args: Options) -> None:
+    """Refuse options that do not go with --sets."""
+    others = {"--variants": args.variants, "--all-models": args.all_models}
+    others |= {"--order 3": args.order == 3}
+    if args.sets and (wrong := [name for name, given in others.items() if given]):
+        raise BadInput(f"{wrong[0]} does not go with --sets, which are of pairs")
 
 
 def choose_folds(
@@ -103,19 +115,21 @@ def look_for_calls(comm: Communicator, args: Options) -> Calls | None:
     with end_together(comm):
         if comm.rank == 0:
             files = inspect_files(args.genotypes, choose_options(args))
-            first, second = (
-                read_list(p)[0] for p in (args.variants, args.with_variants)
-            )
-            found = files, read_choice(args)[0], Lists(first, second)
-    files, choice, lists = comm.bcast(found)
-    pieces = share_pieces(comm, files)
-    return count_calls(comm, files, pieces, make_filters(args, lists, choice))
+            lists = Lists(read_list(args.variants)[0], read_list(args.with_variants)[0])
+            choice, sets = read_choice(args)[0], read_sets(args.sets)[0]
+            found = files, make_filters(args, lists, choice, sets)
+    files, filters = comm.bcast(found)
+    return count_calls(comm, files, share_pieces(comm, files), filters)
 
 
-def make_filters(args: Options, lists: Lists, choice: Choice) -> Filters:
+def make_filters(
+    args: Options, lists: Lists, choice: Choice, sets: Sets | None
+) -> Filters:
     """Return which variants are read."""
     first, second = lists
     only = first | second if first and second else first
+    if sets is not None:
+        only = frozenset(name for of_set in sets.ids for name in of_set)
     share = get_slice(args)
     return Filters(args.min_maf, args.max_missing, only, share, args.hwe, choice=choice)
 
@@ -161,7 +175,7 @@ def list_inputs(args: Options) -> list[str]:
         args.variants,
         args.with_variants,
     ]
-    others += [*(args.keep or ()), *(args.remove or ())]
+    others += [args.sets, *(args.keep or ()), *(args.remove or ())]
     others += [*list_files(args.extract), *list_files(args.exclude)]
     return list(dict.fromkeys([*names, *(name for name in others if name)]))
 

@@ -136,6 +136,12 @@ class Options(RunOptions):
     with_variants: str | None = _names(
         None, "second list: pairs across the two", read=source, metavar="FILE"
     )
+    sets: str | None = _names(
+        None,
+        "set, as a gene, and variant a line, or PLINK's .set: pairs across sets",
+        read=source,
+        metavar="FILE",
+    )
 
     min_maf: float = _variants(
         0.01,

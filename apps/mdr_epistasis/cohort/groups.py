@@ -47,8 +47,8 @@ def deal_groups(
     for (_, name), of_class in zip(CLASSES, sizes, strict=True):
         if (n := int((of_class > 0).sum())) < n_folds:
             raise BadInput(
-                f"--groups: {n} groups have {name}, for {n_folds} folds: expected one a "
-                "fold or more (--folds)"
+                f"--groups: {n} groups have {name}, for {n_folds} folds: expected one "
+                "a fold or more (--folds)"
             )
     other = sizes.sum(axis=1)[::-1]
     shuffled = np.random.default_rng(seed).permutation(n_groups)

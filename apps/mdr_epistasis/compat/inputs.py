@@ -33,6 +33,7 @@ FIXED: dict[str, Any] = {
     "ld_prune": None,
     "variants": None,
     "with_variants": None,
+    "sets": None,
     "min_distance_bp": 0,
     "missing": "exclude",
     "tie": "high",

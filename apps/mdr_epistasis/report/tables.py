@@ -27,6 +27,14 @@ HEADS = {
     "r2": ("r²", "Greatest of two of its variants; above 0.5 they are much the same"),
     "n": ("n", "Individuals counted: called at all variants of the model"),
 }
+SET_HEADS = {
+    "sets": ("Sets", "Two of them"),
+    "variants": ("Best pair", "One variant of each, in their order"),
+    "test_balanced_accuracy": HEADS["test_balanced_accuracy"],
+    "balanced_accuracy": HEADS["balanced_accuracy"],
+    "p_value": ("p", "By permutation, corrected for all pairs of all sets"),
+    "r2": ("r²", "Of both variants; above 0.5 they are much the same"),
+}
 FORMATS = {"rank": ",", "n": ",", "cv_consistency": ",", "p_value": ".2g"}
 FORMATS |= {"odds_ratio": ".2f"}
 NOT_NUMBERS = ("model", "folds")
@@ -109,6 +117,26 @@ def list_rows(run: SearchRun, columns: list[str]) -> list[ModelRow]:
         )
         for k, m in enumerate(models)
     ]
+
+
+def list_sets(run: SearchRun) -> tuple[list[tuple[str, str]], list[list[str]]]:
+    """Return heads and rows of the best pairs of sets; nothing of other searches."""
+    if not run.n_sets:
+        return [], []
+    known = [name for name in SET_HEADS if name in run.sets]
+    columns = []
+    for name in known:
+        values = run.sets[name]
+        if name in ("sets", "variants"):
+            columns.append([" × ".join(map(shorten, pair)) for pair in values])  # noqa: RUF001
+        else:
+            spec = FORMATS.get(name, ".4f")
+            columns.append(
+                [_make_number(v, spec, "", is_rank=False).text for v in values]
+            )
+    return [SET_HEADS[name] for name in known], list(
+        map(list, zip(*columns, strict=True))
+    )
 
 
 def get_fold_limits(run: SearchRun, models: list[int]) -> tuple[float, float]:
