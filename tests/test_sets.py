@@ -235,6 +235,16 @@ def test_run__sets_that_cannot_be(kind, cohort, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("lines", ["A v0 v1\nB v2 v3", "A v0 v9\nB v4\n"])
+def test_run__sets_that_are_near(lines, cohort, tmp_path, capsys):
+    folder, *_ = cohort
+    (tmp_path / "near").write_text(lines)
+    words = ["--sets", f"{tmp_path}/near", "--folds", "2", *KEEP_ALL]
+    words += ["--min-distance-bp", "6000", "--out", f"{tmp_path}/out"]
+    assert main(["run", f"{folder}/x.bed", *words]) == 2
+    assert "no two variants of two sets make a pair" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("more", ["--order 3", "--variants sets", "--all-models"])
 def test_run__what_does_not_go_with_sets(more, cohort, tmp_path, monkeypatch, capsys):
     folder, *_ = cohort
