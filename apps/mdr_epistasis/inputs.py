@@ -32,6 +32,7 @@ from mdr_epistasis.cohort.loading import (
 from mdr_epistasis.cohort.people import Calls, choose_individuals, count_calls
 from mdr_epistasis.cohort.pruning import read_pruning
 from mdr_epistasis.cohort.sets import Sets, read_sets
+from mdr_epistasis.cohort.sex import read_males
 from mdr_epistasis.options import Options
 
 
@@ -52,6 +53,7 @@ class Inputs(NamedTuple):
     lists: Lists
     choice: Choice = Choice()
     sets: Sets | None = None
+    is_male: np.ndarray | None = None
 
 
 def read_inputs(args: Options, calls: Calls | None = None) -> Inputs:
@@ -79,7 +81,8 @@ def read_inputs(args: Options, calls: Calls | None = None) -> Inputs:
     choice, of_choice = read_choice(args)
     read_pruning(args.ld_prune)  # refuses what is none
     match.assumed.extend((*of_folds, *of_first, *of_second, *of_choice, *of_sets))
-    return Inputs(files, match, fold, Lists(first, second), choice, sets)
+    is_male = read_males(args, files[0], match)
+    return Inputs(files, match, fold, Lists(first, second), choice, sets, is_male)
 
 
 def check_set_options(args: Options) -> None:
@@ -123,15 +126,27 @@ def look_for_calls(comm: Communicator, args: Options) -> Calls | None:
 
 
 def make_filters(
-    args: Options, lists: Lists, choice: Choice, sets: Sets | None
+    args: Options,
+    lists: Lists,
+    choice: Choice,
+    sets: Sets | None,
+    is_male: np.ndarray | None = None,
 ) -> Filters:
     """Return which variants are read."""
     first, second = lists
     only = first | second if first and second else first
     if sets is not None:
         only = frozenset(name for of_set in sets.ids for name in of_set)
-    share = get_slice(args)
-    return Filters(args.min_maf, args.max_missing, only, share, args.hwe, choice=choice)
+    return Filters(
+        args.min_maf,
+        args.max_missing,
+        only,
+        get_slice(args),
+        args.hwe,
+        choice=choice,
+        x_model=args.x_chr_model,
+        is_male=is_male,
+    )
 
 
 def open_files(args: Options) -> tuple[list[SampleFile], Match]:

@@ -163,6 +163,11 @@ class Options(RunOptions):
         read=fraction,
         metavar="FRACTION",
     )
+    x_chr_model: str | None = _variants(
+        None,
+        "calls of males on X: 0 no X, 1 or 2 one or two copies (default: as called)",
+        choices=("0", "1", "2"),
+    )
     ld_prune: tuple[str, ...] | None = _variants(
         None,
         "leave out linked ones, as plink --indep-pairwise: such as 50 5 0.2",

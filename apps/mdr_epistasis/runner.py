@@ -85,8 +85,8 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
         if comm.rank == 0:
             inputs = read_inputs(args, calls)
     inputs = comm.bcast(inputs)
-    files, match, fold, lists, choice, sets = inputs
-    filters = make_filters(args, lists, choice, sets)
+    files, match, fold, lists, choice, sets, is_male = inputs
+    filters = make_filters(args, lists, choice, sets, is_male)
     before = lists.first if lists.second else None
     pruning = read_pruning(args.ld_prune)
     with load_cohort(comm, files, match, fold, filters, before, pruning) as cohort:
@@ -148,7 +148,7 @@ def describe_inputs(
 ) -> None:
     """Add to the record what was read, and what that will take; log it on rank 0."""
     if comm.rank == 0:
-        files, match, _, lists, _, sets = inputs
+        files, match, _, lists, _, sets, _ = inputs
         record |= list_notes(files, match, cohort, lists, sets)
         say_cohort(cohort)
         log_notes(record)

@@ -107,6 +107,7 @@ def count_carriers(
     arrangement: Arrangement,
     variants: NDArray[np.int64],
     first_word: int = 0,
+    chosen: NDArray[np.int32] | None = None,
 ) -> NDArray[np.int64]:
     """Count the carriers of 0, 1 and 2 copies of some variants.
 
@@ -115,12 +116,16 @@ def count_carriers(
     first_word
         Of the individuals that count: 0 for all, that of the first control for
         controls alone.
+    chosen
+        A bit for each individual that counts, int32 (words,); None for all.
 
     Returns
     -------
     int64 (variants, 3).
     """
     levels = get_levels(planes, arrangement, variants, level=False)
+    if chosen is not None:
+        levels &= chosen.view(np.uint32)[:, None]
     of_words = np.bitwise_count(levels[:, first_word:])
     carriers: NDArray[np.int64] = of_words.sum(axis=1, dtype=np.int64)
     return carriers

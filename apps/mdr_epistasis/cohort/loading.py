@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.genetics import get_first_control_word
 from hpc_connector.learner.mdr.bitplanes import (
     LANES,
     Arrangement,
@@ -20,7 +19,7 @@ from hpc_connector.learner.mdr.bitplanes import (
     place_codes,
 )
 from hpc_connector.loader.genotypes.companions import list_companions
-from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile, Variants
+from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile
 from hpc_connector.loader.genotypes.samples import inspect_sample, read_sample
 from hpc_connector.loader.individuals import Match, match_individuals
 from hpc_connector.loader.labels import Labels, convert_labels, note_coding
@@ -36,7 +35,9 @@ from mdr_epistasis.cohort.filters import (
     REMOVED,
     SLICED,
     Filters,
+    Packed,
     find_reasons,
+    make_packer,
 )
 from mdr_epistasis.cohort.identity import (
     NO_CHROMOSOME,
@@ -90,6 +91,8 @@ class Cohort:
         and fraction missing.
     facts
         Numbers for the manifest.
+    is_male
+        Of each individual, bool (individuals,); None where sex is not asked.
     """
 
     planes: np.ndarray
@@ -99,6 +102,7 @@ class Cohort:
     individuals: tuple[str, ...]
     variants: dict[str, np.ndarray]
     facts: dict[str, Any]
+    is_male: np.ndarray | None = None
 
 
 def read_header(
@@ -168,43 +172,34 @@ def read_share(
     pieces: Sequence[tuple[int, int, int]],
     sources: Sequence[np.ndarray],
     filters: Filters,
-    first_word: int = 0,
+    arrangement: Arrangement,
 ) -> Share:
-    """Read some pieces straight into packed codes of the variants that are kept.
-
-    `first_word` is that of the individuals among whom equilibrium is expected.
-    """
+    """Read some pieces straight into packed codes of the variants that are kept."""
     share = Share()
+    packer = make_packer(filters, arrangement)
     for f, part, n_parts in pieces:
         for block in read_sample(files[f], part, n_parts):
             codes, counts = pack_genotypes(block.genotypes, sources[f])
-            keep_variants(share, block.variants, codes, counts, filters, first_word)
+            packed = packer.pack(block.variants, codes, counts, share.counted)
+            keep_variants(share, packed, filters)
             share.counted.update(block.counted)
     return share
 
 
-def keep_variants(
-    share: Share,
-    variants: Variants,
-    codes: np.ndarray,
-    counts: np.ndarray,
-    filters: Filters,
-    first_word: int = 0,
-) -> None:
+def keep_variants(share: Share, packed: Packed, filters: Filters) -> None:
     """Add the variants of a block that pass the filters."""
+    variants, codes, counts = packed.variants, packed.codes, packed.counts
     n = counts.sum(axis=1)
-    called = n - counts[:, 3]
     missing = counts[:, 3] / n
-    with np.errstate(invalid="ignore"):
-        frequency = (counts[:, 1] + 2 * counts[:, 2]) / (2 * called)
-    reason, names = find_reasons(variants, codes, counts, filters, first_word)
+    frequency = packed.get_frequencies(filters.x_model)
+    reason = find_reasons(packed, frequency, filters)
     steps = np.floor((share.n_read + np.arange(len(n) + 1)) * filters.share)
     reason[np.diff(steps) == 0] = SLICED
     kept = np.flatnonzero(reason == 0)
     share.n_read += len(n)
     n_of = np.bincount(reason, minlength=len(REMOVED)).tolist()
     share.removed.update({REMOVED[k]: n for k, n in enumerate(n_of) if k and n})
-    share.chromosomes.update(set(names.tolist()) - {0})
+    share.chromosomes.update(set(packed.names.tolist()) - {0})
     excluded = np.flatnonzero(reason == EXCLUDED).tolist()
     share.excluded.update(str(variants.id[k]) for k in excluded)
     share.codes.append(codes[kept])
@@ -229,11 +224,10 @@ def load_cohort(
     are left out of those that are linked.
     """
     arrangement = make_arrangement(match.is_case, fold)
-    first_word = 0 if filters.hwe_of_all else get_first_control_word(arrangement)
     sources = [get_source(arrangement, column) for column in match.columns]
     mine = share_pieces(comm, files)
     with end_together(comm):
-        share = read_share(files, mine, sources, filters, first_word)
+        share = read_share(files, mine, sources, filters, arrangement)
 
     columns, facts = gather_columns(comm, share)
     with end_together(comm):
@@ -268,6 +262,7 @@ def load_cohort(
             match.individuals,
             columns if first_list is None else sort_columns(columns, place),
             facts,
+            filters.is_male,
         )
         comm.Barrier()
 

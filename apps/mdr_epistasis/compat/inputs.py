@@ -31,6 +31,7 @@ FIXED: dict[str, Any] = {
     "exclude": None,
     "hwe": 0.0,
     "ld_prune": None,
+    "x_chr_model": None,
     "variants": None,
     "with_variants": None,
     "sets": None,

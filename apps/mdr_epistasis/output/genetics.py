@@ -11,6 +11,7 @@ from hpc_connector.learner.genetics import (
 from mdr_epistasis.cohort.choice import name_chromosomes
 from mdr_epistasis.cohort.filters import HAPLOID
 from mdr_epistasis.cohort.loading import Cohort
+from mdr_epistasis.cohort.sex import X, make_words
 
 
 def describe_genetics(
@@ -28,13 +29,20 @@ def describe_genetics(
 
     Returns
     -------
-    float64 (models,) and (models, order); NaN where there is none.
+    float64 (models,) and (models, order); NaN where there is none, as on Y, and on X
+    if sex is not asked: there it is of females.
     """
     planes, arrangement = cohort.planes, cohort.arrangement
     first_word = 0 if of_all else get_first_control_word(arrangement)
     variants, place = np.unique(models, return_inverse=True)
-    p = get_hwe_p(count_carriers(planes, arrangement, variants, first_word))
     names = name_chromosomes(cohort.variants["chromosome"][variants])
-    p[np.isin(names, HAPLOID)] = np.nan
+    counts = count_carriers(planes, arrangement, variants, first_word)
+    if cohort.is_male is not None:
+        is_x = names == X
+        female = make_words(arrangement, ~cohort.is_male)
+        known = (planes, arrangement, variants[is_x], first_word)
+        counts[is_x] = count_carriers(*known, female)
+    p = get_hwe_p(counts)
+    p[np.isin(names, HAPLOID if cohort.is_male is not None else (*HAPLOID, X))] = np.nan
     r2 = get_model_r2(planes, arrangement, models)
     return {"r2": r2, "hwe_p": p[place].reshape(models.shape)}
