@@ -58,7 +58,7 @@ def make_cost(args: Options, inputs: Inputs, n_variants: int, is_missing: bool) 
     is_missing
         Some genotypes are missing.
     """
-    files, match, fold, _ = inputs
+    files, match, fold, *_ = inputs
     n_variants = max(1, round(n_variants * get_slice(args)))
     n, folds = len(match.is_case), int(fold.max()) + 1
     n_models = math.comb(n_variants, args.order)

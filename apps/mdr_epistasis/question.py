@@ -8,13 +8,25 @@ from hpc_connector.learner.mdr import search as learner
 from mdr_epistasis.cohort.identity import get_places
 from mdr_epistasis.cohort.lists import Lists
 from mdr_epistasis.cohort.loading import Cohort
+from mdr_epistasis.cohort.sets import get_homes
 from mdr_epistasis.options import Options
 
 RANK_BY = dict(zip(("test", "train", "whole"), learner.STATISTICS, strict=True))
 
 
-def make_question(args: Options, cohort: Cohort, lists: Lists) -> learner.Question:
-    """Return the question of a search."""
+def make_question(
+    args: Options,
+    cohort: Cohort,
+    lists: Lists,
+    members: list[np.ndarray] | None = None,
+) -> learner.Question:
+    """Return the question of a search.
+
+    Parameters
+    ----------
+    members
+        Variants of each set, of a search across sets.
+    """
     places: dict[str, np.ndarray] = {}
     if args.min_distance_bp > 0:
         places = get_places(cohort.variants)
@@ -24,6 +36,9 @@ def make_question(args: Options, cohort: Cohort, lists: Lists) -> learner.Questi
         ids = cohort.variants["id"]
         roles = [(name in first) + 2 * (name in second) for name in ids]
         role = np.array(roles, np.int8)
+    home = np.zeros(0, np.int32)
+    if members is not None:
+        home = get_homes(members, cohort.n_variants)
     return learner.Question(
         order=args.order,
         level=args.missing == "level",
@@ -35,6 +50,7 @@ def make_question(args: Options, cohort: Cohort, lists: Lists) -> learner.Questi
         permutations=args.permutations,
         interaction=args.permutation_test == "interaction",
         role=role,
+        home=home,
         **places,
     )
 

@@ -13,7 +13,7 @@ from hpc_connector.storage.store import Range
 from mdr_epistasis.tasks import Search, Task, Tasks, make_run_task
 
 ARRANGEMENT = ("slot", "group_start", "group_size")
-PER_VARIANT = ("chromosome", "position", "role")
+PER_VARIANT = ("chromosome", "position", "role", "home")
 
 
 def pack(search: Search, tasks: Tasks, folder: Source) -> tuple[str, int]:

@@ -5,6 +5,7 @@ import numpy as np
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.learner.mdr.models import describe_models
 from mdr_epistasis.cohort.loading import Cohort
+from mdr_epistasis.output.genetics import describe_genetics
 
 
 def describe(
@@ -37,6 +38,7 @@ def describe(
     columns["cv_consistency"] = np.array(
         [winners.count(model) for model in listed + extra], np.int64
     )
+    columns |= describe_genetics(cohort, models)
     add_means(columns, folds)
     classic = np.lexsort(
         (

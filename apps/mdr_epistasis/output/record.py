@@ -13,6 +13,7 @@ from hpc_connector.pipeline.executor import check_options
 from hpc_connector.run_record import RunRecord
 from mdr_epistasis.cohort.lists import Lists, count_unknown
 from mdr_epistasis.cohort.loading import Cohort
+from mdr_epistasis.cohort.sets import Sets, count_unlisted
 from mdr_epistasis.inputs import list_inputs
 from mdr_epistasis.options import Options
 from mdr_epistasis.tasks import Tasks
@@ -31,12 +32,18 @@ def begin(args: Options) -> RunRecord:
 
 
 def list_notes(
-    files: Sequence[SampleFile], match: Match, cohort: Cohort, lists: Lists
+    files: Sequence[SampleFile],
+    match: Match,
+    cohort: Cohort,
+    lists: Lists,
+    sets: Sets | None,
 ) -> RunRecord:
     """Return the notes for the manifest: assumed, left out, changed."""
     assumed = [one for file in files for one in file.assumed]
     counted = [cohort.facts.pop("counted"), *(file.counted for file in files)]
-    counted += [match.counted, count_unknown(lists, cohort.variants["id"].tolist())]
+    ids = cohort.variants["id"]
+    counted += [match.counted, count_unknown(lists, ids.tolist())]
+    counted += [count_unlisted(sets, ids)]
     return make_notes([*match.assumed, *assumed], add_counts(counted))
 
 

@@ -14,7 +14,9 @@ from hpc_connector.run_record import RunRecord
 from hpc_connector.storer.results import FORMAT_VERSION
 
 LISTED = 1000  # models that a report can show; the best by the classic rule is added
+LISTED_SETS = 20  # pairs of sets
 NEAR_BP = 100_000  # linkage disequilibrium is common below
+LINKED_R2 = 0.5  # above it two variants are much the same
 
 INTEGERS = ("rank", "n", "cv_consistency", "variant", "cases", "controls")
 BOOLEANS = ("is_best", "high_risk")
@@ -29,10 +31,14 @@ FRACTIONS = (
     "specificity",
     "p_value",
     "fold_test_balanced_accuracy",
+    "r2",
+    "hwe_p",
 )
 RATIOS = ("odds_ratio", "odds_ratio_low", "odds_ratio_high", "chi2")
 OPTIONAL = {"p_value", "fold_test_balanced_accuracy", *RATIOS, "sensitivity"} | {
-    "specificity"
+    "specificity",
+    "r2",
+    "hwe_p",
 }
 KINDS = {"iu": INTEGERS, "b": BOOLEANS, "fiu": FRACTIONS + RATIOS}
 TEXTS = ("id", "chromosome", "counted", "other")
@@ -57,6 +63,10 @@ class SearchRun:
         What the permutations shuffled: ``labels``, or ``genotypes`` within each class.
     best
         The model of the classic rule: highest consistency, then test accuracy.
+    sets
+        Of a search across sets, the first rows: columns of ``sets.tsv``, else empty.
+    n_sets
+        Pairs of sets in all.
     """
 
     record: RunRecord
@@ -69,6 +79,8 @@ class SearchRun:
     maximum: np.ndarray
     shuffled: str
     best: int
+    sets: dict[str, list[Any]]
+    n_sets: int
 
     def get_part(self, name: str) -> dict[str, Any]:
         """Return a part of the manifest, empty where it is absent."""
@@ -129,7 +141,26 @@ def _read(file: h5py.File, record: RunRecord) -> SearchRun:
         maximum[~np.isnan(maximum)],
         "genotypes" if is_interaction else "labels",
         int(is_best[0]) if len(is_best) else 0,
+        *_read_sets(file, variants["id"]),
     )
+
+
+def _read_sets(file: h5py.File, ids: np.ndarray) -> tuple[dict[str, list[Any]], int]:
+    """Return the first rows of pairs of sets, and how many there are."""
+    if "set_pairs" not in file:
+        return {}, 0
+    pairs, names = file["set_pairs"], file["sets/name"].asstr()[:]
+    sets, variants = (pairs[name][:LISTED_SETS] for name in ("set", "variant"))
+    for what, of_pairs, n in (("set", sets, names), ("variant", variants, ids)):
+        top = len(n) - 1
+        bad = np.flatnonzero((of_pairs < 0) | (of_pairs > top))
+        _complain(f"set_pairs/{what}", of_pairs, bad, f"0 to {top}")
+    rows: dict[str, list[Any]] = {"sets": names[sets].tolist()}
+    rows["variants"] = ids[variants].tolist()
+    for name in (*STATISTICS, "p_value", "r2"):
+        if name in pairs:
+            rows[name] = pairs[name][:LISTED_SETS].astype(np.float64).tolist()
+    return rows, len(pairs["set"])
 
 
 def _read_attributes(file: h5py.File) -> tuple[int, int, int, str]:
@@ -157,6 +188,7 @@ def _read_models(group: h5py.Group, order: int, folds: int, levels: int) -> Colu
     widths = {"variant": (order,)} | dict.fromkeys(
         ("cases", "controls", "high_risk"), (levels**order,)
     )
+    widths["hwe_p"] = (order,)
     widths["fold_test_balanced_accuracy"] = (folds if folds > 1 else 0,)
     is_best = np.flatnonzero(group["is_best"][:])[:1]
     rows = np.union1d(np.arange(min(m, LISTED)), is_best)
