@@ -644,7 +644,10 @@ FOREIGN = {  # a file, and what is said of it
     "hap of bcftools": ("0* 1* 1* 1* 0 0\n0 1 1* 0* 1 1\n", "plink2 --haps"),
     "hap": ("0 1 1 1 0 0\n0 1 1 0 1 1\n", "plink2 --haps"),
     "legend": ("id position a0 a1\nrs1 9 A G\n", "plink2 --haps"),
-    "pvar": ("##x=1\n#CHROM\tPOS\tID\tREF\tALT\n1\t9\trs1\tA\tG\n", "the .pgen file beside"),
+    "pvar": (
+        "##x=1\n#CHROM\tPOS\tID\tREF\tALT\n1\t9\trs1\tA\tG\n",
+        "the .pgen file beside",
+    ),
     "psam": ("#FID\tIID\tSEX\nf\ta\t1\n", "the .pgen file beside"),
     "23andMe": (
         "# rsid\tchromosome\tposition\tgenotype\nrs1\t1\t9\tAG\n",
