@@ -94,7 +94,7 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
             n_here = min(step, last - at)
             variants = _get_variants(lines, at, at + n_here)
             stream.seek(3 + at * get_stride(n))
-            data = stream.read(n_here * get_stride(n))
+            data = bytearray(stream.read(n_here * get_stride(n)))
             packed = np.frombuffer(data, np.uint8).reshape(n_here, -1)
             _check_padding(packed, n, bed)
             genotypes = np.empty((n_here, n), np.int8)

@@ -55,7 +55,7 @@ def read_block(
     BadInput
         A variant that is corrupt.
     """
-    n, data = len(bounds) - 1, np.frombuffer(text, np.uint8)
+    n, data = len(bounds) - 1, np.frombuffer(bytearray(text), np.uint8)
     fields, positions = np.empty((4, 2, n), np.int64), np.empty(n, np.int64)
     begins, n_alleles = np.empty(n, np.int64), np.empty(n, np.int64)
     is_plain = np.empty(n, bool)
@@ -119,7 +119,7 @@ def call_plain(
     """
     genotypes = np.empty((len(bodies), header.n_individuals), np.int8)
     bounds = np.cumsum([0, *map(len, bodies)])
-    joined = np.frombuffer(b"".join(bodies), np.uint8)
+    joined = np.frombuffer(bytearray().join(bodies), np.uint8)
     if header.layout == 1:
         kernels.call_all_triples(joined, bounds, threshold, genotypes, is_plain)
     else:

@@ -170,6 +170,11 @@ class Genotypes:
         """Return what is said of an error of pgenlib."""
         (said,) = error.args
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        if "multiallelic" in text:
+            return BadInput(
+                f"{self.path} has variants of several ALTs, of which its .pvar names "
+                "one each: expected the .pvar that was written with it"
+            )
         return BadInput(f"{self.path} is cut or corrupt: {' '.join(text.split())}")
 
     def read_calls(self, first: int, last: int) -> NDArray[np.int8]:

@@ -78,8 +78,8 @@ def find_columns(lines: Lines) -> dict[str, int]:
     head = lines.data[:first].tobytes().decode().splitlines()
     named = [line.split() for line in head if line.startswith("#CHROM")]
     if not named:
-        n_fields = lines.count_fields(0) if len(lines.starts) else len(OF_BIM)
-        names = [name for name in OF_BIM if n_fields > 5 or name != "CM"]
+        n_fields = lines.count_fields(0)
+        names = [name for name in OF_BIM if n_fields != 5 or name != "CM"]
         return {name: place for place, name in enumerate(names)}
     (names, *_) = named
     if tuple(names[: len(COLUMNS)]) != COLUMNS:
@@ -141,7 +141,7 @@ def get_variants(
 
 def get_site(sites: Sites, number: int) -> Site:
     """Return a variant with all of its alleles."""
-    fields = sites.lines.get_text(number).split()
+    fields = sites.lines.get_fields(number)
     chromosome, position, name, ref, alt = (
         fields[sites.columns[column]] for column in COLUMNS
     )

@@ -52,7 +52,7 @@ def read_blocks(
     """
     path = sample_file.path
     for data in read_stretches(path, part, n_parts, n_bytes=STRETCH_BYTES):
-        text, at = np.frombuffer(data, np.uint8), 0
+        text, at = np.frombuffer(bytearray(data), np.uint8), 0
         while at < len(text):
             block, at = read_block(sample_file, text, at, n_lines)
             if len(block.genotypes):
