@@ -14,10 +14,17 @@ from hpc_connector.loader.genotypes.companions import (
 )
 from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile
 from hpc_connector.loader.genotypes.samples import get_format
-from hpc_connector.loader.individuals import Match, find_labels
+from hpc_connector.loader.individuals import Match, find_labels, match_individuals
+from hpc_connector.loader.traits import TraitColumn
 from mdr_epistasis.cohort.folds import deal_folds, read_folds
 from mdr_epistasis.cohort.lists import Lists, read_list
-from mdr_epistasis.cohort.loading import get_own_labels, read_header
+from mdr_epistasis.cohort.loading import get_own_labels, inspect_files, read_header
+from mdr_epistasis.cohort.traits import (
+    Trait,
+    check_trait_options,
+    make_trait,
+    read_trait_column,
+)
 from mdr_epistasis.options import Options
 
 
@@ -30,12 +37,15 @@ class Inputs(NamedTuple):
         The individuals of the cohort, and who of them is a case.
     fold
         Of each individual, int64 (individuals,).
+    trait
+        What models are scored by; None of plain cases and controls.
     """
 
     files: list[SampleFile]
     match: Match
     fold: np.ndarray
     lists: Lists
+    trait: Trait | None = None
 
 
 def read_inputs(args: Options) -> Inputs:
@@ -46,7 +56,8 @@ def read_inputs(args: Options) -> Inputs:
     BadInput
         Some cannot be used, or not together.
     """
-    files, match = open_files(args)
+    files, match, column = open_trait(args)
+    match, trait = make_trait(args, files[0], match, column)
     if args.with_variants and not args.variants:
         raise BadInput("--with-variants needs --variants, the first list")
     if args.fold_file:
@@ -57,7 +68,21 @@ def read_inputs(args: Options) -> Inputs:
     first, of_first = read_list(args.variants)
     second, of_second = read_list(args.with_variants)
     match.assumed.extend((*of_folds, *of_first, *of_second))
-    return Inputs(files, match, fold, Lists(first, second))
+    return Inputs(files, match, fold, Lists(first, second), trait)
+
+
+def open_trait(args: Options) -> tuple[list[SampleFile], Match, TraitColumn | None]:
+    """Return opened genotype files, their individuals matched, and their trait.
+
+    The trait is None where the individuals are plain cases and controls.
+    """
+    check_trait_options(args)
+    if args.phenotype is None and args.trait_kind in ("auto", "binary"):
+        return (*open_files(args), None)
+    files = inspect_files(args.genotypes, choose_options(args))
+    column = read_trait_column(args, files[0])
+    where = args.phenotype or files[0].path
+    return files, match_individuals(files, column.labels, where), column
 
 
 def open_files(args: Options) -> tuple[list[SampleFile], Match]:
@@ -94,7 +119,8 @@ def list_inputs(args: Options) -> list[str]:
     names = [get_file(path) for path in args.genotypes]
     for path, chosen in zip(args.genotypes, options, strict=True):
         names += list_companions(path, chosen)
-    others = [args.labels, args.fold_file, args.variants, args.with_variants]
+    others = [args.labels, args.phenotype, args.covariates, args.fold_file]
+    others += [args.variants, args.with_variants]
     return list(dict.fromkeys([*names, *(name for name in others if name)]))
 
 

@@ -24,6 +24,7 @@ from mdr_epistasis.tasks import make_tasks
 PER_SAMPLE_S = {2: 1 / 400e9, 3: 1 / 110e9}
 PER_FOLD_S = {2: (1.7e-9, 2.7e-9, 3.7e-9), 3: (18e-9, 18e-9, 40e-9)}
 PERMUTED_SAMPLE_S, PERMUTED_S, PERMUTED_FOLD_S = 1 / 600e9, 0.5e-9, 0.06e-9
+SCORED_FOLDS = 4.0  # the folds of scores cost so many times those of counts
 READ_S = 10e-9  # a byte of a genotype file
 RANK_BYTES = 500_000_000  # while its kernels compile
 
@@ -58,12 +59,15 @@ def make_cost(args: Options, inputs: Inputs, n_variants: int, is_missing: bool) 
     is_missing
         Some genotypes are missing.
     """
-    files, match, fold, _ = inputs
+    files, match, fold, _, trait = inputs
     n_variants = max(1, round(n_variants * get_slice(args)))
     n, folds = len(match.is_case), int(fold.max()) + 1
     n_models = math.comb(n_variants, args.order)
-    each_s = get_search_s(args, n, folds, is_missing)
-    permuted_s = get_permuted_s(args, n, folds, is_missing)
+    if trait is None:
+        each_s = get_search_s(args, n, folds, is_missing)
+        permuted_s = get_permuted_s(args, n, folds, is_missing)
+    else:
+        each_s = permuted_s = get_scored_s(args, n, folds, is_missing)
     n_words = -(-n // WORD_BITS) + 2 * folds  # a group may need a word more
     shape = get_planes_shape(n_variants, n_words, missing=args.max_missing > 0)
     read_s = READ_S * sum(file.n_bytes for file in files)
@@ -88,6 +92,13 @@ def get_search_s(args: Options, n: int, folds: int, is_missing: bool) -> float:
     kind = 0 if not is_missing else 2 if args.missing == "level" else 1
     per_sample_s = PER_SAMPLE_S[args.order] * (2 if is_missing else 1)
     return n * per_sample_s + folds * PER_FOLD_S[args.order][kind]
+
+
+def get_scored_s(args: Options, n: int, folds: int, is_missing: bool) -> float:
+    """Return the seconds of a model of `n` individuals with scores: a count a bit."""
+    one_s = get_search_s(args, n, 0, is_missing)
+    folds_s = get_search_s(args, 0, folds, is_missing)
+    return args.score_bits * one_s + SCORED_FOLDS * folds_s
 
 
 def get_permuted_s(args: Options, n: int, folds: int, is_missing: bool) -> float:

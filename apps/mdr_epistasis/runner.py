@@ -1,10 +1,11 @@
 """One run: plan, load, search, merge, store."""
 
 import logging
+import math
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector import storer
+from hpc_connector.learner.gmdr.search import get_candidates
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.notes import log_notes
@@ -26,6 +28,7 @@ from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.run_record import RunRecord
 from mdr_epistasis.cohort.lists import Lists
 from mdr_epistasis.cohort.loading import Cohort, Filters, load_cohort
+from mdr_epistasis.cohort.traits import Trait
 from mdr_epistasis.inputs import Inputs, get_slice, read_inputs
 from mdr_epistasis.options import Options
 from mdr_epistasis.output.record import (
@@ -73,7 +76,7 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", args.out)
         return Ending(True)
-    files, match, fold, lists = inputs
+    files, match, fold, lists, trait = inputs
     filters, before = make_filters(args, lists)
     with load_cohort(comm, files, match, fold, filters, before) as cohort:
         with end_together(comm):
@@ -83,33 +86,45 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
         n_first = get_n_first(cohort, before)
         shape = cohort.planes.shape
         tasks = make_tasks(shape, args.order, args.permutations, n_first)
-        search, shards = make_search(cohort, question), make_shards(args, cohort)
+        search = make_search(cohort, question, trait)
+        shards = make_shards(args, cohort)
         work, mine, earlier = prepare(comm, args, search, tasks, shards, record)
         execute = choose_executor(comm, args, record, REMOTE, search, tasks)
         record["resources"] = {"start_s": args.get_age_s()}
         is_done, away, burst = execute(*work, show=make_progress(quiet=args.quiet))
         if burst:
             record["burst"] = burst
-        findings = join_findings(comm, [*earlier, *away], mine, question.top)
+        findings = join_findings(comm, [*earlier, *away], mine, search.question.top)
         used = get_resources(comm, args.threads, start_s, record["inputs"], since)
         result = None
         with end_together(comm):
             if comm.rank == 0:
                 say_fetched(used)
-                record["cohort"] = describe_cohort(cohort, match.notes)
+                record["cohort"] = describe_cohort(cohort, match.notes, trait)
                 record["search"] = describe_search(args, cohort, tasks)
                 used = record["resources"] | used
                 record |= {"resources": used, "finished": get_time()}
                 if is_done:
-                    result = make_result(cohort, question, findings, record)
+                    result = make_result(cohort, question, findings, record, trait)
                 finish(args, record, result, shards)
     return Ending(is_done, result)
 
 
-def make_search(cohort: Cohort, question: learner.Question) -> Search:
-    """Return the search that all tasks share."""
-    planes, n = cohort.planes, cohort.n_variants
-    return Search(planes, n, cohort.arrangement, cohort.is_case, question)
+def make_search(
+    cohort: Cohort, question: learner.Question, trait: Trait | None = None
+) -> Search:
+    """Return the search that all tasks share.
+
+    That of scores, which are integers in it, keeps more models than are reported: the
+    best of them are chosen by exact scores.
+    """
+    known = (cohort.planes, cohort.n_variants, cohort.arrangement, cohort.is_case)
+    if trait is None:
+        return Search(*known, question)
+    n_models = math.comb(cohort.n_variants, question.order)
+    top = min(get_candidates(question), n_models)
+    asked = replace(question, top=top)
+    return Search(*known, asked, trait.scores, trait.strata)
 
 
 def join_findings(
@@ -134,9 +149,9 @@ def describe_inputs(
 ) -> None:
     """Add to the record what was read, and what that will take; log it on rank 0."""
     if comm.rank == 0:
-        files, match, _, lists = inputs
+        files, match, _, lists, trait = inputs
         record |= list_notes(files, match, cohort, lists)
-        say_cohort(cohort)
+        say_cohort(cohort, trait)
         log_notes(record)
     is_missing = bool(cohort.variants["missing"].any())
     n_read = cohort.facts["variants_read"]
@@ -206,14 +221,16 @@ def make_shards(args: Options, cohort: Cohort) -> storer.Shards | None:
     return storer.Shards(args.out / "all_models", "all_models/error", shape)
 
 
-def say_cohort(cohort: Cohort) -> None:
+def say_cohort(cohort: Cohort, trait: Trait | None = None) -> None:
     """Log what was read."""
     facts = cohort.facts
-    n_cases = int((cohort.is_case == 1).sum())
+    who = f"{int((cohort.is_case == 1).sum())} cases"
+    if trait and trait.kind != "binary":
+        who = f"{trait.kind} {trait.name}"
     logger.info(
-        "%d individuals (%d cases), %d of %d variants kept",
+        "%d individuals (%s), %d of %d variants kept",
         len(cohort.is_case),
-        n_cases,
+        who,
         facts["variants_kept"],
         facts["variants_read"],
     )

@@ -1,7 +1,9 @@
 """The columns of the results: what each is, in which unit, and how it is stored.
 
 ``results.h5`` has the groups :data:`MODELS`, :data:`VARIANTS` and
-:data:`PERMUTATIONS`; ``models.tsv`` has :data:`TABLE`.
+:data:`PERMUTATIONS`; ``models.tsv`` has :data:`TABLE`. Where models are scored by what a
+null model leaves of a trait they have :data:`SCORED` as well, and no odds ratio nor chi2,
+which are of cases and controls as they are.
 """
 
 from hpc_connector.storer.columns import TEXT, Column
@@ -89,11 +91,18 @@ MODELS = (
     Column(
         "cases",
         "int64",
-        "cases of each combination of genotypes, the last variant fastest",
+        "cases of each combination of genotypes, the last variant fastest; of a "
+        "quantitative trait or counts, individuals above what is expected of them",
         "individuals",
         "cells",
     ),
-    Column("controls", "int64", "controls of each combination", "individuals", "cells"),
+    Column(
+        "controls",
+        "int64",
+        "controls of each combination; or individuals below what is expected",
+        "individuals",
+        "cells",
+    ),
     Column(
         "high_risk",
         "bool",
@@ -114,6 +123,38 @@ MODELS = (
         f"{_BA} on each fold left out",
         "0..1",
         "folds",
+    ),
+)
+SCORED = (
+    Column(
+        "effect",
+        "float64",
+        "of the high-risk class, beside the covariates: difference in the trait, of a "
+        "binary one log odds ratio, of counts log rate ratio; not corrected for the "
+        "search",
+    ),
+    Column("effect_se", "float64", "its standard error"),
+    Column(
+        "effect_p",
+        "float64",
+        "of its Wald test on the data that chose the model: not corrected for the "
+        "search, and far too small; p_value is",
+        "0..1",
+    ),
+    Column(
+        "cell_mean_score",
+        "float64",
+        "mean of the trait less what the covariates let expect, of each combination; "
+        "NaN of nobody",
+        "of the trait",
+        "cells",
+    ),
+    Column(
+        "cell_score_se",
+        "float64",
+        "its standard error; NaN of fewer than two individuals",
+        "of the trait",
+        "cells",
     ),
 )
 VARIANTS = (
@@ -139,6 +180,7 @@ STATISTICS = tuple(
     for column in MODELS
     if column.name not in ("rank", "variant", "p_value", "is_best") and not column.shape
 )  # of models.tsv, in order
+SCORED_STATISTICS = tuple(column.name for column in SCORED if not column.shape)
 TABLE = (
     MODELS[0],
     Column("variant_1", TEXT, "id of its first variant; then of the others"),

@@ -54,12 +54,15 @@ class Labels:
         Ids of the labelled whom the genotypes do not have, if they are left out here.
     assumed
         What the file of the labels does not say.
+    are_classes
+        They tell cases from controls; else 0 says that there is a trait, of any value.
     """
 
     individuals: tuple[str, ...] | None
     is_case: NDArray[np.int8]
     absent: tuple[str, ...] = ()
     assumed: tuple[Assumption, ...] = ()
+    are_classes: bool = True
 
 
 def read_labels(

@@ -115,9 +115,16 @@ def read_header(
     where
         Name of the labels in messages.
     """
-    files = [inspect_sample(*each) for each in zip(paths, options, strict=True)]
+    files = inspect_files(paths, options)
     labels = (find or get_own_labels)(files[0])
     return files, match_individuals(files, labels, where or files[0].path)
+
+
+def inspect_files(
+    paths: Sequence[str], options: Sequence[ReadOptions]
+) -> list[SampleFile]:
+    """Open the genotype files as far as their headers."""
+    return [inspect_sample(*each) for each in zip(paths, options, strict=True)]
 
 
 def get_own_labels(file: SampleFile, coding: str | None = None) -> Labels:
