@@ -16,7 +16,7 @@ from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile
 from hpc_connector.loader.genotypes.samples import get_format
 from hpc_connector.loader.individuals import Match, find_labels, match_individuals
 from hpc_connector.loader.traits import TraitColumn
-from mdr_epistasis.cohort.folds import deal_folds, read_folds
+from mdr_epistasis.cohort.folds import CLASSES, SIDES, deal_folds, read_folds
 from mdr_epistasis.cohort.lists import Lists, read_list
 from mdr_epistasis.cohort.loading import get_own_labels, inspect_files, read_header
 from mdr_epistasis.cohort.traits import (
@@ -60,11 +60,14 @@ def read_inputs(args: Options) -> Inputs:
     match, trait = make_trait(args, files[0], match, column)
     if args.with_variants and not args.variants:
         raise BadInput("--with-variants needs --variants, the first list")
+    classes = SIDES if trait and trait.kind != "binary" else CLASSES
     if args.fold_file:
-        fold, of_folds, n_unknown = read_folds(args.fold_file, files[0], match)
+        found = read_folds(args.fold_file, files[0], match, classes)
+        fold, of_folds, n_unknown = found
         match.counted["individuals of --fold-file have no genotypes"] = n_unknown
     else:
-        fold, of_folds = deal_folds(match.is_case, args.folds, args.seed), ()
+        fold = deal_folds(match.is_case, args.folds, args.seed, classes)
+        of_folds = ()
     first, of_first = read_list(args.variants)
     second, of_second = read_list(args.with_variants)
     match.assumed.extend((*of_folds, *of_first, *of_second))

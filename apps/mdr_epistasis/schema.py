@@ -1,9 +1,9 @@
 """The columns of the results: what each is, in which unit, and how it is stored.
 
 ``results.h5`` has the groups :data:`MODELS`, :data:`VARIANTS` and
-:data:`PERMUTATIONS`; ``models.tsv`` has :data:`TABLE`. Where models are scored by what a
-null model leaves of a trait they have :data:`SCORED` as well, and no odds ratio nor chi2,
-which are of cases and controls as they are.
+:data:`PERMUTATIONS`; ``models.tsv`` has :data:`TABLE`. Where models are scored by what
+a null model leaves of a trait they have :data:`SCORED` as well, and neither odds ratio
+nor chi2, which are of cases and controls as they are.
 """
 
 from hpc_connector.storer.columns import TEXT, Column
@@ -140,6 +140,21 @@ SCORED = (
         "of its Wald test on the data that chose the model: not corrected for the "
         "search, and far too small; p_value is",
         "0..1",
+    ),
+    Column(
+        "cell_positive_score",
+        "float64",
+        "sum of the scores above 0 of each combination: a combination is high risk if "
+        "its share of them exceeds that of the scores below 0",
+        "of the trait",
+        "cells",
+    ),
+    Column(
+        "cell_negative_score",
+        "float64",
+        "sum of the scores below 0 of each combination, without the sign",
+        "of the trait",
+        "cells",
     ),
     Column(
         "cell_mean_score",

@@ -1,7 +1,7 @@
 """Traits and covariates: columns of tables about individuals, as numbers.
 
-Whoever a table does not have, or has without a value, is missing: NaN, or an empty text.
-Where PLINK wrote the table its codes hold: -9 is missing, 1 a control and 2 a case.
+Whoever a table does not have, or has without a value, is missing: NaN, or an empty
+text. Where PLINK wrote it its codes hold: -9 is missing, 1 a control and 2 a case.
 """
 
 import re
@@ -62,7 +62,7 @@ class People:
     assumed: tuple[Assumption, ...] = ()
 
     def get_words(self, column: int) -> list[str]:
-        """Return the values of individuals of the genotype file, empty without a row."""
+        """Return the values of the genotyped individuals, empty without a row."""
         rows = self.table.rows
         return [rows[k][column] if k >= 0 else "" for k in self.rows.tolist()]
 
@@ -354,9 +354,9 @@ def convert_trait(
     if kind == "auto":
         kind = "binary" if are_labels(words) else "quantitative"
     if kind == "binary":
-        is_case = convert_labels(words, where, coding)
+        is_case = convert_labels(words, where, coding, "--trait")
         values = np.where(is_case < 0, np.nan, is_case)
-        return kind, values, note_coding(words, where, coding)
+        return kind, values, note_coding(words, where, coding, "--trait-kind")
     values, wrong = convert_numbers(words, is_plink=coding == "plink")
     if wrong is not None:
         raise BadInput(
@@ -423,6 +423,8 @@ def read_covariates(
     columns: Sequence[int] = find_range(table, names)
     if not names:
         none = {*people.of_ids, *without}
+        if table.layout == "fam":
+            none.add(len(table.header) - 1)
         roles = ROLES - {"sex"} if people.is_plink else {"missing"}
         columns = [
             k
@@ -434,6 +436,26 @@ def read_covariates(
         where = f"{table.path}, {table.header[k]}"
         assumed += note_nines(people.get_words(k), where, is_plink=people.is_plink)
     return [_read_covariate(people, k) for k in columns], assumed
+
+
+def read_categories(people: People, name: str) -> Covariate:
+    """Read a column as texts, whatever they are.
+
+    Raises
+    ------
+    BadInput
+        No column has this name.
+    """
+    words = people.get_words(find_named(people.table, name))
+    return Covariate(name, np.zeros(0), _mark_missing(words, people))
+
+
+def _mark_missing(words: Sequence[str], people: People) -> tuple[str, ...]:
+    """Return words, empty where they stand for what is missing."""
+    known = _find_known(words, is_plink=people.is_plink)
+    return tuple(
+        w if is_known else "" for w, is_known in zip(words, known, strict=True)
+    )
 
 
 def _read_covariate(people: People, column: int) -> Covariate:
@@ -449,9 +471,7 @@ def _read_covariate(people: People, column: int) -> Covariate:
     numbers, wrong = convert_numbers(words, is_plink=people.is_plink)
     if wrong is None and not is_discrete:
         return Covariate(name, numbers)
-    known = _find_known(words, is_plink=people.is_plink)
-    texts = [w if is_known else "" for w, is_known in zip(words, known, strict=True)]
-    return Covariate(name, np.zeros(0), tuple(texts))
+    return Covariate(name, np.zeros(0), _mark_missing(words, people))
 
 
 def make_columns(

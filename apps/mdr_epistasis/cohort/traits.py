@@ -21,8 +21,8 @@ from hpc_connector.loader.traits import (
     Covariate,
     People,
     TraitColumn,
-    find_named,
     make_columns,
+    read_categories,
     read_covariates,
     read_own_trait,
     read_people,
@@ -30,6 +30,8 @@ from hpc_connector.loader.traits import (
 )
 from hpc_connector.notes import Assumption
 from mdr_epistasis.options import Options
+
+NOTHING = 1e-9  # of the trait; what is left beyond is the error of sums
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,15 @@ def check_trait_options(args: Options) -> None:
         if not (args.covariates or args.phenotype or args.labels):
             option = name.replace("_", "-")
             raise BadInput(f"--{option} names columns of --covariates FILE: not given")
+
+
+def check_permutation(args: Options, trait: Trait | None) -> None:
+    """Refuse to permute genotypes within classes where there are scores instead."""
+    if trait and args.permutation_test == "interaction":
+        raise BadInput(
+            "--permutation-test interaction is of cases and controls without "
+            f"covariates: {trait.name} is scored, expected labels"
+        )
 
 
 def read_trait_column(args: Options, file: SampleFile) -> TraitColumn:
@@ -127,8 +138,9 @@ def make_trait(
     values = column.values[here] if column else match.is_case.astype(np.float64)
     name = column.name if column else "case"
     trait = adjust(name, kind, values, *make_columns(covariates, here), args.score_bits)
+    check_permutation(args, trait)
     if strata is not None:
-        trait = replace(trait, strata=make_strata(strata, here))
+        trait = replace(trait, strata=encode_strata(strata, here))
     return replace(match, is_case=trait.scores.is_positive), trait
 
 
@@ -146,7 +158,8 @@ def read_columns(
     if path is None or not (names or args.covariates or args.strata):
         return [], None
     people = read_table(args, path, file)
-    covariates, assumed = [], list[Assumption]()
+    covariates: list[Covariate] = []
+    assumed: list[Assumption] = []
     if names or args.covariates:
         own = {args.trait, args.label_column, args.strata} - {None}
         without = [k for k, name in enumerate(people.table.header) if name in own]
@@ -156,8 +169,7 @@ def read_columns(
         return covariates, None
     if args.strata not in people.table.header and base and path != base:
         people = read_table(args, base, file)
-    k = find_named(people.table, args.strata)
-    return covariates, Covariate(args.strata, np.zeros(0), tuple(people.get_words(k)))
+    return covariates, read_categories(people, args.strata)
 
 
 def drop_missing(match: Match, covariates: Sequence[Covariate]) -> Match:
@@ -176,7 +188,7 @@ def drop_missing(match: Match, covariates: Sequence[Covariate]) -> Match:
     return keep_individuals(match, is_kept)
 
 
-def make_strata(strata: Covariate, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+def encode_strata(strata: Covariate, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the strata of some individuals as codes from 0."""
     codes = np.unique(np.array(strata.texts)[chosen], return_inverse=True)[1]
     return codes.astype(np.int64)
@@ -192,7 +204,13 @@ def adjust(
 ) -> Trait:
     """Return a trait with the scores that a null model of its covariates leaves."""
     model = fit_null_model(values, columns, names, kind)
-    scores = make_scores(values - model.fitted, bits)
+    residual = values - model.fitted
+    if np.abs(residual).max() <= NOTHING * np.abs(values).max():
+        raise BadInput(
+            f"{name} is explained by {', '.join(names)} completely: nothing is left to "
+            "search for"
+        )
+    scores = make_scores(residual, bits)
     return Trait(name, kind, values, columns, model, scores)
 
 
