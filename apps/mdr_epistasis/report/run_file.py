@@ -28,13 +28,22 @@ FRACTIONS = (
     "sensitivity",
     "specificity",
     "p_value",
+    "effect_p",
     "fold_test_balanced_accuracy",
 )
 RATIOS = ("odds_ratio", "odds_ratio_low", "odds_ratio_high", "chi2")
+CELL_SCORES = (
+    "cell_positive_score",
+    "cell_negative_score",
+    "cell_mean_score",
+    "cell_score_se",
+)
+SCORES = ("effect", "effect_se", *CELL_SCORES)  # of what a null model leaves
 OPTIONAL = {"p_value", "fold_test_balanced_accuracy", *RATIOS, "sensitivity"} | {
     "specificity"
 }
-KINDS = {"iu": INTEGERS, "b": BOOLEANS, "fiu": FRACTIONS + RATIOS}
+OPTIONAL |= {"effect_p", *SCORES}
+KINDS = {"iu": INTEGERS, "b": BOOLEANS, "fiu": FRACTIONS + RATIOS + SCORES}
 TEXTS = ("id", "chromosome", "counted", "other")
 
 Columns = dict[str, np.ndarray]
@@ -47,14 +56,16 @@ class SearchRun:
     Parameters
     ----------
     models
-        Columns of :data:`INTEGERS`, :data:`BOOLEANS`, :data:`FRACTIONS` and
-        :data:`RATIOS`, first axis models; tables are (models, levels ** order).
+        Columns of :data:`INTEGERS`, :data:`BOOLEANS`, :data:`FRACTIONS`,
+        :data:`RATIOS` and :data:`SCORES`, first axis models; tables are
+        (models, levels ** order).
     variants
         Columns ``id``, ``chromosome``, ``position``, ``counted``, ``other``.
     maximum
         Maximum of `rank_by` in each permutation, float64; empty without permutations.
     shuffled
-        What the permutations shuffled: ``labels``, or ``genotypes`` within each class.
+        What the permutations shuffled: ``labels``, or ``genotypes`` within each class;
+        ``scores`` where individuals have those.
     best
         The model of the classic rule: highest consistency, then test accuracy.
     """
@@ -83,6 +94,11 @@ class SearchRun:
     def get_name(self, model: int) -> str:
         """Return the name of a model: the ids of its variants."""
         return " × ".join(self.get_ids(model))  # noqa: RUF001
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether individuals are scored, and not plain cases and controls."""
+        return set(SCORES) <= self.models.keys()
 
     @property
     def score_name(self) -> str:
@@ -118,6 +134,7 @@ def _read(file: h5py.File, record: RunRecord) -> SearchRun:
         _check_fractions("permutations/maximum", maximum)
     is_best = np.flatnonzero(models["is_best"])
     is_interaction = str(file.attrs.get("permutation_test")) == "interaction"
+    shuffled = "scores" if set(SCORES) <= models.keys() else "labels"
     return SearchRun(
         record,
         order,
@@ -127,7 +144,7 @@ def _read(file: h5py.File, record: RunRecord) -> SearchRun:
         models,
         variants,
         maximum[~np.isnan(maximum)],
-        "genotypes" if is_interaction else "labels",
+        "genotypes" if is_interaction else shuffled,
         int(is_best[0]) if len(is_best) else 0,
     )
 
@@ -155,7 +172,7 @@ def _read_models(group: h5py.Group, order: int, folds: int, levels: int) -> Colu
     if m == 0:
         raise BadInput("holds no models; expected at least one")
     widths = {"variant": (order,)} | dict.fromkeys(
-        ("cases", "controls", "high_risk"), (levels**order,)
+        ("cases", "controls", "high_risk", *CELL_SCORES), (levels**order,)
     )
     widths["fold_test_balanced_accuracy"] = (folds if folds > 1 else 0,)
     is_best = np.flatnonzero(group["is_best"][:])[:1]
