@@ -165,7 +165,7 @@ SCORED = (
         "cells",
     ),
     Column(
-        "cell_score_se",
+        "cell_standard_error",
         "float64",
         "its standard error; NaN of fewer than two individuals",
         "of the trait",

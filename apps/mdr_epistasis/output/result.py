@@ -121,7 +121,10 @@ class Result:
         genotypes[genotypes == 3] = -1  # the level of missing genotypes
         columns = {f"variant_{k + 1}": row for k, row in enumerate(genotypes)}
         columns |= {n: self.columns[n][i] for n in ("cases", "controls", "high_risk")}
-        scored = {"mean_score": "cell_mean_score", "standard_error": "cell_score_se"}
+        scored = {
+            "mean_score": "cell_mean_score",
+            "standard_error": "cell_standard_error",
+        }
         columns |= {
             name: self.columns[stored][i]
             for name, stored in scored.items()

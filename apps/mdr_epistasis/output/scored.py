@@ -4,12 +4,13 @@ A search takes scores as integers, so that it finds the same on any number of ra
 candidates are scored again by the residuals themselves, and ordered by those.
 """
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from hpc_connector.learner.gmdr.effects import get_effects
 from hpc_connector.learner.gmdr.models import describe_models
+from hpc_connector.learner.gmdr.scores import Scores
 from hpc_connector.learner.mdr import search as learner
 from mdr_epistasis.cohort.loading import Cohort
 from mdr_epistasis.cohort.traits import Trait
@@ -21,6 +22,7 @@ from mdr_epistasis.output.models import (
     list_models,
 )
 
+EFFECTS = {"effect": "beta", "effect_se": "standard_error", "effect_p": "wald_p"}
 DIGITS = 12  # models whose accuracies agree so far are tied: sums of floats differ more
 
 Columns = dict[str, np.ndarray]
@@ -48,9 +50,8 @@ def describe_scored(
     folds = cohort.arrangement.folds
     listed, winners = list_models(best, folds)
     models = append_winners(listed, winners)
-    exact = score_models(cohort, question, models, trait.scores.residual)
-    integer = trait.scores.quantised.astype(np.float64)
-    coarse = score_models(cohort, question, models, integer)
+    exact = score_models(cohort, question, models, trait.scores)
+    difference = float(exact.pop("score_difference").max())
     rows = order_models(exact, models, question)
     top = rows[rows < len(listed)][: question.top].tolist()
     winners = choose_winners(exact, models) if winners else []
@@ -60,26 +61,38 @@ def describe_scored(
     columns = {name: column[kept] for name, column in exact.items()}
     add_places(columns, chosen, len(top), winners)
     add_effects(columns, cohort, question, trait)
-    if question.permutations:  # whose maxima are of integers
-        statistic = coarse[question.rank_by][kept]
-        columns["p_value"] = learner.get_p_values(statistic, maximum)
-    return columns, get_difference(exact, coarse)
+    if question.permutations:
+        known = best.key[: len(listed), 0]
+        rest = score_integers(cohort, question, models[len(listed) :], trait.scores)
+        statistic = np.append(known, rest[question.rank_by])[kept]
+        columns["p_value"] = learner.get_p_values(
+            np.round(statistic, DIGITS), np.round(maximum, DIGITS)
+        )
+    return columns, difference
 
 
 def score_models(
-    cohort: Cohort, question: learner.Question, models: np.ndarray, score: np.ndarray
+    cohort: Cohort, question: learner.Question, models: np.ndarray, scores: Scores
 ) -> Columns:
-    """Return the columns of models by some scores, float64 (individuals,)."""
+    """Return the columns of models by the residuals of scores."""
     columns: Columns = describe_models(
         cohort.planes,
         cohort.arrangement,
         models,
-        score,
+        scores,
         level=question.level,
         tie_low=question.tie_low,
     )
     add_means(columns, cohort.arrangement.folds)
     return columns
+
+
+def score_integers(
+    cohort: Cohort, question: learner.Question, models: np.ndarray, scores: Scores
+) -> Columns:
+    """Return the columns of models as the search scores them, and permutations."""
+    integers = replace(scores, residual=scores.quantised.astype(np.float64))
+    return score_models(cohort, question, models, integers)
 
 
 def order_models(
@@ -102,20 +115,14 @@ def add_effects(
     columns: Columns, cohort: Cohort, question: learner.Question, trait: Trait
 ) -> None:
     """Add the effect of the high-risk class of each model."""
-    columns |= get_effects(
+    found = get_effects(
         cohort.planes,
         cohort.arrangement,
         columns["variant"],
         columns["high_risk"],
         trait.values,
         trait.columns,
-        trait.null_model,
+        trait.kind,
         level=question.level,
     )
-
-
-def get_difference(exact: Columns, coarse: Columns) -> float:
-    """Return the greatest difference of a balanced accuracy, over all models."""
-    names: Sequence[str] = learner.STATISTICS
-    off = [np.abs(exact[name] - coarse[name]) for name in names]
-    return float(np.nanmax(np.stack(off)))
+    columns |= {name: found[learned] for name, learned in EFFECTS.items()}

@@ -74,7 +74,9 @@ def bind_means(run: SearchRun, model: int) -> Draw:
 
     The axis has all means; the intervals of cells that are nearly empty are cut off.
     """
-    mean, error, high_risk = get_tables(run, model, "cell_mean_score", "cell_score_se")
+    mean, error, high_risk = get_tables(
+        run, model, "cell_mean_score", "cell_standard_error"
+    )
     cases, controls, _ = get_tables(run, model, "cases", "controls")
     n = cases + controls
     ends = np.abs(mean) + np.where(n >= FEW, Z95 * np.nan_to_num(error), 0.0)

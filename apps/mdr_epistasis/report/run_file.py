@@ -36,7 +36,7 @@ CELL_SCORES = (
     "cell_positive_score",
     "cell_negative_score",
     "cell_mean_score",
-    "cell_score_se",
+    "cell_standard_error",
 )
 SCORES = ("effect", "effect_se", *CELL_SCORES)  # of what a null model leaves
 OPTIONAL = {"p_value", "fold_test_balanced_accuracy", *RATIOS, "sensitivity"} | {

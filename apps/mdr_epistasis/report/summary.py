@@ -99,7 +99,8 @@ def get_alone(run: SearchRun, model: int) -> list[float]:
     On the individuals of the model, all data: from the margins of its table.
     """
     shape = (run.levels,) * run.order
-    names = CELL_SCORES[:2] if run.is_scored else ("cases", "controls")
+    is_scored = CELL_SCORES[0] in run.models
+    names = CELL_SCORES[:2] if is_scored else ("cases", "controls")
     cases, controls = (run.models[name][model].reshape(shape) for name in names)
     total = float(cases.sum()) * float(controls.sum())
     alone = []
