@@ -37,6 +37,8 @@ WORD_BITS = 15  # individuals of a word
 DIGIT_BITS = 8  # of a score
 FLUSH = 17  # words, 255 individuals, whose digits add up to less than 2 ** 16
 SUPERS = 4  # of 32 variants, that a row is counted with at once
+Three = tuple[Words, Words, Words]
+Four = tuple[Words, Words, Words, Words]
 LEAST = np.int32((1 << WORD_BITS) - 1)
 
 
@@ -147,9 +149,7 @@ def _flush(
 
 
 @inlined
-def _add_four(
-    total: tuple[Words, ...], s: Words, t: Words, x: Words, y: Words
-) -> tuple[Words, ...]:
+def _add_four(total: Four, s: Words, t: Words, x: Words, y: Words) -> Four:
     """Add the entries of four cells."""
     return (
         add_entries(total[0], s, x),
@@ -161,7 +161,7 @@ def _add_four(
 
 @inlined
 def _flush_four(
-    total: tuple[Words, ...],
+    total: Four,
     counts: NDArray[np.int32],
     at: int,
     apart: int,
@@ -238,9 +238,7 @@ def _sum_four_cells(
 
 
 @inlined
-def _add_three(
-    total: tuple[Words, ...], t: Words, x: Words, y: Words, z: Words
-) -> tuple[Words, ...]:
+def _add_three(total: Three, t: Words, x: Words, y: Words, z: Words) -> Three:
     """Add the entries of the three cells of one genotype of the row."""
     return (
         add_entries(total[0], t, x),
@@ -251,7 +249,7 @@ def _add_three(
 
 @inlined
 def _flush_three(
-    total: tuple[Words, ...],
+    total: Three,
     counts: NDArray[np.int32],
     at: int,
     apart: int,
