@@ -46,8 +46,9 @@ def describe_models(
     ``cell_mean_score`` and its ``cell_standard_error`` (NaN where too few); ``n``;
     the three STATISTICS, ``sensitivity`` and ``specificity``, shares of the sums of
     positive and of negative scores; accuracies of each fold (models, folds); and
-    ``score_difference``, by how much the largest of the three statistics that the
-    search found by integers is off.
+    ``score_difference`` and ``test_score_difference``, by how much the balanced
+    accuracy that the search found by integers is off, on all data and in test: there
+    a cell near a tie may have the other label in a fold.
     """
     step = max(1, CELLS_AT_ONCE // len(arrangement.slot))
     parts = [
@@ -84,8 +85,10 @@ def _describe(
         counts.sum(axis=2), sums.sum(axis=2), add(row**2).sum(axis=(1, 2))
     )
     found = _score(add(whole), tie_low)
-    apart = [np.abs(columns[name] - found[name]) for name in STATISTICS]
-    columns["score_difference"] = np.nan_to_num(np.max(apart, axis=0))
+    for prefix in ("", "test_"):
+        name = f"{prefix}balanced_accuracy"
+        apart = np.abs(columns[name] - found[name])
+        columns[f"{prefix}score_difference"] = np.nan_to_num(apart)
     return columns
 
 
