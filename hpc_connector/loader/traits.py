@@ -494,7 +494,7 @@ def make_columns(
     Raises
     ------
     BadInput
-        A text of about as many levels as individuals.
+        A text of one level, or of about as many as there are individuals.
     """
     names: list[str] = []
     columns: list[NDArray[np.float64]] = []
@@ -505,6 +505,11 @@ def make_columns(
             continue
         texts = np.array(one.texts)[chosen]
         levels = np.unique(texts)
+        if len(levels) == 1:
+            raise BadInput(
+                f"covariate {one.name} is {str(levels[0])[:SHOWN]!r} in all of "
+                f"{len(chosen)} individuals; expected two values at least"
+            )
         if 2 * len(levels) > len(chosen):
             raise BadInput(
                 f"covariate {one.name} is text, such as {str(levels[-1])[:SHOWN]!r}, "

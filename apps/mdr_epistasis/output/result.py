@@ -184,8 +184,7 @@ def make_result(
     if trait is None:
         columns = describe(cohort, question, best, maximum)
     else:
-        columns, difference = describe_scored(cohort, question, best, maximum, trait)
-        found = {"largest_score_difference": difference}
+        columns, found = describe_scored(cohort, question, best, maximum, trait)
         record["trait"] = describe_trait(trait) | found
     attributes = {
         "order": question.order,

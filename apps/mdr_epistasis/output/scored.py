@@ -23,6 +23,10 @@ from mdr_epistasis.output.models import (
 )
 
 EFFECTS = {"effect": "beta", "effect_se": "standard_error", "effect_p": "wald_p"}
+DIFFERENCES = {
+    "score_difference": "largest_score_difference",
+    "test_score_difference": "largest_test_score_difference",
+}
 DIGITS = 12  # models whose accuracies agree so far are tied: sums of floats differ more
 
 Columns = dict[str, np.ndarray]
@@ -34,7 +38,7 @@ def describe_scored(
     best: learner.Best,
     maximum: np.ndarray,
     trait: Trait,
-) -> tuple[Columns, float]:
+) -> tuple[Columns, dict[str, float]]:
     """Return the columns of the models to report, best first.
 
     Parameters
@@ -45,13 +49,17 @@ def describe_scored(
     Returns
     -------
     Columns as of ``describe``, without odds ratios and chi2, and of the effect of the
-    high-risk class; and by how much a balanced accuracy by integers is off at most.
+    high-risk class; and by how much balanced accuracies by integers are off at most,
+    for the manifest.
     """
     folds = cohort.arrangement.folds
     listed, winners = list_models(best, folds)
     models = append_winners(listed, winners)
     exact = score_models(cohort, question, models, trait.scores)
-    difference = float(exact.pop("score_difference").max())
+    differences = {
+        manifest: float(exact.pop(name).max(initial=0.0))
+        for name, manifest in DIFFERENCES.items()
+    }
     rows = order_models(exact, models, question)
     top = rows[rows < len(listed)][: question.top].tolist()
     winners = choose_winners(exact, models) if winners else []
@@ -68,7 +76,7 @@ def describe_scored(
         columns["p_value"] = learner.get_p_values(
             np.round(statistic, DIGITS), np.round(maximum, DIGITS)
         )
-    return columns, difference
+    return columns, differences
 
 
 def score_models(

@@ -149,6 +149,8 @@ def _describe_cells(
         "cases": counts[:, 0].astype(np.int64),
         "controls": counts[:, 1].astype(np.int64),
         "n": n.sum(axis=-1).astype(np.int64),
+        "cell_positive_score": sums[:, 0],
+        "cell_negative_score": sums[:, 1],
         "cell_mean_score": mean,
         "cell_standard_error": error,
     }
