@@ -401,3 +401,16 @@ def test_plan__costs_scores_more(cohort, tmp_path, capsys):
         assert search(cohort, tmp_path / "out", *words, name) == 0
         costs.append(capsys.readouterr().out)
     assert costs[0] != costs[1]
+
+
+@pytest.mark.parametrize("kind", ["plain", "scored"])
+def test_search__without_folds_has_p_values_of_all_data(cohort, kind):
+    rng = np.random.default_rng(1)
+    trait = {"trait": rng.normal(size=N)}
+    if kind == "plain":
+        trait = {"is_case": rng.permutation(np.arange(N) % 2)}
+    found = mdr.search(cohort.genotypes[:15], **trait, folds=1, permutations=19)
+    whole = found.columns["balanced_accuracy"]
+    reached = (found.maximum >= whole[:, None] - 1e-3).sum(axis=1)
+    np.testing.assert_allclose(found.columns["p_value"], (reached + 1) / 20, atol=0.06)
+    assert found.columns["p_value"].max() == 1

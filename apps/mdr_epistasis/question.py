@@ -14,7 +14,10 @@ RANK_BY = dict(zip(("test", "train", "whole"), learner.STATISTICS, strict=True))
 
 
 def make_question(args: Options, cohort: Cohort, lists: Lists) -> learner.Question:
-    """Return the question of a search."""
+    """Return the question of a search.
+
+    Without folds models are ranked by all data, whatever is asked: there is no test.
+    """
     places: dict[str, np.ndarray] = {}
     if args.min_distance_bp > 0:
         places = get_places(cohort.variants)
@@ -28,7 +31,7 @@ def make_question(args: Options, cohort: Cohort, lists: Lists) -> learner.Questi
         order=args.order,
         level=args.missing == "level",
         tie_low=args.tie == "low",
-        rank_by=RANK_BY[args.rank_by],
+        rank_by=RANK_BY[args.rank_by if cohort.arrangement.folds > 1 else "whole"],
         top=min(args.top, math.comb(cohort.n_variants, args.order)),
         min_distance=args.min_distance_bp,
         seed=args.seed,
