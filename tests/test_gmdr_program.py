@@ -394,6 +394,20 @@ def test_report__of_a_quantitative_trait(reference):
     assert "cases and controls" not in page.casefold().split("what the words mean")[0]
 
 
+def test_report__of_names_that_are_html(cohort, tmp_path):
+    name = "<img src=x>"
+    write_table(
+        tmp_path / "t.tsv", cohort.ids, {name: cohort.bmi, f"a{name}": cohort.age}
+    )
+    words = ["--phenotype", str(tmp_path / "t.tsv"), "--trait", name]
+    assert (
+        search(cohort, tmp_path / "out", *words, "--covariate-names", f"a{name}") == 0
+    )
+    page = (tmp_path / "out/report.html").read_text()
+    assert "<img" not in page
+    assert "by the quantitative trait &lt;img" in page
+
+
 def test_plan__costs_scores_more(cohort, tmp_path, capsys):
     words = ["--plan", "--phenotype", "TABLE", "--trait"]
     costs = []

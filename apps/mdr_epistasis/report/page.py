@@ -66,7 +66,7 @@ def make_page(run: SearchRun) -> str:
         "coefficients": trait.list_coefficients(run),
         "ratio": trait.get_ratio_name(run),
         "ranked_by": WORDS[run.rank_by],
-        "facts": list_facts(run.record, PARTS),
+        "facts": list_facts(run.record | trait.get_facts(run), PARTS),
         "inputs": list_inputs(run.record),
     }
     parts = (_get_header(run), _get_table(run), _get_charts(run), _get_pictures(run))

@@ -206,8 +206,9 @@ def _doubt_p_value(run: SearchRun) -> Iterator[str]:
     p, n = get_p_value(run), len(run.maximum)
     if np.isnan(p):
         yield (
-            "No p-value: the labels were not permuted. The best of many models looks "
-            "good by chance alone (see --permutations)."
+            f"No p-value: the {'scores' if run.is_scored else 'labels'} were not "
+            "permuted. The best of many models looks good by chance alone (see "
+            "--permutations)."
         )
     elif p > SIGNIFICANT and (reached := count_reached(run)):
         yield (

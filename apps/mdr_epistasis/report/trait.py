@@ -32,6 +32,12 @@ def get_name(run: SearchRun) -> str:
     return shorten(str(run.get_part("trait").get("name", "the trait")), 40)
 
 
+def get_facts(run: SearchRun) -> dict[str, Any]:
+    """Return the part of the manifest without its null model, which has a table."""
+    part = run.get_part("trait")
+    return {"trait": {k: v for k, v in part.items() if k != "null_model"}}
+
+
 def get_kind(run: SearchRun) -> str:
     """Return what kind of trait it is; empty of plain cases and controls."""
     return str(run.get_part("trait").get("kind", "")) if run.is_scored else ""
