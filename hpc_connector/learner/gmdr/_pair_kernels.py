@@ -23,7 +23,7 @@ from hpc_connector.learner.mdr._search_kernels import (
     score_missing_pairs,
 )
 
-CACHE_BYTES = 1 << 19  # columns that stay in the second-level cache for all rows
+CACHE_BYTES = 1 << 21  # columns that stay in the second-level cache for all rows
 
 
 @kernel

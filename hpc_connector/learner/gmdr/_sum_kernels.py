@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc_connector._jit import inlined, kernel
+from hpc_connector._jit import bare, inlined, kernel
 from hpc_connector.learner.gmdr._words import (
     Words,
     add_entries,
@@ -109,7 +109,7 @@ def copy_row(
         rows[w] = words[at + w * 32]
 
 
-@kernel
+@bare
 def fill_tables(
     entries: NDArray[np.uint16],
     rows: NDArray[np.uint16],
@@ -174,67 +174,71 @@ def _flush_four(
     _flush(total[3], counts, at + 48, apart, shift, keep)
 
 
-@kernel
+@bare
 def _sum_four_cells(
+    start: NDArray[np.int64],
     tables: NDArray[np.uint16],
     table: int,
     words: NDArray[np.uint16],
     at: int,
-    width: int,
-    n_words: int,
     counts: NDArray[np.int32],
     to: int,
     apart: int,
     shift: int,
-    keep: bool,
 ) -> None:
-    """Sum the four cells of a row with 128 variants over at most FLUSH words.
+    """Sum the four cells of a row with 128 variants in each group.
 
     Parameters
     ----------
+    start
+        First word of each group.
     tables, table
-        From :func:`fill_tables`, and where those of the first word begin.
-    words, at, width
-        From :func:`gather_words`, where the first word begins, and words of a super.
+        From :func:`fill_tables`, and where those of the row and the digit begin.
+    words, at
+        From :func:`gather_words`, and where the four supers begin.
     counts, to
-        The result, at counts[to:], int32 [block][cell][lane], `apart` a block.
-    shift, keep
-        Bits below the digit; whether to add to what is there.
+        The result, at counts[to:], int32 [group][block of 8][cell][lane], `apart` a
+        block.
+    shift
+        Bits below the digit; a second digit is added to what is there.
     """
     none = no_words()
-    a = b = c = d = none, none, none, none
-    for w in range(n_words):
-        x = at + w * 64
-        a0, a1 = load_words(words, x), load_words(words, x + 32)
-        x += width
-        b0, b1 = load_words(words, x), load_words(words, x + 32)
-        x += width
-        c0, c1 = load_words(words, x), load_words(words, x + 32)
-        x += width
-        d0, d1 = load_words(words, x), load_words(words, x + 32)
-        for k in range(3):
-            of = table + (w * 3 + k) * 64
-            s, t = load_words(tables, of), load_words(tables, of + 32)
-            a = _add_four(a, s, t, a0, a1)
-            b = _add_four(b, s, t, b0, b1)
-            c = _add_four(c, s, t, c0, c1)
-            d = _add_four(d, s, t, d0, d1)
-            a0, a1, b0, b1 = (
-                next_chunk(a0),
-                next_chunk(a1),
-                next_chunk(b0),
-                next_chunk(b1),
-            )
-            c0, c1, d0, d1 = (
-                next_chunk(c0),
-                next_chunk(c1),
-                next_chunk(d0),
-                next_chunk(d1),
-            )
-    _flush_four(a, counts, to, apart, shift, keep)
-    _flush_four(b, counts, to + 2 * apart, apart, shift, keep)
-    _flush_four(c, counts, to + 4 * apart, apart, shift, keep)
-    _flush_four(d, counts, to + 6 * apart, apart, shift, keep)
+    n_groups = start.shape[0] - 1
+    width = start[n_groups] * 64
+    for group in range(n_groups):
+        first, last = start[group], start[group + 1]
+        keep = shift > 0
+        while True:
+            a = b = c = d = none, none, none, none
+            end = min(first + FLUSH, last)
+            for w in range(first, end):
+                x = at + w * 64
+                a0, a1 = load_words(words, x), load_words(words, x + 32)
+                x += width
+                b0, b1 = load_words(words, x), load_words(words, x + 32)
+                x += width
+                c0, c1 = load_words(words, x), load_words(words, x + 32)
+                x += width
+                d0, d1 = load_words(words, x), load_words(words, x + 32)
+                for k in range(3):
+                    of = table + (w * 3 + k) * 64
+                    s, t = load_words(tables, of), load_words(tables, of + 32)
+                    a = _add_four(a, s, t, a0, a1)
+                    b = _add_four(b, s, t, b0, b1)
+                    c = _add_four(c, s, t, c0, c1)
+                    d = _add_four(d, s, t, d0, d1)
+                    a0, a1 = next_chunk(a0), next_chunk(a1)
+                    b0, b1 = next_chunk(b0), next_chunk(b1)
+                    c0, c1 = next_chunk(c0), next_chunk(c1)
+                    d0, d1 = next_chunk(d0), next_chunk(d1)
+            _flush_four(a, counts, to, apart, shift, keep)
+            _flush_four(b, counts, to + 2 * apart, apart, shift, keep)
+            _flush_four(c, counts, to + 4 * apart, apart, shift, keep)
+            _flush_four(d, counts, to + 6 * apart, apart, shift, keep)
+            first, keep = end, True
+            if first >= last:
+                break
+        to += 2 * SUPERS * apart
 
 
 @inlined
@@ -261,59 +265,60 @@ def _flush_three(
     _flush(total[2], counts, at + 32, apart, shift, keep)
 
 
-@kernel
+@bare
 def _sum_nine_cells(
+    start: NDArray[np.int64],
     tables: NDArray[np.uint16],
     table: int,
     words: NDArray[np.uint16],
     at: int,
-    width: int,
-    n_words: int,
     counts: NDArray[np.int32],
     to: int,
     apart: int,
     shift: int,
-    keep: bool,
 ) -> None:
     """Sum all nine cells of a row with 64 variants, where genotypes are missing.
 
     Parameters as in :func:`_sum_four_cells`.
     """
     none = no_words()
-    a = b = c = d = e = f = none, none, none
-    for w in range(n_words):
-        p = at + w * 96
-        x, y, z = (
-            load_words(words, p),
-            load_words(words, p + 32),
-            load_words(words, p + 64),
-        )
-        p += width
-        u, v, q = (
-            load_words(words, p),
-            load_words(words, p + 32),
-            load_words(words, p + 64),
-        )
-        for k in range(3):
-            of = table + (w * 3 + k) * 96
-            r = load_words(tables, of)
-            a, d = _add_three(a, r, x, y, z), _add_three(d, r, u, v, q)
-            r = load_words(tables, of + 32)
-            b, e = _add_three(b, r, x, y, z), _add_three(e, r, u, v, q)
-            r = load_words(tables, of + 64)
-            c, f = _add_three(c, r, x, y, z), _add_three(f, r, u, v, q)
-            x, y, z = next_chunk(x), next_chunk(y), next_chunk(z)
-            u, v, q = next_chunk(u), next_chunk(v), next_chunk(q)
-    _flush_three(a, counts, to, apart, shift, keep)
-    _flush_three(b, counts, to + 48, apart, shift, keep)
-    _flush_three(c, counts, to + 96, apart, shift, keep)
-    to += 2 * apart
-    _flush_three(d, counts, to, apart, shift, keep)
-    _flush_three(e, counts, to + 48, apart, shift, keep)
-    _flush_three(f, counts, to + 96, apart, shift, keep)
+    n_groups = start.shape[0] - 1
+    width = start[n_groups] * 96
+    for group in range(n_groups):
+        first, last = start[group], start[group + 1]
+        keep = shift > 0
+        while True:
+            a = b = c = d = e = f = none, none, none
+            end = min(first + FLUSH, last)
+            for w in range(first, end):
+                p = at + w * 96
+                x, y = load_words(words, p), load_words(words, p + 32)
+                z, u = load_words(words, p + 64), load_words(words, p + width)
+                p += width
+                v, q = load_words(words, p + 32), load_words(words, p + 64)
+                for k in range(3):
+                    of = table + (w * 3 + k) * 96
+                    r = load_words(tables, of)
+                    a, d = _add_three(a, r, x, y, z), _add_three(d, r, u, v, q)
+                    r = load_words(tables, of + 32)
+                    b, e = _add_three(b, r, x, y, z), _add_three(e, r, u, v, q)
+                    r = load_words(tables, of + 64)
+                    c, f = _add_three(c, r, x, y, z), _add_three(f, r, u, v, q)
+                    x, y, z = next_chunk(x), next_chunk(y), next_chunk(z)
+                    u, v, q = next_chunk(u), next_chunk(v), next_chunk(q)
+            _flush_three(a, counts, to, apart, shift, keep)
+            _flush_three(b, counts, to + 48, apart, shift, keep)
+            _flush_three(c, counts, to + 96, apart, shift, keep)
+            _flush_three(d, counts, to + 2 * apart, apart, shift, keep)
+            _flush_three(e, counts, to + 2 * apart + 48, apart, shift, keep)
+            _flush_three(f, counts, to + 2 * apart + 96, apart, shift, keep)
+            first, keep = end, True
+            if first >= last:
+                break
+        to += 2 * SUPERS * apart
 
 
-@kernel
+@bare
 def sum_rows(
     scored: Scored,
     tables: NDArray[np.uint16],
@@ -335,63 +340,38 @@ def sum_rows(
         their sums over folds.
     """
     start, n_planes = scored.start, scored.genotypes.planes.shape[2]
-    n_groups, n_words = start.shape[0] - 1, start[start.shape[0] - 1]
-    n_digits = scored.entries.shape[0] // (n_words * 96)
+    n_words = start[start.shape[0] - 1]
     width, cells = n_words * n_planes * 32, n_planes * n_planes * 16
     apart, of_set = n_sets * cells, tables.shape[0] // n_sets
-    step, at = 2 * SUPERS * apart, super_ * width
-    for group in range(n_groups):
-        for digit in range(n_digits):
-            shift, last = digit * DIGIT_BITS, start[group + 1]
-            for first in range(start[group], max(start[group] + 1, last), FLUSH):
-                x, n = at + first * n_planes * 32, min(FLUSH, last - first)
-                keep = digit > 0 or first > start[group]
-                for k in range(n_sets):
-                    of = k * of_set + (digit * n_words + first) * n_planes * 96
-                    to = group * step + k * cells
-                    if n_planes == 2:
-                        _sum_four_cells(
-                            tables,
-                            of,
-                            words,
-                            x,
-                            width,
-                            n,
-                            counts,
-                            to,
-                            apart,
-                            shift,
-                            keep,
-                        )
-                    else:
-                        _sum_nine_cells(
-                            tables,
-                            of,
-                            words,
-                            x,
-                            width,
-                            n,
-                            counts,
-                            to,
-                            apart,
-                            shift,
-                            keep,
-                        )
-                        x, to = x + 2 * width, to + 4 * apart
-                        _sum_nine_cells(
-                            tables,
-                            of,
-                            words,
-                            x,
-                            width,
-                            n,
-                            counts,
-                            to,
-                            apart,
-                            shift,
-                            keep,
-                        )
-                        x -= 2 * width
+    of_digit, step = n_words * n_planes * 96, 2 * SUPERS * apart
+    for k in range(n_sets):
+        for digit in range(of_set // of_digit):
+            table, shift = k * of_set + digit * of_digit, digit * DIGIT_BITS
+            if n_planes == 2:
+                _sum_four_cells(
+                    start,
+                    tables,
+                    table,
+                    words,
+                    super_ * width,
+                    counts,
+                    k * cells,
+                    apart,
+                    shift,
+                )
+                continue
+            for two in range(0, SUPERS, 2):
+                _sum_nine_cells(
+                    start,
+                    tables,
+                    table,
+                    words,
+                    (super_ + two) * width,
+                    counts,
+                    2 * two * apart + k * cells,
+                    apart,
+                    shift,
+                )
     if scored.genotypes.folds > 1:
         sum_folds(counts, scored.genotypes.folds, step)
 
