@@ -24,7 +24,10 @@ from mdr_epistasis.tasks import make_tasks
 PER_SAMPLE_S = {2: 1 / 400e9, 3: 1 / 110e9}
 PER_FOLD_S = {2: (1.7e-9, 2.7e-9, 3.7e-9), 3: (18e-9, 18e-9, 40e-9)}
 PERMUTED_SAMPLE_S, PERMUTED_S, PERMUTED_FOLD_S = 1 / 600e9, 0.5e-9, 0.06e-9
-SCORED_FOLDS = 4.0  # the folds of scores cost so many times those of counts
+# Times of that, for individuals and for folds, of a model of scores, and of one of more
+# than 8 bits, by benchmarks/gmdr_kernels.py; of individuals of a model that is reported
+SCORED, MORE_BITS = {2: (3.0, 2.0), 3: (6.0, 3.3)}, 1.5
+DESCRIBED_S = 0.3e-6
 READ_S = 10e-9  # a byte of a genotype file
 RANK_BYTES = 500_000_000  # while its kernels compile
 
@@ -79,7 +82,8 @@ def make_cost(args: Options, inputs: Inputs, n_variants: int, is_missing: bool) 
     )
     return Cost(
         cpu_s=n_models * (each_s + args.permutations * permuted_s) + read_s,
-        serial_s=2e-6 * n_variants,
+        serial_s=2e-6 * n_variants
+        + (DESCRIBED_S * n * min(args.top, n_models) if trait else 0.0),
         node_bytes=4 * math.prod(shape),
         rank_bytes=RANK_BYTES + 40 * n_variants,
         tasks=len(make_tasks(shape, args.order, args.permutations, None)),
@@ -95,10 +99,12 @@ def get_search_s(args: Options, n: int, folds: int, is_missing: bool) -> float:
 
 
 def get_scored_s(args: Options, n: int, folds: int, is_missing: bool) -> float:
-    """Return the seconds of a model of `n` individuals with scores: a count a bit."""
-    one_s = get_search_s(args, n, 0, is_missing)
-    folds_s = get_search_s(args, 0, folds, is_missing)
-    return args.score_bits * one_s + SCORED_FOLDS * folds_s
+    """Return the seconds of a model of `n` individuals with scores."""
+    per_sample, per_fold = SCORED[args.order]
+    if args.score_bits > 8:
+        per_sample *= MORE_BITS
+    samples_s = get_search_s(args, n, 0, is_missing)
+    return per_sample * samples_s + per_fold * get_search_s(args, 0, folds, is_missing)
 
 
 def get_permuted_s(args: Options, n: int, folds: int, is_missing: bool) -> float:
