@@ -133,10 +133,12 @@ def add_option(
     if told.default is not MISSING:
         more["default"] = told.default
     if told.many == "words":
-        more["nargs"] = "+"
+        n_words = len(told.metavar) if isinstance(told.metavar, tuple) else "+"
+        more["nargs"] = n_words
     if told.many == "repeat":
         more["action"] = "append"
-    return group.add_argument(told.flag or name, **more)
+    flags = [told.flag or name, *([told.alias] if told.alias else [])]
+    return group.add_argument(*flags, **more)
 
 
 def add_burst(parser: argparse.ArgumentParser) -> None:

@@ -117,19 +117,23 @@ class Option:
     flag
         On the command line; empty for an argument that has none.
     many
-        Several values are words after one flag, or a flag each.
+        Several values are words after one flag, or a flag each. There are as many
+        words as `metavar` names, if it names several.
     default
         ``dataclasses.MISSING`` for what must be given; of a switch True or False.
+    alias
+        Another flag of the same option; empty where there is none.
     """
 
     help: str
     group: str
     read: Callable[[str], Any]
-    metavar: str | None
+    metavar: str | tuple[str, ...] | None
     choices: tuple[Any, ...]
     flag: str
     many: Literal["", "words", "repeat"]
     default: Any
+    alias: str = ""
 
     @property
     def is_switch(self) -> bool:
@@ -143,10 +147,11 @@ def option(
     *,
     group: str,
     read: Callable[[str], Any] = str,
-    metavar: str | None = None,
+    metavar: str | tuple[str, ...] | None = None,
     choices: tuple[Any, ...] = (),
     flag: str | None = None,
     many: Literal["", "words", "repeat"] = "",
+    alias: str = "",
 ) -> Any:
     """Return a field of a dataclass of options; see :class:`Option`.
 
@@ -155,7 +160,8 @@ def option(
     flag
         ``--name`` of the field if None.
     """
-    told = Option(help, group, read, metavar, choices, flag or "", many, default)
+    words = (metavar, choices, flag or "", many)
+    told = Option(help, group, read, *words, default, alias)
     metadata = {KEY: told, "flag": flag}
     return field(default=default, metadata=metadata)
 
@@ -344,9 +350,10 @@ def read_values(
     """
     told = list_options(kind)
     before = f"{where}: " if where else ""
+    aliases = {one.alias[2:]: name for name, one in told.items() if one.alias}
     found = {}
     for key, value in given.items():
-        name = key.replace("-", "_")
+        name = aliases.get(key, key.replace("-", "_"))
         if name not in told or (name == "config" and where):
             known = sorted(n.replace("_", "-") for n in told if n != "config")
             raise BadInput(

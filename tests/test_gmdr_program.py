@@ -384,6 +384,23 @@ def test_search__refuses_traits(cohort):
         mdr.search(calls, trait=cohort.bmi, permutation_test="interaction")
 
 
+def test_run__of_sets_and_scores(cohort, tmp_path):
+    (tmp_path / "sets").write_text("one rs5\none rs6\ntwo rs9\ntwo rs10\n3 rs1 rs2\n")
+    words = "--covariate-names age --permutations 3 --hwe 1e-9 --sets"
+    words = ["--phenotype", "TABLE", "--trait", "bmi", *words.split()]
+    assert search(cohort, tmp_path / "out", *words, str(tmp_path / "sets")) == 0
+    with open(tmp_path / "out/sets.tsv") as stream:
+        first = next(csv.DictReader(stream, delimiter="\t"))
+    assert (first["set_1"], first["set_2"]) == ("one", "two")
+    assert (first["variant_1"], first["variant_2"]) == PLANTED
+    model = read_models(tmp_path / "out")[0]
+    assert get_pair(model) == PLANTED
+    found = float(first["balanced_accuracy"])  # by integers
+    assert found == pytest.approx(float(model["balanced_accuracy"]), abs=5e-4)
+    assert first["p_value"] == model["p_value"] == "0.25"
+    assert float(model["r2"]) < 0.1
+
+
 def test_report__of_a_quantitative_trait(reference):
     page = (reference / "report.html").read_text()
     assert "by the quantitative trait bmi, adjusted for age, site=B, site=C." in page

@@ -16,7 +16,7 @@ from mdr_epistasis.cohort.arrays import list_words, make_array_trait
 from mdr_epistasis.cohort.folds import CLASSES, SIDES, deal_folds
 from mdr_epistasis.cohort.lists import Lists
 from mdr_epistasis.cohort.loading import make_cohort
-from mdr_epistasis.cohort.traits import check_permutation
+from mdr_epistasis.cohort.traits import check_permutation, has_controls
 from mdr_epistasis.options import Options
 from mdr_epistasis.output.record import make_record
 from mdr_epistasis.output.result import Result, load, make_result
@@ -156,7 +156,7 @@ def search(
     check_permutation(options, scored)
     calls = calls[:, kept]
     ids = list_names(names, len(calls))
-    classes = SIDES if scored and scored.kind != "binary" else CLASSES
+    classes = CLASSES if has_controls(scored) else SIDES
     fold = deal_folds(labels, options.folds, options.seed, classes)
     cohort = make_cohort(calls, labels, fold, ids)
     question = make_question(options, cohort, Lists())

@@ -1,7 +1,7 @@
 """The inputs of a search: which files they are, and what they say but genotypes."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,12 +16,34 @@ from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile
 from hpc_connector.loader.genotypes.samples import get_format
 from hpc_connector.loader.individuals import Match, find_labels, match_individuals
 from hpc_connector.loader.traits import TraitColumn
-from mdr_epistasis.cohort.folds import CLASSES, SIDES, deal_folds, read_folds
+from hpc_connector.notes import Assumption
+from hpc_connector.partitioner.communicator import Communicator
+from hpc_connector.partitioner.ending import end_together
+from mdr_epistasis.cohort.choice import Choice, list_files, read_choice
+from mdr_epistasis.cohort.filters import Filters
+from mdr_epistasis.cohort.folds import (
+    CLASSES,
+    SIDES,
+    Classes,
+    deal_folds,
+    read_folds,
+)
+from mdr_epistasis.cohort.groups import deal_groups, read_groups
 from mdr_epistasis.cohort.lists import Lists, read_list
-from mdr_epistasis.cohort.loading import get_own_labels, inspect_files, read_header
+from mdr_epistasis.cohort.loading import (
+    get_own_labels,
+    inspect_files,
+    read_header,
+    share_pieces,
+)
+from mdr_epistasis.cohort.people import Calls, choose_individuals, count_calls
+from mdr_epistasis.cohort.pruning import read_pruning
+from mdr_epistasis.cohort.sets import Sets, read_sets
+from mdr_epistasis.cohort.sex import read_males
 from mdr_epistasis.cohort.traits import (
     Trait,
     check_trait_options,
+    has_controls,
     make_trait,
     read_trait_column,
 )
@@ -45,33 +67,42 @@ class Inputs(NamedTuple):
     match: Match
     fold: np.ndarray
     lists: Lists
+    choice: Choice = Choice()
+    sets: Sets | None = None
+    is_male: np.ndarray | None = None
     trait: Trait | None = None
 
 
-def read_inputs(args: Options) -> Inputs:
+def read_inputs(args: Options, calls: Calls | None = None) -> Inputs:
     """Open the genotype files; read labels, folds and lists.
+
+    Parameters
+    ----------
+    calls
+        How many genotypes individuals lack, if --mind leaves some out.
 
     Raises
     ------
     BadInput
         Some cannot be used, or not together.
     """
+    check_set_options(args)
     files, match, column = open_trait(args)
+    match = choose_individuals(args, files[0], match, calls)
     match, trait = make_trait(args, files[0], match, column)
     if args.with_variants and not args.variants:
         raise BadInput("--with-variants needs --variants, the first list")
-    classes = SIDES if trait and trait.kind != "binary" else CLASSES
-    if args.fold_file:
-        found = read_folds(args.fold_file, files[0], match, classes)
-        fold, of_folds, n_unknown = found
-        match.counted["individuals of --fold-file have no genotypes"] = n_unknown
-    else:
-        fold = deal_folds(match.is_case, args.folds, args.seed, classes)
-        of_folds = ()
+    classes = CLASSES if has_controls(trait) else SIDES
+    fold, of_folds = choose_folds(args, files[0], match, classes)
     first, of_first = read_list(args.variants)
     second, of_second = read_list(args.with_variants)
-    match.assumed.extend((*of_folds, *of_first, *of_second))
-    return Inputs(files, match, fold, Lists(first, second), trait)
+    sets, of_sets = read_sets(args.sets)
+    choice, of_choice = read_choice(args)
+    read_pruning(args.ld_prune)  # refuses what is none
+    match.assumed.extend((*of_folds, *of_first, *of_second, *of_choice, *of_sets))
+    is_male = read_males(args, files[0], match)
+    lists = Lists(first, second)
+    return Inputs(files, match, fold, lists, choice, sets, is_male, trait)
 
 
 def open_trait(args: Options) -> tuple[list[SampleFile], Match, TraitColumn | None]:
@@ -86,6 +117,80 @@ def open_trait(args: Options) -> tuple[list[SampleFile], Match, TraitColumn | No
     column = read_trait_column(args, files[0])
     where = args.phenotype or files[0].path
     return files, match_individuals(files, column.labels, where), column
+
+
+def check_set_options(args: Options) -> None:
+    """Refuse options that do not go with --sets."""
+    others = {"--variants": args.variants, "--all-models": args.all_models}
+    others |= {"--order 3": args.order == 3}
+    if args.sets and (wrong := [name for name, given in others.items() if given]):
+        raise BadInput(f"{wrong[0]} does not go with --sets, which are of pairs")
+
+
+def choose_folds(
+    args: Options, file: SampleFile, match: Match, classes: Classes = CLASSES
+) -> tuple[np.ndarray, tuple[Assumption, ...]]:
+    """Return the fold of each individual, int64, and what was assumed of a file."""
+    if args.fold_file and args.groups:
+        raise BadInput("--groups does not go with --fold-file, which has the folds")
+    if args.fold_file:
+        fold, assumed, n_unknown = read_folds(args.fold_file, file, match, classes)
+        match.counted["individuals of --fold-file have no genotypes"] = n_unknown
+        return fold, assumed
+    if args.groups:
+        group, assumed, n_unknown = read_groups(args.groups, file, match)
+        match.counted["individuals of --groups have no genotypes"] = n_unknown
+        known = (match.is_case, group, args.folds, args.seed, classes)
+        return deal_groups(*known), assumed
+    return deal_folds(match.is_case, args.folds, args.seed, classes), ()
+
+
+def look_for_calls(comm: Communicator, args: Options) -> Calls | None:
+    """Count, on all ranks, the genotypes that individuals lack, if --mind asks."""
+    if args.mind == 1:
+        return None
+    found: Any = None
+    with end_together(comm):
+        if comm.rank == 0:
+            files = inspect_files(args.genotypes, choose_options(args))
+            lists = Lists(read_list(args.variants)[0], read_list(args.with_variants)[0])
+            choice, sets = read_choice(args)[0], read_sets(args.sets)[0]
+            found = files, make_filters(args, lists, choice, sets)
+    files, filters = comm.bcast(found)
+    return count_calls(comm, files, share_pieces(comm, files), filters)
+
+
+def make_filters(
+    args: Options,
+    lists: Lists,
+    choice: Choice,
+    sets: Sets | None,
+    is_male: np.ndarray | None = None,
+    *,
+    of_all: bool = False,
+) -> Filters:
+    """Return which variants are read.
+
+    Parameters
+    ----------
+    of_all
+        Equilibrium is expected in all individuals, for there are no controls.
+    """
+    first, second = lists
+    only = first | second if first and second else first
+    if sets is not None:
+        only = frozenset(name for of_set in sets.ids for name in of_set)
+    return Filters(
+        args.min_maf,
+        args.max_missing,
+        only,
+        get_slice(args),
+        args.hwe,
+        hwe_of_all=of_all,
+        choice=choice,
+        x_model=args.x_chr_model,
+        is_male=is_male,
+    )
 
 
 def open_files(args: Options) -> tuple[list[SampleFile], Match]:
@@ -122,8 +227,17 @@ def list_inputs(args: Options) -> list[str]:
     names = [get_file(path) for path in args.genotypes]
     for path, chosen in zip(args.genotypes, options, strict=True):
         names += list_companions(path, chosen)
-    others = [args.labels, args.phenotype, args.covariates, args.fold_file]
-    others += [args.variants, args.with_variants]
+    others = [
+        args.labels,
+        args.phenotype,
+        args.covariates,
+        args.fold_file,
+        args.groups,
+        args.variants,
+        args.with_variants,
+    ]
+    others += [args.sets, *(args.keep or ()), *(args.remove or ())]
+    others += [*list_files(args.extract), *list_files(args.exclude)]
     return list(dict.fromkeys([*names, *(name for name in others if name)]))
 
 

@@ -11,8 +11,13 @@ MOST_DISTANCE = 10**12  # no genome is as long
 _input = partial(option, group="genotypes and labels")
 _trait = partial(option, group="trait and covariates")
 _reading = partial(option, group="what genotypes are")
-_variants = partial(option, group="variants")
+_individuals = partial(option, group="individuals")
+_names = partial(option, group="variants, by name and place")
+_variants = partial(option, group="variants, by genotypes")
 _models = partial(option, group="models and results")
+
+
+_LIST: dict[str, Any] = {"read": source, "many": "words", "metavar": "FILE"}
 
 
 def _companion(what: str) -> Any:
@@ -120,33 +125,99 @@ class Options(RunOptions):
         choices=("exclude", "level"),
     )
 
-    pass_only: bool = _variants(False, "only records whose FILTER is PASS")
+    keep: tuple[str, ...] | None = _individuals(
+        None, "only those of a list: FID and IID, or IID, a line", **_LIST
+    )
+    remove: tuple[str, ...] | None = _individuals(
+        None, "all but those of a list", **_LIST
+    )
+    mind: float = _individuals(
+        1.0,
+        "greatest share of missing genotypes of one (default: 1)",
+        read=fraction,
+        metavar="FRACTION",
+    )
+    groups: str | None = _individuals(
+        None,
+        "id and group of each, as of families or sites: folds keep groups together",
+        read=source,
+        metavar="FILE",
+    )
+
+    pass_only: bool = _names(False, "only records whose FILTER is PASS")
+    chr: str | None = _names(
+        None, "chromosomes, such as 1-4,22,X (default: all)", metavar="NAMES"
+    )
+    from_bp: int | None = _names(
+        None,
+        "first position on the chromosome of --chr (default: any)",
+        read=at_least(0, MOST_DISTANCE),
+        metavar="BP",
+    )
+    to_bp: int | None = _names(
+        None,
+        "last position (default: any)",
+        read=at_least(0, MOST_DISTANCE),
+        metavar="BP",
+    )
+    extract: tuple[str, ...] | None = _names(
+        None, "only those of a list of ids; after the word range, of ranges", **_LIST
+    )
+    exclude: tuple[str, ...] | None = _names(
+        None, "all but those of a list of ids, or of ranges", **_LIST
+    )
+    variants: str | None = _names(
+        None,
+        "ids to search among, one a line (default: all)",
+        read=source,
+        metavar="FILE",
+    )
+    with_variants: str | None = _names(
+        None, "second list: pairs across the two", read=source, metavar="FILE"
+    )
+    sets: str | None = _names(
+        None,
+        "set, as a gene, and variant a line, or PLINK's .set: pairs across sets",
+        read=source,
+        metavar="FILE",
+    )
+
     min_maf: float = _variants(
         0.01,
         "least frequency of the rarer allele (default: %(default)s)",
         read=fraction,
         metavar="FRACTION",
+        alias="--maf",
     )
     max_missing: float = _variants(
         0.05,
         "greatest share of missing genotypes (default: %(default)s)",
         read=fraction,
         metavar="FRACTION",
+        alias="--geno",
+    )
+    hwe: float = _variants(
+        0.0,
+        "least p-value of Hardy-Weinberg equilibrium, exact, in controls (default: 0)",
+        read=fraction,
+        metavar="FRACTION",
+    )
+    x_chr_model: str | None = _variants(
+        None,
+        "calls of males on X: 0 no X, 1 or 2 one or two copies (default: as called)",
+        choices=("0", "1", "2"),
+    )
+    ld_prune: tuple[str, ...] | None = _variants(
+        None,
+        "leave out linked ones, as plink --indep-pairwise: such as 50 5 0.2",
+        many="words",
+        metavar=("WINDOW", "STEP", "R2"),
     )
     min_distance_bp: int = _variants(
         0,
         "least distance in base pairs within a chromosome (default: %(default)s)",
         read=at_least(0, MOST_DISTANCE),
         metavar="BP",
-    )
-    variants: str | None = _variants(
-        None,
-        "ids to search among, one a line (default: all)",
-        read=source,
-        metavar="FILE",
-    )
-    with_variants: str | None = _variants(
-        None, "second list: pairs across the two", read=source, metavar="FILE"
     )
 
     order: int = _models(

@@ -62,7 +62,7 @@ def make_cost(args: Options, inputs: Inputs, n_variants: int, is_missing: bool) 
     is_missing
         Some genotypes are missing.
     """
-    files, match, fold, _, trait = inputs
+    files, match, fold, trait = inputs.files, inputs.match, inputs.fold, inputs.trait
     n_variants = max(1, round(n_variants * get_slice(args)))
     n, folds = len(match.is_case), int(fold.max()) + 1
     n_models = math.comb(n_variants, args.order)

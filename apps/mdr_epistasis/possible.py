@@ -24,6 +24,11 @@ def check_models(question: Question, n_variants: int) -> None:
             f"{second.sum()}: expected one of the first and {order - 1} more of the "
             "second for a model"
         )
+    if len(question.home) and not any_across(question):
+        raise BadInput(
+            "--sets: no two variants of two sets make a pair: expected sets of other "
+            "variants, or a smaller --min-distance-bp"
+        )
     if question.min_distance > 0:
         n_far = count_far(question, first, second)
         if not (n_far >= order - 1).any():
@@ -46,6 +51,20 @@ def split_roles(question: Question, n_variants: int) -> tuple[np.ndarray, np.nda
     """Return who may be the first of a model, and who the others, bool (variants,)."""
     role = question.role if len(question.role) else np.full(n_variants, 3)
     return (role & 1) != 0, (role & 2) != 0
+
+
+def any_across(question: Question) -> bool:
+    """Return whether some pair across sets is far enough apart."""
+    home, place = question.home, question.position
+    for i in range(len(home)):
+        is_fit = (home != home[i]) | (home[i] < 0)
+        is_fit[i] = False
+        if question.min_distance > 0:
+            is_far = np.abs(place - place[i]) >= question.min_distance
+            is_fit &= is_far | (question.chromosome != question.chromosome[i])
+        if is_fit.any():
+            return True
+    return False
 
 
 def count_far(question: Question, first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -8,15 +8,26 @@ from hpc_connector.learner.mdr import search as learner
 from mdr_epistasis.cohort.identity import get_places
 from mdr_epistasis.cohort.lists import Lists
 from mdr_epistasis.cohort.loading import Cohort
+from mdr_epistasis.cohort.sets import get_homes
 from mdr_epistasis.options import Options
 
 RANK_BY = dict(zip(("test", "train", "whole"), learner.STATISTICS, strict=True))
 
 
-def make_question(args: Options, cohort: Cohort, lists: Lists) -> learner.Question:
+def make_question(
+    args: Options,
+    cohort: Cohort,
+    lists: Lists,
+    members: list[np.ndarray] | None = None,
+) -> learner.Question:
     """Return the question of a search.
 
     Without folds models are ranked by all data, whatever is asked: there is no test.
+
+    Parameters
+    ----------
+    members
+        Variants of each set, of a search across sets.
     """
     places: dict[str, np.ndarray] = {}
     if args.min_distance_bp > 0:
@@ -27,6 +38,9 @@ def make_question(args: Options, cohort: Cohort, lists: Lists) -> learner.Questi
         ids = cohort.variants["id"]
         roles = [(name in first) + 2 * (name in second) for name in ids]
         role = np.array(roles, np.int8)
+    home = np.zeros(0, np.int32)
+    if members is not None:
+        home = get_homes(members, cohort.n_variants)
     return learner.Question(
         order=args.order,
         level=args.missing == "level",
@@ -38,6 +52,7 @@ def make_question(args: Options, cohort: Cohort, lists: Lists) -> learner.Questi
         permutations=args.permutations,
         interaction=args.permutation_test == "interaction",
         role=role,
+        home=home,
         **places,
     )
 

@@ -17,7 +17,7 @@ from mdr_epistasis.tasks import Search, Task, Tasks, make_run_task
 
 ARRANGEMENT = ("slot", "group_start", "group_size")
 SCORES = ("residual", "quantised", "strata")
-PER_VARIANT = ("chromosome", "position", "role")
+PER_VARIANT = ("chromosome", "position", "role", "home")
 
 
 def pack(search: Search, tasks: Tasks, folder: Source) -> tuple[str, int]:

@@ -26,10 +26,16 @@ from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import Usage, get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.run_record import RunRecord
-from mdr_epistasis.cohort.lists import Lists
-from mdr_epistasis.cohort.loading import Cohort, Filters, load_cohort
-from mdr_epistasis.cohort.traits import Trait
-from mdr_epistasis.inputs import Inputs, get_slice, read_inputs
+from mdr_epistasis.cohort.loading import Cohort, load_cohort
+from mdr_epistasis.cohort.pruning import read_pruning
+from mdr_epistasis.cohort.sets import find_members
+from mdr_epistasis.cohort.traits import Trait, has_controls
+from mdr_epistasis.inputs import (
+    Inputs,
+    look_for_calls,
+    make_filters,
+    read_inputs,
+)
 from mdr_epistasis.options import Options
 from mdr_epistasis.output.record import (
     begin,
@@ -38,10 +44,12 @@ from mdr_epistasis.output.record import (
     list_notes,
 )
 from mdr_epistasis.output.result import Ending, Result, make_result, save_results
+from mdr_epistasis.output.sets import describe_sets
 from mdr_epistasis.plan import make_cost
 from mdr_epistasis.possible import check_models
 from mdr_epistasis.question import get_n_first, make_question
 from mdr_epistasis.report.page import save_report
+from mdr_epistasis.set_search import search_sets
 from mdr_epistasis.tasks import (
     Findings,
     Search,
@@ -71,16 +79,24 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
     with end_together(comm):
         if comm.rank == 0:
             record = begin(args)
-            inputs = read_inputs(args)
-    record, inputs = comm.bcast((record, inputs))
+    record = comm.bcast(record)
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", args.out)
         return Ending(True)
-    files, match, fold, lists, trait = inputs
-    filters, before = make_filters(args, lists)
-    with load_cohort(comm, files, match, fold, filters, before) as cohort:
+    calls = look_for_calls(comm, args)
+    with end_together(comm):
+        if comm.rank == 0:
+            inputs = read_inputs(args, calls)
+    inputs = comm.bcast(inputs)
+    files, match, fold, lists, choice, sets, is_male, trait = inputs
+    chosen = (args, lists, choice, sets, is_male)
+    filters = make_filters(*chosen, of_all=not has_controls(trait))
+    before = lists.first if lists.second else None
+    pruning = read_pruning(args.ld_prune)
+    with load_cohort(comm, files, match, fold, filters, before, pruning) as cohort:
         with end_together(comm):
-            question = make_question(args, cohort, lists)
+            members = find_members(sets, cohort.variants["id"]) if sets else None
+            question = make_question(args, cohort, lists, members)
             check_models(question, cohort.n_variants)
         describe_inputs(comm, args, cohort, inputs, record)
         n_first = get_n_first(cohort, before)
@@ -95,6 +111,9 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
         if burst:
             record["burst"] = burst
         findings = join_findings(comm, [*earlier, *away], mine, search.question.top)
+        across = None
+        if members and comm.bcast(is_done):
+            across = search_sets(comm, search, members, args.threads)
         used = get_resources(comm, args.threads, start_s, record["inputs"], since)
         result = None
         with end_together(comm):
@@ -105,7 +124,12 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
                 used = record["resources"] | used
                 record |= {"resources": used, "finished": get_time()}
                 if is_done:
-                    result = make_result(cohort, question, findings, record, trait)
+                    of_sets = None
+                    if sets and members and across:
+                        known = (cohort, question, sets, members, across)
+                        of_sets = describe_sets(*known, findings["maximum"])
+                    asked = (cohort, question, findings, record)
+                    result = make_result(*asked, trait, of_sets)
                 finish(args, record, result, shards)
     return Ending(is_done, result)
 
@@ -136,21 +160,13 @@ def join_findings(
     return found
 
 
-def make_filters(args: Options, lists: Lists) -> tuple[Filters, frozenset[str] | None]:
-    """Return which variants are read; and which of them come first, if some do."""
-    first, second = lists
-    only = first | second if first and second else first
-    filters = Filters(args.min_maf, args.max_missing, only, get_slice(args))
-    return filters, first if second else None
-
-
 def describe_inputs(
     comm: Communicator, args: Options, cohort: Cohort, inputs: Inputs, record: RunRecord
 ) -> None:
     """Add to the record what was read, and what that will take; log it on rank 0."""
     if comm.rank == 0:
-        files, match, _, lists, trait = inputs
-        record |= list_notes(files, match, cohort, lists)
+        files, match, _, lists, _, sets, _, trait = inputs
+        record |= list_notes(files, match, cohort, lists, sets)
         say_cohort(cohort, trait)
         log_notes(record)
     is_missing = bool(cohort.variants["missing"].any())
@@ -225,7 +241,7 @@ def say_cohort(cohort: Cohort, trait: Trait | None = None) -> None:
     """Log what was read."""
     facts = cohort.facts
     who = f"{int((cohort.is_case == 1).sum())} cases"
-    if trait and trait.kind != "binary":
+    if trait and not has_controls(trait):
         who = f"{trait.kind} {trait.name}"
     logger.info(
         "%d individuals (%s), %d of %d variants kept",
@@ -234,3 +250,5 @@ def say_cohort(cohort: Cohort, trait: Trait | None = None) -> None:
         facts["variants_kept"],
         facts["variants_read"],
     )
+    for reason, n in facts["removed"].items():
+        logger.info("note: variants left out, %s: %d", reason, n)

@@ -1,9 +1,11 @@
 """The columns of the results: what each is, in which unit, and how it is stored.
 
 ``results.h5`` has the groups :data:`MODELS`, :data:`VARIANTS` and
-:data:`PERMUTATIONS`; ``models.tsv`` has :data:`TABLE`. Where models are scored by what
-a null model leaves of a trait they have :data:`SCORED` as well, and neither odds ratio
-nor chi2, which are of cases and controls as they are.
+:data:`PERMUTATIONS`; ``models.tsv`` has :data:`TABLE`. With sets it has the groups
+:data:`SETS` and :data:`SET_PAIRS`; ``sets.tsv`` has :data:`SET_TABLE`.
+
+Where models are scored by what a null model leaves of a trait they have :data:`SCORED`
+as well, and neither odds ratio nor chi2, which are of cases and controls as they are.
 """
 
 from hpc_connector.storer.columns import TEXT, Column
@@ -124,6 +126,21 @@ MODELS = (
         "0..1",
         "folds",
     ),
+    Column(
+        "r2",
+        "float64",
+        "squared correlation of the copies of two of its variants, over individuals "
+        "called at both; of three the greatest; NaN where none varies",
+        "0..1",
+    ),
+    Column(
+        "hwe_p",
+        "float64",
+        "exact test of Hardy-Weinberg equilibrium of each variant, in controls; "
+        "where a trait has none, in all",
+        "0..1",
+        "order",
+    ),
 )
 SCORED = (
     Column(
@@ -190,10 +207,53 @@ PERMUTATIONS = (
         "maximum", "float64", "rank_by of the best model under each permutation", "0..1"
     ),
 )
+SETS = (
+    Column("name", TEXT, "of a set, as its file has it"),
+    Column("n_variants", "int64", "of it that were searched", "variants"),
+)
+_OF_PAIRS = tuple(
+    next(column for column in MODELS if column.name == name)
+    for name in (
+        "test_balanced_accuracy",
+        "train_balanced_accuracy",
+        "balanced_accuracy",
+    )
+)
+_R2 = Column("r2", "float64", "squared correlation of the copies of both", "0..1")
+_P_VALUE = Column(
+    "p_value",
+    "float64",
+    "share of the permutations, and of the data, whose best pair of all sets is as "
+    "good: (b + 1) / (P + 1); only with --permutations",
+    "0..1",
+)
+SET_PAIRS = (
+    Column("rank", "int64", "place of the two sets, best first"),
+    Column("set", "int64", "the two: rows of the group sets", "", "2"),
+    Column(
+        "variant",
+        "int64",
+        "their best pair, the first of the first set: rows of the group variants",
+        "",
+        "2",
+    ),
+    *_OF_PAIRS,
+    _P_VALUE,
+    _R2,
+)
+SET_TABLE = (
+    SET_PAIRS[0],
+    Column("set_1", TEXT, "name of the first of two sets; then of the second"),
+    Column("variant_1", TEXT, "of their best pair the variant of the first set"),
+    *_OF_PAIRS,
+    _P_VALUE,
+    _R2,
+)
 STATISTICS = tuple(
     column.name
     for column in MODELS
-    if column.name not in ("rank", "variant", "p_value", "is_best") and not column.shape
+    if column.name not in ("rank", "variant", "p_value", "is_best", "r2")
+    and not column.shape
 )  # of models.tsv, in order
 SCORED_STATISTICS = tuple(column.name for column in SCORED if not column.shape)
 TABLE = (
@@ -206,4 +266,11 @@ TABLE = (
     Column("alleles_1", TEXT, "of that variant: the counted one / the other"),
     *(column for column in MODELS if column.name in (*STATISTICS, "p_value")),
     Column("is_best", "int64", "1 for the model of the classic rule, else 0"),
+    next(column for column in MODELS if column.name == "r2"),
+    Column(
+        "hwe_p_1",
+        "float64",
+        "exact test of Hardy-Weinberg equilibrium of that variant, in controls",
+        "0..1",
+    ),
 )

@@ -1,6 +1,6 @@
-"""Lists of variants to search among."""
+"""Lists of ids of variants."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from hpc_connector.errors import BadInput
@@ -43,6 +43,13 @@ def read_list(path: str | None) -> tuple[frozenset[str] | None, Assumptions]:
     if not ids:
         raise BadInput(f"{path} is empty: expected an id of a variant a line")
     return ids, assumed
+
+
+def read_lists(paths: Sequence[str]) -> tuple[frozenset[str], Assumptions]:
+    """Return the ids of several texts, and what of them was assumed."""
+    found = [read_list(path) for path in paths]
+    ids = frozenset[str]().union(*(ids or () for ids, _ in found))
+    return ids, tuple(one for _, assumed in found for one in assumed)
 
 
 def count_unknown(lists: Lists, kept: Iterable[str]) -> dict[str, int]:

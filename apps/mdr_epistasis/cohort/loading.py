@@ -10,6 +10,7 @@ import numpy as np
 
 from hpc_connector.errors import BadInput
 from hpc_connector.learner.mdr.bitplanes import (
+    LANES,
     Arrangement,
     get_planes_shape,
     get_source,
@@ -18,7 +19,7 @@ from hpc_connector.learner.mdr.bitplanes import (
     place_codes,
 )
 from hpc_connector.loader.genotypes.companions import list_companions
-from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile, Variants
+from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile
 from hpc_connector.loader.genotypes.samples import inspect_sample, read_sample
 from hpc_connector.loader.individuals import Match, match_individuals
 from hpc_connector.loader.labels import Labels, convert_labels, note_coding
@@ -28,6 +29,16 @@ from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.partitioner.shared_memory import get_node, share_array
 from hpc_connector.pipeline.ranks import return_memory
+from mdr_epistasis.cohort.choice import count_choice
+from mdr_epistasis.cohort.filters import (
+    EXCLUDED,
+    REMOVED,
+    SLICED,
+    Filters,
+    Packed,
+    find_reasons,
+    make_packer,
+)
 from mdr_epistasis.cohort.identity import (
     NO_CHROMOSOME,
     REPEATED,
@@ -36,6 +47,7 @@ from mdr_epistasis.cohort.identity import (
     count_unplaced,
     find_repeats,
 )
+from mdr_epistasis.cohort.pruning import Pruning, count_linked, prune_planes
 
 TRIM_BYTES = 32 << 20
 PIECE_BYTES = 4 << 20  # of a file read by one rank at a time
@@ -51,16 +63,6 @@ COLUMNS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Filters:
-    """Which variants are kept."""
-
-    min_maf: float = 0.01
-    max_missing: float = 0.05
-    only: frozenset[str] | None = None
-    share: float = 1.0
-
-
 @dataclass
 class Share:
     """The variants that one rank has read and kept, packed."""
@@ -71,6 +73,8 @@ class Share:
     )
     n_read: int = 0
     removed: Counter[str] = field(default_factory=Counter)
+    chromosomes: set[str] = field(default_factory=set)
+    excluded: set[str] = field(default_factory=set)
     counted: Counter[str] = field(default_factory=Counter)
 
 
@@ -87,6 +91,8 @@ class Cohort:
         and fraction missing.
     facts
         Numbers for the manifest.
+    is_male
+        Of each individual, bool (individuals,); None where sex is not asked.
     """
 
     planes: np.ndarray
@@ -96,6 +102,7 @@ class Cohort:
     individuals: tuple[str, ...]
     variants: dict[str, np.ndarray]
     facts: dict[str, Any]
+    is_male: np.ndarray | None = None
 
 
 def read_header(
@@ -150,46 +157,51 @@ def make_pieces(files: Sequence[SampleFile], size: int) -> list[tuple[int, int, 
     return pieces
 
 
+def share_pieces(
+    comm: Communicator, files: Sequence[SampleFile]
+) -> list[tuple[int, int, int]]:
+    """Return the pieces that this rank reads."""
+    pieces = make_pieces(files, comm.size)
+    cost = np.array([files[f].n_bytes / n_parts for f, _, n_parts in pieces])
+    ends = make_distribution(cost, comm.size)
+    return pieces[ends[comm.rank] : ends[comm.rank + 1]]
+
+
 def read_share(
     files: Sequence[SampleFile],
     pieces: Sequence[tuple[int, int, int]],
     sources: Sequence[np.ndarray],
     filters: Filters,
+    arrangement: Arrangement,
 ) -> Share:
     """Read some pieces straight into packed codes of the variants that are kept."""
     share = Share()
+    packer = make_packer(filters, arrangement)
     for f, part, n_parts in pieces:
         for block in read_sample(files[f], part, n_parts):
             codes, counts = pack_genotypes(block.genotypes, sources[f])
-            keep_variants(share, block.variants, codes, counts, filters)
+            packed = packer.pack(block.variants, codes, counts, share.counted)
+            keep_variants(share, packed, filters)
             share.counted.update(block.counted)
     return share
 
 
-def keep_variants(
-    share: Share,
-    variants: Variants,
-    codes: np.ndarray,
-    counts: np.ndarray,
-    filters: Filters,
-) -> None:
+def keep_variants(share: Share, packed: Packed, filters: Filters) -> None:
     """Add the variants of a block that pass the filters."""
+    variants, codes, counts = packed.variants, packed.codes, packed.counts
     n = counts.sum(axis=1)
-    called = n - counts[:, 3]
     missing = counts[:, 3] / n
-    with np.errstate(invalid="ignore"):
-        frequency = (counts[:, 1] + 2 * counts[:, 2]) / (2 * called)
-    reason = np.full(len(n), "kept", "U32")
-    reason[~(np.minimum(frequency, 1 - frequency) >= filters.min_maf)] = "rare"
-    reason[missing > filters.max_missing] = "missing genotypes"
-    if filters.only is not None:
-        listed = np.array([name in filters.only for name in variants.id], bool)
-        reason[~listed] = "not listed"
+    frequency = packed.get_frequencies(filters.x_model)
+    reason = find_reasons(packed, frequency, filters)
     steps = np.floor((share.n_read + np.arange(len(n) + 1)) * filters.share)
-    reason[np.diff(steps) == 0] = "not in the slice"
-    kept = np.flatnonzero(reason == "kept")
+    reason[np.diff(steps) == 0] = SLICED
+    kept = np.flatnonzero(reason == 0)
     share.n_read += len(n)
-    share.removed.update(reason[reason != "kept"].tolist())
+    n_of = np.bincount(reason, minlength=len(REMOVED)).tolist()
+    share.removed.update({REMOVED[k]: n for k, n in enumerate(n_of) if k and n})
+    share.chromosomes.update(set(packed.names.tolist()) - {0})
+    excluded = np.flatnonzero(reason == EXCLUDED).tolist()
+    share.excluded.update(str(variants.id[k]) for k in excluded)
     share.codes.append(codes[kept])
     columns = asdict(variants) | {"frequency": frequency, "missing": missing}
     for name, dtype in COLUMNS.items():
@@ -204,21 +216,22 @@ def load_cohort(
     fold: np.ndarray,
     filters: Filters,
     first_list: frozenset[str] | None = None,
+    pruning: Pruning | None = None,
 ) -> Iterator[Cohort]:
     """Read the genotypes on all ranks into one packed copy a node.
 
-    `first_list` names variants that are put before the others.
+    `first_list` names variants that are put before the others; `pruning` says which
+    are left out of those that are linked.
     """
     arrangement = make_arrangement(match.is_case, fold)
     sources = [get_source(arrangement, column) for column in match.columns]
-    pieces = make_pieces(files, comm.size)
-    cost = np.array([files[f].n_bytes / n_parts for f, _, n_parts in pieces])
-    ends = make_distribution(cost, comm.size)
-    mine = pieces[ends[comm.rank] : ends[comm.rank + 1]]
+    mine = share_pieces(comm, files)
     with end_together(comm):
-        share = read_share(files, mine, sources, filters)
+        share = read_share(files, mine, sources, filters, arrangement)
 
     columns, facts = gather_columns(comm, share)
+    with end_together(comm):
+        count_choice(filters.choice, columns["id"], facts)
     columns = drop_repeats(comm, share, columns, facts)
     n_variants = len(columns["id"])
     with end_together(comm):
@@ -232,14 +245,24 @@ def load_cohort(
         comm.Barrier()
         place_shares(comm, share, place, planes)
         comm.Barrier()
+        if pruning is not None:
+            known = (columns, place)
+            is_left = prune_planes(comm, planes, arrangement, *known, pruning)
+            count_linked(columns, is_left, facts)
+            columns = {name: column[is_left] for name, column in columns.items()}
+            n_variants = len(columns["id"])
+            with end_together(comm):
+                check_any(n_variants, facts)
+            place = np.argsort(np.argsort(place[is_left]))
         yield Cohort(
-            planes,
+            planes[: -(-n_variants // LANES)],
             n_variants,
             arrangement,
             match.is_case,
             match.individuals,
             columns if first_list is None else sort_columns(columns, place),
             facts,
+            filters.is_male,
         )
         comm.Barrier()
 
@@ -300,13 +323,16 @@ def gather_columns(
         name: np.concatenate(comm.allgather(np.concatenate(share.columns.pop(name))))
         for name in COLUMNS
     }
-    shares = comm.allgather((share.n_read, share.removed, share.counted))
-    n_read, removed, counted = zip(*shares, strict=True)
+    of_share = (share.n_read, share.removed, share.counted)
+    shares = comm.allgather((*of_share, share.chromosomes, share.excluded))
+    n_read, removed, counted, chromosomes, excluded = zip(*shares, strict=True)
     facts = {
         "variants_read": sum(n_read),
         "variants_kept": len(columns["id"]),
         "removed": add_counts(removed),
         "counted": add_counts(counted),
+        "chromosomes": set().union(*chromosomes),
+        "excluded": set().union(*excluded),
     }
     return columns, facts
 

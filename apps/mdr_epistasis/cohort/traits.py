@@ -61,6 +61,11 @@ class Trait:
     strata: NDArray[np.int64] | None = None
 
 
+def has_controls(trait: Trait | None) -> bool:
+    """Return whether individuals are cases and controls, and not of other values."""
+    return trait is None or trait.kind == "binary"
+
+
 def check_trait_options(args: Options) -> None:
     """Refuse options about traits that do not go together."""
     if args.phenotype and args.labels:

@@ -1,4 +1,4 @@
-"""The files of a search: models.tsv and results.h5."""
+"""The files of a search: models.tsv, results.h5 and sets.tsv."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hpc_connector import storer
+from mdr_epistasis.output.sets import SetResult, make_set_table
 from mdr_epistasis.schema import SCORED_STATISTICS, STATISTICS
 
 Columns = dict[str, np.ndarray]
@@ -19,8 +20,9 @@ def save_tables(
     maximum: np.ndarray | None,
     attributes: Mapping[str, Any],
     shards: storer.Shards | None = None,
+    sets: SetResult | None = None,
 ) -> list[str]:
-    """Write models.tsv and results.h5; return their names.
+    """Write models.tsv, results.h5, and with sets sets.tsv; return their names.
 
     Parameters
     ----------
@@ -38,8 +40,14 @@ def save_tables(
     data |= {f"variants/{name}": column for name, column in variants.items()}
     if maximum is not None:
         data["permutations/maximum"] = maximum
+    names = ["models.tsv", "results.h5"]
+    if sets is not None:
+        storer.save_table(out / "sets.tsv", make_set_table(sets, variants))
+        data |= {f"sets/{name}": column for name, column in sets.sets.items()}
+        data |= {f"set_pairs/{name}": column for name, column in sets.pairs.items()}
+        names.append("sets.tsv")
     storer.save_output(out / "results.h5", data, attributes, tiles=shards)
-    return ["models.tsv", "results.h5"]
+    return names
 
 
 def make_table(models: Columns, variants: Columns) -> dict[str, Any]:
@@ -54,4 +62,8 @@ def make_table(models: Columns, variants: Columns) -> dict[str, Any]:
     names = (*STATISTICS, *SCORED_STATISTICS, "p_value")
     table |= {name: models[name] for name in names if name in models}
     table["is_best"] = models["is_best"].astype(int)
+    if "r2" in models:  # earlier versions wrote none
+        table["r2"] = models["r2"]
+        for k, p in enumerate(models["hwe_p"].T):
+            table[f"hwe_p_{k + 1}"] = p
     return table

@@ -7,6 +7,7 @@ import numpy as np
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.learner.mdr.models import describe_models
 from mdr_epistasis.cohort.loading import Cohort
+from mdr_epistasis.output.genetics import describe_genetics
 
 Model = tuple[int, ...]
 
@@ -33,6 +34,7 @@ def describe(
         level=question.level,
         tie_low=question.tie_low,
     )
+    columns |= describe_genetics(cohort, models)
     add_means(columns, folds)
     add_places(columns, models, len(listed), winners)
     if question.permutations:

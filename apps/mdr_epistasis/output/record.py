@@ -13,7 +13,8 @@ from hpc_connector.pipeline.executor import check_options
 from hpc_connector.run_record import RunRecord
 from mdr_epistasis.cohort.lists import Lists, count_unknown
 from mdr_epistasis.cohort.loading import Cohort
-from mdr_epistasis.cohort.traits import Trait
+from mdr_epistasis.cohort.sets import Sets, count_unlisted
+from mdr_epistasis.cohort.traits import Trait, has_controls
 from mdr_epistasis.inputs import list_inputs
 from mdr_epistasis.options import Options
 from mdr_epistasis.tasks import Tasks
@@ -32,12 +33,18 @@ def begin(args: Options) -> RunRecord:
 
 
 def list_notes(
-    files: Sequence[SampleFile], match: Match, cohort: Cohort, lists: Lists
+    files: Sequence[SampleFile],
+    match: Match,
+    cohort: Cohort,
+    lists: Lists,
+    sets: Sets | None,
 ) -> RunRecord:
     """Return the notes for the manifest: assumed, left out, changed."""
     assumed = [one for file in files for one in file.assumed]
     counted = [cohort.facts.pop("counted"), *(file.counted for file in files)]
-    counted += [match.counted, count_unknown(lists, cohort.variants["id"].tolist())]
+    ids = cohort.variants["id"]
+    counted += [match.counted, count_unknown(lists, ids.tolist())]
+    counted += [count_unlisted(sets, ids)]
     return make_notes([*match.assumed, *assumed], add_counts(counted))
 
 
@@ -48,7 +55,7 @@ def describe_cohort(
     n_cases = int((cohort.is_case == 1).sum())
     n = len(cohort.is_case)
     counts = {"individuals": n, "cases": n_cases, "controls": n - n_cases}
-    if trait and trait.kind != "binary":
+    if not has_controls(trait):
         counts = {"individuals": n, "above_expected": n_cases}
     return counts | cohort.facts | {"notes": notes}
 

@@ -20,6 +20,7 @@ from mdr_epistasis.cohort.traits import Trait, describe_trait
 from mdr_epistasis.output.files import Columns, make_table, save_tables
 from mdr_epistasis.output.models import describe
 from mdr_epistasis.output.scored import describe_scored
+from mdr_epistasis.output.sets import SetResult, make_set_table
 from mdr_epistasis.output.summary import get_ids, list_top, make_html, to_number
 from mdr_epistasis.report.page import save_report
 from mdr_epistasis.tasks import get_best
@@ -44,6 +45,8 @@ class Result:
         order, folds, levels, rank_by, permutation_test.
     record
         The manifest.
+    of_sets
+        Of a search across sets, else None.
 
     Examples
     --------
@@ -63,6 +66,7 @@ class Result:
     maximum: np.ndarray | None
     attributes: dict[str, Any]
     record: RunRecord
+    of_sets: SetResult | None = None
 
     @property
     def order(self) -> int:
@@ -82,6 +86,13 @@ class Result:
         column is.
         """
         return to_table(self.table)
+
+    @property
+    def sets(self) -> Any:
+        """The columns of ``sets.tsv``, as :attr:`models`; None of a search without."""
+        if self.of_sets is None:
+            return None
+        return to_table(make_set_table(self.of_sets, self.variants))
 
     @property
     def best(self) -> dict[str, Any]:
@@ -175,6 +186,7 @@ def make_result(
     findings: Arrays,
     record: RunRecord,
     trait: Trait | None = None,
+    sets: SetResult | None = None,
 ) -> Result:
     """Return the result of a search, of what all its tasks found.
 
@@ -194,17 +206,16 @@ def make_result(
         "permutation_test": "interaction" if question.interaction else "labels",
     }
     permuted = maximum if question.permutations else None
-    return Result(columns, cohort.variants, permuted, attributes, record)
+    return Result(columns, cohort.variants, permuted, attributes, record, sets)
 
 
 def save_results(
     out: Path, result: Result, shards: storer.Shards | None = None
 ) -> list[str]:
-    """Write models.tsv and results.h5 of a result; return their names."""
+    """Write the tables and results.h5 of a result; return their names."""
     attributes = {"program": PROGRAM} | result.attributes
-    return save_tables(
-        out, result.columns, result.variants, result.maximum, attributes, shards
-    )
+    what = (result.columns, result.variants, result.maximum)
+    return save_tables(out, *what, attributes, shards, result.of_sets)
 
 
 def load(directory: str | Path) -> Result:
@@ -224,7 +235,15 @@ def load(directory: str | Path) -> Result:
         permuted = file.get("permutations/maximum")
         maximum = None if permuted is None else permuted[:]
         attributes = {name: to_plain(file.attrs[name]) for name in ATTRIBUTES}
-    return Result(columns, places, maximum, attributes, read_manifest(folder))
+        sets = _read_sets(file) if "set_pairs" in file else None
+    return Result(columns, places, maximum, attributes, read_manifest(folder), sets)
+
+
+def _read_sets(file: Any) -> SetResult:
+    """Return what a file has of sets."""
+    sets, pairs = file["sets"], file["set_pairs"]
+    of_pairs = {c.name: _read(pairs, c) for c in schema.SET_PAIRS if c.name in pairs}
+    return SetResult({c.name: _read(sets, c) for c in schema.SETS}, of_pairs)
 
 
 def _read(group: Any, column: Column) -> np.ndarray:

@@ -13,7 +13,8 @@ from hpc_connector.learner.gmdr.models import describe_models
 from hpc_connector.learner.gmdr.scores import Scores
 from hpc_connector.learner.mdr import search as learner
 from mdr_epistasis.cohort.loading import Cohort
-from mdr_epistasis.cohort.traits import Trait
+from mdr_epistasis.cohort.traits import Trait, has_controls
+from mdr_epistasis.output.genetics import describe_genetics
 from mdr_epistasis.output.models import (
     Model,
     add_means,
@@ -69,6 +70,8 @@ def describe_scored(
     columns = {name: column[kept] for name, column in exact.items()}
     add_places(columns, chosen, len(top), winners)
     add_effects(columns, cohort, question, trait)
+    of_all = not has_controls(trait)
+    columns |= describe_genetics(cohort, chosen, of_all=of_all)
     if question.permutations:
         known = best.key[: len(listed), 0]
         rest = score_integers(cohort, question, models[len(listed) :], trait.scores)

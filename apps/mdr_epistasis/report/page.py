@@ -93,7 +93,10 @@ def _get_header(run: SearchRun) -> dict[str, Any]:
 
 def _get_table(run: SearchRun) -> dict[str, Any]:
     columns = tables.list_columns(run)
+    set_heads, set_rows = tables.list_sets(run)
     return {
+        "set_heads": set_heads,
+        "set_rows": set_rows,
         "heads": {name: tables.HEADS[name] for name in columns},
         "rows": tables.list_rows(run, columns),
         "first_rows": SHOWN_ROWS,

@@ -14,7 +14,9 @@ from hpc_connector.run_record import RunRecord
 from hpc_connector.storer.results import FORMAT_VERSION
 
 LISTED = 1000  # models that a report can show; the best by the classic rule is added
+LISTED_SETS = 20  # pairs of sets
 NEAR_BP = 100_000  # linkage disequilibrium is common below
+LINKED_R2 = 0.5  # above it two variants are much the same
 
 INTEGERS = ("rank", "n", "cv_consistency", "variant", "cases", "controls")
 BOOLEANS = ("is_best", "high_risk")
@@ -30,6 +32,8 @@ FRACTIONS = (
     "p_value",
     "effect_p",
     "fold_test_balanced_accuracy",
+    "r2",
+    "hwe_p",
 )
 RATIOS = ("odds_ratio", "odds_ratio_low", "odds_ratio_high", "chi2")
 CELL_SCORES = (
@@ -40,7 +44,9 @@ CELL_SCORES = (
 )
 SCORES = ("effect", "effect_se", *CELL_SCORES)  # of what a null model leaves
 OPTIONAL = {"p_value", "fold_test_balanced_accuracy", *RATIOS, "sensitivity"} | {
-    "specificity"
+    "specificity",
+    "r2",
+    "hwe_p",
 }
 OPTIONAL |= {"effect_p", *SCORES}
 KINDS = {"iu": INTEGERS, "b": BOOLEANS, "fiu": FRACTIONS + RATIOS + SCORES}
@@ -68,6 +74,10 @@ class SearchRun:
         ``scores`` where individuals have those.
     best
         The model of the classic rule: highest consistency, then test accuracy.
+    sets
+        Of a search across sets, the first rows: columns of ``sets.tsv``, else empty.
+    n_sets
+        Pairs of sets in all.
     """
 
     record: RunRecord
@@ -80,6 +90,8 @@ class SearchRun:
     maximum: np.ndarray
     shuffled: str
     best: int
+    sets: dict[str, list[Any]]
+    n_sets: int
 
     def get_part(self, name: str) -> dict[str, Any]:
         """Return a part of the manifest, empty where it is absent."""
@@ -146,7 +158,26 @@ def _read(file: h5py.File, record: RunRecord) -> SearchRun:
         maximum[~np.isnan(maximum)],
         "genotypes" if is_interaction else shuffled,
         int(is_best[0]) if len(is_best) else 0,
+        *_read_sets(file, variants["id"]),
     )
+
+
+def _read_sets(file: h5py.File, ids: np.ndarray) -> tuple[dict[str, list[Any]], int]:
+    """Return the first rows of pairs of sets, and how many there are."""
+    if "set_pairs" not in file:
+        return {}, 0
+    pairs, names = file["set_pairs"], file["sets/name"].asstr()[:]
+    sets, variants = (pairs[name][:LISTED_SETS] for name in ("set", "variant"))
+    for what, of_pairs, n in (("set", sets, names), ("variant", variants, ids)):
+        top = len(n) - 1
+        bad = np.flatnonzero((of_pairs < 0) | (of_pairs > top))
+        _complain(f"set_pairs/{what}", of_pairs, bad, f"0 to {top}")
+    rows: dict[str, list[Any]] = {"sets": names[sets].tolist()}
+    rows["variants"] = ids[variants].tolist()
+    for name in (*STATISTICS, "p_value", "r2"):
+        if name in pairs:
+            rows[name] = pairs[name][:LISTED_SETS].astype(np.float64).tolist()
+    return rows, len(pairs["set"])
 
 
 def _read_attributes(file: h5py.File) -> tuple[int, int, int, str]:
@@ -174,6 +205,7 @@ def _read_models(group: h5py.Group, order: int, folds: int, levels: int) -> Colu
     widths = {"variant": (order,)} | dict.fromkeys(
         ("cases", "controls", "high_risk", *CELL_SCORES), (levels**order,)
     )
+    widths["hwe_p"] = (order,)
     widths["fold_test_balanced_accuracy"] = (folds if folds > 1 else 0,)
     is_best = np.flatnonzero(group["is_best"][:])[:1]
     rows = np.union1d(np.arange(min(m, LISTED)), is_best)

@@ -11,7 +11,12 @@ from hpc_connector.notes import list_notes
 from hpc_connector.report.text import shorten
 from mdr_epistasis.report import trait
 from mdr_epistasis.report.charts import FEWEST
-from mdr_epistasis.report.run_file import CELL_SCORES, NEAR_BP, SearchRun
+from mdr_epistasis.report.run_file import (
+    CELL_SCORES,
+    LINKED_R2,
+    NEAR_BP,
+    SearchRun,
+)
 
 CHANCE_BA = 0.55  # test accuracy below is close to guessing
 SIGNIFICANT = 0.05
@@ -225,6 +230,12 @@ def _doubt_model(run: SearchRun) -> Iterator[str]:
         yield (
             f"Two of its variants are only {format_distance(distance)} apart: linkage "
             "disequilibrium can pass for interaction (see --min-distance-bp)."
+        )
+    r2 = float(run.models["r2"][run.best]) if "r2" in run.models else 0.0
+    if r2 > LINKED_R2:
+        yield (
+            f"Two of its variants are much the same, with r² of {r2:.2f}: linkage "
+            "disequilibrium can pass for interaction (see --ld-prune)."
         )
     alone = get_alone(run, run.best)
     if run.models["balanced_accuracy"][run.best] - max(alone) < 0.01:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from hpc_connector.report.text import shorten
 from mdr_epistasis.report.cells import draw_folds
-from mdr_epistasis.report.run_file import NEAR_BP, SearchRun
+from mdr_epistasis.report.run_file import LINKED_R2, NEAR_BP, SearchRun
 from mdr_epistasis.report.summary import format_distance, get_distance, get_interval
 from mdr_epistasis.report.trait import Z95
 
@@ -26,7 +26,16 @@ HEADS = {
     "specificity": ("Spec.", "Controls of low-risk genotypes, of all controls"),
     "odds_ratio": ("Odds ratio", "High against low risk, all data; 95 % interval"),
     "effect": ("Effect", "Of high risk, beside covariates; 95 % interval"),
+    "r2": ("r²", "Greatest of two of its variants; above 0.5 they are much the same"),
     "n": ("n", "Individuals counted: called at all variants of the model"),
+}
+SET_HEADS = {
+    "sets": ("Sets", "Two of them"),
+    "variants": ("Best pair", "One variant of each, in their order"),
+    "test_balanced_accuracy": HEADS["test_balanced_accuracy"],
+    "balanced_accuracy": HEADS["balanced_accuracy"],
+    "p_value": ("p", "By permutation, corrected for all pairs of all sets"),
+    "r2": ("r²", "Of both variants; above 0.5 they are much the same"),
 }
 FORMATS = {"rank": ",", "n": ",", "cv_consistency": ",", "p_value": ".2g"}
 FORMATS |= {"odds_ratio": ".2f", "effect": ".3g"}
@@ -64,6 +73,8 @@ class ModelRow(NamedTuple):
         Where they lie; empty if one is not known.
     distance
         Between the nearest two where it is small, else empty.
+    is_linked
+        Two of them are much the same.
     folds
         The picture of its folds; None of a run without.
     numbers
@@ -74,6 +85,7 @@ class ModelRow(NamedTuple):
     ids: list[str]
     places: str
     distance: str
+    is_linked: bool
     folds: Markup | None
     numbers: dict[str, Number]
 
@@ -104,11 +116,32 @@ def list_rows(run: SearchRun, columns: list[str]) -> list[ModelRow]:
             ids=run.get_ids(m),
             places=_format_places(run, m),
             distance=_format_near(run, m),
+            is_linked="r2" in run.models and run.models["r2"][m] > LINKED_R2,
             folds=_draw_folds(run, m, limits) if "folds" in columns else None,
             numbers={name: column[k] for name, column in numbers.items()},
         )
         for k, m in enumerate(models)
     ]
+
+
+def list_sets(run: SearchRun) -> tuple[list[tuple[str, str]], list[list[str]]]:
+    """Return heads and rows of the best pairs of sets; nothing of other searches."""
+    if not run.n_sets:
+        return [], []
+    known = [name for name in SET_HEADS if name in run.sets]
+    columns = []
+    for name in known:
+        values = run.sets[name]
+        if name in ("sets", "variants"):
+            columns.append([" × ".join(map(shorten, pair)) for pair in values])  # noqa: RUF001
+        else:
+            spec = FORMATS.get(name, ".4f")
+            columns.append(
+                [_make_number(v, spec, "", is_rank=False).text for v in values]
+            )
+    return [SET_HEADS[name] for name in known], list(
+        map(list, zip(*columns, strict=True))
+    )
 
 
 def get_fold_limits(run: SearchRun, models: list[int]) -> tuple[float, float]:

@@ -51,6 +51,9 @@ class Rules(NamedTuple):
     role
         1 in the first list, 2 in the second, 3 in both, int8 (variants,); empty where
         there are no two lists.
+    home
+        The one set that a variant is of, -1 if of several, int32 (variants,): two of
+        one set are no model; empty where there are no sets.
     """
 
     level: bool
@@ -60,6 +63,7 @@ class Rules(NamedTuple):
     chromosome: NDArray[np.int32]
     position: NDArray[np.int64]
     role: NDArray[np.int8]
+    home: NDArray[np.int32]
 
 
 class Best(NamedTuple):

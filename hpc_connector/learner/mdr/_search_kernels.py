@@ -21,7 +21,9 @@ CACHE_BYTES = 1 << 19  # columns that stay in the second-level cache for all row
 
 @inlined
 def is_near(rules: Rules, i: int, j: int) -> bool:
-    """Return whether two variants are too close on one chromosome for one model."""
+    """Return whether two variants are of one set, or too close on one chromosome."""
+    if rules.home.shape[0] > 0 and rules.home[i] == rules.home[j] >= 0:
+        return True
     if rules.min_distance == 0 or rules.chromosome[i] != rules.chromosome[j]:
         return False
     return abs(rules.position[i] - rules.position[j]) < rules.min_distance

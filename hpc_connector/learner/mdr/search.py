@@ -55,6 +55,9 @@ class Question:
         Of each variant: code int32 and base pairs int64; empty if not needed.
     role
         1 for the first list, 2 for the second, 3 for both, int8; empty without lists.
+    home
+        The one set that a variant is of, -1 if of several, int32; empty without sets.
+        Two variants of one set are no model.
     """
 
     order: int = 2
@@ -69,6 +72,7 @@ class Question:
     chromosome: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     position: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     role: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
+    home: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 def make_rules(question: Question) -> Rules:
@@ -83,6 +87,7 @@ def make_rules(question: Question) -> Rules:
         question.chromosome,
         question.position,
         question.role,
+        question.home,
     )
 
 
@@ -234,7 +239,7 @@ def _get_winner(found: Sequence[Best], fold: int) -> tuple[float, tuple[int, ...
 def take_rules(question: Question, variants: NDArray[np.int64]) -> Rules:
     """Return the rules for some of the variants."""
     rules = make_rules(question)
-    per_variant = ("chromosome", "position", "role")
+    per_variant = ("chromosome", "position", "role", "home")
     columns = {name: getattr(rules, name) for name in per_variant}
     return rules._replace(
         **{name: c[variants] if len(c) else c for name, c in columns.items()}

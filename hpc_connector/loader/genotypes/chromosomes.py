@@ -19,6 +19,8 @@ ALIASES = {"M": "MT", "MTDNA": "MT", "MITO": "MT", "XY": "X", "YX": "X", "PAR": 
 ALIASES |= {"PAR1": "X", "PAR2": "X", "X_PAR1": "X", "X_PAR2": "X", "X_NONPAR": "X"}
 ONE_COPY = {"X", "Y", "MT"}  # of some individuals, at least
 
+PSEUDOAUTOSOMAL = {"25", "XY", "YX", "PAR", "PAR1", "PAR2", "X_PAR1", "X_PAR2"}
+
 PREFIX = re.compile(r"(?:CHROMOSOME|CHROM|CHR)[ _.:-]?(?=.)")
 REFSEQ = re.compile(r"NC_0000(0[1-9]|1\d|2[0-4])(?:\.\d+)?")
 GENBANK = re.compile(r"CM000(66[3-9]|67\d|68[0-6])(?:\.\d+)?")  # 1 .. 22, X, Y
@@ -57,6 +59,21 @@ def normalise(name: str, *, plink_codes: bool = True) -> str:
     if word in UNPLACED:
         return ""
     return ALIASES.get(word) or (PLINK_CODES if plink_codes else {}).get(word, word)
+
+
+def get_plink_name(name: str) -> str:
+    """Return the name of a chromosome, with XY for the pseudo-autosomal regions.
+
+    PLINK chooses those apart from X; elsewhere here they lie on it.
+
+    Examples
+    --------
+    >>> [get_plink_name(name) for name in ("chr01", "23", "25", "PAR1")]
+    ['1', 'X', 'XY', 'XY']
+    """
+    word = name.strip().upper()
+    word = PREFIX.sub("", word, count=1) if PREFIX.match(word) else word
+    return "XY" if word in PSEUDOAUTOSOMAL else normalise(name)
 
 
 def normalise_all(names: Iterable[str]) -> dict[str, str]:
