@@ -1,14 +1,14 @@
 """Sums of the scores of individuals in the cells of models.
 
 Genotypes are read fifteen individuals a 16-bit word, and each word is three indexes of
-five bits. For a row (a variant, or what two share) there is a table for every five
-individuals: the sum of the scores of those that carry its genotype, for each of 32
-sets of carriers of another variant's. So a sum takes one lookup and one addition for
-five individuals of thirty-two models, whatever the bits of a score: by slices of
-bits, each slice would take an AND, a population count and an addition.
+five bits (or five of three, see ``_words``). For a row (a variant, or what two share)
+there is a table for every five individuals: the sum of the scores of those that carry
+its genotype, for each of the 32 sets of carriers of another variant's. So a sum takes
+one lookup and one addition for five individuals of thirty-two models, whatever the bits
+of a score: by slices, each bit would take an AND, a population count and an addition.
 
-Scores have one digit of eight bits, or two. Fifty-one lookups add up to less than
-2 ** 16; then they go to counts of 32 bits.
+Scores have one digit of eight bits, or two. Those of 255 individuals add up to less
+than 2 ** 16; then they go to counts of 32 bits.
 """
 
 from typing import NamedTuple
@@ -18,14 +18,19 @@ from numpy.typing import NDArray
 
 from hpc_connector._jit import bare, inlined, kernel
 from hpc_connector.learner.gmdr._words import (
+    CHUNK,
+    CHUNKS,
+    SETS,
+    WORD_BITS,
     Words,
     add_entries,
+    load_table,
     load_words,
     next_chunk,
     no_words,
     pick_entries,
     store_half,
-    store_words,
+    store_table,
     widen_first,
     widen_last,
 )
@@ -33,7 +38,6 @@ from hpc_connector.learner.mdr._arguments import Genotypes
 from hpc_connector.learner.mdr._count_kernels import sum_folds
 from hpc_connector.learner.mdr._simd import load, spread, store
 
-WORD_BITS = 15  # individuals of a word
 DIGIT_BITS = 8  # of a score
 FLUSH = 17  # words, 255 individuals, whose digits add up to less than 2 ** 16
 SUPERS = 4  # of 32 variants, that a row is counted with at once
@@ -52,8 +56,8 @@ class Scored(NamedTuple):
     start
         First word of fifteen individuals of each group, int64 (groups + 1,).
     entries
-        Sums of the digits of every set of five individuals, uint16
-        [digit][word][3][32], flat.
+        Sums of the digits of every set of a few individuals, uint16
+        [digit][word][chunk][set], flat.
     """
 
     genotypes: Genotypes
@@ -123,16 +127,16 @@ def fill_tables(
     rows
         The words of a row, uint16 [word][plane], flat.
     tables
-        The result, uint16 [digit][word][3][plane][32], flat.
+        The result, uint16 [digit][word][chunk][plane][set], flat.
     """
     n_words = rows.shape[0] // n_planes
-    for at in range(entries.shape[0] // 32):
-        of_all = load_words(entries, at * 32)
-        row, shift = at // 3 % n_words * n_planes, at % 3 * 5
+    for at in range(entries.shape[0] // SETS):
+        of_all = load_table(entries, at * SETS)
+        row, shift = at // CHUNKS % n_words * n_planes, at % CHUNKS * CHUNK
         for plane in range(n_planes):
             carriers = np.int64(rows[row + plane]) >> shift
             picked = pick_entries(of_all, carriers)
-            store_words(tables, (at * n_planes + plane) * 32, picked)
+            store_table(tables, (at * n_planes + plane) * SETS, picked)
 
 
 @inlined
@@ -220,9 +224,9 @@ def _sum_four_cells(
                 c0, c1 = load_words(words, x), load_words(words, x + 32)
                 x += width
                 d0, d1 = load_words(words, x), load_words(words, x + 32)
-                for k in range(3):
-                    of = table + (w * 3 + k) * 64
-                    s, t = load_words(tables, of), load_words(tables, of + 32)
+                for k in range(CHUNKS):
+                    of = table + (w * CHUNKS + k) * 2 * SETS
+                    s, t = load_table(tables, of), load_table(tables, of + SETS)
                     a = _add_four(a, s, t, a0, a1)
                     b = _add_four(b, s, t, b0, b1)
                     c = _add_four(c, s, t, c0, c1)
@@ -296,13 +300,13 @@ def _sum_nine_cells(
                 z, u = load_words(words, p + 64), load_words(words, p + width)
                 p += width
                 v, q = load_words(words, p + 32), load_words(words, p + 64)
-                for k in range(3):
-                    of = table + (w * 3 + k) * 96
-                    r = load_words(tables, of)
+                for k in range(CHUNKS):
+                    of = table + (w * CHUNKS + k) * 3 * SETS
+                    r = load_table(tables, of)
                     a, d = _add_three(a, r, x, y, z), _add_three(d, r, u, v, q)
-                    r = load_words(tables, of + 32)
+                    r = load_table(tables, of + SETS)
                     b, e = _add_three(b, r, x, y, z), _add_three(e, r, u, v, q)
-                    r = load_words(tables, of + 64)
+                    r = load_table(tables, of + 2 * SETS)
                     c, f = _add_three(c, r, x, y, z), _add_three(f, r, u, v, q)
                     x, y, z = next_chunk(x), next_chunk(y), next_chunk(z)
                     u, v, q = next_chunk(u), next_chunk(v), next_chunk(q)
@@ -343,7 +347,7 @@ def sum_rows(
     n_words = start[start.shape[0] - 1]
     width, cells = n_words * n_planes * 32, n_planes * n_planes * 16
     apart, of_set = n_sets * cells, tables.shape[0] // n_sets
-    of_digit, step = n_words * n_planes * 96, 2 * SUPERS * apart
+    of_digit, step = n_words * n_planes * CHUNKS * SETS, 2 * SUPERS * apart
     for k in range(n_sets):
         for digit in range(of_set // of_digit):
             table, shift = k * of_set + digit * of_digit, digit * DIGIT_BITS
@@ -391,7 +395,7 @@ def sum_carriers(
     step, apart = n_planes * 16, genotypes.size.shape[0] * n_planes * 16
     carriers = np.zeros((2 * n_supers, apart), np.int32)
     for super_ in range(n_supers):
-        for digit in range(scored.entries.shape[0] // (n_words * 96)):
+        for digit in range(scored.entries.shape[0] // (n_words * CHUNKS * SETS)):
             for group in range(n_groups):
                 for plane in range(n_planes):
                     to = 2 * super_ * apart + group * step + plane * 16
@@ -400,9 +404,9 @@ def sum_carriers(
                         for w in range(first, min(first + FLUSH, start[group + 1])):
                             at = (super_ * n_words + w) * n_planes + plane
                             x = load_words(words, at * 32)
-                            for k in range(3):
-                                entry = ((digit * n_words + w) * 3 + k) * 32
-                                table = load_words(scored.entries, entry)
+                            for k in range(CHUNKS):
+                                entry = ((digit * n_words + w) * CHUNKS + k) * SETS
+                                table = load_table(scored.entries, entry)
                                 total = add_entries(total, table, x)
                                 x = next_chunk(x)
                         shift = digit * DIGIT_BITS

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector.learner.gmdr._pair_kernels import search_pairs
-from hpc_connector.learner.gmdr._sum_kernels import DIGIT_BITS, WORD_BITS, Scored
+from hpc_connector.learner.gmdr._sum_kernels import DIGIT_BITS, Scored
 from hpc_connector.learner.gmdr._triple_kernels import search_triples
-from hpc_connector.learner.gmdr._words import CHUNK
+from hpc_connector.learner.gmdr._words import CHUNK, SETS, WORD_BITS
 from hpc_connector.learner.gmdr.scores import Scores
 from hpc_connector.learner.mdr import bitplanes
 from hpc_connector.learner.mdr._arguments import Best
@@ -86,7 +86,7 @@ def _make_entries(
     group: NDArray[np.int64],
     weight: NDArray[np.int32],
 ) -> NDArray[np.uint16]:
-    """Return the sums of scores of every set of five individuals, see Scored."""
+    """Return the sums of scores of every set of a few individuals, see Scored."""
     first = arrangement.group_start[group] * bitplanes.WORD_BITS
     place = start[group] * WORD_BITS + arrangement.slot - first
     placed = np.zeros(start[-1] * WORD_BITS, np.int64)
@@ -94,7 +94,7 @@ def _make_entries(
     n_digits = 1 if weight.max(initial=0) < 1 << DIGIT_BITS else 2
     shift = DIGIT_BITS * np.arange(n_digits)
     digits = (placed >> shift[:, None]) & ((1 << DIGIT_BITS) - 1)
-    is_in = np.arange(1 << CHUNK) >> np.arange(CHUNK)[:, None] & 1
+    is_in = np.arange(SETS) >> np.arange(CHUNK)[:, None] & 1
     return (digits.reshape(-1, CHUNK) @ is_in).astype(np.uint16).ravel()
 
 
