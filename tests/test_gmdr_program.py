@@ -293,6 +293,17 @@ def test_run__leaves_out_who_lacks_a_covariate(cohort, tmp_path):
     np.testing.assert_array_equal(found.columns["effect"], known["effect"])
 
 
+def test_run__of_all_columns_but_the_trait(cohort, tmp_path):
+    columns = {"bmi": cohort.bmi, "age": cohort.age, "site": cohort.site}
+    write_table(tmp_path / "t.tsv", cohort.ids, columns | {"batch": cohort.even})
+    table = str(tmp_path / "t.tsv")
+    words = ["--phenotype", table, "--trait", "2", "--covariates", table]
+    assert search(cohort, tmp_path / "out", *words, "--strata", "batch") == 0
+    trait = read_manifest(tmp_path / "out")["trait"]
+    assert (trait["name"], trait["strata"]) == ("bmi", 2)
+    assert trait["covariates"] == ["age", "site=B", "site=C"]
+
+
 def test_run_tasks__of_scores_in_a_function(cohort, tmp_path):
     strata = (np.arange(N) % 2).astype(np.int64)
     search, tasks = make_scored_search(cohort, strata)

@@ -133,7 +133,7 @@ def make_trait(
     BadInput
         Covariates that cannot be read, or a null model that cannot be fitted.
     """
-    covariates, strata = read_columns(args, file, match)
+    covariates, strata = read_columns(args, file, match, column)
     kind = column.kind if column else "binary"
     if kind == "binary" and not covariates and strata is None:
         return match, None
@@ -150,7 +150,7 @@ def make_trait(
 
 
 def read_columns(
-    args: Options, file: SampleFile, match: Match
+    args: Options, file: SampleFile, match: Match, trait: TraitColumn | None
 ) -> tuple[list[Covariate], Covariate | None]:
     """Return the covariates of a genotype file's individuals, and the strata.
 
@@ -166,7 +166,7 @@ def read_columns(
     covariates: list[Covariate] = []
     assumed: list[Assumption] = []
     if names or args.covariates:
-        own = {args.trait, args.label_column, args.strata} - {None}
+        own = {args.label_column, args.strata, trait.name if trait else None}
         without = [k for k, name in enumerate(people.table.header) if name in own]
         covariates, assumed = read_covariates(people, names, without)
     match.assumed.extend((*people.assumed, *assumed))
