@@ -73,8 +73,8 @@ class Options(RunOptions):
     )
     trait_kind: str = _trait(
         "auto",
-        "how the null model takes it: logistic, linear, Poisson (default: binary if "
-        "its values are labels, else quantitative)",
+        "its null model: logistic, linear or Poisson; by its values, which are labels "
+        "or not, if auto (default: auto)",
         choices=("auto", "binary", "quantitative", "count"),
     )
     covariates: str | None = _trait(
