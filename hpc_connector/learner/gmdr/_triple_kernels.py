@@ -34,7 +34,8 @@ from hpc_connector.learner.mdr._triple_kernels import (
     weigh_tables,
 )
 
-CHUNK = 2 * SUPERS  # blocks of k
+SWEEP = 2 * SUPERS  # blocks that a row is counted with at once
+CHUNK = 2 * SWEEP  # blocks of k for which the tables of i and j are filled once
 
 
 @kernel
@@ -52,9 +53,10 @@ def search_triples(
     first_i, last_i, first_j, last_j, first_k, last_k = tile
     for chunk in range(first_k, last_k, CHUNK):
         chunk_last = min(chunk + CHUNK, last_k)
-        words_k = gather_words(scored, chunk, chunk_last, SUPERS)
-        of_k = sum_carriers(scored, words_k, SUPERS)
         n_k = chunk_last - chunk
+        n_supers = (n_k + 1) // 2
+        words_k = gather_words(scored, chunk, chunk_last, n_supers + SUPERS - 1)
+        of_k = sum_carriers(scored, words_k, n_supers)
         for block_j in range(first_j, min(last_j, chunk_last)):
             words_j = gather_words(scored, block_j, block_j + 1, SUPERS)
             of_j = sum_carriers(scored, words_j, 1)
@@ -113,22 +115,23 @@ def _get_pair_tables(
     )
     rows = np.empty(n_words * n_planes, np.uint16)
     entries = np.empty(scored.entries.shape[0] * n_planes, np.uint16)
-    counts = np.empty(size.shape[0] * CHUNK * square, np.int32)
+    counts = np.empty(size.shape[0] * SWEEP * square, np.int32)
     for lane in range(16):
         copy_row(row_words, n_words * n_planes * 32, lane, rows)
         fill_tables(scored.entries, rows, n_planes, entries)
-        sum_rows(scored, entries, 1, words, 0, counts)
-        for block in range(n_blocks):
-            complete_pair_table(
-                counts,
-                block * square,
-                CHUNK * square,
-                carriers,
-                lane,
-                other_carriers[block],
-                size,
-                tables[lane, block],
-            )
+        for first in range(0, n_blocks, SWEEP):
+            sum_rows(scored, entries, 1, words, first // 2, counts)
+            for block in range(first, min(first + SWEEP, n_blocks)):
+                complete_pair_table(
+                    counts,
+                    (block - first) * square,
+                    SWEEP * square,
+                    carriers,
+                    lane,
+                    other_carriers[block],
+                    size,
+                    tables[lane, block],
+                )
     return tables
 
 
@@ -179,7 +182,7 @@ def _search_blocks(
         errors,
         np.empty(n_planes * n_words * n_planes, np.uint16),
         np.empty(n_planes * scored.entries.shape[0] * n_planes, np.uint16),
-        np.empty(n_groups * CHUNK * n_planes**3 * 16, np.int32),
+        np.empty(n_groups * SWEEP * n_planes**3 * 16, np.int32),
         np.empty(n_groups * 64 * 16, floating),
         np.empty(3 * 27 * 16, floating),
         np.full(scored.genotypes.folds * 16, -1.0),
@@ -230,69 +233,76 @@ def _search_rows(
                     n_planes,
                     entries[g * of_table : (g + 1) * of_table],
                 )
-            sum_rows(scored, entries, n_planes, words[2], 0, counts)
-            for k in range(max(0, block_j - first_k), n_k):
-                at, step = k * cube, CHUNK * cube
-                if n_planes == 2:
-                    score_triples(
-                        genotypes,
-                        rules.tie_low,
-                        counts,
-                        at,
-                        step,
-                        contrasts,
-                        (
-                            lane_i * width + lane_j,
-                            (lane_i * n_k + k) * width,
-                            (lane_j * n_k + k) * width,
-                        ),
-                        scratch,
-                        fold_train,
-                        statistics,
-                    )
-                else:
-                    n_cells = 27
-                    if rules.level:
-                        n_cells = 64
-                        fill_triple_cells(
+            nearest = max(0, block_j - first_k)
+            for first in range(nearest - nearest % 2, n_k, SWEEP):
+                sum_rows(scored, entries, n_planes, words[2], first // 2, counts)
+                for k in range(max(first, nearest), min(first + SWEEP, n_k)):
+                    at, step = (k - first) * cube, SWEEP * cube
+                    if n_planes == 2:
+                        score_triples(
+                            genotypes,
+                            rules.tie_low,
                             counts,
                             at,
                             step,
-                            tables_ij[lane_i, 0],
-                            lane_j,
-                            tables_ik[lane_i, k],
-                            tables_jk[lane_j, k],
-                            n_planes + 1,
-                            n_groups,
-                            cells,
+                            contrasts,
+                            (
+                                lane_i * width + lane_j,
+                                (lane_i * n_k + k) * width,
+                                (lane_j * n_k + k) * width,
+                            ),
+                            scratch,
+                            fold_train,
+                            statistics,
                         )
                     else:
-                        copy_cells(counts, at, step, n_groups, n_cells, cells)
-                    score_cells(
-                        genotypes, rules, n_cells, cells, fold_train, statistics
-                    )
-                if is_candidate(
-                    least, first_statistic, fold_score, statistics, fold_train, folds
-                ):
-                    keep_triples(
-                        genotypes,
-                        rules,
-                        best,
+                        n_cells = 27
+                        if rules.level:
+                            n_cells = 64
+                            fill_triple_cells(
+                                counts,
+                                at,
+                                step,
+                                tables_ij[lane_i, 0],
+                                lane_j,
+                                tables_ik[lane_i, k],
+                                tables_jk[lane_j, k],
+                                n_planes + 1,
+                                n_groups,
+                                cells,
+                            )
+                        else:
+                            copy_cells(counts, at, step, n_groups, n_cells, cells)
+                        score_cells(
+                            genotypes, rules, n_cells, cells, fold_train, statistics
+                        )
+                    if is_candidate(
+                        least,
+                        first_statistic,
+                        fold_score,
                         statistics,
                         fold_train,
-                        i,
-                        j,
-                        first_k + k,
-                    )
-                    least = get_least(best)
-                if errors.shape[0] > 0:
-                    save_triple_errors(
-                        genotypes,
-                        rules,
-                        statistics,
-                        i,
-                        j,
-                        first_k + k,
-                        errors[i - origin[0], j - origin[1]],
-                        (first_k + k) * 16 - origin[2],
-                    )
+                        folds,
+                    ):
+                        keep_triples(
+                            genotypes,
+                            rules,
+                            best,
+                            statistics,
+                            fold_train,
+                            i,
+                            j,
+                            first_k + k,
+                        )
+                        least = get_least(best)
+                    if errors.shape[0] > 0:
+                        save_triple_errors(
+                            genotypes,
+                            rules,
+                            statistics,
+                            i,
+                            j,
+                            first_k + k,
+                            errors[i - origin[0], j - origin[1]],
+                            (first_k + k) * 16 - origin[2],
+                        )
