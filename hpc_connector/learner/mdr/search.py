@@ -12,7 +12,7 @@ from hpc_connector.learner.mdr._arguments import Best as Best
 from hpc_connector.learner.mdr._arguments import Genotypes as Genotypes
 from hpc_connector.learner.mdr._arguments import Rules as Rules
 from hpc_connector.learner.mdr._permutation_kernels import maximise_pairs
-from hpc_connector.learner.mdr._search_kernels import search_pairs
+from hpc_connector.learner.mdr._search_kernels import search_missing_pairs
 from hpc_connector.learner.mdr._shuffle_kernels import (
     rearrange_planes,
     shuffle_genotypes,
@@ -25,6 +25,7 @@ from hpc_connector.learner.mdr.bitplanes import (
     make_arrangement,
 )
 from hpc_connector.learner.mdr.folds import shuffle_labels
+from hpc_connector.learner.mdr.pairs._complete_kernels import search_complete_pairs
 
 STATISTICS = ("test_balanced_accuracy", "train_balanced_accuracy", "balanced_accuracy")
 EXACT_IN_SINGLE = 1 << 24  # single precision holds every integer up to here
@@ -148,8 +149,21 @@ def make_best(question: Question, folds: int, top: int | None = None) -> Best:
     )
 
 
+def search_pairs(
+    genotypes: Genotypes,
+    rules: Rules,
+    best: Best,
+    tile: tuple[int, ...],
+    errors: NDArray[np.float32],
+) -> None:
+    """Search a tile of pairs by the kernel of its genotypes; arguments of a kernel."""
+    is_complete = genotypes.planes.shape[2] == 2
+    kernel = search_complete_pairs if is_complete else search_missing_pairs
+    kernel(genotypes, rules, best, tile, errors)
+
+
 def choose_kernel(order: int) -> Callable[..., None]:
-    """Return the kernel that searches models of an order."""
+    """Return what searches a tile of models of an order."""
     return search_pairs if order == 2 else search_triples
 
 
