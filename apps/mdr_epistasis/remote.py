@@ -24,11 +24,11 @@ def pack(search: Search, tasks: Tasks, folder: Source) -> tuple[str, int]:
         if name not in PER_VARIANT
     }
     facts = {
-        "n_variants": search.n_variants,
         "permutations": tasks.permutations,
         "question": question,
     }
     arrays = {"planes": search.planes, "is_case": search.is_case}
+    arrays |= {"number": search.number}
     arrays |= {"tiles": tasks.tiles, "permuted": tasks.permuted}
     arrays |= {name: getattr(search.arrangement, name) for name in ARRANGEMENT}
     arrays |= {name: getattr(search.question, name) for name in PER_VARIANT}
@@ -41,13 +41,13 @@ def run_tasks(package: Package, numbers: Sequence[int]) -> Arrays:
     Of the genotypes the tiles of these tasks are read, and no others.
     """
     facts = package.facts
-    names = ("tiles", "permuted", "is_case", *ARRANGEMENT, *PER_VARIANT)
+    names = ("tiles", "permuted", "is_case", "number", *ARRANGEMENT, *PER_VARIANT)
     arrays: Any = {name: load_rows(package, name) for name in names}
     tasks = Tasks(arrays["tiles"], arrays["permuted"], facts["permutations"])
     blocks = list_blocks([tasks[number] for number in numbers])
     search = Search(
         load_rows(package, "planes", blocks),
-        facts["n_variants"],
+        arrays["number"],
         Arrangement(*(arrays[name] for name in ARRANGEMENT)),
         arrays["is_case"],
         Question(**facts["question"], **{name: arrays[name] for name in PER_VARIANT}),

@@ -75,7 +75,10 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
         return Ending(True)
     files, match, fold, lists = inputs
     filters, before = make_filters(args, lists)
-    with load_cohort(comm, files, match, fold, filters, before) as cohort:
+    in_order = args.all_models  # its array is of places
+    with load_cohort(
+        comm, files, match, fold, filters, before, in_order=in_order
+    ) as cohort:
         with end_together(comm):
             question = make_question(args, cohort, lists)
             check_models(question, cohort.n_variants)
@@ -108,8 +111,8 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
 
 def make_search(cohort: Cohort, question: learner.Question) -> Search:
     """Return the search that all tasks share."""
-    planes, n = cohort.planes, cohort.n_variants
-    return Search(planes, n, cohort.arrangement, cohort.is_case, question)
+    number = np.argsort(cohort.place)
+    return Search(cohort.planes, number, cohort.arrangement, cohort.is_case, question)
 
 
 def join_findings(

@@ -108,10 +108,12 @@ class Search:
         Packed genotypes, int32 (blocks, words, 2 or 3, 16).
     is_case
         1 for a case, 0 for a control, shape (individuals,).
+    number
+        Of the variant at each place of the planes, int64 (variants,).
     """
 
     planes: np.ndarray
-    n_variants: int
+    number: np.ndarray
     arrangement: Arrangement
     is_case: np.ndarray
     question: learner.Question
@@ -119,7 +121,10 @@ class Search:
     @cached_property
     def genotypes(self) -> learner.Genotypes:
         """Genotypes and groups as the kernels take them."""
-        return learner.make_genotypes(self.planes, self.n_variants, self.arrangement)
+        n_variants = len(self.number)
+        return learner.make_genotypes(
+            self.planes, n_variants, self.arrangement, self.number
+        )
 
     def make_findings(self) -> Findings:
         """Return room for what a thread finds."""

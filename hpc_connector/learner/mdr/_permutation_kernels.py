@@ -113,6 +113,8 @@ def _replace_planes(genotypes: Genotypes, planes: NDArray[np.int32]) -> Genotype
         genotypes.float_size,
         genotypes.weight,
         genotypes.inverse,
+        genotypes.number,
+        genotypes.is_complete,
     )
 
 

@@ -258,12 +258,15 @@ def _search_rows(
 
 @kernel
 def is_pair(genotypes: Genotypes, rules: Rules, i: int, j: int) -> bool:
-    """Return whether i, j is a model of this search."""
-    if i >= j or j >= genotypes.n_variants or is_near(rules, i, j):
+    """Return whether the variants at places i and j are a model of this search."""
+    if i >= j or j >= genotypes.n_variants:
+        return False
+    first, second = genotypes.number[i], genotypes.number[j]
+    if is_near(rules, first, second):
         return False
     if rules.role.shape[0] == 0:
         return True
-    a, b = rules.role[i], rules.role[j]
+    a, b = rules.role[first], rules.role[second]
     return is_across(a, b) or is_across(b, a)
 
 
@@ -281,7 +284,9 @@ def keep_pairs(
     for lane in range(16):
         j = block_j * 16 + lane
         if is_pair(genotypes, rules, i, j):
-            best.model[-1, 0], best.model[-1, 1] = i, j
+            first, second = genotypes.number[i], genotypes.number[j]
+            best.model[-1, 0] = min(first, second)
+            best.model[-1, 1] = max(first, second)
             keep_lane(best, rules, statistics, fold_train, genotypes.folds, lane)
 
 
