@@ -28,6 +28,9 @@ from hpc_connector.learner.mdr.bitplanes import (
 from hpc_connector.learner.mdr.folds import shuffle_labels
 from hpc_connector.learner.mdr.pairs._complete_kernels import search_complete_pairs
 from hpc_connector.learner.mdr.pairs._sparse_kernels import search_sparse_pairs
+from hpc_connector.learner.mdr.pairs._sparse_permutation_kernels import (
+    maximise_sparse_pairs,
+)
 from hpc_connector.learner.mdr.pairs.parts import split_tile
 
 STATISTICS = ("test_balanced_accuracy", "train_balanced_accuracy", "balanced_accuracy")
@@ -335,11 +338,46 @@ def get_permutation_maximum(
     if slack is not None:
         maximise_pairs(here, permuted, rules, local, slack, maximum)
         return maximum
+    if is_bounded(question):
+        _maximise_parts(here, permuted, question, variants, arrangement, local, maximum)
+        return maximum
     for p in range(len(permutations)):
         best = make_best(question, arrangement.folds, top=1)
         _search(here._replace(planes=permuted[p]), rules, local, best)
         maximum[p] = max(maximum[p], best.key[0, 0])
     return maximum
+
+
+def is_bounded(question: Question) -> bool:
+    """Return whether the whole accuracy bounds that of pairs with missing genotypes."""
+    is_other = question.level or question.interaction
+    return question.order == 2 and not is_other and question.rank_by != STATISTICS[1]
+
+
+def _maximise_parts(
+    genotypes: Genotypes,
+    permuted: NDArray[np.int32],
+    question: Question,
+    variants: NDArray[np.int64],
+    arrangement: Arrangement,
+    tile: tuple[int, ...],
+    maximum: NDArray[np.float64],
+) -> None:
+    """Raise maxima to those of a tile where some genotypes are missing."""
+    for part, is_complete in split_tile(genotypes.is_complete, tile):
+        if not is_complete:
+            rules = take_rules(question, variants)
+            maximise_sparse_pairs(genotypes, permuted, rules, part, maximum)
+            continue
+        blocks, places, local = take_tile(genotypes, part)
+        n_variants = int((places < genotypes.n_variants).sum())
+        planes = np.ascontiguousarray(genotypes.planes[blocks, :, :2])
+        here = make_genotypes(planes, n_variants, arrangement)
+        shuffled = np.ascontiguousarray(permuted[:, blocks, :, :2])
+        slack = get_slack(question, arrangement, n_planes=2)
+        assert slack is not None
+        rules = take_rules(question, variants[places])
+        maximise_pairs(here, shuffled, rules, local, slack, maximum)
 
 
 def _permute_labels(

@@ -259,7 +259,7 @@ def may_matter(
     n_groups = 2 * folds
     total = at + (n_groups * step if folds > 1 else 0)
     zero = spread(np.float32(0))
-    n1, n0 = _sum_nine(counts, total), _sum_nine(counts, total + step)
+    n1, n0 = sum_nine(counts, total), sum_nine(counts, total + step)
     excess = zero
     for cell in range(0, 144, 16):
         a = to_float(load(counts, total + cell), ONE)
@@ -296,8 +296,8 @@ def may_matter(
             u = to_float(load(counts, in_controls + cell), ONE)
             d = add_product(add_product(load(contrasts, cell), minus, a), n1, u)
             train = add_positive(train, d, zero)
-        alpha = n0 * _get_known(size[fold], of_rows, row, of_columns, column, fold * 16)
-        beta = n1 * _get_known(
+        alpha = n0 * get_known(size[fold], of_rows, row, of_columns, column, fold * 16)
+        beta = n1 * get_known(
             size[folds + fold], of_rows, row, of_columns, column, (folds + fold) * 16
         )
         of_fold = add_product(train, alpha - cases, spread(fold_least[fold]))
@@ -320,7 +320,7 @@ def may_matter(
 
 
 @inlined
-def _sum_nine(counts: NDArray[np.int32], at: int) -> Vector:
+def sum_nine(counts: NDArray[np.int32], at: int) -> Vector:
     """Return the individuals in nine cells."""
     total = load(counts, at)
     for cell in range(16, 144, 16):
@@ -329,7 +329,7 @@ def _sum_nine(counts: NDArray[np.int32], at: int) -> Vector:
 
 
 @inlined
-def _get_known(
+def get_known(
     size: np.int32,
     of_rows: Singles,
     row: int,
