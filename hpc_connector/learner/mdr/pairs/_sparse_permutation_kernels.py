@@ -46,7 +46,7 @@ from hpc_connector.learner.mdr.pairs._sparse_kernels import (
     sum_nine,
 )
 
-CHUNK = 16  # blocks of columns whose tables with one block of rows stay in the cache
+ROWS, CHUNK = 2, 16  # blocks of rows and columns whose tables stay in the cache
 TABLE = 160  # nine cells and their sum
 
 # Rows, cases of two rows, all counts of them, nobody, cells, folds and statistics.
@@ -88,7 +88,7 @@ def maximise_sparse_pairs(
     shuffled = [replace_planes(genotypes, permuted[p]) for p in range(len(permuted))]
     missing = [count_missing(of_one, 0, n_blocks) for of_one in shuffled]
     uneven = [get_uneven(genotypes, of_one[0], is_tested) for of_one in missing]
-    tables = np.empty(16 * CHUNK * TABLE, np.float32)
+    tables = np.empty(ROWS * 16 * CHUNK * TABLE, np.float32)
     n_groups = genotypes.size.shape[0]
     scratch = (
         np.empty(n_words * 6, np.int32),
@@ -99,9 +99,10 @@ def maximise_sparse_pairs(
         np.full(genotypes.folds * 16, -1.0),
         np.empty(48),
     )
-    for block_i in range(first_row, last_row):
+    for block_i in range(first_row, last_row, ROWS):
+        last_i = min(block_i + ROWS, last_row)
         for chunk in range(max(first_column, block_i), last_column, CHUNK):
-            blocks = block_i, chunk, min(chunk + CHUNK, last_column)
+            blocks = block_i, last_i, chunk, min(chunk + CHUNK, last_column)
             _fill_tables(
                 genotypes, genotypes.planes.reshape(-1), blocks, scratch, tables
             )
@@ -164,25 +165,25 @@ def get_uneven(genotypes: Genotypes, missing: Singles, is_tested: bool) -> Singl
 def _fill_tables(
     genotypes: Genotypes,
     planes: NDArray[np.int32],
-    blocks: tuple[int, int, int],
+    blocks: tuple[int, int, int, int],
     scratch: Scratch,
     tables: Singles,
 ) -> None:
     """Write who has each of the nine cells of every pair, and all of them.
 
-    tables: float32 (16 rows * blocks * 10 * 16,).
+    tables: float32 (rows * blocks * 10 * 16,).
     """
-    block_i, first, last = blocks
+    first_i, last_i, first, last = blocks
     rows, counts = scratch[0], scratch[1]
     n_words = genotypes.planes.shape[1]
     block_size = n_words * 48
-    for lane in range(0, 16, 2):
-        copy_rows(planes, block_i * block_size, n_words, 3, lane, 2, rows)
-        for block in range(first, last):
+    for i in range(first_i * 16, last_i * 16, 2):
+        copy_rows(planes, i // 16 * block_size, n_words, 3, i % 16, 2, rows)
+        for block in range(max(first, i // 16), last):
             at = block * block_size
             count_two_rows(rows, 0, planes, at, 0, n_words, counts, 0)
             for row in range(2):
-                to = ((lane + row) * CHUNK + block - first) * TABLE
+                to = ((i - first_i * 16 + row) * CHUNK + block - first) * TABLE
                 for cell in range(0, 144, 16):
                     count = load(counts, row * 144 + cell)
                     store(tables, to + cell, to_float(count, ONE))
@@ -198,23 +199,23 @@ def _maximise_blocks(
     is_tested: bool,
     rules: Rules,
     tables: Singles,
-    blocks: tuple[int, int, int],
+    blocks: tuple[int, int, int, int],
     maximum: float,
     scratch: Scratch,
 ) -> float:
-    """Return the maximum of one permutation, for one block of rows and some columns."""
+    """Return the maximum of one permutation, for some blocks of rows and of columns."""
     rows, cases, counts, nobody, cells, fold_train, statistics = scratch
     lacking, share = missing
-    block_i, first, last = blocks
-    n_words = genotypes.planes.shape[1]
+    first_i, last_i, first, last = blocks
+    n_words, first_statistic = genotypes.planes.shape[1], rules.statistic[0] * 16
     block_size, n_cases_words = n_words * 48, genotypes.group_start[genotypes.folds]
-    width, credit = (2 * genotypes.folds + 2) * 16, PATIENCE
-    for lane in range(0, 16, 2):
+    width, credit = (2 * genotypes.folds + 2) * 16, PATIENCE // 4
+    for i in range(first_i * 16, last_i * 16, 2):
+        block_i, lane = i // 16, i % 16
         copy_rows(planes, block_i * block_size, n_words, 3, lane, 2, rows)
-        for block in range(first, last):
+        for block in range(max(first, block_i), last):
             at, in_row = block * block_size, block_i * width + lane
-            table = (lane * CHUNK + block - first) * TABLE
-            both = block_i * 16 + lane, block * 16
+            table = ((i - first_i * 16) * CHUNK + block - first) * TABLE
             is_open = True, True
             is_bounded = not is_tested or share[block_i] + share[block] < 0.999
             credit += 1
@@ -233,8 +234,8 @@ def _maximise_blocks(
                         in_row,
                         block * width,
                         uneven,
-                        both[0],
-                        both[1],
+                        i,
+                        block * 16,
                     ),
                     may_exceed(
                         genotypes,
@@ -248,8 +249,8 @@ def _maximise_blocks(
                         in_row + 1,
                         block * width,
                         uneven,
-                        both[0] + 1,
-                        both[1],
+                        i + 1,
+                        block * 16,
                     ),
                 )
                 if not (is_open[0] or is_open[1]):
@@ -273,8 +274,11 @@ def _maximise_blocks(
                     fold_train,
                     statistics,
                 )
-                i = block_i * 16 + lane + row
-                maximum = get_maximum(genotypes, rules, statistics, i, block, maximum)
+                if not any_lane(load(statistics, first_statistic) > spread(maximum)):
+                    continue
+                maximum = get_maximum(
+                    genotypes, rules, statistics, i + row, block, maximum
+                )
     return maximum
 
 
