@@ -16,6 +16,7 @@ from hpc_connector.storage.store import Range
 from mdr_epistasis.tasks import Search, Task, Tasks, make_run_task
 
 ARRANGEMENT = ("slot", "group_start", "group_size")
+TASKS = ("tiles", "permuted")
 SCORES = ("residual", "quantised", "strata")
 PER_VARIANT = ("chromosome", "position", "role", "home")
 
@@ -28,12 +29,12 @@ def pack(search: Search, tasks: Tasks, folder: Source) -> tuple[str, int]:
         if name not in PER_VARIANT
     }
     facts = {
-        "n_variants": search.n_variants,
         "permutations": tasks.permutations,
         "question": question,
         "score_bits": search.scores.bits if search.scores else 0,
     }
     arrays = {"planes": search.planes, "is_case": search.is_case}
+    arrays |= {"number": search.number}
     arrays |= {"tiles": tasks.tiles, "permuted": tasks.permuted}
     arrays |= {name: getattr(search.arrangement, name) for name in ARRANGEMENT}
     arrays |= {name: getattr(search.question, name) for name in PER_VARIANT}
@@ -58,7 +59,7 @@ def run_tasks(package: Package, numbers: Sequence[int]) -> Arrays:
     Of the genotypes the tiles of these tasks are read, and no others.
     """
     facts = package.facts
-    names = ("tiles", "permuted", "is_case", *SCORES, *ARRANGEMENT, *PER_VARIANT)
+    names = (*SCORES, *ARRANGEMENT, *PER_VARIANT, *TASKS, "is_case", "number")
     arrays: Any = {name: load_rows(package, name) for name in names}
     tasks = Tasks(arrays["tiles"], arrays["permuted"], facts["permutations"])
     blocks = list_blocks([tasks[number] for number in numbers])
@@ -66,7 +67,7 @@ def run_tasks(package: Package, numbers: Sequence[int]) -> Arrays:
     bits = facts["score_bits"]
     search = Search(
         load_rows(package, "planes", blocks),
-        facts["n_variants"],
+        arrays["number"],
         Arrangement(*(arrays[name] for name in ARRANGEMENT)),
         arrays["is_case"],
         Question(**facts["question"], **{name: arrays[name] for name in PER_VARIANT}),

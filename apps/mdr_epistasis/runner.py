@@ -92,8 +92,9 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
     chosen = (args, lists, choice, sets, is_male)
     filters = make_filters(*chosen, of_all=not has_controls(trait))
     before = lists.first if lists.second else None
-    pruning = read_pruning(args.ld_prune)
-    with load_cohort(comm, files, match, fold, filters, before, pruning) as cohort:
+    wanted = (match, fold, filters, before, read_pruning(args.ld_prune))
+    in_order = args.all_models  # its array is of places
+    with load_cohort(comm, files, *wanted, in_order=in_order) as cohort:
         with end_together(comm):
             members = find_members(sets, cohort.variants["id"]) if sets else None
             question = make_question(args, cohort, lists, members)
@@ -142,7 +143,8 @@ def make_search(
     That of scores, which are integers in it, keeps more models than are reported: the
     best of them are chosen by exact scores.
     """
-    known = (cohort.planes, cohort.n_variants, cohort.arrangement, cohort.is_case)
+    number = np.argsort(cohort.place)
+    known = (cohort.planes, number, cohort.arrangement, cohort.is_case)
     if trait is None:
         return Search(*known, question)
     n_models = math.comb(cohort.n_variants, question.order)

@@ -127,7 +127,7 @@ def search_batches(
     taken = replace(
         search,
         planes=take_planes(search, variant),
-        n_variants=len(variant),
+        number=np.arange(len(variant)),
         question=take_question(search.question, variant, is_variant),
     )
     kernel, question = taken.bind_kernel(), taken.question
@@ -152,8 +152,9 @@ def search_batches(
 def take_planes(search: Search, variant: np.ndarray) -> np.ndarray:
     """Return the genotypes of some variants, in whole blocks."""
     planes = np.empty((len(variant) // LANES, *search.planes.shape[1:]), np.int32)
+    place = np.argsort(search.number)[variant]
     for block in range(len(planes)):
-        at = variant[block * LANES : (block + 1) * LANES]
+        at = place[block * LANES : (block + 1) * LANES]
         taken = search.planes[at // LANES, :, :, at % LANES]
         planes[block] = taken.transpose(1, 2, 0)
     return planes

@@ -112,6 +112,8 @@ class Search:
         Packed genotypes, int32 (blocks, words, 2 or 3, 16).
     is_case
         1 for a case or a score above 0, else 0, shape (individuals,).
+    number
+        Of the variant at each place of the planes, int64 (variants,).
     scores
         By which models are searched; None of plain cases and controls.
     strata
@@ -119,7 +121,7 @@ class Search:
     """
 
     planes: np.ndarray
-    n_variants: int
+    number: np.ndarray
     arrangement: Arrangement
     is_case: np.ndarray
     question: learner.Question
@@ -129,10 +131,10 @@ class Search:
     @cached_property
     def genotypes(self) -> Any:
         """Genotypes and groups as the kernels take them."""
-        known = (self.planes, self.n_variants, self.arrangement)
+        known = (self.planes, len(self.number), self.arrangement)
         if self.scores is None:
-            return learner.make_genotypes(*known)
-        return scored.make_scored_genotypes(*known, self.scores)
+            return learner.make_genotypes(*known, self.number)
+        return scored.make_scored_genotypes(*known, self.scores, self.number)
 
     def bind_kernel(self) -> Callable[..., None]:
         """Return the kernel of the search, which takes best, tile and errors."""

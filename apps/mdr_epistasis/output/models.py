@@ -30,7 +30,7 @@ def describe(
     columns = describe_models(
         cohort.planes,
         cohort.arrangement,
-        models,
+        cohort.place[models],
         level=question.level,
         tie_low=question.tie_low,
     )

@@ -89,7 +89,7 @@ def score_models(
     columns: Columns = describe_models(
         cohort.planes,
         cohort.arrangement,
-        models,
+        cohort.place[models],
         scores,
         level=question.level,
         tie_low=question.tie_low,
@@ -129,7 +129,7 @@ def add_effects(
     found = get_effects(
         cohort.planes,
         cohort.arrangement,
-        columns["variant"],
+        cohort.place[columns["variant"]],
         columns["high_risk"],
         trait.values,
         trait.columns,

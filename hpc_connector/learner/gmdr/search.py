@@ -48,6 +48,7 @@ def make_scored_genotypes(
     n_variants: int,
     arrangement: Arrangement,
     scores: Scores,
+    number: NDArray[np.int64] | None = None,
 ) -> Scored:
     """Return genotypes, groups and scores as the kernels take them.
 
@@ -56,13 +57,15 @@ def make_scored_genotypes(
     planes
         int32 (blocks, words, planes, 16), individuals arranged by the sign of their
         score and fold: ``make_arrangement(scores.is_positive, fold)``.
+    number
+        Of the variant at each place of the planes, as ``make_genotypes`` takes it.
     """
     group = get_groups(arrangement)
     sums = np.bincount(group, scores.weight, len(arrangement.group_size))
     of_scores = replace(arrangement, group_size=sums.astype(np.int64))
     n_words = -(-arrangement.group_size // WORD_BITS)
     start = np.concatenate([[0], np.cumsum(n_words)]).astype(np.int64)
-    genotypes = make_genotypes(planes, n_variants, of_scores)
+    genotypes = make_genotypes(planes, n_variants, of_scores, number)
     genotypes = genotypes._replace(  # one precision, so that kernels are compiled once
         float_size=genotypes.float_size.astype(np.float64),
         weight=genotypes.weight.astype(np.float64),
@@ -146,10 +149,10 @@ def get_permutation_maximum(
     -------
     float64 (permutations,): at least `known`; -inf where the tile holds no model.
     """
-    blocks, variants, local = take_tile(scored.genotypes, tile)
-    n_variants = int((variants < scored.genotypes.n_variants).sum())
+    blocks, places, local = take_tile(scored.genotypes, tile)
+    n_variants = int((places < scored.genotypes.n_variants).sum())
     last = scored.genotypes.n_variants - 1
-    rules = take_rules(question, np.minimum(variants, last))
+    rules = take_rules(question, scored.genotypes.number[np.minimum(places, last)])
     kernel = choose_kernel(question.order)
     original = scored.genotypes.planes[blocks]
     nowhere = np.empty((0,) * question.order, np.float32)
