@@ -159,7 +159,8 @@ class RunRecord(TypedDict, total=False):
     progress: Begun
     assumed: list[dict[str, str]]  # see ``notes.Assumption``
     counted: dict[str, int]  # what was left out or changed, by a phrase
-    cohort: dict[str, Any]  # these four are the programs' own
+    cohort: dict[str, Any]  # these five are the programs' own
+    trait: dict[str, Any]
     dataset: dict[str, Any]
     search: dict[str, Any]
     annotation: dict[str, Any]

@@ -46,7 +46,13 @@ def run_plink(folder, *words, program="plink1.9"):
 
 
 def prune_by_plink(folder, *words, program="plink1.9"):
-    """Return the ids of the variants that PLINK's pruning leaves."""
-    command = [require(program), "--bfile", "x", "--out", "kept", "--silent", *words]
+    """Return the ids of the variants that PLINK's pruning leaves, in plink 1.9's order.
+
+    From 2023 on plink2 has another, unless it is asked.
+    """
+    path = require(program)
+    told = subprocess.run([path, "--help", "indep-order"], capture_output=True).stdout
+    order = ["--indep-order", "1"] if b"--indep-order <" in told else []
+    command = [path, "--bfile", "x", "--out", "kept", "--silent", *words, *order]
     subprocess.run(command, cwd=folder, check=True)
     return (folder / "kept.prune.in").read_text().split()

@@ -350,6 +350,4 @@ def test_save__of_options_of_numpy(tmp_path):
 def test_run__of_no_file_leaves_nothing(tmp_path):
     with pytest.raises(BadInput, match="expected one or more"):
         mdr.run([], out=tmp_path / "out")
-    with pytest.raises(BadInput, match="not adjusted"):
-        mdr.run("x.bed", out=tmp_path / "out", covariates="age.tsv")
     assert not (tmp_path / "out").exists()

@@ -60,7 +60,7 @@ def choose(place, monkeypatch, *words):
     args = cli.get_options(Options, cli.parse(parser, run, argv))
     comm = SerialCommunicator()
     found = read_inputs(args, look_for_calls(comm, args))
-    files, match, fold, lists, choice, sets, is_male = found
+    files, match, fold, lists, choice, sets, is_male, _ = found
     filters = make_filters(args, lists, choice, sets, is_male)
     pruning = read_pruning(args.ld_prune)
     with load_cohort(comm, files, match, fold, filters, None, pruning) as cohort:

@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hpc_connector.errors import BadInput
+from hpc_connector.loader.traits import convert_trait
 from hpc_connector.options import fill, make_options, read_values
 from hpc_connector.pipeline.call import call
-from mdr_epistasis.cohort.folds import deal_folds
+from mdr_epistasis.cohort.arrays import list_words, make_array_trait
+from mdr_epistasis.cohort.folds import CLASSES, SIDES, deal_folds
 from mdr_epistasis.cohort.lists import Lists
 from mdr_epistasis.cohort.loading import make_cohort
+from mdr_epistasis.cohort.traits import check_permutation, has_controls
 from mdr_epistasis.options import Options
 from mdr_epistasis.output.record import make_record
 from mdr_epistasis.output.result import Result, load, make_result
@@ -28,8 +31,13 @@ NOT_CALLED = ("plan", "compat")  # what the command alone has
 
 def search(
     genotypes: ArrayLike,
-    is_case: ArrayLike,
+    is_case: ArrayLike | None = None,
     *,
+    trait: ArrayLike | None = None,
+    trait_kind: str = "auto",
+    covariates: Any = None,
+    strata: ArrayLike | None = None,
+    score_bits: int = 8,
     folds: int = 10,
     permutations: int = 100,
     seed: int = 1,
@@ -59,6 +67,18 @@ def search(
         any type, shape (variants, individuals).
     is_case
         1 or True for a case, 0 or False for a control, shape (individuals,).
+    trait
+        Instead of `is_case`, a trait of any kind, NaN where missing, shape
+        (individuals,): individuals are scored by what a null model leaves of it.
+    trait_kind
+        ``binary``, ``quantitative`` or ``count``; by its values if ``auto``.
+    covariates
+        To adjust for: numbers, shape (individuals, covariates), or columns by name, as
+        of a pandas.DataFrame; texts are categories. Whoever lacks one is left out.
+    strata
+        Within which the trait is permuted, values of any kind, shape (individuals,).
+    score_bits
+        Of the scores in the search, 6 to 15; those reported are exact.
     folds
         Of the cross-validation, dealt by `seed` so that each has its share of cases; 1
         for none.
@@ -116,26 +136,55 @@ def search(
         "rank_by": rank_by,
         "permutation_test": permutation_test,
         "threads": threads,
+        "trait_kind": trait_kind,
+        "score_bits": score_bits,
     }
     if nothing := [name for name, value in chosen.items() if value is None]:
         raise BadInput(f"{nothing[0]}: expected a value")
     read = read_values(Options, chosen)
     options = fill(Options, read | {"genotypes": [], "out": Path()})
-    calls, labels = check_genotypes(genotypes), check_labels(is_case)
-    if calls.shape[1] != len(labels):
+    calls = check_genotypes(genotypes)
+    kind, values = check_trait(is_case, trait, options.trait_kind)
+    if calls.shape[1] != len(values):
         raise BadInput(
-            f"genotypes of {calls.shape[1]} individuals, and labels of {len(labels)}: "
+            f"genotypes of {calls.shape[1]} individuals, and labels of {len(values)}: "
             "expected genotypes of shape (variants, individuals)"
         )
+    labels, kept, scored = make_array_trait(
+        values, kind, covariates, strata, options.score_bits
+    )
+    check_permutation(options, scored)
+    calls = calls[:, kept]
     ids = list_names(names, len(calls))
-    fold = deal_folds(labels, options.folds, options.seed)
+    classes = CLASSES if has_controls(scored) else SIDES
+    fold = deal_folds(labels, options.folds, options.seed, classes)
     cohort = make_cohort(calls, labels, fold, ids)
     question = make_question(options, cohort, Lists())
     check_models(question, cohort.n_variants)
     tasks = make_tasks(cohort.planes.shape, options.order, options.permutations, None)
-    findings = search_all(make_search(cohort, question), tasks, options.threads)
-    record = make_record(read, options, cohort, tasks)
-    return make_result(cohort, question, findings, record)
+    searched = make_search(cohort, question, scored)
+    findings = search_all(searched, tasks, options.threads)
+    record = make_record(read, options, cohort, tasks, scored)
+    return make_result(cohort, question, findings, record, scored)
+
+
+def check_trait(
+    is_case: ArrayLike | None, trait: ArrayLike | None, kind: str
+) -> tuple[str, np.ndarray]:
+    """Return the kind and values of labels or a trait, of which one is given.
+
+    Raises
+    ------
+    BadInput
+        Both are given, or none; or values that are none of the kind.
+    """
+    if trait is not None and is_case is None:
+        return convert_trait(list_words(trait, "trait"), "trait", kind)[:2]
+    if is_case is None or trait is not None:
+        raise BadInput("is_case and trait: expected one of the two")
+    if kind not in ("auto", "binary"):
+        raise BadInput(f"trait_kind {kind}: is_case is binary; expected it as trait")
+    return "binary", check_labels(is_case).astype(np.float64)
 
 
 def check_genotypes(genotypes: ArrayLike) -> np.ndarray:
@@ -208,7 +257,6 @@ def run(
     genotypes: str | PathLike[str] | Sequence[str | PathLike[str]],
     out: str | PathLike[str],
     *,
-    covariates: None = None,
     comm: Any = None,
     **options: Any,
 ) -> Result:
@@ -220,14 +268,13 @@ def run(
         VCF, BCF, .bed, BGEN, .gen or a MDR table: a file or object, or several.
     out
         Folder of the results.
-    covariates
-        None: a search is not adjusted for covariates yet.
     comm
         Communicator of mpi4py, all of whose ranks call this; this process alone if
         None.
     **options
         Of the command, with ``_`` for ``-``: ``labels="cases.tsv"``, ``folds=5``,
-        ``permutations=100``, ``min_maf=0.05``, ``threads=4``, ``resume=True``;
+        ``permutations=100``, ``min_maf=0.05``, ``threads=4``, ``resume=True``,
+        ``phenotype="traits.tsv"``, ``covariates="c.tsv"``, ``covariate_names=["age"]``;
         ``config`` names a TOML file of others. All are the fields of
         :class:`mdr_epistasis.options.Options`.
 
@@ -248,8 +295,6 @@ def run(
     >>> result = mdr.run("cohort.bed", out="results", folds=5)  # doctest: +SKIP
     >>> result.models.head()  # doctest: +SKIP
     """
-    if covariates is not None:
-        raise BadInput("covariates: a search is not adjusted for them yet")
     for name in NOT_CALLED:
         if options.get(name):
             raise BadInput(f"{name}: it is for the command alone")

@@ -16,13 +16,20 @@ from hpc_connector.loader.genotypes.companions import (
 )
 from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile
 from hpc_connector.loader.genotypes.samples import get_format
-from hpc_connector.loader.individuals import Match, find_labels
+from hpc_connector.loader.individuals import Match, find_labels, match_individuals
+from hpc_connector.loader.traits import TraitColumn
 from hpc_connector.notes import Assumption
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from mdr_epistasis.cohort.choice import Choice, list_files, read_choice
 from mdr_epistasis.cohort.filters import Filters
-from mdr_epistasis.cohort.folds import deal_folds, read_folds
+from mdr_epistasis.cohort.folds import (
+    CLASSES,
+    SIDES,
+    Classes,
+    deal_folds,
+    read_folds,
+)
 from mdr_epistasis.cohort.groups import deal_groups, read_groups
 from mdr_epistasis.cohort.lists import Lists, read_list
 from mdr_epistasis.cohort.loading import (
@@ -35,6 +42,13 @@ from mdr_epistasis.cohort.people import Calls, choose_individuals, count_calls
 from mdr_epistasis.cohort.pruning import read_pruning
 from mdr_epistasis.cohort.sets import Sets, read_sets
 from mdr_epistasis.cohort.sex import read_males
+from mdr_epistasis.cohort.traits import (
+    Trait,
+    check_trait_options,
+    has_controls,
+    make_trait,
+    read_trait_column,
+)
 from mdr_epistasis.options import Options
 
 
@@ -47,6 +61,8 @@ class Inputs(NamedTuple):
         The individuals of the cohort, and who of them is a case.
     fold
         Of each individual, int64 (individuals,).
+    trait
+        What models are scored by; None of plain cases and controls.
     """
 
     files: list[SampleFile]
@@ -56,6 +72,7 @@ class Inputs(NamedTuple):
     choice: Choice = Choice()
     sets: Sets | None = None
     is_male: np.ndarray | None = None
+    trait: Trait | None = None
 
 
 def read_inputs(args: Options, calls: Calls | None = None) -> Inputs:
@@ -72,11 +89,13 @@ def read_inputs(args: Options, calls: Calls | None = None) -> Inputs:
         Some cannot be used, or not together.
     """
     check_set_options(args)
-    files, match = open_files(args)
+    files, match, column = open_trait(args)
     match = choose_individuals(args, files[0], match, calls)
+    match, trait = make_trait(args, files[0], match, column)
     if args.with_variants and not args.variants:
         raise BadInput("--with-variants needs --variants, the first list")
-    fold, of_folds = choose_folds(args, files[0], match)
+    classes = CLASSES if has_controls(trait) else SIDES
+    fold, of_folds = choose_folds(args, files[0], match, classes)
     first, of_first = read_list(args.variants)
     second, of_second = read_list(args.with_variants)
     sets, of_sets = read_sets(args.sets)
@@ -84,7 +103,22 @@ def read_inputs(args: Options, calls: Calls | None = None) -> Inputs:
     read_pruning(args.ld_prune)  # refuses what is none
     match.assumed.extend((*of_folds, *of_first, *of_second, *of_choice, *of_sets))
     is_male = read_males(args, files[0], match)
-    return Inputs(files, match, fold, Lists(first, second), choice, sets, is_male)
+    lists = Lists(first, second)
+    return Inputs(files, match, fold, lists, choice, sets, is_male, trait)
+
+
+def open_trait(args: Options) -> tuple[list[SampleFile], Match, TraitColumn | None]:
+    """Return opened genotype files, their individuals matched, and their trait.
+
+    The trait is None where the individuals are plain cases and controls.
+    """
+    check_trait_options(args)
+    if args.phenotype is None and args.trait_kind in ("auto", "binary"):
+        return (*open_files(args), None)
+    files = inspect_files(args.genotypes, choose_options(args))
+    column = read_trait_column(args, files[0])
+    where = args.phenotype or files[0].path
+    return files, match_individuals(files, column.labels, where), column
 
 
 def check_set_options(args: Options) -> None:
@@ -96,20 +130,21 @@ def check_set_options(args: Options) -> None:
 
 
 def choose_folds(
-    args: Options, file: SampleFile, match: Match
+    args: Options, file: SampleFile, match: Match, classes: Classes = CLASSES
 ) -> tuple[np.ndarray, tuple[Assumption, ...]]:
     """Return the fold of each individual, int64, and what was assumed of a file."""
     if args.fold_file and args.groups:
         raise BadInput("--groups does not go with --fold-file, which has the folds")
     if args.fold_file:
-        fold, assumed, n_unknown = read_folds(args.fold_file, file, match)
+        fold, assumed, n_unknown = read_folds(args.fold_file, file, match, classes)
         match.counted["individuals of --fold-file have no genotypes"] = n_unknown
         return fold, assumed
     if args.groups:
         group, assumed, n_unknown = read_groups(args.groups, file, match)
         match.counted["individuals of --groups have no genotypes"] = n_unknown
-        return deal_groups(match.is_case, group, args.folds, args.seed), assumed
-    return deal_folds(match.is_case, args.folds, args.seed), ()
+        known = (match.is_case, group, args.folds, args.seed, classes)
+        return deal_groups(*known), assumed
+    return deal_folds(match.is_case, args.folds, args.seed, classes), ()
 
 
 def look_for_calls(comm: Communicator, args: Options) -> Calls | None:
@@ -133,8 +168,16 @@ def make_filters(
     choice: Choice,
     sets: Sets | None,
     is_male: np.ndarray | None = None,
+    *,
+    of_all: bool = False,
 ) -> Filters:
-    """Return which variants are read."""
+    """Return which variants are read.
+
+    Parameters
+    ----------
+    of_all
+        Equilibrium is expected in all individuals, for there are no controls.
+    """
     first, second = lists
     only = first | second if first and second else first
     if sets is not None:
@@ -145,6 +188,7 @@ def make_filters(
         only,
         get_slice(args),
         args.hwe,
+        hwe_of_all=of_all,
         choice=choice,
         x_model=args.x_chr_model,
         is_male=is_male,
@@ -187,6 +231,8 @@ def list_inputs(args: Options) -> list[str]:
         names += list_companions(path, chosen)
     others = [
         args.labels,
+        args.phenotype,
+        args.covariates,
         args.fold_file,
         args.groups,
         args.variants,

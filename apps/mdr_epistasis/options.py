@@ -9,6 +9,7 @@ from hpc_connector.options import RunOptions, at_least, fraction, option, source
 MOST_DISTANCE = 10**12  # no genome is as long
 
 _input = partial(option, group="genotypes and labels")
+_trait = partial(option, group="trait and covariates")
 _reading = partial(option, group="what genotypes are")
 _individuals = partial(option, group="individuals")
 _names = partial(option, group="variants, by name and place")
@@ -62,6 +63,44 @@ class Options(RunOptions):
     bim: tuple[str, ...] | None = _companion(".bim of a .bed file")
     psam: tuple[str, ...] | None = _companion(".psam of a .pgen file")
     pvar: tuple[str, ...] | None = _companion(".pvar of a .pgen file")
+
+    phenotype: str | None = _trait(
+        None,
+        "table that has the trait, instead of --labels",
+        read=source,
+        metavar="FILE",
+    )
+    trait: str | None = _trait(
+        None, "its column, name or number (default: by its name)", metavar="NAME"
+    )
+    trait_kind: str = _trait(
+        "auto",
+        "its null model: logistic, linear or Poisson; by its values, which are labels "
+        "or not, if auto (default: auto)",
+        choices=("auto", "binary", "quantitative", "count"),
+    )
+    covariates: str | None = _trait(
+        None,
+        "table of covariates to adjust for (default: that of the trait)",
+        read=source,
+        metavar="FILE",
+    )
+    covariate_names: tuple[str, ...] | None = _trait(
+        None,
+        "columns, such as age,sex,PC1-PC10 (default: all of --covariates)",
+        many="repeat",
+        metavar="NAMES",
+    )
+    strata: str | None = _trait(
+        None, "column within whose values traits are permuted", metavar="NAME"
+    )
+    score_bits: int = _trait(
+        8,
+        "of the residuals in the search; those reported are exact (default: "
+        "%(default)s)",
+        read=at_least(6, 15),
+        metavar="BITS",
+    )
 
     vcf_field: str = _reading(
         "GT",

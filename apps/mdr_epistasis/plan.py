@@ -24,6 +24,10 @@ from mdr_epistasis.tasks import make_tasks
 PER_SAMPLE_S = {2: 1 / 400e9, 3: 1 / 110e9}
 PER_FOLD_S = {2: (1.7e-9, 2.7e-9, 3.7e-9), 3: (18e-9, 18e-9, 40e-9)}
 PERMUTED_SAMPLE_S, PERMUTED_S, PERMUTED_FOLD_S = 1 / 600e9, 0.5e-9, 0.06e-9
+# Times of that, for individuals and for folds, of a model of scores, and of one of more
+# than 8 bits, by benchmarks/gmdr_kernels.py; of individuals of a model that is reported
+SCORED, MORE_BITS = {2: (3.0, 2.0), 3: (6.0, 3.3)}, 1.5
+DESCRIBED_S = 0.3e-6
 READ_S = 10e-9  # a byte of a genotype file
 RANK_BYTES = 500_000_000  # while its kernels compile
 
@@ -58,12 +62,15 @@ def make_cost(args: Options, inputs: Inputs, n_variants: int, is_missing: bool) 
     is_missing
         Some genotypes are missing.
     """
-    files, match, fold, *_ = inputs
+    files, match, fold, trait = inputs.files, inputs.match, inputs.fold, inputs.trait
     n_variants = max(1, round(n_variants * get_slice(args)))
     n, folds = len(match.is_case), int(fold.max()) + 1
     n_models = math.comb(n_variants, args.order)
-    each_s = get_search_s(args, n, folds, is_missing)
-    permuted_s = get_permuted_s(args, n, folds, is_missing)
+    if trait is None:
+        each_s = get_search_s(args, n, folds, is_missing)
+        permuted_s = get_permuted_s(args, n, folds, is_missing)
+    else:
+        each_s = permuted_s = get_scored_s(args, n, folds, is_missing)
     n_words = -(-n // WORD_BITS) + 2 * folds  # a group may need a word more
     shape = get_planes_shape(n_variants, n_words, missing=args.max_missing > 0)
     read_s = READ_S * sum(file.n_bytes for file in files)
@@ -75,7 +82,8 @@ def make_cost(args: Options, inputs: Inputs, n_variants: int, is_missing: bool) 
     )
     return Cost(
         cpu_s=n_models * (each_s + args.permutations * permuted_s) + read_s,
-        serial_s=2e-6 * n_variants,
+        serial_s=2e-6 * n_variants
+        + (DESCRIBED_S * n * min(args.top, n_models) if trait else 0.0),
         node_bytes=4 * math.prod(shape),
         rank_bytes=RANK_BYTES + 40 * n_variants,
         tasks=len(make_tasks(shape, args.order, args.permutations, None)),
@@ -88,6 +96,15 @@ def get_search_s(args: Options, n: int, folds: int, is_missing: bool) -> float:
     kind = 0 if not is_missing else 2 if args.missing == "level" else 1
     per_sample_s = PER_SAMPLE_S[args.order] * (2 if is_missing else 1)
     return n * per_sample_s + folds * PER_FOLD_S[args.order][kind]
+
+
+def get_scored_s(args: Options, n: int, folds: int, is_missing: bool) -> float:
+    """Return the seconds of a model of `n` individuals with scores."""
+    per_sample, per_fold = SCORED[args.order]
+    if args.score_bits > 8:
+        per_sample *= MORE_BITS
+    samples_s = get_search_s(args, n, 0, is_missing)
+    return per_sample * samples_s + per_fold * get_search_s(args, 0, folds, is_missing)
 
 
 def get_permuted_s(args: Options, n: int, folds: int, is_missing: bool) -> float:

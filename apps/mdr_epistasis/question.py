@@ -22,6 +22,8 @@ def make_question(
 ) -> learner.Question:
     """Return the question of a search.
 
+    Without folds models are ranked by all data, whatever is asked: there is no test.
+
     Parameters
     ----------
     members
@@ -43,7 +45,7 @@ def make_question(
         order=args.order,
         level=args.missing == "level",
         tie_low=args.tie == "low",
-        rank_by=RANK_BY[args.rank_by],
+        rank_by=RANK_BY[args.rank_by if cohort.arrangement.folds > 1 else "whole"],
         top=min(args.top, math.comb(cohort.n_variants, args.order)),
         min_distance=args.min_distance_bp,
         seed=args.seed,

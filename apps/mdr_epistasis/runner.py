@@ -1,10 +1,11 @@
 """One run: plan, load, search, merge, store."""
 
 import logging
+import math
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector import storer
+from hpc_connector.learner.gmdr.search import get_candidates
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.notes import log_notes
@@ -27,6 +29,7 @@ from hpc_connector.run_record import RunRecord
 from mdr_epistasis.cohort.loading import Cohort, load_cohort
 from mdr_epistasis.cohort.pruning import read_pruning
 from mdr_epistasis.cohort.sets import find_members
+from mdr_epistasis.cohort.traits import Trait, has_controls
 from mdr_epistasis.inputs import (
     Inputs,
     look_for_calls,
@@ -85,11 +88,13 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
         if comm.rank == 0:
             inputs = read_inputs(args, calls)
     inputs = comm.bcast(inputs)
-    files, match, fold, lists, choice, sets, is_male = inputs
-    filters = make_filters(args, lists, choice, sets, is_male)
+    files, match, fold, lists, choice, sets, is_male, trait = inputs
+    chosen = (args, lists, choice, sets, is_male)
+    filters = make_filters(*chosen, of_all=not has_controls(trait))
     before = lists.first if lists.second else None
-    pruning = read_pruning(args.ld_prune)
-    with load_cohort(comm, files, match, fold, filters, before, pruning) as cohort:
+    wanted = (match, fold, filters, before, read_pruning(args.ld_prune))
+    in_order = args.all_models  # its array is of places
+    with load_cohort(comm, files, *wanted, in_order=in_order) as cohort:
         with end_together(comm):
             members = find_members(sets, cohort.variants["id"]) if sets else None
             question = make_question(args, cohort, lists, members)
@@ -98,14 +103,15 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
         n_first = get_n_first(cohort, before)
         shape = cohort.planes.shape
         tasks = make_tasks(shape, args.order, args.permutations, n_first)
-        search, shards = make_search(cohort, question), make_shards(args, cohort)
+        search = make_search(cohort, question, trait)
+        shards = make_shards(args, cohort)
         work, mine, earlier = prepare(comm, args, search, tasks, shards, record)
         execute = choose_executor(comm, args, record, REMOTE, search, tasks)
         record["resources"] = {"start_s": args.get_age_s()}
         is_done, away, burst = execute(*work, show=make_progress(quiet=args.quiet))
         if burst:
             record["burst"] = burst
-        findings = join_findings(comm, [*earlier, *away], mine, question.top)
+        findings = join_findings(comm, [*earlier, *away], mine, search.question.top)
         across = None
         if members and comm.bcast(is_done):
             across = search_sets(comm, search, members, args.threads)
@@ -114,7 +120,7 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
         with end_together(comm):
             if comm.rank == 0:
                 say_fetched(used)
-                record["cohort"] = describe_cohort(cohort, match.notes)
+                record["cohort"] = describe_cohort(cohort, match.notes, trait)
                 record["search"] = describe_search(args, cohort, tasks)
                 used = record["resources"] | used
                 record |= {"resources": used, "finished": get_time()}
@@ -123,15 +129,28 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
                     if sets and members and across:
                         known = (cohort, question, sets, members, across)
                         of_sets = describe_sets(*known, findings["maximum"])
-                    result = make_result(cohort, question, findings, record, of_sets)
+                    asked = (cohort, question, findings, record)
+                    result = make_result(*asked, trait, of_sets)
                 finish(args, record, result, shards)
     return Ending(is_done, result)
 
 
-def make_search(cohort: Cohort, question: learner.Question) -> Search:
-    """Return the search that all tasks share."""
-    planes, n = cohort.planes, cohort.n_variants
-    return Search(planes, n, cohort.arrangement, cohort.is_case, question)
+def make_search(
+    cohort: Cohort, question: learner.Question, trait: Trait | None = None
+) -> Search:
+    """Return the search that all tasks share.
+
+    That of scores, which are integers in it, keeps more models than are reported: the
+    best of them are chosen by exact scores.
+    """
+    number = np.argsort(cohort.place)
+    known = (cohort.planes, number, cohort.arrangement, cohort.is_case)
+    if trait is None:
+        return Search(*known, question)
+    n_models = math.comb(cohort.n_variants, question.order)
+    top = min(get_candidates(question), n_models)
+    asked = replace(question, top=top)
+    return Search(*known, asked, trait.scores, trait.strata)
 
 
 def join_findings(
@@ -148,9 +167,9 @@ def describe_inputs(
 ) -> None:
     """Add to the record what was read, and what that will take; log it on rank 0."""
     if comm.rank == 0:
-        files, match, _, lists, _, sets, _ = inputs
+        files, match, _, lists, _, sets, _, trait = inputs
         record |= list_notes(files, match, cohort, lists, sets)
-        say_cohort(cohort)
+        say_cohort(cohort, trait)
         log_notes(record)
     is_missing = bool(cohort.variants["missing"].any())
     n_read = cohort.facts["variants_read"]
@@ -220,14 +239,16 @@ def make_shards(args: Options, cohort: Cohort) -> storer.Shards | None:
     return storer.Shards(args.out / "all_models", "all_models/error", shape)
 
 
-def say_cohort(cohort: Cohort) -> None:
+def say_cohort(cohort: Cohort, trait: Trait | None = None) -> None:
     """Log what was read."""
     facts = cohort.facts
-    n_cases = int((cohort.is_case == 1).sum())
+    who = f"{int((cohort.is_case == 1).sum())} cases"
+    if trait and not has_controls(trait):
+        who = f"{trait.kind} {trait.name}"
     logger.info(
-        "%d individuals (%d cases), %d of %d variants kept",
+        "%d individuals (%s), %d of %d variants kept",
         len(cohort.is_case),
-        n_cases,
+        who,
         facts["variants_kept"],
         facts["variants_read"],
     )

@@ -3,6 +3,9 @@
 ``results.h5`` has the groups :data:`MODELS`, :data:`VARIANTS` and
 :data:`PERMUTATIONS`; ``models.tsv`` has :data:`TABLE`. With sets it has the groups
 :data:`SETS` and :data:`SET_PAIRS`; ``sets.tsv`` has :data:`SET_TABLE`.
+
+Where models are scored by what a null model leaves of a trait they have :data:`SCORED`
+as well, and neither odds ratio nor chi2, which are of cases and controls as they are.
 """
 
 from hpc_connector.storer.columns import TEXT, Column
@@ -90,11 +93,18 @@ MODELS = (
     Column(
         "cases",
         "int64",
-        "cases of each combination of genotypes, the last variant fastest",
+        "cases of each combination of genotypes, the last variant fastest; of a "
+        "quantitative trait or counts, individuals above what is expected of them",
         "individuals",
         "cells",
     ),
-    Column("controls", "int64", "controls of each combination", "individuals", "cells"),
+    Column(
+        "controls",
+        "int64",
+        "controls of each combination; or individuals below what is expected",
+        "individuals",
+        "cells",
+    ),
     Column(
         "high_risk",
         "bool",
@@ -126,9 +136,57 @@ MODELS = (
     Column(
         "hwe_p",
         "float64",
-        "exact test of Hardy-Weinberg equilibrium of each of its variants, in controls",
+        "exact test of Hardy-Weinberg equilibrium of each variant, in controls; "
+        "where a trait has none, in all",
         "0..1",
         "order",
+    ),
+)
+SCORED = (
+    Column(
+        "effect",
+        "float64",
+        "of the high-risk class, beside the covariates: difference in the trait, of a "
+        "binary one log odds ratio, of counts log rate ratio; not corrected for the "
+        "search",
+    ),
+    Column("effect_se", "float64", "its standard error"),
+    Column(
+        "effect_p",
+        "float64",
+        "of its Wald test on the data that chose the model: not corrected for the "
+        "search, and far too small; p_value is",
+        "0..1",
+    ),
+    Column(
+        "cell_positive_score",
+        "float64",
+        "sum of the scores above 0 of each combination: a combination is high risk if "
+        "its share of them exceeds that of the scores below 0",
+        "of the trait",
+        "cells",
+    ),
+    Column(
+        "cell_negative_score",
+        "float64",
+        "sum of the scores below 0 of each combination, without the sign",
+        "of the trait",
+        "cells",
+    ),
+    Column(
+        "cell_mean_score",
+        "float64",
+        "mean of the trait less what the covariates let expect, of each combination; "
+        "NaN of nobody",
+        "of the trait",
+        "cells",
+    ),
+    Column(
+        "cell_standard_error",
+        "float64",
+        "its standard error; NaN of fewer than two individuals",
+        "of the trait",
+        "cells",
     ),
 )
 VARIANTS = (
@@ -197,6 +255,7 @@ STATISTICS = tuple(
     if column.name not in ("rank", "variant", "p_value", "is_best", "r2")
     and not column.shape
 )  # of models.tsv, in order
+SCORED_STATISTICS = tuple(column.name for column in SCORED if not column.shape)
 TABLE = (
     MODELS[0],
     Column("variant_1", TEXT, "id of its first variant; then of the others"),

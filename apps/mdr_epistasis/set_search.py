@@ -124,9 +124,13 @@ def search_batches(
     variant = np.concatenate([batch.variant for batch in batches])
     is_variant = np.concatenate([batch.is_variant for batch in batches])
     shift = 0 if first is second else int(first.start[-1])
-    genotypes = take_variants(search, variant)
-    question = take_question(search.question, variant, is_variant)
-    kernel = learner.bind_search(genotypes, question)
+    taken = replace(
+        search,
+        planes=take_planes(search, variant),
+        number=np.arange(len(variant)),
+        question=take_question(search.question, variant, is_variant),
+    )
+    kernel, question = taken.bind_kernel(), taken.question
     nowhere = np.empty((0, 0), np.float32)
     found = []
     for s, of_first in enumerate(first.sets):
@@ -145,14 +149,15 @@ def search_batches(
     return np.array(sets, np.int64), np.array(variants, np.int64), np.array(keys)
 
 
-def take_variants(search: Search, variant: np.ndarray) -> learner.Genotypes:
+def take_planes(search: Search, variant: np.ndarray) -> np.ndarray:
     """Return the genotypes of some variants, in whole blocks."""
     planes = np.empty((len(variant) // LANES, *search.planes.shape[1:]), np.int32)
+    place = np.argsort(search.number)[variant]
     for block in range(len(planes)):
-        at = variant[block * LANES : (block + 1) * LANES]
+        at = place[block * LANES : (block + 1) * LANES]
         taken = search.planes[at // LANES, :, :, at % LANES]
         planes[block] = taken.transpose(1, 2, 0)
-    return learner.make_genotypes(planes, len(variant), search.arrangement)
+    return planes
 
 
 def take_question(

@@ -5,9 +5,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hpc_connector.learner.gmdr import search as scored
+from hpc_connector.learner.gmdr.scores import Scores
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.learner.mdr.bitplanes import LANES, Arrangement
 from hpc_connector.partitioner import make_tiles
@@ -107,19 +111,36 @@ class Search:
     planes
         Packed genotypes, int32 (blocks, words, 2 or 3, 16).
     is_case
-        1 for a case, 0 for a control, shape (individuals,).
+        1 for a case or a score above 0, else 0, shape (individuals,).
+    number
+        Of the variant at each place of the planes, int64 (variants,).
+    scores
+        By which models are searched; None of plain cases and controls.
+    strata
+        Within which scores are permuted, int64 (individuals,); None for all.
     """
 
     planes: np.ndarray
-    n_variants: int
+    number: np.ndarray
     arrangement: Arrangement
     is_case: np.ndarray
     question: learner.Question
+    scores: Scores | None = None
+    strata: NDArray[np.int64] | None = None
 
     @cached_property
-    def genotypes(self) -> learner.Genotypes:
+    def genotypes(self) -> Any:
         """Genotypes and groups as the kernels take them."""
-        return learner.make_genotypes(self.planes, self.n_variants, self.arrangement)
+        known = (self.planes, len(self.number), self.arrangement)
+        if self.scores is None:
+            return learner.make_genotypes(*known, self.number)
+        return scored.make_scored_genotypes(*known, self.scores, self.number)
+
+    def bind_kernel(self) -> Callable[..., None]:
+        """Return the kernel of the search, which takes best, tile and errors."""
+        if self.scores is None:
+            return learner.bind_search(self.genotypes, self.question)
+        return scored.bind_search(self.genotypes, self.question)
 
     def make_findings(self) -> Findings:
         """Return room for what a thread finds."""
@@ -141,7 +162,7 @@ def make_run_task(
     shards
         Where the errors of all models go, if they are wanted.
     """
-    kernel = learner.bind_search(search.genotypes, search.question)
+    kernel = search.bind_kernel()
     nowhere = np.empty((0,) * search.question.order, np.float32)
 
     def run_task(number: int, thread: int) -> None:
@@ -160,15 +181,17 @@ def make_run_task(
 def permute(search: Search, task: Task, findings: Findings) -> None:
     """Search a tile under some permutations; keep the maximum of each."""
     chosen = list(task.permutations)
-    findings.maximum[chosen] = learner.get_permutation_maximum(
-        search.genotypes,
-        search.question,
-        search.arrangement,
-        search.is_case,
-        task.tile,
-        chosen,
-        findings.maximum[chosen],
-    )
+    known = findings.maximum[chosen]
+    asked = (search.genotypes, search.question, search.arrangement)
+    if search.scores is None:
+        found = learner.get_permutation_maximum(
+            *asked, search.is_case, task.tile, chosen, known
+        )
+    else:
+        found = scored.get_permutation_maximum(
+            *asked, search.scores, task.tile, chosen, known, search.strata
+        )
+    findings.maximum[chosen] = found
 
 
 def make_errors(tile: tuple[int, ...]) -> np.ndarray:

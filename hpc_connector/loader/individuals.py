@@ -224,13 +224,15 @@ def match_individuals(files: Sequence[SampleFile], labels: Labels, where: str) -
     missing = [*labels.absent, *(name for name in labelled if name not in first)]
     extra = first.difference(labelled)
     is_case = np.array([case_of[name] for name in chosen], np.int8)
-    _check_classes(is_case, where)
+    if labels.are_classes:
+        _check_classes(is_case, where)
     columns = [_locate(chosen, known) for known in of_files]
+    words = ("labelled", "label") if labels.are_classes else ("measured", "trait")
     counted = {
-        "labelled individuals have no genotypes": len(missing),
-        "genotyped individuals have no label": len(extra),
+        f"{words[0]} individuals have no genotypes": len(missing),
+        f"genotyped individuals have no {words[1]}": len(extra),
     }
-    notes = _describe(sorted(missing), sorted(extra))
+    notes = _describe(sorted(missing), sorted(extra), words)
     return Match(tuple(chosen), is_case, columns, notes, assumed, counted)
 
 
@@ -344,13 +346,15 @@ def _check_classes(is_case: NDArray[np.int8], where: str) -> None:
         )
 
 
-def _describe(missing: Sequence[str], extra: Sequence[str]) -> list[str]:
+def _describe(
+    missing: Sequence[str], extra: Sequence[str], words: tuple[str, str]
+) -> list[str]:
     """Return notes of the individuals that lack genotypes, or a label."""
     notes = []
     if missing:
-        notes.append(f"labelled, but without genotypes: {_count(missing)}")
+        notes.append(f"{words[0]}, but without genotypes: {_count(missing)}")
     if extra:
-        notes.append(f"genotyped, but without label: {_count(extra)}")
+        notes.append(f"genotyped, but without {words[1]}: {_count(extra)}")
     return notes
 
 

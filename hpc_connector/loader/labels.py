@@ -54,12 +54,15 @@ class Labels:
         Ids of the labelled whom the genotypes do not have, if they are left out here.
     assumed
         What the file of the labels does not say.
+    are_classes
+        They tell cases from controls; else 0 says that there is a trait, of any value.
     """
 
     individuals: tuple[str, ...] | None
     is_case: NDArray[np.int8]
     absent: tuple[str, ...] = ()
     assumed: tuple[Assumption, ...] = ()
+    are_classes: bool = True
 
 
 def read_labels(
@@ -255,7 +258,10 @@ def get_coding(table: Table, case: int, *, is_plink: bool = False) -> str:
 
 
 def convert_labels(
-    words: Sequence[str], where: str, coding: str = "any"
+    words: Sequence[str],
+    where: str,
+    coding: str = "any",
+    option: str = "--label-column",
 ) -> NDArray[np.int8]:
     """Convert labels to numbers.
 
@@ -264,6 +270,8 @@ def convert_labels(
     coding
         Of numbers. "plain": 0 is a control and 1 a case. "plink": 1 is a control, 2 a
         case, 0 missing. "any": the second where a 2 is found, else the first.
+    option
+        That names another column.
 
     Returns
     -------
@@ -289,20 +297,24 @@ def convert_labels(
     is_case = np.array([code.get(word, -1) for word in short], np.int8)
     if found <= code.keys() and {0, 1} <= set(is_case.tolist()):
         return is_case
-    raise BadInput(f"{where}: {explain_labels(words, found, coding)}")
+    raise BadInput(f"{where}: {explain_labels(words, found, coding, option)}")
 
 
-def note_coding(words: Sequence[str], where: str, coding: str) -> list[Assumption]:
+def note_coding(
+    words: Sequence[str], where: str, coding: str, option: str = "--label-column"
+) -> list[Assumption]:
     """Return the assumption about labels 0, 1 and 2, where no coding was named."""
     found = {shorten(word) for word in words} - MISSING
     if coding != "any" or found != {"0", "1", "2"}:
         return []
     taken = "as PLINK codes them (1 control, 2 case, 0 missing)"
     because = f"{where} has 0, 1 and 2"
-    return [Assumption("the meaning of labels", taken, because, "--label-column")]
+    return [Assumption("the meaning of labels", taken, because, option)]
 
 
-def explain_labels(words: Sequence[str], found: set[str], coding: str) -> str:
+def explain_labels(
+    words: Sequence[str], found: set[str], coding: str, option: str = "--label-column"
+) -> str:
     """Return why labels are not of two classes."""
     counts = Counter(words).most_common(5)
     seen = ", ".join(f"{word[:SHOWN]!r} {n} times" for word, n in counts) or "none"
@@ -314,7 +326,7 @@ def explain_labels(words: Sequence[str], found: set[str], coding: str) -> str:
     if any(is_fraction(word) for word in found):
         return (
             f"labels are {seen}: a quantitative trait; expected two classes, such as "
-            "1 and 2 (--label-column names another column)"
+            f"1 and 2 ({option} names another column)"
         )
     return (
         f"labels are {seen}; expected two classes, such as 0 and 1, 1 and 2, or case "

@@ -11,13 +11,20 @@ from hpc_connector.loader.labels import ID_NAMES, shorten
 from hpc_connector.loader.rows import Table, read_table, simplify
 from hpc_connector.notes import Assumption
 
-CLASSES = ((1, "cases"), (0, "controls"))
+Classes = tuple[tuple[int, str], ...]
+CLASSES: Classes = ((1, "cases"), (0, "controls"))
+SIDES: Classes = (  # of a quantitative trait or counts
+    (1, "individuals above what is expected"),
+    (0, "individuals below what is expected"),
+)
 FOLD_NAMES = ("fold", "folds", "cv_fold", "group", "set")
 
 
-def deal_folds(is_case: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
+def deal_folds(
+    is_case: np.ndarray, n_folds: int, seed: int, classes: Classes = CLASSES
+) -> np.ndarray:
     """Return the fold of each individual; every fold gets cases and controls."""
-    for label, name in CLASSES:
+    for label, name in classes:
         n = int((is_case == label).sum())
         if n < n_folds:
             raise BadInput(
@@ -27,7 +34,7 @@ def deal_folds(is_case: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
 
 
 def read_folds(
-    path: str, file: SampleFile, match: Match
+    path: str, file: SampleFile, match: Match, classes: Classes = CLASSES
 ) -> tuple[np.ndarray, tuple[Assumption, ...], int]:
     """Return folds from a table of ids and folds 0, 1, ... without a gap.
 
@@ -66,7 +73,7 @@ def read_folds(
             raise BadInput(f"{path}: {name} stands twice, in other folds")
         fold_of[place] = int(text)
     fold = fold_of[match.columns[0]]
-    check_folds(path, fold, match)
+    check_folds(path, fold, match, classes)
     n_unknown = int((found.places < 0).sum())
     return fold, (*table.assumed, *found.assumed), n_unknown
 
@@ -89,7 +96,9 @@ def find_fold(table: Table) -> int:
     return found[0] if found else len(names) - 1
 
 
-def check_folds(path: str, fold: np.ndarray, match: Match) -> None:
+def check_folds(
+    path: str, fold: np.ndarray, match: Match, classes: Classes = CLASSES
+) -> None:
     """Refuse folds with a gap, or that lack an individual, cases or controls."""
     if (fold < 0).any():
         at = int(np.flatnonzero(fold < 0)[0])
@@ -100,10 +109,10 @@ def check_folds(path: str, fold: np.ndarray, match: Match) -> None:
     known = np.unique(fold)
     if known[-1] != len(known) - 1:
         raise BadInput(f"{path}: folds {known.tolist()[:20]}: expected 0, 1, ...")
-    for label, name in CLASSES:
+    for label, name in classes:
         counts = np.bincount(fold[match.is_case == label], minlength=len(known))
         if 0 in counts:
             raise BadInput(
-                f"{path}: fold {int(np.argmin(counts))} has no {name}: expected cases "
-                "and controls in every fold"
+                f"{path}: fold {int(np.argmin(counts))} has no {name}: expected "
+                f"{' and '.join(name for _, name in classes)} in every fold"
             )

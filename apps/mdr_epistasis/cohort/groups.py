@@ -9,13 +9,17 @@ from hpc_connector.loader.individuals import Match
 from hpc_connector.loader.labels import ID_NAMES
 from hpc_connector.loader.rows import FAMILY_NAMES, Table, read_table, simplify
 from hpc_connector.notes import Assumption
-from mdr_epistasis.cohort.folds import CLASSES
+from mdr_epistasis.cohort.folds import CLASSES, Classes
 
 GROUP_NAMES = ("group", "cluster", "clst", "site", "center", "centre", "batch")
 
 
 def deal_groups(
-    is_case: np.ndarray, group: np.ndarray, n_folds: int, seed: int
+    is_case: np.ndarray,
+    group: np.ndarray,
+    n_folds: int,
+    seed: int,
+    classes: Classes = CLASSES,
 ) -> np.ndarray:
     """Return the fold of each individual, the same in a group.
 
@@ -41,10 +45,10 @@ def deal_groups(
     sizes = np.stack(
         [
             np.bincount(group[is_case == label], minlength=n_groups)
-            for label, _ in CLASSES
+            for label, _ in classes
         ]
     )
-    for (_, name), of_class in zip(CLASSES, sizes, strict=True):
+    for (_, name), of_class in zip(classes, sizes, strict=True):
         if (n := int((of_class > 0).sum())) < n_folds:
             raise BadInput(
                 f"--groups: {n} groups have {name}, for {n_folds} folds: expected one "
@@ -59,7 +63,7 @@ def deal_groups(
         share = other * sizes[:, each]  # of its class, times both classes
         fold[each] = np.argmin(load @ share.astype(object))
         load[fold[each]] += share
-    for (_, name), of_class in zip(CLASSES, load.T, strict=True):
+    for (_, name), of_class in zip(classes, load.T, strict=True):
         if not of_class.all():
             raise BadInput(
                 f"--groups cannot be dealt to {n_folds} folds: one would have no "

@@ -85,6 +85,8 @@ class Cohort:
     ----------
     planes
         int32 (blocks, words, 2 or 3, 16), one copy a node.
+    place
+        Of each variant in the planes, int64 (variants,).
     variants
         Columns of the kept variants, in order, with frequency of the counted allele
         and fraction missing.
@@ -95,13 +97,18 @@ class Cohort:
     """
 
     planes: np.ndarray
-    n_variants: int
+    place: np.ndarray
     arrangement: Arrangement
     is_case: np.ndarray
     individuals: tuple[str, ...]
     variants: dict[str, np.ndarray]
     facts: dict[str, Any]
     is_male: np.ndarray | None = None
+
+    @property
+    def n_variants(self) -> int:
+        """Return the number of variants."""
+        return len(self.place)
 
 
 def read_header(
@@ -216,11 +223,19 @@ def load_cohort(
     filters: Filters,
     first_list: frozenset[str] | None = None,
     pruning: Pruning | None = None,
+    *,
+    in_order: bool = False,
 ) -> Iterator[Cohort]:
     """Read the genotypes on all ranks into one packed copy a node.
 
-    `first_list` names variants that are put before the others; `pruning` says which
-    are left out of those that are linked.
+    Parameters
+    ----------
+    first_list
+        Names variants that are put before the others.
+    pruning
+        Which are left out of those that are linked.
+    in_order
+        The planes hold the variants in their order, whoever lacks a genotype.
     """
     arrangement = make_arrangement(match.is_case, fold)
     sources = [get_source(arrangement, column) for column in match.columns]
@@ -235,14 +250,19 @@ def load_cohort(
     n_variants = len(columns["id"])
     with end_together(comm):
         check_any(n_variants, facts)
-    place = order_variants(columns, first_list)
+    is_first = find_listed(columns, first_list)
+    number = order_variants(~is_first)
+    if first_list is not None:
+        columns = sort_columns(columns, number)
+    has_missing = (columns["missing"] > 0) & (not in_order)
+    place = order_variants(~np.sort(is_first)[::-1], has_missing)
     shape = get_planes_shape(
         n_variants, arrangement.n_words, missing=bool(columns["missing"].any())
     )
     with share_array(comm, shape, np.int32) as planes:
         planes[-1] = 0  # its last lanes may be of no variant
         comm.Barrier()
-        place_shares(comm, share, place, planes)
+        place_shares(comm, share, place[number], planes)
         comm.Barrier()
         if pruning is not None:
             known = (columns, place)
@@ -255,11 +275,11 @@ def load_cohort(
             place = np.argsort(np.argsort(place[is_left]))
         yield Cohort(
             planes[: -(-n_variants // LANES)],
-            n_variants,
+            place,
             arrangement,
             match.is_case,
             match.individuals,
-            columns if first_list is None else sort_columns(columns, place),
+            columns,
             facts,
             filters.is_male,
         )
@@ -284,7 +304,8 @@ def make_cohort(
     n, is_missing = len(genotypes), bool(counts[:, 3].any())
     shape = get_planes_shape(n, arrangement.n_words, missing=is_missing)
     planes = np.zeros(shape, np.int32)
-    place_codes(codes, np.arange(n), planes)
+    place = order_variants(counts[:, 3] > 0)
+    place_codes(codes, place, planes)
     called = counts[:, :3].sum(axis=1)
     with np.errstate(invalid="ignore"):
         frequency = (counts[:, 1] + 2 * counts[:, 2]) / (2 * called)
@@ -299,7 +320,7 @@ def make_cohort(
     }
     facts = {"variants_read": n, "variants_kept": n, "removed": {}}
     individuals = tuple(map(str, columns))
-    return Cohort(planes, n, arrangement, is_case, individuals, variants, facts)
+    return Cohort(planes, place, arrangement, is_case, individuals, variants, facts)
 
 
 def check_any(n_variants: int, facts: dict[str, Any]) -> None:
@@ -366,15 +387,30 @@ def drop_repeats(
     return columns
 
 
-def order_variants(
+def find_listed(
     columns: dict[str, np.ndarray], first_list: frozenset[str] | None
 ) -> np.ndarray:
-    """Return the place of each variant: those of the first list come first."""
-    is_later = np.zeros(len(columns["id"]), bool)
-    if first_list is not None:
-        is_later = np.array([name not in first_list for name in columns["id"]])
-    place = np.empty(len(is_later), np.int64)
-    place[np.argsort(is_later, kind="stable")] = np.arange(len(is_later))
+    """Return which variants the first list names, bool; all where there is none."""
+    if first_list is None:
+        return np.ones(len(columns["id"]), bool)
+    return np.array([name in first_list for name in columns["id"]], bool)
+
+
+def order_variants(*is_later: np.ndarray) -> np.ndarray:
+    """Return the place of each variant, int64: later ones after those that are not.
+
+    Parameters
+    ----------
+    is_later
+        Bool (variants,), the first decides before the second.
+
+    Examples
+    --------
+    >>> order_variants(np.array([False, True, False, True])).tolist()
+    [0, 2, 1, 3]
+    """
+    place = np.empty(len(is_later[0]), np.int64)
+    place[np.lexsort(is_later[::-1])] = np.arange(len(place))
     return place
 
 

@@ -39,6 +39,13 @@ FIXED: dict[str, Any] = {
     "missing": "exclude",
     "tie": "high",
     "rank_by": "test",
+    "phenotype": None,
+    "trait": None,
+    "trait_kind": "auto",
+    "covariates": None,
+    "covariate_names": None,
+    "strata": None,
+    "score_bits": 8,
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hpc_connector import storer
 from mdr_epistasis.output.sets import SetResult, make_set_table
-from mdr_epistasis.schema import STATISTICS
+from mdr_epistasis.schema import SCORED_STATISTICS, STATISTICS
 
 Columns = dict[str, np.ndarray]
 
@@ -59,8 +59,8 @@ def make_table(models: Columns, variants: Columns) -> dict[str, Any]:
         table[f"position_{k + 1}"] = variants["position"][v]
         alleles = zip(variants["counted"][v], variants["other"][v], strict=True)
         table[f"alleles_{k + 1}"] = [f"{counted}/{other}" for counted, other in alleles]
-    names = [*STATISTICS, *(["p_value"] if "p_value" in models else [])]
-    table |= {name: models[name] for name in names}
+    names = (*STATISTICS, *SCORED_STATISTICS, "p_value")
+    table |= {name: models[name] for name in names if name in models}
     table["is_best"] = models["is_best"].astype(int)
     if "r2" in models:  # earlier versions wrote none
         table["r2"] = models["r2"]

@@ -36,13 +36,14 @@ def describe_genetics(
     first_word = 0 if of_all else get_first_control_word(arrangement)
     variants, place = np.unique(models, return_inverse=True)
     names = name_chromosomes(cohort.variants["chromosome"][variants])
-    counts = count_carriers(planes, arrangement, variants, first_word)
+    places = cohort.place[variants]
+    counts = count_carriers(planes, arrangement, places, first_word)
     if cohort.is_male is not None:
         is_x = names == X
         female = make_words(arrangement, ~cohort.is_male)
-        known = (planes, arrangement, variants[is_x], first_word)
+        known = (planes, arrangement, places[is_x], first_word)
         counts[is_x] = count_carriers(*known, female)
     p = get_hwe_p(counts)
     p[np.isin(names, HAPLOID if cohort.is_male is not None else (*HAPLOID, X))] = np.nan
-    r2 = get_model_r2(planes, arrangement, models)
+    r2 = get_model_r2(planes, arrangement, cohort.place[models])
     return {"r2": r2, "hwe_p": p[place].reshape(models.shape)}

@@ -1,11 +1,15 @@
 """The columns of the models that a search reports."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.learner.mdr.models import describe_models
 from mdr_epistasis.cohort.loading import Cohort
 from mdr_epistasis.output.genetics import describe_genetics
+
+Model = tuple[int, ...]
 
 
 def describe(
@@ -20,37 +24,74 @@ def describe(
     list, so that the model of the classic rule (highest cross-validation consistency,
     then test balanced accuracy) is always there.
     """
-    n_top = int(best.size[0])
-    listed = [tuple(model) for model in best.model[:n_top].tolist()]
     folds = cohort.arrangement.folds
-    winners = [tuple(m) for m in best.fold_model.tolist() if folds > 1 and m[0] >= 0]
-    extra = sorted(set(winners) - set(listed))
-    models = np.array(listed + extra, np.int64).reshape(-1, question.order)
+    listed, winners = list_models(best, folds)
+    models = append_winners(listed, winners)
     columns = describe_models(
         cohort.planes,
         cohort.arrangement,
-        models,
+        cohort.place[models],
         level=question.level,
         tie_low=question.tie_low,
     )
-    columns["variant"] = models
-    columns["rank"] = np.array([*range(1, n_top + 1), *(0 for _ in extra)], np.int64)
-    columns["cv_consistency"] = np.array(
-        [winners.count(model) for model in listed + extra], np.int64
-    )
     columns |= describe_genetics(cohort, models)
     add_means(columns, folds)
+    add_places(columns, models, len(listed), winners)
+    if question.permutations:
+        statistic = columns[question.rank_by]
+        columns["p_value"] = learner.get_p_values(statistic, maximum)
+    return columns
+
+
+def list_models(best: learner.Best, folds: int) -> tuple[list[Model], list[Model]]:
+    """Return the models that a search lists, and that of each fold, if there are any.
+
+    Each is a tuple of its variants.
+    """
+    listed = [tuple(model) for model in best.model[: int(best.size[0])].tolist()]
+    winners = [tuple(m) for m in best.fold_model.tolist() if folds > 1 and m[0] >= 0]
+    return listed, winners
+
+
+def append_winners(listed: Sequence[Model], winners: Sequence[Model]) -> np.ndarray:
+    """Return models and the winners of folds that are not among them.
+
+    Returns
+    -------
+    Variants, int64 (models, order).
+    """
+    extra = sorted(set(winners) - set(listed))
+    return np.array([*listed, *extra], np.int64)
+
+
+def add_places(
+    columns: dict[str, np.ndarray],
+    models: np.ndarray,
+    n_top: int,
+    winners: Sequence[Model],
+) -> None:
+    """Add the places of models, and which is the best by the classic rule.
+
+    Parameters
+    ----------
+    n_top
+        Models of the list, which come first; the others have rank 0.
+    winners
+        Of each fold, empty without folds.
+    """
+    columns["variant"] = models
+    columns["rank"] = np.append(
+        np.arange(1, n_top + 1), np.zeros(len(models) - n_top, np.int64)
+    )
+    counts = [winners.count(tuple(model)) for model in models.tolist()]
+    columns["cv_consistency"] = np.array(counts, np.int64)
     classic = np.lexsort(
         (
             -columns["test_balanced_accuracy"],
             -columns["cv_consistency"],
         )
     )
-    columns["is_best"] = np.arange(len(models)) == (classic[0] if folds > 1 else 0)
-    if question.permutations:
-        statistic = columns[question.rank_by]
-        columns["p_value"] = learner.get_p_values(statistic, maximum)
-    return columns
+    columns["is_best"] = np.arange(len(models)) == (classic[0] if winners else 0)
 
 
 def add_means(columns: dict[str, np.ndarray], folds: int) -> None:

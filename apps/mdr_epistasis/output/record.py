@@ -14,6 +14,7 @@ from hpc_connector.run_record import RunRecord
 from mdr_epistasis.cohort.lists import Lists, count_unknown
 from mdr_epistasis.cohort.loading import Cohort
 from mdr_epistasis.cohort.sets import Sets, count_unlisted
+from mdr_epistasis.cohort.traits import Trait, has_controls
 from mdr_epistasis.inputs import list_inputs
 from mdr_epistasis.options import Options
 from mdr_epistasis.tasks import Tasks
@@ -47,11 +48,15 @@ def list_notes(
     return make_notes([*match.assumed, *assumed], add_counts(counted))
 
 
-def describe_cohort(cohort: Cohort, notes: list[str]) -> dict[str, Any]:
+def describe_cohort(
+    cohort: Cohort, notes: list[str], trait: Trait | None = None
+) -> dict[str, Any]:
     """Return the cohort's part of the manifest."""
     n_cases = int((cohort.is_case == 1).sum())
     n = len(cohort.is_case)
     counts = {"individuals": n, "cases": n_cases, "controls": n - n_cases}
+    if not has_controls(trait):
+        counts = {"individuals": n, "above_expected": n_cases}
     return counts | cohort.facts | {"notes": notes}
 
 
@@ -68,7 +73,11 @@ def describe_search(args: Options, cohort: Cohort, tasks: Tasks) -> dict[str, An
 
 
 def make_record(
-    parameters: dict[str, Any], options: Options, cohort: Cohort, tasks: Tasks
+    parameters: dict[str, Any],
+    options: Options,
+    cohort: Cohort,
+    tasks: Tasks,
+    trait: Trait | None = None,
 ) -> RunRecord:
     """Return the record of a search of arrays, which read no file."""
     return {
@@ -82,7 +91,7 @@ def make_record(
         "software": get_software(),
         "assumed": [],
         "counted": {},
-        "cohort": describe_cohort(cohort, []),
+        "cohort": describe_cohort(cohort, [], trait),
         "search": describe_search(options, cohort, tasks),
         "outputs": [],
     }

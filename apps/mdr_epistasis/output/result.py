@@ -16,8 +16,10 @@ from hpc_connector.run_record import RunRecord
 from hpc_connector.storer.columns import TEXT, Column, to_plain, to_table
 from mdr_epistasis import schema
 from mdr_epistasis.cohort.loading import Cohort
+from mdr_epistasis.cohort.traits import Trait, describe_trait
 from mdr_epistasis.output.files import Columns, make_table, save_tables
 from mdr_epistasis.output.models import describe
+from mdr_epistasis.output.scored import describe_scored
 from mdr_epistasis.output.sets import SetResult, make_set_table
 from mdr_epistasis.output.summary import get_ids, list_top, make_html, to_number
 from mdr_epistasis.report.page import save_report
@@ -121,7 +123,8 @@ class Result:
         -------
         A pandas.DataFrame, or without pandas a dict of columns: variant_1, variant_2
         and so on, the genotypes (copies of the counted allele, -1 missing); cases,
-        controls, high_risk.
+        controls, high_risk; of a trait that is scored also mean_score, and its
+        standard_error.
         """
         n_levels = int(self.attributes["levels"])
         shape = (n_levels,) * self.order
@@ -129,6 +132,15 @@ class Result:
         genotypes[genotypes == 3] = -1  # the level of missing genotypes
         columns = {f"variant_{k + 1}": row for k, row in enumerate(genotypes)}
         columns |= {n: self.columns[n][i] for n in ("cases", "controls", "high_risk")}
+        scored = {
+            "mean_score": "cell_mean_score",
+            "standard_error": "cell_standard_error",
+        }
+        columns |= {
+            name: self.columns[stored][i]
+            for name, stored in scored.items()
+            if stored in self.columns
+        }
         return to_table(columns)
 
     def save(self, directory: str | Path) -> Path:
@@ -173,11 +185,19 @@ def make_result(
     question: learner.Question,
     findings: Arrays,
     record: RunRecord,
+    trait: Trait | None = None,
     sets: SetResult | None = None,
 ) -> Result:
-    """Return the result of a search, of what all its tasks found."""
-    maximum = findings["maximum"]
-    columns = describe(cohort, question, get_best(findings), maximum)
+    """Return the result of a search, of what all its tasks found.
+
+    The record is given the trait, with what its integer scores were off by at most.
+    """
+    maximum, best = findings["maximum"], get_best(findings)
+    if trait is None:
+        columns = describe(cohort, question, best, maximum)
+    else:
+        columns, found = describe_scored(cohort, question, best, maximum, trait)
+        record["trait"] = describe_trait(trait) | found
     attributes = {
         "order": question.order,
         "folds": cohort.arrangement.folds,
@@ -209,7 +229,8 @@ def load(directory: str | Path) -> Result:
     folder = Path(directory)
     with open_results(folder, PROGRAM) as file:
         models, variants = file["models"], file["variants"]
-        columns = {c.name: _read(models, c) for c in schema.MODELS if c.name in models}
+        known = [c for c in (*schema.MODELS, *schema.SCORED) if c.name in models]
+        columns = {column.name: _read(models, column) for column in known}
         places = {column.name: _read(variants, column) for column in schema.VARIANTS}
         permuted = file.get("permutations/maximum")
         maximum = None if permuted is None else permuted[:]

@@ -56,7 +56,7 @@ def describe_sets(
         pairs["test_balanced_accuracy"] = np.full(len(order), np.nan)
         pairs["train_balanced_accuracy"] = pairs["balanced_accuracy"]
     parts = [
-        get_model_r2(cohort.planes, cohort.arrangement, part)
+        get_model_r2(cohort.planes, cohort.arrangement, cohort.place[part])
         for part in np.split(
             pairs["variant"], range(PAIRS_AT_A_TIME, len(order), PAIRS_AT_A_TIME)
         )

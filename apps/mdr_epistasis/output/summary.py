@@ -15,6 +15,7 @@ HEADS = {
     "cv_consistency": "CVC",
     "balanced_accuracy": "whole BA",
     "odds_ratio": "odds ratio",
+    "effect": "effect",
     "p_value": "p",
 }
 

@@ -1,6 +1,7 @@
 """Pictures of one model: its genotype combinations and its folds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import floor, isnan, log10
 
 import numpy as np
 from markupsafe import Markup
@@ -15,10 +16,14 @@ from hpc_connector.report.svg import (
 )
 from hpc_connector.report.text import shorten
 from mdr_epistasis.report.run_file import SearchRun
+from mdr_epistasis.report.trait import Z95
 
 CELL, LEFT, TOP = 84, 66, 40  # a cell; the margins of its table, pixels
+FEW = 5  # individuals, whose mean says little
 BAR_WIDTH, BAR_HEIGHT = 26, 50
 FOLD_WIDTH, FOLD_HEIGHT = 84, 18
+
+Draw = Callable[[tuple[int, int, int], str], str]  # a cell at its place, by its name
 
 
 def get_genotype_names(run: SearchRun, variant: int) -> list[str]:
@@ -32,31 +37,65 @@ def get_genotype_names(run: SearchRun, variant: int) -> list[str]:
 
 
 def draw_cells(run: SearchRun, model: int) -> list[Markup]:
-    """Draw the genotype combinations of a model, a panel a genotype of a third.
+    """Draw the genotype combinations of a model, a panel a genotype of a third."""
+    ids = run.get_ids(model)
+    genotypes = [get_genotype_names(run, v) for v in run.models["variant"][model]]
+    draw = bind_means(run, model) if run.is_scored else bind_bars(run, model)
+    what = "Mean scores" if run.is_scored else "Cases and controls"
+    label = f"{what} of the genotypes of {' and '.join(ids)}"
+    panels = []
+    for k in range(run.levels ** (run.order - 2)):
+        parts = [_draw_axes(ids, genotypes)]
+        for i, j in np.ndindex(run.levels, run.levels):
+            name = f"{genotypes[-2][i]}, {genotypes[-1][j]}"
+            parts.append(draw((k, i, j), name))
+        title = f"{shorten(ids[0])} {genotypes[0][k]}" if run.order == 3 else ""
+        panels.append(_make_panel(title, run.levels, "".join(parts), label))
+    return panels
+
+
+def bind_bars(run: SearchRun, model: int) -> Draw:
+    """Return what draws the cases and controls of a cell, given its place and name.
 
     Bars are shares of all cases and of all controls of the model, so that the higher
     of the two says the risk, whatever the numbers of cases and controls.
     """
-    tables = [run.models[n][model] for n in ("cases", "controls", "high_risk")]
-    cases, controls, high_risk = (t.reshape(-1, run.levels, run.levels) for t in tables)
+    cases, controls, high_risk = get_tables(run, model, "cases", "controls")
     shares = np.stack([n / max(n.sum(), 1) for n in (cases, controls)], axis=-1)
     bars = shares * (BAR_HEIGHT / (shares.max() or 1.0))
     counts = np.stack([cases, controls], axis=-1)
-    ids = run.get_ids(model)
-    genotypes = [get_genotype_names(run, v) for v in run.models["variant"][model]]
-    panels = []
-    for k in range(len(cases)):
-        parts = [_draw_axes(ids, genotypes)]
-        for i, j in np.ndindex(run.levels, run.levels):
-            name = f"{genotypes[-2][i]}, {genotypes[-1][j]}"
-            parts.append(
-                _draw_cell(
-                    i, j, counts[k, i, j], bars[k, i, j], high_risk[k, i, j], name
-                )
-            )
-        title = f"{shorten(ids[0])} {genotypes[0][k]}" if run.order == 3 else ""
-        panels.append(_make_panel(title, run.levels, "".join(parts), " and ".join(ids)))
-    return panels
+    return lambda at, name: _draw_cell(
+        *at[1:], counts[at], bars[at], high_risk[at], name
+    )
+
+
+def bind_means(run: SearchRun, model: int) -> Draw:
+    """Return what draws the mean score of a cell, given its place and name.
+
+    The axis has all means; the intervals of cells that are nearly empty are cut off.
+    """
+    mean, error, high_risk = get_tables(
+        run, model, "cell_mean_score", "cell_standard_error"
+    )
+    cases, controls, _ = get_tables(run, model, "cases", "controls")
+    n = cases + controls
+    ends = np.abs(mean) + np.where(n >= FEW, Z95 * np.nan_to_num(error), 0.0)
+    limit = float(ends[n > 0].max(initial=0.0)) or 1.0
+    return lambda at, name: _draw_mean(
+        *at[1:],
+        float(mean[at]),
+        float(error[at]),
+        int(n[at]),
+        high_risk[at],
+        limit,
+        name,
+    )
+
+
+def get_tables(run: SearchRun, model: int, *names: str) -> list[np.ndarray]:
+    """Return tables of a model, and its high risk last, (thirds, levels, levels)."""
+    shape = (-1, run.levels, run.levels)
+    return [run.models[name][model].reshape(shape) for name in (*names, "high_risk")]
 
 
 def format_size(n: int) -> str:
@@ -64,10 +103,10 @@ def format_size(n: int) -> str:
     return str(n) if n < 10_000 else f"{n / 1000:.3g}k"
 
 
-def _make_panel(title: str, levels: int, body: str, name: str) -> Markup:
+def _make_panel(title: str, levels: int, body: str, label: str) -> Markup:
     """Return a table of cells as a picture, under a title if there is one."""
     width, height = LEFT + levels * CELL, TOP + levels * CELL
-    label = f"Cases and controls of the genotypes of {name}. {title}"
+    label = f"{label}. {title}"
     if title:
         words = draw_text(LEFT + levels * CELL / 2, 14, title, "middle strong")
         body = f'{words}<g transform="translate(0 20)">{body}</g>'
@@ -113,6 +152,62 @@ def _draw_cell(
         )
         parts.append(words)
     return "".join(parts)
+
+
+def _draw_mean(
+    row: int,
+    column: int,
+    mean: float,
+    error: float,
+    n: int,
+    is_high: np.bool_,
+    limit: float,
+    name: str,
+) -> str:
+    """Return one cell: the mean of its scores, with a 95 % interval, about 0.
+
+    Parameters
+    ----------
+    error
+        Standard error of the mean, NaN if not known.
+    limit
+        Of the axis, above and below 0.
+    """
+    x, y = LEFT + column * CELL, TOP + row * CELL
+    if n == 0:
+        return draw_rect(
+            x + 2, y + 2, CELL - 4, CELL - 4, "cell empty", f"{name}: empty"
+        )
+    risk = "high" if is_high else "low"
+    ends = [mean, mean] if isnan(error) else [mean - Z95 * error, mean + Z95 * error]
+    interval = "" if isnan(error) else " ({:.3g} to {:.3g})".format(*ends)
+    said = f"{name}: mean {mean:.3g}{interval}, {n} individuals, {risk}"
+    scale = make_scale(-limit, limit, y + 61, y + 25)
+    low, high = (scale(min(max(end, -limit), limit)) for end in ends)
+    middle, at = x + CELL / 2, scale(min(max(mean, -limit), limit))
+    words = format_mean(mean, limit)
+    return "".join([
+        draw_rect(x + 2, y + 2, CELL - 4, CELL - 4, f"cell {risk}", said),
+        draw_line(x + 10, scale(0), x + CELL - 10, scale(0), "zero"),
+        draw_line(middle, low, middle, high, "whisker"),
+        draw_circle(middle, at, 4.2, "case" if is_high else "control", said),
+        draw_text(middle, y + 17, words, "middle"),
+        draw_text(middle, y + CELL - 7, f"n {format_size(n)}", "middle soft"),
+    ])  # fmt: skip
+
+
+def format_mean(mean: float, limit: float) -> str:
+    """Return a mean with a sign, in as many digits as its axis needs.
+
+    Examples
+    --------
+    >>> format_mean(0.1234, 0.5), format_mean(-12.3, 40.0), format_mean(1e-7, 3e-7)
+    ('+0.12', '-12', '+1.0e-07')
+    """
+    digits = 1 - floor(log10(limit))
+    if abs(digits) > 5:
+        return f"{mean:+.1e}"
+    return f"{round(mean, max(digits, 0)) + 0.0:+.{max(digits, 0)}f}"  # -0.0 is 0.0
 
 
 def draw_folds(values: np.ndarray, low: float, high: float) -> Markup:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from hpc_connector.report.facts import list_facts, list_inputs
 from hpc_connector.report.page import render_page, save_page
 from hpc_connector.report.text import shorten
-from mdr_epistasis.report import genome, summary, tables
+from mdr_epistasis.report import genome, summary, tables, trait
 from mdr_epistasis.report.cells import draw_cells
 from mdr_epistasis.report.charts import (
     WORDS,
@@ -20,7 +20,7 @@ from mdr_epistasis.report.charts import (
 from mdr_epistasis.report.network import draw_network
 from mdr_epistasis.report.run_file import SearchRun, read_run
 
-PARTS = ("cohort", "search", "parameters", "resources", "software")
+PARTS = ("cohort", "trait", "search", "parameters", "resources", "software")
 SHOWN_ROWS = 20  # as in page.css
 SHOWN_CELLS = {2: 6, 3: 3}  # by order
 SHOWN_ARCS = 20
@@ -61,8 +61,12 @@ def make_page(run: SearchRun) -> str:
         "name": shorten(run.get_name(run.best), 60),
         "finished": str(run.record.get("finished", ""))[:10],
         "kind": summary.get_kind(run),
+        "trait": trait.get_name(run) if run.is_scored else "",
+        "trait_kind": trait.get_kind(run),
+        "coefficients": trait.list_coefficients(run),
+        "ratio": trait.get_ratio_name(run),
         "ranked_by": WORDS[run.rank_by],
-        "facts": list_facts(run.record, PARTS),
+        "facts": list_facts(run.record | trait.get_facts(run), PARTS),
         "inputs": list_inputs(run.record),
     }
     parts = (_get_header(run), _get_table(run), _get_charts(run), _get_pictures(run))

@@ -30,17 +30,26 @@ FRACTIONS = (
     "sensitivity",
     "specificity",
     "p_value",
+    "effect_p",
     "fold_test_balanced_accuracy",
     "r2",
     "hwe_p",
 )
 RATIOS = ("odds_ratio", "odds_ratio_low", "odds_ratio_high", "chi2")
+CELL_SCORES = (
+    "cell_positive_score",
+    "cell_negative_score",
+    "cell_mean_score",
+    "cell_standard_error",
+)
+SCORES = ("effect", "effect_se", *CELL_SCORES)  # of what a null model leaves
 OPTIONAL = {"p_value", "fold_test_balanced_accuracy", *RATIOS, "sensitivity"} | {
     "specificity",
     "r2",
     "hwe_p",
 }
-KINDS = {"iu": INTEGERS, "b": BOOLEANS, "fiu": FRACTIONS + RATIOS}
+OPTIONAL |= {"effect_p", *SCORES}
+KINDS = {"iu": INTEGERS, "b": BOOLEANS, "fiu": FRACTIONS + RATIOS + SCORES}
 TEXTS = ("id", "chromosome", "counted", "other")
 
 Columns = dict[str, np.ndarray]
@@ -53,14 +62,16 @@ class SearchRun:
     Parameters
     ----------
     models
-        Columns of :data:`INTEGERS`, :data:`BOOLEANS`, :data:`FRACTIONS` and
-        :data:`RATIOS`, first axis models; tables are (models, levels ** order).
+        Columns of :data:`INTEGERS`, :data:`BOOLEANS`, :data:`FRACTIONS`,
+        :data:`RATIOS` and :data:`SCORES`, first axis models; tables are
+        (models, levels ** order).
     variants
         Columns ``id``, ``chromosome``, ``position``, ``counted``, ``other``.
     maximum
         Maximum of `rank_by` in each permutation, float64; empty without permutations.
     shuffled
-        What the permutations shuffled: ``labels``, or ``genotypes`` within each class.
+        What the permutations shuffled: ``labels``, or ``genotypes`` within each class;
+        ``scores`` where individuals have those.
     best
         The model of the classic rule: highest consistency, then test accuracy.
     sets
@@ -97,6 +108,11 @@ class SearchRun:
         return " × ".join(self.get_ids(model))  # noqa: RUF001
 
     @property
+    def is_scored(self) -> bool:
+        """Whether individuals are scored, and not plain cases and controls."""
+        return set(SCORES) <= self.models.keys()
+
+    @property
     def score_name(self) -> str:
         """The accuracy that models are judged by: test, or all data without folds."""
         return "test_balanced_accuracy" if self.folds > 1 else "balanced_accuracy"
@@ -130,6 +146,7 @@ def _read(file: h5py.File, record: RunRecord) -> SearchRun:
         _check_fractions("permutations/maximum", maximum)
     is_best = np.flatnonzero(models["is_best"])
     is_interaction = str(file.attrs.get("permutation_test")) == "interaction"
+    shuffled = "scores" if set(SCORES) <= models.keys() else "labels"
     return SearchRun(
         record,
         order,
@@ -139,7 +156,7 @@ def _read(file: h5py.File, record: RunRecord) -> SearchRun:
         models,
         variants,
         maximum[~np.isnan(maximum)],
-        "genotypes" if is_interaction else "labels",
+        "genotypes" if is_interaction else shuffled,
         int(is_best[0]) if len(is_best) else 0,
         *_read_sets(file, variants["id"]),
     )
@@ -186,7 +203,7 @@ def _read_models(group: h5py.Group, order: int, folds: int, levels: int) -> Colu
     if m == 0:
         raise BadInput("holds no models; expected at least one")
     widths = {"variant": (order,)} | dict.fromkeys(
-        ("cases", "controls", "high_risk"), (levels**order,)
+        ("cases", "controls", "high_risk", *CELL_SCORES), (levels**order,)
     )
     widths["hwe_p"] = (order,)
     widths["fold_test_balanced_accuracy"] = (folds if folds > 1 else 0,)

@@ -9,8 +9,14 @@ import numpy as np
 from hpc_connector.loader.genotypes.chromosomes import get_codes
 from hpc_connector.notes import list_notes
 from hpc_connector.report.text import shorten
+from mdr_epistasis.report import trait
 from mdr_epistasis.report.charts import FEWEST
-from mdr_epistasis.report.run_file import LINKED_R2, NEAR_BP, SearchRun
+from mdr_epistasis.report.run_file import (
+    CELL_SCORES,
+    LINKED_R2,
+    NEAR_BP,
+    SearchRun,
+)
 
 CHANCE_BA = 0.55  # test accuracy below is close to guessing
 SIGNIFICANT = 0.05
@@ -98,9 +104,9 @@ def get_alone(run: SearchRun, model: int) -> list[float]:
     On the individuals of the model, all data: from the margins of its table.
     """
     shape = (run.levels,) * run.order
-    cases, controls = (
-        run.models[name][model].reshape(shape) for name in ("cases", "controls")
-    )
+    is_scored = CELL_SCORES[0] in run.models
+    names = CELL_SCORES[:2] if is_scored else ("cases", "controls")
+    cases, controls = (run.models[name][model].reshape(shape) for name in names)
     total = float(cases.sum()) * float(controls.sum())
     alone = []
     for axis in range(run.order):
@@ -155,10 +161,10 @@ def say_search(run: SearchRun) -> str:
     controls = cohort.get("controls", int(run.models["controls"][run.best].sum()))
     kind = get_kind(run) + ("" if n_models == 1 else "s")
     are = "was" if n_models == 1 else "were"
+    who = f"{format_count(cases)} cases and {format_count(controls)} controls"
     return (
         f"{format_count(n_models)} {kind} of {format_count(n_variants)} variants {are} "
-        f"searched for interaction in {format_count(cases)} cases and "
-        f"{format_count(controls)} controls."
+        f"searched for interaction in {trait.say_who(run) if run.is_scored else who}."
     )
 
 
@@ -205,8 +211,9 @@ def _doubt_p_value(run: SearchRun) -> Iterator[str]:
     p, n = get_p_value(run), len(run.maximum)
     if np.isnan(p):
         yield (
-            "No p-value: the labels were not permuted. The best of many models looks "
-            "good by chance alone (see --permutations)."
+            f"No p-value: the {'scores' if run.is_scored else 'labels'} were not "
+            "permuted. The best of many models looks good by chance alone (see "
+            "--permutations)."
         )
     elif p > SIGNIFICANT and (reached := count_reached(run)):
         yield (
@@ -253,7 +260,9 @@ def list_tiles(run: SearchRun) -> list[Tile]:
         tiles.append(Tile(consistency, "folds that choose it (CVC)", str(run.folds)))
     if not np.isnan(p := get_p_value(run)):
         tiles.append(Tile(f"{p:.2g}", f"p, {len(run.maximum):,} permutations"))
-    if "odds_ratio" in models:
+    if run.is_scored:
+        tiles.append(Tile(*trait.say_effect(run, m)))
+    elif "odds_ratio" in models:
         limits = get_interval(run, m)
         interval = (
             "" if np.isnan(limits).any() else ", {:.2f} to {:.2f}".format(*limits)

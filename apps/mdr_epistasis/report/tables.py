@@ -10,6 +10,7 @@ from hpc_connector.report.text import shorten
 from mdr_epistasis.report.cells import draw_folds
 from mdr_epistasis.report.run_file import LINKED_R2, NEAR_BP, SearchRun
 from mdr_epistasis.report.summary import format_distance, get_distance, get_interval
+from mdr_epistasis.report.trait import Z95
 
 MOST_ROWS = 100
 HEADS = {
@@ -24,6 +25,7 @@ HEADS = {
     "sensitivity": ("Sens.", "Cases of high-risk genotypes, of all cases"),
     "specificity": ("Spec.", "Controls of low-risk genotypes, of all controls"),
     "odds_ratio": ("Odds ratio", "High against low risk, all data; 95 % interval"),
+    "effect": ("Effect", "Of high risk, beside covariates; 95 % interval"),
     "r2": ("r²", "Greatest of two of its variants; above 0.5 they are much the same"),
     "n": ("n", "Individuals counted: called at all variants of the model"),
 }
@@ -36,8 +38,9 @@ SET_HEADS = {
     "r2": ("r²", "Of both variants; above 0.5 they are much the same"),
 }
 FORMATS = {"rank": ",", "n": ",", "cv_consistency": ",", "p_value": ".2g"}
-FORMATS |= {"odds_ratio": ".2f"}
+FORMATS |= {"odds_ratio": ".2f", "effect": ".3g"}
 NOT_NUMBERS = ("model", "folds")
+OF_CLASSES = {"sensitivity", "specificity"}
 OF_FOLDS = {"folds", "test_balanced_accuracy", "cv_consistency"}
 
 
@@ -90,6 +93,8 @@ class ModelRow(NamedTuple):
 def list_columns(run: SearchRun) -> list[str]:
     """Return the columns of :data:`HEADS` that a run has."""
     absent = set() if run.folds > 1 else OF_FOLDS
+    if run.is_scored:
+        absent = absent | OF_CLASSES
     if "fold_test_balanced_accuracy" not in run.models:
         absent = absent | {"folds"}
     known = {*run.models, *NOT_NUMBERS} - absent
@@ -168,6 +173,10 @@ def _make_number(value: float, spec: str, interval: str, *, is_rank: bool) -> Nu
 
 def _format_interval(run: SearchRun, name: str, m: int) -> str:
     """Return the interval of a statistic, empty where it has none."""
+    if name == "effect":
+        value, error = (float(run.models[n][m]) for n in ("effect", "effect_se"))
+        ends = value - Z95 * error, value + Z95 * error
+        return "" if isnan(error) else "{:.3g} to {:.3g}".format(*ends)
     if name != "odds_ratio" or "odds_ratio_low" not in run.models:
         return ""
     low, high = get_interval(run, m)

@@ -23,6 +23,11 @@ class Genotypes(NamedTuple):
         The same in the floating type that cells are scored in.
     weight, inverse
         Of the views of ``_contrast_kernels``, floating (views, 2) and float64 (views,).
+    number
+        By which the variant of each place is known, int64 (variants,): ties go to lower
+        numbers, and what is found is told by them.
+    is_complete
+        Whether nobody lacks a genotype of a variant of a block, bool (blocks,).
     """
 
     planes: NDArray[np.int32]
@@ -33,6 +38,8 @@ class Genotypes(NamedTuple):
     float_size: Floats
     weight: Floats
     inverse: NDArray[np.float64]
+    number: NDArray[np.int64]
+    is_complete: NDArray[np.bool_]
 
 
 class Rules(NamedTuple):
@@ -47,10 +54,10 @@ class Rules(NamedTuple):
     min_distance
         Least distance of two variants on one chromosome, base pairs.
     chromosome, position
-        Code int32 and base pairs int64 (variants,).
+        Code int32 and base pairs int64 (variants,), by the variants' numbers.
     role
         1 in the first list, 2 in the second, 3 in both, int8 (variants,); empty where
-        there are no two lists.
+        there are no two lists. By the variants' numbers.
     home
         The one set that a variant is of, -1 if of several, int32 (variants,): two of
         one set are no model; empty where there are no sets.

@@ -71,13 +71,13 @@ def get_margins(genotypes: Genotypes, carriers: NDArray[np.int32]) -> Floats:
     Parameters
     ----------
     carriers
-        Of some blocks, from ``get_carriers``, int32 (blocks, groups * 2 * 16).
+        Of two genotypes, from ``count_carriers``, int32 (blocks, groups * 2 * 16).
 
     Returns
     -------
-    Floating (blocks * views * 3 * 16,); empty where genotypes are missing.
+    Floating (blocks * views * 3 * 16,).
     """
-    n_views = count_views(genotypes)
+    n_views = genotypes.weight.shape[0]
     everybody = np.repeat(genotypes.size, 16)
     margins = np.empty(carriers.shape[0] * n_views * 48, genotypes.weight.dtype)
     for block in range(carriers.shape[0]):

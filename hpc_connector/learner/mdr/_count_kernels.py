@@ -81,6 +81,7 @@ def count_four_rows(
     last: int,
     counts: NDArray[np.int32],
     at: int,
+    stored: int = 2,
 ) -> None:
     """Count the four cells of 4 x 16 pairs over the words first .. last - 1.
 
@@ -95,14 +96,16 @@ def count_four_rows(
         All planes, flat, and where those of the sixteen variants begin.
     counts
         The result, at counts[at:], int32 [row][cell][lane].
+    stored
+        Planes stored of each word of the sixteen variants; the first two are counted.
     """
-    zero = spread(np.int32(0))
+    zero, step = spread(np.int32(0)), stored * 16
     a00 = a01 = a10 = a11 = zero
     b00 = b01 = b10 = b11 = zero
     c00 = c01 = c10 = c11 = zero
     d00 = d01 = d10 = d11 = zero
     for w in range(first, last):
-        x, y = load(planes, block + w * 32), load(planes, block + w * 32 + 16)
+        x, y = load(planes, block + w * step), load(planes, block + w * step + 16)
         r = row + w * 8
         a00, a01, a10, a11 = _add_four(a00, a01, a10, a11, rows[r], rows[r + 4], x, y)
         b00, b01, b10, b11 = _add_four(
@@ -260,13 +263,21 @@ def count_rows(
 
 @kernel
 def get_carriers(genotypes: Genotypes, first: int, last: int) -> NDArray[np.int32]:
-    """Return the carriers of each genotype in each group, for some blocks.
+    """Return the carriers of every genotype with a plane, as :func:`count_carriers`."""
+    return count_carriers(genotypes, first, last, genotypes.planes.shape[2])
+
+
+@kernel
+def count_carriers(
+    genotypes: Genotypes, first: int, last: int, n_planes: int
+) -> NDArray[np.int32]:
+    """Return the carriers of the first genotypes in each group, for some blocks.
 
     Returns
     -------
     int32 (blocks, groups * planes * 16): the groups and their sums over folds.
     """
-    n_planes, start = genotypes.planes.shape[2], genotypes.group_start
+    stored, start = genotypes.planes.shape[2] * 16, genotypes.group_start
     width = n_planes * 16
     carriers = np.zeros((last - first, genotypes.size.shape[0] * width), np.int32)
     for block in range(first, last):
@@ -275,7 +286,7 @@ def get_carriers(genotypes: Genotypes, first: int, last: int) -> NDArray[np.int3
             for plane in range(0, width, 16):
                 total = spread(np.int32(0))
                 for w in range(start[group], start[group + 1]):
-                    x = load(planes, w * width + plane)
+                    x = load(planes, w * stored + plane)
                     total = add_common_bits(total, x, x)
                 store(into, group * width + plane, total)
         if genotypes.folds > 1:

@@ -75,7 +75,7 @@ def maximise_pairs(
     """
     first_row, last_row, first_column, last_column = tile
     shuffled = [
-        _replace_planes(genotypes, permuted[p]) for p in range(permuted.shape[0])
+        replace_planes(genotypes, permuted[p]) for p in range(permuted.shape[0])
     ]
     margins = [
         get_margins(of_one, get_carriers(of_one, 0, permuted.shape[1]))
@@ -102,7 +102,7 @@ def maximise_pairs(
 
 
 @inlined
-def _replace_planes(genotypes: Genotypes, planes: NDArray[np.int32]) -> Genotypes:
+def replace_planes(genotypes: Genotypes, planes: NDArray[np.int32]) -> Genotypes:
     """Return genotypes with other planes."""
     return type(genotypes)(
         planes,
@@ -113,6 +113,8 @@ def _replace_planes(genotypes: Genotypes, planes: NDArray[np.int32]) -> Genotype
         genotypes.float_size,
         genotypes.weight,
         genotypes.inverse,
+        genotypes.number,
+        genotypes.is_complete,
     )
 
 
@@ -191,7 +193,7 @@ def _maximise_blocks(
                         genotypes, rules, planes, row, margins, in_row, block, scratch
                     )
                     i = block_i * 16 + lane + row
-                    maximum = _get_maximum(
+                    maximum = get_maximum(
                         genotypes, rules, statistics, i, block, maximum
                     )
                     least = _get_least(maximum, slack, n1, n0)
@@ -256,7 +258,7 @@ def _score_row(
 
 
 @kernel
-def _get_maximum(
+def get_maximum(
     genotypes: Genotypes,
     rules: Rules,
     statistics: NDArray[np.float64],

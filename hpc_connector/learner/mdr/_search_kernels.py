@@ -1,11 +1,10 @@
-"""Exhaustive search over a tile of pairs: count, complete, score, keep the best."""
+"""Exhaustive search over a tile of pairs: what all kernels share, and missing ones."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector._jit import bare, inlined, kernel
 from hpc_connector.learner.mdr._arguments import Best, Floats, Genotypes, Rules
-from hpc_connector.learner.mdr._contrast_kernels import get_margins, score_pairs
 from hpc_connector.learner.mdr._count_kernels import copy_rows, count_rows, get_carriers
 from hpc_connector.learner.mdr._score_kernels import (
     copy_cells,
@@ -144,14 +143,14 @@ def score_missing_pairs(
 
 
 @kernel
-def search_pairs(
+def search_missing_pairs(
     genotypes: Genotypes,
     rules: Rules,
     best: Best,
     tile: tuple[int, ...],
     errors: NDArray[np.float32],
 ) -> None:
-    """Score every pair i < j of a tile and keep the best.
+    """Score every pair i < j of a tile where genotypes are missing; keep the best.
 
     Parameters
     ----------
@@ -164,11 +163,7 @@ def search_pairs(
         the tile, NaN where there is no model; empty when not wanted.
     """
     first_row, last_row, first_column, last_column = tile
-    n_planes, n_words = genotypes.planes.shape[2], genotypes.planes.shape[1]
-    n_groups = genotypes.size.shape[0]
-    n_rows = 4 if n_planes == 2 else 2
-    row_carriers = get_carriers(genotypes, first_row, last_row)
-    column_carriers = get_carriers(genotypes, first_column, last_column)
+    n_words, n_groups = genotypes.planes.shape[1], genotypes.size.shape[0]
     _search_rows(
         genotypes,
         rules,
@@ -176,11 +171,13 @@ def search_pairs(
         tile,
         errors,
         genotypes.planes.reshape(-1),
-        (row_carriers, column_carriers),
-        (get_margins(genotypes, row_carriers), get_margins(genotypes, column_carriers)),
-        np.empty(n_words * n_planes * n_rows, np.int32),
-        np.empty(n_groups * n_rows * n_planes**2 * 16, np.int32),
-        np.empty(n_groups * 16 * 16, genotypes.float_size.dtype),
+        (
+            get_carriers(genotypes, first_row, last_row),
+            get_carriers(genotypes, first_column, last_column),
+        ),
+        np.empty(n_words * 6, np.int32),
+        np.empty(n_groups * 288, np.int32),
+        np.empty(n_groups * 256, genotypes.float_size.dtype),
         np.full(genotypes.folds * 16, -1.0),
         np.empty(48),
     )
@@ -195,63 +192,42 @@ def _search_rows(
     errors: NDArray[np.float32],
     planes: NDArray[np.int32],
     carriers: tuple[NDArray[np.int32], NDArray[np.int32]],
-    margins: tuple[Floats, Floats],
     rows: NDArray[np.int32],
     counts: NDArray[np.int32],
     cells: Floats,
     fold_train: NDArray[np.float64],
     statistics: NDArray[np.float64],
 ) -> None:
-    """Search a tile with what :func:`search_pairs` has allocated."""
+    """Search a tile with what :func:`search_missing_pairs` has allocated."""
     first_row, last_row, first_column, last_column = tile
-    folds, n_planes = genotypes.folds, genotypes.planes.shape[2]
-    n_words = genotypes.planes.shape[1]
-    block_size = n_words * n_planes * 16
-    n_rows = rows.shape[0] // (n_words * n_planes)
-    step = counts.shape[0] // genotypes.size.shape[0]
-    n_counts = step // n_rows
-    width = 48 * genotypes.weight.shape[0]
+    folds, n_words = genotypes.folds, genotypes.planes.shape[1]
+    block_size = n_words * 48
     first_statistic = rules.statistic[0] * 16
     fold_score, least = best.fold_score, get_least(best)
     chunk = max(1, CACHE_BYTES // (block_size * 4))
     for chunk_first in range(first_column, last_column, chunk):
         chunk_last = min(chunk_first + chunk, last_column)
-        for i in range(first_row * 16, min(last_row, chunk_last) * 16, n_rows):
+        for i in range(first_row * 16, min(last_row, chunk_last) * 16, 2):
             block_i, lane = i // 16, i % 16
             here, at = block_i - first_row, block_i * block_size
-            copy_rows(planes, at, n_words, n_planes, lane, n_rows, rows)
+            copy_rows(planes, at, n_words, 3, lane, 2, rows)
             for block_j in range(max(chunk_first, block_i), chunk_last):
                 there, at = block_j - first_column, block_j * block_size
-                count_rows(genotypes, planes, rows, 1, at, counts, step)
-                for row in range(n_rows):
-                    if n_planes == 2:
-                        score_pairs(
-                            genotypes,
-                            rules.tie_low,
-                            counts,
-                            row * n_counts,
-                            step,
-                            margins[0],
-                            here * width + lane + row,
-                            margins[1],
-                            there * width,
-                            fold_train,
-                            statistics,
-                        )
-                    else:
-                        score_missing_pairs(
-                            genotypes,
-                            rules,
-                            counts,
-                            row * n_counts,
-                            step,
-                            carriers[0][here],
-                            lane + row,
-                            carriers[1][there],
-                            cells,
-                            fold_train,
-                            statistics,
-                        )
+                count_rows(genotypes, planes, rows, 1, at, counts, 288)
+                for row in range(2):
+                    score_missing_pairs(
+                        genotypes,
+                        rules,
+                        counts,
+                        row * 144,
+                        288,
+                        carriers[0][here],
+                        lane + row,
+                        carriers[1][there],
+                        cells,
+                        fold_train,
+                        statistics,
+                    )
                     if is_candidate(
                         least,
                         first_statistic,
@@ -284,12 +260,15 @@ def _search_rows(
 
 @kernel
 def is_pair(genotypes: Genotypes, rules: Rules, i: int, j: int) -> bool:
-    """Return whether i, j is a model of this search."""
-    if i >= j or j >= genotypes.n_variants or is_near(rules, i, j):
+    """Return whether the variants at places i and j are a model of this search."""
+    if i >= j or j >= genotypes.n_variants:
+        return False
+    first, second = genotypes.number[i], genotypes.number[j]
+    if is_near(rules, first, second):
         return False
     if rules.role.shape[0] == 0:
         return True
-    a, b = rules.role[i], rules.role[j]
+    a, b = rules.role[first], rules.role[second]
     return is_across(a, b) or is_across(b, a)
 
 
@@ -307,7 +286,9 @@ def keep_pairs(
     for lane in range(16):
         j = block_j * 16 + lane
         if is_pair(genotypes, rules, i, j):
-            best.model[-1, 0], best.model[-1, 1] = i, j
+            first, second = genotypes.number[i], genotypes.number[j]
+            best.model[-1, 0] = min(first, second)
+            best.model[-1, 1] = max(first, second)
             keep_lane(best, rules, statistics, fold_train, genotypes.folds, lane)
 
 

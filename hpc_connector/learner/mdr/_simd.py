@@ -170,6 +170,30 @@ def any_lane(typingctx: Any, mask: Vector) -> Intrinsic:
     return types.boolean(mask), codegen
 
 
+@intrinsic
+def add_product(typingctx: Any, total: Vector, a: Vector, b: Vector) -> Intrinsic:
+    """Return total + a * b, fused where the machine can: for bounds, not results."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        product = builder.fmul(args[1], args[2], flags=("contract",))
+        return builder.fadd(args[0], product, flags=("contract",))
+
+    return total(total, a, b), codegen
+
+
+@intrinsic
+def absolute(typingctx: Any, value: Vector) -> Intrinsic:
+    """Return the lanes without their signs."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        function = ir.FunctionType(value.llvm, [value.llvm])
+        name = f"llvm.fabs.v{LANES}f{value.element.bitwidth}"
+        fabs = builder.module.declare_intrinsic(name, fnty=function)
+        return builder.call(fabs, args)
+
+    return value(value), codegen
+
+
 def _define(
     symbol: Callable[[Any, Any], Any], result: Vector | None, instruction: Instruction
 ) -> None:

@@ -308,12 +308,13 @@ def score_triples(
 
 @kernel
 def is_triple(genotypes: Genotypes, rules: Rules, i: int, j: int, k: int) -> bool:
-    """Return whether i, j, k is a model of this search.
+    """Return whether the variants at places i, j, k are a model of this search.
 
     With two lists, one variant is of the first and the other two of the second.
     """
     if i >= j or j >= k or k >= genotypes.n_variants:
         return False
+    i, j, k = genotypes.number[i], genotypes.number[j], genotypes.number[k]
     if is_near(rules, i, j) or is_near(rules, i, k) or is_near(rules, j, k):
         return False
     if rules.role.shape[0] == 0:
@@ -342,7 +343,9 @@ def keep_triples(
         k = block_k * 16 + lane
         if is_triple(genotypes, rules, i, j, k):
             model = best.model[-1]
-            model[0], model[1], model[2] = i, j, k
+            a, b, c = genotypes.number[i], genotypes.number[j], genotypes.number[k]
+            model[0], model[2] = min(a, b, c), max(a, b, c)
+            model[1] = a + b + c - model[0] - model[2]
             keep_lane(best, rules, statistics, fold_train, genotypes.folds, lane)
 
 

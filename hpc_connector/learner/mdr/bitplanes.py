@@ -23,6 +23,7 @@ LANES = 16
 WORD_BITS = 32
 ONES = np.uint64(0x0101010101010101)  # a bit of each of eight bytes
 JOIN = np.uint64(0x0102040810204080)  # times such bits: these, in the highest byte
+COUNTED_BLOCKS = 64  # whose bits are counted at once
 
 
 @dataclass(frozen=True)
@@ -192,3 +193,21 @@ def get_planes_shape(
 ) -> tuple[int, int, int, int]:
     """Return the shape of the planes of a number of variants."""
     return -(-n_variants // LANES), n_words, 3 if missing else 2, LANES
+
+
+def find_complete(
+    planes: NDArray[np.int32], n_variants: int, n_individuals: int
+) -> NDArray[np.bool_]:
+    """Return the blocks of whose variants nobody lacks a genotype, bool (blocks,).
+
+    A genotype without a plane is what the others leave: then none is missing.
+    """
+    if planes.shape[2] == 2:
+        return np.ones(len(planes), bool)
+    is_complete = np.zeros((len(planes), LANES), bool)
+    for at in range(0, len(planes), COUNTED_BLOCKS):
+        bits = np.bitwise_count(planes[at : at + COUNTED_BLOCKS].view(np.uint32))
+        called = bits.sum(axis=(1, 2), dtype=np.int64)
+        is_complete[at : at + COUNTED_BLOCKS] = called == n_individuals
+    is_complete.reshape(-1)[n_variants:] = True  # lanes of no variant
+    return is_complete.all(axis=1)

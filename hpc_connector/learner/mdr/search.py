@@ -12,7 +12,7 @@ from hpc_connector.learner.mdr._arguments import Best as Best
 from hpc_connector.learner.mdr._arguments import Genotypes as Genotypes
 from hpc_connector.learner.mdr._arguments import Rules as Rules
 from hpc_connector.learner.mdr._permutation_kernels import maximise_pairs
-from hpc_connector.learner.mdr._search_kernels import search_pairs
+from hpc_connector.learner.mdr._search_kernels import search_missing_pairs
 from hpc_connector.learner.mdr._shuffle_kernels import (
     rearrange_planes,
     shuffle_genotypes,
@@ -21,10 +21,17 @@ from hpc_connector.learner.mdr._triple_kernels import search_triples
 from hpc_connector.learner.mdr.bitplanes import (
     WORD_BITS,
     Arrangement,
+    find_complete,
     get_source,
     make_arrangement,
 )
 from hpc_connector.learner.mdr.folds import shuffle_labels
+from hpc_connector.learner.mdr.pairs._complete_kernels import search_complete_pairs
+from hpc_connector.learner.mdr.pairs._sparse_kernels import search_sparse_pairs
+from hpc_connector.learner.mdr.pairs._sparse_permutation_kernels import (
+    maximise_sparse_pairs,
+)
+from hpc_connector.learner.mdr.pairs.parts import split_tile
 
 STATISTICS = ("test_balanced_accuracy", "train_balanced_accuracy", "balanced_accuracy")
 EXACT_IN_SINGLE = 1 << 24  # single precision holds every integer up to here
@@ -52,7 +59,8 @@ class Question:
         Permute genotypes within each class, which tests interaction alone, instead
         of labels.
     chromosome, position
-        Of each variant: code int32 and base pairs int64; empty if not needed.
+        Of each variant, by its number: code int32 and base pairs int64; empty if not
+        needed.
     role
         1 for the first list, 2 for the second, 3 for both, int8; empty without lists.
     home
@@ -92,11 +100,20 @@ def make_rules(question: Question) -> Rules:
 
 
 def make_genotypes(
-    planes: NDArray[np.int32], n_variants: int, arrangement: Arrangement
+    planes: NDArray[np.int32],
+    n_variants: int,
+    arrangement: Arrangement,
+    number: NDArray[np.int64] | None = None,
 ) -> Genotypes:
     """Return genotypes and groups as the kernels take them.
 
     Cells are scored in single precision while every product of counts is exact there.
+
+    Parameters
+    ----------
+    number
+        Of the variant at each place of the planes, int64 (variants,): what the rules
+        and the models found call it, and who wins a tie; its place if None.
     """
     folds, size = arrangement.folds, arrangement.group_size
     sums = [size[:folds].sum(), size[folds:].sum()]
@@ -113,6 +130,8 @@ def make_genotypes(
         size.astype(dtype),
         weight.astype(dtype),
         inverse,
+        np.arange(n_variants) if number is None else number,
+        find_complete(planes, n_variants, int(sum(sums))),
     )
 
 
@@ -153,8 +172,29 @@ def make_best(question: Question, folds: int, top: int | None = None) -> Best:
     )
 
 
+def search_pairs(
+    genotypes: Genotypes,
+    rules: Rules,
+    best: Best,
+    tile: tuple[int, ...],
+    errors: NDArray[np.float32],
+) -> None:
+    """Search a tile of pairs, each part by the kernel of its genotypes."""
+    if genotypes.planes.shape[2] == 2:
+        search_complete_pairs(genotypes, rules, best, tile, errors)
+        return
+    if errors.size:  # of every pair of the tile
+        search_missing_pairs(genotypes, rules, best, tile, errors)
+        return
+    is_bounded = genotypes.folds > 1 and not rules.level
+    kernel = search_sparse_pairs if is_bounded else search_missing_pairs
+    for part, is_complete in split_tile(genotypes.is_complete, tile):
+        search_part = search_complete_pairs if is_complete else kernel
+        search_part(genotypes, rules, best, part, errors)
+
+
 def choose_kernel(order: int) -> Callable[..., None]:
-    """Return the kernel that searches models of an order."""
+    """Return what searches a tile of models of an order."""
     return search_pairs if order == 2 else search_triples
 
 
@@ -249,7 +289,7 @@ def take_rules(question: Question, variants: NDArray[np.int64]) -> Rules:
 def take_tile(
     genotypes: Genotypes, tile: Sequence[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[int, ...]]:
-    """Return the blocks of a tile, its variants, and the tile among them.
+    """Return the blocks of a tile, its variants' places, and the tile among them.
 
     The ranges of a tile are the same or apart, in increasing order.
     """
@@ -260,8 +300,8 @@ def take_tile(
     local = {
         r: (int(e - (r[1] - r[0])), int(e)) for r, e in zip(distinct, ends, strict=True)
     }
-    variants = (blocks[:, None] * 16 + np.arange(16)).ravel()
-    return blocks, variants, tuple(edge for r in ranges for edge in local[r])
+    places = (blocks[:, None] * 16 + np.arange(16)).ravel()
+    return blocks, places, tuple(edge for r in ranges for edge in local[r])
 
 
 def get_permutation_maximum(
@@ -285,9 +325,10 @@ def get_permutation_maximum(
     -------
     float64 (permutations,): at least `known`; -inf where the tile holds no model.
     """
-    blocks, variants, local = take_tile(genotypes, tile)
-    n_variants = int((variants < genotypes.n_variants).sum())
-    rules = take_rules(question, np.minimum(variants, genotypes.n_variants - 1))
+    blocks, places, local = take_tile(genotypes, tile)
+    n_variants = int((places < genotypes.n_variants).sum())
+    variants = genotypes.number[np.minimum(places, genotypes.n_variants - 1)]
+    rules = take_rules(question, variants)
     original = genotypes.planes[blocks]
     maximum = np.full(len(permutations), -np.inf) if known is None else known.copy()
     permuted = np.zeros((len(permutations), *original.shape), np.int32)
@@ -302,11 +343,46 @@ def get_permutation_maximum(
     if slack is not None:
         maximise_pairs(here, permuted, rules, local, slack, maximum)
         return maximum
+    if is_bounded(question):
+        _maximise_parts(here, permuted, question, variants, arrangement, local, maximum)
+        return maximum
     for p in range(len(permutations)):
         best = make_best(question, arrangement.folds, top=1)
         _search(here._replace(planes=permuted[p]), rules, local, best)
         maximum[p] = max(maximum[p], best.key[0, 0])
     return maximum
+
+
+def is_bounded(question: Question) -> bool:
+    """Return whether the whole accuracy bounds that of pairs with missing genotypes."""
+    is_other = question.level or question.interaction
+    return question.order == 2 and not is_other and question.rank_by != STATISTICS[1]
+
+
+def _maximise_parts(
+    genotypes: Genotypes,
+    permuted: NDArray[np.int32],
+    question: Question,
+    variants: NDArray[np.int64],
+    arrangement: Arrangement,
+    tile: tuple[int, ...],
+    maximum: NDArray[np.float64],
+) -> None:
+    """Raise maxima to those of a tile where some genotypes are missing."""
+    for part, is_complete in split_tile(genotypes.is_complete, tile):
+        if not is_complete:
+            rules = take_rules(question, variants)
+            maximise_sparse_pairs(genotypes, permuted, rules, part, maximum)
+            continue
+        blocks, places, local = take_tile(genotypes, part)
+        n_variants = int((places < genotypes.n_variants).sum())
+        planes = np.ascontiguousarray(genotypes.planes[blocks, :, :2])
+        here = make_genotypes(planes, n_variants, arrangement)
+        shuffled = np.ascontiguousarray(permuted[:, blocks, :, :2])
+        slack = get_slack(question, arrangement, n_planes=2)
+        assert slack is not None
+        rules = take_rules(question, variants[places])
+        maximise_pairs(here, shuffled, rules, local, slack, maximum)
 
 
 def _permute_labels(

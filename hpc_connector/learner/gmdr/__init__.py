@@ -1,0 +1,1 @@
+"""Generalised MDR: residuals of a null model in place of cases and controls."""

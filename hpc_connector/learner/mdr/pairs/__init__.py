@@ -1,0 +1,1 @@
+"""The search of pairs, by a kernel for each kind of tile."""
