@@ -25,7 +25,7 @@ from hpc_connector.learner.mdr.bitplanes import (
     make_arrangement,
 )
 from hpc_connector.learner.mdr.folds import shuffle_labels
-from hpc_connector.learner.mdr.pairs._complete_kernels import search_complete_pairs
+from hpc_connector.learner.mdr.pairs.complete import search_complete_pairs
 
 STATISTICS = ("test_balanced_accuracy", "train_balanced_accuracy", "balanced_accuracy")
 EXACT_IN_SINGLE = 1 << 24  # single precision holds every integer up to here
