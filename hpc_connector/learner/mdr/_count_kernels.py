@@ -11,8 +11,6 @@ from hpc_connector._jit import inlined, kernel
 from hpc_connector.learner.mdr._arguments import Genotypes
 from hpc_connector.learner.mdr._simd import Vector, add_common_bits, load, spread, store
 
-Counts = NDArray[np.int32] | NDArray[np.int16]
-
 
 @kernel
 def copy_rows(
@@ -39,13 +37,7 @@ def copy_rows(
 
 
 @inlined
-def get_lanes(counts: Counts) -> int:
-    """Return the lanes of counts: sixteen of 32 bits, or twice as many of 16 bits."""
-    return 64 // counts.itemsize
-
-
-@inlined
-def _add_four(
+def add_four(
     c00: Vector,
     c01: Vector,
     c10: Vector,
@@ -66,18 +58,17 @@ def _add_four(
 
 @inlined
 def _store_four(
-    counts: Counts,
+    counts: NDArray[np.int32],
     at: int,
     c00: Vector,
     c01: Vector,
     c10: Vector,
     c11: Vector,
 ) -> None:
-    lanes = get_lanes(counts)
     store(counts, at, c00)
-    store(counts, at + lanes, c01)
-    store(counts, at + 2 * lanes, c10)
-    store(counts, at + 3 * lanes, c11)
+    store(counts, at + 16, c01)
+    store(counts, at + 32, c10)
+    store(counts, at + 48, c11)
 
 
 @kernel
@@ -88,9 +79,8 @@ def count_four_rows(
     block: int,
     first: int,
     last: int,
-    counts: Counts,
+    counts: NDArray[np.int32],
     at: int,
-    stored: int = 2,
 ) -> None:
     """Count the four cells of 4 x 16 pairs over the words first .. last - 1.
 
@@ -104,34 +94,30 @@ def count_four_rows(
     planes, block
         All planes, flat, and where those of the sixteen variants begin.
     counts
-        The result, at counts[at:], [row][cell][lane]: int32, or int16 where the words
-        of twice as many variants have 16 bits, and those of rows are there twice.
-    stored
-        Planes stored of each word of the sixteen variants; the first two are counted.
+        The result, at counts[at:], int32 [row][cell][lane].
     """
-    zero, step = spread(counts.dtype.type(0)), stored * 16
+    zero = spread(np.int32(0))
     a00 = a01 = a10 = a11 = zero
     b00 = b01 = b10 = b11 = zero
     c00 = c01 = c10 = c11 = zero
     d00 = d01 = d10 = d11 = zero
     for w in range(first, last):
-        x, y = load(planes, block + w * step), load(planes, block + w * step + 16)
+        x, y = load(planes, block + w * 32), load(planes, block + w * 32 + 16)
         r = row + w * 8
-        a00, a01, a10, a11 = _add_four(a00, a01, a10, a11, rows[r], rows[r + 4], x, y)
-        b00, b01, b10, b11 = _add_four(
+        a00, a01, a10, a11 = add_four(a00, a01, a10, a11, rows[r], rows[r + 4], x, y)
+        b00, b01, b10, b11 = add_four(
             b00, b01, b10, b11, rows[r + 1], rows[r + 5], x, y
         )
-        c00, c01, c10, c11 = _add_four(
+        c00, c01, c10, c11 = add_four(
             c00, c01, c10, c11, rows[r + 2], rows[r + 6], x, y
         )
-        d00, d01, d10, d11 = _add_four(
+        d00, d01, d10, d11 = add_four(
             d00, d01, d10, d11, rows[r + 3], rows[r + 7], x, y
         )
     _store_four(counts, at, a00, a01, a10, a11)
-    row_size = 4 * get_lanes(counts)
-    _store_four(counts, at + row_size, b00, b01, b10, b11)
-    _store_four(counts, at + 2 * row_size, c00, c01, c10, c11)
-    _store_four(counts, at + 3 * row_size, d00, d01, d10, d11)
+    _store_four(counts, at + 64, b00, b01, b10, b11)
+    _store_four(counts, at + 128, c00, c01, c10, c11)
+    _store_four(counts, at + 192, d00, d01, d10, d11)
 
 
 @inlined
@@ -150,7 +136,7 @@ def count_one_row(
     for w in range(first, last):
         x, y = load(planes, block + w * 32), load(planes, block + w * 32 + 16)
         r = row + w * 8
-        c00, c01, c10, c11 = _add_four(c00, c01, c10, c11, rows[r], rows[r + 4], x, y)
+        c00, c01, c10, c11 = add_four(c00, c01, c10, c11, rows[r], rows[r + 4], x, y)
     _store_four(counts, at, c00, c01, c10, c11)
 
 

@@ -91,6 +91,47 @@ def store(
 
 
 @intrinsic
+def store_fours(
+    typingctx: Any,
+    array: types.Array,
+    index: types.Type,
+    step: types.Type,
+    value: Vector,
+) -> Intrinsic:
+    """Write lanes 4 k .. 4 k + 3 to array[index + k * step : index + k * step + 4]."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        _, at, step, whole = args
+        four = ir.VectorType(value.llvm.element, 4)
+        for k in range(LANES // 4):
+            chosen = ir.Constant(ir.VectorType(INDEX, 4), list(range(4 * k, 4 * k + 4)))
+            part = builder.shuffle_vector(whole, whole, chosen)
+            to = _pointer(context, builder, array, args[0], at, value)
+            to = builder.bitcast(to, four.as_pointer())
+            builder.store(part, to, align=array.dtype.bitwidth // 8)
+            at = builder.add(at, step)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, value), codegen
+
+
+@intrinsic
+def store_lower(
+    typingctx: Any, array: types.Array, index: types.Type, value: Vector
+) -> Intrinsic:
+    """Write the 16 lower bits of sixteen counts to array[index : index + 16], int16."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        half = ir.VectorType(ir.IntType(16), LANES)
+        at = _pointer(context, builder, array, args[0], args[1], NARROW)
+        at = builder.bitcast(at, half.as_pointer())
+        builder.store(builder.trunc(args[2], half), at, align=2)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), codegen
+
+
+@intrinsic
 def spread(typingctx: Any, scalar: types.Type) -> Intrinsic:
     """Return a scalar in every lane; integers but int16 become counts."""
     is_count = isinstance(scalar, types.Integer) and scalar is not types.int16

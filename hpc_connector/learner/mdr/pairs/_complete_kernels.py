@@ -14,10 +14,10 @@ from hpc_connector.learner.mdr._search_kernels import (
     save_errors,
 )
 from hpc_connector.learner.mdr.pairs._panel_kernels import (
-    copy_block_rows,
+    copy_rows,
     count_panel,
     cut_tile,
-    sum_groups,
+    split_groups,
 )
 
 
@@ -55,8 +55,8 @@ def search_every_pair(
             ),
         ),
         np.empty(max(4, fours) * n_words * 8, np.int32),
-        np.zeros(fours * blocks * n_groups * 256, np.int32),
-        np.empty(256, np.int32),
+        np.empty(fours * blocks * genotypes.folds * 512, np.int32),
+        np.empty(n_groups * 256, np.int32),
         np.full(genotypes.folds * 16, -1.0),
         np.empty(48),
     )
@@ -73,7 +73,7 @@ def _search_rows(
     margins: tuple[Floats, Floats],
     rows: NDArray[np.int32],
     counts: NDArray[np.int32],
-    some: NDArray[np.int32],
+    tables: NDArray[np.int32],
     fold_train: NDArray[np.float64],
     statistics: NDArray[np.float64],
 ) -> None:
@@ -93,7 +93,7 @@ def _search_rows(
             n_band = min(band, bottom - top)
             for block in range(n_band):
                 at, to = (top + block) * block_size, block * n_words * 32
-                copy_block_rows(planes, at, n_words, stored, rows, to)
+                copy_rows(planes, at, n_words, stored, rows, to)
             for upper in range(top * 4, (top + n_band) * 4, fours):
                 n_fours = min(fours, (top + n_band) * 4 - upper)
                 for at_j in range(max(left, upper // 4), right, blocks):
@@ -109,24 +109,20 @@ def _search_rows(
                         stored,
                         stretch,
                         counts,
-                        some,
-                        n_groups,
                     )
                     for pair in range(n_fours * n_blocks):
                         four, block_j = upper + pair // n_blocks, at_j + pair % n_blocks
                         if block_j < four // 4:
                             continue
-                        table = pair * n_groups * 256
-                        if folds > 1:
-                            sum_groups(counts, table, folds)
+                        split_groups(counts, pair * folds * 512, folds, 256, tables)
                         here, there = four // 4 - first_row, block_j - first_column
                         for row in range(4):
                             i = four * 4 + row
                             score_pairs(
                                 genotypes,
                                 rules.tie_low,
-                                counts,
-                                table + row * 64,
+                                tables,
+                                row * 64,
                                 256,
                                 margins[0],
                                 here * width + i % 16,

@@ -21,7 +21,7 @@ from hpc_connector.learner.mdr.pairs._narrow_kernels import (
 from hpc_connector.learner.mdr.pairs._panel_kernels import (
     count_panel,
     cut_tile,
-    sum_groups,
+    split_groups,
 )
 from hpc_connector.learner.mdr.pairs._screen_kernels import (
     Screen,
@@ -31,14 +31,14 @@ from hpc_connector.learner.mdr.pairs._screen_kernels import (
     set_least,
 )
 
-# Rows, columns as they are counted and as they are copied, counts and room for some,
-# counts of sixteen pairs, their folds and statistics.
+# Rows, columns as they are counted and as they are copied, counts, those of sixteen
+# pairs and the groups they split into, and their folds and statistics.
 Scratch = tuple[
     NDArray[np.int32],
     NDArray[np.int32],
     NDArray[np.int16],
     NDArray[np.int16],
-    NDArray[np.int16],
+    NDArray[np.int32],
     NDArray[np.int32],
     NDArray[np.float64],
     NDArray[np.float64],
@@ -93,8 +93,8 @@ def search_screened_pairs(
             np.empty(max(4, fours) * start[-1] * 8, np.int32),
             columns,
             columns.view(np.int16),
-            np.zeros(fours * blocks * n_groups * 512, np.int16),
-            np.empty(512, np.int16),
+            np.empty(fours * blocks * genotypes.folds * 1024, np.int16),
+            np.empty(genotypes.folds * 128, np.int32),
             np.empty(n_groups * 64, np.int32),
             np.full(genotypes.folds * 16, -1.0),
             np.empty(48),
@@ -116,7 +116,7 @@ def _search_rows(
 ) -> None:
     """Search a tile with what :func:`search_screened_pairs` has allocated."""
     first_row, last_row, first_column, last_column = tile
-    rows, columns, copied, counts, some, _, _, _ = scratch
+    rows, columns, copied, counts, _, _, _, _ = scratch
     folds, n_groups, n_words = genotypes.folds, genotypes.size.shape[0], start[-1]
     chunk, fours, blocks, stretch = cut_tile(n_words, 2, n_groups)
     band, of_row, of_columns = max(1, fours // 4), (folds + 1) * 48, (folds + 1) * 96
@@ -144,13 +144,10 @@ def _search_rows(
                         2,
                         stretch,
                         counts,
-                        some,
-                        n_groups,
                     )
                     for pair in range(n_fours * n_blocks):
                         four, block_j = upper + pair // n_blocks, at_j + pair % n_blocks
-                        table = pair * n_groups * 512
-                        sum_groups(counts, table, folds)
+                        table = pair * folds * 1024
                         for row in range(4):
                             i = four * 4 + row
                             found = screen_pairs(
@@ -199,16 +196,17 @@ def keep_screened(
     half: int,
 ) -> None:
     """Score the pairs of one row with sixteen variants, and keep the best."""
-    _, _, _, narrow, _, counts, fold_train, statistics = scratch
+    _, _, _, narrow, counts, tables, fold_train, statistics = scratch
     width = 48 * genotypes.weight.shape[0]
-    for group in range(genotypes.size.shape[0]):
+    for group in range(2 * genotypes.folds):
         for cell in range(4):
             count = widen_half(load(narrow, at + group * 512 + cell * 32), half)
             store(counts, (group * 4 + cell) * 16, count)
+    split_groups(counts, 0, genotypes.folds, 64, tables)
     score_pairs(
         genotypes,
         rules.tie_low,
-        counts,
+        tables,
         0,
         64,
         margins[0],

@@ -1,10 +1,20 @@
-"""Words of 16 bits: those of 32 variants fill a vector, and groups need less padding."""
+"""Words of 16 bits: those of 32 variants fill a vector, and groups need less padding.
+
+A word of 32 bits is two of 16, of which the last of a group may be left out.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector._jit import inlined, kernel
 from hpc_connector.learner.mdr._arguments import Genotypes
+from hpc_connector.learner.mdr._simd import (
+    Vector,
+    load,
+    spread,
+    store_fours,
+    store_lower,
+)
 
 
 @kernel
@@ -15,15 +25,6 @@ def cut_narrow_groups(genotypes: Genotypes) -> NDArray[np.int64]:
     for group in range(n_groups):
         start[group + 1] = start[group] + (genotypes.size[group] + 15) // 16
     return start
-
-
-@inlined
-def locate_word(
-    genotypes: Genotypes, start: NDArray[np.int64], group: int, word: int
-) -> tuple[int, int]:
-    """Return the word of 32 bits that holds one of 16 bits, and at which bit."""
-    within = word - start[group]
-    return genotypes.group_start[group] + within // 2, within % 2 * 16
 
 
 @kernel
@@ -43,22 +44,23 @@ def copy_narrow_columns(
     columns
         The result, int16 (blocks of 32 * words * 2 planes * 32,).
     """
-    n_words, stored = genotypes.planes.shape[1], genotypes.planes.shape[2]
     planes, size = genotypes.planes.reshape(-1), start[-1] * 64
-    for block in range(first, first + (last - first + 1) // 2 * 2):
+    block_size, stored = planes.shape[0] // genotypes.planes.shape[0], 16
+    stored = genotypes.planes.shape[2] * 16
+    if (last - first) % 2 == 1:
+        columns[(last - first) // 2 * size :] = 0
+    for block in range(first, last):
         to = (block - first) // 2 * size + (block - first) % 2 * 16
-        if block >= last:
-            for at in range(to, to + size, 32):
-                columns[at : at + 16] = 0
-            continue
         for group in range(2 * genotypes.folds):
-            for narrow in range(start[group], start[group + 1]):
-                word, bit = locate_word(genotypes, start, group, narrow)
+            at = block * block_size + genotypes.group_start[group] * stored
+            for narrow in range(start[group], start[group + 1], 2):
                 for plane in range(2):
-                    at = ((block * n_words + word) * stored + plane) * 16
+                    word = load(planes, at + plane * 16)
                     into = to + (narrow * 2 + plane) * 32
-                    for lane in range(16):
-                        columns[into + lane] = np.int16(planes[at + lane] >> bit)
+                    store_lower(columns, into, word)
+                    if narrow + 1 < start[group + 1]:
+                        store_lower(columns, into + 64, word >> spread(16))
+                at += stored
 
 
 @kernel
@@ -78,23 +80,24 @@ def copy_narrow_rows(
     rows, to
         The result, at rows[to:], int32 [four][word][plane][row].
     """
-    n_words, stored = genotypes.planes.shape[1], genotypes.planes.shape[2]
-    planes, n_narrow = genotypes.planes.reshape(-1), start[-1]
+    planes, step = genotypes.planes.reshape(-1), start[-1] * 8
+    block_size, stored = genotypes.planes[0].size, genotypes.planes.shape[2] * 16
     for group in range(2 * genotypes.folds):
-        for narrow in range(start[group], start[group + 1]):
-            word, bit = locate_word(genotypes, start, group, narrow)
+        at = block * block_size + genotypes.group_start[group] * stored
+        for narrow in range(start[group], start[group + 1], 2):
             for plane in range(2):
-                for four in range(4):
-                    at = ((block * n_words + word) * stored + plane) * 16 + four * 4
-                    into = to + (four * n_narrow + narrow) * 8 + plane * 4
-                    a, b = _double(planes[at], bit), _double(planes[at + 1], bit)
-                    c, d = _double(planes[at + 2], bit), _double(planes[at + 3], bit)
-                    rows[into], rows[into + 1] = a, b
-                    rows[into + 2], rows[into + 3] = c, d
+                word = load(planes, at + plane * 16)
+                into = to + narrow * 8 + plane * 4
+                lower, upper = _double_halves(word)
+                store_fours(rows, into, step, lower)
+                if narrow + 1 < start[group + 1]:
+                    store_fours(rows, into + 8, step, upper)
+            at += stored
 
 
 @inlined
-def _double(word: np.int32, bit: int) -> np.int32:
-    """Return 16 bits of a word twice."""
-    half = (np.uint32(word) >> np.uint32(bit)) & np.uint32(0xFFFF)
-    return np.int32(half | (half << np.uint32(16)))
+def _double_halves(word: Vector) -> tuple[Vector, Vector]:
+    """Return the lower 16 bits of words twice, and the upper."""
+    half = spread(16)
+    lower, upper = word << half, word >> half
+    return lower | (lower >> half), upper | (upper << half)

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector._jit import bare, inlined, kernel
-from hpc_connector.learner.mdr._count_kernels import Counts, count_four_rows, get_lanes
+from hpc_connector.learner.mdr._count_kernels import add_four
 from hpc_connector.learner.mdr._search_kernels import CACHE_BYTES
-from hpc_connector.learner.mdr._simd import load, store
+from hpc_connector.learner.mdr._simd import Vector, load, spread, store, store_fours
+
+Counts = NDArray[np.int32] | NDArray[np.int16]
 
 FEW_BLOCKS = 4  # columns that repay copying a row
 PANEL_FOURS, PANEL_BLOCKS = 16, 16
@@ -44,7 +46,7 @@ def cut_tile(n_words: int, stored: int, n_groups: int) -> tuple[int, int, int, i
 
 
 @kernel
-def copy_block_rows(
+def copy_rows(
     planes: NDArray[np.int32],
     block: int,
     n_words: int,
@@ -52,7 +54,7 @@ def copy_block_rows(
     rows: NDArray[np.int32],
     to: int,
 ) -> None:
-    """Copy two planes of sixteen variants as four fours: rows[four][word][plane][row].
+    """Copy two planes of sixteen variants as four fours.
 
     Parameters
     ----------
@@ -61,16 +63,12 @@ def copy_block_rows(
     stored
         Planes stored of each word.
     rows, to
-        The result, at rows[to:], int32.
+        The result, at rows[to:], int32 [four][word][plane][row].
     """
     for word in range(n_words):
         for plane in range(2):
-            for four in range(4):
-                at = block + (word * stored + plane) * 16 + four * 4
-                into = to + (four * n_words + word) * 8 + plane * 4
-                # all loads before all stores: one load and one store of four
-                a, b, c, d = planes[at], planes[at + 1], planes[at + 2], planes[at + 3]
-                rows[into], rows[into + 1], rows[into + 2], rows[into + 3] = a, b, c, d
+            variants = load(planes, block + (word * stored + plane) * 16)
+            store_fours(rows, to + word * 8 + plane * 4, n_words * 8, variants)
 
 
 @bare
@@ -85,68 +83,166 @@ def count_panel(
     stored: int,
     stretch: int,
     counts: Counts,
-    some: Counts,
-    n_groups: int,
 ) -> None:
-    """Count the four cells of every pair of a panel in every group.
+    """Count the four cells of every pair of a panel, up to the end of every group.
 
     Parameters
     ----------
     start
         First word of each group, int64 (groups + 1,).
-    rows, fours
-        Of every four, from :func:`copy_four_rows`.
+    rows, first_row, fours
+        From :func:`copy_rows`, where the first of the fours begins, and how many.
     planes, first_block, blocks, stored
         Planes, flat, the blocks that are counted, and the planes stored of each word.
+    stretch
+        Words that are counted for the whole panel before the next ones.
     counts
-        The result, [four][block][group][row][cell][lane]; groups without individuals
-        are left as they are.
-    some
-        Room for the counts of a four, a block and a group.
-    n_groups
-        Groups of `counts`: those that are counted, and room for sums.
+        The result, [four][block][group][row][cell][lane], a group with all before it.
     """
-    n_words, size = start[-1], 16 * get_lanes(counts)
+    n_words, n_groups = start[-1], start.shape[0] - 1
+    size = n_groups * 16 * get_lanes(counts)
     for begin in range(0, n_words, stretch):
         end = min(begin + stretch, n_words)
         for four in range(fours):
             row = first_row + four * n_words * 8
             for block in range(blocks):
                 at = (first_block + block) * n_words * stored * 16
-                to = (four * blocks + block) * n_groups * size
-                for group in range(start.shape[0] - 1):
-                    first, last = max(start[group], begin), min(start[group + 1], end)
-                    if first >= last:
-                        continue
-                    into = to + group * size
-                    if first == start[group]:
-                        count_four_rows(
-                            rows, row, planes, at, first, last, counts, into, stored
-                        )
-                    else:
-                        count_four_rows(
-                            rows, row, planes, at, first, last, some, 0, stored
-                        )
-                        add_counts(some, counts, into)
+                to = (four * blocks + block) * size
+                count_groups(
+                    start, begin, end, rows, row, planes, at, stored, counts, to
+                )
+
+
+@kernel
+def count_groups(
+    start: NDArray[np.int64],
+    begin: int,
+    end: int,
+    rows: NDArray[np.int32],
+    row: int,
+    planes: NDArray[np.int32],
+    block: int,
+    stored: int,
+    counts: Counts,
+    at: int,
+) -> None:
+    """Count the four cells of four rows with a block over the words begin .. end - 1.
+
+    Sixteen accumulators stay in registers through all groups: two loads and eight
+    broadcasts feed sixteen AND + population count + add.
+
+    Parameters
+    ----------
+    rows, row
+        From :func:`copy_rows`, and where this four begins. With counts of 16 bits its
+        words are of 16 bits, and there twice.
+    planes, block, stored
+        All planes, flat, where the block begins, and the planes stored of each word.
+    counts, at
+        At counts[at:], [group][row][cell][lane]: what was counted in the words before
+        the end of each group. Where `begin` is not 0, those before it are there.
+    """
+    n_groups, step, size = start.shape[0] - 1, stored * 16, 16 * get_lanes(counts)
+    group = 0
+    zero = spread(counts.dtype.type(0))
+    a00 = a01 = a10 = a11 = zero
+    b00 = b01 = b10 = b11 = zero
+    c00 = c01 = c10 = c11 = zero
+    d00 = d01 = d10 = d11 = zero
+    if begin > 0:
+        while start[group + 1] <= begin:
+            group += 1
+        a00, a01, a10, a11 = _load_row(counts, at + group * size, 0)
+        b00, b01, b10, b11 = _load_row(counts, at + group * size, 1)
+        c00, c01, c10, c11 = _load_row(counts, at + group * size, 2)
+        d00, d01, d10, d11 = _load_row(counts, at + group * size, 3)
+    word = begin
+    while group < n_groups and start[group] <= end:
+        last = min(start[group + 1], end)
+        for w in range(word, last):
+            x, y = load(planes, block + w * step), load(planes, block + w * step + 16)
+            r = row + w * 8
+            a00, a01, a10, a11 = add_four(
+                a00, a01, a10, a11, rows[r], rows[r + 4], x, y
+            )
+            b00, b01, b10, b11 = add_four(
+                b00, b01, b10, b11, rows[r + 1], rows[r + 5], x, y
+            )
+            c00, c01, c10, c11 = add_four(
+                c00, c01, c10, c11, rows[r + 2], rows[r + 6], x, y
+            )
+            d00, d01, d10, d11 = add_four(
+                d00, d01, d10, d11, rows[r + 3], rows[r + 7], x, y
+            )
+        word = last
+        _store_row(counts, at + group * size, 0, a00, a01, a10, a11)
+        _store_row(counts, at + group * size, 1, b00, b01, b10, b11)
+        _store_row(counts, at + group * size, 2, c00, c01, c10, c11)
+        _store_row(counts, at + group * size, 3, d00, d01, d10, d11)
+        group += 1
 
 
 @inlined
-def add_counts(some: Counts, counts: Counts, at: int) -> None:
-    """Add the counts of a four, a block and a group to counts[at:]."""
-    lanes = get_lanes(counts)
-    for offset in range(0, 16 * lanes, lanes):
-        store(counts, at + offset, load(counts, at + offset) + load(some, offset))
+def get_lanes(counts: Counts) -> int:
+    """Return the lanes of counts: sixteen of 32 bits, or twice as many of 16 bits."""
+    return 64 // counts.itemsize
 
 
 @inlined
-def sum_groups(counts: Counts, at: int, folds: int) -> None:
-    """Append to counts[at:], [group][16][lane], the sums over folds of each class."""
+def _load_row(counts: Counts, at: int, row: int) -> tuple[Vector, ...]:
+    """Return the four cells of one row of four."""
     lanes = get_lanes(counts)
-    size = 16 * lanes
-    for offset in range(at, at + size, lanes):
-        for is_control in range(2):
-            first = offset + is_control * folds * size
-            total = load(counts, first)
-            for fold in range(1, folds):
-                total = total + load(counts, first + fold * size)
-            store(counts, offset + (2 * folds + is_control) * size, total)
+    cell = at + 4 * row * lanes
+    return (
+        load(counts, cell),
+        load(counts, cell + lanes),
+        load(counts, cell + 2 * lanes),
+        load(counts, cell + 3 * lanes),
+    )
+
+
+@inlined
+def _store_row(
+    counts: Counts,
+    at: int,
+    row: int,
+    c00: Vector,
+    c01: Vector,
+    c10: Vector,
+    c11: Vector,
+) -> None:
+    """Write the four cells of one row of four."""
+    lanes = get_lanes(counts)
+    cell = at + 4 * row * lanes
+    store(counts, cell, c00)
+    store(counts, cell + lanes, c01)
+    store(counts, cell + 2 * lanes, c10)
+    store(counts, cell + 3 * lanes, c11)
+
+
+@inlined
+def split_groups(
+    counts: NDArray[np.int32], at: int, folds: int, size: int, tables: NDArray[np.int32]
+) -> None:
+    """Write what each group counts alone, and the sums over folds if there are any.
+
+    Parameters
+    ----------
+    counts, at
+        Of one four and block, at counts[at:], from :func:`count_panel`.
+    size
+        Values of a group.
+    tables
+        The result, int32 [group][size].
+    """
+    n_groups = 2 * folds
+    for offset in range(0, size, 16):
+        before = spread(np.int32(0))
+        for group in range(n_groups):
+            upto = load(counts, at + group * size + offset)
+            store(tables, group * size + offset, upto - before)
+            before = upto
+        if folds > 1:
+            cases = load(counts, at + (folds - 1) * size + offset)
+            store(tables, n_groups * size + offset, cases)
+            store(tables, (n_groups + 1) * size + offset, before - cases)

@@ -239,6 +239,12 @@ def subtract_narrow(a: tuple[Vector, ...], b: tuple[Vector, ...]) -> tuple[Vecto
 
 
 @inlined
+def add_narrow(a: tuple[Vector, ...], b: tuple[Vector, ...]) -> tuple[Vector, ...]:
+    """Return a + b, cell by cell."""
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]
+
+
+@inlined
 def screen_pairs(
     constants: NDArray[np.int16],
     folds: int,
@@ -256,7 +262,8 @@ def screen_pairs(
     constants
         Of the screen.
     counts
-        Cells of group g at counts[at + g * 512], int16: groups, and sums over folds.
+        From ``count_panel``: cells of group g with all before it at counts[at + g *
+        512], int16.
     row_margins, row, margins, column
         From :func:`get_narrow_margins`, and where the row's and the lanes' begin.
 
@@ -264,19 +271,25 @@ def screen_pairs(
     -------
     A mask of 32 lanes.
     """
-    total = at + 2 * folds * 512
-    cases, controls = load_narrow(counts, total), load_narrow(counts, total + 512)
+    zero = spread(np.int16(0))
+    cases = load_narrow(counts, at + (folds - 1) * 512)
+    controls = load_narrow(counts, at + (2 * folds - 1) * 512)
+    controls = subtract_narrow(controls, cases)
     whole = get_excess(constants, 0, cases, controls, row_margins, row, margins, column)
     bound = whole >> spread(np.int16(2))
     best = spread(np.int16(-32768))
+    cases_before, controls_before = (zero, zero, zero, zero), cases
     for fold in range(folds):
         a = load_narrow(counts, at + fold * 512)
         u = load_narrow(counts, at + (folds + fold) * 512)
+        b = add_narrow(subtract_narrow(cases, a), cases_before)
+        v = add_narrow(subtract_narrow(controls, u), controls_before)
+        cases_before, controls_before = a, u
         train = get_excess(
             constants,
             1 + fold,
-            subtract_narrow(cases, a),
-            subtract_narrow(controls, u),
+            b,
+            v,
             row_margins,
             row,
             margins,
@@ -288,4 +301,4 @@ def screen_pairs(
     of_list = (whole >= load(constants, 4 * LANES)) & (
         bound >= load(constants, 5 * LANES)
     )
-    return (best >= spread(np.int16(0))) | of_list
+    return (best >= zero) | of_list
