@@ -136,7 +136,10 @@ def test_search__double_precision_gives_the_same_models():
     found = []
     for dtype in (np.float32, np.float64):
         packed = learner.make_genotypes(planes, 40, arrangement)
-        packed = packed._replace(float_size=packed.float_size.astype(dtype))
+        packed = packed._replace(
+            float_size=packed.float_size.astype(dtype),
+            weight=packed.weight.astype(dtype),
+        )
         best = learner.make_best(question, 5)
         learner.search(packed, question, (0, 3, 0, 3), best)
         found.append(learner.merge_best([best], 100))

@@ -1,24 +1,31 @@
 """Exhaustive search over a tile of pairs of which everybody is genotyped."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc_connector._jit import bare, kernel
+from hpc_connector._jit import bare, inlined, kernel
 from hpc_connector.learner.mdr._arguments import Best, Floats, Genotypes, Rules
-from hpc_connector.learner.mdr._contrast_kernels import get_margins, score_pairs
-from hpc_connector.learner.mdr._count_kernels import count_carriers
-from hpc_connector.learner.mdr._search_kernels import (
-    get_least,
-    is_candidate,
-    keep_pairs,
-    save_errors,
+from hpc_connector.learner.mdr._contrast_kernels import (
+    complete,
+    get_margins,
+    load_four,
+    subtract_four,
+    sum_positive,
+    weigh_four,
 )
+from hpc_connector.learner.mdr._count_kernels import count_carriers
+from hpc_connector.learner.mdr._search_kernels import get_least
+from hpc_connector.learner.mdr._simd import Vector, any_lane, spread
 from hpc_connector.learner.mdr.pairs._panel_kernels import (
     copy_rows,
     count_panel,
     cut_tile,
-    split_groups,
 )
+from hpc_connector.learner.mdr.pairs._row_kernels import Room, make_room, search_row
+
+ROUNDING = 1e-5  # of the excess in single precision, which only sorts out pairs
 
 
 @kernel
@@ -39,8 +46,8 @@ def search_every_pair(
     The others as in ``search_missing_pairs``.
     """
     first_row, last_row, first_column, last_column = tile
-    n_words, n_groups = genotypes.planes.shape[1], genotypes.size.shape[0]
-    _, fours, blocks, _ = cut_tile(n_words, genotypes.planes.shape[2], n_groups)
+    n_words, folds = genotypes.planes.shape[1], genotypes.folds
+    _, fours, blocks, _ = cut_tile(n_words, genotypes.planes.shape[2], 2 * folds)
     _search_rows(
         genotypes,
         rules,
@@ -55,10 +62,8 @@ def search_every_pair(
             ),
         ),
         np.empty(max(4, fours) * n_words * 8, np.int32),
-        np.empty(fours * blocks * genotypes.folds * 512, np.int32),
-        np.empty(n_groups * 256, np.int32),
-        np.full(genotypes.folds * 16, -1.0),
-        np.empty(48),
+        np.empty(fours * blocks * folds * 512, np.int32),
+        make_room(genotypes),
     )
 
 
@@ -73,18 +78,16 @@ def _search_rows(
     margins: tuple[Floats, Floats],
     rows: NDArray[np.int32],
     counts: NDArray[np.int32],
-    tables: NDArray[np.int32],
-    fold_train: NDArray[np.float64],
-    statistics: NDArray[np.float64],
+    room: Room,
 ) -> None:
     """Search a tile with what :func:`search_every_pair` has allocated."""
     first_row, last_row, first_column, last_column = tile
-    folds, n_groups = genotypes.folds, genotypes.size.shape[0]
     n_words, stored = genotypes.planes.shape[1], genotypes.planes.shape[2]
     block_size, width = n_words * stored * 16, 48 * genotypes.weight.shape[0]
-    first_statistic = rules.statistic[0] * 16
-    least = get_least(best)
-    chunk, fours, blocks, stretch = cut_tile(n_words, stored, n_groups)
+    step = 2 * genotypes.folds * 256
+    sorts_out = genotypes.folds == 1 and errors.shape[0] == 0
+    least = get_least_excess(genotypes, best)
+    chunk, fours, blocks, stretch = cut_tile(n_words, stored, 2 * genotypes.folds)
     band = max(1, fours // 4)
     for left in range(first_column, last_column, chunk):
         right = min(left + chunk, last_column)
@@ -112,50 +115,63 @@ def _search_rows(
                     )
                     for pair in range(n_fours * n_blocks):
                         four, block_j = upper + pair // n_blocks, at_j + pair % n_blocks
-                        if block_j < four // 4:
-                            continue
-                        split_groups(counts, pair * folds * 512, folds, 256, tables)
-                        here, there = four // 4 - first_row, block_j - first_column
+                        column = (block_j - first_column) * width
                         for row in range(4):
-                            i = four * 4 + row
-                            score_pairs(
+                            i, at = four * 4 + row, pair * step + row * 64
+                            if sorts_out:
+                                here = (i // 16 - first_row) * width + i % 16
+                                excess = get_whole_excess(
+                                    genotypes, counts, at, margins, here, column
+                                )
+                                if not any_lane(excess >= spread(least)):
+                                    continue
+                            if search_row(
                                 genotypes,
-                                rules.tie_low,
-                                tables,
-                                row * 64,
+                                rules,
+                                best,
+                                tile,
+                                errors,
+                                margins,
+                                counts,
+                                at,
                                 256,
-                                margins[0],
-                                here * width + i % 16,
-                                margins[1],
-                                there * width,
-                                fold_train,
-                                statistics,
-                            )
-                            if is_candidate(
-                                least,
-                                first_statistic,
-                                best.fold_score,
-                                statistics,
-                                fold_train,
-                                folds,
+                                i,
+                                block_j,
+                                room,
                             ):
-                                keep_pairs(
-                                    genotypes,
-                                    rules,
-                                    best,
-                                    statistics,
-                                    fold_train,
-                                    i,
-                                    block_j,
-                                )
-                                least = get_least(best)
-                            if errors.shape[0] > 0:
-                                save_errors(
-                                    genotypes,
-                                    rules,
-                                    statistics,
-                                    i,
-                                    block_j,
-                                    errors[i - first_row * 16],
-                                    there * 16,
-                                )
+                                least = get_least_excess(genotypes, best)
+
+
+@inlined
+def get_least_excess(genotypes: Genotypes, best: Best) -> np.floating[Any]:
+    """Return the excess on all data of a pair that enters a list without folds."""
+    n0, n1 = genotypes.weight[0, 0], genotypes.weight[0, 1]
+    product = np.float64(n1) * n0
+    least = (2.0 * get_least(best) - 1.0 - ROUNDING) * product
+    rounded: np.floating[Any] = type(n1)(least)
+    return rounded
+
+
+@inlined
+def get_whole_excess(
+    genotypes: Genotypes,
+    counts: NDArray[np.int32],
+    at: int,
+    margins: tuple[Floats, Floats],
+    row: int,
+    column: int,
+) -> Vector:
+    """Return n1 n0 (2 BA - 1) of sixteen pairs on all data, where there are no folds.
+
+    Parameters
+    ----------
+    counts, at
+        Of cases, and of all 256 values further.
+    """
+    one = genotypes.weight[0, 0]
+    cases = load_four(counts, at, one)
+    controls = subtract_four(load_four(counts, at + 256, one), cases)
+    four = weigh_four(genotypes.weight, 0, cases, controls)
+    return sum_positive(
+        complete(four, margins[0], row, margins[1], column), spread(one - one)
+    )

@@ -3,26 +3,18 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc_connector._jit import bare, kernel
+from hpc_connector._jit import bare, inlined, kernel
 from hpc_connector.learner.mdr._arguments import Best, Floats, Genotypes, Rules
-from hpc_connector.learner.mdr._contrast_kernels import get_margins, score_pairs
+from hpc_connector.learner.mdr._contrast_kernels import get_margins
 from hpc_connector.learner.mdr._count_kernels import count_carriers
-from hpc_connector.learner.mdr._search_kernels import (
-    get_least,
-    is_candidate,
-    keep_pairs,
-)
 from hpc_connector.learner.mdr._simd import get_bits, load, store, widen_half
 from hpc_connector.learner.mdr.pairs._narrow_kernels import (
     copy_narrow_columns,
     copy_narrow_rows,
     cut_narrow_groups,
 )
-from hpc_connector.learner.mdr.pairs._panel_kernels import (
-    count_panel,
-    cut_tile,
-    split_groups,
-)
+from hpc_connector.learner.mdr.pairs._panel_kernels import count_panel, cut_tile
+from hpc_connector.learner.mdr.pairs._row_kernels import Room, make_room, search_row
 from hpc_connector.learner.mdr.pairs._screen_kernels import (
     Screen,
     get_narrow_margins,
@@ -31,17 +23,14 @@ from hpc_connector.learner.mdr.pairs._screen_kernels import (
     set_least,
 )
 
-# Rows, columns as they are counted and as they are copied, counts, those of sixteen
-# pairs and the groups they split into, and their folds and statistics.
+# Rows, columns as they are counted and as they are copied, counts of a panel, and of
+# sixteen pairs in 32 bits.
 Scratch = tuple[
     NDArray[np.int32],
     NDArray[np.int32],
     NDArray[np.int16],
     NDArray[np.int16],
     NDArray[np.int32],
-    NDArray[np.int32],
-    NDArray[np.float64],
-    NDArray[np.float64],
 ]
 
 
@@ -66,8 +55,8 @@ def search_screened_pairs(
     The others as in ``search_missing_pairs``.
     """
     first_row, last_row, first_column, last_column = tile
-    n_groups, start = genotypes.size.shape[0], cut_narrow_groups(genotypes)
-    chunk, fours, blocks, _ = cut_tile(start[-1], 2, n_groups)
+    start = cut_narrow_groups(genotypes)
+    chunk, fours, blocks, _ = cut_tile(start[-1], 2, 2 * genotypes.folds)
     columns = np.empty(chunk * start[-1] * 32, np.int32)
     row_margins = get_margins(
         genotypes, count_carriers(genotypes, first_row, last_row, 2)
@@ -82,6 +71,7 @@ def search_screened_pairs(
         rules,
         best,
         tile,
+        errors,
         screen,
         start,
         (row_margins, margins),
@@ -95,10 +85,8 @@ def search_screened_pairs(
             columns.view(np.int16),
             np.empty(fours * blocks * genotypes.folds * 1024, np.int16),
             np.empty(genotypes.folds * 128, np.int32),
-            np.empty(n_groups * 64, np.int32),
-            np.full(genotypes.folds * 16, -1.0),
-            np.empty(48),
         ),
+        make_room(genotypes),
     )
 
 
@@ -108,17 +96,19 @@ def _search_rows(
     rules: Rules,
     best: Best,
     tile: tuple[int, ...],
+    errors: NDArray[np.float32],
     screen: Screen,
     start: NDArray[np.int64],
     margins: tuple[Floats, Floats],
     narrow_margins: tuple[NDArray[np.int16], NDArray[np.int16]],
     scratch: Scratch,
+    room: Room,
 ) -> None:
     """Search a tile with what :func:`search_screened_pairs` has allocated."""
     first_row, last_row, first_column, last_column = tile
-    rows, columns, copied, counts, _, _, _, _ = scratch
-    folds, n_groups, n_words = genotypes.folds, genotypes.size.shape[0], start[-1]
-    chunk, fours, blocks, stretch = cut_tile(n_words, 2, n_groups)
+    rows, columns, copied, counts, wide = scratch
+    folds, n_words = genotypes.folds, start[-1]
+    chunk, fours, blocks, stretch = cut_tile(n_words, 2, 2 * folds)
     band, of_row, of_columns = max(1, fours // 4), (folds + 1) * 48, (folds + 1) * 96
     for left in range(first_column, last_column, 2 * chunk):
         right = min(left + 2 * chunk, last_column)
@@ -165,64 +155,37 @@ def _search_rows(
                                 block = left + block_j * 2 + half
                                 if (bits >> (16 * half)) & 0xFFFF == 0:
                                     continue
-                                if i // 16 <= block < last_column:
-                                    keep_screened(
-                                        genotypes,
-                                        rules,
-                                        best,
-                                        tile,
-                                        screen,
-                                        margins,
-                                        scratch,
-                                        table + row * 128,
-                                        i,
-                                        block,
-                                        half,
-                                    )
+                                if i // 16 > block or block >= last_column:
+                                    continue
+                                at = table + row * 128
+                                _widen_counts(counts, at, half, 2 * folds, wide)
+                                if search_row(
+                                    genotypes,
+                                    rules,
+                                    best,
+                                    tile,
+                                    errors,
+                                    margins,
+                                    wide,
+                                    0,
+                                    64,
+                                    i,
+                                    block,
+                                    room,
+                                ):
+                                    set_least(screen, best)
 
 
-@bare
-def keep_screened(
-    genotypes: Genotypes,
-    rules: Rules,
-    best: Best,
-    tile: tuple[int, ...],
-    screen: Screen,
-    margins: tuple[Floats, Floats],
-    scratch: Scratch,
+@inlined
+def _widen_counts(
+    counts: NDArray[np.int16],
     at: int,
-    i: int,
-    block_j: int,
     half: int,
+    n_groups: int,
+    wide: NDArray[np.int32],
 ) -> None:
-    """Score the pairs of one row with sixteen variants, and keep the best."""
-    _, _, _, narrow, counts, tables, fold_train, statistics = scratch
-    width = 48 * genotypes.weight.shape[0]
-    for group in range(2 * genotypes.folds):
+    """Write the counts of sixteen of 32 pairs as int32 [group][cell][lane]."""
+    for group in range(n_groups):
         for cell in range(4):
-            count = widen_half(load(narrow, at + group * 512 + cell * 32), half)
-            store(counts, (group * 4 + cell) * 16, count)
-    split_groups(counts, 0, genotypes.folds, 64, tables)
-    score_pairs(
-        genotypes,
-        rules.tie_low,
-        tables,
-        0,
-        64,
-        margins[0],
-        (i // 16 - tile[0]) * width + i % 16,
-        margins[1],
-        (block_j - tile[2]) * width,
-        fold_train,
-        statistics,
-    )
-    if is_candidate(
-        get_least(best),
-        rules.statistic[0] * 16,
-        best.fold_score,
-        statistics,
-        fold_train,
-        genotypes.folds,
-    ):
-        keep_pairs(genotypes, rules, best, statistics, fold_train, i, block_j)
-        set_least(screen, best)
+            count = widen_half(load(counts, at + group * 512 + cell * 32), half)
+            store(wide, (group * 4 + cell) * 16, count)

@@ -30,7 +30,7 @@ def cut_tile(n_words: int, stored: int, n_groups: int) -> tuple[int, int, int, i
     n_words, stored
         Words of a vector of variants, and planes stored of each.
     n_groups
-        Groups that are counted, with their sums.
+        Groups that are counted.
 
     Returns
     -------
@@ -218,31 +218,3 @@ def _store_row(
     store(counts, cell + lanes, c01)
     store(counts, cell + 2 * lanes, c10)
     store(counts, cell + 3 * lanes, c11)
-
-
-@inlined
-def split_groups(
-    counts: NDArray[np.int32], at: int, folds: int, size: int, tables: NDArray[np.int32]
-) -> None:
-    """Write what each group counts alone, and the sums over folds if there are any.
-
-    Parameters
-    ----------
-    counts, at
-        Of one four and block, at counts[at:], from :func:`count_panel`.
-    size
-        Values of a group.
-    tables
-        The result, int32 [group][size].
-    """
-    n_groups = 2 * folds
-    for offset in range(0, size, 16):
-        before = spread(np.int32(0))
-        for group in range(n_groups):
-            upto = load(counts, at + group * size + offset)
-            store(tables, group * size + offset, upto - before)
-            before = upto
-        if folds > 1:
-            cases = load(counts, at + (folds - 1) * size + offset)
-            store(tables, n_groups * size + offset, cases)
-            store(tables, (n_groups + 1) * size + offset, before - cases)

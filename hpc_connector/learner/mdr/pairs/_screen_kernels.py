@@ -202,7 +202,8 @@ def _weigh_narrow(
     """Return the contrast of a cell in the view whose constants are at `at`."""
     left = take_share(cases * load(constants, at), load(constants, at + 32))
     right = take_share(controls * load(constants, at + 64), load(constants, at + 96))
-    return left - right
+    contrast: Vector = left - right
+    return contrast
 
 
 @inlined
@@ -229,7 +230,8 @@ def get_excess(
     x21 = load(margins, column + 32) - x01 - x11
     x22 = load(margins, column + 64) - x02 - x12
     cells = x00, x01, x02, x10, x11, x12, x20, x21, x22
-    return sum_positive(cells, spread(np.int16(0)))
+    excess: Vector = sum_positive(cells, spread(np.int16(0)))
+    return excess
 
 
 @inlined
@@ -278,7 +280,8 @@ def screen_pairs(
     whole = get_excess(constants, 0, cases, controls, row_margins, row, margins, column)
     bound = whole >> spread(np.int16(2))
     best = spread(np.int16(-32768))
-    cases_before, controls_before = (zero, zero, zero, zero), cases
+    cases_before: tuple[Vector, ...] = (zero, zero, zero, zero)
+    controls_before = cases
     for fold in range(folds):
         a = load_narrow(counts, at + fold * 512)
         u = load_narrow(counts, at + (folds + fold) * 512)
@@ -301,4 +304,5 @@ def screen_pairs(
     of_list = (whole >= load(constants, 4 * LANES)) & (
         bound >= load(constants, 5 * LANES)
     )
-    return (best >= zero) | of_list
+    found: Vector = (best >= zero) | of_list
+    return found
