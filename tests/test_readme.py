@@ -109,10 +109,30 @@ def folder(tmp_path_factory):
         lines = stream.readlines()
     for name, some in {"hmdb": lines[1:400], "lipids": lines[400:800]}.items():
         (place / f"{name}.tsv").write_bytes(b"".join([lines[0], *some]))
+    write_tables(place)
     (place / "tissues.txt").write_text("tissue.imzML\n")
     shutil.copy(ROOT / "slurm/mn5.env", place / "my.env")
     (place / "cloud.yaml").write_text("lithops: {backend: localhost}\n")
     return place
+
+
+def write_tables(place):
+    """Write traits, covariates, lists, sites and genes of the cohort."""
+    rows = [line.split() for line in (place / "cohort.fam").read_text().splitlines()]
+    traits, covariates = "FID IID bmi visits\n", "FID IID age sex PC1 PC2 PC3\n"
+    for k, (fid, iid, *_) in enumerate(rows):
+        traits += f"{fid} {iid} {20 + k * 37 % 101 / 10} {k * 7 % 5}\n"
+        components = " ".join(f"{k * p % 97 / 97:.3f}" for p in (11, 23, 59))
+        covariates += f"{fid} {iid} {40 + k * 13 % 31} {1 + k // 3 % 2} {components}\n"
+    (place / "traits.tsv").write_text(traits)
+    (place / "pcs.txt").write_text(covariates)
+    names = [f"{fid} {iid}" for fid, iid, *_ in rows]
+    (place / "europeans.txt").write_text("\n".join(names[:1500]))
+    sites = [f"{name} site{k % 40}" for k, name in enumerate(names)]
+    (place / "sites.txt").write_text("\n".join(sites))
+    ids = [line.split()[1] for line in (place / "cohort.bim").read_text().splitlines()]
+    genes = [f"GENE{k % 5} {name}" for k, name in enumerate(ids)]
+    (place / "genes.txt").write_text("\n".join(genes))
 
 
 def get_way(command):
