@@ -68,7 +68,7 @@ def make_page(runs: Sequence[Run], table: Table, fdr: float) -> str:
     values: dict[str, Any] = {
         "first": runs[0].name,
         "names": [run.name for run in runs],
-        "datasets": [str(run.record["dataset"].get("name", "")) for run in runs],
+        "datasets": [get_dataset(run) for run in runs],
         "level": f"{100 * fdr:g} %",
         "counts": count_changes(runs, table),
         "n_all": int(table.counts.all(axis=0).sum()),
@@ -80,6 +80,12 @@ def make_page(runs: Sequence[Run], table: Table, fdr: float) -> str:
         "most_dots": MOST_DOTS,
     }
     return render_page("metabolite_annotation.compare", "compare.html", **values)
+
+
+def get_dataset(run: Run) -> str:
+    """Return the name of the dataset of a run, nothing where it is not recorded."""
+    found = run.record.get("dataset")
+    return str(found.get("name", "")) if isinstance(found, dict) else ""
 
 
 def make_pair(runs: Sequence[Run], table: Table, run: int) -> Pair:

@@ -51,7 +51,8 @@ def check_database(options: CheckOptions) -> None:
     from metabolite_annotation.databases import contents
 
     found = contents.read_contents(options.file)
-    ions = contents.count_ions(found.formulas, options.adducts)
+    adducts = contents.ADDUCTS if options.adducts is None else options.adducts
+    ions = contents.count_ions(found.formulas, adducts)
     record = contents.make_check_record(found, ions)
     print(json.dumps(record) if options.json else contents.format_check(found, ions))
     contents.refuse_faults(found)

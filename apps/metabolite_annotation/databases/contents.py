@@ -10,6 +10,8 @@ from hpc_connector.learner.annotation.ions import Chemistry, make_ions
 from hpc_connector.learner.annotation.modifiers import read_adduct
 from hpc_connector.loader.spectra.molecules import Fault, check_rows
 
+ADDUCTS = ("+H", "+Na", "+K", "-H", "+Cl")  # of runs of either polarity
+
 
 class Contents(NamedTuple):
     """What a file holds.

@@ -39,8 +39,8 @@ class CheckOptions:
     )
     json: bool = _files(False, "print one JSON object")
 
-    adducts: tuple[str, ...] = _ions(
-        ("+H", "+Na", "+K", "-H", "+Cl"),
+    adducts: tuple[str, ...] | None = _ions(
+        None,
         "of molecules, to count the formulas that each makes an ion of "
         "(default: +H,+Na,+K,-H,+Cl)",
         read=split,
