@@ -216,7 +216,7 @@ def test_get_fwhm__goes_with_mz_as_the_instrument_does():
 
 def test_draw_level__agrees_with_naive():
     discs = (Disc(3.2, 4.0, 2.5, 0.8), Disc(5.0, 5.5, 3.0, 0.5))
-    level = draw_level(discs, 9, 7)
+    level = draw_level(discs, np.arange(9) + 0.5, np.arange(7)[:, None] + 0.5)
     for (y, x), value in np.ndenumerate(level):
         far = [np.hypot(x + 0.5 - d.x, y + 0.5 - d.y) / d.radius for d in discs]
         here = [d.level * (1 - f**2) for d, f in zip(discs, far, strict=True)]

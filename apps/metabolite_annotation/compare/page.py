@@ -76,10 +76,17 @@ def make_page(runs: Sequence[Run], table: Table, fdr: float) -> str:
         "cautions": list_cautions(runs),
         "differences": list_differences(runs),
         "pairs": [make_pair(runs, table, n) for n in range(1, len(runs))],
+        "kinds": list_kinds(runs),
         "most_rows": MOST_ROWS,
         "most_dots": MOST_DOTS,
     }
     return render_page("metabolite_annotation.compare", "compare.html", **values)
+
+
+def list_kinds(runs: Sequence[Run]) -> dict[str, str]:
+    """Return the names of colours, each with its class."""
+    kinds = {kind: kind for kind in (SHARED, LOST, GAINED)}
+    return kinds if len(runs) == 2 else kinds | {"in a third run": "neither"}
 
 
 def get_dataset(run: Run) -> str:
@@ -129,13 +136,20 @@ def _make_row(table: Table, run: int, n: int, molecules: str) -> Row:
     score, fdr = table.values["score"][pair, n], table.values["fdr"][pair, n]
     return (
         f"{formula} {adduct}",
-        shorten(molecules, 60),
+        say_molecules(molecules),
         database,
         f"{mz:.4f}",
         *(f"{v:.3f}" if np.isfinite(v) else "" for v in score),
         f"{score[1] - score[0]:+.3f}" if np.isfinite(score).all() else "",
         *(f"{100 * v:.1f} %" if np.isfinite(v) else "" for v in fdr),
     )
+
+
+def say_molecules(names: str) -> str:
+    """Return the first of some names, and how many more there are."""
+    first, *others = names.split("; ")
+    more = f" and {len(others)} more" if others else ""
+    return f"{shorten(first, 60)}{more}"
 
 
 def draw_scores(

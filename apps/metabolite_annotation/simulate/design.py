@@ -157,13 +157,19 @@ def _draw_discs(design: Design, rng: np.random.Generator) -> tuple[Disc, ...]:
     return tuple(map(Disc, *columns))
 
 
-def draw_level(discs: tuple[Disc, ...], width: int, height: int) -> NDArray[np.float64]:
-    """Return how much of an ion is in each pixel, (height, width), 0 to 1.
+def draw_level(
+    discs: tuple[Disc, ...], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how much of an ion is at some places, 0 to 1.
 
     A parabola over each disc, that of the highest where they overlap.
+
+    Parameters
+    ----------
+    x, y
+        Pixels from the corner; the middle of the first is at 0.5.
     """
-    y, x = np.mgrid[:height, :width] + 0.5
-    level = np.zeros((height, width))
+    level = np.zeros(np.broadcast_shapes(x.shape, y.shape))
     for disc in discs:
         far = ((x - disc.x) ** 2 + (y - disc.y) ** 2) / disc.radius**2
         np.maximum(level, disc.level * (1 - far), out=level)

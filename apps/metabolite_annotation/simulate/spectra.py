@@ -42,14 +42,14 @@ def draw_spectra(
     """
     shifting, rng = np.random.default_rng([design.seed, 1]).spawn(2)
     shift = shifting.normal(0, profile.shift_ppm, len(planted.names))
-    levels = np.array([
-        draw_level(discs, design.width, design.height) for discs in planted.discs
-    ]).reshape(len(planted.names), design.height, design.width)  # fmt: skip
     ends = planted.mz[planted.mz > 0]
     low, high = ends.min() - MARGIN, ends.max() + MARGIN
+    middle = np.arange(design.width, dtype=np.float64) + 0.5
     for y in range(design.height):
-        for x in range(design.width):
-            height = planted.amplitude * levels[:, y, x] * LIMIT
+        row = np.array([y + 0.5])
+        levels = [draw_level(discs, middle, row) for discs in planted.discs]
+        for x, level in enumerate(np.transpose(levels)):
+            height = planted.amplitude * level * LIMIT
             mz, intensity, ions = _draw_ions(planted, height, shift, profile, rng)
             noise_mz = rng.uniform(low, high, design.noise)
             noise = LIMIT * (
