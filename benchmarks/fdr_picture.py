@@ -38,11 +38,13 @@ def draw_shares(found, level, get_interval):
     high = max(2 * level, most) * 1.05
     x = make_scale(0, high, LEFT, WIDTH - RIGHT)
     bottom = TOP + ROW * len(rows)
-    title = f"True share of what is annotated at {level:.0%} FDR"
+    title = f"True shares of what is annotated at {100 * level:g} % FDR"
     parts = [draw_text(16, 26, title, "title")]
     for tick in get_ticks(0, high):
         parts.append(draw_line(x(tick), TOP, x(tick), bottom, "grid"))
-        parts.append(draw_text(x(tick), bottom + 18, f"{tick:.0%}", "middle soft"))
+        parts.append(
+            draw_text(x(tick), bottom + 18, f"{100 * tick:g} %", "middle soft")
+        )
     for k, (name, kind, style, values) in enumerate(rows):
         parts += draw_row(x, TOP + ROW * (k + 0.5), name, kind, style, values)
         mean, half = get_interval(values)
@@ -61,4 +63,6 @@ def draw_row(x, y, name, kind, style, values):
     """Return the dots of a setting, and what they are."""
     parts = [draw_text(16, y - 6, name)] if name else []
     parts.append(draw_text(LEFT - 10, y + 10, kind, "end soft"))
-    return parts + [draw_circle(x(v), y, 3.6, style, f"{v:.1%}") for v in values]
+    return parts + [
+        draw_circle(x(v), y, 3.6, style, f"{100 * v:.1f} %") for v in values
+    ]

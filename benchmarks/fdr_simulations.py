@@ -11,7 +11,8 @@ Of what is annotated at 10 % FDR, an annotation is right if its ion is planted, 
 if not but the first peak of a planted ion lies within twice the window of its own (no
 spectrum tells them apart; the column `isobars` warns), and false else. Printed are the
 mean share over the simulations and its 95 % interval by Student's t: of what is false,
-and of what is false or isobaric. `--draw` draws docs/fdr.svg of it.
+of what of it lies as near to an ion that is not in the database, and of what is false
+or isobaric. `--draw` draws docs/fdr.svg of it.
 """
 
 import argparse
@@ -33,11 +34,20 @@ T_95 = {5: 2.776, 10: 2.262, 20: 2.093, 40: 2.023}  # Student's t, two-sided
 
 
 class Shares(NamedTuple):
-    """Of the annotations of a dataset, and of what was planted, what was found."""
+    """What the annotations of a dataset are.
+
+    Parameters
+    ----------
+    unknown
+        Of the false ones, those near an ion that is not in the database.
+    found
+        Of what was planted.
+    """
 
     n: int
     false: float
     isobaric: float
+    unknown: float
     found: float
 
 
@@ -68,17 +78,23 @@ def read_table(path):
 
 def get_shares(folder):
     """Return the shares of a dataset."""
-    truth = [one for one in read_table(folder / "x.truth.tsv") if one["formula"]]
-    planted = {one["ion"]: float(one["mz"]) for one in truth if one["planted"] == "1"}
+    truth = [t for t in read_table(folder / "x.truth.tsv") if t["planted"] == "1"]
+    ours = {t["ion"]: float(t["mz"]) for t in truth if t["in_database"] == "1"}
+    others = [float(t["mz"]) for t in truth if t["in_database"] == "0"]
     rows = read_table(folder / "out/annotations.tsv")
-    rows = [one for one in rows if float(one["fdr_level"]) <= LEVEL]
-    there = np.array(list(planted.values()))
-    wrong = [one for one in rows if one["ion"] not in planted]
-    far = [abs(1e6 * (there / float(one["mz"]) - 1)).min() for one in wrong]
-    n_isobaric = sum(ppm <= 2 * PPM for ppm in far)
-    n = len(rows)
-    found = len(planted.keys() & {one["ion"] for one in rows}) / len(planted)
-    return Shares(n, (len(wrong) - n_isobaric) / n, n_isobaric / n, found)
+    rows = [row for row in rows if float(row["fdr_level"]) <= LEVEL]
+    wrong = np.array([float(row["mz"]) for row in rows if row["ion"] not in ours])
+    is_isobaric = is_near(wrong, list(ours.values()))
+    is_unknown = ~is_isobaric & is_near(wrong, others)
+    found = len(ours.keys() & {row["ion"] for row in rows}) / len(ours)
+    counts = (~is_isobaric).sum(), is_isobaric.sum(), is_unknown.sum()
+    return Shares(len(rows), *(int(n) / len(rows) for n in counts), found)
+
+
+def is_near(mz, others):
+    """Return which m/z have another whose window overlaps theirs."""
+    far = 1e6 * np.abs(np.subtract.outer(mz, others) / mz[:, None])
+    return (far <= 2 * PPM).any(axis=1)
 
 
 def get_interval(values):
