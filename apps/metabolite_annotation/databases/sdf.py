@@ -43,16 +43,16 @@ def split_records(path: str, blocks: Iterable[bytes]) -> Iterator[bytes]:
     for block in blocks:
         rest += block.replace(b"\r", b"")
         first = 0
-        for end in END.finditer(rest):
-            if end.end() == len(rest) and not end[0].endswith(b"\n"):
+        for found in END.finditer(rest):
+            if not found[0].endswith(b"\n"):
                 break  # the line may go on in the next block
-            yield rest[first : end.start()]
-            first = end.end()
+            yield rest[first : found.start()]
+            first = found.end()
         rest = rest[first:]
         if len(rest) > MOST_BYTES:
             raise BadInput(f"{path} is no SDF: {len(rest):,} bytes without $$$$")
-    if rest.startswith(b"$$$$") or END.search(rest):
-        yield rest[: END.search(rest).start()]  # type: ignore[union-attr]
+    if end := END.search(rest):
+        yield rest[: end.start()]
     elif rest.strip():
         raise BadInput(f"{path} is cut: expected $$$$ at its end")
 
