@@ -134,6 +134,13 @@ def test_readers__do_not_depend_on_blocks(size):
         assert len(found) == 7
 
 
+def test_read_hmdb__reads_a_file_of_one_entry():
+    xml = (DATA / "hmdb_metabolites.xml").read_bytes()
+    entry = xml[xml.index(b"<metabolite>") : xml.index(b"</metabolite>")]
+    (found,) = read_hmdb("x", [entry + b"</metabolite>"])
+    assert found == Molecule("HMDB0000001", "1-Methylhistidine", "C7H11N3O2", 0)
+
+
 def test_readers__keep_no_entry():
     entry = (DATA / "hmdb_metabolites.xml").read_bytes().split(b'hmdb.ca">')[1]
     entry = entry.removesuffix(b"</hmdb>\n")

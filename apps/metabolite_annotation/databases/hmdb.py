@@ -32,19 +32,27 @@ def read_hmdb(path: str, blocks: Iterable[bytes]) -> Iterator[Molecule]:
 
 
 def _take_entries(parser: Any, above: list[Element]) -> Iterator[Molecule]:
-    """Yield what is whole, and forget it; `above` holds the elements that are open."""
+    """Yield what is whole, and forget it.
+
+    Entries are below the root, or the root where a file has but one.
+
+    Parameters
+    ----------
+    above
+        The elements that are open.
+    """
     for event, element in parser.read_events():
         if event == "start":
             above.append(element)
             continue
         above.pop()
-        is_inner = any(_name(one) == ENTRY for one in above)
-        if _name(element) == ENTRY and not is_inner:
+        if len(above) > 1 or (above and _name(above[0]) == ENTRY):
+            continue  # it is part of an entry
+        if _name(element) == ENTRY:
             yield _read_entry(element)
-        if not is_inner:
-            element.clear()
-            for parent in above[-1:]:
-                parent.clear()
+        element.clear()
+        for root in above:
+            root.clear()
 
 
 def _name(element: Element) -> str:
