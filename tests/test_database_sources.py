@@ -134,6 +134,14 @@ def test_readers__do_not_depend_on_blocks(size):
         assert len(found) == 7
 
 
+def test_read_compounds__make_an_accession_where_there_is_none(tmp_path, capsys):
+    text = "id\tname\tparent_id\n15377\twater\t\n"
+    (tmp_path / "compounds.tsv").write_text(text)
+    sources = tmp_path / "compounds.tsv", DATA / "chemical_data.tsv"
+    assert convert(capsys, tmp_path / "out.tsv", *sources)[0] == 0
+    assert read_rows(tmp_path / "out.tsv") == [WATER]
+
+
 def test_read_hmdb__reads_a_file_of_one_entry():
     xml = (DATA / "hmdb_metabolites.xml").read_bytes()
     entry = xml[xml.index(b"<metabolite>") : xml.index(b"</metabolite>")]

@@ -36,7 +36,7 @@ def is_table(columns: Iterable[str]) -> bool:
 
 def is_compounds(columns: Iterable[str]) -> bool:
     """Return whether columns are those of ChEBI's ``compounds.tsv``."""
-    return {"chebiaccession", MERGED, "name"} <= {*columns}
+    return {"id", MERGED, "name"} <= {*columns}
 
 
 def is_chemical_data(columns: Iterable[str]) -> bool:
@@ -115,8 +115,8 @@ def read_compounds(
     for fields in read_rows(path, blocks):
         if not fields:
             continue
-        formula, charge = formulas.get(fields.get("id", ""), ("", None))
-        number = take(fields, ("chebiaccession",))
+        formula, charge = formulas.get(fields["id"], ("", None))
+        number = take(fields, ("chebiaccession",)) or f"CHEBI:{fields['id']}"
         name = take(fields, ("name", "asciiname"))
         is_merged = bool(take(fields, (MERGED,)))
         yield Molecule(number, name, formula, charge, is_merged)
