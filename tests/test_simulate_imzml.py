@@ -221,3 +221,13 @@ def test_draw_level__agrees_with_naive():
         far = [np.hypot(x + 0.5 - d.x, y + 0.5 - d.y) / d.radius for d in discs]
         here = [d.level * (1 - f**2) for d, f in zip(discs, far, strict=True)]
         assert value == pytest.approx(max(0, *here))
+
+
+def test_simulate__says_that_it_needs_pyimzml(database, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "metabolite_annotation.simulate.files.find_spec", lambda _: None
+    )
+    words = ["--database", str(database), "--out", str(tmp_path / "x.imzML")]
+    assert main(["simulate", *words]) == 2
+    said = capsys.readouterr().err
+    assert "simulate needs pyimzML: pip install 'hpc_connector[imzml]'" in said
