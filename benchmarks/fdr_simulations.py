@@ -106,14 +106,17 @@ def get_interval(values):
 
 def report(name, shares):
     """Print what a setting gave."""
-    false, half = get_interval([one.false for one in shares])
-    both, half_both = get_interval([one.false + one.isobaric for one in shares])
     counts = np.mean([one.n for one in shares])
     found = np.mean([one.found for one in shares])
     print(f"{name}: {counts:.0f} annotations, {found:.0%} of the planted ions found")
-    print(
-        f"  false {false:.1%} +- {half:.1%}, with isobars {both:.1%} +- {half_both:.1%}"
-    )
+    kinds = {
+        "false": [one.false for one in shares],
+        "false, and near an unknown ion": [one.unknown for one in shares],
+        "false or isobaric": [one.false + one.isobaric for one in shares],
+    }
+    for kind, values in kinds.items():
+        mean, half = get_interval(values)
+        print(f"  {kind}: {mean:.1%} +- {half:.1%}")
 
 
 def main():
