@@ -14,7 +14,8 @@ from metabolite_annotation import program as annotation
 
 COMMANDS = [
     *(f"mdr-epistasis {name}" for name in ("run", "report", "simulate")),
-    *(f"metabolite-annotation {name}" for name in ("run", "report")),
+    *(f"metabolite-annotation {n}" for n in ("run", "report", "compare", "simulate")),
+    *(f"metabolite-annotation databases {n}" for n in ("list", "check", "convert")),
     *(f"hpc-connector {n}" for n in program.COMMANDS if n not in ("burst", "slices")),
     *(f"hpc-connector telemetry {name}" for name in telemetry.COMMANDS),
     *(f"hpc-connector slices {what}" for what in ("index", "list", "get", "verify")),

@@ -2,11 +2,17 @@
 
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 from hpc_connector import cli
 from metabolite_annotation.options import PROGRAM, Options
 
+OTHERS = {  # commands that are no run; each has a package with a module `command`
+    "compare": "compare the annotations of runs",
+    "databases": "list, check and convert databases of molecules",
+    "simulate": "make a dataset with known ions",
+}
 SIGNED = ("--adducts", "--neutral-losses", "--chem-mods")  # values begin with + or -
 
 
@@ -22,6 +28,8 @@ def make_parser() -> tuple[cli.OneLineParser, cli.OneLineParser]:
     cli.add_run_options(run, Options)
     report = cli.add_command(commands, "report", "write report.html of a run again")
     report.add_argument("directory", type=Path, metavar="DIR", help="folder of the run")
+    for name, said in OTHERS.items():
+        cli.add_command(commands, name, said)
     return parser, run
 
 
@@ -67,6 +75,8 @@ def main(argv: list[str] | None = None) -> int:
 def read_command(argv: list[str]) -> Options | int:
     """Return the options of a run; do what else is asked for, and return its code."""
     parser, run = make_parser()
+    if argv[:1] and argv[0] in OTHERS:
+        return run_other(argv[0], join_signed(argv[1:]))
     args = cli.parse(parser, run, join_signed(argv))
     if args.command == "report":
         cli.set_up_log(PROGRAM)
@@ -82,6 +92,13 @@ def read_command(argv: list[str]) -> Options | int:
 
         return cli.print_plan(PROGRAM, lambda: get_cost(options))
     return options
+
+
+def run_other(name: str, argv: list[str]) -> int:
+    """Run a command that is no run; return the exit code."""
+    parser = cli.make_parser(f"{PROGRAM} {name}", f"{OTHERS[name].capitalize()}.")
+    import_module(f"metabolite_annotation.{name}.command").run(parser, argv)
+    return cli.DONE
 
 
 def print_summary(options: Options) -> None:

@@ -26,6 +26,25 @@ class Row(NamedTuple):
     fields: list[str]
 
 
+class Fault(NamedTuple):
+    """What is wrong with a row, and the line of the file at which it begins, from 1."""
+
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        """Return both, such as "line 7: name is empty"."""
+        return f"line {self.line}: {self.reason}"
+
+
+class Checked(NamedTuple):
+    """The rows of a file: molecules (id, name, formula), and those that are none."""
+
+    molecules: list[tuple[str, str, str]]
+    faults: list[Fault]
+    assumed: tuple[Assumption, ...]
+
+
 @dataclass(frozen=True)
 class Database:
     """Molecules of one database, a row each, in the order of the file.
@@ -68,18 +87,9 @@ def read_database(
         A file that cannot be read, without these columns or without rows, or rows with
         an empty value or a bad formula: all of them are counted, the first are shown.
     """
-    text, assumed = read_noted_text(path)
-    header, rows = read_table(path, text)
-    places = [header.index(name) for name in COLUMNS]
-    molecules: list[tuple[str, ...]] = []
-    wrong: list[str] = []
-    for line, fields in rows:
-        try:
-            molecules.append(_read_molecule(fields, places, len(header), read_formula))
-        except ValueError as error:
-            wrong.append(f"line {line}: {error}")
+    molecules, wrong, assumed = check_rows(path, read_formula)
     if not molecules or (wrong and not skip_bad_rows):
-        shown = "; ".join(wrong[:MOST_SHOWN]) or "expected a molecule a line"
+        shown = "; ".join(map(str, wrong[:MOST_SHOWN])) or "expected a molecule a line"
         n = len(wrong) + len(molecules)
         advice = " (--skip-bad-rows leaves them out)" if molecules else ""
         raise BadInput(f"{path} has {len(wrong)} bad rows of {n}: {shown}{advice}")
@@ -91,6 +101,27 @@ def read_database(
         counted[f"rows of {title} given twice were taken once"] = n_repeated
     ids, names, formulas = zip(*unique, strict=True)
     return Database(path, ids, names, formulas, counted, assumed)
+
+
+def check_rows(path: str, read_formula: Callable[[str], str]) -> Checked:
+    """Return all rows of a database, the good and the bad ones; see `read_database`.
+
+    Raises
+    ------
+    BadInput
+        A file that cannot be read, or without the columns of a database.
+    """
+    text, assumed = read_noted_text(path)
+    header, rows = read_table(path, text)
+    places = [header.index(name) for name in COLUMNS]
+    molecules: list[tuple[str, str, str]] = []
+    faults: list[Fault] = []
+    for line, fields in rows:
+        try:
+            molecules.append(_read_molecule(fields, places, len(header), read_formula))
+        except ValueError as error:
+            faults.append(Fault(line, str(error)))
+    return Checked(molecules, faults, assumed)
 
 
 def _read_molecule(

@@ -1,0 +1,1 @@
+"""``metabolite-annotation compare``: annotations of several runs side by side."""

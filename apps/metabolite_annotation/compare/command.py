@@ -1,0 +1,30 @@
+"""``metabolite-annotation compare``."""
+
+import json
+
+from hpc_connector import cli
+from metabolite_annotation.compare.options import CompareOptions
+
+
+def run(parser: cli.OneLineParser, argv: list[str]) -> None:
+    """Do what a command line asks for, and print counts.
+
+    Raises
+    ------
+    BadInput
+        A folder without a finished run, or a place that cannot be written.
+    """
+    cli.add_options(parser, CompareOptions)
+    given = vars(parser.parse_args(argv))
+    options = CompareOptions(**given | {"runs": tuple(given["runs"])})
+    from metabolite_annotation.compare import counts, files
+    from metabolite_annotation.compare.runs import read_runs
+    from metabolite_annotation.compare.table import compare
+
+    runs = read_runs(options.runs, any_database=options.any_database)
+    table = compare(runs, options.fdr)
+    if options.out:
+        files.save(options.out, runs, table, options.fdr)
+    found = counts.count_changes(runs, table)
+    record = counts.make_record(found, options.out)
+    print(json.dumps(record) if options.json else counts.format_counts(found, options))

@@ -1,0 +1,1 @@
+"""``metabolite-annotation databases``: what files of molecules hold, and converters."""

@@ -1,0 +1,1 @@
+"""``metabolite-annotation simulate``: imaging datasets with a known answer."""
