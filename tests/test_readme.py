@@ -39,6 +39,8 @@ ELSEWHERE = {
     r"hpc-connector submit (?!.*--dry-run)": "dry run",
     r"--burst ": "extra",
     r"--export csv,anndata": "extra",
+    r"metabolite-annotation simulate ": "extra",
+    r"metabolite-annotation databases convert ": "options",
     r"hpc-connector telemetry (train|forecast) ": "options",
     r"doctor --launch 'srun": "options",
 }
