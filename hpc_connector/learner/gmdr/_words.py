@@ -74,17 +74,16 @@ def load_words(typingctx: Any, array: types.Array, index: types.Type) -> Intrins
 
 
 @intrinsic
-def store_words(
-    typingctx: Any, array: types.Array, index: types.Type, words: Words
-) -> Intrinsic:
-    """Write words to array[index : index + 32], the array uint16."""
+def spread_word(typingctx: Any, array: types.Array, index: types.Type) -> Intrinsic:
+    """Return array[index] in every lane, the array uint16."""
 
     def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
-        at = _pointer(context, builder, signature.args[0], args)
-        builder.store(args[2], at, align=2)
-        return context.get_dummy_value()
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        word = builder.load(builder.gep(data, [args[1]]), align=2)
+        one = builder.insert_element(ir.Constant(WORD.llvm, ir.Undefined), word, I32(0))
+        return _shuffle(builder, one, [0] * WORDS)
 
-    return types.void(array, types.intp, words), codegen
+    return WORD(array, types.intp), codegen
 
 
 @intrinsic
@@ -157,22 +156,6 @@ def load_table(typingctx: Any, array: types.Array, index: types.Type) -> Intrins
 
 
 @intrinsic
-def store_table(
-    typingctx: Any, array: types.Array, index: types.Type, table: Words
-) -> Intrinsic:
-    """Write a table to array[index : index + SETS]."""
-    target = ir.VectorType(I16, SETS)
-
-    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
-        at = _pointer(context, builder, signature.args[0], args)
-        once = _shuffle(builder, args[2], list(range(SETS)))
-        builder.store(once, builder.bitcast(at, target.as_pointer()), align=2)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, table), codegen
-
-
-@intrinsic
 def add_entries(typingctx: Any, total: Words, table: Words, index: Words) -> Intrinsic:
     """Return total + table[the low bits of index], lane by lane."""
 
@@ -184,16 +167,14 @@ def add_entries(typingctx: Any, total: Words, table: Words, index: Words) -> Int
 
 
 @intrinsic
-def pick_entries(typingctx: Any, table: Words, carriers: types.Type) -> Intrinsic:
-    """Return the table for those individuals whose bit is set in a scalar."""
+def pick_entries(typingctx: Any, table: Words, carriers: Words) -> Intrinsic:
+    """Return a table for those individuals whose bit is set, carriers in every lane."""
 
     def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
-        word = builder.trunc(args[1], I16)
-        one = builder.insert_element(ir.Constant(WORD.llvm, ir.Undefined), word, I32(0))
-        index = builder.and_(_shuffle(builder, one, [0] * WORDS), _repeat(range(SETS)))
+        index = builder.and_(args[1], _repeat(range(SETS)))
         return _look_up(builder, args[0], index)
 
-    return WORD(table, types.int64), codegen
+    return WORD(table, carriers), codegen
 
 
 def _repeat(values: Sequence[int]) -> ir.Constant:
