@@ -115,7 +115,8 @@ def test_search__agrees_with_naive_by_chance(
     rng = np.random.default_rng(seed)
     genotypes = make_genotypes(n_variants, n_individuals, missing_rate, rng)
     residual = np.round(rng.normal(size=n_individuals) / step)
-    residual[:2] = 1, -1
+    largest = np.abs(residual).max() + 1
+    residual[:2] = largest, -largest
     scores = make_scores(residual, bits)
     fold = make_folds(scores.is_positive, folds, rng)
     if one_sided and folds > 1:  # the first fold has no positive score

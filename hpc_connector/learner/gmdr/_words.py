@@ -3,7 +3,8 @@
 The low bits of a word say which of a few individuals carry a genotype; a table holds
 the sum of scores of every such set. So one lookup adds the scores of those individuals
 in thirty-two models. They are five where the machine permutes thirty-two words
-(AVX-512), and three where it permutes sixteen bytes (AVX2) or has no such instruction.
+(AVX-512), three where it permutes sixteen bytes (AVX2), and else one, whose score is
+taken or left.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ def has(feature: str) -> bool:
 
 WORDS = 32  # lanes
 WORD_BITS = 15  # individuals of a word
-CHUNK = 5 if has("avx512bw") else 3  # individuals of a lookup
+CHUNK = 5 if has("avx512bw") else 3 if has("avx2") else 1  # individuals of a lookup
 CHUNKS = WORD_BITS // CHUNK
 SETS = 1 << CHUNK  # of individuals, the entries of a table
 
@@ -196,12 +197,8 @@ def _look_up(builder: IRBuilder, table: Value, index: Value) -> Value:
     low = builder.and_(index, _repeat([SETS - 1]))
     if has("avx2"):
         return _permute_bytes(builder, table, low)
-    result = ir.Constant(WORD.llvm, ir.Undefined)
-    for lane in range(WORDS):
-        place = builder.extract_element(low, I32(lane))
-        entry = builder.extract_element(table, place)
-        result = builder.insert_element(result, entry, I32(lane))
-    return result
+    chosen = builder.sub(_repeat([0]), low)  # all bits, or none
+    return builder.and_(chosen, _shuffle(builder, table, [1] * WORDS))
 
 
 def _permute_bytes(builder: IRBuilder, table: Value, index: Value) -> Value:
