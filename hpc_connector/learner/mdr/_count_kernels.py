@@ -37,7 +37,7 @@ def copy_rows(
 
 
 @inlined
-def _add_four(
+def add_four(
     c00: Vector,
     c01: Vector,
     c10: Vector,
@@ -81,7 +81,6 @@ def count_four_rows(
     last: int,
     counts: NDArray[np.int32],
     at: int,
-    stored: int = 2,
 ) -> None:
     """Count the four cells of 4 x 16 pairs over the words first .. last - 1.
 
@@ -96,25 +95,23 @@ def count_four_rows(
         All planes, flat, and where those of the sixteen variants begin.
     counts
         The result, at counts[at:], int32 [row][cell][lane].
-    stored
-        Planes stored of each word of the sixteen variants; the first two are counted.
     """
-    zero, step = spread(np.int32(0)), stored * 16
+    zero = spread(np.int32(0))
     a00 = a01 = a10 = a11 = zero
     b00 = b01 = b10 = b11 = zero
     c00 = c01 = c10 = c11 = zero
     d00 = d01 = d10 = d11 = zero
     for w in range(first, last):
-        x, y = load(planes, block + w * step), load(planes, block + w * step + 16)
+        x, y = load(planes, block + w * 32), load(planes, block + w * 32 + 16)
         r = row + w * 8
-        a00, a01, a10, a11 = _add_four(a00, a01, a10, a11, rows[r], rows[r + 4], x, y)
-        b00, b01, b10, b11 = _add_four(
+        a00, a01, a10, a11 = add_four(a00, a01, a10, a11, rows[r], rows[r + 4], x, y)
+        b00, b01, b10, b11 = add_four(
             b00, b01, b10, b11, rows[r + 1], rows[r + 5], x, y
         )
-        c00, c01, c10, c11 = _add_four(
+        c00, c01, c10, c11 = add_four(
             c00, c01, c10, c11, rows[r + 2], rows[r + 6], x, y
         )
-        d00, d01, d10, d11 = _add_four(
+        d00, d01, d10, d11 = add_four(
             d00, d01, d10, d11, rows[r + 3], rows[r + 7], x, y
         )
     _store_four(counts, at, a00, a01, a10, a11)
@@ -139,7 +136,7 @@ def count_one_row(
     for w in range(first, last):
         x, y = load(planes, block + w * 32), load(planes, block + w * 32 + 16)
         r = row + w * 8
-        c00, c01, c10, c11 = _add_four(c00, c01, c10, c11, rows[r], rows[r + 4], x, y)
+        c00, c01, c10, c11 = add_four(c00, c01, c10, c11, rows[r], rows[r + 4], x, y)
     _store_four(counts, at, c00, c01, c10, c11)
 
 

@@ -24,19 +24,22 @@ Intrinsic = tuple[Any, Callable[[Any, IRBuilder, Any, Args], Value]]
 
 
 class Vector(types.Type):
-    """Sixteen values of one scalar type."""
+    """Some values of one scalar type, sixteen unless said."""
 
-    def __init__(self, element: types.Type, llvm: ir.Type) -> None:
-        super().__init__(name=f"{element}x{LANES}")
-        self.element = element
-        self.llvm = ir.VectorType(llvm, LANES)
+    def __init__(self, element: types.Type, llvm: ir.Type, lanes: int = LANES) -> None:
+        super().__init__(name=f"{element}x{lanes}")
+        self.element, self.lanes = element, lanes
+        self.llvm = ir.VectorType(llvm, lanes)
 
 
 COUNT = Vector(types.int32, ir.IntType(32))
 SINGLE = Vector(types.float32, ir.FloatType())
 DOUBLE = Vector(types.float64, ir.DoubleType())
 MASK = Vector(types.boolean, ir.IntType(1))
-VECTOR_OF = {v.element: v for v in (COUNT, SINGLE, DOUBLE)}
+NARROW = Vector(types.int16, ir.IntType(16), 2 * LANES)  # as many bits as counts
+NARROW_MASK = Vector(types.boolean, ir.IntType(1), 2 * LANES)
+VECTOR_OF = {v.element: v for v in (COUNT, SINGLE, DOUBLE, NARROW)}
+INTEGERS = (COUNT, NARROW)
 Instruction = Callable[[IRBuilder, Vector, Value, Value], Value]
 
 
@@ -88,15 +91,57 @@ def store(
 
 
 @intrinsic
+def store_fours(
+    typingctx: Any,
+    array: types.Array,
+    index: types.Type,
+    step: types.Type,
+    value: Vector,
+) -> Intrinsic:
+    """Write lanes 4 k .. 4 k + 3 to array[index + k * step : index + k * step + 4]."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        _, at, step, whole = args
+        four = ir.VectorType(value.llvm.element, 4)
+        for k in range(LANES // 4):
+            chosen = ir.Constant(ir.VectorType(INDEX, 4), list(range(4 * k, 4 * k + 4)))
+            part = builder.shuffle_vector(whole, whole, chosen)
+            to = _pointer(context, builder, array, args[0], at, value)
+            to = builder.bitcast(to, four.as_pointer())
+            builder.store(part, to, align=array.dtype.bitwidth // 8)
+            at = builder.add(at, step)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, value), codegen
+
+
+@intrinsic
+def store_lower(
+    typingctx: Any, array: types.Array, index: types.Type, value: Vector
+) -> Intrinsic:
+    """Write the 16 lower bits of sixteen counts to array[index : index + 16], int16."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        half = ir.VectorType(ir.IntType(16), LANES)
+        at = _pointer(context, builder, array, args[0], args[1], NARROW)
+        at = builder.bitcast(at, half.as_pointer())
+        builder.store(builder.trunc(args[2], half), at, align=2)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), codegen
+
+
+@intrinsic
 def spread(typingctx: Any, scalar: types.Type) -> Intrinsic:
-    """Return a scalar in every lane; integers become counts."""
-    vector = COUNT if isinstance(scalar, types.Integer) else VECTOR_OF[scalar]
+    """Return a scalar in every lane; integers but int16 become counts."""
+    is_count = isinstance(scalar, types.Integer) and scalar is not types.int16
+    vector = COUNT if is_count else VECTOR_OF[scalar]
 
     def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
         value = context.cast(builder, args[0], scalar, vector.element)
         empty = ir.Constant(vector.llvm, ir.Undefined)
         one = builder.insert_element(empty, value, INDEX(0))
-        lanes = ir.Constant(ir.VectorType(INDEX, LANES), [0] * LANES)
+        lanes = ir.Constant(ir.VectorType(INDEX, vector.lanes), [0] * vector.lanes)
         return builder.shuffle_vector(one, empty, lanes)
 
     return vector(scalar), codegen
@@ -118,16 +163,81 @@ def to_float(typingctx: Any, value: Vector, example: types.Type) -> Intrinsic:
 
 @intrinsic
 def add_common_bits(typingctx: Any, total: Vector, a: Vector, b: Vector) -> Intrinsic:
-    """Return total + the number of bits that a and b share, lane by lane."""
+    """Return total + the number of bits that a and b share, lane by lane.
+
+    A narrow total takes a and b for twice as many lanes of half the bits.
+    """
 
     def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
-        function = ir.FunctionType(COUNT.llvm, [COUNT.llvm])
-        name = f"llvm.ctpop.v{LANES}i32"
-        ctpop = builder.module.declare_intrinsic(name, fnty=function)
-        common = builder.and_(args[1], args[2])
-        return builder.add(args[0], builder.call(ctpop, [common]))
+        common = builder.bitcast(builder.and_(args[1], args[2]), total.llvm)
+        return builder.add(args[0], _call(builder, "ctpop", total, common))
 
-    return COUNT(COUNT, COUNT, COUNT), codegen
+    return total(total, COUNT, COUNT), codegen
+
+
+def _call(builder: IRBuilder, name: str, vector: Vector, *args: Value) -> Value:
+    """Call one of LLVM's functions of vectors of integers."""
+    function = ir.FunctionType(vector.llvm, [vector.llvm] * len(args))
+    full_name = f"llvm.{name}.v{vector.lanes}i{vector.element.bitwidth}"
+    return builder.call(
+        builder.module.declare_intrinsic(full_name, fnty=function), args
+    )
+
+
+@intrinsic
+def greatest(typingctx: Any, a: Vector, b: Vector) -> Intrinsic:
+    """Return the greater of two integers, lane by lane."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        return _call(builder, "smax", a, *args)
+
+    return a(a, b), codegen
+
+
+def _multiply_high(builder: IRBuilder, extend: str, args: Args) -> Value:
+    """Return the upper halves of the products of narrow vectors."""
+    wide = ir.VectorType(ir.IntType(32), NARROW.lanes)
+    a, b = (getattr(builder, extend)(value, wide) for value in args)
+    half = ir.Constant(wide, [16] * NARROW.lanes)
+    return builder.trunc(builder.lshr(builder.mul(a, b), half), NARROW.llvm)
+
+
+@intrinsic
+def take_share(typingctx: Any, a: Vector, b: Vector) -> Intrinsic:
+    """Return a * b / 65536, rounded down, of narrow vectors without a sign."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        return _multiply_high(builder, "zext", args)
+
+    return NARROW(NARROW, NARROW), codegen
+
+
+@intrinsic
+def take_signed_share(typingctx: Any, a: Vector, b: Vector) -> Intrinsic:
+    """Return a * b / 65536, rounded down, of narrow vectors."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        return _multiply_high(builder, "sext", args)
+
+    return NARROW(NARROW, NARROW), codegen
+
+
+@intrinsic
+def widen_half(typingctx: Any, value: Vector, upper: types.Type) -> Intrinsic:
+    """Return the first sixteen lanes without a sign as counts, or the last sixteen."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        empty = ir.Constant(NARROW.llvm, ir.Undefined)
+        halves = []
+        for first in (0, LANES):
+            chosen = list(range(first, first + LANES))
+            lanes = ir.Constant(ir.VectorType(INDEX, LANES), chosen)
+            half = builder.shuffle_vector(args[0], empty, lanes)
+            halves.append(builder.zext(half, COUNT.llvm))
+        is_upper = context.cast(builder, args[1], upper, types.boolean)
+        return builder.select(is_upper, halves[1], halves[0])
+
+    return COUNT(NARROW, upper), codegen
 
 
 @intrinsic
@@ -164,8 +274,8 @@ def any_lane(typingctx: Any, mask: Vector) -> Intrinsic:
     """Return whether the mask is true in any lane."""
 
     def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
-        bits = builder.bitcast(args[0], ir.IntType(LANES))
-        return builder.icmp_unsigned("!=", bits, ir.IntType(LANES)(0))
+        bits = builder.bitcast(args[0], ir.IntType(mask.lanes))
+        return builder.icmp_unsigned("!=", bits, ir.IntType(mask.lanes)(0))
 
     return types.boolean(mask), codegen
 
@@ -194,8 +304,19 @@ def absolute(typingctx: Any, value: Vector) -> Intrinsic:
     return value(value), codegen
 
 
+@intrinsic
+def get_bits(typingctx: Any, mask: Vector) -> Intrinsic:
+    """Return the lanes of a mask as the bits of a number, int64."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        bits = builder.bitcast(args[0], ir.IntType(mask.lanes))
+        return builder.zext(bits, ir.IntType(64))
+
+    return types.int64(mask), codegen
+
+
 def _define(
-    symbol: Callable[[Any, Any], Any], result: Vector | None, instruction: Instruction
+    symbol: Callable[[Any, Any], Any], compares: bool, instruction: Instruction
 ) -> None:
     """Give vectors of one type the operator `symbol`."""
 
@@ -206,7 +327,8 @@ def _define(
         ) -> Value:
             return instruction(builder, a, *args)
 
-        return (result or a)(a, b), codegen
+        mask = MASK if a.lanes == LANES else NARROW_MASK
+        return (mask if compares else a)(a, b), codegen
 
     @overload(symbol)
     # without hints, for numba compares its parameters with those of what it returns
@@ -217,21 +339,31 @@ def _define(
 
 
 def _number(of_counts: str, of_floats: str) -> Instruction:
-    """Return the emitter of one LLVM instruction for counts, another for floats."""
+    """Return the emitter of one LLVM instruction for integers, another for floats."""
 
     def instruction(builder: IRBuilder, vector: Vector, a: Value, b: Value) -> Value:
-        return getattr(builder, of_counts if vector is COUNT else of_floats)(a, b)
+        return getattr(builder, of_counts if vector in INTEGERS else of_floats)(a, b)
 
     return instruction
 
 
-_define(operator.add, None, _number("add", "fadd"))
-_define(operator.sub, None, _number("sub", "fsub"))
-_define(operator.mul, None, _number("mul", "fmul"))
-_define(operator.truediv, None, _number("sdiv", "fdiv"))
-_define(operator.and_, None, lambda builder, vector, a, b: builder.and_(a, b))
-_define(operator.or_, None, lambda builder, vector, a, b: builder.or_(a, b))
-_define(operator.lshift, None, lambda builder, vector, a, n: builder.shl(a, n))
-_define(operator.rshift, None, lambda builder, vector, a, n: builder.lshr(a, n))
-_define(operator.ge, MASK, lambda b, vector, x, y: b.fcmp_ordered(">=", x, y))
-_define(operator.gt, MASK, lambda b, vector, x, y: b.fcmp_ordered(">", x, y))
+def _comparison(sign: str) -> Instruction:
+    """Return the emitter of a comparison of integers or of floats."""
+
+    def instruction(builder: IRBuilder, vector: Vector, a: Value, b: Value) -> Value:
+        signed, ordered = builder.icmp_signed, builder.fcmp_ordered
+        return (signed if vector in INTEGERS else ordered)(sign, a, b)
+
+    return instruction
+
+
+_define(operator.add, False, _number("add", "fadd"))
+_define(operator.sub, False, _number("sub", "fsub"))
+_define(operator.mul, False, _number("mul", "fmul"))
+_define(operator.truediv, False, _number("sdiv", "fdiv"))
+_define(operator.and_, False, lambda builder, vector, a, b: builder.and_(a, b))
+_define(operator.or_, False, lambda builder, vector, a, b: builder.or_(a, b))
+_define(operator.lshift, False, lambda builder, vector, a, n: builder.shl(a, n))
+_define(operator.rshift, False, lambda builder, vector, a, n: builder.lshr(a, n))
+_define(operator.ge, True, _comparison(">="))
+_define(operator.gt, True, _comparison(">"))

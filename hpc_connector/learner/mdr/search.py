@@ -26,11 +26,11 @@ from hpc_connector.learner.mdr.bitplanes import (
     make_arrangement,
 )
 from hpc_connector.learner.mdr.folds import shuffle_labels
-from hpc_connector.learner.mdr.pairs._complete_kernels import search_complete_pairs
 from hpc_connector.learner.mdr.pairs._sparse_kernels import search_sparse_pairs
 from hpc_connector.learner.mdr.pairs._sparse_permutation_kernels import (
     maximise_sparse_pairs,
 )
+from hpc_connector.learner.mdr.pairs.complete import search_complete_pairs
 from hpc_connector.learner.mdr.pairs.parts import split_tile
 
 STATISTICS = ("test_balanced_accuracy", "train_balanced_accuracy", "balanced_accuracy")
