@@ -24,7 +24,11 @@ from hpc_connector.loader.genotypes.sample_file import (
     SampleFile,
     Variants,
 )
-from hpc_connector.loader.genotypes.samples import inspect_sample, read_sample
+from hpc_connector.loader.genotypes.samples import (
+    forget_files,
+    inspect_sample,
+    read_sample,
+)
 from hpc_connector.loader.individuals import Match, match_individuals
 from hpc_connector.loader.labels import Labels, convert_labels, note_coding
 from hpc_connector.notes import add_counts
@@ -42,7 +46,7 @@ from mdr_epistasis.cohort.identity import (
     find_repeats,
 )
 
-TRIM_BYTES = 32 << 20
+TRIM_BYTES = 16 << 20
 PIECE_BYTES = 4 << 20  # of a file read by one rank at a time
 REMOVED = ("", "rare", "missing genotypes", "not listed", "not in the slice")
 COLUMNS: dict[str, Any] = {
@@ -217,6 +221,7 @@ def load_cohort(
     mine = pieces[ends[comm.rank] : ends[comm.rank + 1]]
     with end_together(comm):
         share = read_share(files, mine, sources, filters)
+        forget_files(files)
 
     columns, facts = gather_columns(comm, share)
     columns = drop_repeats(comm, share, columns, facts)
@@ -224,6 +229,7 @@ def load_cohort(
     with end_together(comm):
         check_any(n_variants, facts)
     place = order_variants(columns, first_list)
+    return_memory()
     shape = get_planes_shape(
         n_variants, arrangement.n_words, missing=bool(columns["missing"].any())
     )
@@ -296,10 +302,10 @@ def gather_columns(
     comm: Communicator, share: Share
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the columns of the variants of all ranks, in the order of the files."""
-    columns = {  # one after another, for all are as large as the packed genotypes
-        name: np.concatenate(comm.allgather(np.concatenate(share.columns.pop(name))))
-        for name in COLUMNS
-    }
+    columns = {}
+    for name in COLUMNS:  # one by one, for all are as large as the packed genotypes
+        columns[name] = join(comm.allgather(join(share.columns.pop(name))))
+        return_memory()
     shares = comm.allgather((share.n_read, share.removed, share.counted))
     n_read, removed, counted = zip(*shares, strict=True)
     facts = {
@@ -309,6 +315,12 @@ def gather_columns(
         "counted": add_counts(counted),
     }
     return columns, facts
+
+
+def join(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return arrays one after another; of one no copy."""
+    filled = [part for part in parts if len(part)]
+    return filled[0] if len(filled) == 1 else np.concatenate(parts)
 
 
 def drop_repeats(
