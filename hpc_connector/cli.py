@@ -1,8 +1,10 @@
 """What the command lines of all programs share: options, exit codes, the log."""
 
 import argparse
+import atexit
 import contextlib
 import errno
+import gc
 import json
 import logging
 import math
@@ -273,13 +275,34 @@ def hide_module(name: str) -> Iterator[None]:
 
 
 def import_numba() -> None:
-    """Import numba without SciPy, which no kernel of ours needs: a third of its start.
+    """Import numba without SciPy and cffi, which no kernel of ours needs.
 
-    Both of these look for it. SciPy can be imported after that, also by numba.
+    They are a good part of its start. These modules look for them; both can be imported
+    after that, also by numba.
     """
-    with hide_module("scipy"):
+    with hide_module("scipy"), hide_module("cffi"):
         import numba
-        import numba.np.arraymath  # noqa: F401
+        import numba.np.arraymath
+
+        with contextlib.suppress(ImportError):  # which numba may move
+            import numba.core.typing.cffi_utils  # noqa: F401
+
+
+def hold_collection() -> None:
+    """Collect no garbage until :func:`begin_collection`, nor at the end of the process.
+
+    What a program imports is half a million objects that live as long as it does: to
+    look through them again and again is a third of its start, and at its end no use.
+    """
+    atexit.register(gc.freeze)
+    gc.disable()
+
+
+def begin_collection() -> None:
+    """Collect garbage from now on, but for what there is; if it was held."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def set_up_log(name: str, *, rank: int = 0) -> None:

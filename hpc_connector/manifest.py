@@ -78,9 +78,33 @@ def read_record(path: Path, what: str, none: str) -> dict[str, Any]:
 
 
 def get_checksum(path: str) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal; of a folder, of all below it.
+
+    Of a folder: that of the names of its files, and the SHA-256 of each.
+    """
+    if os.path.isdir(path):
+        lines = [
+            f"{name} {get_checksum(os.path.join(path, name))}\n"
+            for name in list_files(path)
+        ]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def list_files(folder: str) -> list[str]:
+    """Return the files below a folder, by their names from there, in order."""
+    paths = (
+        Path(where) / name for where, _, names in os.walk(folder) for name in names
+    )
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
+
+
+def get_n_bytes(path: str) -> int:
+    """Return the bytes of a file, or of all files below a folder."""
+    if not os.path.isdir(path):
+        return os.path.getsize(path)
+    return sum(os.path.getsize(os.path.join(path, name)) for name in list_files(path))
 
 
 def get_time() -> str:
@@ -210,7 +234,7 @@ def describe_input(path: str) -> Input:
         version = get_object(path)[1]
         return {"path": path, "bytes": version.size, "etag": version.etag}
     try:
-        n_bytes = os.path.getsize(path)
+        n_bytes = get_n_bytes(path)
         return {"path": path, "bytes": n_bytes, "sha256": get_checksum(path)}
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None

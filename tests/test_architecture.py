@@ -40,6 +40,8 @@ HOMES = {
     "botocore": ("lazily", ["hpc_connector/storage/"]),
     "urllib3": ("lazily", ["hpc_connector/storage/"]),
     "indexed_gzip": ("lazily", ["hpc_connector/slices/gzip_points.py"]),
+    "pgenlib": ("lazily", ["hpc_connector/loader/genotypes/plink2/"]),
+    "zarr": ("lazily", ["hpc_connector/loader/genotypes/vcf/vcz.py"]),
     "pyarrow": ("lazily", ["hpc_connector/telemetry/"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/"]),
     "catboost": ("lazily", ["apps/metabolite_annotation/inputs/scoring_model.py"]),

@@ -68,7 +68,7 @@ def read(path, n_parts=2):
             assert {len(column) for column in columns} == {len(block.genotypes)}
             assert block.genotypes.dtype == np.int8
             assert set(block.genotypes.ravel().tolist()) <= {-1, 0, 1, 2}
-            ids += block.variants.id
+            ids += block.variants.id.tolist()
             genotypes.append(block.genotypes)
     return ids, np.concatenate(genotypes).tolist()
 

@@ -89,7 +89,7 @@ def read_file(path, **options):
         for b in blocks:
             for name, n in b.counted.items():
                 counted[name] = counted.get(name, 0) + n
-        found.append((block.variants.id, block.genotypes.tolist(), counted))
+        found.append((block.variants.id.tolist(), block.genotypes.tolist(), counted))
     assert found[0] == found[1]
     return found[0]
 
@@ -142,9 +142,9 @@ def test_read__bim_as_it_is_found(tmp_path, kind, code):
     expected = convert_samples(
         read_sample(inspect_sample(str(BIM.with_suffix(".bed")), ReadOptions()))
     )
-    assert block.variants.position == [1000, 2000, 3000]
-    assert block.variants.counted == ["G"] * 3
-    assert block.variants.id[1:] == ["rs2", "rs3"]
+    assert block.variants.position.tolist() == [1000, 2000, 3000]
+    assert block.variants.counted.tolist() == ["G"] * 3
+    assert block.variants.id[1:].tolist() == ["rs2", "rs3"]
     assert block.genotypes.tolist() == expected.genotypes.tolist()
 
 
@@ -544,7 +544,7 @@ def test_read__a_first_column_that_is_no_chromosome(tmp_path, first):
     lines = [f"{c} rs{k} {10 * k + 1} A G 1 0 0\n" for k, c in enumerate(column)]
     path = write(tmp_path / "a.gen", "".join(lines))
     variants = convert_samples(read_sample(inspect_sample(path, ReadOptions())))
-    assert variants.variants.chromosome == ["0"] * 3
+    assert variants.variants.chromosome.tolist() == ["0"] * 3
 
 
 def test_read__ids_that_contradict_the_name_of_the_file(tmp_path):
@@ -620,7 +620,7 @@ def test_read__bgen_without_chromosomes(tmp_path):
     for option, name in (("", "0"), ("7", "7")):
         sample_file = inspect_sample(path, ReadOptions(chromosome=option))
         block = convert_samples(read_sample(sample_file))
-        assert block.variants.chromosome == [name] * 2
+        assert block.variants.chromosome.tolist() == [name] * 2
 
 
 def test_run__raw_is_not_taken_for_bsc_text(run):
@@ -644,8 +644,11 @@ FOREIGN = {  # a file, and what is said of it
     "hap of bcftools": ("0* 1* 1* 1* 0 0\n0 1 1* 0* 1 1\n", "plink2 --haps"),
     "hap": ("0 1 1 1 0 0\n0 1 1 0 1 1\n", "plink2 --haps"),
     "legend": ("id position a0 a1\nrs1 9 A G\n", "plink2 --haps"),
-    "pvar": ("##x=1\n#CHROM\tPOS\tID\tREF\tALT\n1\t9\trs1\tA\tG\n", "plink2 --pfile"),
-    "psam": ("#FID\tIID\tSEX\nf\ta\t1\n", "plink2 --pfile"),
+    "pvar": (
+        "##x=1\n#CHROM\tPOS\tID\tREF\tALT\n1\t9\trs1\tA\tG\n",
+        "the .pgen file beside",
+    ),
+    "psam": ("#FID\tIID\tSEX\nf\ta\t1\n", "the .pgen file beside"),
     "23andMe": (
         "# rsid\tchromosome\tposition\tgenotype\nrs1\t1\t9\tAG\n",
         "plink --23file",
@@ -680,14 +683,6 @@ def test_inspect__gen_in_utf_16(tmp_path):
     path = write(tmp_path / "a.gen", "1 s rs1 9 A G 1 0 0\n".encode("utf-16"))
     with pytest.raises(BadInput, match="is UTF-16 text: expected UTF-8"):
         inspect_sample(path, ReadOptions())
-
-
-@pytest.mark.parametrize("mode", [2, 3, 4, 0x10, 0x11])
-def test_inspect__pgen_is_not_read(tmp_path, mode):
-    path = write(tmp_path / "a.pgen", b"\x6c\x1b" + bytes([mode, 3, 0, 0, 0]))
-    for name in (path, path.removesuffix(".pgen")):
-        with pytest.raises(BadInput, match=r"plink2 --pfile a --make-bed"):
-            inspect_sample(name, ReadOptions())
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.gen", "a.tsv", "a.bgen"])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from conftest import require
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.genotypes import plink
-from hpc_connector.loader.genotypes.bgen import bgen
+from hpc_connector.loader.genotypes.bgen import bgen, header
 from hpc_connector.loader.genotypes.sample_file import ReadOptions
 from hpc_connector.loader.genotypes.vcf import vcf
 
@@ -45,9 +45,9 @@ def make_genotypes(individuals, bits=8, is_phased=False):
 
 
 def compress(data, compression):
-    if compression == bgen.NO_COMPRESSION:
+    if compression == header.NO_COMPRESSION:
         return data
-    if compression == bgen.ZLIB:
+    if compression == header.ZLIB:
         return struct.pack("<I", len(data)) + zlib.compress(data)
     return struct.pack("<I", len(data)) + zstandard.compress(data)
 
@@ -71,7 +71,7 @@ def make_file(variants, n, compression, ids=None, layout=2):
     return b"".join([struct.pack("<I", 20 + len(block)), head, block, *variants])
 
 
-def make_simple(rows, compression=bgen.ZLIB, bits=8):
+def make_simple(rows, compression=header.ZLIB, bits=8):
     """Return a file of unphased diploid individuals."""
     variants = [
         make_variant(make_genotypes(row, bits), compression, v)
@@ -210,7 +210,7 @@ FAULTS = {
     "expected a BGEN header": GOOD[:10],
     "is cut": GOOD[:-1],
     "goes on after": GOOD + b"\0",
-    "layout 1": make_file([], 1, 0, layout=1),
+    "layout 3": make_file([], 1, 0, layout=3),
     "compression 3": make_file([], 1, 3),
     "expected 1, 3 and 1 to 32": make_file([make_variant(FEW, 0, alleles="ACG")], 1, 0),
     "has 1 individuals": make_file([make_variant(FEW + bytes(9), 0)], 2, 0),

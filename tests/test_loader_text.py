@@ -36,7 +36,7 @@ def read_all(path, n_parts=1):
     sample_file = inspect_sample(str(path), OPTIONS)
     parts = [read_sample(sample_file, part, n_parts) for part in range(n_parts)]
     whole = convert_samples(block for part in parts for block in part)
-    return whole.variants.id, whole.genotypes
+    return whole.variants.id.tolist(), whole.genotypes
 
 
 FILES = [

@@ -346,10 +346,12 @@ def test_read__blocks_are_small(tmp_path):
         tmp_path / "a.vcf.gz", bgzip(make_text([line] * 900, n).encode(), 65000)
     )
     shapes = [b.genotypes.shape for b in vcf.read(vcf.inspect(path, GT), 0, 1)]
-    assert shapes == [(800, n), (100, n)]
+    assert max(shapes) <= (800, n)
+    assert sum(length for length, _ in shapes) == 900
     path = write(tmp_path / "b.vcf", make_text([make_record("0/1", "0/0")] * n_records))
     shapes = [b.genotypes.shape for b in vcf.read(vcf.inspect(path, GT), 0, 1)]
-    assert shapes == [(1024, 2), (676, 2)]
+    assert max(shapes) <= (1024, 2)
+    assert sum(length for length, _ in shapes) == n_records
 
 
 def test_read__calls(tmp_path):

@@ -8,8 +8,10 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.files import exists
 from hpc_connector.loader.genotypes.companions import (
+    TAKERS,
     choose_companions,
     get_bed,
+    get_pgen,
     list_companions,
 )
 from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile
@@ -217,7 +219,7 @@ def choose_options(args: Options) -> list[ReadOptions]:
         args.half_call,
         args.chromosome or "",
     )
-    named = {name: getattr(args, name) or () for name in ("sample_file", "fam", "bim")}
+    named = {name: getattr(args, name) or () for name in TAKERS}
     return choose_companions(args.genotypes, options, named)
 
 
@@ -242,11 +244,10 @@ def list_inputs(args: Options) -> list[str]:
 
 
 def get_file(name: str) -> str:
-    """Return a genotype file itself, or the .bed file of a PLINK prefix."""
+    """Return a genotype file itself, or the .bed or .pgen file of a PLINK prefix."""
     if exists(name):
         return name
-    get_format(name)  # says what it is, if there is none
-    return get_bed(name)
+    return get_pgen(name) if get_format(name) == "pgen" else get_bed(name)
 
 
 def get_slice(args: Options) -> float:

@@ -32,7 +32,7 @@ class Options(RunOptions):
 
     genotypes: tuple[str, ...] = _input(
         MISSING,
-        "VCF, BCF, .bed, BGEN, .gen, BSC's text or a MDR table; files or objects",
+        "VCF, BCF, VCF Zarr, .bed, .pgen, BGEN, .gen, BSC's text or a MDR table",
         flag="",
         read=source,
         many="words",
@@ -61,6 +61,8 @@ class Options(RunOptions):
     )
     fam: tuple[str, ...] | None = _companion(".fam of a .bed file")
     bim: tuple[str, ...] | None = _companion(".bim of a .bed file")
+    psam: tuple[str, ...] | None = _companion(".psam of a .pgen file")
+    pvar: tuple[str, ...] | None = _companion(".pvar of a .pgen file")
 
     phenotype: str | None = _trait(
         None,
@@ -102,7 +104,7 @@ class Options(RunOptions):
 
     vcf_field: str = _reading(
         "GT",
-        "field of a VCF: calls, probabilities or dosages (default: GT)",
+        "calls, probabilities or dosages: of VCF, Zarr, .pgen (default: GT)",
         choices=("GT", "GP", "DS"),
     )
     imputation_threshold: float = _reading(

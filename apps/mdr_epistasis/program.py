@@ -34,6 +34,8 @@ def make_parser() -> tuple[cli.OneLineParser, cli.OneLineParser]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
+    if argv is None:  # a process of its own
+        cli.hold_collection()
     try:
         options = read_command(sys.argv[1:] if argv is None else argv)
     except Exception as error:
@@ -44,7 +46,9 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         with open_session(NAME, options) as comm:
-            outcome = load_run(options)(comm, options)
+            run = load_run(options)
+            cli.begin_collection()
+            outcome = run(comm, options)
             if outcome.result:
                 print_top(options, outcome.result)
             code = cli.DONE if outcome.is_done else cli.STOPPED

@@ -41,6 +41,8 @@ def join_signed(argv: list[str]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
+    if argv is None:  # a process of its own
+        cli.hold_collection()
     try:
         options = read_command(sys.argv[1:] if argv is None else argv)
     except Exception as error:
@@ -52,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         with open_session(PROGRAM, options) as comm:
+            cli.begin_collection()
             ending = run(comm, options)
             if ending == "done" and comm.rank == 0:
                 print_summary(options)

@@ -1,22 +1,25 @@
 """Arrays to arrays: epistasis by MDR, and annotation of metabolites.
 
-The names are those of deliverable D2.2.
+The names are those of deliverable D2.2. Each is imported when it is asked for: neither
+program needs the kernels of the other.
 """
 
-from hpc_connector.learner.annotation.fdr import run_fdr
-from hpc_connector.learner.annotation.ion_images import annotate
-from hpc_connector.learner.annotation.ions import make_ions
-from hpc_connector.learner.annotation.patterns import calculate_centroids
-from hpc_connector.learner.mdr.mdr import (
-    apply_mdr_dict,
-    applyMdrDict,
-    filter_imputation,
-    get_error,
-    get_risk_array,
-    transform_patients,
-)
+import importlib
+from typing import Any
 
-build_database = make_ions
+_HOMES = {
+    "annotate": "annotation.ion_images",
+    "applyMdrDict": "mdr.mdr",
+    "apply_mdr_dict": "mdr.mdr",
+    "calculate_centroids": "annotation.patterns",
+    "filter_imputation": "mdr.mdr",
+    "get_error": "mdr.mdr",
+    "get_risk_array": "mdr.mdr",
+    "make_ions": "annotation.ions",
+    "run_fdr": "annotation.fdr",
+    "transform_patients": "mdr.mdr",
+}
+_ALIASES = {"build_database": "make_ions"}
 
 __all__ = [
     "annotate",
@@ -30,3 +33,12 @@ __all__ = [
     "run_fdr",
     "transform_patients",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return what a name stands for."""
+    known = _ALIASES.get(name, name)
+    if known not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = importlib.import_module(f"{__name__}.{_HOMES[known]}")
+    return getattr(home, known)

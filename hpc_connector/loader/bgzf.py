@@ -1,10 +1,10 @@
-"""Bytes and lines of a file that is plain, gzip or bgzip, in parts.
+"""Bytes and lines of a file that is plain, gzip, bgzip or zstd, in parts.
 
 A bgzip file is a chain of small gzip blocks that name their own size (SAM
 specification, section 4.1), so a part can begin at the first block after any byte:
 lines need no index to be read in parallel. A plain file is taken as blocks of 64 KiB;
-gzip cannot be entered in the middle and is all in part 0; where it follows bgzip, in
-the part before it.
+gzip and zstd cannot be entered in the middle and are all in part 0; gzip where it
+follows bgzip in the part before it.
 """
 
 import re
@@ -22,6 +22,8 @@ from hpc_connector.text import WESTERN, decode_text, split_lines
 MAX_BLOCK_BYTES = 1 << 16
 GZIP_BYTES = 1 << 14  # read at once: what they inflate to stays in the cache
 GZIP_MAGIC = b"\x1f\x8b"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+SKIPPED_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 BLOCK_HEADER = re.compile(rb"\x1f\x8b\x08\x04.{6}\x06\x00BC\x02\x00(..)", re.DOTALL)
 HEADER_BYTES = 18
 TAIL_BYTES = 1 << 9  # of a file, in which its end block and zeros after it are sought
@@ -34,11 +36,12 @@ def read_blocks(path: str, start: int = 0) -> Iterator[tuple[int, bytes]]:
     Parameters
     ----------
     start
-        Byte of the file where a block begins; 0 for gzip that is not bgzip.
+        Byte of the file where a block begins; 0 for zstd, and gzip that is not bgzip.
 
     Yields
     ------
-    Byte of the file (of gzip, where its member begins), and the bytes, decompressed.
+    Byte of the file (of gzip and zstd, where its member or frame begins), and the
+    bytes, decompressed.
 
     Raises
     ------
@@ -52,6 +55,8 @@ def read_blocks(path: str, start: int = 0) -> Iterator[tuple[int, bytes]]:
                 yield from _read_bgzip(file, path, start)
             elif magic.startswith(GZIP_MAGIC):
                 yield from _read_gzip(file, path)
+            elif is_zstd(magic):
+                yield from _read_zstd(file, path)
             else:
                 yield from _read_plain(file, start)
     except OSError as error:
@@ -124,6 +129,32 @@ def _read_gzip(
         raise BadInput(f"{path} is cut: the gzip data at byte {offset} have no end")
 
 
+def is_zstd(start: bytes) -> bool:
+    """Return whether a file begins as one of zstd, or with a frame that it skips."""
+    return start.startswith(ZSTD_MAGIC) or bool(SKIPPED_FRAME.match(start))
+
+
+def _read_zstd(file: BinaryIO, path: str) -> Iterator[tuple[int, bytes]]:
+    """Yield what frames hold, and where each begins."""
+    import zstandard  # few files need it
+
+    offset = end = file.seek(0)
+    frame = None
+    try:
+        while data := file.read(GZIP_BYTES):
+            end += len(data)
+            while data:
+                if frame is None or frame.eof:
+                    offset = end - len(data)
+                    frame = zstandard.ZstdDecompressor().decompressobj()
+                yield offset, frame.decompress(data)
+                data = frame.unused_data if frame.eof else b""
+    except zstandard.ZstdError as error:
+        raise BadInput(f"{path} is corrupt: {error}, expected zstd data") from error
+    if frame and not frame.eof:
+        raise BadInput(f"{path} is cut: the zstd data at byte {offset} have no end")
+
+
 def _read_plain(file: BinaryIO, start: int) -> Iterator[tuple[int, bytes]]:
     offset = file.seek(start)
     while data := file.read(MAX_BLOCK_BYTES):
@@ -181,7 +212,7 @@ def find_block(path: str, offset: int) -> int:
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
     size = get_size(path)
-    if magic.startswith(GZIP_MAGIC):
+    if magic.startswith(GZIP_MAGIC) or is_zstd(magic):
         return size if offset else 0
     return min(size, -(-offset // MAX_BLOCK_BYTES) * MAX_BLOCK_BYTES)
 
@@ -229,8 +260,25 @@ def has_end(path: str) -> bool:
 def read_lines(path: str, part: int = 0, n_parts: int = 1) -> Iterator[bytes]:
     """Yield the lines of one part of a file, without their ends.
 
+    Parameters and what is raised as for :func:`read_stretches`.
+    """
+    for text in read_stretches(path, part, n_parts):
+        lines = text.split(b"\n")
+        yield from (line.removesuffix(b"\r") for line in lines[:-1])
+
+
+def read_stretches(
+    path: str, part: int = 0, n_parts: int = 1, *, n_bytes: int = 0
+) -> Iterator[bytes]:
+    r"""Yield the text of one part of a file, some whole lines at a time.
+
     A line belongs to the part whose blocks hold the end of the line before it, so
     that a line that begins with a block is not read twice.
+
+    Parameters
+    ----------
+    n_bytes
+        Of a text at least, but for the last one; each ends with \n.
 
     Raises
     ------
@@ -245,24 +293,33 @@ def read_lines(path: str, part: int = 0, n_parts: int = 1) -> Iterator[bytes]:
     end = find_block(path, size * (part + 1) // n_parts)
     if start == end:
         return
+    held: list[bytes] = []
+    n_held = 0
     is_other = start > 0  # the first line belongs to the part before
-    pieces: list[bytes] = []
     is_start = start == 0
     for offset, data in read_blocks(path, start):
         if is_start:
             data, is_start = data.removeprefix(BOM_UTF8), not data
-        first, *others = data.split(b"\n")
-        pieces.append(first)
-        if not others:
+        is_after = offset >= end  # but for the line that goes on
+        at = 1 + (data.find(b"\n") if is_after else data.rfind(b"\n"))
+        n_held += len(data)
+        if at == 0 or (n_held < n_bytes and not is_after):
+            held.append(data)
             continue
-        if not is_other:
-            yield b"".join(pieces).removesuffix(b"\r")
-        if offset >= end:
+        text = b"".join([*held, data[:at]])
+        if is_other:
+            text, is_other = text[text.index(b"\n") + 1 :], False
+        if text:
+            yield text
+        if is_after:
             return
-        is_other = False
-        yield from (line.removesuffix(b"\r") for line in others[:-1])
-        pieces = others[-1:]
-    if any(pieces):
-        is_odd = any(b"\r" in piece[:-1] for piece in pieces)
+        held, n_held = [data[at:]], len(data) - at
+    text = b"".join(held)
+    at = text.rfind(b"\n") + 1
+    first = text.find(b"\n") + 1 if is_other else 0
+    if first < at:
+        yield text[first:at]
+    if at < len(text):
+        is_odd = b"\r" in text[at:-1]
         other = "; or its lines end with carriage returns alone" if is_odd else ""
         raise BadInput(f"{path} is cut: its last line has no end{other}")

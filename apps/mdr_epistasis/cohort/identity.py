@@ -54,7 +54,7 @@ def _list_suspects(code: np.ndarray, position: np.ndarray) -> Iterator[int]:
 
 def count_shared_ids(ids: np.ndarray) -> int:
     """Return how many ids are of more than one variant; texts (variants,)."""
-    hashes = np.fromiter((hash(name) for name in ids), np.int64, len(ids))
+    hashes = np.fromiter(map(hash, ids), np.int64, len(ids))
     value, n = np.unique(hashes, return_counts=True)
     shared = value[n > 1]
     if len(shared) == 0:

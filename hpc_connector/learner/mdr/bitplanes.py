@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc_connector._jit import kernel
+from hpc_connector._jit import inlined, kernel
 
 LANES = 16
 WORD_BITS = 32
+ONES = np.uint64(0x0101010101010101)  # a bit of each of eight bytes
+JOIN = np.uint64(0x0102040810204080)  # times such bits: these, in the highest byte
 COUNTED_BLOCKS = 64  # whose bits are counted at once
 
 
@@ -111,24 +113,44 @@ def pack_genotypes(
         int32 (variants, 2, words): low and high bit of genotype + 1, 0 where missing
         or padding; int64 (variants, 4): carriers of 0, 1, 2, and missing.
     """
-    n_variants = genotypes.shape[0]
-    n_words = source.shape[0] // 32
-    codes = np.zeros((n_variants, 2, n_words), np.int32)
+    n_variants, n_words = genotypes.shape[0], source.shape[0] // 32
+    codes = np.empty((n_variants, 2, n_words), np.int32)
     counts = np.zeros((n_variants, 4), np.int64)
+    used = np.flatnonzero(source >= 0)
+    slots, columns = used.astype(np.uint32), source[used].astype(np.uint32)
+    line = np.zeros(source.shape[0], np.uint8)  # genotype + 1 of each bit
+    eights = line.view(np.uint64)
     for v in range(n_variants):
+        for k in range(slots.shape[0]):
+            line[slots[k]] = np.uint8(genotypes[v, columns[k]] + 1)
         for w in range(n_words):
-            low = np.uint32(0)
-            high = np.uint32(0)
-            for bit in range(32):
-                column = source[w * 32 + bit]
-                if column >= 0:
-                    code = np.uint32(genotypes[v, column] + 1)
-                    counts[v, (code - 1) & 3] += 1
-                    low |= (code & np.uint32(1)) << np.uint32(bit)
-                    high |= (code >> np.uint32(1)) << np.uint32(bit)
-            codes[v, 0, w] = np.int32(low)
-            codes[v, 1, w] = np.int32(high)
+            low = high = n_low = n_high = n_both = np.uint64(0)
+            for k in range(4):
+                lows = eights[4 * w + k] & ONES
+                highs = (eights[4 * w + k] >> np.uint64(1)) & ONES
+                low |= join_bits(lows) << np.uint64(8 * k)
+                high |= join_bits(highs) << np.uint64(8 * k)
+                n_low += lows
+                n_high += highs
+                n_both += lows & highs
+            codes[v, 0, w], codes[v, 1, w] = np.int32(low), np.int32(high)
+            counts[v, 0] += add_bytes(n_low) - add_bytes(n_both)
+            counts[v, 1] += add_bytes(n_high) - add_bytes(n_both)
+            counts[v, 2] += add_bytes(n_both)
+        counts[v, 3] = len(used) - counts[v, 0] - counts[v, 1] - counts[v, 2]
     return codes, counts
+
+
+@inlined
+def join_bits(eight: np.uint64) -> np.uint64:
+    """Return the lowest bits of eight bytes as one byte."""
+    return (eight * JOIN) >> np.uint64(56)
+
+
+@inlined
+def add_bytes(eight: np.uint64) -> np.int64:
+    """Return the sum of eight bytes, up to 255."""
+    return np.int64((eight * ONES) >> np.uint64(56))
 
 
 @kernel

@@ -28,7 +28,12 @@ TAKERS = {
     "sample_file": "BGEN, .gen, BSC's text or a table (VCF names who is in it)",
     "fam": "a .bed file",
     "bim": "a .bed file",
+    "psam": "a .pgen file",
+    "pvar": "a .pgen file",
 }
+TAKING = {"fam": {"plink"}, "bim": {"plink"}, "psam": {"pgen"}, "pvar": {"pgen"}}
+NAMED = ("plink", "pgen", "vcf", "zarr")  # who is in them is said beside, or within
+PVAR_ENDINGS = (".pvar", ".pvar.zst", ".pvar.gz")
 SAMPLE_ENDINGS = (".sample", ".samples")  # the second is of bcftools
 
 
@@ -82,8 +87,8 @@ def choose_companions(
     Parameters
     ----------
     named
-        Files by ``sample_file``, ``fam`` and ``bim``: one for all that have such a
-        companion, or one each.
+        Files by ``sample_file``, ``fam``, ``bim``, ``psam`` and ``pvar``: one for all
+        that have such a companion, or one each.
     """
     chosen = [options] * len(paths)
     for role, files in named.items():
@@ -113,11 +118,13 @@ def check_number(role: str, n_files: int, n_genotypes: int) -> None:
 def takes(path: str, role: str) -> bool:
     """Return whether a genotype file has a companion of a role."""
     kind = get_format(path)
-    return kind == "plink" if role != "sample_file" else kind not in ("plink", "vcf")
+    return kind in TAKING[role] if role in TAKING else kind not in NAMED
 
 
 def list_companions(path: str, options: ReadOptions) -> list[str]:
     """Return the companions of a genotype file that there are."""
+    if get_format(path) == "pgen":
+        return [get_psam(path, options), find_pvar(path, options)]
     if get_name(path).endswith(".bed") or not exists(path):
         found = [get_fam(path, options), get_bim(path, options)]
         return [name for name in found if exists(name)]
@@ -138,6 +145,34 @@ def get_fam(path: str, options: ReadOptions) -> str:
 def get_bim(path: str, options: ReadOptions) -> str:
     """Return the .bim file of a .bed file or of a prefix."""
     return options.bim or beside(path, ".bim", without=".bed")
+
+
+def get_pgen(path: str) -> str:
+    """Return the .pgen file of its own name, or of a PLINK 2 prefix."""
+    return path if get_name(path).endswith(".pgen") else beside(path, ".pgen")
+
+
+def get_psam(path: str, options: ReadOptions) -> str:
+    """Return the .psam file of a .pgen file or of a prefix."""
+    return options.psam or beside(path, ".psam", without=".pgen")
+
+
+def find_pvar(path: str, options: ReadOptions) -> str:
+    """Return the .pvar file of a .pgen file or of a prefix, compressed or not.
+
+    Raises
+    ------
+    BadInput
+        There is none, or there are several.
+    """
+    if options.pvar is not None:
+        return options.pvar
+    names = [beside(path, ending, without=".pgen") for ending in PVAR_ENDINGS]
+    found = [name for name in names if exists(name)]
+    if len(found) == 1:
+        return found[0]
+    what = f"{' and '.join(found)} beside it" if found else f"no {names[0]}"
+    raise BadInput(f"{path} has {what}: expected --pvar to name one")
 
 
 def find_sample(path: str, options: ReadOptions) -> str | None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from hpc_connector.notes import Assumption
 from hpc_connector.storage.address import is_remote
 from hpc_connector.storage.objects import get_object
 
+TEXT = np.dtypes.StringDType()  # a sixth of the memory of Python's strings
 MAX_POSITION_DIGITS = 12
 HALF_CALLS = ("missing", "haploid", "reference", "error")  # PLINK's words
 
@@ -27,7 +29,8 @@ class ReadOptions:
     chromosome
         Of variants for which a file names none.
 
-    ``sample_file``, ``fam`` and ``bim`` name what belongs to it and has another stem.
+    ``sample_file``, ``fam``, ``bim``, ``psam`` and ``pvar`` name what belongs to it and
+    has another stem.
     """
 
     imputation_threshold: float = 0.9
@@ -38,6 +41,8 @@ class ReadOptions:
     sample_file: str | None = None
     fam: str | None = None
     bim: str | None = None
+    psam: str | None = None
+    pvar: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,16 +80,16 @@ class SampleFile:
 
 @dataclass(frozen=True)
 class Variants:
-    """Columns that describe variants, one entry a variant.
+    """Columns that describe variants, one entry a variant: of :data:`TEXT`, or int64.
 
     `counted` is the allele whose copies the genotypes count, `other` the other one.
     """
 
-    id: list[str]
-    chromosome: list[str]
-    position: list[int]
-    counted: list[str]
-    other: list[str]
+    id: NDArray[Any]
+    chromosome: NDArray[Any]
+    position: NDArray[np.int64]
+    counted: NDArray[Any]
+    other: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -122,4 +127,9 @@ def convert_position(text: str) -> int:
     digits = text.removeprefix("-")
     if digits.isascii() and digits.isdecimal() and len(digits) <= MAX_POSITION_DIGITS:
         return int(text)
-    raise BadInput(f"position {text[:40]!r}, expected a whole number")
+    raise BadInput(refuse_position(text))
+
+
+def refuse_position(text: str) -> str:
+    """Return what is said of text that is no position."""
+    return f"position {text[:40]!r}, expected a whole number"

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.genotypes.sample_file import Block, SampleFile, Variants
+from hpc_connector.loader.genotypes.columns import make_variants
+from hpc_connector.loader.genotypes.sample_file import Block, SampleFile
 from hpc_connector.loader.genotypes.text._kernels import call_line
 
 BLOCK_VARIANTS = 256
@@ -41,8 +42,7 @@ def read_blocks(
         ]
         if not leads:
             return
-        variants = Variants(*map(list, zip(*leads, strict=True)))
-        yield Block(variants, genotypes[: len(leads)])
+        yield Block(make_variants(leads), genotypes[: len(leads)])
 
 
 def _read_line(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_blocks
 from hpc_connector.loader.files import get_size
+from hpc_connector.loader.genotypes.columns import make_variants
 from hpc_connector.loader.genotypes.companions import NOBODY, read_people
 from hpc_connector.loader.genotypes.sample_file import (
     Block,
@@ -102,8 +103,7 @@ def _find(header: list[str], names: set[str]) -> int | None:
 
 def _name(names: list[str]) -> Variants:
     """Return variants that have a name alone."""
-    n = len(names)
-    return Variants(names, ["0"] * n, [0] * n, ["2"] * n, ["0"] * n)
+    return make_variants([(name, "0", 0, "2", "0") for name in names])
 
 
 def _convert(

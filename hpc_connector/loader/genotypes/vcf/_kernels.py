@@ -12,9 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector._jit import inlined, kernel
+from hpc_connector.loader.genotypes._column_kernels import parse_whole
+from hpc_connector.loader.genotypes.sample_file import MAX_POSITION_DIGITS
 
 TAB, COLON, COMMA, DOT, SLASH, BAR = (ord(c) for c in "\t:,./|")
 ZERO, PLUS, MINUS = (ord(c) for c in "0+-")
+HASH, LESS, STAR, NEWLINE, RETURN = (ord(c) for c in "#<*\n\r")
 MISSING = (DOT - ZERO) % 256  # a dot, read as if it were a digit
 PLAIN, HALF, OTHER_PLOIDY, ONE_COPY = range(4)  # kinds of calls
 MARK = 16  # a multiple of which tells the kind of a call beside its genotype
@@ -229,6 +232,133 @@ def parse_call(
 
 
 @kernel
+def call_lines(
+    text: NDArray[np.uint8],
+    at: int,
+    half_call: int,
+    lines: NDArray[np.int64],
+    fields: NDArray[np.int64],
+    positions: NDArray[np.int64],
+    genotypes: NDArray[np.int8],
+) -> tuple[int, int]:
+    """Call genotypes from GT of lines, where these are as most are.
+
+    Those are records of one ALT, which is an allele, of ASCII but for their
+    individuals, with calls that need no mark and no message.
+
+    Parameters
+    ----------
+    text
+        Whole lines, uint8 (bytes,).
+    at
+        Where the first begins.
+    half_call
+        As for :func:`parse_calls`.
+    lines
+        Filled: where each line begins and ends, and whether it is such a record, int64
+        (lines, 3).
+    fields
+        Filled for these: where the fixed columns begin and end, int64 (9, 2, lines).
+    positions, genotypes
+        Filled for these: int64 (lines,), int8 (lines, individuals).
+
+    Returns
+    -------
+    How many lines were filled, and where the one after them begins.
+    """
+    for k in range(lines.shape[0]):
+        if at >= len(text):
+            return k, at
+        start, end = at, find_end(text, at)
+        stop = end - 1 if end > start and text[end - 1] == RETURN else end
+        at = find_columns(text[:stop], start, fields[:, :, k])
+        is_plain = at >= 0 and is_simple(text, fields[:, :, k], positions[k : k + 1])
+        if is_plain:
+            calls, n = text[at:stop], genotypes.shape[1]
+            is_plain = parse_calls(calls, 0, 0, 2, 1, half_call, genotypes[k]) == n
+        lines[k, 0], lines[k, 1], lines[k, 2] = start, stop, is_plain
+        at = end + 1
+    return lines.shape[0], at
+
+
+@inlined
+def find_end(text: NDArray[np.uint8], at: int) -> int:
+    """Return where the line that holds `at` ends; 64 bytes at once, by vectors."""
+    while at + 64 <= len(text):
+        is_in = False
+        for k in range(64):
+            is_in |= text[at + k] == NEWLINE
+        if is_in:
+            break
+        at += 64
+    while text[at] != NEWLINE:
+        at += 1
+    return at
+
+
+@inlined
+def find_columns(line: NDArray[np.uint8], at: int, fields: NDArray[np.int64]) -> int:
+    """Return where the individuals begin, -1 if there are none, or not all is ASCII.
+
+    Parameters
+    ----------
+    line
+        Up to its end, uint8 (bytes,).
+    at
+        Where it begins.
+    fields
+        Filled: where each fixed column begins and ends, int64 (9, 2).
+    """
+    for column in range(fields.shape[0]):
+        fields[column, 0] = at
+        while at < len(line) and line[at] != TAB:
+            if line[at] >= 128 or line[at] == 0:
+                return -1
+            at += 1
+        if at >= len(line):
+            return -1
+        fields[column, 1] = at
+        at += 1
+    return at
+
+
+@inlined
+def is_simple(
+    text: NDArray[np.uint8],
+    fields: NDArray[np.int64],
+    position: NDArray[np.int64],
+) -> bool:
+    """Return whether a record has a place and one ALT, and GT comes first.
+
+    Parameters
+    ----------
+    text
+        uint8 (bytes,).
+    fields
+        Where the fixed columns begin and end, int64 (9, 2).
+    position
+        Filled: int64 (1,).
+    """
+    if text[fields[0, 0]] == HASH:
+        return False
+    for column in (0, 3, 4):
+        if fields[column, 0] == fields[column, 1]:
+            return False
+    alt, keys = fields[4, 0], fields[8, 0]
+    if text[alt] == DOT or text[alt] == LESS or text[alt] == STAR:
+        return False
+    for at in range(alt, fields[4, 1]):
+        if text[at] == COMMA:
+            return False
+    if text[keys] != ord("G") or text[keys + 1] != ord("T"):
+        return False
+    if fields[8, 1] != keys + 2 and text[keys + 2] != COLON:
+        return False
+    starts, ends = fields[1, :1], fields[1, 1:]
+    return parse_whole(text, starts, ends, MAX_POSITION_DIGITS, position) == 1
+
+
+@kernel
 def convert_diploid_calls(
     codes: NDArray[np.int32], n_alleles: int, alt: int, genotypes: NDArray[np.int8]
 ) -> bool:
@@ -292,6 +422,34 @@ def convert_calls(
         genotypes[i] = settle_call(n_counted, n_other, n_missing, ploidy, half_call)
         is_odd |= genotypes[i] > 2
     return ~genotypes.shape[0] if is_odd else genotypes.shape[0]
+
+
+@kernel
+def call_block(
+    calls: NDArray[np.int32],
+    half_call: int,
+    genotypes: NDArray[np.int8],
+    is_plain: NDArray[np.bool_],
+) -> None:
+    """Call genotypes of variants of VCF Zarr, of two alleles.
+
+    Parameters
+    ----------
+    calls
+        Alleles, int32 (variants, individuals, ploidy): -1 missing, -2 no such allele.
+    genotypes
+        Filled for those that need no mark and no message: int8 (variants, individuals).
+    is_plain
+        Of which variants, bool (variants,); changed to which of them need none.
+    """
+    n = genotypes.shape[1]
+    codes = np.empty((n, calls.shape[2]), np.int32)
+    for v in range(genotypes.shape[0]):
+        if is_plain[v]:
+            for i in range(n):
+                for k in range(calls.shape[2]):
+                    codes[i, k] = (calls[v, i, k] + 1) << 1
+            is_plain[v] = convert_calls(codes, -2, 2, 1, half_call, genotypes[v]) == n
 
 
 @inlined

@@ -283,6 +283,8 @@ def read_calls(
     n_alleles: int,
     options: ReadOptions,
     alt: int,
+    *,
+    end: int | None = None,
 ) -> Calls:
     """Call genotypes from the integers of GT for one ALT.
 
@@ -296,6 +298,8 @@ def read_calls(
         Of the record, the reference too.
     alt
         Which ALT is counted, from 1.
+    end
+        The integer that fills up a call of fewer alleles; None for BCF's.
     """
     codes = fields["GT"]
     if codes.dtype.kind != "i" or codes.shape[1] == 0:
@@ -304,7 +308,7 @@ def read_calls(
     genotypes = np.empty(n, np.int8)
     n_read = kernels.convert_calls(
         codes.astype(np.int32),
-        get_end(codes),
+        get_end(codes) if end is None else end,
         n_alleles,
         alt,
         HALF_CALLS.index(options.half_call),

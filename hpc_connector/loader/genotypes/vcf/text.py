@@ -1,7 +1,6 @@
 """Records of VCF as text: plain, gzip or bgzip."""
 
 import re
-from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -78,23 +77,23 @@ def parse_column_names(path: str, line: bytes) -> tuple[str, ...]:
     return tuple(names[N_FIXED:])
 
 
-def read_records(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Record]:
-    """Yield the records of one part of the file.
+def parse_line(sample_file: SampleFile, line: bytes) -> Record | None:
+    """Take a line apart, unless it is of a header.
 
     Raises
     ------
     BadInput
         A record that is cut or malformed.
     """
+    if not line.startswith(b"#"):
+        return parse_record(sample_file, line)
+    # a header comes again where files were concatenated
     path = sample_file.path
-    for line in read_lines(path, part, n_parts):
-        if not line.startswith(b"#"):
-            yield parse_record(sample_file, line)
-        # a header comes again where files were concatenated
-        elif line.startswith(b"#CHROM") and (
-            parse_column_names(path, line) != sample_file.individuals
-        ):
-            raise BadInput(f"{path} has two headers: expected the same individuals")
+    if line.startswith(b"#CHROM") and (
+        parse_column_names(path, line) != sample_file.individuals
+    ):
+        raise BadInput(f"{path} has two headers: expected the same individuals")
+    return None
 
 
 def parse_record(sample_file: SampleFile, line: bytes) -> Record:

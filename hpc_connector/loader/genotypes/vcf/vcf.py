@@ -20,18 +20,19 @@ from types import ModuleType
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.bgzf import read_blocks
+from hpc_connector.loader.bgzf import read_blocks as read_bytes
 from hpc_connector.loader.files import get_size
 from hpc_connector.loader.genotypes.alleles import split
+from hpc_connector.loader.genotypes.columns import make_variants
 from hpc_connector.loader.genotypes.sample_file import (
     HALF_CALLS,
     Block,
     ReadOptions,
     SampleFile,
-    Variants,
 )
 from hpc_connector.loader.genotypes.vcf import bcf
 from hpc_connector.loader.genotypes.vcf import text as vcf_text
+from hpc_connector.loader.genotypes.vcf.lines import read_blocks
 from hpc_connector.loader.genotypes.vcf.record import call
 from hpc_connector.notes import add_counts
 
@@ -81,7 +82,7 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
 
 def get_source(path: str) -> ModuleType:
     """Return the module that reads a file, by its first bytes."""
-    start = next((data for _, data in read_blocks(path) if data), b"")
+    start = next((data for _, data in read_bytes(path) if data), b"")
     if start.startswith(bcf.MAGIC):
         return bcf
     if start.removeprefix(BOM_UTF8).startswith(b"##fileformat=VCF"):
@@ -97,18 +98,20 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
     BadInput
         A file that is cut or corrupt, or a record that is malformed.
     """
-    source, options = get_source(sample_file.path), sample_file.options
+    n = min(MAX_BLOCK_VARIANTS, MAX_BLOCK_BYTES // max(1, sample_file.n_individuals))
+    n = max(1, n)
+    if get_source(sample_file.path) is vcf_text:
+        yield from read_blocks(sample_file, part, n_parts, n)
+        return
     counted: Counter[str] = Counter()
+    options = sample_file.options
     rows = (
         row
-        for record in source.read_records(sample_file, part, n_parts)
+        for record in bcf.read_records(sample_file, part, n_parts)
         if record.is_passed or not options.pass_only
         for row in split(record, partial(call, record, options), counted)
     )
-    size = MAX_BLOCK_BYTES // max(1, sample_file.n_individuals)
-    while chunk := list(islice(rows, min(MAX_BLOCK_VARIANTS, max(1, size)))):
-        *columns, genotypes = zip(*chunk, strict=True)
-        yield Block(
-            Variants(*map(list, columns)), np.stack(genotypes), add_counts([counted])
-        )
+    while chunk := list(islice(rows, n)):
+        genotypes = np.stack([row[5] for row in chunk])
+        yield Block(make_variants(chunk), genotypes, add_counts([counted]))
         counted.clear()

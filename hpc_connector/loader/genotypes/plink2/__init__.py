@@ -1,0 +1,1 @@
+"""PLINK 2: .pgen, .pvar and .psam."""
