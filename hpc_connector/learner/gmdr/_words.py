@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
 from llvmlite.ir import IRBuilder, Value
 from numba import config, types
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, register_model
 
 from hpc_connector.learner.mdr._simd import COUNT, Args, Intrinsic, Vector
@@ -25,7 +25,7 @@ def has(feature: str) -> bool:
     """Return whether numba compiles for machines with a feature, by LLVM's name."""
     features = config.CPU_FEATURES
     if features is None:
-        features = get_host_cpu_features().flatten()
+        features = get_host_cpu_features()
     return f"+{feature}" in features.split(",")
 
 
