@@ -2,7 +2,7 @@
 
     python benchmarks/gmdr_kernels.py
     python benchmarks/gmdr_kernels.py --variants 20000      # minutes
-    NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= python benchmarks/gmdr_kernels.py   # AVX2
+    export NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+avx2  # before it: AVX2 alone
 
 Prints million models a second of searches by case and control and by scores, and
 their ratio. CPU seconds of one core, median of five, the two searches in turn.
@@ -16,11 +16,11 @@ import time
 os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()  # per CPU that was asked for
 
 import numpy as np
+from kernels import make_cohort
 
 from hpc_connector.learner.gmdr import search as gmdr
 from hpc_connector.learner.gmdr.scores import make_scores
 from hpc_connector.learner.mdr import search as mdr
-from kernels import make_cohort
 
 REPEATS = 5
 
@@ -37,7 +37,10 @@ def get_cpu_s(*works):
 
 
 def compare(n_variants, n_individuals, n_folds, order=2, missing_rate=0.0, bits=8):
-    """Return million models a second of MDR and of generalised MDR."""
+    """Return million models a second of MDR and of generalised MDR.
+
+    Variants by the hundred.
+    """
     planes, arrangement, is_case = make_cohort(
         n_variants, n_individuals, n_folds, missing_rate
     )

@@ -1,4 +1,4 @@
-"""Small cohorts whose variants are linked, and what PLINK makes of them."""
+"""Small cohorts whose variants are linked, and what we and PLINK make of them."""
 
 import subprocess
 from pathlib import Path
@@ -6,6 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from conftest import require
+from hpc_connector import cli
+from hpc_connector.partitioner.single import SerialCommunicator
+from mdr_epistasis import program
+from mdr_epistasis.cohort.loading import load_cohort
+from mdr_epistasis.cohort.pruning import read_pruning
+from mdr_epistasis.inputs import look_for_calls, make_filters, read_inputs
+from mdr_epistasis.options import Options
 from mdr_epistasis.simulate.files import encode_bed
 
 
@@ -56,3 +63,30 @@ def prune_by_plink(folder, *words, program="plink1.9"):
     command = [path, "--bfile", "x", "--out", "kept", "--silent", *words, *order]
     subprocess.run(command, cwd=folder, check=True)
     return (folder / "kept.prune.in").read_text().split()
+
+
+def get_slow_r2(first, second):
+    """Return r2 over those called at both, by NumPy; NaN without variance."""
+    both = (first >= 0) & (second >= 0)
+    x, y = first[both], second[both]
+    if len(set(x.tolist())) < 2 or len(set(y.tolist())) < 2:
+        return np.nan
+    return np.corrcoef(x, y)[0, 1] ** 2
+
+
+def choose(place, monkeypatch, *words):
+    """Return the ids of variants and individuals that words choose; facts and notes."""
+    monkeypatch.chdir(place)
+    parser, run = program.make_parser()
+    argv = ["run", "x.bed", "--out", "out", *words]
+    args = cli.get_options(Options, cli.parse(parser, run, argv))
+    comm = SerialCommunicator()
+    found = read_inputs(args, look_for_calls(comm, args))
+    files, match, fold, lists, choice, sets, is_male, _ = found
+    filters = make_filters(args, lists, choice, sets, is_male)
+    pruning = read_pruning(args.ld_prune)
+    with load_cohort(comm, files, match, fold, filters, None, pruning) as cohort:
+        ids = cohort.variants["id"].tolist()
+        facts = cohort.facts
+    counted = {**match.counted, **facts["counted"]}
+    return ids, match.individuals, facts, {n: k for n, k in counted.items() if k}

@@ -8,14 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
-from cohorts import make_linked, run_plink, save_cohort
-from hpc_connector import cli
-from hpc_connector.partitioner.single import SerialCommunicator
+from cohorts import choose, make_linked, run_plink, save_cohort
+from hpc_connector.options import make_options
 from mdr_epistasis import program
 from mdr_epistasis.cohort.choice import read_chromosomes
-from mdr_epistasis.cohort.loading import load_cohort
-from mdr_epistasis.cohort.pruning import read_pruning
-from mdr_epistasis.inputs import look_for_calls, make_filters, read_inputs
 from mdr_epistasis.options import Options
 from programs import PATIENCE_S, assert_same
 
@@ -50,24 +46,6 @@ def place(tmp_path_factory):
 
 def write(path, lines, *more):
     path.write_text("\n".join([*lines, *more]) + "\n")
-
-
-def choose(place, monkeypatch, *words):
-    """Return the ids of variants and individuals that words choose; facts and notes."""
-    monkeypatch.chdir(place)
-    parser, run = program.make_parser()
-    argv = ["run", "x.bed", "--out", "out", *words]
-    args = cli.get_options(Options, cli.parse(parser, run, argv))
-    comm = SerialCommunicator()
-    found = read_inputs(args, look_for_calls(comm, args))
-    files, match, fold, lists, choice, sets, is_male, _ = found
-    filters = make_filters(args, lists, choice, sets, is_male)
-    pruning = read_pruning(args.ld_prune)
-    with load_cohort(comm, files, match, fold, filters, None, pruning) as cohort:
-        ids = cohort.variants["id"].tolist()
-        facts = cohort.facts
-    counted = {**match.counted, **facts["counted"]}
-    return ids, match.individuals, facts, {n: k for n, k in counted.items() if k}
 
 
 SAME = [
@@ -228,8 +206,6 @@ def test_options__of_a_file_and_of_python_have_both_names(place):
 
 
 def program_options(given):
-    from hpc_connector.options import make_options
-
     return make_options(Options, {"genotypes": "x.bed", "out": "out"} | given)
 
 

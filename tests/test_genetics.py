@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cohorts import make_linked, prune_by_plink, save_cohort
+from cohorts import get_slow_r2, make_linked, prune_by_plink, save_cohort
 from hpc_connector.learner.genetics import (
     get_hwe_p,
     get_model_r2,
@@ -69,15 +69,6 @@ def make_packed(genotypes, is_case=None, fold=None):
     planes = make_planes(m, arrangement.n_words, missing=is_missing)
     place_codes(codes, np.arange(m), planes)
     return planes, arrangement
-
-
-def get_slow_r2(first, second):
-    """Return r2 over those called at both, by NumPy; NaN without variance."""
-    both = (first >= 0) & (second >= 0)
-    x, y = first[both], second[both]
-    if len(set(x.tolist())) < 2 or len(set(y.tolist())) < 2:
-        return np.nan
-    return np.corrcoef(x, y)[0, 1] ** 2
 
 
 @pytest.mark.parametrize("missing", [0, 0.1])

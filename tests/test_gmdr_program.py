@@ -124,7 +124,7 @@ def test_run__finds_the_pair_of_a_quantitative_trait(reference):
     age = trait["null_model"]["age"]
     assert age["coefficient"] == pytest.approx(0.3, abs=4 * age["standard_error"])
     assert 0 < trait["largest_score_difference"] <= 5e-4
-    assert 0 < trait["largest_test_score_difference"] < 0.02
+    assert 0 < trait["largest_test_score_difference"] < 0.05
     paths = [one["path"] for one in read_manifest(reference)["inputs"]]
     assert [path.rpartition("/")[2] for path in paths] == ["x.vcf", "traits.tsv"]
 

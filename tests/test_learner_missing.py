@@ -26,15 +26,20 @@ from mdr_epistasis.cohort.loading import order_variants
 
 
 def make_cohort(n_variants, n_individuals, folds, rate, share, seed):
-    """Return genotypes, of which a share of the variants lacks some, labels, folds."""
+    """Return genotypes, of which a share of the variants lacks some, labels, folds.
+
+    Some classes and folds lack far more than others.
+    """
     rng = np.random.default_rng(seed)
     maf = rng.uniform(0.05, 0.5, (n_variants, 1))
     genotypes = rng.binomial(2, maf, (n_variants, n_individuals)).astype(np.int8)
     lacks = rng.random((n_variants, 1)) < share
-    genotypes[(rng.random(genotypes.shape) < rate) & lacks] = -1
     is_case = np.zeros(n_individuals, np.int8)
     is_case[rng.permutation(n_individuals)[: n_individuals * 2 // 5]] = 1
-    return genotypes, is_case, make_folds(is_case, folds, rng)
+    fold = make_folds(is_case, folds, rng)
+    rate = rate * rng.uniform(0, 1.6, (2, folds))[is_case, fold] ** 3
+    genotypes[(rng.random(genotypes.shape) < rate) & lacks] = -1
+    return genotypes, is_case, fold
 
 
 def pack(genotypes, is_case, fold, place):
@@ -198,38 +203,61 @@ def test_get_permutation_maximum__of_interaction_is_the_same_in_any_order(order)
     npt.assert_array_equal(*found)
 
 
-def test_may_matter__only_what_could_enter_the_list_or_win_a_fold():
-    cohort = make_cohort(16, 900, 3, 0.02, 1.0, seed=5)
-    packed, _ = pack(*cohort, np.arange(16))
-    missing, share = count_missing(packed, 0, 1)
-    assert 0 < share[0] < 0.15
-    counts = np.zeros(8 * 144, np.int32)
-    for cell, of_row, of_lane in (
-        (3 * g + h, g, h) for g, h in itertools.product(range(3), repeat=2)
-    ):
-        common = packed.planes[0, :, of_row, :1] & packed.planes[0, :, of_lane]
+def count_cells(packed, row, folds):
+    """Return the cells of a variant with the first sixteen, int32 [group][cell][lane].
+
+    The sums over folds of cases and of controls come last.
+    """
+    block, lane = divmod(row, 16)
+    of_row = packed.planes[block, :, :, lane, None]
+    counts = []
+    for g, h in itertools.product(range(3), repeat=2):
+        common = of_row[:, g] & packed.planes[0, :, h]
         bits = np.bitwise_count(common.view(np.uint32)).astype(np.int32)
         groups = np.add.reduceat(bits, packed.group_start[:-1], axis=0)
-        groups = [*groups, groups[:3].sum(axis=0), groups[3:].sum(axis=0)]
-        for group, count in enumerate(groups):
-            at = group * 144 + cell * 16
-            counts[at : at + 16] = count
-    everything = score_all(packed, learner.Question(top=120))
-    of_first = everything.model[:-1, 0] == 0
-    contrasts = np.empty(144, np.float32)
+        of_class = groups[:folds].sum(axis=0), groups[folds:].sum(axis=0)
+        counts.append([*groups, *of_class])
+    return np.swapaxes(counts, 0, 1).astype(np.int32).reshape(-1)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_individuals=st.one_of(st.integers(60, 300), st.just(2000)),
+    folds=st.integers(2, 5),
+    rate=st.sampled_from([0.01, 0.05, 0.2]),
+)
+def test_may_matter__whatever_enters_the_list_or_wins_a_fold(
+    seed, n_individuals, folds, rate
+):
+    genotypes, is_case, fold = make_cohort(2, n_individuals, folds, rate, 1.0, seed)
+    genotypes = genotypes[[0] * 16 + [1]]  # so that no other lane matters
+    packed, _ = pack(genotypes, is_case, fold, np.arange(17))
+    role = np.array([2] * 16 + [1], np.int8)
+    (missing, share), scratch = count_missing(packed, 0, 2), np.empty(144, np.float32)
+    if share.sum() >= 0.999:
+        return
+    is_large = n_individuals == 2000 and rate == 0.01
+    counts = count_cells(packed, 16, folds)
 
     def matters(statistic, least, fold_least):
-        fold_least = np.full(3, fold_least, np.float32)
-        known = (missing, 0, missing, 0, least, fold_least, contrasts)
+        row = (2 * folds + 2) * 16
+        known = (missing, row, missing, 0, least, fold_least, scratch)
         return may_matter(packed, statistic, counts, 0, 144, *known)
 
-    # a variant with itself is among the sixteen, and does what it does alone
-    for statistic in range(3):
-        best = everything.key[:-1][of_first][:, statistic].max()
-        assert matters(statistic, best, 1.0)
-        assert not matters(statistic, 0.75, 1.0)
-    assert matters(0, 1.0, 0.0)
-    assert not matters(0, 1.0, 1.0)
+    never = np.full(folds, 2.0, np.float32)
+    for statistic, name in enumerate(learner.STATISTICS):
+        best = score_all(packed, learner.Question(rank_by=name, role=role, top=1))
+        score = best.key[0, 0]
+        assert matters(statistic, score, never)
+        if is_large:
+            assert not matters(statistic, score + 0.2, never)
+    for of_fold, score in enumerate(best.fold_score.tolist()):
+        fold_least = never.copy()
+        fold_least[of_fold] = score
+        assert matters(0, 2.0, fold_least)
+        if is_large:
+            fold_least[of_fold] = score + 0.1
+            assert not matters(0, 2.0, fold_least)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=12), st.integers(1, 5))

@@ -9,11 +9,10 @@ import numpy.testing as npt
 import pytest
 
 import mdr_epistasis as mdr
-from cohorts import make_linked, save_cohort
+from cohorts import get_slow_r2, make_linked, save_cohort
 from conftest import require
 from hpc_connector.learner.genetics import get_hwe_p
 from mdr_epistasis.program import main
-from test_genetics import get_slow_r2
 
 COHORT = "--min-maf 0 --max-missing 1 --folds 2 --top 40 --quiet"
 

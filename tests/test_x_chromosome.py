@@ -8,10 +8,9 @@ import numpy.testing as npt
 import pytest
 
 import mdr_epistasis as mdr
-from cohorts import make_linked, run_plink, save_cohort
+from cohorts import choose, make_linked, run_plink, save_cohort
 from hpc_connector.learner.genetics import get_hwe_p
 from mdr_epistasis.program import main
-from test_cohort_options import choose
 
 N = 160
 CHROMOSOMES = ["1"] * 5 + ["X"] * 20 + ["25"] * 5 + ["Y"] * 2

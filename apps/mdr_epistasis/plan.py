@@ -24,6 +24,7 @@ from mdr_epistasis.tasks import make_tasks
 PER_SAMPLE_S = {2: 1 / 400e9, 3: 1 / 110e9}
 PER_FOLD_S = {2: (1.7e-9, 2.7e-9, 3.7e-9), 3: (18e-9, 18e-9, 40e-9)}
 PERMUTED_SAMPLE_S, PERMUTED_S, PERMUTED_FOLD_S = 1 / 600e9, 0.5e-9, 0.06e-9
+PERMUTED_MISSING = 0.5  # of the seconds of a search; 0.35 where few are missing
 # Times of that, for individuals and for folds, of a model of scores, and of one of more
 # than 8 bits, by benchmarks/gmdr_kernels.py; of individuals of a model that is reported
 SCORED, MORE_BITS = {2: (3.0, 2.0), 3: (6.0, 3.3)}, 1.5
@@ -110,10 +111,14 @@ def get_scored_s(args: Options, n: int, folds: int, is_missing: bool) -> float:
 def get_permuted_s(args: Options, n: int, folds: int, is_missing: bool) -> float:
     """Return the seconds of a model in a permutation.
 
-    Where all models count the same individuals, permutations of pairs share counts.
+    Permutations of labels share counts of pairs, whose scores are bounded.
     """
-    if args.order == 3 or is_missing or args.permutation_test == "interaction":
-        return get_search_s(args, n, folds, is_missing)
+    search_s = get_search_s(args, n, folds, is_missing)
+    if args.order == 3 or args.permutation_test == "interaction":
+        return search_s
+    if is_missing:
+        is_shared = args.missing == "exclude" and args.rank_by != "train"
+        return search_s * (PERMUTED_MISSING if is_shared else 1)
     return n * PERMUTED_SAMPLE_S + PERMUTED_S + folds * PERMUTED_FOLD_S
 
 

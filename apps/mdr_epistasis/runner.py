@@ -62,6 +62,7 @@ from mdr_epistasis.tasks import (
 logger = logging.getLogger(__name__)
 
 
+LEAST_CANDIDATES = 1000  # test accuracies by integers may be off by 0.005
 REMOTE = "mdr_epistasis.remote"  # which runs tasks in functions
 
 
@@ -148,7 +149,7 @@ def make_search(
     if trait is None:
         return Search(*known, question)
     n_models = math.comb(cohort.n_variants, question.order)
-    top = min(get_candidates(question), n_models)
+    top = min(max(get_candidates(question), LEAST_CANDIDATES), n_models)
     asked = replace(question, top=top)
     return Search(*known, asked, trait.scores, trait.strata)
 

@@ -19,8 +19,16 @@ from hpc_connector.learner.mdr.bitplanes import (
     place_codes,
 )
 from hpc_connector.loader.genotypes.companions import list_companions
-from hpc_connector.loader.genotypes.sample_file import TEXT, ReadOptions, SampleFile
-from hpc_connector.loader.genotypes.samples import inspect_sample, read_sample
+from hpc_connector.loader.genotypes.sample_file import (
+    TEXT,
+    ReadOptions,
+    SampleFile,
+)
+from hpc_connector.loader.genotypes.samples import (
+    forget_files,
+    inspect_sample,
+    read_sample,
+)
 from hpc_connector.loader.individuals import Match, match_individuals
 from hpc_connector.loader.labels import Labels, convert_labels, note_coding
 from hpc_connector.notes import add_counts
@@ -49,7 +57,7 @@ from mdr_epistasis.cohort.identity import (
 )
 from mdr_epistasis.cohort.pruning import Pruning, count_linked, prune_planes
 
-TRIM_BYTES = 32 << 20
+TRIM_BYTES = 16 << 20
 PIECE_BYTES = 4 << 20  # of a file read by one rank at a time
 COLUMNS: dict[str, Any] = {
     "id": TEXT,
@@ -242,6 +250,7 @@ def load_cohort(
     mine = share_pieces(comm, files)
     with end_together(comm):
         share = read_share(files, mine, sources, filters, arrangement)
+        forget_files(files)
 
     columns, facts = gather_columns(comm, share)
     with end_together(comm):
@@ -256,6 +265,7 @@ def load_cohort(
         columns = sort_columns(columns, number)
     has_missing = (columns["missing"] > 0) & (not in_order)
     place = order_variants(~np.sort(is_first)[::-1], has_missing)
+    return_memory()
     shape = get_planes_shape(
         n_variants, arrangement.n_words, missing=bool(columns["missing"].any())
     )
@@ -339,10 +349,10 @@ def gather_columns(
     comm: Communicator, share: Share
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the columns of the variants of all ranks, in the order of the files."""
-    columns = {  # one after another, for all are as large as the packed genotypes
-        name: np.concatenate(comm.allgather(np.concatenate(share.columns.pop(name))))
-        for name in COLUMNS
-    }
+    columns = {}
+    for name in COLUMNS:  # one by one, for all are as large as the packed genotypes
+        columns[name] = join(comm.allgather(join(share.columns.pop(name))))
+        return_memory()
     of_share = (share.n_read, share.removed, share.counted)
     shares = comm.allgather((*of_share, share.chromosomes, share.excluded))
     n_read, removed, counted, chromosomes, excluded = zip(*shares, strict=True)
@@ -355,6 +365,12 @@ def gather_columns(
         "excluded": set().union(*excluded),
     }
     return columns, facts
+
+
+def join(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return arrays one after another; of one no copy."""
+    filled = [part for part in parts if len(part)]
+    return filled[0] if len(filled) == 1 else np.concatenate(parts)
 
 
 def drop_repeats(

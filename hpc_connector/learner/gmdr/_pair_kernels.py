@@ -8,7 +8,6 @@ from hpc_connector.learner.gmdr._sum_kernels import (
     SUPERS,
     Scored,
     copy_row,
-    fill_tables,
     gather_words,
     sum_carriers,
     sum_rows,
@@ -23,7 +22,7 @@ from hpc_connector.learner.mdr._search_kernels import (
     score_missing_pairs,
 )
 
-CACHE_BYTES = 1 << 21  # columns that stay in the second-level cache for all rows
+CACHE_BYTES = 1 << 19  # columns that stay in the second-level cache for all rows
 
 
 @kernel
@@ -44,7 +43,6 @@ def search_pairs(
     n_groups = scored.genotypes.size.shape[0]
     bytes_of_four = SUPERS * n_words * n_planes * 64
     chunk = 2 * SUPERS * max(1, CACHE_BYTES // bytes_of_four)
-    tables = np.empty(scored.entries.shape[0] * n_planes, np.uint16)
     rows = np.empty(n_words * n_planes, np.uint16)
     counts = np.empty(n_groups * 2 * SUPERS * n_planes**2 * 16, np.int32)
     cells = np.empty(n_groups * 16 * 16, scored.genotypes.float_size.dtype)
@@ -69,7 +67,6 @@ def search_pairs(
                 (row_carriers, carriers),
                 (get_margins(scored.genotypes, row_carriers), margins),
                 rows,
-                tables,
                 counts,
                 cells,
                 fold_train,
@@ -88,7 +85,6 @@ def _search_rows(
     carriers: tuple[NDArray[np.int32], NDArray[np.int32]],
     margins: tuple[Floats, Floats],
     rows: NDArray[np.uint16],
-    tables: NDArray[np.uint16],
     counts: NDArray[np.int32],
     cells: Floats,
     fold_train: NDArray[np.float64],
@@ -116,9 +112,8 @@ def _search_rows(
         row, block_i = i - first_block * 16, i // 16
         here, lane = row // 16, row % 16
         copy_row(words[0], row_width, row, rows)
-        fill_tables(scored.entries, rows, n_planes, tables)
         for at in range(max(first, block_i - (block_i - first) % 2), last, 2 * SUPERS):
-            sum_rows(scored, tables, 1, words[1], (at - first) // 2, counts)
+            sum_rows(scored, rows, 1, words[1], (at - first) // 2, counts)
             for block_j in range(max(at, block_i), min(at + 2 * SUPERS, last)):
                 there, of = block_j - first, (block_j - at) * square
                 if n_planes == 2:

@@ -1,11 +1,11 @@
 """Sums of the scores of individuals in the cells of models.
 
 Genotypes are read fifteen individuals a 16-bit word, and each word is three indexes of
-five bits (or five of three, see ``_words``). For a row (a variant, or what two share)
-there is a table for every five individuals: the sum of the scores of those that carry
-its genotype, for each of the 32 sets of carriers of another variant's. So a sum takes
-one lookup and one addition for five individuals of thirty-two models, whatever the bits
-of a score: by slices, each bit would take an AND, a population count and an addition.
+five bits (or five of three, see ``_words``). A table holds the sum of the
+scores of every set of five individuals, and a row (a variant, or what two share) takes
+from it the sums of those who carry its genotype. So a sum takes one lookup and one
+addition for five individuals of thirty-two models, whatever the bits of a score: by
+slices, each bit would take an AND, a population count and an addition.
 
 Scores have one digit of eight bits, or two. Those of 255 individuals add up to less
 than 2 ** 16; then they go to counts of 32 bits.
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from hpc_connector._jit import bare, inlined, kernel
 from hpc_connector.learner.gmdr._words import (
-    CHUNK,
     CHUNKS,
     SETS,
     WORD_BITS,
@@ -29,8 +28,8 @@ from hpc_connector.learner.gmdr._words import (
     next_chunk,
     no_words,
     pick_entries,
+    spread_word,
     store_half,
-    store_table,
     widen_first,
     widen_last,
 )
@@ -113,32 +112,6 @@ def copy_row(
         rows[w] = words[at + w * 32]
 
 
-@bare
-def fill_tables(
-    entries: NDArray[np.uint16],
-    rows: NDArray[np.uint16],
-    n_planes: int,
-    tables: NDArray[np.uint16],
-) -> None:
-    """Write the tables of a row.
-
-    Parameters
-    ----------
-    rows
-        The words of a row, uint16 [word][plane], flat.
-    tables
-        The result, uint16 [digit][word][chunk][plane][set], flat.
-    """
-    n_words = rows.shape[0] // n_planes
-    for at in range(entries.shape[0] // SETS):
-        of_all = load_table(entries, at * SETS)
-        row, shift = at // CHUNKS % n_words * n_planes, at % CHUNKS * CHUNK
-        for plane in range(n_planes):
-            carriers = np.int64(rows[row + plane]) >> shift
-            picked = pick_entries(of_all, carriers)
-            store_table(tables, (at * n_planes + plane) * SETS, picked)
-
-
 @inlined
 def _flush(
     total: Words, counts: NDArray[np.int32], at: int, apart: int, shift: int, keep: bool
@@ -180,9 +153,10 @@ def _flush_four(
 
 @bare
 def _sum_four_cells(
-    start: NDArray[np.int64],
-    tables: NDArray[np.uint16],
+    scored: Scored,
     table: int,
+    rows: NDArray[np.uint16],
+    row: int,
     words: NDArray[np.uint16],
     at: int,
     counts: NDArray[np.int32],
@@ -194,10 +168,10 @@ def _sum_four_cells(
 
     Parameters
     ----------
-    start
-        First word of each group.
-    tables, table
-        From :func:`fill_tables`, and where those of the row and the digit begin.
+    table
+        Where the entries of the digit begin.
+    rows, row
+        From :func:`copy_row`, and where the words of the row begin.
     words, at
         From :func:`gather_words`, and where the four supers begin.
     counts, to
@@ -206,7 +180,7 @@ def _sum_four_cells(
     shift
         Bits below the digit; a second digit is added to what is there.
     """
-    none = no_words()
+    none, start, entries = no_words(), scored.start, scored.entries
     n_groups = start.shape[0] - 1
     width = start[n_groups] * 64
     for group in range(n_groups):
@@ -224,9 +198,11 @@ def _sum_four_cells(
                 c0, c1 = load_words(words, x), load_words(words, x + 32)
                 x += width
                 d0, d1 = load_words(words, x), load_words(words, x + 32)
+                at_row = row + w * 2
+                g, h = spread_word(rows, at_row), spread_word(rows, at_row + 1)
                 for k in range(CHUNKS):
-                    of = table + (w * CHUNKS + k) * 2 * SETS
-                    s, t = load_table(tables, of), load_table(tables, of + SETS)
+                    of_all = load_table(entries, table + (w * CHUNKS + k) * SETS)
+                    s, t = pick_entries(of_all, g), pick_entries(of_all, h)
                     a = _add_four(a, s, t, a0, a1)
                     b = _add_four(b, s, t, b0, b1)
                     c = _add_four(c, s, t, c0, c1)
@@ -235,6 +211,7 @@ def _sum_four_cells(
                     b0, b1 = next_chunk(b0), next_chunk(b1)
                     c0, c1 = next_chunk(c0), next_chunk(c1)
                     d0, d1 = next_chunk(d0), next_chunk(d1)
+                    g, h = next_chunk(g), next_chunk(h)
             _flush_four(a, counts, to, apart, shift, keep)
             _flush_four(b, counts, to + 2 * apart, apart, shift, keep)
             _flush_four(c, counts, to + 4 * apart, apart, shift, keep)
@@ -271,9 +248,10 @@ def _flush_three(
 
 @bare
 def _sum_nine_cells(
-    start: NDArray[np.int64],
-    tables: NDArray[np.uint16],
+    scored: Scored,
     table: int,
+    rows: NDArray[np.uint16],
+    row: int,
     words: NDArray[np.uint16],
     at: int,
     counts: NDArray[np.int32],
@@ -285,7 +263,7 @@ def _sum_nine_cells(
 
     Parameters as in :func:`_sum_four_cells`.
     """
-    none = no_words()
+    none, start, entries = no_words(), scored.start, scored.entries
     n_groups = start.shape[0] - 1
     width = start[n_groups] * 96
     for group in range(n_groups):
@@ -300,16 +278,20 @@ def _sum_nine_cells(
                 z, u = load_words(words, p + 64), load_words(words, p + width)
                 p += width
                 v, q = load_words(words, p + 32), load_words(words, p + 64)
+                at_row = row + w * 3
+                g, h = spread_word(rows, at_row), spread_word(rows, at_row + 1)
+                m = spread_word(rows, at_row + 2)
                 for k in range(CHUNKS):
-                    of = table + (w * CHUNKS + k) * 3 * SETS
-                    r = load_table(tables, of)
+                    of_all = load_table(entries, table + (w * CHUNKS + k) * SETS)
+                    r = pick_entries(of_all, g)
                     a, d = _add_three(a, r, x, y, z), _add_three(d, r, u, v, q)
-                    r = load_table(tables, of + SETS)
+                    r = pick_entries(of_all, h)
                     b, e = _add_three(b, r, x, y, z), _add_three(e, r, u, v, q)
-                    r = load_table(tables, of + 2 * SETS)
+                    r = pick_entries(of_all, m)
                     c, f = _add_three(c, r, x, y, z), _add_three(f, r, u, v, q)
                     x, y, z = next_chunk(x), next_chunk(y), next_chunk(z)
                     u, v, q = next_chunk(u), next_chunk(v), next_chunk(q)
+                    g, h, m = next_chunk(g), next_chunk(h), next_chunk(m)
             _flush_three(a, counts, to, apart, shift, keep)
             _flush_three(b, counts, to + 48, apart, shift, keep)
             _flush_three(c, counts, to + 96, apart, shift, keep)
@@ -325,7 +307,7 @@ def _sum_nine_cells(
 @bare
 def sum_rows(
     scored: Scored,
-    tables: NDArray[np.uint16],
+    rows: NDArray[np.uint16],
     n_sets: int,
     words: NDArray[np.uint16],
     super_: int,
@@ -335,49 +317,36 @@ def sum_rows(
 
     Parameters
     ----------
-    tables
-        Of each set of genotypes of a row, from :func:`fill_tables`, one after another.
+    rows
+        The words of the row of each set, uint16 [set][word][plane], flat.
     words, super_
         From :func:`gather_words`, and the first of four supers.
     counts
         The result, int32 [group][block of 8][set][cell][lane], flat: the groups and
         their sums over folds.
     """
-    start, n_planes = scored.start, scored.genotypes.planes.shape[2]
-    n_words = start[start.shape[0] - 1]
-    width, cells = n_words * n_planes * 32, n_planes * n_planes * 16
-    apart, of_set = n_sets * cells, tables.shape[0] // n_sets
-    of_digit, step = n_words * n_planes * CHUNKS * SETS, 2 * SUPERS * apart
+    n_planes = scored.genotypes.planes.shape[2]
+    n_words = scored.start[scored.start.shape[0] - 1]
+    cells, of_digit = n_planes * n_planes * 16, n_words * CHUNKS * SETS
+    apart, width = n_sets * cells, n_words * n_planes * 32
     for k in range(n_sets):
-        for digit in range(of_set // of_digit):
-            table, shift = k * of_set + digit * of_digit, digit * DIGIT_BITS
+        row, to = k * n_words * n_planes, k * cells
+        for digit in range(scored.entries.shape[0] // of_digit):
+            table, shift, at = digit * of_digit, digit * DIGIT_BITS, super_ * width
             if n_planes == 2:
                 _sum_four_cells(
-                    start,
-                    tables,
-                    table,
-                    words,
-                    super_ * width,
-                    counts,
-                    k * cells,
-                    apart,
-                    shift,
+                    scored, table, rows, row, words, at, counts, to, apart, shift
                 )
                 continue
-            for two in range(0, SUPERS, 2):
-                _sum_nine_cells(
-                    start,
-                    tables,
-                    table,
-                    words,
-                    (super_ + two) * width,
-                    counts,
-                    2 * two * apart + k * cells,
-                    apart,
-                    shift,
-                )
+            _sum_nine_cells(
+                scored, table, rows, row, words, at, counts, to, apart, shift
+            )
+            at, to_last = at + 2 * width, to + 4 * apart
+            _sum_nine_cells(
+                scored, table, rows, row, words, at, counts, to_last, apart, shift
+            )
     if scored.genotypes.folds > 1:
-        sum_folds(counts, scored.genotypes.folds, step)
+        sum_folds(counts, scored.genotypes.folds, 2 * SUPERS * apart)
 
 
 @kernel

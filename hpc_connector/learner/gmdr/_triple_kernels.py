@@ -12,7 +12,6 @@ from hpc_connector.learner.gmdr._sum_kernels import (
     SUPERS,
     Scored,
     copy_row,
-    fill_tables,
     gather_words,
     sum_carriers,
     sum_rows,
@@ -114,13 +113,11 @@ def _get_pair_tables(
         (16, n_blocks, size.shape[0] * (n_planes + 1) ** 2 * 16), np.int32
     )
     rows = np.empty(n_words * n_planes, np.uint16)
-    entries = np.empty(scored.entries.shape[0] * n_planes, np.uint16)
     counts = np.empty(size.shape[0] * SWEEP * square, np.int32)
     for lane in range(16):
         copy_row(row_words, n_words * n_planes * 32, lane, rows)
-        fill_tables(scored.entries, rows, n_planes, entries)
         for first in range(0, n_blocks, SWEEP):
-            sum_rows(scored, entries, 1, words, first // 2, counts)
+            sum_rows(scored, rows, 1, words, first // 2, counts)
             for block in range(first, min(first + SWEEP, n_blocks)):
                 complete_pair_table(
                     counts,
@@ -181,7 +178,6 @@ def _search_blocks(
         origin,
         errors,
         np.empty(n_planes * n_words * n_planes, np.uint16),
-        np.empty(n_planes * scored.entries.shape[0] * n_planes, np.uint16),
         np.empty(n_groups * SWEEP * n_planes**3 * 16, np.int32),
         np.empty(n_groups * 64 * 16, floating),
         np.empty(3 * 27 * 16, floating),
@@ -202,7 +198,6 @@ def _search_rows(
     origin: tuple[int, ...],
     errors: NDArray[np.float32],
     rows: NDArray[np.uint16],
-    entries: NDArray[np.uint16],
     counts: NDArray[np.int32],
     cells: Floats,
     scratch: Floats,
@@ -216,7 +211,6 @@ def _search_rows(
     n_planes, folds = genotypes.planes.shape[2], genotypes.folds
     n_groups, cube = genotypes.size.shape[0], n_planes**3 * 16
     width, n_k = count_views(genotypes) * 144, tables_ik.shape[1]
-    of_row, of_table = rows.shape[0] // n_planes, entries.shape[0] // n_planes
     first_statistic = rules.statistic[0] * 16
     fold_score, least = best.fold_score, get_least(best)
     for lane_i in range(16):
@@ -226,16 +220,9 @@ def _search_rows(
             if i >= j or j >= genotypes.n_variants:
                 continue
             _copy_common_rows(words[0], lane_i, words[1], lane_j, n_planes, rows)
-            for g in range(n_planes):
-                fill_tables(
-                    scored.entries,
-                    rows[g * of_row : (g + 1) * of_row],
-                    n_planes,
-                    entries[g * of_table : (g + 1) * of_table],
-                )
             nearest = max(0, block_j - first_k)
             for first in range(nearest - nearest % 2, n_k, SWEEP):
-                sum_rows(scored, entries, n_planes, words[2], first // 2, counts)
+                sum_rows(scored, rows, n_planes, words[2], first // 2, counts)
                 for k in range(max(first, nearest), min(first + SWEEP, n_k)):
                     at, step = (k - first) * cube, SWEEP * cube
                     if n_planes == 2:

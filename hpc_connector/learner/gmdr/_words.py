@@ -3,7 +3,8 @@
 The low bits of a word say which of a few individuals carry a genotype; a table holds
 the sum of scores of every such set. So one lookup adds the scores of those individuals
 in thirty-two models. They are five where the machine permutes thirty-two words
-(AVX-512), and three where it permutes sixteen bytes (AVX2) or has no such instruction.
+(AVX-512), three where it permutes sixteen bytes (AVX2), and else one, whose score is
+taken or left.
 """
 
 from collections.abc import Sequence
@@ -11,9 +12,9 @@ from functools import partial
 from typing import Any
 
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
 from llvmlite.ir import IRBuilder, Value
 from numba import config, types
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, register_model
 
 from hpc_connector.learner.mdr._simd import COUNT, Args, Intrinsic, Vector
@@ -24,13 +25,13 @@ def has(feature: str) -> bool:
     """Return whether numba compiles for machines with a feature, by LLVM's name."""
     features = config.CPU_FEATURES
     if features is None:
-        features = get_host_cpu_features().flatten()
+        features = get_host_cpu_features()
     return f"+{feature}" in features.split(",")
 
 
 WORDS = 32  # lanes
 WORD_BITS = 15  # individuals of a word
-CHUNK = 5 if has("avx512bw") else 3  # individuals of a lookup
+CHUNK = 5 if has("avx512bw") else 3 if has("avx2") else 1  # individuals of a lookup
 CHUNKS = WORD_BITS // CHUNK
 SETS = 1 << CHUNK  # of individuals, the entries of a table
 
@@ -74,17 +75,16 @@ def load_words(typingctx: Any, array: types.Array, index: types.Type) -> Intrins
 
 
 @intrinsic
-def store_words(
-    typingctx: Any, array: types.Array, index: types.Type, words: Words
-) -> Intrinsic:
-    """Write words to array[index : index + 32], the array uint16."""
+def spread_word(typingctx: Any, array: types.Array, index: types.Type) -> Intrinsic:
+    """Return array[index] in every lane, the array uint16."""
 
     def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
-        at = _pointer(context, builder, signature.args[0], args)
-        builder.store(args[2], at, align=2)
-        return context.get_dummy_value()
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        word = builder.load(builder.gep(data, [args[1]]), align=2)
+        one = builder.insert_element(ir.Constant(WORD.llvm, ir.Undefined), word, I32(0))
+        return _shuffle(builder, one, [0] * WORDS)
 
-    return types.void(array, types.intp, words), codegen
+    return WORD(array, types.intp), codegen
 
 
 @intrinsic
@@ -157,22 +157,6 @@ def load_table(typingctx: Any, array: types.Array, index: types.Type) -> Intrins
 
 
 @intrinsic
-def store_table(
-    typingctx: Any, array: types.Array, index: types.Type, table: Words
-) -> Intrinsic:
-    """Write a table to array[index : index + SETS]."""
-    target = ir.VectorType(I16, SETS)
-
-    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
-        at = _pointer(context, builder, signature.args[0], args)
-        once = _shuffle(builder, args[2], list(range(SETS)))
-        builder.store(once, builder.bitcast(at, target.as_pointer()), align=2)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, table), codegen
-
-
-@intrinsic
 def add_entries(typingctx: Any, total: Words, table: Words, index: Words) -> Intrinsic:
     """Return total + table[the low bits of index], lane by lane."""
 
@@ -184,16 +168,14 @@ def add_entries(typingctx: Any, total: Words, table: Words, index: Words) -> Int
 
 
 @intrinsic
-def pick_entries(typingctx: Any, table: Words, carriers: types.Type) -> Intrinsic:
-    """Return the table for those individuals whose bit is set in a scalar."""
+def pick_entries(typingctx: Any, table: Words, carriers: Words) -> Intrinsic:
+    """Return a table for those individuals whose bit is set, carriers in every lane."""
 
     def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
-        word = builder.trunc(args[1], I16)
-        one = builder.insert_element(ir.Constant(WORD.llvm, ir.Undefined), word, I32(0))
-        index = builder.and_(_shuffle(builder, one, [0] * WORDS), _repeat(range(SETS)))
+        index = builder.and_(args[1], _repeat(range(SETS)))
         return _look_up(builder, args[0], index)
 
-    return WORD(table, types.int64), codegen
+    return WORD(table, carriers), codegen
 
 
 def _repeat(values: Sequence[int]) -> ir.Constant:
@@ -215,12 +197,8 @@ def _look_up(builder: IRBuilder, table: Value, index: Value) -> Value:
     low = builder.and_(index, _repeat([SETS - 1]))
     if has("avx2"):
         return _permute_bytes(builder, table, low)
-    result = ir.Constant(WORD.llvm, ir.Undefined)
-    for lane in range(WORDS):
-        place = builder.extract_element(low, I32(lane))
-        entry = builder.extract_element(table, place)
-        result = builder.insert_element(result, entry, I32(lane))
-    return result
+    chosen = builder.sub(_repeat([0]), low)  # all bits, or none
+    return builder.and_(chosen, _shuffle(builder, table, [1] * WORDS))
 
 
 def _permute_bytes(builder: IRBuilder, table: Value, index: Value) -> Value:

@@ -210,4 +210,5 @@ def find_complete(
         called = bits.sum(axis=(1, 2), dtype=np.int64)
         is_complete[at : at + COUNTED_BLOCKS] = called == n_individuals
     is_complete.reshape(-1)[n_variants:] = True  # lanes of no variant
-    return is_complete.all(axis=1)
+    of_blocks: NDArray[np.bool_] = np.logical_and.reduce(is_complete, axis=1)
+    return of_blocks

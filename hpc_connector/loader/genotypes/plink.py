@@ -102,6 +102,9 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
             yield Block(variants, genotypes)
 
 
+forget = find_lines.cache_clear
+
+
 def _check_padding(packed: NDArray[np.uint8], n_individuals: int, bed: str) -> None:
     """Refuse genotypes after the last individual: another .fam file has as many bytes.
 

@@ -167,6 +167,13 @@ def read_sample(
     yield from _get_module(sample_file.format).read(sample_file, part, n_parts)
 
 
+def forget_files(files: Iterable[SampleFile]) -> None:
+    """Let go of what is kept of files for their next part: all of them were read."""
+    for name in {file.format for file in files}:
+        if forget := getattr(_get_module(name), "forget", None):
+            forget()
+
+
 def convert_samples(blocks: Iterable[Block]) -> Block:
     """Join blocks of variants into one.
 

@@ -1,27 +1,30 @@
 """Exhaustive search over a tile of pairs some of whose genotypes are missing.
 
 Such pairs count different individuals, so sizes and weights differ from pair to pair
-and scoring costs more than counting. But most pairs are in no list in the end: bounds
-sort them out, and what is left is scored as everywhere else.
+and scoring costs as much as counting. But most pairs enter no list and win no fold:
+bounds sort them out, and what is left is scored as everywhere else.
 
-Let n1, n0 be the cases and controls that a pair counts and a share f of the folds has
-alpha n1 and beta n0 of them. One contrast n0 a - n1 u a cell serves all folds; E is the
-sum of the positive ones on all data, P that of one training fold, in units of n1 n0.
+Let n1, n0 be the cases and controls that a pair counts, of which one of k folds has
+shares alpha and beta. The contrast of a cell is its share of the cases less its share
+of the controls, a / n1 - u / n0, and serves all folds. E is the sum of the positive
+ones on all data, P that of the training data of a fold, cells b and v, m1 and m0.
 
-Training: (1 - alpha) t = max over H of sum over H of b / n1 - (1 - alpha) / (1 - beta)
-v / n0. For alpha <= beta the factor of v is at least 1, so it is at most P; for alpha >
-beta, (1 - beta) t is, by the same with a and u exchanged. Hence
-t <= P / max(1 - alpha, 1 - beta).
+Training: t is the greatest b / m1 - v / m0 of any set of cells, and (1 - alpha) t that
+of (b / n1 - v / n0) + (alpha - beta) v / m0. So (1 - alpha) t is at most P, or where
+alpha > beta at most P + alpha - beta.
 
-Test: let H be the high-risk cells of a fold, p and q the shares of its cases and
-controls there. Their contrasts in test and training sum to at most E, and those in
-training to at least P - |alpha - beta|: with q' the controls of the best cells by P and
-q'' those of H, t >= (P + (alpha - beta) q') / (1 - alpha) and the sum is
-(1 - alpha) t + (beta - alpha) q''. So alpha p - beta q <= E - P + |alpha - beta|. For k
-folds, k (alpha p - beta q) is p - q but for (1 - k alpha) p - (1 - k beta) q, of which
-the half of (1 - k alpha) - (1 - k beta) sums to 0 over folds. Hence
-mean of p - q <= k E - sum of P + sum of |alpha - beta| + |1/k - alpha| / 2 +
-|1/k - beta| / 2.
+Test: let H be the high-risk cells of a fold, p and q the shares of its test cases and
+controls that they hold: their contrast is alpha p - beta q in test, and at most E with
+that in training, which is P but for cells that have the other sign in weights m1 and
+m0. There (1 - alpha) (b / m1 - v / m0) = (b / n1 - v / n0) + (alpha - beta) v / m0, so
+such a cell has at most |alpha - beta| v / m0, in all at most |alpha - beta|: F. Hence
+alpha p - beta q <= E - P + F. And p - q is k (alpha p - beta q) and (1 - k alpha) p -
+(1 - k beta) q, of which half of (1 - k alpha) - (1 - k beta) sums to 0 over folds:
+
+mean of p - q <= k E + sum of F - P + |1/k - alpha| / 2 + |1/k - beta| / 2.
+
+Shares are known but for individuals who lack both variants, of whom there are n1 (or
+n0) less what is left if all who lack one are different: `overlap`.
 """
 
 import numpy as np
@@ -257,7 +260,7 @@ def may_matter(
     """
     folds, size = genotypes.folds, genotypes.size
     n_groups = 2 * folds
-    total = at + (n_groups * step if folds > 1 else 0)
+    total, totals = at + n_groups * step, n_groups * 16
     zero = spread(np.float32(0))
     n1, n0 = sum_nine(counts, total), sum_nine(counts, total + step)
     excess = zero
@@ -270,20 +273,10 @@ def may_matter(
     product = n1 * n0
     wanted = product * spread(np.float32(2.0 * least - 1.0))
     margin = product * spread(np.float32(ROUNDING))
-    if folds == 1:
-        return any_lane(excess + margin >= wanted)
-
-    lost1 = spread(of_rows[row + n_groups * 16]) + load(
-        of_columns, column + n_groups * 16
-    )
-    lost0 = spread(of_rows[row + n_groups * 16 + 16]) + load(
-        of_columns, column + n_groups * 16 + 16
-    )
-    known1 = spread(np.float32(size[n_groups])) - lost1
-    known0 = spread(np.float32(size[n_groups + 1])) - lost0
-    cases = n0 * known1
-    twice = (n1 - known1) * n0 + (n0 - known0) * n1
-    twice = twice + twice + twice
+    cases = n0 * get_known(size[-2], of_rows, row, of_columns, column, totals)
+    controls = n1 * get_known(size[-1], of_rows, row, of_columns, column, totals + 16)
+    overlap = product - cases + product - controls
+    apart = ahead = uneven = zero
     mean = product * spread(np.float32(1.0 / folds))
     minus = zero - n0
     most = all_train = zero
@@ -300,23 +293,88 @@ def may_matter(
         beta = n1 * get_known(
             size[folds + fold], of_rows, row, of_columns, column, (folds + fold) * 16
         )
-        of_fold = add_product(train, alpha - cases, spread(fold_least[fold]))
+        above = alpha - beta
+        above = select(above > zero, above, zero)
+        ahead = ahead + above
+        of_fold = train + above
+        of_fold = add_product(of_fold, alpha - cases, spread(fold_least[fold]))
         gap = select(of_fold > gap, of_fold, gap)
         all_train = all_train + train
         most = select(alpha > most, alpha, most)
-        apart = absolute(alpha - beta)
-        twice = twice + apart + apart + absolute(mean - alpha) + absolute(mean - beta)
-    if any_lane(gap + margin >= zero):
+        apart = apart + absolute(alpha - beta)
+        uneven = uneven + absolute(mean - alpha) + absolute(mean - beta)
+    if any_lane(gap + overlap + margin >= zero):
         return True
     k = spread(np.float32(folds))
     margin = margin * (k + k)
     if statistic == 1:
         wanted = (cases - most) * k * spread(np.float32(2.0 * least - 1.0))
-        return any_lane(all_train + margin >= wanted)
+        return any_lane(all_train + ahead + overlap + margin >= wanted)
     if statistic == 2:
         return any_lane(excess + margin >= wanted)
-    bound = add_product(k * excess - all_train, twice, spread(np.float32(0.5)))
-    return any_lane(bound + margin >= wanted)
+    half = spread(np.float32(0.5))
+    bound = add_product(k * excess - all_train + margin, uneven + overlap, half)
+    if not any_lane(bound + apart + overlap >= wanted):
+        return False
+    return any_lane(bound >= wanted) and any_lane(
+        bound
+        + sum_flips(
+            genotypes,
+            counts,
+            at,
+            step,
+            of_rows,
+            row,
+            of_columns,
+            column,
+            contrasts,
+            n1,
+            n0,
+        )
+        >= wanted
+    )
+
+
+@bare
+def sum_flips(
+    genotypes: Genotypes,
+    counts: NDArray[np.int32],
+    at: int,
+    step: int,
+    of_rows: Singles,
+    row: int,
+    of_columns: Singles,
+    column: int,
+    contrasts: Singles,
+    n1: Vector,
+    n0: Vector,
+) -> Vector:
+    """Return the sum of F over folds, in units of n1 n0, from the cells near 0.
+
+    Arguments as in :func:`may_matter`.
+    """
+    folds, size, totals = genotypes.folds, genotypes.size, 32 * genotypes.folds
+    total, zero = at + 2 * folds * step, spread(np.float32(0))
+    product, minus = n1 * n0, zero - n0
+    rounding = product * spread(np.float32(ROUNDING / 8))
+    cases = n0 * get_known(size[-2], of_rows, row, of_columns, column, totals)
+    controls = n1 * get_known(size[-1], of_rows, row, of_columns, column, totals + 16)
+    overlap = product - cases + product - controls
+    flips = zero
+    for fold in range(folds):
+        group = folds + fold
+        in_cases, in_controls = at + fold * step, at + group * step
+        alpha = n0 * get_known(size[fold], of_rows, row, of_columns, column, fold * 16)
+        beta = get_known(size[group], of_rows, row, of_columns, column, group * 16) * n1
+        share = (absolute(alpha - beta) + overlap) * n1 / (controls - beta)
+        for cell in range(0, 144, 16):
+            a = to_float(load(counts, in_cases + cell), ONE)
+            u = to_float(load(counts, in_controls + cell), ONE)
+            d = add_product(add_product(load(contrasts, cell), minus, a), n1, u)
+            all_controls = to_float(load(counts, total + step + cell), ONE)
+            most = add_product(rounding, share, all_controls)
+            flips = flips + select(most >= absolute(d), most, zero)
+    return flips
 
 
 @inlined

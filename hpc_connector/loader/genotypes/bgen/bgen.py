@@ -127,3 +127,6 @@ def _find_variants(
             f"{bounds[-1]}"
         )
     return data, bounds
+
+
+forget = _find_variants.cache_clear

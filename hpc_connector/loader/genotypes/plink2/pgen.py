@@ -28,6 +28,7 @@ from hpc_connector.loader.genotypes.companions import (
 )
 from hpc_connector.loader.genotypes.plink2.pvar import (
     Sites,
+    forget,
     get_site,
     get_variants,
     read_sites,
@@ -46,6 +47,8 @@ MAGIC = b"\x6c\x1b"
 FIELDS = ("GT", "DS")
 # PLINK 2 keeps dosages as multiples of 1/16384: four decimals are what was imported
 DECIMALS = 4
+__all__ = ["forget", "inspect", "read"]
+
 BLOCK_VARIANTS = 1024
 BLOCK_BYTES = 16 << 20
 NEEDED = "a .pgen file needs pgenlib: expected pip install 'hpc_connector[pgen]'"

@@ -72,6 +72,12 @@ def _read_sites(path: str, version: tuple[int, int | str]) -> Sites:
     return Sites(lines, columns, n_alleles)
 
 
+def forget() -> None:
+    """Let go of the lines of files."""
+    _read_sites.cache_clear()
+    find_lines.cache_clear()
+
+
 def find_columns(lines: Lines) -> dict[str, int]:
     """Return the places of columns: of the header, or of a .bim file without one."""
     first = int(lines.starts[0]) if len(lines.starts) else len(lines.data)
