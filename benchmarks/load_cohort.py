@@ -87,11 +87,12 @@ def plink2(*words: str) -> None:
 
 
 def make_files(stem: str, n_variants: int, n_individuals: int, share: str) -> None:
-    """Write a cohort in all formats, and its labels."""
+    """Write a cohort and its labels: in all formats, unless nothing is missing."""
     words = ["--dummy", str(n_individuals), str(n_variants), share, "--seed", "7"]
     plink2(*words, "--make-pgen", "--out", stem)
-    for words in EXPORTS.values():
-        plink2("--pfile", stem, *words, "--out", stem)
+    wanted = ["bed"] if share == "0" else EXPORTS
+    for ending in wanted:
+        plink2("--pfile", stem, *EXPORTS[ending], "--out", stem)
 
 
 def run(code: str, tree: Path, folder: str, *words: str) -> tuple[float, float]:
