@@ -4,8 +4,9 @@
     python benchmarks/gmdr_kernels.py --variants 20000      # minutes
     export NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=+avx2  # before it: AVX2 alone
 
-Prints million models a second of searches by case and control and by scores, and
-their ratio. CPU seconds of one core, median of five, the two searches in turn.
+Prints the seconds of null models, and million models a second of searches by case and
+control and by scores, and their ratio. CPU seconds of one core, median of five, the two
+searches in turn.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import numpy as np
 from kernels import make_cohort
 
 from hpc_connector.learner.gmdr import search as gmdr
+from hpc_connector.learner.gmdr.null_model import KINDS, fit_null_model
 from hpc_connector.learner.gmdr.scores import make_scores
 from hpc_connector.learner.mdr import search as mdr
 
@@ -68,10 +70,25 @@ def compare(n_variants, n_individuals, n_folds, order=2, missing_rate=0.0, bits=
     return models / cpu_s / 1e6
 
 
+def measure_null_model(kind, n_individuals=10_000, n_columns=20):
+    """Return the CPU seconds of a null model."""
+    rng = np.random.default_rng(1)
+    columns = rng.normal(size=(n_individuals, n_columns))
+    trait = np.abs(
+        np.rint(rng.normal(size=n_individuals) + columns @ np.full(n_columns, 0.1))
+    )
+    trait = np.minimum(trait, 1) if kind == "binary" else trait
+    names = [f"PC{k + 1}" for k in range(n_columns)]
+    return get_cpu_s(lambda: fit_null_model(trait, columns, names, kind))[0]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--variants", type=int, default=2000)
     m = parser.parse_args().variants
+    for kind in KINDS:
+        cpu_s = measure_null_model(kind)
+        print(f"null model, {kind}, 10,000 x 20: {cpu_s:.3f} s", flush=True)
     for name, arguments in {
         "pairs, no folds, 4,000": (m, 4000, 1),
         "pairs, 10 folds, 4,000": (m, 4000, 10),

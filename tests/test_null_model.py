@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import time
 
 import numpy as np
 import numpy.testing as npt
@@ -174,14 +173,3 @@ def test_make_scores__refuses_what_gives_no_scores(residual, bits, match):
     residual = residual.copy()
     with pytest.raises(BadInput, match=match):
         make_scores(residual, bits)
-
-
-if __name__ == "__main__":  # the figure of a large cohort
-    rng = np.random.default_rng(1)
-    wide = rng.normal(size=(10_000, 20))
-    for each in KINDS:
-        y = np.abs(np.rint(rng.normal(size=10_000) + wide @ np.full(20, 0.1)))
-        y = np.minimum(y, 1) if each == "binary" else y
-        start_s = time.process_time()
-        fit_null_model(y, wide, [f"PC{k}" for k in range(20)], each)
-        print(each, round(time.process_time() - start_s, 3), "CPU s")
