@@ -55,7 +55,7 @@ def count_blocks(planes, start, n_blocks, rows, counts):
     copy_rows(planes, 0, n_words, 2, rows, 0)
     for block in range(n_blocks):
         at = block * n_words * 32
-        count_groups(start, 0, n_words, rows, 0, planes, at, 2, counts, 0)
+        count_groups(start, n_words, rows, 0, planes, at, 2, counts, 0)
 
 
 def get_cpu_s(work):
