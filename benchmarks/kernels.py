@@ -1,35 +1,37 @@
 """Measure the kernels alone, in memory, beside what a bare loop reaches.
 
-    python benchmarks/kernels.py
-    NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= python benchmarks/kernels.py   # AVX2
+    python benchmarks/kernels.py [--avx2] [--jobs WORDS]
+    python benchmarks/kernels.py --against COMMIT [--avx2] [--jobs WORDS]
 
 Prints G pair-samples/s of the ceiling (AND + population count + add on data in the
 first-level cache, nothing else), of the counting kernel and of its share of the
-ceiling, and then million models a second of whole searches and permutations. CPU
-seconds of one core, median of five.
+ceiling, and then ns a model of searches and permutations (`kernel_jobs.py`), those of
+another commit beside them: each commit in a process of its own, one run of one and one
+of the other in turn. Says so where they do not find the same. CPU seconds of one core,
+median of five. `--avx2` measures the kernels that a machine without AVX-512 would run.
 """
 
+import argparse
+import io
 import os
+import subprocess
+import sys
+import tarfile
 import tempfile
 import time
+from pathlib import Path
 
 os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()  # per CPU that was asked for
 
 import numpy as np
+from kernel_jobs import JOBS, count_models
 
 from hpc_connector._jit import kernel
-from hpc_connector.learner.mdr import search as learner
-from hpc_connector.learner.mdr._count_kernels import copy_rows, count_four_rows
 from hpc_connector.learner.mdr._simd import add_common_bits, load, spread, store
-from hpc_connector.learner.mdr.bitplanes import (
-    get_source,
-    make_arrangement,
-    make_planes,
-    pack_genotypes,
-    place_codes,
-)
-from hpc_connector.learner.mdr.folds import make_folds
+from hpc_connector.learner.mdr.pairs._panel_kernels import copy_rows, count_groups
 
+ROOT = Path(__file__).parent.parent
+AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}
 REPEATS = 5
 
 
@@ -47,12 +49,13 @@ def add_in_cache(words, totals, rounds):
 
 
 @kernel
-def count_blocks(planes, n_blocks, n_words, rows, counts):
+def count_blocks(planes, start, n_blocks, rows, counts):
     """Count four rows of the first block against all blocks."""
-    copy_rows(planes, 0, n_words, 2, 0, 4, rows)
+    n_words = start[-1]
+    copy_rows(planes, 0, n_words, 2, rows, 0)
     for block in range(n_blocks):
         at = block * n_words * 32
-        count_four_rows(rows, 0, planes, at, 0, n_words, counts, 0)
+        count_groups(start, n_words, rows, 0, planes, at, 2, counts, 0)
 
 
 def get_cpu_s(work):
@@ -81,85 +84,93 @@ def measure_counting(n_individuals):
     n_blocks = max(1, (1 << 18) // (n_words * 128))
     rng = np.random.default_rng(0)
     planes = rng.integers(0, 2**31, n_blocks * n_words * 32).astype(np.int32)
-    rows, counts = np.empty(n_words * 8, np.int32), np.empty(256, np.int32)
+    rows, counts = np.empty(n_words * 32, np.int32), np.empty(256, np.int32)
+    start = np.array([0, n_words])
     rounds = max(1, 40_000_000 // (n_blocks * n_words * 32))
 
     def work():
         for _ in range(rounds):
-            count_blocks(planes, n_blocks, n_words, rows, counts)
+            count_blocks(planes, start, n_blocks, rows, counts)
 
     return rounds * n_blocks * 64 * n_words * 32 / get_cpu_s(work) / 1e9
 
 
-def make_cohort(n_variants, n_individuals, n_folds, missing_rate):
-    """Return planes, arrangement and labels of a cohort by chance."""
-    rng = np.random.default_rng(1)
-    is_case = rng.permutation(np.arange(n_individuals) % 2).astype(np.int8)
-    arrangement = make_arrangement(is_case, make_folds(is_case, n_folds, rng))
-    source = get_source(arrangement, np.arange(n_individuals))
-    missing = missing_rate > 0
-    planes = make_planes(n_variants, arrangement.n_words, missing=missing)
-    for at in range(0, n_variants, 100):
-        maf = rng.uniform(0.05, 0.5, (100, 1))
-        genotypes = rng.binomial(2, maf, (100, n_individuals)).astype(np.int8)
-        genotypes[rng.random(genotypes.shape) < missing_rate] = -1
-        codes, _ = pack_genotypes(genotypes, source)
-        place_codes(codes, np.arange(at, at + 100), planes)
-    return planes, arrangement, is_case
-
-
-def measure_search(n_variants, n_individuals, n_folds, order=2, missing_rate=0.0):
-    """Return million models a second of a search without reading and writing."""
-    planes, arrangement, _ = make_cohort(
-        n_variants, n_individuals, n_folds, missing_rate
-    )
-    genotypes = learner.make_genotypes(planes, n_variants, arrangement)
-    question = learner.Question(order=order)
-    tile = (0, len(planes)) * order
-
-    def work():
-        best = learner.make_best(question, n_folds)
-        learner.search(genotypes, question, tile, best)
-
-    m = n_variants
-    models = m * (m - 1) // 2 if order == 2 else m * (m - 1) * (m - 2) // 6
-    return models / get_cpu_s(work) / 1e6
-
-
-def measure_permutations(n_variants, n_individuals, n_folds, number=16):
-    """Return million models a second and permutation."""
-    planes, arrangement, is_case = make_cohort(n_variants, n_individuals, n_folds, 0.0)
-    genotypes = learner.make_genotypes(planes, n_variants, arrangement)
-    question = learner.Question(permutations=number)
-    tile = (0, len(planes)) * 2
-
-    def work():
-        learner.get_permutation_maximum(
-            genotypes, question, arrangement, is_case, tile, range(number)
-        )
-
-    return number * n_variants * (n_variants - 1) / 2 / get_cpu_s(work) / 1e6
-
-
-def main():
+def show_counting():
+    """Print the ceiling and what the counting kernel reaches of it."""
     ceiling = measure_ceiling()
     print(f"ceiling                          {ceiling:7.1f} G pair-samples/s")
     for n in (2048, 4096, 16384):
         rate = measure_counting(n)
         print(f"counting, {n:6} individuals     {rate:7.1f} G, {rate / ceiling:4.0%}")
-    for name, arguments in {
-        "no cross-validation, 4,000": (4000, 4000, 1),
-        "no cross-validation, 2,000": (4000, 2000, 1),
-        "10 folds, 4,000": (2000, 4000, 10),
-        "10 folds, 2,000": (2000, 2000, 10),
-        "5 folds, 1,128": (2000, 1128, 5),
-        "10 folds, 2 % missing, 4,000": (1000, 4000, 10, 2, 0.02),
-        "triples, 4,000": (300, 4000, 1, 3),
-        "triples, 10 folds, 4,000": (100, 4000, 10, 3),
-    }.items():
-        print(f"{name:32} {measure_search(*arguments):7.2f} M models/s", flush=True)
-    rate = measure_permutations(2000, 4000, 10)
-    print(f"{'a permutation, 10 folds, 4,000':32} {rate:7.2f} M models/s")
+
+
+def unpack_commit(commit, folder):
+    """Write the files of a commit to a folder."""
+    command = ["git", "-C", str(ROOT), "archive", "--format=tar", commit]
+    archive = subprocess.run(command, check=True, capture_output=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        files.extractall(folder, filter="data")
+
+
+def start_worker(root, folder, environment):
+    """Start the process that runs jobs by the package in a folder."""
+    paths = {"PYTHONPATH": str(root), "NUMBA_CACHE_DIR": tempfile.mkdtemp(dir=folder)}
+    return subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("kernel_jobs.py"))],
+        env=os.environ | paths | environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ask(worker, name):
+    """Return the CPU seconds of one run of a job, and the digest of what it found."""
+    print(name, file=worker.stdin, flush=True)
+    cpu_s, found = worker.stdout.readline().split()
+    return float(cpu_s), found
+
+
+def measure_in_turn(workers, name):
+    """Return the median ns a model of each worker, and whether all found the same."""
+    found = {ask(worker, name)[1] for worker in workers}  # compiles
+    runs = [[ask(worker, name)[0] for worker in workers] for _ in range(REPEATS)]
+    return np.median(runs, axis=0) / count_models(name) * 1e9, len(found) == 1
+
+
+def show_jobs(roots, names, folder, environment):
+    """Print ns a model of each job, of one version of the package or of two."""
+    workers = [start_worker(root, folder, environment) for root in roots]
+    for name in names:
+        ns, same = measure_in_turn(workers, name)
+        then = "".join(f"{old:9.2f} {old / ns[0]:6.2f} x" for old in ns[1:])
+        print(f"{name:36} {ns[0]:9.2f}{then}{'' if same else '  OTHER RESULTS'}")
+        sys.stdout.flush()
+    for worker in workers:
+        worker.stdin.close()
+        worker.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--against", metavar="COMMIT", help="measure it beside this one"
+    )
+    parser.add_argument("--avx2", action="store_true", help="and without AVX-512")
+    parser.add_argument("--jobs", default="", help="only those whose names hold this")
+    options = parser.parse_args()
+    names = [name for name in JOBS if options.jobs in name]
+    if not options.jobs:
+        show_counting()
+    with tempfile.TemporaryDirectory() as folder:
+        roots = [ROOT]
+        if options.against:
+            roots.append(Path(folder, "then"))
+            unpack_commit(options.against, roots[1])
+        for title, environment in [("", {}), ("AVX2: ", AVX2)][: 1 + options.avx2]:
+            columns = f"{'now':>9}" + f"{'then':>9}" * (len(roots) - 1)
+            print(f"{title + 'ns a model':36} {columns}")
+            show_jobs(roots, names, folder, environment)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import naive
+from hpc_connector._jit import kernel
 from hpc_connector.learner.mdr import search as learner
+from hpc_connector.learner.mdr._simd import store
 from hpc_connector.learner.mdr.bitplanes import (
     get_source,
     make_arrangement,
@@ -19,7 +21,14 @@ from hpc_connector.learner.mdr.folds import make_folds
 from hpc_connector.learner.mdr.pairs import _panel_kernels
 from hpc_connector.learner.mdr.pairs._complete_kernels import search_every_pair
 from hpc_connector.learner.mdr.pairs._fold_kernels import search_screened_pairs
-from hpc_connector.learner.mdr.pairs._screen_kernels import is_screened
+from hpc_connector.learner.mdr.pairs._screen_kernels import (
+    MARGIN,
+    SCALE,
+    get_excess,
+    is_screened,
+    load_narrow,
+    make_screen,
+)
 from hpc_connector.partitioner import make_tiles
 
 NOWHERE = np.empty((0, 0), np.float32)
@@ -76,7 +85,7 @@ def assert_same(found, expected):
 
 COHORTS = {
     "seed": st.integers(0, 2**32 - 1),
-    "n_variants": st.integers(2, 90),
+    "n_variants": st.integers(2, 150),
     "n_individuals": st.integers(60, 700),
     "n_folds": st.integers(2, 10),
     "share": st.floats(0.1, 0.9),
@@ -115,6 +124,56 @@ def test_search_screened_pairs__finds_what_scoring_every_pair_finds(
     if is_screened(genotypes, learner.make_rules(question)):
         found = find(search_screened_pairs, genotypes, question, edge, order)
         assert_same(found, expected)
+
+
+@kernel
+def save_excess(constants, view, counts, row_margins, margins, into):
+    """Write the excess of 32 pairs in one view, by the arithmetic of the screen."""
+    cases, controls = load_narrow(counts, 0), load_narrow(counts, 128)
+    excess = get_excess(constants, view, cases, controls, row_margins, 0, margins, 0)
+    store(into, 0, excess)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_cases=st.integers(20, 40_000),
+    n_controls=st.integers(20, 65_000),
+)
+def test_get_excess__is_off_by_no_more_than_it_says(seed, n_cases, n_controls):
+    rng = np.random.default_rng(seed)
+    folds, n = 2, np.array([n_cases, n_controls])
+    size = np.stack([n // 2, n - n // 2], axis=1).ravel()
+    sizes = np.concatenate([size, n]).astype(np.int32)
+    genotypes = pack(*make_cohort(1, 2, 60, folds, 0.5, "even"))
+    genotypes = genotypes._replace(size=sizes)
+    constants = make_screen(genotypes, learner.make_rules(learner.Question())).constants
+    # one row: its genotypes are carried alike in all pairs, the columns' are not
+    carriers = [rng.multinomial(k, rng.dirichlet(np.ones(3))) for k in n]
+    split = [
+        [rng.multinomial(m, rng.dirichlet(np.ones(3)), 32) for m in of]
+        for of in carriers
+    ]
+    cells = [np.concatenate(of, axis=1) for of in split]
+    contrast = cells[0] / n[0] - cells[1] / n[1]
+    exact = SCALE * contrast.reshape(32, 3, 3)
+    c = np.rint(exact.sum(axis=1))
+    margins = np.zeros((folds + 1, 3, 32), np.int16)
+    margins[0] = c[:, 0], c[:, 1], -c[:, 0] - c[:, 1]
+    row_margins = np.zeros((folds + 1, 3, 16), np.int16)
+    row_margins[0] = np.rint(exact.sum(axis=2))[0][:, None]
+    four = [0, 1, 3, 4]
+    counts = np.concatenate([cell[:, four].T.ravel() for cell in cells])
+    found = np.zeros(32, np.int16)
+    save_excess(
+        constants,
+        0,
+        counts.astype(np.uint16).view(np.int16),
+        row_margins.ravel(),
+        margins.ravel(),
+        found,
+    )
+    expected = SCALE * np.maximum(contrast, 0).sum(axis=1)
+    assert np.abs(found - expected).max() <= MARGIN
 
 
 @pytest.mark.parametrize("rank_by", learner.STATISTICS)

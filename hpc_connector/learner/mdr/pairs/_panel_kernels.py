@@ -3,13 +3,13 @@
 A panel is some fours of rows beside some blocks of columns. Where a block is small,
 the panel is one four and one block, counted in one go while the rows and a chunk of
 columns stay in the second-level cache. Where there are so many individuals that few
-blocks fit there, a stretch of the words of every column is kept for all the rows.
+blocks fit there, it is a stretch of the words of many rows that stays, for all columns.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc_connector._jit import bare, inlined, kernel
+from hpc_connector._jit import inlined, kernel
 from hpc_connector.learner.mdr._count_kernels import add_four
 from hpc_connector.learner.mdr._search_kernels import CACHE_BYTES
 from hpc_connector.learner.mdr._simd import Vector, load, spread, store, store_fours
@@ -40,9 +40,9 @@ def cut_tile(n_words: int, stored: int, n_groups: int) -> tuple[int, int, int, i
     blocks = CACHE_BYTES // (n_words * stored * 64)
     if blocks >= FEW_BLOCKS:
         return blocks, 1, 1, n_words
-    fours = PANEL_BYTES // (PANEL_BLOCKS * n_groups * 1024)
-    stretch = CACHE_BYTES // (PANEL_BLOCKS * stored * 64)
-    return PANEL_BLOCKS, max(4, min(fours // 4 * 4, PANEL_FOURS)), PANEL_BLOCKS, stretch
+    fours = PANEL_BYTES // (PANEL_BLOCKS * n_groups * 1024) // 4 * 4
+    fours = max(4, min(fours, PANEL_FOURS))
+    return PANEL_BLOCKS, fours, PANEL_BLOCKS, CACHE_BYTES // (fours * 64)
 
 
 @kernel
@@ -71,7 +71,7 @@ def copy_rows(
             store_fours(rows, to + word * 8 + plane * 4, n_words * 8, variants)
 
 
-@bare
+@inlined
 def count_panel(
     start: NDArray[np.int64],
     rows: NDArray[np.int32],
@@ -103,20 +103,22 @@ def count_panel(
     size = n_groups * 16 * get_lanes(counts)
     for begin in range(0, n_words, stretch):
         end = min(begin + stretch, n_words)
-        for four in range(fours):
-            row = first_row + four * n_words * 8
-            for block in range(blocks):
-                at = (first_block + block) * n_words * stored * 16
+        for block in range(blocks):
+            at = (first_block + block) * n_words * stored * 16
+            for four in range(fours):
+                row = first_row + four * n_words * 8
                 to = (four * blocks + block) * size
-                count_groups(
-                    start, begin, end, rows, row, planes, at, stored, counts, to
-                )
+                if begin == 0:  # known to the compiler: a tenth of the time
+                    count_groups(start, end, rows, row, planes, at, stored, counts, to)
+                else:
+                    count_groups(
+                        start, end, rows, row, planes, at, stored, counts, to, begin
+                    )
 
 
 @kernel
 def count_groups(
     start: NDArray[np.int64],
-    begin: int,
     end: int,
     rows: NDArray[np.int32],
     row: int,
@@ -125,6 +127,7 @@ def count_groups(
     stored: int,
     counts: Counts,
     at: int,
+    begin: int = 0,
 ) -> None:
     """Count the four cells of four rows with a block over the words begin .. end - 1.
 
