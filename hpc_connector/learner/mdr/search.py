@@ -17,7 +17,7 @@ from hpc_connector.learner.mdr._shuffle_kernels import (
     rearrange_planes,
     shuffle_genotypes,
 )
-from hpc_connector.learner.mdr._triple_kernels import search_triples
+from hpc_connector.learner.mdr._triple_kernels import search_every_triple
 from hpc_connector.learner.mdr.bitplanes import (
     WORD_BITS,
     Arrangement,
@@ -26,6 +26,8 @@ from hpc_connector.learner.mdr.bitplanes import (
 )
 from hpc_connector.learner.mdr.folds import shuffle_labels
 from hpc_connector.learner.mdr.pairs.complete import search_complete_pairs
+from hpc_connector.learner.mdr.triples._fold_kernels import search_triples_in_folds
+from hpc_connector.learner.mdr.triples.bound import make_bound
 
 STATISTICS = ("test_balanced_accuracy", "train_balanced_accuracy", "balanced_accuracy")
 EXACT_IN_SINGLE = 1 << 24  # single precision holds every integer up to here
@@ -160,6 +162,24 @@ def search_pairs(
     is_complete = genotypes.planes.shape[2] == 2
     kernel = search_complete_pairs if is_complete else search_missing_pairs
     kernel(genotypes, rules, best, tile, errors)
+
+
+def search_triples(
+    genotypes: Genotypes,
+    rules: Rules,
+    best: Best,
+    tile: tuple[int, ...],
+    errors: NDArray[np.float32],
+) -> None:
+    """Search a tile of triples, scoring few if only the best are wanted."""
+    bound = None
+    if genotypes.planes.shape[2] == 2 and genotypes.folds > 1 and not errors.size:
+        size = genotypes.size[: 2 * genotypes.folds]
+        bound = make_bound(size, int(rules.statistic[0]))
+    if bound:
+        search_triples_in_folds(genotypes, rules, best, tile, bound)
+    else:
+        search_every_triple(genotypes, rules, best, tile, errors)
 
 
 def choose_kernel(order: int) -> Callable[..., None]:
