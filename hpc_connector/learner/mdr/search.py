@@ -27,6 +27,7 @@ from hpc_connector.learner.mdr.bitplanes import (
 from hpc_connector.learner.mdr.folds import shuffle_labels
 from hpc_connector.learner.mdr.pairs.complete import search_complete_pairs
 from hpc_connector.learner.mdr.triples._fold_kernels import search_triples_in_folds
+from hpc_connector.learner.mdr.triples._permutation_kernels import maximise_triples
 from hpc_connector.learner.mdr.triples.bound import make_bound
 
 STATISTICS = ("test_balanced_accuracy", "train_balanced_accuracy", "balanced_accuracy")
@@ -329,7 +330,8 @@ def get_permutation_maximum(
     here = make_genotypes(original, n_variants, arrangement)
     slack = get_slack(question, arrangement, n_planes=original.shape[2])
     if slack is not None:
-        maximise_pairs(here, permuted, rules, local, slack, maximum)
+        maximise = maximise_pairs if question.order == 2 else maximise_triples
+        maximise(here, permuted, rules, local, slack, question.interaction, maximum)
         return maximum
     for p in range(len(permutations)):
         best = make_best(question, arrangement.folds, top=1)
@@ -379,14 +381,16 @@ def get_slack(
     their mean n1, every fold adds at most |1 - n1_f / n1| + |1 - n0_f / n0|, half in
     the test shares and half in the risk labels.
 
+    All this is said of one cell at a time, of which there may be nine or 27, and of
+    whatever genotypes and labels the folds hold: it bounds pairs and triples, and any
+    permutation, for classes and folds keep their sizes.
+
     Returns
     -------
-    None where the bound does not hold: for training accuracy, for triples, where
-    models count different individuals, and where genotypes are permuted.
+    None where the bound does not hold: for training accuracy, and where models count
+    different individuals.
     """
-    if question.order != 2 or n_planes != 2 or question.interaction:
-        return None
-    if question.rank_by == STATISTICS[1]:
+    if n_planes != 2 or question.rank_by == STATISTICS[1]:
         return None
     if question.rank_by == STATISTICS[2]:
         return 0.0
