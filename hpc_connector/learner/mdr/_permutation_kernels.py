@@ -1,9 +1,9 @@
-"""The greatest statistic of pairs under shuffled labels, without scoring most pairs.
+"""The greatest statistic of pairs under permutations, without scoring most pairs.
 
-Shuffling labels leaves the table of all individuals as it is, so cases alone are
-counted: half the bits, and no folds. A pair is cross-validated only if its balanced
-accuracy on all data, which bounds the test balanced accuracy (see ``get_slack``),
-could beat the greatest one found so far.
+A pair is cross-validated only if its balanced accuracy on all data, which bounds the
+test balanced accuracy (see ``get_slack``) and needs no folds, could beat the greatest
+one found so far. Shuffling labels leaves the table of all individuals as it is, so
+cases alone are counted: half the bits. Where genotypes are shuffled, controls are too.
 """
 
 from typing import Any
@@ -57,6 +57,7 @@ def maximise_pairs(
     rules: Rules,
     tile: tuple[int, ...],
     slack: float,
+    interaction: bool,
     maximum: NDArray[np.float64],
 ) -> None:
     """Raise the maximum of each permutation to that of the pairs i < j of a tile.
@@ -64,12 +65,14 @@ def maximise_pairs(
     Parameters
     ----------
     genotypes
-        With labels as they are; two planes.
+        As they are; two planes.
     permuted
-        Planes with shuffled labels, int32 (permutations, blocks, words, 2, 16); the
+        Planes of the permutations, int32 (permutations, blocks, words, 2, 16); the
         groups are those of `genotypes`, for classes and folds keep their sizes.
     slack
         From ``get_slack``.
+    interaction
+        Genotypes are shuffled, not labels.
     maximum
         float64 (permutations,), changed in place.
     """
@@ -81,13 +84,17 @@ def maximise_pairs(
         get_margins(of_one, get_carriers(of_one, 0, permuted.shape[1]))
         for of_one in shuffled
     ]
+    n_words, n_case_words = permuted.shape[2], genotypes.group_start[genotypes.folds]
     tables = np.empty(16 * CHUNK * 64, genotypes.weight.dtype)
     scratch = _make_scratch(genotypes)
     for block_i in range(first_row, last_row):
         for chunk in range(max(first_column, block_i), last_column, CHUNK):
             blocks = block_i, chunk, min(chunk + CHUNK, last_column)
-            _fill_tables(genotypes, blocks, tables)
+            if not interaction:
+                _fill_tables(genotypes, 0, n_words, blocks, tables)
             for p in range(permuted.shape[0]):
+                if interaction:
+                    _fill_tables(shuffled[p], n_case_words, n_words, blocks, tables)
                 maximum[p] = _maximise_blocks(
                     shuffled[p],
                     permuted[p].reshape(-1),
@@ -96,6 +103,7 @@ def maximise_pairs(
                     tables,
                     blocks,
                     slack,
+                    interaction,
                     maximum[p],
                     scratch,
                 )
@@ -120,9 +128,13 @@ def replace_planes(genotypes: Genotypes, planes: NDArray[np.int32]) -> Genotypes
 
 @kernel
 def _fill_tables(
-    genotypes: Genotypes, blocks: tuple[int, int, int], tables: Floats
+    genotypes: Genotypes,
+    first_word: int,
+    last_word: int,
+    blocks: tuple[int, int, int],
+    tables: Floats,
 ) -> None:
-    """Write N1 t of the four counted cells of every pair, t all individuals there.
+    """Write N1 times the four counted cells of every pair over some words.
 
     tables: floating (16 rows * blocks * 4 * 16,).
     """
@@ -136,7 +148,7 @@ def _fill_tables(
         copy_rows(planes, block_i * block_size, n_words, 2, lane, 4, rows)
         for block in range(first, last):
             at = block * block_size
-            count_four_rows(rows, 0, planes, at, 0, n_words, counts, 0)
+            count_four_rows(rows, 0, planes, at, first_word, last_word, counts, 0)
             for row in range(4):
                 to = ((lane + row) * CHUNK + block - first) * 64
                 for cell in range(0, 64, 16):
@@ -145,15 +157,18 @@ def _fill_tables(
 
 
 @inlined
-def _contrast_four(
-    cases: tuple[Vector, ...], both: Vector, tables: Floats, at: int
+def contrast_four(
+    cases: tuple[Vector, ...], scale: Vector, tables: Floats, at: int
 ) -> tuple[Vector, ...]:
-    """Return (N1 + N0) a - N1 t of the counted cells: N0 a - N1 u, for t = a + u."""
+    """Return the contrasts N0 a - N1 u of four counted cells, a cases and u controls.
+
+    They are N0 a less tables of N1 u, or (N1 + N0) a less tables of N1 (a + u).
+    """
     return (
-        cases[0] * both - load(tables, at),
-        cases[1] * both - load(tables, at + 16),
-        cases[2] * both - load(tables, at + 32),
-        cases[3] * both - load(tables, at + 48),
+        cases[0] * scale - load(tables, at),
+        cases[1] * scale - load(tables, at + 16),
+        cases[2] * scale - load(tables, at + 32),
+        cases[3] * scale - load(tables, at + 48),
     )
 
 
@@ -166,6 +181,7 @@ def _maximise_blocks(
     tables: Floats,
     blocks: tuple[int, int, int],
     slack: float,
+    interaction: bool,
     maximum: float,
     scratch: Scratch,
 ) -> float:
@@ -175,9 +191,9 @@ def _maximise_blocks(
     n_words = genotypes.planes.shape[1]
     block_size, n_cases_words = n_words * 32, genotypes.group_start[genotypes.folds]
     n0, n1 = genotypes.weight[0, 0], genotypes.weight[0, 1]
-    zero, both = spread(n1 - n1), spread(n1 + n0)
+    zero, scale = spread(n1 - n1), spread(n0 if interaction else n1 + n0)
     width = genotypes.weight.shape[0] * 48
-    least = _get_least(maximum, slack, n1, n0)
+    least = get_least(maximum, slack, n1, n0)
     for lane in range(0, 16, 4):
         copy_rows(planes, block_i * block_size, n_words, 2, lane, 4, rows)
         for block in range(first, last):
@@ -185,7 +201,7 @@ def _maximise_blocks(
             count_four_rows(rows, 0, planes, at, 0, n_cases_words, four, 0)
             for row in range(4):
                 table = ((lane + row) * CHUNK + block - first) * 64
-                x = _contrast_four(load_four(four, row * 64, n1), both, tables, table)
+                x = contrast_four(load_four(four, row * 64, n1), scale, tables, table)
                 in_row = block_i * width + lane + row
                 x = complete(x, margins, in_row, margins, block * width)
                 if any_lane(sum_positive(x, zero) >= spread(least)):
@@ -196,12 +212,12 @@ def _maximise_blocks(
                     maximum = get_maximum(
                         genotypes, rules, statistics, i, block, maximum
                     )
-                    least = _get_least(maximum, slack, n1, n0)
+                    least = get_least(maximum, slack, n1, n0)
     return maximum
 
 
 @inlined
-def _get_least(
+def get_least(
     maximum: float, slack: float, n1: np.floating[Any], n0: np.floating[Any]
 ) -> np.floating[Any]:
     """Return the excess that a pair needs to reach the maximum."""

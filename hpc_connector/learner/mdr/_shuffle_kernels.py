@@ -4,7 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector._jit import bare, inlined, kernel
-from hpc_connector.learner.mdr._simd import load, spread, store
+from hpc_connector.learner.mdr._simd import (
+    load,
+    load_bytes,
+    spread,
+    store,
+    store_bytes,
+)
+from hpc_connector.learner.mdr.bitplanes import LANES
 
 STEP = np.uint64(0x9E3779B97F4A7C15)
 
@@ -54,16 +61,6 @@ def draw(state: np.uint64, below: int) -> tuple[np.uint64, np.int64]:
 
 
 @kernel
-def get_plane(planes: NDArray[np.int32], block: int, lane: int, slot: int) -> int:
-    """Return the plane that holds a bit, the number of planes where none does."""
-    for plane in range(planes.shape[2]):
-        word = np.uint32(planes[block, slot >> 5, plane, lane])
-        if (word >> np.uint32(slot & 31)) & np.uint32(1):
-            return plane
-    return planes.shape[2]
-
-
-@kernel
 def shuffle_genotypes(
     planes: NDArray[np.int32],
     slots: NDArray[np.int64],
@@ -74,7 +71,8 @@ def shuffle_genotypes(
     """Write planes whose genotypes are shuffled among the individuals of one class.
 
     Each variant by itself: what it does alone stays, what variants do together goes,
-    the null of the explicit test of interaction (Greene et al. 2010).
+    the null of the explicit test of interaction (Greene et al. 2010). The sixteen of a
+    block are shuffled side by side.
 
     Parameters
     ----------
@@ -91,16 +89,60 @@ def shuffle_genotypes(
         The result, of the shape of `planes`; bits of other individuals stay.
     """
     n = slots.shape[0]
-    found = np.empty(n, np.int64)
-    for v in range(variants.shape[0]):
-        block, lane = v // 16, v % 16
-        state, _ = draw(seed ^ (np.uint64(variants[v] + 1) * STEP), 1)
-        for i in range(n):
-            found[i] = get_plane(planes, block, lane, slots[i])
-        for i in range(n - 1, -1, -1):
-            state, other = draw(state, i + 1)
-            found[i], found[other] = found[other], found[i]
-            if found[i] < planes.shape[2]:
-                bit = np.uint32(1) << np.uint32(slots[i] & 31)
-                word = np.uint32(target[block, slots[i] >> 5, found[i], lane])
-                target[block, slots[i] >> 5, found[i], lane] = np.int32(word | bit)
+    found = np.empty(n * LANES, np.int8)
+    state, other = np.empty(LANES, np.uint64), np.empty(LANES, np.int64)
+    for block in range(planes.shape[0]):
+        for lane in range(LANES):
+            number = np.uint64(variants[block * LANES + lane] + 1)
+            state[lane], _ = draw(seed ^ (number * STEP), 1)
+        old, new = planes[block].reshape(-1), target[block].reshape(-1)
+        _read_carriers(old, planes.shape[2], slots, found)
+        _shuffle_lanes(state, other, found)
+        _write_carriers(found, planes.shape[2], slots, new)
+
+
+@bare
+def _shuffle_lanes(
+    state: NDArray[np.uint64], other: NDArray[np.int64], found: NDArray[np.int8]
+) -> None:
+    """Shuffle each lane of found[individual][lane]: none waits for another's draw."""
+    for i in range(found.shape[0] // LANES - 1, -1, -1):
+        for lane in range(LANES):
+            state[lane], other[lane] = draw(state[lane], i + 1)
+        for lane in range(LANES):
+            a, b = i * LANES + lane, other[lane] * LANES + lane
+            found[a], found[b] = found[b], found[a]
+
+
+@bare
+def _read_carriers(
+    planes: NDArray[np.int32],
+    n_planes: int,
+    slots: NDArray[np.int64],
+    found: NDArray[np.int8],
+) -> None:
+    """Write found[individual][lane], of which bit p says that plane p holds it."""
+    one = spread(np.int32(1))
+    for i in range(slots.shape[0]):
+        carriers, bit = spread(np.int32(0)), spread(slots[i] & 31)
+        for plane in range(n_planes):
+            word = load(planes, ((slots[i] >> 5) * n_planes + plane) * 16)
+            carriers = carriers | (((word >> bit) & one) << spread(plane))
+        store_bytes(found, i * 16, carriers)
+
+
+@bare
+def _write_carriers(
+    found: NDArray[np.int8],
+    n_planes: int,
+    slots: NDArray[np.int64],
+    planes: NDArray[np.int32],
+) -> None:
+    """Set the bits of the individuals in the planes that hold them."""
+    one = spread(np.int32(1))
+    for i in range(slots.shape[0]):
+        carriers, bit = load_bytes(found, i * 16), spread(slots[i] & 31)
+        for plane in range(n_planes):
+            at = ((slots[i] >> 5) * n_planes + plane) * 16
+            carrier = ((carriers >> spread(plane)) & one) << bit
+            store(planes, at, load(planes, at) | carrier)

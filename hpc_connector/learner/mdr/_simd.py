@@ -37,6 +37,7 @@ SINGLE = Vector(types.float32, ir.FloatType())
 DOUBLE = Vector(types.float64, ir.DoubleType())
 MASK = Vector(types.boolean, ir.IntType(1))
 NARROW = Vector(types.int16, ir.IntType(16), 2 * LANES)  # as many bits as counts
+BYTE = Vector(types.int8, ir.IntType(8))  # in memory only
 NARROW_MASK = Vector(types.boolean, ir.IntType(1), 2 * LANES)
 VECTOR_OF = {v.element: v for v in (COUNT, SINGLE, DOUBLE, NARROW)}
 INTEGERS = (COUNT, NARROW)
@@ -85,6 +86,31 @@ def store(
     def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
         at = _pointer(context, builder, array, args[0], args[1], value)
         builder.store(args[2], at, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), codegen
+
+
+@intrinsic
+def load_bytes(typingctx: Any, array: types.Array, index: types.Type) -> Intrinsic:
+    """Return sixteen values 0 .. 127 of an int8 array as counts."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        at = _pointer(context, builder, array, args[0], args[1], BYTE)
+        return builder.zext(builder.load(at, align=1), COUNT.llvm)
+
+    return COUNT(array, types.intp), codegen
+
+
+@intrinsic
+def store_bytes(
+    typingctx: Any, array: types.Array, index: types.Type, value: Vector
+) -> Intrinsic:
+    """Write counts 0 .. 127 to an int8 array."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        at = _pointer(context, builder, array, args[0], args[1], BYTE)
+        builder.store(builder.trunc(args[2], BYTE.llvm), at, align=1)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value), codegen
@@ -192,6 +218,74 @@ def greatest(typingctx: Any, a: Vector, b: Vector) -> Intrinsic:
         return _call(builder, "smax", a, *args)
 
     return a(a, b), codegen
+
+
+@intrinsic
+def smallest(typingctx: Any, a: Vector, b: Vector) -> Intrinsic:
+    """Return the less of two integers, lane by lane."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        return _call(builder, "smin", a, *args)
+
+    return a(a, b), codegen
+
+
+@intrinsic
+def subtract_cut(typingctx: Any, a: Vector, b: Vector) -> Intrinsic:
+    """Return a - b, or the nearest integer that a lane holds."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        return _call(builder, "ssub.sat", a, *args)
+
+    return a(a, b), codegen
+
+
+@intrinsic
+def get_signs(typingctx: Any, value: Vector) -> Intrinsic:
+    """Return all bits where a narrow lane is negative, else none."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        fifteen = ir.Constant(NARROW.llvm, [15] * NARROW.lanes)
+        return builder.ashr(args[0], fifteen)
+
+    return NARROW(NARROW), codegen
+
+
+@intrinsic
+def as_narrow(typingctx: Any, value: Vector) -> Intrinsic:
+    """Return both halves of each count as narrow lanes, the lower one first."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        return builder.bitcast(args[0], NARROW.llvm)
+
+    return NARROW(COUNT), codegen
+
+
+def _widen(builder: IRBuilder, value: Value, *, odd: bool) -> Value:
+    """Return every other narrow lane as a count, with its sign."""
+    sixteen = ir.Constant(COUNT.llvm, [16] * LANES)
+    count = builder.bitcast(value, COUNT.llvm)
+    return builder.ashr(count if odd else builder.shl(count, sixteen), sixteen)
+
+
+@intrinsic
+def widen_even(typingctx: Any, value: Vector) -> Intrinsic:
+    """Return narrow lanes 0, 2, 4 .. as counts, with their signs."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        return _widen(builder, args[0], odd=False)
+
+    return COUNT(NARROW), codegen
+
+
+@intrinsic
+def widen_odd(typingctx: Any, value: Vector) -> Intrinsic:
+    """Return narrow lanes 1, 3, 5 .. as counts, with their signs."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        return _widen(builder, args[0], odd=True)
+
+    return COUNT(NARROW), codegen
 
 
 def _multiply_high(builder: IRBuilder, extend: str, args: Args) -> Value:

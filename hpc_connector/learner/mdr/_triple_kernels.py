@@ -63,11 +63,13 @@ def copy_common_rows(
     """
     if n_planes == 2:
         for w in range(n_words):
-            for r in range(4):
-                of_i = planes[i + w * 32 + (r & 1) * 16 + lane_i]
-                of_j = j + w * 32 + lane_j + (r >> 1)
-                rows[w * 8 + r] = of_i & planes[of_j]
-                rows[w * 8 + 4 + r] = of_i & planes[of_j + 16]
+            x, y = planes[i + w * 32 + lane_i], planes[i + w * 32 + 16 + lane_i]
+            at = j + w * 32 + lane_j  # all are read before any is written
+            a, b, c, d = planes[at], planes[at + 1], planes[at + 16], planes[at + 17]
+            rows[w * 8], rows[w * 8 + 1] = x & a, y & a
+            rows[w * 8 + 2], rows[w * 8 + 3] = x & b, y & b
+            rows[w * 8 + 4], rows[w * 8 + 5] = x & c, y & c
+            rows[w * 8 + 6], rows[w * 8 + 7] = x & d, y & d
         return
     for w in range(n_words):
         for r in range(6):
@@ -417,7 +419,7 @@ def get_pair_tables(
 
 
 @kernel
-def search_triples(
+def search_every_triple(
     genotypes: Genotypes,
     rules: Rules,
     best: Best,

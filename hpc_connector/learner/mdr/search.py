@@ -17,7 +17,7 @@ from hpc_connector.learner.mdr._shuffle_kernels import (
     rearrange_planes,
     shuffle_genotypes,
 )
-from hpc_connector.learner.mdr._triple_kernels import search_triples
+from hpc_connector.learner.mdr._triple_kernels import search_every_triple
 from hpc_connector.learner.mdr.bitplanes import (
     WORD_BITS,
     Arrangement,
@@ -32,6 +32,9 @@ from hpc_connector.learner.mdr.pairs._sparse_permutation_kernels import (
 )
 from hpc_connector.learner.mdr.pairs.complete import search_complete_pairs
 from hpc_connector.learner.mdr.pairs.parts import split_tile
+from hpc_connector.learner.mdr.triples._fold_kernels import search_triples_in_folds
+from hpc_connector.learner.mdr.triples._permutation_kernels import maximise_triples
+from hpc_connector.learner.mdr.triples.bound import make_bound
 
 STATISTICS = ("test_balanced_accuracy", "train_balanced_accuracy", "balanced_accuracy")
 EXACT_IN_SINGLE = 1 << 24  # single precision holds every integer up to here
@@ -193,6 +196,24 @@ def search_pairs(
         search_part(genotypes, rules, best, part, errors)
 
 
+def search_triples(
+    genotypes: Genotypes,
+    rules: Rules,
+    best: Best,
+    tile: tuple[int, ...],
+    errors: NDArray[np.float32],
+) -> None:
+    """Search a tile of triples, scoring few if only the best are wanted."""
+    bound = None
+    if genotypes.planes.shape[2] == 2 and genotypes.folds > 1 and not errors.size:
+        size = genotypes.size[: 2 * genotypes.folds]
+        bound = make_bound(size, int(rules.statistic[0]))
+    if bound:
+        search_triples_in_folds(genotypes, rules, best, tile, bound)
+    else:
+        search_every_triple(genotypes, rules, best, tile, errors)
+
+
 def choose_kernel(order: int) -> Callable[..., None]:
     """Return what searches a tile of models of an order."""
     return search_pairs if order == 2 else search_triples
@@ -341,7 +362,8 @@ def get_permutation_maximum(
     here = make_genotypes(original, n_variants, arrangement)
     slack = get_slack(question, arrangement, n_planes=original.shape[2])
     if slack is not None:
-        maximise_pairs(here, permuted, rules, local, slack, maximum)
+        maximise = maximise_pairs if question.order == 2 else maximise_triples
+        maximise(here, permuted, rules, local, slack, question.interaction, maximum)
         return maximum
     if is_bounded(question):
         _maximise_parts(here, permuted, question, variants, arrangement, local, maximum)
@@ -382,7 +404,7 @@ def _maximise_parts(
         slack = get_slack(question, arrangement, n_planes=2)
         assert slack is not None
         rules = take_rules(question, variants[places])
-        maximise_pairs(here, shuffled, rules, local, slack, maximum)
+        maximise_pairs(here, shuffled, rules, local, slack, False, maximum)
 
 
 def _permute_labels(
@@ -426,14 +448,16 @@ def get_slack(
     their mean n1, every fold adds at most |1 - n1_f / n1| + |1 - n0_f / n0|, half in
     the test shares and half in the risk labels.
 
+    All this is said of one cell at a time, of which there may be nine or 27, and of
+    whatever genotypes and labels the folds hold: it bounds pairs and triples, and any
+    permutation, for classes and folds keep their sizes.
+
     Returns
     -------
-    None where the bound does not hold: for training accuracy, for triples, where
-    models count different individuals, and where genotypes are permuted.
+    None where the bound does not hold: for training accuracy, and where models count
+    different individuals.
     """
-    if question.order != 2 or n_planes != 2 or question.interaction:
-        return None
-    if question.rank_by == STATISTICS[1]:
+    if n_planes != 2 or question.rank_by == STATISTICS[1]:
         return None
     if question.rank_by == STATISTICS[2]:
         return 0.0

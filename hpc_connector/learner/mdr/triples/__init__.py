@@ -1,0 +1,1 @@
+"""The search of triples with folds, and their permutations, without scoring most."""
