@@ -34,12 +34,13 @@ from hpc_connector._jit import bare, inlined, kernel
 from hpc_connector.learner.mdr._arguments import Best, Floats, Genotypes, Rules
 from hpc_connector.learner.mdr._contrast_kernels import add_positive
 from hpc_connector.learner.mdr._count_kernels import copy_rows, count_rows, get_carriers
+from hpc_connector.learner.mdr._score_kernels import copy_cells
 from hpc_connector.learner.mdr._search_kernels import (
     CACHE_BYTES,
     get_least,
     is_candidate,
     keep_pairs,
-    score_missing_pairs,
+    score_cells,
 )
 from hpc_connector.learner.mdr._simd import (
     Vector,
@@ -121,8 +122,7 @@ def search_sparse_pairs(
         np.empty(n_words * 6, np.int32),
         np.empty(n_groups * 288, np.int32),
         np.empty(144, np.float32),
-        np.empty(0, np.int32),
-        np.empty(n_groups * 256, genotypes.float_size.dtype),
+        np.empty(n_groups * 144, genotypes.float_size.dtype),
         np.full(genotypes.folds * 16, -1.0),
         np.empty(48),
     )
@@ -141,7 +141,6 @@ def _search_rows(
     rows: NDArray[np.int32],
     counts: NDArray[np.int32],
     contrasts: Singles,
-    nobody: NDArray[np.int32],
     cells: Floats,
     fold_train: NDArray[np.float64],
     statistics: NDArray[np.float64],
@@ -187,19 +186,9 @@ def _search_rows(
                             credit = min(credit + GAIN, PATIENCE)
                             continue
                         credit = credit - 2 if credit > 2 else -PAUSE
-                    score_missing_pairs(
-                        genotypes,
-                        rules,
-                        counts,
-                        row * 144,
-                        288,
-                        nobody,
-                        0,
-                        nobody,
-                        cells,
-                        fold_train,
-                        statistics,
-                    )
+                    at_row, n_groups = row * 144, genotypes.size.shape[0]
+                    copy_cells(counts, at_row, 288, n_groups, 9, cells)
+                    score_cells(genotypes, rules, 9, cells, fold_train, statistics)
                     if is_candidate(
                         least,
                         first_statistic * 16,

@@ -24,7 +24,8 @@ from hpc_connector.learner.mdr._count_kernels import (
     count_two_rows,
 )
 from hpc_connector.learner.mdr._permutation_kernels import get_maximum, replace_planes
-from hpc_connector.learner.mdr._search_kernels import score_missing_pairs
+from hpc_connector.learner.mdr._score_kernels import copy_cells
+from hpc_connector.learner.mdr._search_kernels import score_cells
 from hpc_connector.learner.mdr._simd import (
     Vector,
     absolute,
@@ -49,9 +50,8 @@ from hpc_connector.learner.mdr.pairs._sparse_kernels import (
 ROWS, CHUNK = 2, 16  # blocks of rows and columns whose tables stay in the cache
 TABLE = 160  # nine cells and their sum
 
-# Rows, cases of two rows, all counts of them, nobody, cells, folds and statistics.
+# Rows, cases of two rows, all counts of them, cells, folds and statistics.
 Scratch = tuple[
-    NDArray[np.int32],
     NDArray[np.int32],
     NDArray[np.int32],
     NDArray[np.int32],
@@ -94,7 +94,6 @@ def maximise_sparse_pairs(
         np.empty(n_words * 6, np.int32),
         np.empty(288, np.int32),
         np.empty(n_groups * 288, np.int32),
-        np.empty(0, np.int32),
         np.empty(n_groups * 144, genotypes.float_size.dtype),
         np.full(genotypes.folds * 16, -1.0),
         np.empty(48),
@@ -204,7 +203,7 @@ def _maximise_blocks(
     scratch: Scratch,
 ) -> float:
     """Return the maximum of one permutation, for some blocks of rows and of columns."""
-    rows, cases, counts, nobody, cells, fold_train, statistics = scratch
+    rows, cases, counts, cells, fold_train, statistics = scratch
     lacking, share = missing
     first_i, last_i, first, last = blocks
     n_words, first_statistic = genotypes.planes.shape[1], rules.statistic[0] * 16
@@ -261,19 +260,9 @@ def _maximise_blocks(
             for row in range(2):
                 if not is_open[row]:
                     continue
-                score_missing_pairs(
-                    genotypes,
-                    rules,
-                    counts,
-                    row * 144,
-                    288,
-                    nobody,
-                    0,
-                    nobody,
-                    cells,
-                    fold_train,
-                    statistics,
-                )
+                at_row, n_groups = row * 144, genotypes.size.shape[0]
+                copy_cells(counts, at_row, 288, n_groups, 9, cells)
+                score_cells(genotypes, rules, 9, cells, fold_train, statistics)
                 if not any_lane(load(statistics, first_statistic) > spread(maximum)):
                     continue
                 maximum = get_maximum(
