@@ -184,7 +184,8 @@ def test_run__same_bytes_after_a_stop(cohort, reference, tmp_path, monkeypatch):
     slow = (
         "import sys, time; from mdr_epistasis import tasks, program; "
         "from hpc_connector.pipeline import ranks; ranks.SAVE_EVERY_S = 0.0; "
-        "tasks.TILE_BLOCKS = {2: (1, 1)}; permute = tasks.permute; "
+        "tasks.TILE_BLOCKS = {2: (1, 1)}; tasks.PERMUTATIONS_A_TASK = 1; "
+        "permute = tasks.permute; "
         "tasks.permute = lambda *known: (permute(*known), time.sleep(9)); "
         "sys.exit(program.main(sys.argv[1:]))"
     )
@@ -197,6 +198,7 @@ def test_run__same_bytes_after_a_stop(cohort, reference, tmp_path, monkeypatch):
     assert process.wait(timeout=PATIENCE_S) == 75
     assert not (out / "models.tsv").exists()
     monkeypatch.setattr(tasks_module, "TILE_BLOCKS", {2: (1, 1)})
+    monkeypatch.setattr(tasks_module, "PERMUTATIONS_A_TASK", 1)
     assert search(cohort, out, *BMI, "--permutations", "3", "--resume") == 0
     assert_same(out, reference)
 

@@ -235,6 +235,7 @@ def test_get_permutation_maximum__as_if_all_were_scored(
         maximum = learner.get_permutation_maximum(*arguments, tile, range(3), maximum)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(learner, "get_slack", lambda *_, **__: None)
+        patch.setattr(learner, "is_bounded", lambda _: False)
         patch.setattr(learner, "search_triples", search_every_triple)
         tile = (0, len(packed.planes)) * order
         expected = learner.get_permutation_maximum(*arguments, tile, range(3))
