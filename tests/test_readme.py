@@ -39,6 +39,7 @@ ELSEWHERE = {
     r"hpc-connector submit (?!.*--dry-run)": "dry run",
     r"--burst ": "extra",
     r"--export csv,anndata": "extra",
+    r"run cohort\.(pgen|vcz) ": "extra",
     r"metabolite-annotation simulate ": "extra",
     r"metabolite-annotation databases convert ": "options",
     r"hpc-connector telemetry (train|forecast) ": "options",
@@ -112,6 +113,7 @@ def folder(tmp_path_factory):
     for name, some in {"hmdb": lines[1:400], "lipids": lines[400:800]}.items():
         (place / f"{name}.tsv").write_bytes(b"".join([lines[0], *some]))
     write_tables(place)
+    write_stubs(place)
     (place / "tissues.txt").write_text("tissue.imzML\n")
     shutil.copy(ROOT / "slurm/mn5.env", place / "my.env")
     (place / "cloud.yaml").write_text("lithops: {backend: localhost}\n")
@@ -135,6 +137,15 @@ def write_tables(place):
     ids = [line.split()[1] for line in (place / "cohort.bim").read_text().splitlines()]
     genes = [f"GENE{k % 5} {name}" for k, name in enumerate(ids)]
     (place / "genes.txt").write_text("\n".join(genes))
+
+
+def write_stubs(place):
+    """Write names of a PLINK 2 file and of a store, which need an extra to be read."""
+    (place / "cohort.pgen").write_bytes(b"l\x1b\x10")
+    for name in ("psam", "pvar"):
+        (place / f"cohort.{name}").write_text("")
+    (place / "cohort.vcz").mkdir()
+    (place / "cohort.vcz/.zgroup").write_text('{"zarr_format": 2}')
 
 
 def get_way(command):
