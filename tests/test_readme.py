@@ -181,7 +181,7 @@ def try_example(installed, command, folder):
         command = command.replace(" submit ", " submit --dry-run ", 1)
     command = substitute(command)
     if way == "extra":
-        command = re.sub(r"--out \S+", "--out extra", command)
+        command = re.sub(r" run (.*)--out \S+", r" run \1--out extra", command)
     if "submit" in command:
         command += " | bash -n"
     elif out := re.search(r"(?<!connector) run .*--out (\S+)", command):

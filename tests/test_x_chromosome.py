@@ -139,3 +139,5 @@ def test_x_chr_model__sex_of_the_labels(cohort, tmp_path, capsys):
     assert main([*command, *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()[-1:]
     assert "--x-chr-model: nobody's sex is known" in line
+    command = ["run", f"{folder}/x.bed", "--out", f"{tmp_path}/hwe", *ALL.split()]
+    assert main([*command, *words[:2], "--hwe", "1e-6"]) == 0

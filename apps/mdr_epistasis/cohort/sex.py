@@ -33,11 +33,11 @@ def read_males(args: Options, file: SampleFile, match: Match) -> np.ndarray | No
     """
     if args.x_chr_model is None and args.hwe == 0:
         return None
-    words = find_sexes(args, file)
-    if words is None and args.x_chr_model is None:
+    known = [word.casefold() for word in find_sexes(args, file) or ()]
+    is_unknown = not {*known} & (MALES | FEMALES)
+    if is_unknown and args.x_chr_model is None:
         return None
-    known = [word.casefold() for word in words or ()]
-    if not {*known} & (MALES | FEMALES):
+    if is_unknown:
         raise BadInput(
             "--x-chr-model: nobody's sex is known: expected it in a .fam, .psam or "
             ".sample file, or a column sex in the file of --labels"
