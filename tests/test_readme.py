@@ -19,7 +19,7 @@ DATA = ROOT / "tests/data"
 PAGES = [ROOT / "README.md"]
 PAGES += [p for p in sorted(ROOT.glob("docs/**/*.md")) if "tutorials" not in p.parts]
 OURS = r"(mdr-epistasis|metabolite-annotation|hpc-connector)"
-NEEDS_EXTRA = "expected pip install"
+NEEDS_EXTRA = "pip install"
 STARTS = re.compile(rf"(mpirun -n [0-9]+ )?{OURS} ")
 SUBSTITUTES = {  # what pages leave open, or has from a store
     r"mpirun -n \d+": "mpirun -n 2",
