@@ -1,4 +1,4 @@
-"""Covariates that are no use to a null model: said in one line, never taken silently."""
+"""Covariates that are no use to a null model: said in one line, not taken."""
 
 import warnings
 
