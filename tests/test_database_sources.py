@@ -261,3 +261,13 @@ def test_find_kind__is_by_content_alone():
     }
     for name, kind in kinds.items():
         assert sources.find_kind("x", (DATA / name).read_bytes()) == kind
+
+
+def test_convert__never_writes_over_its_source(tmp_path, capsys):
+    source = tmp_path / "mine.tsv"
+    source.write_text("id\tname\tformula\n1\twater\tH2O\n2\todd\tQq\n")
+    known = source.read_bytes()
+    code = main(["databases", "convert", str(source), "--out", str(source)])
+    assert code == 2
+    assert "is a source: expected another file" in capsys.readouterr().err
+    assert source.read_bytes() == known

@@ -40,6 +40,8 @@ def convert(options: ConvertOptions) -> Converted:
         A source that cannot be read, or that has no molecule for a database; a place
         that cannot be written.
     """
+    if options.out.resolve() in [Path(one).resolve() for one in options.sources]:
+        raise BadInput(f"--out {options.out} is a source: expected another file")
     left_out: Counter[str] = Counter()
     examples: dict[str, str] = {}
     formulas: set[str] = set()
