@@ -271,3 +271,10 @@ def test_convert__never_writes_over_its_source(tmp_path, capsys):
     assert code == 2
     assert "is a source: expected another file" in capsys.readouterr().err
     assert source.read_bytes() == known
+
+
+def test_convert__of_a_name_with_nul_can_be_read(tmp_path):
+    source, out = tmp_path / "x.tsv", tmp_path / "out.tsv"
+    source.write_bytes(b"lm_id\tname\tformula\nLM1\twa\0ter\tH2O\n")
+    assert main(["databases", "convert", str(source), "--out", str(out)]) == 0
+    assert out.read_bytes() == b"id\tname\tformula\nLM1\twa ter\tH2O\n"

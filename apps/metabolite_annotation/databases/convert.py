@@ -85,7 +85,8 @@ def _say_nothing(options: ConvertOptions, left_out: Counter[str]) -> str:
 
 
 def quote(field: str) -> str:
-    """Return a field of a table, in quotes where it has some."""
+    """Return a field of a table, in quotes where it has some, without NUL."""
+    field = field.replace("\0", " ")
     return '"' + field.replace('"', '""') + '"' if '"' in field else field
 
 
