@@ -11,7 +11,7 @@ import pytest
 from cohorts import choose, make_linked, run_plink, save_cohort
 from hpc_connector.options import make_options
 from mdr_epistasis import program
-from mdr_epistasis.cohort.choice import read_chromosomes
+from mdr_epistasis.cohort.choice import join_ranges, read_chromosomes, read_range
 from mdr_epistasis.options import Options
 from programs import PATIENCE_S, assert_same
 
@@ -228,3 +228,12 @@ def test_run__same_bytes_on_three_ranks_and_two_nodes(place, tmp_path, monkeypat
     assert notes[0]["cohort"] == notes[1]["cohort"]
     with h5py.File(tmp_path / "one/results.h5") as file:
         assert len(file["variants/id"]) == notes[0]["cohort"]["variants_kept"] < 60
+
+
+@pytest.mark.parametrize("first", ["-9" + 25 * "0", "0", 25 * "9"])
+def test_read_range__whose_ends_are_beyond_any_integer(first):
+    name, *ends = read_range(["chr1", first, 25 * "9"], "line 1")
+    found = join_ranges([(ends[0] + 1, ends[1])])
+    assert name == "1"
+    assert found[0, 1] >= 10**12
+    assert found[0, 0] == 1 or first == 25 * "9"

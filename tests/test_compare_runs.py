@@ -205,3 +205,13 @@ def test_name_changes__are_of_a_run_and_the_first(runs):
     assert set(name_changes(table, 0)) == {"shared"}
     assert set(name_changes(table, 1)) == {"shared", "lost"}
     assert (name_changes(table, 2) == "lost").sum() == 10
+
+
+def test_compare__never_writes_over_a_run(runs, capsys):
+    first, fewer, _ = runs
+    out = first / "results.tsv"
+    known = sorted(path.name for path in first.iterdir())
+    code, said = run_compare(capsys, first, fewer, "--out", out)
+    assert code == 2
+    assert f"--out {out} is in a run: expected another folder" in said.err
+    assert sorted(path.name for path in first.iterdir()) == known

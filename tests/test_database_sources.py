@@ -261,3 +261,20 @@ def test_find_kind__is_by_content_alone():
     }
     for name, kind in kinds.items():
         assert sources.find_kind("x", (DATA / name).read_bytes()) == kind
+
+
+def test_convert__never_writes_over_its_source(tmp_path, capsys):
+    source = tmp_path / "mine.tsv"
+    source.write_text("id\tname\tformula\n1\twater\tH2O\n2\todd\tQq\n")
+    known = source.read_bytes()
+    code = main(["databases", "convert", str(source), "--out", str(source)])
+    assert code == 2
+    assert "is a source: expected another file" in capsys.readouterr().err
+    assert source.read_bytes() == known
+
+
+def test_convert__of_a_name_with_nul_can_be_read(tmp_path):
+    source, out = tmp_path / "x.tsv", tmp_path / "out.tsv"
+    source.write_bytes(b"lm_id\tname\tformula\nLM1\twa\0ter\tH2O\n")
+    assert main(["databases", "convert", str(source), "--out", str(out)]) == 0
+    assert out.read_bytes() == b"id\tname\tformula\nLM1\twa ter\tH2O\n"

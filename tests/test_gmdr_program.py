@@ -458,3 +458,22 @@ def test_search__without_folds_has_p_values_of_all_data(cohort, kind):
     reached = (found.maximum >= whole[:, None] - 1e-3).sum(axis=1)
     np.testing.assert_allclose(found.columns["p_value"], (reached + 1) / 20, atol=0.06)
     assert found.columns["p_value"].max() == 1
+
+
+def test_run__scores_pairs_of_sets_as_models(cohort, tmp_path):
+    lines = [f"{'AB'[v % 2]}{v % 3} rs{v}\n" for v in range(12)]
+    (tmp_path / "sets.txt").write_text("".join(lines))
+    words = [*BMI, "--top", "1000"]
+    assert search(cohort, tmp_path / "all", *words) == 0
+    words += ["--sets", str(tmp_path / "sets.txt")]
+    assert search(cohort, tmp_path / "out", *words) == 0
+    models = {frozenset(get_pair(m)): m for m in read_models(tmp_path / "all")}
+    with open(tmp_path / "out" / "sets.tsv") as stream:
+        pairs = list(csv.DictReader(stream, delimiter="\t"))
+    assert len(pairs) == 15
+    for pair in pairs:
+        model = models[frozenset(get_pair(pair))]
+        for name in ("test_balanced_accuracy", "balanced_accuracy"):
+            assert pair[name] == model[name]
+    tested = [float(pair["test_balanced_accuracy"]) for pair in pairs]
+    assert tested == sorted(tested, reverse=True)

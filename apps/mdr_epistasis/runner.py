@@ -129,7 +129,7 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
                     of_sets = None
                     if sets and members and across:
                         known = (cohort, question, sets, members, across)
-                        of_sets = describe_sets(*known, findings["maximum"])
+                        of_sets = describe_sets(*known, findings["maximum"], trait)
                     asked = (cohort, question, findings, record)
                     result = make_result(*asked, trait, of_sets)
                 finish(args, record, result, shards)

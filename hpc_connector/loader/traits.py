@@ -417,7 +417,7 @@ def read_covariates(
     Raises
     ------
     BadInput
-        A name that no column has.
+        A name that no column has, no column at all, or a number without an end.
     """
     table = people.table
     columns: Sequence[int] = find_range(table, names)
@@ -431,11 +431,18 @@ def read_covariates(
             for k, name in enumerate(table.header)
             if k not in none and simplify(name) not in roles
         ]
+    if not columns:
+        raise BadInput(
+            f"{table.path} has no covariate: expected columns beside "
+            f"{list_names(table.header)}"
+        )
     assumed: list[Assumption] = []
-    for k in columns:
-        where = f"{table.path}, {table.header[k]}"
-        assumed += note_nines(people.get_words(k), where, is_plink=people.is_plink)
-    return [_read_covariate(people, k) for k in columns], assumed
+    found = [_read_covariate(people, k) for k in columns]
+    for k, covariate in zip(columns, found, strict=True):
+        words, where = people.get_words(k), f"{table.path}, {table.header[k]}"
+        assumed += note_nines(words, where, is_plink=people.is_plink)
+        assumed += note_mixture(covariate, where)
+    return found, assumed
 
 
 def read_categories(people: People, name: str) -> Covariate:
@@ -471,7 +478,28 @@ def _read_covariate(people: People, column: int) -> Covariate:
     numbers, wrong = convert_numbers(words, is_plink=people.is_plink)
     if wrong is None and not is_discrete:
         return Covariate(name, numbers)
+    refuse_infinite(name, words)
     return Covariate(name, np.zeros(0), _mark_missing(words, people))
+
+
+def refuse_infinite(name: str, words: Sequence[str]) -> None:
+    """Refuse to take numbers for texts because one of them has no end."""
+    try:
+        odd = [word for word in words if word and np.isinf(float(word))]
+    except ValueError:  # texts
+        return
+    if odd:
+        raise BadInput(f"covariate {name} is {odd[0]!r}: expected a finite number")
+
+
+def note_mixture(covariate: Covariate, where: str) -> list[Assumption]:
+    """Return the assumption that numbers are texts, for others beside them are."""
+    texts = sorted({text for text in covariate.texts if text})
+    is_number = [bool(NUMBER.fullmatch(text)) for text in texts]
+    if all(is_number) or not any(is_number):
+        return []
+    because = f"{texts[is_number.index(False)][:SHOWN]!r} is no number"
+    return [Assumption(f"covariate {where}", f"as {len(texts)} texts", because)]
 
 
 def make_columns(

@@ -13,6 +13,7 @@ from hpc_connector.loader.traits import (
     Covariate,
     convert_numbers,
     make_columns,
+    refuse_infinite,
 )
 from mdr_epistasis.cohort.traits import Trait, adjust, encode_strata
 
@@ -98,7 +99,10 @@ def _make_covariate(name: str, column: ArrayLike, n: int) -> Covariate:
     """Return a column as numbers where it has them, else as texts."""
     texts = _make_texts(name, column, n)
     numbers, wrong = convert_numbers(texts.texts, is_plink=False)
-    return Covariate(name, numbers) if wrong is None else texts
+    if wrong is None:
+        return Covariate(name, numbers)
+    refuse_infinite(name, texts.texts)
+    return texts
 
 
 def _make_texts(name: str, column: ArrayLike, n: int) -> Covariate:

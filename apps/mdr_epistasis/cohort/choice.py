@@ -140,6 +140,7 @@ def read_range(fields: Sequence[str], where: str) -> tuple[str, int, int]:
         ) from None
     if last < first:
         raise BadInput(f"{where}: {last} is before {first}: expected after it")
+    first, last = (min(max(end, 0), FARTHEST - 1) for end in (first, last))
     return get_plink_name(fields[0]), first, last
 
 

@@ -8,6 +8,8 @@ from hpc_connector.learner.genetics import get_model_r2
 from hpc_connector.learner.mdr import search as learner
 from mdr_epistasis.cohort.loading import Cohort
 from mdr_epistasis.cohort.sets import Sets
+from mdr_epistasis.cohort.traits import Trait
+from mdr_epistasis.output.scored import DIGITS, score_models
 from mdr_epistasis.schema import SET_PAIRS
 
 Columns = dict[str, np.ndarray]
@@ -35,6 +37,7 @@ def describe_sets(
     members: list[np.ndarray],
     found: Columns,
     maximum: np.ndarray,
+    trait: Trait | None = None,
 ) -> SetResult:
     """Return the result of sets, of what their search found.
 
@@ -46,12 +49,18 @@ def describe_sets(
         From ``set_search.search_sets``.
     maximum
         Best statistic under each permutation, over all pairs of all sets.
+    trait
+        By whose residuals the pairs that integers have found are scored and ordered.
     """
-    statistics = [question.rank_by, *learner.STATISTICS]
-    order = np.lexsort((*found["set"].T[::-1], *(-found[n] for n in statistics[::-1])))
-    pairs = {name: column[order] for name, column in found.items()}
+    pairs = dict(found)
     if question.permutations:
         pairs["p_value"] = learner.get_p_values(pairs[question.rank_by], maximum)
+    if trait is not None:
+        pairs |= score_pairs(cohort, question, found["variant"], trait)
+    statistics = [question.rank_by, *learner.STATISTICS]
+    keys = [-np.round(pairs[name], DIGITS) for name in statistics[::-1]]
+    order = np.lexsort((*pairs["set"].T[::-1], *keys))
+    pairs = {name: column[order] for name, column in pairs.items()}
     if cohort.arrangement.folds == 1:
         pairs["test_balanced_accuracy"] = np.full(len(order), np.nan)
         pairs["train_balanced_accuracy"] = pairs["balanced_accuracy"]
@@ -69,6 +78,20 @@ def describe_sets(
     }
     known = [column.name for column in SET_PAIRS if column.name in pairs]
     return SetResult(of_sets, {name: pairs[name] for name in known})
+
+
+def score_pairs(
+    cohort: Cohort, question: learner.Question, pairs: np.ndarray, trait: Trait
+) -> Columns:
+    """Return the statistics of pairs by the residuals of a trait, as of models."""
+    parts = [
+        score_models(cohort, question, part, trait.scores)
+        for part in np.split(pairs, range(PAIRS_AT_A_TIME, len(pairs), PAIRS_AT_A_TIME))
+    ]
+    return {
+        name: np.concatenate([part[name] for part in parts])
+        for name in learner.STATISTICS
+    }
 
 
 def make_set_table(result: SetResult, variants: Columns) -> dict[str, Any]:

@@ -81,11 +81,17 @@ def _list_coefficients(
         if not isinstance(value, int | float) or not isinstance(error, int | float):
             continue
         ends = value - Z95 * error, value + Z95 * error
-        exponents = [_format(float(np.exp(v))) for v in (value, *ends)]
-        ratio = "{} ({} to {})".format(*exponents)
         interval = f"{_format(ends[0])} to {_format(ends[1])}"
         has_ratio = is_ratio and name != "intercept"
-        yield Coefficient(name, _format(value), interval, ratio if has_ratio else "")
+        ratio = _say_ratio(value, *ends) if has_ratio else ""
+        yield Coefficient(name, _format(value), interval, ratio)
+
+
+def _say_ratio(*logarithms: float) -> str:
+    """Return a ratio and its interval in words, of their logarithms."""
+    with np.errstate(over="ignore"):  # of a covariate of tiny values
+        ratios = np.exp(np.array(logarithms)).tolist()
+    return "{} ({} to {})".format(*map(_format, ratios))
 
 
 def say_effect(run: SearchRun, model: int) -> tuple[str, str]:
@@ -98,7 +104,8 @@ def say_effect(run: SearchRun, model: int) -> tuple[str, str]:
     if get_kind(run) not in RATIOS:
         name = f"effect of high risk on {get_name(run)}"
         return _format(value), f"{name}, {_format(ends[1])} to {_format(ends[2])}"
-    ratio, low, high = np.exp(ends)
+    with np.errstate(over="ignore"):
+        ratio, low, high = np.exp(ends)
     return f"{ratio:.2f}", f"{name}, {low:.2f} to {high:.2f}"
 
 

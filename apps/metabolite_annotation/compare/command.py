@@ -3,6 +3,7 @@
 import json
 
 from hpc_connector import cli
+from hpc_connector.errors import BadInput
 from metabolite_annotation.compare.options import CompareOptions
 
 
@@ -24,6 +25,8 @@ def run(parser: cli.OneLineParser, argv: list[str]) -> None:
     runs = read_runs(options.runs, any_database=options.any_database)
     table = compare(runs, options.fdr)
     if options.out:
+        if options.out.resolve().parent in [run.resolve() for run in options.runs]:
+            raise BadInput(f"--out {options.out} is in a run: expected another folder")
         files.save(options.out, runs, table, options.fdr)
     found = counts.count_changes(runs, table)
     record = counts.make_record(found, options.out)

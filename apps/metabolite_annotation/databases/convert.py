@@ -40,6 +40,8 @@ def convert(options: ConvertOptions) -> Converted:
         A source that cannot be read, or that has no molecule for a database; a place
         that cannot be written.
     """
+    if options.out.resolve() in [Path(one).resolve() for one in options.sources]:
+        raise BadInput(f"--out {options.out} is a source: expected another file")
     left_out: Counter[str] = Counter()
     examples: dict[str, str] = {}
     formulas: set[str] = set()
@@ -83,7 +85,8 @@ def _say_nothing(options: ConvertOptions, left_out: Counter[str]) -> str:
 
 
 def quote(field: str) -> str:
-    """Return a field of a table, in quotes where it has some."""
+    """Return a field of a table, in quotes where it has some, without NUL."""
+    field = field.replace("\0", " ")
     return '"' + field.replace('"', '""') + '"' if '"' in field else field
 
 

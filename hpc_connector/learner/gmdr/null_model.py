@@ -20,6 +20,7 @@ MOST_STEPS = 50
 MOST_HALVES = 30
 LEAST_STEP = 1e-10
 COLLINEAR = 1e-8  # what other columns leave of one, relative
+LARGEST = 1e200  # variance whose products with others are numbers still
 WIDEST = 30.0  # logits beyond which a fit has run off
 
 Array = NDArray[np.float64]
@@ -82,10 +83,13 @@ def fit_null_model(
     ------
     BadInput
         If the trait has one value, if a covariate is constant, is a combination of
-        others or separates cases from controls, or if the fit does not converge.
+        others or separates cases from controls, if one of them is too large or too
+        small to be squared, or if the fit does not converge.
     """
     _check_trait(trait, columns.shape[1], kind)
+    _check_sized(trait[:, None], ["the trait"])
     _check_varied(columns, names)
+    _check_sized(columns, [f"covariate {name}" for name in names])
     centre, scale = columns.mean(axis=0), columns.std(axis=0)
     design = add_intercept((columns - centre) / scale)
     _check_independent(design, names)
@@ -235,6 +239,18 @@ def _check_varied(columns: Array, names: Sequence[str]) -> None:
                 f"covariate {name} is {column[0]:g} in all of {len(column)} "
                 "individuals; expected two values at least"
             )
+
+
+def _check_sized(columns: Array, names: Sequence[str]) -> None:
+    """Raise if the variance of a column is no number that can be divided by."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        variance = columns.var(axis=0)
+    is_odd = ~((variance > 1 / LARGEST) & (variance < LARGEST))
+    for column, name in zip(columns.T[is_odd], np.array(names)[is_odd], strict=True):
+        raise BadInput(
+            f"{name} runs from {column.min():g} to {column.max():g}; expected a "
+            f"deviation between {LARGEST**-0.5:g} and {LARGEST**0.5:g}"
+        )
 
 
 def _check_independent(design: Array, names: Sequence[str]) -> None:
