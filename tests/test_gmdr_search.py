@@ -378,8 +378,10 @@ def test_get_permutation_maximum__is_the_best_of_a_search_of_shuffled_scores(ord
     scores = make_scores(trait - trait.mean())
     question = mdr.Question(order=order, top=1)
     found = permute(genotypes, scores, fold, question)
+    size = make_arrangement(scores.is_positive, fold).group_size
     for number, value in enumerate(found):
-        shuffled, dealt = learner.shuffle_scores(scores, 5, [question.seed, number + 1])
+        seed = [question.seed, number + 1]
+        shuffled, dealt = learner.shuffle_scores(scores, size, seed)
         npt.assert_array_equal(np.sort(shuffled.residual), np.sort(scores.residual))
         assert find(genotypes, shuffled, dealt, question).key[0, 0] == value
 
@@ -400,7 +402,9 @@ def test_shuffle_scores__keeps_scores_within_their_stratum():
     rng = np.random.default_rng(3)
     strata = rng.integers(0, 3, 90)
     scores = make_scores(rng.normal(size=90) + strata)
-    shuffled, fold = learner.shuffle_scores(scores, 4, [1, 1], strata)
+    dealt = make_folds(scores.is_positive, 4, rng)
+    size = make_arrangement(scores.is_positive, dealt).group_size
+    shuffled, fold = learner.shuffle_scores(scores, size, [1, 1], strata)
     assert (shuffled.residual != scores.residual).any()
     for k in range(3):
         inside = strata == k

@@ -182,7 +182,7 @@ def test_get_permutation_maximum__of_labels_is_that_of_scoring_all(
             packed, question, arrangement, is_case, tile, range(3), maximum
         )
     for p in range(3):
-        shuffled = learner.shuffle_labels(is_case, folds, [7, p + 1])
+        shuffled = learner.shuffle_labels(is_case, arrangement.group_size, [7, p + 1])
         best = score_all(pack(genotypes, *shuffled, np.arange(100))[0], question)
         assert maximum[p] == best.key[0, 0]
 

@@ -194,7 +194,7 @@ def test_get_permutation_maximum__is_the_search_of_shuffled_labels(
             packed, question, arrangement, is_case, tile, range(4), maximum
         )
     for p in range(4):
-        shuffled = learner.shuffle_labels(is_case, folds, [7, p + 1])
+        shuffled = learner.shuffle_labels(is_case, arrangement.group_size, [7, p + 1])
         best = find(genotypes, *shuffled, question)
         assert maximum[p] == best.key[0, 0]
 

@@ -13,6 +13,7 @@ import pytest
 import mdr_epistasis as mdr
 from cohorts import make_linked, save_cohort
 from hpc_connector.learner.mdr import search as learner
+from hpc_connector.learner.mdr.bitplanes import make_arrangement
 from hpc_connector.learner.mdr.folds import shuffle_labels
 from mdr_epistasis import schema, set_search
 from mdr_epistasis.cohort.folds import deal_folds
@@ -106,8 +107,9 @@ def test_run__finds_the_best_pair_of_each_two_sets(case, cohort, tmp_path, monke
     assert len(found) < 15 or case != "far apart"
 
     maximum = []
+    size = make_arrangement(is_case, fold).group_size
     for p in range(PERMUTATIONS):
-        shuffled, dealt = shuffle_labels(is_case, folds, [SEED, p + 1])
+        shuffled, dealt = shuffle_labels(is_case, size, [SEED, p + 1])
         keys = search_slowly(genotypes, shuffled, dealt, rank_by, least_bp)
         maximum.append(max(keys[pair][0] for pair in allowed))
     result = mdr.load(out)

@@ -24,7 +24,7 @@ from hpc_connector.learner.mdr.bitplanes import (
     get_source,
     make_arrangement,
 )
-from hpc_connector.learner.mdr.folds import make_folds
+from hpc_connector.learner.mdr.folds import deal_again
 from hpc_connector.learner.mdr.search import (
     STATISTICS,
     Question,
@@ -159,7 +159,7 @@ def get_permutation_maximum(
     maximum = np.full(len(permutations), -np.inf) if known is None else known.copy()
     for p, permutation in enumerate(permutations):
         number = [question.seed, permutation + 1]
-        shuffled, fold = shuffle_scores(scores, arrangement.folds, number, strata)
+        shuffled, fold = shuffle_scores(scores, arrangement.group_size, number, strata)
         if question.rank_by == STATISTICS[2]:  # which no fold has a part in
             fold = np.zeros_like(fold)
         dealt = make_arrangement(shuffled.is_positive, fold)
@@ -175,7 +175,7 @@ def get_permutation_maximum(
 
 def shuffle_scores(
     scores: Scores,
-    n_folds: int,
+    group_size: NDArray[np.int64],
     seed: Sequence[int],
     strata: NDArray[np.int64] | None = None,
 ) -> tuple[Scores, NDArray[np.int64]]:
@@ -192,7 +192,7 @@ def shuffle_scores(
     shuffled = replace(
         scores, residual=scores.residual[order], quantised=scores.quantised[order]
     )
-    return shuffled, make_folds(shuffled.is_positive, n_folds, rng)
+    return shuffled, deal_again(shuffled.is_positive, group_size, rng)
 
 
 def _make_threshold(question: Question, folds: int, least: float) -> Best:

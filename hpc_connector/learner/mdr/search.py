@@ -415,7 +415,7 @@ def _permute_labels(
     target: NDArray[np.int32],
 ) -> None:
     """Write planes arranged by shuffled labels, in folds dealt anew."""
-    shuffled = shuffle_labels(is_case, arrangement.folds, number)
+    shuffled = shuffle_labels(is_case, arrangement.group_size, number)
     source = get_source(make_arrangement(*shuffled), arrangement.slot)
     rearrange_planes(planes, source, target)
 
