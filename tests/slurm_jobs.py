@@ -1,5 +1,7 @@
 """How tests submit jobs, and wait for them."""
 
+import contextlib
+import os
 import subprocess
 import time
 
@@ -34,6 +36,20 @@ def get_state(job):
     """Return the state of a job, as the controller has it."""
     record = ask("scontrol", "show", "job", job)
     return record.partition("JobState=")[2].split()[0]
+
+
+def get_elapsed_s(job):
+    """Return how long a job has run, by its controller; 0 if it does not run."""
+    said = ask("squeue", "--noheader", "--jobs", job, "--format=%M")
+    minutes, _, seconds = said.rpartition(":")
+    return 60 * int(minutes or 0) + int(seconds or 0)
+
+
+def signal_ranks(number, folder):
+    """Send a signal to the ranks that write to a folder, past Slurm."""
+    for pid in ask("pgrep", "-f", f"run .*{folder}/out").split():
+        with contextlib.suppress(ProcessLookupError):  # a shell that has just ended
+            os.kill(int(pid), number)
 
 
 def wait(is_so, folder, seconds=PATIENCE_S):

@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,9 @@ from metabolite_annotation.program import main as annotate
 from programs import PATIENCE_S, RAISING, assert_same
 from slurm_jobs import (
     ask,
+    get_elapsed_s,
     read_account,
+    signal_ranks,
     simulate_slow,
     submit,
     wait,
@@ -114,6 +118,14 @@ def test_submit__an_array_after_another_job(cohort, tmp_path):
     wait(lambda: not ask("squeue", "-h", "-j", job), tmp_path)
 
 
+def hold_until_warned(job, folder):
+    """Let the ranks of a job, that is warned after 15 s, stand still until 20 s."""
+    wait_for_ledger(folder)
+    signal_ranks(signal.SIGSTOP, folder)
+    wait(lambda: get_elapsed_s(job) >= 20, folder)
+    signal_ranks(signal.SIGCONT, folder)
+
+
 @pytest.fixture(scope="module")
 def stopped(cohort, tmp_path_factory):
     """Return jobs that are stopped in three ways at once: number and folder of each."""
@@ -126,6 +138,8 @@ def stopped(cohort, tmp_path_factory):
     for way, options in ways.items():
         folder = tmp_path_factory.mktemp(way)
         jobs[way] = submit_slow(folder, cohort, *options), folder
+    holding = threading.Thread(target=hold_until_warned, args=jobs["limit"])
+    holding.start()
     for way, command in {
         "signal": ("scancel", "--signal=USR1"),
         "requeue": ("scontrol", "requeue"),
@@ -133,6 +147,7 @@ def stopped(cohort, tmp_path_factory):
         job, folder = jobs[way]
         wait_for_ledger(folder)
         ask(*command, job)
+    holding.join()
     return jobs
 
 

@@ -1,6 +1,5 @@
 """Inside jobs of a real Slurm: warned at any moment, killed, two at a time."""
 
-import contextlib
 import json
 import os
 import pwd
@@ -22,6 +21,7 @@ from slurm_jobs import (
     ask,
     get_state,
     read_account,
+    signal_ranks,
     simulate_slow,
     submit,
     wait,
@@ -139,13 +139,6 @@ def several(cohort, tmp_path_factory):
     wait_for_end(*jobs["second"])
     signal_ranks(signal.SIGCONT, jobs["first"][1])
     return jobs
-
-
-def signal_ranks(number, folder):
-    """Send a signal to the ranks that write to a folder, past Slurm."""
-    for pid in ask("pgrep", "-f", f"run .*{folder}/out").split():
-        with contextlib.suppress(ProcessLookupError):  # a shell that has just ended
-            os.kill(int(pid), number)
 
 
 def test_job__in_a_folder_where_another_works(several, reference):
