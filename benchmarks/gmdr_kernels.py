@@ -17,7 +17,7 @@ import time
 os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp()  # per CPU that was asked for
 
 import numpy as np
-from kernels import make_cohort
+from kernel_jobs import make_cohort
 
 from hpc_connector.learner.gmdr import search as gmdr
 from hpc_connector.learner.gmdr.null_model import KINDS, fit_null_model

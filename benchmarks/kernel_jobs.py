@@ -28,7 +28,8 @@ from hpc_connector.partitioner import make_tiles
 
 EDGE = {2: 64, 3: 16}  # blocks along a tile
 
-# variants, individuals, folds, order, missing rate, permutations, interaction
+# variants, individuals, folds, order, missing rate (negative: of the second half),
+# permutations, interaction
 JOBS = {
     "pairs, 10 folds, 4,000": (6000, 4000, 10),
     "pairs, 10 folds, 2,000": (6000, 2000, 10),
@@ -71,22 +72,22 @@ def count_models(name):
     return models * max(1, permutations)
 
 
-def make_cohort(n_variants, n_individuals, n_folds, missing_rate):
+def make_cohort(n_variants, n_individuals, n_folds, missing_rate, share=1.0):
     """Return planes, arrangement and labels of a cohort by chance.
 
-    A negative rate is that of the second half; the first is complete.
+    Genotypes are missing in the last share of the variants.
     """
     rng = np.random.default_rng(1)
     is_case = rng.permutation(np.arange(n_individuals) % 2).astype(np.int8)
     arrangement = make_arrangement(is_case, make_folds(is_case, n_folds, rng))
     source = get_source(arrangement, np.arange(n_individuals))
-    planes = make_planes(n_variants, arrangement.n_words, missing=missing_rate != 0)
+    planes = make_planes(n_variants, arrangement.n_words, missing=missing_rate > 0)
     for at in range(0, n_variants, 100):
         n = min(100, n_variants - at)
         maf = rng.uniform(0.05, 0.5, (n, 1))
         genotypes = rng.binomial(2, maf, (n, n_individuals)).astype(np.int8)
-        if missing_rate > 0 or at >= n_variants // 2:
-            missing = rng.random(genotypes.shape, np.float32) < abs(missing_rate)
+        if at >= (1 - share) * n_variants:
+            missing = rng.random(genotypes.shape, np.float32) < missing_rate
             genotypes[missing] = -1
         codes, _ = pack_genotypes(genotypes, source)
         place_codes(codes, np.arange(at, at + n), planes)
@@ -99,7 +100,9 @@ def make_job(name):
     n_variants, n_individuals, n_folds, order, rate, number, interaction = describe(
         name
     )
-    planes, arrangement, is_case = make_cohort(n_variants, n_individuals, n_folds, rate)
+    planes, arrangement, is_case = make_cohort(
+        n_variants, n_individuals, n_folds, abs(rate), 0.5 if rate < 0 else 1.0
+    )
     genotypes = learner.make_genotypes(planes, n_variants, arrangement)
     question = learner.Question(
         order=order, permutations=number, interaction=interaction

@@ -11,36 +11,19 @@ import time
 from unittest import mock
 
 import numpy as np
-from kernels import REPEATS  # first: it chooses the folder of compiled code
+
+from kernels import REPEATS  # isort: skip # it chooses the folder of compiled code
+from kernel_jobs import make_cohort
 
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.learner.mdr._search_kernels import search_missing_pairs
-from hpc_connector.learner.mdr.bitplanes import (
-    get_source,
-    make_arrangement,
-    make_planes,
-    pack_genotypes,
-    place_codes,
-)
-from hpc_connector.learner.mdr.folds import make_folds
 
 NOWHERE = np.empty((0, 0), np.float32)
 
 
-def make_cohort(n_variants, n_individuals, n_folds, rate, share=1.0):
-    """Return genotypes, of which the last share lacks some, arrangement and labels."""
-    rng = np.random.default_rng(1)
-    is_case = rng.permutation(np.arange(n_individuals) % 2).astype(np.int8)
-    arrangement = make_arrangement(is_case, make_folds(is_case, n_folds, rng))
-    source = get_source(arrangement, np.arange(n_individuals))
-    planes = make_planes(n_variants, arrangement.n_words, missing=True)
-    for at in range(0, n_variants, 100):
-        maf = rng.uniform(0.05, 0.5, (100, 1))
-        genotypes = rng.binomial(2, maf, (100, n_individuals)).astype(np.int8)
-        if at >= (1 - share) * n_variants:
-            genotypes[rng.random(genotypes.shape) < rate] = -1
-        codes, _ = pack_genotypes(genotypes, source)
-        place_codes(codes, np.arange(at, at + 100), planes)
+def load_cohort(n_variants, *sizes):
+    """Return genotypes, arrangement and labels of a cohort by chance."""
+    planes, arrangement, is_case = make_cohort(n_variants, *sizes)
     genotypes = learner.make_genotypes(planes, n_variants, arrangement)
     return genotypes, arrangement, is_case
 
@@ -61,7 +44,7 @@ def compare(name, n_models, before, now):
 
 def compare_search(n_variants, n_individuals, n_folds, rate, share=1.0, top=1000):
     """Compare a search with scoring every pair."""
-    genotypes, _, _ = make_cohort(n_variants, n_individuals, n_folds, rate, share)
+    genotypes, _, _ = load_cohort(n_variants, n_individuals, n_folds, rate, share)
     question = learner.Question(top=top)
     rules, tile = learner.make_rules(question), (0, len(genotypes.planes)) * 2
 
@@ -81,7 +64,7 @@ def compare_search(n_variants, n_individuals, n_folds, rate, share=1.0, top=1000
 
 def compare_permutations(n_variants, n_individuals, n_folds, rate, number=16):
     """Compare permutations of labels with a search of each."""
-    genotypes, *cohort = make_cohort(n_variants, n_individuals, n_folds, rate)
+    genotypes, *cohort = load_cohort(n_variants, n_individuals, n_folds, rate)
     question = learner.Question(permutations=number)
     tile = (0, len(genotypes.planes)) * 2
 
