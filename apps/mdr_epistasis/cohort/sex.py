@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.learner.mdr.bitplanes import Arrangement
+from hpc_connector.learner.mdr.bitplanes import Arrangement, mark_slots
 from hpc_connector.loader.genotypes.companions import list_companions
 from hpc_connector.loader.genotypes.sample_file import SampleFile
 from hpc_connector.loader.id_columns import find_individuals
@@ -79,9 +79,7 @@ def find_sex(table: Table) -> int | None:
 
 def make_words(arrangement: Arrangement, is_chosen: np.ndarray) -> np.ndarray:
     """Return a bit for each of some individuals, int32 (words,)."""
-    slot = arrangement.slot[is_chosen]
-    words = np.zeros(arrangement.n_words, np.uint32)
-    np.bitwise_or.at(words, slot // 32, np.uint32(1) << (slot % 32).astype(np.uint32))
+    words = mark_slots(arrangement.slot[is_chosen], arrangement.n_words)
     return words.view(np.int32)
 
 

@@ -79,6 +79,24 @@ def make_arrangement(
     return Arrangement(slot, start.astype(np.int64), size.astype(np.int64))
 
 
+def mark_slots(slot: NDArray[np.int64], n_words: int) -> NDArray[np.uint32]:
+    """Return words whose bits are set where some individuals lie.
+
+    Parameters
+    ----------
+    slot
+        Bit of each of them, from an arrangement.
+
+    Returns
+    -------
+    uint32 (words,).
+    """
+    words = np.zeros(n_words, np.uint32)
+    bit = np.uint32(1) << (slot % WORD_BITS).astype(np.uint32)
+    np.bitwise_or.at(words, slot // WORD_BITS, bit)
+    return words
+
+
 def get_source(
     arrangement: Arrangement, column: NDArray[np.int64]
 ) -> NDArray[np.int64]:

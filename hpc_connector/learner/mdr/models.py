@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc_connector.learner.mdr.bitplanes import Arrangement
+from hpc_connector.learner.mdr.bitplanes import Arrangement, mark_slots
 from hpc_connector.learner.mdr.mdr import get_risk_array
 
 COUNTED_WORDS = 1 << 17  # of all models counted at once, times the cells of a model
@@ -86,9 +86,7 @@ def get_levels(
     uint32 (variants, words, 3), or 4 with who is missing last.
     """
     known = planes[variants // 16, :, :, variants % 16].view(np.uint32)
-    slot = arrangement.slot
-    everybody = np.zeros(arrangement.n_words, np.uint32)
-    np.bitwise_or.at(everybody, slot // 32, np.uint32(1) << (slot % 32).astype("u4"))
+    everybody = mark_slots(arrangement.slot, arrangement.n_words)
     rest = everybody[:, None] & ~np.bitwise_or.reduce(known, axis=2, keepdims=True)
     is_known = known.shape[2] == 2 or level
     return np.concatenate([known, rest], axis=2) if is_known else known
