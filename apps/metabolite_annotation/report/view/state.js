@@ -1,6 +1,8 @@
 // What is shown; the fragment of the address remembers it.
 
-const DEFAULTS = {search: "", fdr: "0.1", database: "", sort: "", down: "", ion: ""};
+const DEFAULTS = {search: "", fdr: "0.1", database: "", sort: "", down: "", ion: "",
+  map: "viridis", scale: "linear", low: "0", high: "1", hot: "0.99", opacity: "1", zoom: "",
+  overlay: "", red: "", green: "", blue: "", optical: "1", place: ""};
 const state = {...DEFAULTS, ...Object.fromEntries(new URLSearchParams(location.hash.slice(1)))};
 const watchers = [];
 
