@@ -1,8 +1,9 @@
 // What is shown; the fragment of the address remembers it.
 
 const DEFAULTS = {search: "", fdr: "0.1", database: "", sort: "", down: "", ion: "",
-  map: "viridis", scale: "linear", low: "0", high: "1", hot: "0.99", opacity: "1", zoom: "",
-  overlay: "", red: "", green: "", blue: "", optical: "1", place: ""};
+  map: "viridis", scale: "linear", low: "0", high: "1", hot: "0.99", opacity: "0.6", zoom: "",
+  overlay: "", red: "", green: "", blue: "", redmax: "1", greenmax: "1", bluemax: "1",
+  optical: "1", place: ""};
 const state = {...DEFAULTS, ...Object.fromEntries(new URLSearchParams(location.hash.slice(1)))};
 const watchers = [];
 
