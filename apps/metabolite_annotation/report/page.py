@@ -17,7 +17,8 @@ from metabolite_annotation.report.charts import (
     draw_scores,
     get_level_class,
 )
-from metabolite_annotation.report.data import MOST_ROWS, make_data
+from metabolite_annotation.report.columns import MOST_ROWS
+from metabolite_annotation.report.data import make_data
 from metabolite_annotation.report.images import (
     MOST_IONS,
     choose_grid,
