@@ -4,3 +4,5 @@ async function showIon() {
   const images = await readImages(columns.image[Number(state.ion)]);
   if (images) paintImage(find("ion-image"), images[0]);
 }
+
+const viewSettings = () => ({});
