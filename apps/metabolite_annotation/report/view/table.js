@@ -25,7 +25,8 @@ function writeRate(n) {
 function writeNames(n) {
   const names = columns.names[n].length ? columns.names[n] : columns.ids[n];
   const more = new Set(names).size - 1;
-  return [names[0] ?? "–", ...(more > 0 ? [" ", make("small", {}, `+${more}`)] : [])];
+  return [make("span", {}, names[0] ?? "–"),
+    ...(more > 0 ? [make("small", {}, `+${more}`)] : [])];
 }
 
 function writeLabel(n) {
@@ -42,7 +43,8 @@ const COLUMNS = [
   {name: "adduct", title: "Adduct", said: "What makes it an ion", width: 96, kind: "text",
     write: n => [adduct(n)]},
   {name: "names", title: "Molecules", said: "The first name, and how many more", width: 0,
-    kind: "text names", by: n => columns.names[n][0] ?? null, write: writeNames},
+    kind: "text names", by: n => columns.names[n][0] ?? null,
+    write: n => [make("span", {className: "cell"}, ...writeNames(n))]},
   {name: "mz", title: "m/z", said: "Expected, of the first isotope", width: 84,
     write: n => [fixed(4)(columns.mz[n])]},
   numberColumn("msm", "MSM", "Metabolite-signal match", 3, 64),
@@ -95,7 +97,8 @@ function makeHead(column) {
 function fillHead() {
   const heads = tableColumns(), table = find("table");
   const focused = document.activeElement.closest?.("#table th")?.dataset.name;
-  const widths = heads.map(({width}) => make("col", {style: width ? `width: ${width}px` : ""}));
+  const widths = heads.map(({width}) =>
+    make("col", {style: width ? `width: calc(${width}px * var(--tight))` : ""}));
   table.querySelector("colgroup").replaceChildren(...widths);
   table.tHead.rows[0].replaceChildren(...heads.map(makeHead));
   table.classList.toggle("wide", Boolean(state.wide));
