@@ -1,5 +1,6 @@
 """What the script of an annotation report works on."""
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from metabolite_annotation.report.columns import (
     round_numbers,
     shorten_numbers,
 )
+from metabolite_annotation.report.extras import Extras
 from metabolite_annotation.report.images import (
     Packed,
     ReducedGrid,
@@ -16,13 +18,17 @@ from metabolite_annotation.report.images import (
     pack_mask,
     pack_total,
 )
+from metabolite_annotation.report.optical import OpticalImage
 from metabolite_annotation.report.run_file import AnnotationRun
 
 SIGNS = {"positive": "+", "negative": "-", "+": "+", "-": "-"}
 
 
 def make_data(
-    run: AnnotationRun, grid: ReducedGrid, images: Mapping[int, Packed]
+    run: AnnotationRun,
+    grid: ReducedGrid,
+    images: Mapping[int, Packed],
+    extras: Extras = Extras(),  # noqa: B008
 ) -> dict[str, Any]:
     """Return columns, peaks and pictures of the annotations that the page lists."""
     total = pack_total(run, grid)
@@ -37,8 +43,23 @@ def make_data(
         "has_errors": run.has_errors,
         "colocalised": make_colocalised(run),
         "spectrum": make_spectrum(run),
-        "optical": None,
-        "regions": [],
+        "optical": make_optical(extras.optical, run, grid.block),
+        "regions": [region._asdict() for region in extras.regions],
+    }
+
+
+def make_optical(
+    optical: OpticalImage | None, run: AnnotationRun, block: int
+) -> dict[str, Any] | None:
+    """Return an optical image, placed on images of the page."""
+    if optical is None:
+        return None
+    return {
+        "uri": f"data:image/jpeg;base64,{base64.b64encode(optical.jpeg).decode()}",
+        "width": optical.width,
+        "height": optical.height,
+        "transform": optical.place((run.width, run.height), block),
+        "placed": optical.transform is not None,
     }
 
 
@@ -58,7 +79,9 @@ def make_peaks(run: AnnotationRun) -> dict[int, dict[str, list[Any]]]:
     """Return the columns of the four peaks of each ion that is listed."""
     digits = {"mz": 5, "mz_mean": 5, "theoretical_intensity": 3, "total_intensity": 0}
     return {
-        ion: {name: round_numbers(run.peaks[name][ion], digits[name]) for name in digits}
+        ion: {
+            name: round_numbers(run.peaks[name][ion], digits[name]) for name in digits
+        }
         for ion in dict.fromkeys(run.rows["image"][:MOST_ROWS].tolist())
     }
 

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from hpc_connector.report.facts import list_facts, list_inputs
 from hpc_connector.report.page import render_page, save_page
 from hpc_connector.report.text import shorten
+from metabolite_annotation.options import PageOptions
 from metabolite_annotation.report import summary
 from metabolite_annotation.report.charts import (
     HUES,
@@ -19,6 +20,7 @@ from metabolite_annotation.report.charts import (
 )
 from metabolite_annotation.report.columns import MOST_ROWS
 from metabolite_annotation.report.data import make_data
+from metabolite_annotation.report.extras import Extras, add_extras
 from metabolite_annotation.report.images import (
     MOST_IONS,
     choose_grid,
@@ -65,19 +67,25 @@ class Scores(NamedTuple):
     n_decoys: int
 
 
-def save_report(directory: Path) -> Path:
+def save_report(directory: Path, options: PageOptions | None = None) -> Path:
     """Write ``report.html`` of a finished run, published by rename.
+
+    Parameters
+    ----------
+    options
+        What the page is to have beyond what it has.
 
     Raises
     ------
     BadInput
-        The folder holds no finished run, or a damaged one.
+        The folder holds no finished run, or a damaged one; or options that cannot be.
     """
-    page = make_page(read_annotation_run(directory))
+    run, extras = add_extras(read_annotation_run(directory), options)
+    page = make_page(run, extras)
     return save_page(directory / "report.html", page)
 
 
-def make_page(run: AnnotationRun) -> str:
+def make_page(run: AnnotationRun, extras: Extras = Extras()) -> str:  # noqa: B008
     """Fill ``view/page.html`` with what was annotated."""
     grid = choose_grid(run, len(get_shown_ions(run)))
     images = dict(pack_ions(run, grid))
@@ -86,7 +94,7 @@ def make_page(run: AnnotationRun) -> str:
         "name": shorten(run.dataset, 60),
         "finished": str(run.record.get("finished", ""))[:10],
         "levels": {level: summary.format_level(level) for level in LEVELS},
-        "data": make_data(run, grid, images),
+        "data": make_data(run, grid, images, extras),
         "images": images.items(),
         "block": grid.block,
         "scripts": SCRIPTS,
