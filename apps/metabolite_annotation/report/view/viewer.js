@@ -17,5 +17,3 @@ async function showIon() {
   const images = await readImages(columns.image[Number(state.ion)]);
   if (images) paintImage(find("ion-image"), images[0], viewSettings());
 }
-
-const viewSettings = () => ({});
