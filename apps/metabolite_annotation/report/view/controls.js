@@ -116,7 +116,7 @@ function listenToControls() {
     form.elements[name].addEventListener("input", event =>
       moveSlider(name, Number(event.target.value)));
   }
-  find("reset").addEventListener("click", () => setState(Object.fromEntries(
+  find("reset-colours").addEventListener("click", () => setState(Object.fromEntries(
     ["map", "scale", "hot", "low", "high", "redmax", "greenmax", "bluemax"]
       .map(name => [name, DEFAULTS[name]]))));
 }

@@ -35,7 +35,8 @@ function getResidual(transform, points) {
 // Return the transform: by points where there are three, else that which was given.
 function getTransform() {
   const placed = fitAffine(listPlaced());
-  return placed ?? (optical.own || listPlaced().length ? null : opticalGiven?.transform ?? null);
+  const given = opticalGiven?.transform.map(value => value * data.box.block);
+  return placed ?? (optical.own || listPlaced().length ? null : given ?? null);
 }
 
 // Paint the optical image on the box, and return whether there is one.
