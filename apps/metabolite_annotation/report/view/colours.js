@@ -77,7 +77,7 @@ function makePlace({scale = "linear", low = 0, high = 1}, floor) {
 }
 
 // Return the colour of each 16-bit value.
-function makeTable({level, floor}, options, colours = COLOUR_MAPS[options.map ?? "viridis"]) {
+function colourValues({level, floor}, options, colours = COLOUR_MAPS[options.map ?? "viridis"]) {
   const place = makePlace(options, floor), table = new Uint32Array(65536);
   for (let value = 0; value < 65536; value++) {
     table[value] = colours[Math.min(Math.floor(256 * place(value / level)), 255)];
@@ -87,7 +87,7 @@ function makeTable({level, floor}, options, colours = COLOUR_MAPS[options.map ??
 
 // Return the picture of an image; where `there` is 0, no spectrum, it is transparent.
 function colourImage(image, there, options = {}) {
-  const table = makeTable(findRange(image, options.hot ?? 1), options);
+  const table = colourValues(findRange(image, options.hot ?? 1), options);
   const picture = new ImageData(image.width, image.height);
   const pixels = new Uint32Array(picture.data.buffer), {values} = image;
   for (let p = 0; p < values.length; p++) if (there[p]) pixels[p] = table[values[p]];

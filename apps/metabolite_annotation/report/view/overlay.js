@@ -17,7 +17,7 @@ function colourOverlay(parts, there) {
   const pixels = new Uint32Array(picture.data.buffer), settings = viewSettings();
   for (const {channel, image} of parts) {
     const high = readNumber(`${channel}max`, 0.001, 1);
-    const table = makeTable(findRange(image, settings.hot), {...settings, high}, CHANNELS[channel]);
+    const table = colourValues(findRange(image, settings.hot), {...settings, high}, CHANNELS[channel]);
     for (let p = 0; p < pixels.length; p++) if (there[p]) pixels[p] |= table[image.values[p]];
   }
   return picture;
