@@ -70,7 +70,7 @@ class Packed(NamedTuple):
 
 
 def get_shown_ions(run: AnnotationRun) -> list[int]:
-    """Return the best ions, those with a picture: more of them where images are small."""
+    """Return the best ions, those with a picture; of small images more."""
     ions = list(dict.fromkeys(run.rows["image"].tolist()))
     n_cells = len(make_grid(run).n_spectra)
     return ions[: max(MOST_IONS, MOST_VALUES // max(n_cells, 1))]
