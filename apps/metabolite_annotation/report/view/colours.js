@@ -28,16 +28,19 @@ function makeColours(text) {
   return new Uint32Array(bytes.buffer);
 }
 
-// Scales: from the share of the clipped intensity to what is linear in colour. A logarithm
-// begins at `floor`, since there is none of zero.
+// Scales: `warp` takes the share of the clipped intensity to what is linear in colour, `unwarp`
+// back from a place between the ends, 0 to 1. A logarithm begins at `floor`: there is none of 0.
 const SCALES = {
-  linear: share => share,
-  log: (share, floor) => Math.log(Math.max(share, floor)),
-  root: share => Math.sqrt(share),
+  linear: {warp: share => share, unwarp: place => place},
+  log: {
+    warp: (share, floor) => Math.log(Math.max(share, floor)),
+    unwarp: (place, floor) => place > 0 ? floor ** (1 - place) : 0,
+  },
+  root: {warp: share => Math.sqrt(share), unwarp: place => place * place},
 };
 
-// 16-bit values at quantiles of an image, without sorting; null values are those of no quantile.
-// `least` is the least value that counts. The k-th smallest, k = ceil(quantile * n).
+// Return the 16-bit value at a quantile of those from `least` on, the greatest where there are
+// none: the k-th smallest of n, k = ceil(quantile * n).
 function findQuantile(values, quantile, least) {
   const counts = new Uint32Array(65536);
   let n = 0;
@@ -66,26 +69,25 @@ function findRange(image, hot) {
   return range;
 }
 
-// Return what a share of the clipped intensity is on the colour map, 0 to 1.
-function makeShare({scale = "linear", low = 0, high = 1}, floor) {
-  const warp = SCALES[scale], from = warp(low, floor);
+// Return a function from the share of the clipped intensity to the place on the colour map.
+function makePlace({scale = "linear", low = 0, high = 1}, floor) {
+  const {warp} = SCALES[scale], from = warp(low, floor);
   const span = Math.max(warp(high, floor) - from, 1e-9);
   return share => Math.min(Math.max((warp(share, floor) - from) / span, 0), 1);
 }
 
 // Return the colour of each 16-bit value.
-function makeTable(range, options) {
-  const colours = COLOUR_MAPS[options.map ?? "viridis"], share = makeShare(options, range.floor);
-  const table = new Uint32Array(65536);
+function colourValues({level, floor}, options, colours = COLOUR_MAPS[options.map ?? "viridis"]) {
+  const place = makePlace(options, floor), table = new Uint32Array(65536);
   for (let value = 0; value < 65536; value++) {
-    table[value] = colours[Math.min(Math.floor(256 * share(value / range.level)), 255)];
+    table[value] = colours[Math.min(Math.floor(256 * place(value / level)), 255)];
   }
   return table;
 }
 
 // Return the picture of an image; where `there` is 0, no spectrum, it is transparent.
 function colourImage(image, there, options = {}) {
-  const table = makeTable(findRange(image, options.hot ?? 1), options);
+  const table = colourValues(findRange(image, options.hot ?? 1), options);
   const picture = new ImageData(image.width, image.height);
   const pixels = new Uint32Array(picture.data.buffer), {values} = image;
   for (let p = 0; p < values.length; p++) if (there[p]) pixels[p] = table[values[p]];
