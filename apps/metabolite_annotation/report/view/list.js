@@ -122,6 +122,6 @@ function makeList() {
     if (target.value) setState({view: target.value});
   });
   find("wide").addEventListener("click", () => setState({wide: state.wide ? "" : "1"}));
-  find("reset").addEventListener("click", removeFilters);
+  find("reset-filters").addEventListener("click", removeFilters);
   find("csv").addEventListener("click", saveCsv);
 }

@@ -7,8 +7,14 @@ function chooseFirst() {
   if (!(/^\d+$/.test(state.ion) && Number(state.ion) < total)) state.ion = String(shown[0] ?? 0);
 }
 
+// The shape of images: pixels may be longer one way.
+function setShape() {
+  const {width, height, pixel_um} = data.box, [across, down] = pixel_um ?? [1, 1];
+  document.documentElement.style.setProperty("--shape", width * across / (height * down));
+}
+
 if (total) {
-  document.documentElement.style.setProperty("--shape", data.box.width / data.box.height);
+  setShape();
   makeList();
   fillList();
   chooseFirst();
