@@ -55,7 +55,7 @@ function makeLeast(text) {
 }
 
 function makeRate(text) {
-  const most = Number(text || DEFAULTS.fdr) + 1e-9;
+  const most = (Number(text) || Number(DEFAULTS.fdr)) + 1e-9;
   return most < 1 && (n => columns.fdr_level[n] <= most);
 }
 
@@ -117,7 +117,7 @@ function compareValues(a, b) {
 
 // What has no value is last both ways.
 function sortRows() {
-  const column = SORTED[state.sort];
+  const column = SORTED.get(state.sort);
   if (!column) return;
   const way = state.down ? -1 : 1, values = new Map(shown.map(n => [n, column(n)]));
   shown.sort((m, n) => {

@@ -73,7 +73,7 @@ const MORE_COLUMNS = [
 const hasScore = columns.score.some((score, n) => score !== columns.msm[n]);
 const tableColumns = () => [...COLUMNS, ...(state.wide ? MORE_COLUMNS : [])]
   .filter(({name}) => name !== "score" || hasScore);
-const SORTED = Object.fromEntries([...COLUMNS, ...MORE_COLUMNS].map(({name, by}) =>
+const SORTED = new Map([...COLUMNS, ...MORE_COLUMNS].map(({name, by}) =>
   [name, by ?? (n => columns[name][n])]));
 
 function sortBy({name, down}) {
