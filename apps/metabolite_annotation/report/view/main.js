@@ -20,9 +20,10 @@ if (total) {
   chooseFirst();
   markList();
   showPanel();
+  watch(["ion"], chooseFirst);
   watch([...FILTER_NAMES, "sort", "down", "view"], () => { restartList(); showTitle(); });
   watch(["wide"], fillTable);
-  watch(["ion"], () => { chooseFirst(); markList(); showPanel(); showIon(); });
+  watch(["ion"], () => { markList(); showPanel(); showIon(); });
   addEventListener("DOMContentLoaded", showIon);
 }
 addEventListener("DOMContentLoaded", showDataset);
