@@ -21,6 +21,7 @@ from metabolite_annotation.report.charts import (
 from metabolite_annotation.report.columns import MOST_ROWS
 from metabolite_annotation.report.data import make_data
 from metabolite_annotation.report.extras import Extras, add_extras
+from metabolite_annotation.report.failure import list_checks, list_steps
 from metabolite_annotation.report.images import (
     MOST_IONS,
     choose_grid,
@@ -32,6 +33,7 @@ from metabolite_annotation.report.run_file import (
     AnnotationRun,
     read_annotation_run,
 )
+from metabolite_annotation.report.search import list_search
 
 PARTS = ("dataset", "annotation", "parameters", "resources", "software")
 SCRIPTS = (
@@ -45,7 +47,12 @@ SCRIPTS = (
     "table",
     "gallery",
     "list",
+    "stage",
     "viewer",
+    "overlay",
+    "controls",
+    "optical",
+    "download",
     "panel",
     "molecules",
     "isotopes",
@@ -56,6 +63,56 @@ SCRIPTS = (
     "regions",
     "main",
 )
+
+TOLD = ("polarity", "instrument", "resolving power", "pixel size", "form of spectra")
+WORDS = {  # of keys that are none
+    "5": "at 5 % FDR",
+    "10": "at 10 % FDR",
+    "20": "at 20 % FDR",
+    "50": "at 50 % FDR",
+    "analysis_version": "METASPACE's analysis version",
+    "at_fdr": "annotations by FDR",
+    "best_fdr": "best FDR of an ion",
+    "by_database": "annotations by database",
+    "chem_mods": "chemical modifications",
+    "check": "UUID and checksum checked",
+    "cpu_s": "processor time",
+    "database": "databases",
+    "decoys": "decoys of a target ion",
+    "dropped": "left out",
+    "duplicate_spectra": "spectra that share a pixel",
+    "export": "exports",
+    "fdr": "greatest FDR reported",
+    "isocalc_sigma": "width of a peak, Da",
+    "ions": "ions looked for",
+    "job": "Slurm job",
+    "max_rss_bytes": "greatest memory of a rank",
+    "model": "scoring model",
+    "mz_range": "m/z from and to",
+    "n_nan": "peaks without a number",
+    "n_negative": "negative intensities",
+    "n_unsorted": "spectra out of order",
+    "n_zero": "intensities of 0",
+    "normalise": "normalisation of exports",
+    "pattern_cache": "folder of isotope patterns",
+    "pixel_size_from": "pixel size by",
+    "pixel_size_um": "pixel size, µm",
+    "polarity": "polarity asked for",
+    "ppm": "tolerance, ppm",
+    "profile": "profile spectra",
+    "resolving_power": "resolving power, and its m/z",
+    "seed": "seed of chance",
+    "slice": "share of the work",
+    "start_s": "time to the first task",
+    "target_mz_range": "m/z of target ions",
+    "targets": "target ions",
+    "targets_in_range": "target ions within the spectra's m/z",
+    "targets_with_score": "target ions with a score",
+    "targets_with_signal": "target ions with a signal",
+    "task_cpu_s": "processor time of tasks",
+    "unusable_tic": "spectra without a usable total",
+    "wall_s": "wall time",
+}
 
 
 class Scores(NamedTuple):
@@ -98,7 +155,7 @@ def make_page(run: AnnotationRun, extras: Extras = Extras()) -> str:  # noqa: B0
         "images": images.items(),
         "block": grid.block,
         "scripts": SCRIPTS,
-        "facts": list_facts(run.record, PARTS),
+        "facts": list_facts(run.record, PARTS, WORDS),
         "inputs": list_inputs(run.record),
     }
     for part in (_get_header(run), _get_browser(run), _get_charts(run)):
@@ -109,13 +166,13 @@ def make_page(run: AnnotationRun, extras: Extras = Extras()) -> str:  # noqa: B0
 def _get_header(run: AnnotationRun) -> dict[str, Any]:
     return {
         "heading": summary.make_heading(run),
-        "measured": summary.say_dataset(run),
-        "ions": summary.count_ions(run),
-        "sources": summary.say_sources(run),
+        "search": list_search(run),
         "tiles": summary.list_tiles(run),
         "counts": summary.count_by_database(run),
-        "cautions": summary.list_cautions(run),
+        "cautions": summary.list_cautions(run, TOLD),
         "method": summary.get_method(run),
+        "steps": [] if len(run) else list_steps(run),
+        "checks": [] if len(run) else list_checks(run),
     }
 
 
