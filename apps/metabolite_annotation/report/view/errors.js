@@ -69,7 +69,8 @@ async function fillErrors(holder, n) {
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "Error of m/z of each pixel: blue is too low, red too high");
   paintErrors(canvas, errors);
-  const scale = make("div", {className: "error-scale"}, `−${data.ppm}`, make("span"), `+${data.ppm} ppm`);
+  const scale = make("div", {className: "error-scale"}, `−${data.ppm}`, make("span"),
+    `+${data.ppm} ppm`);
   holder.prepend(make("figure", {}, canvas, scale),
     make("figure", {}, drawErrorHistogram(errors.values, columns.ppm_error[n])));
 }
@@ -77,5 +78,6 @@ async function fillErrors(holder, n) {
 function makeErrors(n) {
   const holder = make("div", {className: "errors"}, sayErrors(n));
   fillErrors(holder, n);
-  return makePart("errors-part", "m/z error", "Measured less expected, of the first isotope.", holder);
+  return makePart("errors-part", "m/z error", "Measured less expected, of the first isotope.",
+    holder);
 }
