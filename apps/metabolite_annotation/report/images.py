@@ -80,7 +80,8 @@ def get_shown_ions(run: AnnotationRun) -> list[int]:
 def get_block(width: int, height: int, n_ions: int) -> int:
     """Return the least block of pixels at which images of so many keep a page small."""
     longest = max(width, height, 1)
-    for block in range(-(-longest // LONGEST), max(longest // SHORTEST, 1) + 1):
+    least = -(-longest // LONGEST)
+    for block in range(least, max(longest // SHORTEST, least) + 1):
         if n_ions * -(-width // block) * -(-height // block) <= MOST_VALUES:
             break
     return block
