@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from metabolite_annotation.report.run_file import AnnotationRun
 from metabolite_annotation.report.search import get_range, list_assumed
 
-FEW = 0.02  # of the ions before
+FEW = 0.05  # of the ions before
+HALF = 0.5
 
 
 class Step(NamedTuple):
@@ -31,10 +32,10 @@ def list_steps(run: AnnotationRun) -> list[Step]:
     """Return how many target ions passed each step of a search."""
     part = run.get_part("annotation")
     targets = run.scores["score"][run.scores["target"]]
+    limits = _say_ranges(run)
     names = {
         "targets": "ions of the databases' formulas with the adducts were looked for",
-        "targets_in_range": "of them are in the range of the spectra"
-        + _say_ranges(run),
+        "targets_in_range": f"of them are in the range of the spectra{limits}",
         "targets_with_signal": f"have a peak within ± {run.ppm:g} ppm of their first "
         "isotope, in some pixel",
         "targets_with_score": "have a score above 0: an image with structure, and "
@@ -101,12 +102,11 @@ def _check_assumed(run: AnnotationRun) -> Iterator[str]:
 def _check_rate(run: AnnotationRun) -> Iterator[str]:
     best = run.get_part("annotation").get("best_fdr")
     limit = run.get_part("parameters").get("fdr")
-    if isinstance(best, int | float):
-        upto = f", and up to {100 * limit:g} % are reported" if limit else ""
-        yield (
-            f"The FDR: the best of all ions is {100 * best:.0f} %{upto} (--fdr): "
-            "targets score no better than decoys."
-        )
+    if not isinstance(best, int | float):
+        return
+    upto = f", and up to {100 * limit:.3g} % are reported (--fdr)" if limit else ""
+    why = ": targets score no better than decoys" if best >= HALF else ""
+    yield f"The FDR: the best of all ions is {100 * best:.3g} %{upto}{why}."
 
 
 def _check_rest(run: AnnotationRun) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""Images as a report embeds them: 16 bits a pixel, packed as text that is read late."""
+"""Images as a report embeds them: packed as text that is read late.
+
+A pixel has 16 bits in the first isotope image and 8 in the others, which are looked at.
+"""
 
 import base64
 import hashlib
@@ -16,10 +19,10 @@ from metabolite_annotation.report.run_file import (
     read_images,
 )
 
-MOST_IONS = 1000
-LONGEST = 400  # pixels of an edge
+MOST_IONS = 1000  # or as many as are within MOST_VALUES
+SHORTEST, LONGEST = 50, 400  # pixels of the longer edge
 MOST_VALUES = 12_000_000  # of all images
-FULL = 65535
+FULL, FULL_BYTE = 65535, 255  # of the first image, and of others
 MOST_ERROR, NO_ERROR = 127, -128  # of errors of m/z in a byte
 LARGEST = 1e38  # intensity: sums of it are numbers
 
@@ -53,9 +56,10 @@ class Packed(NamedTuple):
     tops
         The greatest value of each image, 0 for one without signal.
     text
-        In base64, zlib's stream of the images with signal, one after the other: of each
-        first the low, then the high bytes of its values, row by row. Then, if errors of
-        m/z are known, one byte a cell of the first image, see :func:`reduce_errors`.
+        In base64, zlib's stream of the images with signal, one after the other, row by
+        row: of the first the low and then the high bytes of its values, of the others
+        a byte a cell. Then, if errors of m/z are known, one byte a cell of the first
+        image, see :func:`reduce_errors`.
     digest
         Of the first image as it was measured: the same of two ions, the same image.
     """
@@ -66,26 +70,28 @@ class Packed(NamedTuple):
 
 
 def get_shown_ions(run: AnnotationRun) -> list[int]:
-    """Return the best ions, those with a picture."""
-    return list(dict.fromkeys(run.rows["image"].tolist()))[:MOST_IONS]
+    """Return the best ions, those with a picture; of small images more."""
+    ions = list(dict.fromkeys(run.rows["image"].tolist()))
+    block = get_block(run.width, run.height, MOST_IONS)
+    n_cells = -(-run.width // block) * -(-run.height // block)
+    return ions[: max(MOST_IONS, MOST_VALUES // max(n_cells, 1))]
 
 
-def make_grid(run: AnnotationRun, edge: int = LONGEST) -> ReducedGrid:
-    """Return the cells of images whose longest edge is `edge` or less."""
-    block = -(-max(run.width, run.height, 1) // edge)
+def get_block(width: int, height: int, n_ions: int) -> int:
+    """Return the least block of pixels at which images of so many keep a page small."""
+    longest = max(width, height, 1)
+    for block in range(-(-longest // LONGEST), max(longest // SHORTEST, 1) + 1):
+        if n_ions * -(-width // block) * -(-height // block) <= MOST_VALUES:
+            break
+    return block
+
+
+def make_grid(run: AnnotationRun, block: int) -> ReducedGrid:
+    """Return the cells of images, each a block of pixels."""
     width, height = -(-run.width // block), -(-run.height // block)
     cell = run.pixels["y"].astype(np.int64) // block * width + run.pixels["x"] // block
     n_spectra = np.bincount(cell, minlength=width * height)
     return ReducedGrid(block, width, height, cell, n_spectra)
-
-
-def choose_grid(run: AnnotationRun, n_ions: int) -> ReducedGrid:
-    """Return the finest grid at which the images of so many ions keep a page small."""
-    for edge in range(LONGEST, 40, -20):
-        grid = make_grid(run, edge)
-        if n_ions * len(grid.n_spectra) <= MOST_VALUES:
-            break
-    return grid
 
 
 def reduce_image(grid: ReducedGrid, image: SparseImage) -> np.ndarray:
@@ -118,12 +124,12 @@ def pack_images(grid: ReducedGrid, ion: IonImages) -> Packed:
     """Return the images of an ion as a page embeds them."""
     reduced = [reduce_image(grid, image) for image in ion.images]
     tops = [float(image.max(initial=0.0)) for image in reduced]
-    values = [
-        np.ceil(FULL / top * image).clip(0, FULL).astype("<u2")
-        for image, top in zip(reduced, tops, strict=True)
-        if top
-    ]
-    planes = [v.view(np.uint8).reshape(-1, 2).T.tobytes() for v in values]
+    planes = []
+    for k, (image, top) in enumerate(zip(reduced, tops, strict=True)):
+        if top:
+            full, dtype = (FULL, "<u2") if k == 0 else (FULL_BYTE, np.uint8)
+            values = np.ceil(full / top * image).clip(0, full).astype(dtype)
+            planes.append(values.view(np.uint8).reshape(len(values), -1).T.tobytes())
     if ion.errors is not None:
         planes.append(reduce_errors(grid, ion.images[0], ion.errors).tobytes())
     packed = zlib.compress(b"".join(planes), 1)

@@ -23,9 +23,9 @@ from metabolite_annotation.report.data import make_data
 from metabolite_annotation.report.extras import Extras, add_extras
 from metabolite_annotation.report.failure import list_checks, list_steps
 from metabolite_annotation.report.images import (
-    MOST_IONS,
-    choose_grid,
+    get_block,
     get_shown_ions,
+    make_grid,
     pack_ions,
 )
 from metabolite_annotation.report.run_file import (
@@ -144,7 +144,8 @@ def save_report(directory: Path, options: PageOptions | None = None) -> Path:
 
 def make_page(run: AnnotationRun, extras: Extras = Extras()) -> str:  # noqa: B008
     """Fill ``view/page.html`` with what was annotated."""
-    grid = choose_grid(run, len(get_shown_ions(run)))
+    block = get_block(run.width, run.height, len(get_shown_ions(run)))
+    grid = make_grid(run, block)
     images = dict(pack_ions(run, grid))
     values = {
         "run": run,
@@ -158,7 +159,7 @@ def make_page(run: AnnotationRun, extras: Extras = Extras()) -> str:  # noqa: B0
         "facts": list_facts(run.record, PARTS, WORDS),
         "inputs": list_inputs(run.record),
     }
-    for part in (_get_header(run), _get_browser(run), _get_charts(run)):
+    for part in (_get_header(run), _get_browser(run, len(images)), _get_charts(run)):
         values |= part
     return render_page("metabolite_annotation.report", "view/page.html", **values)
 
@@ -176,11 +177,11 @@ def _get_header(run: AnnotationRun) -> dict[str, Any]:
     }
 
 
-def _get_browser(run: AnnotationRun) -> dict[str, Any]:
-    """Return the limits of the list that the script fills, None where all is in it."""
-    has_more_ions = len(set(run.rows["image"].tolist())) > MOST_IONS
+def _get_browser(run: AnnotationRun, n_images: int) -> dict[str, Any]:
+    """Return what the browser of annotations says of what it leaves out."""
+    has_more_ions = len(set(run.rows["image"].tolist())) > n_images
     return {
-        "most_ions": MOST_IONS if has_more_ions else None,
+        "most_ions": n_images if has_more_ions else None,
         "most_rows": MOST_ROWS if len(run) > MOST_ROWS else None,
     }
 

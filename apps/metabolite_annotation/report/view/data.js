@@ -14,23 +14,26 @@ async function unpack(text) {
 }
 
 // An image is {width, height, values, top}: values are 16 bits a pixel, top is what 65535 means.
+// The first has two bytes a pixel, low ones first; the others have one.
 function splitImages(bytes, tops) {
   const {width, height} = data.box, size = width * height;
   let at = 0;
-  return tops.map(top => {
+  return tops.map((top, k) => {
     if (!top) return null;
     const values = new Uint16Array(size);
-    for (let p = 0; p < size; p++) values[p] = bytes[at + p] | bytes[at + size + p] << 8;
-    at += 2 * size;
+    if (k) for (let p = 0; p < size; p++) values[p] = 257 * bytes[at + p];
+    else for (let p = 0; p < size; p++) values[p] = bytes[at + p] | bytes[at + size + p] << 8;
+    at += k ? size : 2 * size;
     return {width, height, values, top};
   });
 }
 
 // Errors of m/z of the first image, ppm, NaN where there is no peak; null where the run has none.
-function splitErrors(bytes, tops) {
+// They stand at the end, a byte a pixel.
+function splitErrors(bytes) {
   const {width, height} = data.box, size = width * height;
   if (!data.has_errors) return null;
-  const packed = new Int8Array(bytes.buffer, 2 * size * tops.filter(top => top).length, size);
+  const packed = new Int8Array(bytes.buffer, bytes.length - size, size);
   return {width, height, values: Float32Array.from(packed, v => v < -127 ? NaN : data.ppm * v / 127)};
 }
 
@@ -43,7 +46,7 @@ function readIon(ion) {
   if (!unpacked.has(ion)) {
     if (unpacked.size >= MOST_UNPACKED) unpacked.delete(unpacked.keys().next().value);
     unpacked.set(ion, unpack(find(`image-${ion}`).textContent)
-      .then(bytes => ({images: splitImages(bytes, tops), errors: splitErrors(bytes, tops)})));
+      .then(bytes => ({images: splitImages(bytes, tops), errors: splitErrors(bytes)})));
   }
   return unpacked.get(ion);
 }
