@@ -109,7 +109,8 @@ def say_row(row):
 
 def get_fragment(page):
     return {
-        name: values[0] for name, values in parse_qs(urlparse(page.url).fragment).items()
+        name: values[0]
+        for name, values in parse_qs(urlparse(page.url).fragment).items()
     }
 
 
@@ -204,7 +205,9 @@ def test_fragment__is_followed_when_pasted(report, rows, open_page):
     assert get_rows(page)[0][3] == f"{least:.4f}"
 
 
-@pytest.mark.parametrize("fragment", ["ion=999999", "ion=x", "view=no&sort=no", "fdr=no"])
+@pytest.mark.parametrize(
+    "fragment", ["ion=999999", "ion=x", "view=no&sort=no", "fdr=no"]
+)
 def test_fragment__of_nonsense_does_no_harm(report, rows, open_page, fragment):
     page = open_page(report, fragment)
     assert get_title(page) == say_row(rows[0])
@@ -307,7 +310,9 @@ def test_panel__links_to_sites_by_prefix(report, open_page):
     for link in links.all():
         assert link.get_attribute("rel") == "noopener noreferrer"
     text = report.read_text(encoding="utf-8")
-    hosts = {urlparse(found).hostname for found in re.findall(r"https?://[^\"'`]+", text)}
+    hosts = {
+        urlparse(found).hostname for found in re.findall(r"https?://[^\"'`]+", text)
+    }
     assert hosts == HOSTS | {"www.w3.org"}
 
 
