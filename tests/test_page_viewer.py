@@ -544,7 +544,7 @@ def test_watch_pointer__stops_panning(view):
     assert page.evaluate("({...ionStage.view})") == before
     seen = page.evaluate("seen")
     assert [seen[0][0], seen[-1][0]] == ["move", "up"]
-    assert ["down"] == [name for name, *_ in seen if name == "down"]
+    assert [name for name, *_ in seen if name == "down"] == ["down"]
     assert seen[-1][1:] == pytest.approx([17, 16], abs=0.2)
     page.evaluate("stop()")
     x, y = get_screen(page, 16, 15)
