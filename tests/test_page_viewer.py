@@ -16,6 +16,7 @@ from PIL import Image
 
 from annotation_runs import write_run
 from browser import chromium, opening  # noqa: F401
+from metabolite_annotation.report.optical import read_optical
 from metabolite_annotation.report.page import save_report
 
 VIEW = Path(save_report.__code__.co_filename).parent / "view"
@@ -34,12 +35,11 @@ WARPS = {
 WIDTH, HEIGHT = 32, 30
 READY = "() => ionShown.parts.length > 0 && !ionStage.asked"
 
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Return the folder of a run with its page."""
-    out = write_run(
-        tmp_path_factory.mktemp("run"), rows=30, width=WIDTH, height=HEIGHT
-    )
+    out = write_run(tmp_path_factory.mktemp("run"), rows=30, width=WIDTH, height=HEIGHT)
     save_report(out)
     return out
 
@@ -291,9 +291,7 @@ def test_scale_bar__is_one_two_or_five(view):
         assert f"{um:e}"[0] in "125"
     box = page.locator("#stage").bounding_box()
     assert box["width"] > 0
-    across, down = page.evaluate(
-        "[getPlace(ionStage).across, getPlace(ionStage).down]"
-    )
+    across, down = page.evaluate("[getPlace(ionStage).across, getPlace(ionStage).down]")
     assert down == pytest.approx(across / 2)
     page = view()
     assert page.evaluate(choose, [700, 180])["said"] == "1 pixel"
@@ -389,6 +387,47 @@ def test_figure__is_the_picture_enlarged(view):
     off = abs(bar[:, None].astype(int) - used.astype(int)).sum(axis=2)
     assert off.min(axis=1).max() <= 3
     assert (np.diff(off.argmin(axis=1)) <= 0).all()
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_read_optical__transform_is_of_the_files_pixels(tmp_path, orientation):
+    picture, exif = Image.new("RGB", (5000, 3000)), Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(tmp_path / "large.jpg", exif=exif)
+    found = read_optical(tmp_path / "large.jpg", (0.1, 0, 0, 0.2, 7, 8))
+    size = (5000, 3000) if orientation == 1 else (3000, 5000)
+    assert found.file_size == size
+    a, b, c, d, e, f = found.transform
+    assert [a * found.width, d * found.height] == pytest.approx(
+        [0.1 * size[0], 0.2 * size[1]]
+    )
+    assert [b, c, e, f] == [0, 0, 7, 8]
+
+
+def test_optical__given_with_the_run(view):
+    uri = io.BytesIO()
+    Image.new("RGB", (40, 30), (10, 200, 30)).save(uri, "PNG")
+    given = {
+        "uri": f"data:image/png;base64,{base64.b64encode(uri.getvalue()).decode()}",
+        "width": 40,
+        "height": 30,
+        "transform": [0.5, 0, 0, 0.5, 2, 3],
+        "file_size": [80, 60],
+        "placed": True,
+    }
+    page = view("opacity=0.25", optical=given)
+    page.wait_for_function("optical.image && !ionStage.asked")
+    x, y = page.evaluate("turnTo(getPlace(ionStage))(15.5, 12.5)")
+    found = read_pixels(page, "ionStage.canvas")[int(y), int(x), :3]
+    over = read_picture(page)[12 * WIDTH + 15, :3]
+    npt.assert_allclose(found, 0.25 * over + 0.75 * np.array([10, 200, 30]), atol=2)
+    page.locator("#optical").evaluate("element => element.open = true")
+    said = page.inner_text("#transform")
+    assert said == "--optical-transform=0.25,0,0,0.25,2,3"
+    page.uncheck("#optical-form input[name=optical]")
+    page.wait_for_function(READY)
+    found = read_pixels(page, "ionStage.canvas")[int(y), int(x), :3]
+    npt.assert_array_equal(found, over)
 
 
 def test_fit_affine__agrees_with_least_squares(view):
@@ -505,7 +544,7 @@ def test_watch_pointer__stops_panning(view):
     assert page.evaluate("({...ionStage.view})") == before
     seen = page.evaluate("seen")
     assert [seen[0][0], seen[-1][0]] == ["move", "up"]
-    assert ["down"] == [name for name, *_ in seen if name == "down"]
+    assert [name for name, *_ in seen if name == "down"] == ["down"]
     assert seen[-1][1:] == pytest.approx([17, 16], abs=0.2)
     page.evaluate("stop()")
     x, y = get_screen(page, 16, 15)

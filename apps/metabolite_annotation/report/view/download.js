@@ -41,6 +41,7 @@ function makeFigure(times, framed) {
   const place = {across, down, wide, high, left: frame.left - seen.x * across,
     top: frame.top - seen.y * down};
   paintFigure(context, place, frame);
+  askPaint(ionStage); // layers know the page's canvas again
   if (framed) paintFrame(context, place, frame, isOne);
   return canvas;
 }

@@ -1,7 +1,7 @@
 // The optical image under the ion image: given with the run, or a file of this computer, placed
 // by points that are in both. Its transform takes optical pixels to measured ones.
 
-const opticalGiven = data.optical ?? null; // {uri, width, height, transform}
+const opticalGiven = data.optical; // {uri, width, height, transform, file_size, placed} or null
 const optical = {image: null, own: false, stage: null, half: null};
 
 // The points of the state, [optical x, y, measured x, y].
@@ -35,8 +35,8 @@ function getResidual(transform, points) {
 // Return the transform: by points where there are three, else that which was given.
 function getTransform() {
   const placed = fitAffine(listPlaced());
-  const given = opticalGiven?.transform.map(value => value * data.box.block);
-  return placed ?? (optical.own || listPlaced().length ? null : given ?? null);
+  if (placed || optical.own || listPlaced().length || !opticalGiven) return placed;
+  return opticalGiven.transform.map(value => value * data.box.block);
 }
 
 // Paint the optical image on the box, and return whether there is one.
@@ -133,10 +133,25 @@ function sayPlacing() {
   return `Placed by ${n} places, which are off by ${off.toPrecision(2)} pixels${length} on average.`;
 }
 
+function sayPlaced() {
+  if (!getTransform()) return "Not placed yet, so not shown.";
+  const isAssumed = opticalGiven && !opticalGiven.placed && !optical.own && !listPlaced().length;
+  return isAssumed ? "Laid over the whole image, since nobody said where it belongs." : "";
+}
+
 function sayOptical() {
-  if (optical.image) return getTransform() ? "" : "Not placed yet, so not shown.";
+  if (optical.image) return sayPlaced();
   return listPlaced().length
     ? "The address knows three places: choose the optical image that they are of." : "";
+}
+
+// Return the option that places the file; the image of the page may be smaller than the file.
+function sayTransform([a, b, c, d, e, f]) {
+  const {width, height, file_size: [wide, high]} = optical.own || !opticalGiven
+    ? {width: 1, height: 1, file_size: [1, 1]} : opticalGiven;
+  const [across, down] = [width / wide, height / high];
+  const numbers = [a * across, b * across, c * down, d * down, e, f];
+  return `--optical-transform=${numbers.map(value => Number(value.toFixed(9))).join(",")}`;
 }
 
 function fillOptical() {
@@ -149,8 +164,7 @@ function fillOptical() {
   find("placing-said").textContent = optical.stage ? sayPlacing() : "";
   find("place-begin").hidden = !optical.image || Boolean(optical.stage);
   find("transform-said").hidden = !transform;
-  find("transform").textContent = transform
-    ? `--optical-transform=${transform.map(value => Number(value.toFixed(9))).join(",")}` : "";
+  find("transform").textContent = transform ? sayTransform(transform) : "";
   askPaint(ionStage);
   if (optical.stage) askPaint(optical.stage);
 }
