@@ -279,6 +279,25 @@ def test_zoom__keeps_the_point_under_the_pointer(view):
     assert page.evaluate("ionStage.view") == {"k": 1, "x": 16, "y": 15}
 
 
+def test_pinch__zooms_by_the_distance_of_fingers(view):
+    page = view()
+    find_canvas(page)
+    x, y = get_screen(page, 16, 15)
+    session = page.context.new_cdp_session(page)
+    for kind, fingers in (
+        ("Start", [x]),
+        ("Start", [x, x + 50]),
+        ("Move", [x, x + 100]),
+        ("Move", [x, x + 150]),
+        ("End", []),
+    ):
+        points = [{"x": at, "y": y, "id": k} for k, at in enumerate(fingers)]
+        touch = {"type": f"touch{kind}", "touchPoints": points}
+        session.send("Input.dispatchTouchEvent", touch)
+    assert page.evaluate("ionStage.view.k") == pytest.approx(3)
+    assert page.evaluate("ionStage.pointers.size") == 0
+
+
 def test_scale_bar__is_one_two_or_five(view):
     page = view(box={"pixel_um": [50, 25]})
     choose = "([across, most]) => chooseScaleBar({across}, most)"

@@ -65,8 +65,19 @@ function paintFrame(context, place, frame, isOne) {
   const {length, said} = chooseScaleBar(place, frame.wide / 3);
   context.fillRect(left, top + high + unit, length, unit / 3);
   paintText(context, said, left, top + high + 2.6 * unit, unit);
+  const hasHatch = ionShown.there.includes(0) && !isOpticalShown();
+  if (hasHatch && frame.wide > 18 * unit) paintNoSpectrum(context, frame);
   if (isOne) paintColourBar(context, frame);
   else paintKeys(context, frame);
+}
+
+function paintNoSpectrum(context, {unit, left, top, wide, high}) {
+  const x = left + wide - 8.2 * unit, y = top + high + 1.8 * unit;
+  context.fillStyle = makeHatch(context, true);
+  context.fillRect(x, y, 1.4 * unit, unit);
+  context.fillStyle = "#000";
+  context.strokeRect(x, y, 1.4 * unit, unit);
+  paintText(context, "no spectrum", x + 1.8 * unit, y + 0.8 * unit, unit);
 }
 
 // Return the lines over the figure.

@@ -39,17 +39,17 @@ function getTransform() {
   return opticalGiven.transform.map(value => value * data.box.block);
 }
 
-// Paint the optical image on the box, and return whether there is one.
+const isOpticalShown = () => Boolean(optical.image && state.optical && getTransform());
+
+// Paint the optical image under the box.
 function paintOptical(context, {left, top, across, down}) {
-  const transform = getTransform(), {block} = data.box;
-  if (!optical.image || !transform || !state.optical) return false;
+  const {block} = data.box;
   context.save();
   context.translate(left, top);
   context.scale(across / block, down / block);
-  context.transform(...transform);
+  context.transform(...getTransform());
   context.drawImage(optical.image, 0, 0);
   context.restore();
-  return true;
 }
 
 function paintMark(context, x, y, text) {
