@@ -329,6 +329,15 @@ def test_sliders__move_by_keys_and_do_not_cross(view):
     assert float(slider.input_value()) == pytest.approx(0.3)
     said = slider.get_attribute("aria-valuetext")
     assert page.inner_text("#low-said") == f"Minimum {said}"
+    set_state(page, low="1", high="1")  # the lower handle is above, and can move
+    find_canvas(page)
+    handle = slider.bounding_box()
+    y = handle["y"] + handle["height"] / 2
+    page.mouse.move(handle["x"] + handle["width"] - 7, y)
+    page.mouse.down()
+    page.mouse.move(handle["x"] + handle["width"] / 2, y, steps=3)
+    page.mouse.up()
+    assert float(page.evaluate("state.low")) == pytest.approx(0.5, abs=0.02)
 
 
 def test_overlay__agrees_with_numpy(view):

@@ -56,7 +56,8 @@ function drawHistogram(image, range, scale) {
   if (drawn === drawnBins) return;
   drawnBins = drawn;
   const bins = countBins(image, range, scale), most = Math.max(...bins, 1), wide = 256 / BINS;
-  const steps = Array.from(bins, count => `V${(100 - 96 * Math.sqrt(count / most)).toFixed(1)}h${wide}`);
+  const steps = Array.from(bins, count =>
+    `V${(100 - 96 * Math.sqrt(count / most)).toFixed(1)}h${wide}`);
   find("histogram").replaceChildren(draw("path", {d: `M0 100${steps.join("")}V100Z`}));
 }
 
@@ -74,7 +75,10 @@ function paintStrip(range, settings) {
 // Fill the controls from the state and from the image.
 function fillControls() {
   const form = find("painting"), settings = ionSettings();
-  for (const name of ["map", "scale", "hot"]) chooseOption(form.elements[name], String(settings[name]));
+  for (const name of ["map", "scale", "hot"]) {
+    chooseOption(form.elements[name], String(settings[name]));
+  }
+  for (const name of ["save-png", "save-tiff"]) find(name).disabled = !ionShown.parts.length;
   fillChannels();
   nameImage();
   const part = ionShown.parts[0];
@@ -110,6 +114,8 @@ function fillTicks(top, scale, floor) {
 function fillSlider(name, settings, floor, top) {
   const slider = find("painting").elements[name], said = sayIntensity(settings[name] * top);
   slider.value = toAxis(settings[name], settings.scale, floor);
+  // Of two handles at one end, that is above which can move away.
+  if (name === "low") slider.style.zIndex = Number(slider.value) > 0.5 ? 1 : 0;
   slider.setAttribute("aria-valuetext", said);
   find(`${name}-said`).textContent = `${name === "low" ? "Minimum" : "Maximum"} ${said}`;
 }
