@@ -279,6 +279,25 @@ def test_zoom__keeps_the_point_under_the_pointer(view):
     assert page.evaluate("ionStage.view") == {"k": 1, "x": 16, "y": 15}
 
 
+def test_pinch__zooms_by_the_distance_of_fingers(view):
+    page = view()
+    find_canvas(page)
+    x, y = get_screen(page, 16, 15)
+    session = page.context.new_cdp_session(page)
+    for kind, fingers in (
+        ("Start", [x]),
+        ("Start", [x, x + 50]),
+        ("Move", [x, x + 100]),
+        ("Move", [x, x + 150]),
+        ("End", []),
+    ):
+        points = [{"x": at, "y": y, "id": k} for k, at in enumerate(fingers)]
+        touch = {"type": f"touch{kind}", "touchPoints": points}
+        session.send("Input.dispatchTouchEvent", touch)
+    assert page.evaluate("ionStage.view.k") == pytest.approx(3)
+    assert page.evaluate("ionStage.pointers.size") == 0
+
+
 def test_scale_bar__is_one_two_or_five(view):
     page = view(box={"pixel_um": [50, 25]})
     choose = "([across, most]) => chooseScaleBar({across}, most)"
@@ -310,6 +329,15 @@ def test_sliders__move_by_keys_and_do_not_cross(view):
     assert float(slider.input_value()) == pytest.approx(0.3)
     said = slider.get_attribute("aria-valuetext")
     assert page.inner_text("#low-said") == f"Minimum {said}"
+    set_state(page, low="1", high="1")  # the lower handle is above, and can move
+    find_canvas(page)
+    handle = slider.bounding_box()
+    y = handle["y"] + handle["height"] / 2
+    page.mouse.move(handle["x"] + handle["width"] - 7, y)
+    page.mouse.down()
+    page.mouse.move(handle["x"] + handle["width"] / 2, y, steps=3)
+    page.mouse.up()
+    assert float(page.evaluate("state.low")) == pytest.approx(0.5, abs=0.02)
 
 
 def test_overlay__agrees_with_numpy(view):
