@@ -158,6 +158,9 @@ class Options(RunOptions):
         read=exports,
         metavar="LIST",
     )
+    colocalisation: bool = _exports(
+        False, "write colocalisation.tsv: ions whose images are alike (default: not)"
+    )
     normalise: str = _exports(
         "none",
         "intensities of an export; scores are of what was measured (default: none)",
