@@ -11,6 +11,7 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+from browser import chromium, open_page  # noqa: F401 # fixtures
 from hpc_connector.storage.stores import open_store
 from mdr_epistasis.program import main
 from s3 import ACCESS, serve_s3

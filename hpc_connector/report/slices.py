@@ -24,7 +24,7 @@ LABEL = 18  # pixels that a number needs
 STEPS = (1, 2, 5, 10, 20, 50, 100)  # between numbers
 UNITS = ("bytes", "KB", "MB", "GB", "TB")
 STYLE = """.slice { fill: #2f6f9f; } .more { fill: #a9c6dc; }
-.slice:hover, .more:hover { fill: #c8541b; } .mark { stroke: #c8541b; }
+.slice:hover, .more:hover { fill: #c25119; } .mark { stroke: #c8541b; }
 """
 
 

@@ -1,14 +1,15 @@
 """What the script of an annotation report works on."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from metabolite_annotation.report.images import (
-    Picture,
-    choose_composite,
-    encode_picture,
-    make_pictures,
+    Packed,
+    ReducedGrid,
+    pack_mask,
+    pack_total,
 )
 from metabolite_annotation.report.run_file import NUMBERS, AnnotationRun
 
@@ -26,34 +27,28 @@ DIGITS = {
 SIGNS = {"positive": "+", "negative": "-", "+": "+", "-": "-"}
 TEXTS = ("formula", "adduct", "ion", "database", "isomers", "isobars")
 
-# Stops of a colour map whose OKLab lightness rises evenly, 0.22 to 0.93, from violet
-# over blue and green to yellow: equal steps of intensity look equal, also in grey.
-RAMP = """
-#260046 #2e0a5a #351670 #382487 #343798 #2b4ca1 #1f60a4 #1174a6 #0386a6
-#0697a5 #18a9a2 #31b99c #4ec990 #75d77e #a1e16a #cde85a #f7ee54
-"""
 
-
-def make_data(run: AnnotationRun) -> dict[str, Any]:
+def make_data(
+    run: AnnotationRun, grid: ReducedGrid, images: Mapping[int, Packed]
+) -> dict[str, Any]:
     """Return columns, peaks and pictures of the annotations that the page lists."""
-    pictures, tic = make_pictures(run)
     return {
         "columns": make_columns(run),
         "peaks": make_peaks(run),
-        "pictures": {
-            ion: [_describe(p) if k == 0 or p.top else None for k, p in enumerate(four)]
-            for ion, four in pictures.items()
+        "tops": {ion: _shorten(packed.tops) for ion, packed in images.items()},
+        "total": pack_total(run, grid)._asdict(),
+        "box": {
+            "width": grid.width,
+            "height": grid.height,
+            "block": grid.block,
+            "mask": pack_mask(grid),
         },
-        "tic": _describe(tic),
-        "composite": choose_composite(pictures, len(run.pixels["x"])),
-        "ramp": RAMP.split(),
-        "box": {"width": run.width, "height": run.height},
         "sign": SIGNS.get(run.polarity.lower(), ""),
     }
 
 
-def _describe(picture: Picture) -> dict[str, Any]:
-    return {"uri": encode_picture(picture), "top": float(f"{picture.top:.4g}")}
+def _shorten(values: Iterable[float]) -> list[float]:
+    return [float(f"{value:.7g}") for value in values]
 
 
 def make_columns(run: AnnotationRun) -> dict[str, list[Any]]:

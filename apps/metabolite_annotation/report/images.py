@@ -1,26 +1,20 @@
-"""Ion images as a report embeds them: small, 8 bits, as text of a page."""
+"""Images as a report embeds them: 16 bits a pixel, packed as text that is read late."""
 
 import base64
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
-from hpc_connector.storer.png import encode_png
-from metabolite_annotation.report.run_file import (
-    PEAKS,
-    AnnotationRun,
-    SparseImage,
-    read_images,
-)
+from metabolite_annotation.report.run_file import AnnotationRun, SparseImage, read_images
 
-MOST_IONS = 500
-LONGEST = 200  # pixels
-MOST_PIXELS = 6_000_000  # of all images: noise does not compress, and base64 adds 1/3
-HOT = 99  # percentile of the pixels above zero that is shown brightest
+MOST_IONS = 1000
+LONGEST = 400  # pixels of an edge
+MOST_VALUES = 12_000_000  # of all images
+FULL = 65535
 LARGEST = 1e38  # intensity: sums of it are numbers
-CANDIDATES = 60  # for the composite
-FEWEST_PIXELS = 0.05  # share of the spectra that an image of the composite covers
 
 
 @dataclass(frozen=True)
@@ -29,46 +23,35 @@ class ReducedGrid:
 
     Parameters
     ----------
+    block
+        Pixels along an axis that became one cell.
     cell
         The cell of each spectrum, row by row, int64 (pixels,).
     n_spectra
         Spectra in each cell, int64 (width * height,).
     """
 
+    block: int
     width: int
     height: int
     cell: np.ndarray
     n_spectra: np.ndarray
 
 
-@dataclass(frozen=True)
-class Picture:
-    """An image to show.
+class Packed(NamedTuple):
+    """The images of an ion, as text.
 
     Parameters
     ----------
-    grey
-        uint8 (height, width): 0 without a spectrum, 1 for zero, 255 for `top` or more.
-    top
-        The intensity at which the display is clipped.
+    tops
+        The greatest value of each image, 0 for one without signal.
+    text
+        In base64, zlib's stream of the images with signal, one after the other: of each
+        first the low, then the high bytes of its values, row by row.
     """
 
-    grey: np.ndarray
-    top: float
-
-
-def make_pictures(run: AnnotationRun) -> tuple[dict[int, list[Picture]], Picture]:
-    """Return the pictures of the best ions by ion, and that of the total ion count."""
-    ions = get_shown_ions(run)
-    first, other = choose_edges(run.width, run.height, len(ions))
-    grids = [make_grid(run, first)] + [make_grid(run, other)] * (PEAKS - 1)
-    pictures = {}
-    for ion, images in zip(ions, read_images(run, ions), strict=True):
-        pairs = zip(grids, images, strict=True)
-        pictures[ion] = [make_picture(grid, image) for grid, image in pairs]
-    everywhere = np.arange(len(run.pixels["x"]))
-    total = make_picture(make_grid(run, LONGEST), (everywhere, run.pixels["tic"]))
-    return pictures, total
+    tops: tuple[float, ...]
+    text: str
 
 
 def get_shown_ions(run: AnnotationRun) -> list[int]:
@@ -76,76 +59,59 @@ def get_shown_ions(run: AnnotationRun) -> list[int]:
     return list(dict.fromkeys(run.rows["image"].tolist()))[:MOST_IONS]
 
 
-def choose_edges(width: int, height: int, n_ions: int) -> tuple[int, int]:
-    """Return the longest edges at which the images of all ions keep the page small.
-
-    One is of the first isotope; the other three may get half of it.
-    """
-    halved = [(edge, edge // 2) for edge in range(LONGEST, 40, -10)]
-    for first, other in [(LONGEST, LONGEST), *halved]:
-        cells = [_count_cells(width, height, edge) for edge in (first, other)]
-        if n_ions * (cells[0] + (PEAKS - 1) * cells[1]) <= MOST_PIXELS:
-            break
-    return first, other
-
-
-def _count_cells(width: int, height: int, edge: int) -> int:
-    block = get_block(width, height, edge)
-    return -(-width // block) * -(-height // block)
-
-
-def get_block(width: int, height: int, edge: int) -> int:
-    """Return the number of pixels along an axis that become one."""
-    return -(-max(width, height) // edge)
-
-
-def make_grid(run: AnnotationRun, edge: int) -> ReducedGrid:
+def make_grid(run: AnnotationRun, edge: int = LONGEST) -> ReducedGrid:
     """Return the cells of images whose longest edge is `edge` or less."""
-    block = get_block(run.width, run.height, edge)
+    block = -(-max(run.width, run.height, 1) // edge)
     width, height = -(-run.width // block), -(-run.height // block)
     cell = run.pixels["y"].astype(np.int64) // block * width + run.pixels["x"] // block
-    return ReducedGrid(width, height, cell, np.bincount(cell, minlength=width * height))
+    n_spectra = np.bincount(cell, minlength=width * height)
+    return ReducedGrid(block, width, height, cell, n_spectra)
 
 
-def make_picture(grid: ReducedGrid, image: SparseImage) -> Picture:
-    """Return the mean over the spectra of each cell, clipped at its hottest."""
+def choose_grid(run: AnnotationRun, n_ions: int) -> ReducedGrid:
+    """Return the finest grid at which the images of so many ions keep a page small."""
+    for edge in range(LONGEST, 40, -20):
+        grid = make_grid(run, edge)
+        if n_ions * len(grid.n_spectra) <= MOST_VALUES:
+            break
+    return grid
+
+
+def reduce_image(grid: ReducedGrid, image: SparseImage) -> np.ndarray:
+    """Return the mean over the spectra of each cell, float64 (width * height,)."""
     pixel, intensity = image
     known = np.where(np.isfinite(intensity), np.clip(intensity, 0, LARGEST), 0)
     total = np.bincount(grid.cell[pixel], known, len(grid.n_spectra))
-    mean = total / np.maximum(grid.n_spectra, 1)
-    bright = mean[mean > 0]
-    top = float(np.percentile(bright, HOT)) if len(bright) else 0.0
-    grey = 1 + np.ceil(254 * np.clip(mean / (top or 1.0), 0, 1))
-    grey[grid.n_spectra == 0] = 0
-    return Picture(grey.astype(np.uint8).reshape(grid.height, grid.width), top)
+    return total / np.maximum(grid.n_spectra, 1)
 
 
-def encode_picture(picture: Picture) -> str:
-    """Return a picture as the address of itself."""
-    png = encode_png(picture.grey[:, :, None])
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def pack_images(grid: ReducedGrid, images: list[SparseImage]) -> Packed:
+    """Return the images of an ion as a page embeds them."""
+    reduced = [reduce_image(grid, image) for image in images]
+    tops = [float(image.max(initial=0.0)) for image in reduced]
+    values = [
+        np.ceil(FULL / top * image).clip(0, FULL).astype("<u2")
+        for image, top in zip(reduced, tops, strict=True)
+        if top
+    ]
+    planes = [v.view(np.uint8).reshape(-1, 2).T.tobytes() for v in values]
+    packed = zlib.compress(b"".join(planes), 1)
+    return Packed(tuple(tops), base64.b64encode(packed).decode())
 
 
-def choose_composite(pictures: dict[int, list[Picture]], n_pixels: int) -> list[int]:
-    """Return three of the best ions whose images have least in common.
+def pack_mask(grid: ReducedGrid) -> str:
+    """Return where there are spectra: in base64, zlib's stream of a byte a cell."""
+    return base64.b64encode(zlib.compress((grid.n_spectra > 0).tobytes(), 1)).decode()
 
-    That is, of all triples the one whose most alike two are least correlated.
-    """
-    best = list(pictures)[:CANDIDATES]
-    covered = [(pictures[ion][0].grey > 1).sum() for ion in best]
-    wide = np.array(covered) >= FEWEST_PIXELS * np.array(
-        [(pictures[ion][0].grey > 0).sum() for ion in best]
-    )
-    good = [ion for ion, is_wide in zip(best, wide, strict=True) if is_wide]
-    if len(good) < 3 or n_pixels < 3:
-        return best[:3]
-    greys = np.array([pictures[ion][0].grey.ravel() for ion in good], np.float64)
-    inside = greys[:, greys[0] > 0]
-    centred = inside - inside.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    unit = centred / np.where(length > 0, length, 1)
-    alike = unit @ unit.T
-    a, b, c = np.array(list(combinations(range(len(good)), 3))).T
-    worst = np.maximum(np.maximum(alike[a, b], alike[a, c]), alike[b, c])
-    k = int(worst.round(9).argmin())
-    return [good[a[k]], good[b[k]], good[c[k]]]
+
+def pack_ions(run: AnnotationRun, grid: ReducedGrid) -> Iterator[tuple[int, Packed]]:
+    """Yield the ions with a picture, and their images."""
+    ions = get_shown_ions(run)
+    for ion, images in zip(ions, read_images(run, ions), strict=True):
+        yield ion, pack_images(grid, images)
+
+
+def pack_total(run: AnnotationRun, grid: ReducedGrid) -> Packed:
+    """Return the total ion count."""
+    everywhere = np.arange(len(run.pixels["x"]))
+    return pack_images(grid, [(everywhere, run.pixels["tic"])])

@@ -20,9 +20,9 @@ from metabolite_annotation.report.charts import (
 from metabolite_annotation.report.data import MOST_ROWS, make_data
 from metabolite_annotation.report.images import (
     MOST_IONS,
-    choose_edges,
-    get_block,
+    choose_grid,
     get_shown_ions,
+    pack_ions,
 )
 from metabolite_annotation.report.run_file import (
     LEVELS,
@@ -31,6 +31,19 @@ from metabolite_annotation.report.run_file import (
 )
 
 PARTS = ("dataset", "annotation", "parameters", "resources", "software")
+SCRIPTS = (
+    "elements",
+    "data",
+    "colours",
+    "state",
+    "filters",
+    "table",
+    "viewer",
+    "panel",
+    "dataset",
+    "regions",
+    "main",
+)
 
 
 class Scores(NamedTuple):
@@ -55,19 +68,24 @@ def save_report(directory: Path) -> Path:
 
 
 def make_page(run: AnnotationRun) -> str:
-    """Fill ``page.html`` with what was annotated."""
+    """Fill ``view/page.html`` with what was annotated."""
+    grid = choose_grid(run, len(get_shown_ions(run)))
+    images = dict(pack_ions(run, grid))
     values = {
         "run": run,
         "name": shorten(run.dataset, 60),
         "finished": str(run.record.get("finished", ""))[:10],
         "levels": {level: summary.format_level(level) for level in LEVELS},
-        "data": make_data(run),
+        "data": make_data(run, grid, images),
+        "images": images.items(),
+        "block": grid.block,
+        "scripts": SCRIPTS,
         "facts": list_facts(run.record, PARTS),
         "inputs": list_inputs(run.record),
     }
     for part in (_get_header(run), _get_browser(run), _get_charts(run)):
         values |= part
-    return render_page("metabolite_annotation.report", "page.html", **values)
+    return render_page("metabolite_annotation.report", "view/page.html", **values)
 
 
 def _get_header(run: AnnotationRun) -> dict[str, Any]:
@@ -89,15 +107,7 @@ def _get_browser(run: AnnotationRun) -> dict[str, Any]:
     return {
         "most_ions": MOST_IONS if has_more_ions else None,
         "most_rows": MOST_ROWS if len(run) > MOST_ROWS else None,
-        "blocks": _get_blocks(run),
     }
-
-
-def _get_blocks(run: AnnotationRun) -> tuple[int, int]:
-    """Return the pixels along an axis that became one: first isotope, others."""
-    edges = choose_edges(run.width, run.height, len(get_shown_ions(run)))
-    first, others = (get_block(run.width, run.height, edge) for edge in edges)
-    return first, others
 
 
 def _get_charts(run: AnnotationRun) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+// Regions of the dataset, and intensities in them.
