@@ -21,7 +21,7 @@ def get_edge(mz: float, width: float, side: int) -> float:
     return math.exp((number + side) * width)
 
 
-@kernel
+@bare
 def find_bin(peak_mz: NDArray[np.floating[Any]], at: int, width: float) -> int:
     """Return the first peak of the bin that a peak is in."""
     if at >= len(peak_mz):
@@ -32,17 +32,17 @@ def find_bin(peak_mz: NDArray[np.floating[Any]], at: int, width: float) -> int:
 @kernel
 def fill_bins(
     peaks: Peaks,
-    part: tuple[int, int],
+    cuts: tuple[int, int],
     width: float,
     mz: NDArray[np.float64],
     total: NDArray[np.float64],
 ) -> int:
-    """Fill the bins that some peaks are in, and return how many these are.
+    """Fill the bins that begin among some peaks, and return how many these are.
 
     Parameters
     ----------
-    part
-        The first peak, that of a bin, and the last + 1.
+    cuts
+        The first peak, and the last + 1; both go back to where their bin begins.
     width
         Of the logarithm of m/z.
     mz, total
@@ -50,10 +50,11 @@ def fill_bins(
         counted.
     """
     peak_mz, _, intensities = peaks
-    n, first = 0, part[0]
-    while first < part[1]:
+    n, first = 0, find_bin(peak_mz, cuts[0], width)
+    end = find_bin(peak_mz, cuts[1], width)
+    while first < end:
         edge = get_edge(peak_mz[first], width, 1)
-        last = min(find_first(peak_mz, edge, first, False), part[1])
+        last = find_first(peak_mz, edge, first, False)
         if n < len(mz):
             weight, moment = 0.0, 0.0
             for j in range(first, last):

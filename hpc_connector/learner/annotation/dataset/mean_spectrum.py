@@ -38,8 +38,7 @@ def get_bins(
         evenly spaced in the logarithm of m/z, and no narrower than 1 ppm.
     """
     width = max(2 * ppm, LEAST_PPM) * 1e-6
-    cuts = [len(peaks.mz) * k // n_parts for k in (part, part + 1)]
-    first, last = (kernels.find_bin(peaks.mz, at, width) for at in cuts)
+    first, last = (len(peaks.mz) * k // n_parts for k in (part, part + 1))
     given = (peaks.to_tuple(), (first, last), width)
     nothing = np.zeros(0)
     n_bins = kernels.fill_bins(*given, nothing, nothing)
@@ -50,5 +49,10 @@ def get_bins(
 
 def choose_bins(bins: Bins, n: int) -> Bins:
     """Return the most intense of bins, in ascending order; of equals the first."""
-    kept = np.sort(np.argsort(-bins.total, kind="stable")[:n])
-    return Bins(bins.mz[kept], bins.total[kept])
+    if len(bins.mz) <= n:
+        return bins
+    least = np.partition(bins.total, -n)[-n]
+    is_kept = bins.total > least
+    equals = np.flatnonzero(bins.total == least)
+    is_kept[equals[: n - is_kept.sum()]] = True
+    return Bins(bins.mz[is_kept], bins.total[is_kept])
