@@ -17,6 +17,7 @@ from metabolite_annotation.options import Options
 from metabolite_annotation.patterns import Patterns
 
 SEPARATOR = "; "
+N_PIXELS = SCORES.index("n_pixels")
 MEASURES = SCORES[:5]  # chaos, spatial, spectral and the two errors of m/z
 
 
@@ -130,6 +131,32 @@ def find_hits(scored: ScoredIons, version: int, limit: float) -> list[Hit]:
         for f, t in np.argwhere(is_reported).tolist():
             hits.append(Hit(fdr[f, t], int(candidates.target[f, t]), number, f, t))
     return sorted(hits, key=lambda hit: (hit.fdr, -scored.score[hit.ion], hit[2:]))
+
+
+def describe_search(
+    scored: ScoredIons, version: int, mz_range: Sequence[float]
+) -> dict[str, Any]:
+    """Return how far target ions came, for the manifest.
+
+    Parameters
+    ----------
+    mz_range
+        Of the spectra.
+    """
+    targets = [c.target[c.target >= 0] for c in scored.candidates]
+    target = np.unique(np.concatenate(targets)) if targets else np.array([], np.int64)
+    mz = scored.mz[target, 0]
+    rates = [run_fdr(scored.score, c, version).ravel() for c in scored.candidates]
+    known = [rate[np.isfinite(rate)] for rate in rates]
+    best = min((rate.min() for rate in known if len(rate)), default=None)
+    return {
+        "targets": len(target),
+        "targets_in_range": int(((mz >= mz_range[0]) & (mz <= mz_range[1])).sum()),
+        "targets_with_signal": int((scored.scores[target, N_PIXELS] > 0).sum()),
+        "targets_with_score": int((get_msm(scored.scores)[target] > 0).sum()),
+        "target_mz_range": [float(mz.min()), float(mz.max())] if len(mz) else None,
+        "best_fdr": None if best is None else float(best),
+    }
 
 
 def describe_ions(scored: ScoredIons, hits: Sequence[Hit]) -> dict[str, Any]:

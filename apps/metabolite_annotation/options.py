@@ -1,5 +1,6 @@
 """The options of an annotation."""
 
+import math
 from dataclasses import MISSING, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ _input = partial(option, group="dataset and databases")
 _ions = partial(option, group="ions and isotope patterns")
 _scores = partial(option, group="scores and rates")
 _exports = partial(option, group="exports and staging")
+_page = partial(option, group="page")
 
 
 def split(text: str) -> tuple[str, ...]:
@@ -34,6 +36,21 @@ def resolving_power(text: str) -> tuple[float, float]:
     return positive(power), positive(mz or "200")
 
 
+def pixel_size(text: str) -> tuple[float, float]:
+    """Return the size of a pixel along x and y from text such as 50 or 50,25."""
+    x, _, y = text.partition(",")
+    return positive(x), positive(y or x)
+
+
+def transform(text: str) -> tuple[float, ...]:
+    """Return six or nine numbers with commas, brackets left out."""
+    numbers = split(text.translate(dict.fromkeys(map(ord, "[]() "), None)))
+    found = tuple(map(float, numbers))
+    if len(found) not in (6, 9) or not all(map(math.isfinite, found)):
+        raise BadInput(f"{text}: expected a,b,c,d,e,f, or nine numbers of a matrix")
+    return found
+
+
 def exports(text: str) -> tuple[str, ...]:
     """Return the formats of an export."""
     names = split(text)
@@ -43,7 +60,38 @@ def exports(text: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(RunOptions):
+class PageOptions:
+    """What the page is given beyond what a run finds."""
+
+    pixel_size: tuple[float, float] | None = _page(
+        None,
+        "side of a pixel in micrometres, or both: 50 or 50,25 (default: the file's)",
+        read=pixel_size,
+        metavar="UM",
+    )
+    optical: Path | None = _page(
+        None,
+        "optical image to lay under ion images: JPEG, PNG or TIFF",
+        read=Path,
+        metavar="FILE",
+    )
+    optical_transform: tuple[float, ...] | None = _page(
+        None,
+        "a,b,c,d,e,f: ion x = a*x + c*y + e, ion y = b*x + d*y + f of its pixels; or "
+        "METASPACE's 3 x 3 matrix, row by row (default: over the whole image)",
+        read=transform,
+        metavar="NUMBERS",
+    )
+    regions: Path | None = _page(
+        None,
+        "GeoJSON of polygons, in pixels of ion images: intensities by region",
+        read=Path,
+        metavar="FILE",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(PageOptions, RunOptions):
     """What ``metabolite-annotation run`` takes."""
 
     dataset: str = _input(

@@ -6,14 +6,16 @@ from importlib import import_module
 from pathlib import Path
 
 from hpc_connector import cli
-from metabolite_annotation.options import PROGRAM, Options
+from hpc_connector.options import list_options
+from metabolite_annotation.options import PROGRAM, Options, PageOptions
 
 OTHERS = {  # commands that are no run; each has a package with a module `command`
     "compare": "compare the annotations of runs",
     "databases": "list, check and convert databases of molecules",
     "simulate": "make a dataset with known ions",
 }
-SIGNED = ("--adducts", "--neutral-losses", "--chem-mods")  # values begin with + or -
+# Values begin with + or -
+SIGNED = ("--adducts", "--neutral-losses", "--chem-mods", "--optical-transform")
 
 
 def make_parser() -> tuple[cli.OneLineParser, cli.OneLineParser]:
@@ -28,6 +30,7 @@ def make_parser() -> tuple[cli.OneLineParser, cli.OneLineParser]:
     cli.add_run_options(run, Options)
     report = cli.add_command(commands, "report", "write report.html of a run again")
     report.add_argument("directory", type=Path, metavar="DIR", help="folder of the run")
+    cli.add_options(report, PageOptions)
     for name, said in OTHERS.items():
         cli.add_command(commands, name, said)
     return parser, run
@@ -82,7 +85,8 @@ def read_command(argv: list[str]) -> Options | int:
         cli.set_up_log(PROGRAM)
         from metabolite_annotation.report.page import save_report
 
-        print(save_report(args.directory))
+        given = PageOptions(**{n: getattr(args, n) for n in list_options(PageOptions)})
+        print(save_report(args.directory, given))
         return cli.DONE
     options = cli.get_options(Options, args)
     cli.use_one_blas_thread()

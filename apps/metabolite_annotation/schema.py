@@ -350,6 +350,36 @@ OBS = Table(
     ),
 )
 
+REGIONS = Table(
+    "regions.tsv",
+    "an annotation in a region of --regions, in the order of annotations.tsv",
+    (
+        *NAMED,
+        next(c for c in ANNOTATIONS.columns if c.name == "mz"),
+        Column("region", TEXT, "name of the region", ""),
+        Column(
+            "pixels",
+            "int64",
+            "pixels with a spectrum whose centre is in the region",
+            "1",
+        ),
+        Column(
+            "n_pixels",
+            "int64",
+            "those of them with signal in the first isotope image",
+            "1",
+        ),
+        Column(
+            "mean",
+            "float64",
+            "mean of the first isotope image over these pixels, 0 where it has no "
+            "signal; NA without a pixel",
+            INTENSITY,
+        ),
+        Column("median", "float64", "their median", INTENSITY),
+    ),
+)
+
 TABLES = (
     TABLE,
     COLOCALISATION,
@@ -364,6 +394,7 @@ TABLES = (
     CSV,
     VAR,
     OBS,
+    REGIONS,
 )
 
 

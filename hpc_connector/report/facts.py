@@ -1,18 +1,27 @@
 """The facts of a run: what its manifest records, part by part."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 Facts = list[tuple[str, str]]  # name and value, as one writes them
+NO_WORDS: Mapping[str, str] = MappingProxyType({})
 
 
-def list_facts(record: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Facts]:
+Words = Mapping[str, str]  # of keys of a manifest, for those that are no words
+
+
+def list_facts(
+    record: Mapping[str, Any], names: tuple[str, ...], words: Words = NO_WORDS
+) -> dict[str, Facts]:
     """Return the facts of a manifest by the title of its part, none of them empty.
 
     Parameters
     ----------
     names
         Of the parts, after what stands in the manifest itself.
+    words
+        For keys that a reader would not know.
     """
     plain = {
         k: v
@@ -23,16 +32,16 @@ def list_facts(record: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, F
     if isinstance(outputs := record.get("outputs"), list) and outputs:
         parts["outputs"] = {"files": outputs}
     return {
-        title.capitalize(): _format_part(part)
+        title.capitalize(): _format_part(part, words)
         for title, part in parts.items()
         if isinstance(part, dict) and part
     }
 
 
-def _format_part(part: dict[str, Any]) -> Facts:
+def _format_part(part: dict[str, Any], words: Words) -> Facts:
     """Return name and value of what is known."""
     return [
-        (_format_key(key), format_fact(key, value))
+        (words.get(key) or _format_key(key), format_fact(key, value, words))
         for key, value in part.items()
         if value is not None
     ]
@@ -43,7 +52,7 @@ def _format_key(key: str) -> str:
     return key.removesuffix("_s").removesuffix("_bytes").replace("_", " ")
 
 
-def format_fact(key: str, value: Any) -> str:
+def format_fact(key: str, value: Any, words: Words = NO_WORDS) -> str:
     """Return a value of the manifest as one would write it, with its unit.
 
     Examples
@@ -56,9 +65,11 @@ def format_fact(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return ", ".join(f"{k}: {format_fact(k, v)}" for k, v in value.items())
+        return ", ".join(
+            f"{words.get(k, k)}: {format_fact(k, v, words)}" for k, v in value.items()
+        )
     if isinstance(value, list):
-        return "; ".join(format_fact("", v) for v in value)
+        return "; ".join(format_fact("", v, words) for v in value)
     if not isinstance(value, int | float) or not abs(value) < 1e18 or key == "seed":
         return str(value)
     if key.endswith("_s"):

@@ -28,6 +28,7 @@ from metabolite_annotation.inputs.adducts import make_chemistry, read_adducts
 from metabolite_annotation.inputs.scoring_model import Model, load_model
 from metabolite_annotation.options import Options
 from metabolite_annotation.output.export import check_exports
+from metabolite_annotation.report.extras import read_given
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Library:
     polarity: Choice
     instrument: Choice
     adducts: tuple[str, ...]
+    neutral_losses: tuple[str, ...]
+    chem_mods: tuple[str, ...]
     assumed: tuple[Assumption, ...]
     counted: Mapping[str, int]
 
@@ -83,6 +86,7 @@ def read_inputs(options: Options) -> Inputs:
         A file or an option that cannot be used.
     """
     check_exports(options.export)
+    read_given(options)  # what cannot be used is told before the search
     model = read_model(options)
     adducts = read_adducts(options)
     imzml = read_imzml(options.dataset, section=options.section)
@@ -97,6 +101,8 @@ def read_inputs(options: Options) -> Inputs:
     charge, version = SIGNS[polarity.value], options.analysis_version
     resolution = Resolution(instrument.value, width.sigma, charge, version)
     assumed = [imzml.assumed, polarity.assumed, instrument.assumed, width.assumed]
+    if options.pixel_size:
+        assumed[0] = tuple(a for a in imzml.assumed if a.option != "--pixel-size")
     assumed += [trust_ibd(options, imzml), *(d.assumed for d in databases)]
     counted = [imzml.counted, *(d.counted for d in databases)]
     library = Library(
@@ -106,6 +112,8 @@ def read_inputs(options: Options) -> Inputs:
         polarity,
         instrument,
         chemistry.adducts,
+        chemistry.neutral_losses,
+        chemistry.chem_mods,
         tuple(itertools.chain(*assumed, profiles.assumed)),
         add_counts([*counted, profiles.counted, repeated]),
     )

@@ -12,7 +12,7 @@ from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.notes import add_counts, make_notes
 from hpc_connector.run_record import RunRecord
 from hpc_connector.storage import address
-from metabolite_annotation.annotations import Annotations
+from metabolite_annotation.annotations import Annotations, describe_search
 from metabolite_annotation.inputs.files import Library, Setup
 from metabolite_annotation.options import Options
 from metabolite_annotation.output.colocalisation import TABLE
@@ -29,12 +29,15 @@ def describe_run(
     """Return the dataset's and the search's part of the manifest."""
     return {
         "dataset": {"name": Path(address.get_name(options.dataset)).stem}
-        | spectra.facts,
+        | spectra.facts
+        | describe_pixel(options, setup),
         "search": {
             "ions": len(setup.ions),
             "polarity": library.polarity.value,
             "polarity_from": library.polarity.source,
             "adducts": list(library.adducts),
+            "neutral_losses": list(library.neutral_losses),
+            "chem_mods": list(library.chem_mods),
             "instrument": library.instrument.value,
             "instrument_from": library.instrument.source,
             "isocalc_sigma": setup.resolution.sigma,
@@ -44,6 +47,15 @@ def describe_run(
             },
         },
     }
+
+
+def describe_pixel(options: Options, setup: Setup) -> dict[str, Any]:
+    """Return the size of a pixel, micrometres, and who says so; nothing if nobody."""
+    if options.pixel_size:
+        return {"pixel_size_um": options.pixel_size, "pixel_size_from": "--pixel-size"}
+    if size := setup.imzml.pixel_size_um:
+        return {"pixel_size_um": size, "pixel_size_from": "the file"}
+    return {}
 
 
 def say_spectra(spectra: Spectra) -> None:
@@ -104,11 +116,14 @@ def finish(
         save_manifest(options.out, record | {"status": "stopped"})
         logger.warning("stopped on request; %s can be resumed (--resume)", options.out)
         return
-    summary = {"ions": len(annotations.scored.ions)} | count_levels(annotations.columns)
+    scored, version = annotations.scored, options.analysis_version
+    summary = {"ions": len(scored.ions)} | count_levels(annotations.columns)
+    if not summary["annotations"]:  # why there are none
+        summary |= describe_search(scored, version, record["dataset"]["mz_range"])
     outputs = ["annotations.tsv", "results.h5", "images", "report.html"]
     outputs += [TABLE] * options.colocalisation
     outputs += [EXPORTS[name] for name in options.export]
     record |= {"status": "done", "annotation": summary, "outputs": outputs}
     save_manifest(options.out, record)
-    save_report(options.out)
+    save_report(options.out, options)
     shutil.rmtree(options.out / "ledger")  # last: without it the run is complete

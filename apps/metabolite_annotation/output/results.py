@@ -65,7 +65,8 @@ def make_attributes(
     options: Options, record: RunRecord, spectra: Spectra, n_peaks: int
 ) -> dict[str, Any]:
     """Return the attributes of results.h5."""
-    return {
+    size = record["dataset"].get("pixel_size_um")
+    return ({"pixel_size_um": size} if size else {}) | {
         "program": PROGRAM,
         "dataset": record["dataset"]["name"],
         "width": spectra.grid.width,

@@ -1,87 +1,108 @@
 """What the script of an annotation report works on."""
 
-from collections.abc import Iterable, Mapping
+import base64
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
+from metabolite_annotation.report.columns import (
+    MOST_ROWS,
+    make_columns,
+    round_numbers,
+    shorten_numbers,
+)
+from metabolite_annotation.report.extras import Extras
 from metabolite_annotation.report.images import (
     Packed,
     ReducedGrid,
+    find_same_images,
     pack_mask,
     pack_total,
 )
-from metabolite_annotation.report.run_file import NUMBERS, AnnotationRun
+from metabolite_annotation.report.optical import OpticalImage
+from metabolite_annotation.report.run_file import AnnotationRun
 
-MOST_ROWS = 5000
-MOST_NAMES = 100  # of the molecules of one annotation
-DIGITS = {
-    "mz": 5,
-    "fdr": 5,
-    "fdr_level": 2,
-    "mz_err_abs": 6,
-    "mz_err_rel": 6,
-    "total_intensity": 0,
-    "max_intensity": 0,
-}
 SIGNS = {"positive": "+", "negative": "-", "+": "+", "-": "-"}
-TEXTS = ("formula", "adduct", "ion", "database", "isomers", "isobars")
 
 
 def make_data(
-    run: AnnotationRun, grid: ReducedGrid, images: Mapping[int, Packed]
+    run: AnnotationRun,
+    grid: ReducedGrid,
+    images: Mapping[int, Packed],
+    extras: Extras = Extras(),  # noqa: B008
 ) -> dict[str, Any]:
     """Return columns, peaks and pictures of the annotations that the page lists."""
+    total = pack_total(run, grid)
     return {
-        "columns": make_columns(run),
+        "columns": make_columns(run, find_same_images(images)),
         "peaks": make_peaks(run),
-        "tops": {ion: _shorten(packed.tops) for ion, packed in images.items()},
-        "total": pack_total(run, grid)._asdict(),
-        "box": {
-            "width": grid.width,
-            "height": grid.height,
-            "block": grid.block,
-            "mask": pack_mask(grid),
-        },
+        "tops": {ion: shorten_numbers(packed.tops) for ion, packed in images.items()},
+        "total": {"tops": total.tops, "text": total.text},
+        "box": make_box(run, grid),
         "sign": SIGNS.get(run.polarity.lower(), ""),
+        "ppm": run.ppm,
+        "has_errors": run.has_errors,
+        "colocalised": make_colocalised(run),
+        "spectrum": make_spectrum(run),
+        "optical": make_optical(extras.optical, run, grid.block),
+        "regions": [region._asdict() for region in extras.regions],
     }
 
 
-def _shorten(values: Iterable[float]) -> list[float]:
-    return [float(f"{value:.7g}") for value in values]
+def make_optical(
+    optical: OpticalImage | None, run: AnnotationRun, block: int
+) -> dict[str, Any] | None:
+    """Return an optical image, placed on images of the page."""
+    if optical is None:
+        return None
+    return {
+        "uri": f"data:image/jpeg;base64,{base64.b64encode(optical.jpeg).decode()}",
+        "width": optical.width,
+        "height": optical.height,
+        "transform": optical.place((run.width, run.height), block),
+        "placed": optical.transform is not None,
+    }
 
 
-def make_columns(run: AnnotationRun) -> dict[str, list[Any]]:
-    """Return the annotations column by column."""
-    rows = {name: column[:MOST_ROWS] for name, column in run.rows.items()}
-    columns: dict[str, list[Any]] = {name: rows[name].tolist() for name in TEXTS}
-    for name in NUMBERS:
-        columns[name] = _round(rows[name], DIGITS.get(name, 4))
-    columns["ppm_error"] = _round(run.ppm_errors[:MOST_ROWS], 3)
-    columns["names"] = [_cut(text.split("; ")) for text in rows["molecule_names"]]
-    columns["ids"] = [_cut(text.split(";")) for text in rows["molecule_ids"]]
-    return columns
-
-
-def _round(values: np.ndarray, digits: int) -> list[Any]:
-    """Return numbers that JSON can hold; NaN becomes null."""
-    if values.dtype.kind in "iu":
-        return values.tolist()
-    rounded = values.astype(np.float64).round(digits).ravel().tolist()
-    return [v if np.isfinite(v) else None for v in rounded]
-
-
-def _cut(names: list[str]) -> list[str]:
-    """Return the first of the names, and how many more there are."""
-    known = [name.strip() for name in names if name.strip()]
-    more = len(known) - MOST_NAMES
-    return known[:MOST_NAMES] + ([f"and {more:,} more"] if more > 0 else [])
+def make_box(run: AnnotationRun, grid: ReducedGrid) -> dict[str, Any]:
+    """Return the size of images, here and as they were measured."""
+    return {
+        "width": grid.width,
+        "height": grid.height,
+        "block": grid.block,
+        "full": [run.width, run.height],
+        "pixel_um": run.pixel_size_um,
+        "mask": pack_mask(grid),
+    }
 
 
 def make_peaks(run: AnnotationRun) -> dict[int, dict[str, list[Any]]]:
     """Return the columns of the four peaks of each ion that is listed."""
     digits = {"mz": 5, "mz_mean": 5, "theoretical_intensity": 3, "total_intensity": 0}
     return {
-        ion: {name: _round(run.peaks[name][ion], digits[name]) for name in digits}
+        ion: {
+            name: round_numbers(run.peaks[name][ion], digits[name]) for name in digits
+        }
         for ion in dict.fromkeys(run.rows["image"][:MOST_ROWS].tolist())
+    }
+
+
+def make_colocalised(run: AnnotationRun) -> dict[int, list[list[Any]]]:
+    """Return the nearest ions of each ion that is listed, and their cosines."""
+    if run.nearest is None:
+        return {}
+    ions, cosines = run.nearest["ion"], run.nearest["cosine"]
+    return {
+        ion: [kept.tolist(), round_numbers(cosines[ion][: len(kept)], 4)]
+        for ion in dict.fromkeys(run.rows["image"][:MOST_ROWS].tolist())
+        if len(kept := ions[ion][ions[ion] >= 0])
+    }
+
+
+def make_spectrum(run: AnnotationRun) -> dict[str, list[float]] | None:
+    """Return the mean spectrum, None where the run has none."""
+    if run.spectrum is None:
+        return None
+    return {
+        "mz": round_numbers(run.spectrum["mz"], 5),
+        "intensity": shorten_numbers(run.spectrum["intensity"].tolist(), 5),
     }

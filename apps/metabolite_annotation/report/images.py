@@ -1,19 +1,29 @@
-"""Images as a report embeds them: 16 bits a pixel, packed as text that is read late."""
+"""Images as a report embeds them: packed as text that is read late.
+
+A pixel has 16 bits in the first isotope image and 8 in the others, which are looked at.
+"""
 
 import base64
+import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from metabolite_annotation.report.run_file import AnnotationRun, SparseImage, read_images
+from metabolite_annotation.report.run_file import (
+    AnnotationRun,
+    IonImages,
+    SparseImage,
+    read_images,
+)
 
-MOST_IONS = 1000
+MOST_IONS = 1000  # or as many as are within MOST_VALUES
 LONGEST = 400  # pixels of an edge
 MOST_VALUES = 12_000_000  # of all images
-FULL = 65535
+FULL, FULL_BYTE = 65535, 255  # of the first image, and of others
+MOST_ERROR, NO_ERROR = 127, -128  # of errors of m/z in a byte
 LARGEST = 1e38  # intensity: sums of it are numbers
 
 
@@ -46,17 +56,24 @@ class Packed(NamedTuple):
     tops
         The greatest value of each image, 0 for one without signal.
     text
-        In base64, zlib's stream of the images with signal, one after the other: of each
-        first the low, then the high bytes of its values, row by row.
+        In base64, zlib's stream of the images with signal, one after the other, row by
+        row: of the first the low and then the high bytes of its values, of the others
+        a byte a cell. Then, if errors of m/z are known, one byte a cell of the first
+        image, see :func:`reduce_errors`.
+    digest
+        Of the first image as it was measured: the same of two ions, the same image.
     """
 
     tops: tuple[float, ...]
     text: str
+    digest: bytes
 
 
 def get_shown_ions(run: AnnotationRun) -> list[int]:
-    """Return the best ions, those with a picture."""
-    return list(dict.fromkeys(run.rows["image"].tolist()))[:MOST_IONS]
+    """Return the best ions, those with a picture; of small images more."""
+    ions = list(dict.fromkeys(run.rows["image"].tolist()))
+    n_cells = len(make_grid(run).n_spectra)
+    return ions[: max(MOST_IONS, MOST_VALUES // max(n_cells, 1))]
 
 
 def make_grid(run: AnnotationRun, edge: int = LONGEST) -> ReducedGrid:
@@ -85,18 +102,46 @@ def reduce_image(grid: ReducedGrid, image: SparseImage) -> np.ndarray:
     return total / np.maximum(grid.n_spectra, 1)
 
 
-def pack_images(grid: ReducedGrid, images: list[SparseImage]) -> Packed:
+def reduce_errors(
+    grid: ReducedGrid, image: SparseImage, errors: np.ndarray
+) -> np.ndarray:
+    """Return the mean error of m/z of each cell, weighted by intensity.
+
+    Returns
+    -------
+    int8 (width * height,): 127 is half the window; ``NO_ERROR`` where there is no peak.
+    """
+    pixel, intensity = image
+    weight = np.where(np.isfinite(intensity), np.clip(intensity, 0, LARGEST), 0)
+    cell, n = grid.cell[pixel], len(grid.n_spectra)
+    total = np.bincount(cell, weight, n)
+    mean = np.bincount(cell, weight * errors, n) / np.where(total > 0, total, 1)
+    scaled = np.rint(mean * (MOST_ERROR / 1000)).clip(-MOST_ERROR, MOST_ERROR)
+    return np.where(total > 0, scaled, NO_ERROR).astype(np.int8)
+
+
+def pack_images(grid: ReducedGrid, ion: IonImages) -> Packed:
     """Return the images of an ion as a page embeds them."""
-    reduced = [reduce_image(grid, image) for image in images]
+    reduced = [reduce_image(grid, image) for image in ion.images]
     tops = [float(image.max(initial=0.0)) for image in reduced]
-    values = [
-        np.ceil(FULL / top * image).clip(0, FULL).astype("<u2")
-        for image, top in zip(reduced, tops, strict=True)
-        if top
-    ]
-    planes = [v.view(np.uint8).reshape(-1, 2).T.tobytes() for v in values]
+    planes = []
+    for k, (image, top) in enumerate(zip(reduced, tops, strict=True)):
+        if top:
+            full, dtype = (FULL, "<u2") if k == 0 else (FULL_BYTE, np.uint8)
+            values = np.ceil(full / top * image).clip(0, full).astype(dtype)
+            planes.append(values.view(np.uint8).reshape(len(values), -1).T.tobytes())
+    if ion.errors is not None:
+        planes.append(reduce_errors(grid, ion.images[0], ion.errors).tobytes())
     packed = zlib.compress(b"".join(planes), 1)
-    return Packed(tuple(tops), base64.b64encode(packed).decode())
+    first = b"".join(column.tobytes() for column in ion.images[0])
+    digest = hashlib.sha256(first).digest()
+    return Packed(tuple(tops), base64.b64encode(packed).decode(), digest)
+
+
+def find_same_images(images: Mapping[int, Packed]) -> dict[int, int]:
+    """Return of each ion the first that has the same first image."""
+    first: dict[bytes, int] = {}
+    return {ion: first.setdefault(one.digest, ion) for ion, one in images.items()}
 
 
 def pack_mask(grid: ReducedGrid) -> str:
@@ -107,11 +152,11 @@ def pack_mask(grid: ReducedGrid) -> str:
 def pack_ions(run: AnnotationRun, grid: ReducedGrid) -> Iterator[tuple[int, Packed]]:
     """Yield the ions with a picture, and their images."""
     ions = get_shown_ions(run)
-    for ion, images in zip(ions, read_images(run, ions), strict=True):
-        yield ion, pack_images(grid, images)
+    for ion, found in zip(ions, read_images(run, ions), strict=True):
+        yield ion, pack_images(grid, found)
 
 
 def pack_total(run: AnnotationRun, grid: ReducedGrid) -> Packed:
     """Return the total ion count."""
     everywhere = np.arange(len(run.pixels["x"]))
-    return pack_images(grid, [(everywhere, run.pixels["tic"])])
+    return pack_images(grid, IonImages([(everywhere, run.pixels["tic"])], None))

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from hpc_connector.report.facts import list_facts, list_inputs
 from hpc_connector.report.page import render_page, save_page
 from hpc_connector.report.text import shorten
+from metabolite_annotation.options import PageOptions
 from metabolite_annotation.report import summary
 from metabolite_annotation.report.charts import (
     HUES,
@@ -17,9 +18,11 @@ from metabolite_annotation.report.charts import (
     draw_scores,
     get_level_class,
 )
-from metabolite_annotation.report.data import MOST_ROWS, make_data
+from metabolite_annotation.report.columns import MOST_ROWS
+from metabolite_annotation.report.data import make_data
+from metabolite_annotation.report.extras import Extras, add_extras
+from metabolite_annotation.report.failure import list_checks, list_steps
 from metabolite_annotation.report.images import (
-    MOST_IONS,
     choose_grid,
     get_shown_ions,
     pack_ions,
@@ -29,6 +32,7 @@ from metabolite_annotation.report.run_file import (
     AnnotationRun,
     read_annotation_run,
 )
+from metabolite_annotation.report.search import list_search
 
 PARTS = ("dataset", "annotation", "parameters", "resources", "software")
 SCRIPTS = (
@@ -36,14 +40,78 @@ SCRIPTS = (
     "data",
     "colours",
     "state",
+    "groups",
+    "lazy",
     "filters",
     "table",
+    "gallery",
+    "list",
+    "stage",
     "viewer",
+    "overlay",
+    "controls",
+    "optical",
+    "download",
     "panel",
+    "molecules",
+    "isotopes",
+    "errors",
+    "scores",
+    "related",
     "dataset",
     "regions",
     "main",
 )
+
+TOLD = ("polarity", "instrument", "resolving power", "pixel size", "form of spectra")
+WORDS = {  # of keys that are none
+    "5": "at 5 % FDR",
+    "10": "at 10 % FDR",
+    "20": "at 20 % FDR",
+    "50": "at 50 % FDR",
+    "analysis_version": "METASPACE's analysis version",
+    "at_fdr": "annotations by FDR",
+    "best_fdr": "best FDR of an ion",
+    "by_database": "annotations by database",
+    "chem_mods": "chemical modifications",
+    "check": "UUID and checksum checked",
+    "cpu_s": "processor time",
+    "database": "databases",
+    "decoys": "decoys of a target ion",
+    "dropped": "left out",
+    "duplicate_spectra": "spectra that share a pixel",
+    "export": "exports",
+    "fdr": "greatest FDR reported",
+    "isocalc_sigma": "width of a peak, Da",
+    "ions": "ions looked for",
+    "job": "Slurm job",
+    "max_rss_bytes": "greatest memory of a rank",
+    "model": "scoring model",
+    "mz_range": "m/z from and to",
+    "n_nan": "peaks without a number",
+    "n_negative": "negative intensities",
+    "n_unsorted": "spectra out of order",
+    "n_zero": "intensities of 0",
+    "normalise": "normalisation of exports",
+    "pattern_cache": "folder of isotope patterns",
+    "pixel_size_from": "pixel size by",
+    "pixel_size_um": "pixel size, µm",
+    "polarity": "polarity asked for",
+    "ppm": "tolerance, ppm",
+    "profile": "profile spectra",
+    "resolving_power": "resolving power, and its m/z",
+    "seed": "seed of chance",
+    "slice": "share of the work",
+    "start_s": "time to the first task",
+    "target_mz_range": "m/z of target ions",
+    "targets": "target ions",
+    "targets_in_range": "target ions within the spectra's m/z",
+    "targets_with_score": "target ions with a score",
+    "targets_with_signal": "target ions with a signal",
+    "task_cpu_s": "processor time of tasks",
+    "unusable_tic": "spectra without a usable total",
+    "wall_s": "wall time",
+}
 
 
 class Scores(NamedTuple):
@@ -55,19 +123,25 @@ class Scores(NamedTuple):
     n_decoys: int
 
 
-def save_report(directory: Path) -> Path:
+def save_report(directory: Path, options: PageOptions | None = None) -> Path:
     """Write ``report.html`` of a finished run, published by rename.
+
+    Parameters
+    ----------
+    options
+        What the page is to have beyond what it has.
 
     Raises
     ------
     BadInput
-        The folder holds no finished run, or a damaged one.
+        The folder holds no finished run, or a damaged one; or options that cannot be.
     """
-    page = make_page(read_annotation_run(directory))
+    run, extras = add_extras(read_annotation_run(directory), options)
+    page = make_page(run, extras)
     return save_page(directory / "report.html", page)
 
 
-def make_page(run: AnnotationRun) -> str:
+def make_page(run: AnnotationRun, extras: Extras = Extras()) -> str:  # noqa: B008
     """Fill ``view/page.html`` with what was annotated."""
     grid = choose_grid(run, len(get_shown_ions(run)))
     images = dict(pack_ions(run, grid))
@@ -76,14 +150,14 @@ def make_page(run: AnnotationRun) -> str:
         "name": shorten(run.dataset, 60),
         "finished": str(run.record.get("finished", ""))[:10],
         "levels": {level: summary.format_level(level) for level in LEVELS},
-        "data": make_data(run, grid, images),
+        "data": make_data(run, grid, images, extras),
         "images": images.items(),
         "block": grid.block,
         "scripts": SCRIPTS,
-        "facts": list_facts(run.record, PARTS),
+        "facts": list_facts(run.record, PARTS, WORDS),
         "inputs": list_inputs(run.record),
     }
-    for part in (_get_header(run), _get_browser(run), _get_charts(run)):
+    for part in (_get_header(run), _get_browser(run, len(images)), _get_charts(run)):
         values |= part
     return render_page("metabolite_annotation.report", "view/page.html", **values)
 
@@ -91,21 +165,21 @@ def make_page(run: AnnotationRun) -> str:
 def _get_header(run: AnnotationRun) -> dict[str, Any]:
     return {
         "heading": summary.make_heading(run),
-        "measured": summary.say_dataset(run),
-        "ions": summary.count_ions(run),
-        "sources": summary.say_sources(run),
+        "search": list_search(run),
         "tiles": summary.list_tiles(run),
         "counts": summary.count_by_database(run),
-        "cautions": summary.list_cautions(run),
+        "cautions": summary.list_cautions(run, TOLD),
         "method": summary.get_method(run),
+        "steps": [] if len(run) else list_steps(run),
+        "checks": [] if len(run) else list_checks(run),
     }
 
 
-def _get_browser(run: AnnotationRun) -> dict[str, Any]:
-    """Return the limits of the list that the script fills, None where all is in it."""
-    has_more_ions = len(set(run.rows["image"].tolist())) > MOST_IONS
+def _get_browser(run: AnnotationRun, n_images: int) -> dict[str, Any]:
+    """Return what the browser of annotations says of what it leaves out."""
+    has_more_ions = len(set(run.rows["image"].tolist())) > n_images
     return {
-        "most_ions": MOST_IONS if has_more_ions else None,
+        "most_ions": n_images if has_more_ions else None,
         "most_rows": MOST_ROWS if len(run) > MOST_ROWS else None,
     }
 

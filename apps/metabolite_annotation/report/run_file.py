@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -29,6 +29,22 @@ Columns = dict[str, np.ndarray]
 SparseImage = tuple[np.ndarray, np.ndarray]
 
 
+class IonImages(NamedTuple):
+    """The images of an ion.
+
+    Parameters
+    ----------
+    images
+        Pixels and intensities of the four isotope peaks.
+    errors
+        The error of m/z at the pixels of the first, in thousandths of the window,
+        int16; None where the run has none.
+    """
+
+    images: list[SparseImage]
+    errors: np.ndarray | None
+
+
 @dataclass(frozen=True)
 class AnnotationRun:
     """The annotations, best first, what is known of their ions, and the record.
@@ -46,6 +62,14 @@ class AnnotationRun:
     scores
         Columns ``database``, ``target_modifier``, ``target`` and ``score`` of all ions
         with a score.
+    pixel_size_um
+        Along x and y, micrometres; None where nothing says.
+    has_errors
+        Whether there is an error of m/z of each pixel.
+    nearest
+        Columns ``ion`` and ``cosine`` of colocalised ions, (ions, k); ion -1 for none.
+    spectrum
+        Columns ``mz`` and ``intensity`` of the mean spectrum.
     """
 
     directory: Path
@@ -61,6 +85,10 @@ class AnnotationRun:
     indptr: np.ndarray
     pixels: Columns
     scores: Columns
+    pixel_size_um: list[float] | None = None
+    has_errors: bool = False
+    nearest: Columns | None = None
+    spectrum: Columns | None = None
 
     def __len__(self) -> int:
         """Return the number of annotations."""
@@ -97,10 +125,12 @@ def read_annotation_run(directory: Path) -> AnnotationRun:
     return run
 
 
-def read_images(run: AnnotationRun, ions: list[int]) -> Iterator[list[SparseImage]]:
-    """Yield pixels and intensities of the four images of each ion, one at a time."""
+def read_images(run: AnnotationRun, ions: list[int]) -> Iterator[IonImages]:
+    """Yield the images of each ion, one at a time."""
     with open_results(run.directory, PROGRAM) as file:
         pixel, intensity = file["images/pixel"], file["images/intensity"]
+        errors = file.get("images/mz_error") if run.has_errors else None
+        begin = file["images/mz_error_indptr"][:] if run.has_errors else []
         for ion in ions:
             ends = run.indptr[PEAKS * ion : PEAKS * (ion + 1) + 1]
             which = pixel[ends[0] : ends[-1]].astype(np.int64)
@@ -109,7 +139,8 @@ def read_images(run: AnnotationRun, ions: list[int]) -> Iterator[list[SparseImag
                 raise BadInput(f"images/pixel is {which.max()} where there is none")
             cuts = (ends - ends[0])[1:-1]
             pairs = np.split(which, cuts), np.split(bright, cuts)
-            yield list(zip(*pairs, strict=True))
+            found = None if errors is None else errors[begin[ion] : begin[ion + 1]]
+            yield IonImages(list(zip(*pairs, strict=True)), found)
 
 
 def _read(file: h5py.File, directory: Path) -> AnnotationRun:
@@ -134,7 +165,24 @@ def _read(file: h5py.File, directory: Path) -> AnnotationRun:
         {name: _read_numbers(file[f"pixels/{name}"]) for name in ("x", "y", "tic")},
         {n: _read_text(scores[n]) for n in ("database", "target_modifier")}
         | {"target": scores["target"][:] != 0, "score": _read_numbers(scores["score"])},
+        _read_pixel_size(file),
+        "mz_error" in file["images"],
+        _read_group(file, "colocalisation", "ion", "cosine"),
+        _read_group(file, "spectrum", "mz", "intensity"),
     )
+
+
+def _read_pixel_size(file: h5py.File) -> list[float] | None:
+    """Return width and height of a pixel, which older runs do not have."""
+    found = np.asarray(file.attrs.get("pixel_size_um", []), np.float64)
+    is_known = found.shape == (2,) and np.isfinite(found).all() and (found > 0).all()
+    return found.tolist() if is_known else None
+
+
+def _read_group(file: h5py.File, name: str, *columns: str) -> Columns | None:
+    """Return columns of a group that older runs do not have."""
+    group = file.get(name)
+    return None if group is None else {c: group[c][:] for c in columns}
 
 
 def _read_text(column: h5py.Dataset) -> np.ndarray:

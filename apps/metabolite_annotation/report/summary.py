@@ -1,12 +1,13 @@
 """What an annotation run found, in plain words, and what not to overlook."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from hpc_connector.notes import list_notes
 from metabolite_annotation.report.run_file import LEVELS, AnnotationRun
+from metabolite_annotation.report.search import list_assumed
 
 TRUSTED = 0.1  # the FDR that METASPACE shows first
 METHODS = {
@@ -54,32 +55,6 @@ def make_heading(run: AnnotationRun) -> str:
     n = count_annotations(run, level)
     at = f"at {format_level(level)} FDR" if level < 1 else "above 50 % FDR"
     return f"{run.dataset}: {n:,} annotation{'s' * (n != 1)} {at}"
-
-
-def say_dataset(run: AnnotationRun) -> str:
-    """Say in a sentence what was measured."""
-    n = len(run.pixels["x"])
-    spectra = f"{n:,} {'spectrum' if n == 1 else 'spectra'}"
-    polarity = f", {run.polarity} mode" if run.polarity else ""
-    return f"{spectra} in a box of {run.width:,} × {run.height:,} pixels{polarity}."  # noqa: RUF001
-
-
-def count_ions(run: AnnotationRun) -> str:
-    """Say how many ions were looked for; their number may not be known."""
-    ions = run.get_part("annotation").get("ions")
-    return f"{ions:,} ions" if isinstance(ions, int) else "Ions"
-
-
-def say_sources(run: AnnotationRun) -> str:
-    """Say by what polarity and instrument are known, or that they were assumed."""
-    search = run.get_part("search")
-    said = ""
-    for name in ("polarity", "instrument"):
-        taken, source = (str(search.get(key, "")) for key in (name, f"{name}_from"))
-        if taken and source:
-            how = source if source == "assumed" else f"by {source}"
-            said += f" {name.capitalize()}: {taken} ({how})."
-    return said
 
 
 def list_tiles(run: AnnotationRun) -> list[tuple[str, int]]:
@@ -139,10 +114,18 @@ def get_shift(run: AnnotationRun) -> Shift:
     return Shift(f"{n:,} annotation{'s' * (n != 1)}{at}", *map(format_ppm, quarters))
 
 
-def list_cautions(run: AnnotationRun) -> list[str]:
-    """List what speaks against taking the run at its word, in sentences."""
+def list_cautions(run: AnnotationRun, told: Collection[str] = ()) -> list[str]:
+    """List what speaks against taking the run at its word, in sentences.
+
+    Parameters
+    ----------
+    told
+        What was assumed and is told elsewhere.
+    """
     doubts = (_doubt_images, _doubt_annotations)
-    return [*list_notes(run.record), *(said for doubt in doubts for said in doubt(run))]
+    assumed = [a._asdict() for a in list_assumed(run) if a.what not in told]
+    notes = list_notes({**run.record, "assumed": assumed})
+    return [*notes, *(said for doubt in doubts for said in doubt(run))]
 
 
 def _doubt_images(run: AnnotationRun) -> Iterator[str]:

@@ -29,6 +29,7 @@ from hpc_connector.loader.spectra.identity import (
     get_checksum,
     get_uuid,
 )
+from hpc_connector.loader.spectra.pixel_size import Size, get_pixel_size
 from hpc_connector.loader.spectra.pixels import choose_section, get_pixels
 from hpc_connector.loader.spectra.scan import scan
 from hpc_connector.loader.spectra.value_types import Array, Read
@@ -60,6 +61,7 @@ class Imzml:
     from 1 where it has positions of a stage; ``n_peaks``; place and size in the .ibd
     file, bytes; ``tic``, ``lowest_mz`` and ``highest_mz``, NaN where they are not
     given. ``assumed`` and ``counted`` are as in :mod:`hpc_connector.notes`.
+    ``pixel_size_um``, along x and y, is None where the file does not give it.
     """
 
     path: str
@@ -85,6 +87,7 @@ class Imzml:
     highest_mz: NDArray[np.float64]
     assumed: tuple[Assumption, ...] = ()
     counted: Mapping[str, int] = field(default_factory=dict)
+    pixel_size_um: Size | None = None
 
     @property
     def polarity(self) -> str:
@@ -201,6 +204,7 @@ def parse_imzml(
     )
     facts, of_facts = get_facts(path, found.root)
     acquisition, is_profile = read_acquisition(path, found)
+    size, of_size = get_pixel_size(path, found.root)
     return Imzml(
         path=path,
         ibd_path=ibd_path,
@@ -211,7 +215,8 @@ def parse_imzml(
         tic=columns[:, kernels.TIC].copy(),
         lowest_mz=columns[:, kernels.LOWEST].copy(),
         highest_mz=columns[:, kernels.HIGHEST].copy(),
-        assumed=(*found.assumed, *whole, *in_pixels, *of_arrays, *of_facts),
+        pixel_size_um=size,
+        assumed=(*found.assumed, *whole, *in_pixels, *of_arrays, *of_facts, *of_size),
         counted={"spectra of other sections were left out": int((~chosen).sum())},
         **facts,
         **name_arrays(mz, intensity),

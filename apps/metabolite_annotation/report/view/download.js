@@ -1,0 +1,184 @@
+// What the viewer shows, to keep: a figure as PNG, and values as 16-bit TIFF.
+
+function saveBlob(blob, name) {
+  const link = make("a", {href: URL.createObjectURL(blob), download: name});
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+const datasetName = document.title.replace(/^Annotation: /, "");
+
+function nameFile(ending) {
+  const ions = ionShown.parts.map(({n}) => columns.formula[n] + columns.adduct[n]);
+  return `${[datasetName, ...ions].join("_")}.${ending}`.replaceAll(/[^\w.+-]+/g, "_");
+}
+
+// --- The figure ---
+
+// Return the part of the image that is seen, in its pixels: {x, y, width, height}.
+function getSeen() {
+  const {left, top, across, down, wide, high} = getPlace(ionStage), {width, height} = ionStage.size;
+  const [x, y] = [Math.max(-left / across, 0), Math.max(-top / down, 0)];
+  return {x, y, width: Math.min((wide - left) / across, width) - x,
+    height: Math.min((high - top) / down, height) - y};
+}
+
+// Return a canvas with the figure: `times` pixels for each of the image, `framed` with a title,
+// a scale bar and a colour bar.
+function makeFigure(times, framed) {
+  const seen = getSeen(), [across, down] = STRETCH >= 1 ? [times, times * STRETCH]
+    : [times / STRETCH, times];
+  const wide = Math.round(seen.width * across), high = Math.round(seen.height * down);
+  const unit = framed ? Math.max(12, Math.round(Math.max(wide, high) / 36)) : 0;
+  const isOne = ionShown.parts.length === 1 && !ionShown.parts[0].channel;
+  const frame = {unit, left: unit, top: 4.5 * unit, right: isOne ? 7 * unit : unit,
+    bottom: (isOne ? 3.5 : 4 + 1.5 * ionShown.parts.length) * unit, wide, high};
+  const canvas = make("canvas", {width: Math.max(wide, 14 * unit) + frame.left + frame.right,
+    height: high + frame.top + frame.bottom});
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  const place = {across, down, wide, high, left: frame.left - seen.x * across,
+    top: frame.top - seen.y * down};
+  paintFigure(context, place, frame);
+  if (framed) paintFrame(context, place, frame, isOne);
+  return canvas;
+}
+
+function paintFigure(context, place, {left, top, wide, high}) {
+  context.save();
+  context.beginPath();
+  context.rect(left, top, wide, high);
+  context.clip();
+  paintScene(context, place, true);
+  context.restore();
+}
+
+function paintFrame(context, place, frame, isOne) {
+  const {unit, left, top, high} = frame;
+  Object.assign(context, {fillStyle: "#000", strokeStyle: "#000", lineWidth: Math.max(unit / 12, 1)});
+  context.strokeRect(left, top, frame.wide, high);
+  const [first, ...rest] = titleFigure(isOne);
+  paintText(context, first, left, 1.9 * unit, 1.25 * unit, "600 ");
+  rest.forEach((line, k) => paintText(context, line, left, (3.4 + 1.3 * k) * unit, unit));
+  const {length, said} = chooseScaleBar(place, frame.wide / 3);
+  context.fillRect(left, top + high + unit, length, unit / 3);
+  paintText(context, said, left, top + high + 2.6 * unit, unit);
+  if (isOne) paintColourBar(context, frame);
+  else paintKeys(context, frame);
+}
+
+// Return the lines over the figure.
+function titleFigure(isOne) {
+  const {n} = ionShown.parts[0];
+  return isOne ? [nameAnnotation(n), `m/z ${columns.mz[n].toFixed(4)}, ${datasetName}`]
+    : [ionShown.parts.map(part => columns.formula[part.n]).join(", "), datasetName];
+}
+
+// Write a line, smaller where it would be cut.
+function paintText(context, text, x, y, size, weight = "") {
+  const most = context.canvas.width - x - size / 2, write = pixels => {
+    context.font = `${weight}${pixels}px "Helvetica Neue", Arial, sans-serif`;
+    return context.measureText(text).width;
+  };
+  const wide = write(size);
+  if (wide > most) write(Math.max(size * most / wide, 7));
+  context.textAlign = "left";
+  context.fillText(text, x, y, most);
+}
+
+function paintColourBar(context, {unit, left, top, wide, high}) {
+  const {map, scale, low, high: most, hot} = ionSettings(), {image} = ionShown.parts[0];
+  const {level, floor} = findRange(image, hot), full = image.top * level / 65535;
+  const from = toAxis(low, scale, floor), to = toAxis(most, scale, floor), x = left + wide + unit;
+  const bytes = new Uint8ClampedArray(COLOUR_MAPS[map].buffer);
+  for (let k = 0; k < high; k++) {
+    const c = 4 * Math.min(Math.floor(256 * (1 - (k + 0.5) / high)), 255);
+    context.fillStyle = `rgb(${bytes[c]} ${bytes[c + 1]} ${bytes[c + 2]})`;
+    context.fillRect(x, top + k, unit, 1);
+  }
+  context.fillStyle = "#000";
+  context.strokeRect(x, top, unit, high);
+  for (const {value, at} of makeTicks(full * most, scale, floor / most, 0.12)) {
+    const share = (toAxis(value / full, scale, floor) - from) / (to - from);
+    if (!(share >= 0 && share <= 1)) continue;
+    const y = top + high * (1 - share);
+    context.fillRect(x + unit, y - context.lineWidth / 2, unit / 3, context.lineWidth);
+    paintText(context, sayIntensity(value), x + 1.6 * unit, y + 0.35 * unit, unit);
+  }
+}
+
+// Name the colours of an overlay, with the intensity that is full colour.
+function paintKeys(context, {unit, left, top, high}) {
+  ionShown.parts.forEach(({channel, n}, k) => {
+    const y = top + high + (4.4 + 1.5 * k) * unit;
+    context.fillStyle = {red: "#f00", green: "#0f0", blue: "#00f"}[channel];
+    context.fillRect(left, y - 0.8 * unit, unit, unit);
+    context.fillStyle = "#000";
+    paintText(context, `${nameAnnotation(n)} m/z ${columns.mz[n].toFixed(4)}, ${sayMost(channel)}`,
+      left + 1.5 * unit, y, unit);
+  });
+}
+
+// --- The values ---
+
+// Return the bytes of a TIFF of 16-bit images, uncompressed, a page each: {image, description}.
+// `perUnit` is how many units a pixel is wide and high, in thousandths; unit 3: centimetre.
+function makeTiff(pages, [across, down], unit) {
+  const text = new TextEncoder(), chunks = [Uint8Array.of(0x49, 0x49, 42, 0, 8, 0, 0, 0)];
+  let at = 8;
+  pages.forEach(({image: {width, height, values}, description}, k) => {
+    const said = text.encode(`${description}\0`), padded = said.length + said.length % 2;
+    const head = 2 + 12 * 14 + 4, saidAt = at + head, ratioAt = saidAt + padded;
+    const valuesAt = ratioAt + 16, end = valuesAt + 2 * values.length;
+    const bytes = new DataView(new ArrayBuffer(end - at));
+    const put = (from, value) => bytes.setUint32(from - at, value, true);
+    const tags = [[254, 4, 1, 2 * (pages.length > 1)], [256, 4, 1, width], [257, 4, 1, height],
+      [258, 3, 1, 16], [259, 3, 1, 1], [262, 3, 1, 1], [270, 2, said.length, saidAt],
+      [273, 4, 1, valuesAt], [277, 3, 1, 1], [278, 4, 1, height], [279, 4, 1, 2 * values.length],
+      [282, 5, 1, ratioAt], [283, 5, 1, ratioAt + 8], [296, 3, 1, unit]];
+    bytes.setUint16(0, tags.length, true);
+    tags.forEach(([tag, type, count, value], row) => {
+      bytes.setUint16(2 + 12 * row, tag, true);
+      bytes.setUint16(4 + 12 * row, type, true);
+      put(at + 6 + 12 * row, count);
+      put(at + 10 + 12 * row, value);
+    });
+    put(at + head - 4, k + 1 < pages.length ? end : 0);
+    new Uint8Array(bytes.buffer).set(said, head);
+    [...across, ...down].forEach((value, n) => put(ratioAt + 4 * n, value));
+    for (let p = 0; p < values.length; p++) bytes.setUint16(valuesAt - at + 2 * p, values[p], true);
+    chunks.push(bytes.buffer);
+    at = end;
+  });
+  return new Blob(chunks, {type: "image/tiff"});
+}
+
+function describeImage({n, image}) {
+  const {block} = data.box;
+  return [`${columns.formula[n]} ${columns.adduct[n]}`, `m/z ${columns.mz[n]}`,
+    `dataset ${datasetName}`, `intensity = value * ${image.top / 65535}`,
+    "0 is no signal or no spectrum",
+    PIXEL ? `pixel ${PIXEL[0] * block} x ${PIXEL[1] * block} um` : "pixel of unknown size",
+    ...(block > 1 ? [`each the mean of ${block} x ${block} measured pixels`] : [])].join("\n");
+}
+
+function saveTiff() {
+  const pages = ionShown.parts.map(part => ({image: part.image, description: describeImage(part)}));
+  // Pixels in a centimetre: ten million nanometres over those of a pixel.
+  const ratio = axis => PIXEL ? [1e7, Math.round(1000 * PIXEL[axis] * data.box.block)] : [1, 1];
+  saveBlob(makeTiff(pages, [ratio(0), ratio(1)], PIXEL ? 3 : 1), nameFile("tif"));
+}
+
+function listenToDownload() {
+  const form = find("downloads");
+  form.addEventListener("submit", event => event.preventDefault());
+  find("save-tiff").addEventListener("click", saveTiff);
+  find("save-png").addEventListener("click", () => {
+    const times = Math.min(Math.max(Math.round(form.elements.times.value) || 1, 1), 50);
+    makeFigure(times, form.elements.framed.checked)
+      .toBlob(blob => saveBlob(blob, nameFile("png")));
+  });
+}
+
+if (total) listenToDownload();
