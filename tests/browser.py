@@ -1,5 +1,6 @@
 """Pages in a real browser: Chromium, driven by Playwright."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,9 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def open_page(chromium: Any) -> Iterator[Callable[..., Page]]:
-    """Return what opens a page; the test fails if any page has complained."""
+@contextlib.contextmanager
+def opening(chromium: Any) -> Iterator[Callable[..., Page]]:
+    """Give what opens a page; it fails in the end if any page has complained."""
     contexts, complaints = [], []
 
     def open_one(
@@ -49,6 +50,13 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def open_page(chromium: Any) -> Iterator[Callable[..., Page]]:
+    """Return what opens a page; the test fails if any page has complained."""
+    with opening(chromium) as open_one:
+        yield open_one
 
 
 def list_faults(page: Page) -> list[str]:

@@ -1,5 +1,5 @@
 // The dataset as a whole.
 
 async function showDataset() {
-  paintImage(find("tic"), await readTotal());
+  if (find("tic")) paintImage(find("tic"), await readTotal());
 }

@@ -31,8 +31,8 @@ function makeFigure(times, framed) {
   const wide = Math.round(seen.width * across), high = Math.round(seen.height * down);
   const unit = framed ? Math.max(12, Math.round(Math.max(wide, high) / 36)) : 0;
   const isOne = ionShown.parts.length === 1 && !ionShown.parts[0].channel;
-  const frame = {unit, left: unit, top: 4.5 * unit, right: isOne ? 7 * unit : unit,
-    bottom: (isOne ? 3.5 : 4 + 1.5 * ionShown.parts.length) * unit, wide, high};
+  const frame = {unit, left: unit, top: Math.round(4.3 * unit), right: isOne ? 7 * unit : unit,
+    bottom: Math.round((isOne ? 3.5 : 4 + 1.5 * ionShown.parts.length) * unit), wide, high};
   const canvas = make("canvas", {width: Math.max(wide, 14 * unit) + frame.left + frame.right,
     height: high + frame.top + frame.bottom});
   const context = canvas.getContext("2d");

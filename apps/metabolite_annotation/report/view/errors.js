@@ -32,13 +32,13 @@ function countErrors(values) {
 function drawErrorBar(pixels, k, top) {
   const height = 100 * pixels / top, middle = 2 * (k + 0.5) / ERROR_BINS - 1;
   const said = `${signed(2)(middle * data.ppm)} ppm: ${sayCount(pixels)} pixels`;
-  return draw("rect", {class: "bar", x: 10 + 11.2 * k, y: 112 - height, width: 10.2, height},
+  return draw("rect", {class: "bar", x: 20 + 10.4 * k, y: 112 - height, width: 9.4, height},
     draw("title", {}, said));
 }
 
 function drawErrorHistogram(values, mean) {
   const counts = countErrors(values), top = Math.max(...counts, 1);
-  const x = error => 150 + 140 * error / data.ppm;
+  const x = error => 150 + 130 * error / data.ppm;
   const ticks = [-1, 0, 1].map(share => draw("text", {class: "middle soft",
     x: x(share * data.ppm), y: 127}, share ? signed(1)(share * data.ppm) : "0"));
   const marked = mean === null ? [] : [draw("line", {class: "mean", x1: x(mean), x2: x(mean),
@@ -46,7 +46,7 @@ function drawErrorHistogram(values, mean) {
   return draw("svg", {viewBox: "0 0 300 146", role: "img",
     "aria-label": `Errors of m/z of ${sayCount(counts.reduce((a, b) => a + b))} pixels`},
     ...counts.map((pixels, k) => drawErrorBar(pixels, k, top)),
-    draw("line", {class: "axis", x1: 10, x2: 290, y1: 112, y2: 112}),
+    draw("line", {class: "axis", x1: 20, x2: 280, y1: 112, y2: 112}),
     draw("line", {class: "limit", x1: 150, x2: 150, y1: 4, y2: 112}), ...marked, ...ticks,
     draw("text", {class: "middle", x: 150, y: 142}, "error of m/z, ppm"));
 }
@@ -69,7 +69,8 @@ async function fillErrors(holder, n) {
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "Error of m/z of each pixel: blue is too low, red too high");
   paintErrors(canvas, errors);
-  const scale = make("div", {className: "error-scale"}, `−${data.ppm}`, make("span"), `+${data.ppm} ppm`);
+  const scale = make("div", {className: "error-scale"}, `−${data.ppm}`, make("span"),
+    `+${data.ppm} ppm`);
   holder.prepend(make("figure", {}, canvas, scale),
     make("figure", {}, drawErrorHistogram(errors.values, columns.ppm_error[n])));
 }
@@ -77,5 +78,6 @@ async function fillErrors(holder, n) {
 function makeErrors(n) {
   const holder = make("div", {className: "errors"}, sayErrors(n));
   fillErrors(holder, n);
-  return makePart("errors-part", "m/z error", "Measured less expected, of the first isotope.", holder);
+  return makePart("errors-part", "m/z error", "Measured less expected, of the first isotope.",
+    holder);
 }

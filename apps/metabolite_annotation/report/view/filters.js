@@ -55,14 +55,15 @@ function makeLeast(text) {
 }
 
 function makeRate(text) {
-  const most = Number(text || DEFAULTS.fdr) + 1e-9;
+  const most = (Number(text) || Number(DEFAULTS.fdr)) + 1e-9;
   return most < 1 && (n => columns.fdr_level[n] <= most);
 }
 
 // How a filter is named and chosen from; `accept` makes of its text what accepts an annotation,
 // or a false value where it accepts all; `off` is the text of one that does.
 const FILTERS = {
-  search: {title: "Search", hint: "any text; !word hides", accept: makeSearch},
+  search: {title: "Search", hint: "any text; !word hides", accept: makeSearch,
+    said: "Words in formula, adduct, ion, database, names and ids"},
   fdr: {title: "FDR", off: "1", accept: makeRate,
     options: [["0.05", "≤ 5 %"], ["0.1", "≤ 10 %"], ["0.2", "≤ 20 %"], ["0.5", "≤ 50 %"],
       ["1", "any"]]},
@@ -70,9 +71,11 @@ const FILTERS = {
   loss: {title: "Neutral loss", column: "loss"},
   modification: {title: "Modification", column: "modification"},
   database: {title: "Database", column: "database"},
-  mz: {title: "m/z", hint: "760.585 or 700-800", accept: makeRange},
+  mz: {title: "m/z", hint: "700-800", said: "A range, or one m/z within the window of the run",
+    accept: makeRange},
   msm: {title: "MSM at least", hint: "0 to 1", accept: makeLeast},
-  molecule: {title: "Molecule", hint: "name or id", accept: text => makePhrase(text, wordsOf.names)},
+  molecule: {title: "Molecule", hint: "name or id",
+    accept: text => makePhrase(text, wordsOf.names)},
   formula: {title: "Formula", hint: "C6H12O6",
     accept: text => makePhrase(text, n => columns.formula[n].toLowerCase())},
 };
@@ -117,7 +120,7 @@ function compareValues(a, b) {
 
 // What has no value is last both ways.
 function sortRows() {
-  const column = SORTED[state.sort];
+  const column = SORTED.get(state.sort);
   if (!column) return;
   const way = state.down ? -1 : 1, values = new Map(shown.map(n => [n, column(n)]));
   shown.sort((m, n) => {
@@ -146,8 +149,8 @@ function listOptions({column, write = text => text, options}) {
 function makeControl(name, filter) {
   const about = {name, id: `filter-${name}`};
   if (filter.hint) {
-    return make("input", {...about, type: "text", placeholder: filter.hint, autocomplete: "off",
-      spellcheck: false});
+    return make("input", {...about, type: "text", placeholder: filter.hint,
+      title: filter.said ?? "", autocomplete: "off", spellcheck: false});
   }
   const options = listOptions(filter);
   return options.length
@@ -164,8 +167,8 @@ function makeFilter([name, filter]) {
     setState({[name]: filter.off});
     control.focus();
   });
-  return [make("div", {className: `filter ${name}`},
-    make("label", {htmlFor: control.id}, filter.title), control, remove)];
+  const label = make("label", {htmlFor: control.id}, filter.title);
+  return [make("div", {className: `filter filter-${name}`}, label, control, remove)];
 }
 
 function makeFilters() {

@@ -61,7 +61,8 @@ function markTile() {
 
 function showTile(at) {
   growGallery(at + TILES_AT_ONCE);
-  const list = find("list").getBoundingClientRect(), tile = getTile(tiles[at]).getBoundingClientRect();
+  const list = find("list").getBoundingClientRect();
+  const tile = getTile(tiles[at]).getBoundingClientRect();
   if (tile.top < list.top) find("list").scrollTop += tile.top - list.top - 8;
   else if (tile.bottom > list.bottom) find("list").scrollTop += tile.bottom - list.bottom + 8;
 }

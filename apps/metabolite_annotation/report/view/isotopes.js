@@ -28,7 +28,7 @@ function fillPicture(holder, image) {
   const canvas = make("canvas", {width: 1, height: 1});
   canvas.setAttribute("aria-hidden", "true");
   holder.append(canvas);
-  paintImage(canvas, image, viewSettings());
+  showImage(canvas, image);
 }
 
 // Return what an isotope image is of: m/z, how far off, and its highest intensity.
@@ -69,5 +69,6 @@ function makeIsotopes(n) {
     "Images, each to its own highest intensity, and the share of each in the sum, in percent.",
     make("div", {className: "isotopes"}, ...figures.map(([k, {holder, caption}]) =>
       make("figure", {}, holder, caption, drawPeak(k, expected[k], measured[k], top)))),
-    make("ul", {className: "legend"}, makeKey("theory", "expected"), makeKey("control", "measured")));
+    make("ul", {className: "legend"}, makeKey("theory", "expected"),
+      makeKey("control", "measured")));
 }

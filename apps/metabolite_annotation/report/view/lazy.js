@@ -1,23 +1,41 @@
-// Images that are painted when they come into sight, and given up when they leave it.
-// Public: loaded, paintLater, repaint.
+// Small images: painted when they come into sight, given up when they leave it, and painted
+// again when colours or scale change.
+// Public: loaded, showImage, paintLater, repaint.
 
 // Promise the whole page: packed images stand behind the script.
 const loaded = new Promise(done => addEventListener("DOMContentLoaded", done));
 
-const paintedIons = new WeakMap();
+const imagesShown = new Map(); // of each canvas
 
-async function paintIon(canvas, ion) {
-  await loaded;
-  const images = await readImages(ion);
-  if (images?.[0] && paintedIons.get(canvas) === ion) paintImage(canvas, images[0], viewSettings());
+function showImage(canvas, image) {
+  imagesShown.set(canvas, image);
+  paintImage(canvas, image, viewSettings());
 }
 
-const inSight = new IntersectionObserver(entries => {
+function repaint() {
+  for (const [canvas, image] of imagesShown) {
+    if (canvas.isConnected) paintImage(canvas, image, viewSettings());
+    else imagesShown.delete(canvas);
+  }
+}
+
+const inSight = new Set();
+
+async function showIonLater(canvas) {
+  await loaded;
+  const images = await readImages(Number(canvas.dataset.ion));
+  if (images?.[0] && inSight.has(canvas)) showImage(canvas, images[0]);
+}
+
+const sightWatcher = new IntersectionObserver(entries => {
   for (const {target, isIntersecting} of entries) {
     if (isIntersecting) {
-      paintedIons.set(target, Number(target.dataset.ion));
-      paintIon(target, Number(target.dataset.ion));
-    } else if (paintedIons.delete(target)) Object.assign(target, {width: 1, height: 1});
+      inSight.add(target);
+      showIonLater(target);
+    } else if (inSight.delete(target)) {
+      imagesShown.delete(target);
+      Object.assign(target, {width: 1, height: 1});
+    }
   }
 }, {rootMargin: "100px"});
 
@@ -26,13 +44,6 @@ function paintLater(ion) {
   const canvas = make("canvas", {width: 1, height: 1});
   canvas.setAttribute("aria-hidden", "true");
   canvas.dataset.ion = ion;
-  inSight.observe(canvas);
+  sightWatcher.observe(canvas);
   return canvas;
-}
-
-// Paint again what is in sight.
-function repaint() {
-  for (const canvas of document.querySelectorAll("canvas[data-ion]")) {
-    if (paintedIons.has(canvas)) paintIon(canvas, paintedIons.get(canvas));
-  }
 }

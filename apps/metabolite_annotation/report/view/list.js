@@ -91,8 +91,8 @@ function pressKey(event) {
 // ---- What is shown, as a file
 
 const CSV_COLUMNS = ["formula", "adduct", "ion", "database", "mz", "msm", "score", "chaos",
-  "spatial", "spectral", "fdr", "fdr_level", "ppm_error", "mz_err_abs", "mz_err_rel", "total_intensity",
-  "max_intensity", "n_pixels", "names", "ids", "isomers", "isobars"];
+  "spatial", "spectral", "fdr", "fdr_level", "ppm_error", "mz_err_abs", "mz_err_rel",
+  "total_intensity", "max_intensity", "n_pixels", "names", "ids", "isomers", "isobars"];
 
 function quoteCsv(value) {
   const text = Array.isArray(value) ? value.join("; ") : String(value ?? "");

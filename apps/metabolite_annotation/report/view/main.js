@@ -2,11 +2,6 @@
 
 const FILTER_NAMES = Object.keys(FILTERS);
 
-// One annotation is always chosen: that of the fragment, or the best that is shown.
-function chooseFirst() {
-  if (!(/^\d+$/.test(state.ion) && Number(state.ion) < total)) state.ion = String(shown[0] ?? 0);
-}
-
 // The shape of images: pixels may be longer one way.
 function setShape() {
   const {width, height, pixel_um} = data.box, [across, down] = pixel_um ?? [1, 1];
@@ -17,12 +12,13 @@ if (total) {
   setShape();
   makeList();
   fillList();
-  chooseFirst();
+  state.ion ||= String(shown[0] ?? 0); // one annotation is always chosen
   markList();
   showPanel();
   watch([...FILTER_NAMES, "sort", "down", "view"], () => { restartList(); showTitle(); });
   watch(["wide"], fillTable);
-  watch(["ion"], () => { chooseFirst(); markList(); showPanel(); showIon(); });
+  watch(["map", "scale", "hot"], repaint);
+  watch(["ion"], () => { markList(); showPanel(); showIon(); });
   addEventListener("DOMContentLoaded", showIon);
 }
 addEventListener("DOMContentLoaded", showDataset);

@@ -41,7 +41,7 @@ function makeMolecules(n) {
   const rest = more.length ? [make("details", {}, make("summary", {}, `${more.length} more`),
     make("ul", {}, ...more))] : [];
   const all = found.length + more.length;
-  const intro = all > 1 ? `${all} candidates of this formula: m/z alone cannot tell them apart.` : "";
+  const intro = all > 1 && `${all} candidates of this formula: m/z alone cannot tell them apart.`;
   return makePart("molecules-part", all > 1 ? "Molecules" : "Molecule", intro,
     make("ul", {}, ...found), ...rest);
 }

@@ -108,6 +108,7 @@ function beginPlacing() {
   optical.stage ??= makeStage(canvas, {paint: paintOpticalPane, tap: tapOptical, aims: true});
   setSize(optical.stage, width, height, 1);
   ionStage.aims = true;
+  find("viewer").scrollIntoView();
   fillOptical();
 }
 

@@ -6,9 +6,11 @@ const CHANNELS = {red: makeColours("00000000ffff0000"), green: makeColours("0000
 
 const isOverlay = () => state.overlay !== "" && state.overlay === state.ion;
 
+const isRow = text => /^\d+$/.test(text) && Number(text) < total;
+
 // Return [{n, channel}] of the channels that have an annotation.
 const listChannels = () => Object.keys(CHANNELS)
-  .filter(channel => state[channel] in columns.formula)
+  .filter(channel => isRow(state[channel]))
   .map(channel => ({channel, n: Number(state[channel])}));
 
 // Return the picture of several images, each the share of one primary colour.
@@ -55,9 +57,9 @@ function fillChannels() {
   find("range").hidden = find("map-choice").hidden = on;
   find("channels").hidden = !on;
   for (const channel of Object.keys(CHANNELS)) {
-    const n = state[channel], known = n in columns.formula;
+    const n = state[channel];
     const input = form.elements[channel];
-    if (document.activeElement !== input) input.value = known ? nameAnnotation(Number(n)) : "";
+    if (document.activeElement !== input) input.value = isRow(n) ? nameAnnotation(Number(n)) : "";
     form.elements[`${channel}max`].value = readNumber(`${channel}max`, 0.001, 1);
     find(`${channel}-said`).textContent = sayMost(channel);
     find(`use-${channel}`).setAttribute("aria-pressed", String(on && n === state.ion));

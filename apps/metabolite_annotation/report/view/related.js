@@ -24,7 +24,7 @@ function makeRelated(n) {
   return [
     ...makeRelatives("Isomers", "Other annotations with the same ion formula, and so the same m/z.",
       listNamed("isomers", "isomer_rows", n)),
-    ...makeRelatives("Isobars", "Other annotated ions so close in m/z that they may share the signal.",
+    ...makeRelatives("Isobars", "Other annotated ions so close in m/z that they may share it.",
       listNamed("isobars", "isobar_rows", n)),
     ...makeRelatives("Same image", "Annotations whose first image is this one.",
       sameImage(n).filter(m => m !== n).map(m => ["", m])),
@@ -48,5 +48,6 @@ function makeColocalised(n) {
   if (!near.length) return [];
   return [makePart("colocalised", "Colocalised", "The nearest images, by the cosine of their "
     + "intensities above the median; 1 is the same place.",
-    make("div", {className: "neighbours"}, ...near.map(([ion, cosine]) => makeNeighbour(ion, cosine))))];
+    make("div", {className: "neighbours"},
+      ...near.map(([ion, cosine]) => makeNeighbour(ion, cosine))))];
 }

@@ -12,8 +12,11 @@ const DEFAULTS = {
 const state = {...DEFAULTS, ...readFragment()};
 const watchers = [];
 
+// What the fragment says, but for an annotation that there is not.
 function readFragment() {
-  return Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+  const found = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+  if (!/^\d+$/.test(found.ion) || Number(found.ion) >= total) delete found.ion;
+  return found;
 }
 
 // Call back after any of some parts of the state has changed.

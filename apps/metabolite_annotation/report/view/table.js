@@ -13,8 +13,8 @@ const writeFormula = formula => formula.split(/(\d+)/).filter(Boolean)
 
 const sayRate = n => columns.fdr_level[n] < 1 ? `≤ ${percent(columns.fdr_level[n])}` : "> 50 %";
 const countOthers = name => n => columns[name][n].split(";").filter(part => part.trim()).length;
-const numberColumn = (name, title, said, digits, width = 70) => ({name, title, said, width, down: true,
-  write: n => [fixed(digits)(columns[name][n])]});
+const numberColumn = (name, title, said, digits, width = 70) => ({name, title, said, width,
+  down: true, write: n => [fixed(digits)(columns[name][n])]});
 const amountColumn = (name, title, said) => ({name, title, said, width: 84, down: true,
   write: n => [amount(columns[name][n])]});
 
@@ -73,7 +73,7 @@ const MORE_COLUMNS = [
 const hasScore = columns.score.some((score, n) => score !== columns.msm[n]);
 const tableColumns = () => [...COLUMNS, ...(state.wide ? MORE_COLUMNS : [])]
   .filter(({name}) => name !== "score" || hasScore);
-const SORTED = Object.fromEntries([...COLUMNS, ...MORE_COLUMNS].map(({name, by}) =>
+const SORTED = new Map([...COLUMNS, ...MORE_COLUMNS].map(({name, by}) =>
   [name, by ?? (n => columns[name][n])]));
 
 function sortBy({name, down}) {
