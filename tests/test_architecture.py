@@ -44,6 +44,7 @@ HOMES = {
     "zarr": ("lazily", ["hpc_connector/loader/genotypes/vcf/vcz.py"]),
     "pyarrow": ("lazily", ["hpc_connector/telemetry/"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/"]),
+    "PIL": ("lazily", ["apps/metabolite_annotation/report/optical.py"]),
     "catboost": ("lazily", ["apps/metabolite_annotation/inputs/scoring_model.py"]),
     "pandas": (
         "lazily",

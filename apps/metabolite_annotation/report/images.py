@@ -20,7 +20,7 @@ from metabolite_annotation.report.run_file import (
 )
 
 MOST_IONS = 1000  # or as many as are within MOST_VALUES
-LONGEST = 400  # pixels of an edge
+SHORTEST, LONGEST = 50, 400  # pixels of the longer edge
 MOST_VALUES = 12_000_000  # of all images
 FULL, FULL_BYTE = 65535, 255  # of the first image, and of others
 MOST_ERROR, NO_ERROR = 127, -128  # of errors of m/z in a byte
@@ -72,26 +72,27 @@ class Packed(NamedTuple):
 def get_shown_ions(run: AnnotationRun) -> list[int]:
     """Return the best ions, those with a picture; of small images more."""
     ions = list(dict.fromkeys(run.rows["image"].tolist()))
-    n_cells = len(make_grid(run).n_spectra)
+    block = get_block(run.width, run.height, MOST_IONS)
+    n_cells = -(-run.width // block) * -(-run.height // block)
     return ions[: max(MOST_IONS, MOST_VALUES // max(n_cells, 1))]
 
 
-def make_grid(run: AnnotationRun, edge: int = LONGEST) -> ReducedGrid:
-    """Return the cells of images whose longest edge is `edge` or less."""
-    block = -(-max(run.width, run.height, 1) // edge)
+def get_block(width: int, height: int, n_ions: int) -> int:
+    """Return the least block of pixels at which images of so many keep a page small."""
+    longest = max(width, height, 1)
+    least = -(-longest // LONGEST)
+    for block in range(least, max(longest // SHORTEST, least) + 1):
+        if n_ions * -(-width // block) * -(-height // block) <= MOST_VALUES:
+            break
+    return block
+
+
+def make_grid(run: AnnotationRun, block: int) -> ReducedGrid:
+    """Return the cells of images, each a block of pixels."""
     width, height = -(-run.width // block), -(-run.height // block)
     cell = run.pixels["y"].astype(np.int64) // block * width + run.pixels["x"] // block
     n_spectra = np.bincount(cell, minlength=width * height)
     return ReducedGrid(block, width, height, cell, n_spectra)
-
-
-def choose_grid(run: AnnotationRun, n_ions: int) -> ReducedGrid:
-    """Return the finest grid at which the images of so many ions keep a page small."""
-    for edge in range(LONGEST, 40, -20):
-        grid = make_grid(run, edge)
-        if n_ions * len(grid.n_spectra) <= MOST_VALUES:
-            break
-    return grid
 
 
 def reduce_image(grid: ReducedGrid, image: SparseImage) -> np.ndarray:

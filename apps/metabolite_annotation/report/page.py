@@ -21,8 +21,9 @@ from metabolite_annotation.report.data import make_data
 from metabolite_annotation.report.extras import Extras, add_extras
 from metabolite_annotation.report.failure import list_checks, list_steps
 from metabolite_annotation.report.images import (
-    choose_grid,
+    get_block,
     get_shown_ions,
+    make_grid,
     pack_ions,
 )
 from metabolite_annotation.report.run_file import (
@@ -144,7 +145,8 @@ def save_report(directory: Path, options: PageOptions | None = None) -> Path:
 
 def make_page(run: AnnotationRun, extras: Extras = Extras()) -> str:  # noqa: B008
     """Fill ``view/page.html`` with what was annotated."""
-    grid = choose_grid(run, len(get_shown_ions(run)))
+    block = get_block(run.width, run.height, len(get_shown_ions(run)))
+    grid = make_grid(run, block)
     images = dict(pack_ions(run, grid))
     values = {
         "run": run,

@@ -17,7 +17,6 @@ COUNTS = ("IMS:1000042", "IMS:1000043")
 EXTENTS = ("IMS:1000044", "IMS:1000045")
 SIZES = ("IMS:1000046", "IMS:1000047")
 MICROMETRES = {  # in a unit, by its accession or its name
-    "": 1.0,
     "UO:0000008": 1e6,
     "UO:0000015": 1e4,
     "UO:0000016": 1e3,
@@ -73,8 +72,9 @@ def _find_lengths(params: Sequence[Element], term: str) -> list[float]:
 def _read_length(param: Element) -> float | None:
     """Return a length above 0, micrometres; None for what is none."""
     name = param.get("unitName", "").lower().removesuffix("s").replace("metre", "meter")
-    accession = param.get("unitAccession", "")
-    unit = MICROMETRES.get(name if name in MICROMETRES else accession)
+    given = [one for one in (param.get("unitAccession", ""), name) if one]
+    known = [MICROMETRES[one] for one in given if one in MICROMETRES]
+    unit = known[0] if known else None if given else 1.0
     try:
         length = float(param.get("value", "")) * (unit or 0)
     except ValueError:
