@@ -206,6 +206,9 @@ class Options(PageOptions, RunOptions):
         read=exports,
         metavar="LIST",
     )
+    colocalisation: bool = _exports(
+        False, "write colocalisation.tsv: ions whose images are alike (default: not)"
+    )
     normalise: str = _exports(
         "none",
         "intensities of an export; scores are of what was measured (default: none)",

@@ -22,6 +22,7 @@ from hpc_connector.pipeline.resources import Usage, get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.run_record import Resources, RunRecord
 from metabolite_annotation.annotations import Annotations, find_annotations
+from metabolite_annotation.dataset.overview import make_overview
 from metabolite_annotation.inputs.files import (
     Inputs,
     Library,
@@ -179,9 +180,13 @@ def store(
         if inputs:
             setup, library = inputs
             annotations = find_annotations(options, setup, library, patterns, scores)
+    overview, is_done = make_overview(comm, options, spectra, patterns, annotations)
+    if not is_done:
+        return annotations, False
 
     def save_rest() -> None:
-        save_results(options, record, spectra, patterns, annotations)
+        assert overview is not None  # on rank 0
+        save_results(options, record, spectra, patterns, annotations, overview)
 
     is_done = save_images(comm, options, spectra, patterns, annotations, save_rest)
     return annotations, is_done

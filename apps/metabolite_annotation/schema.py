@@ -84,6 +84,14 @@ SCORE = Column(
     "score", "float64", "what ions are ranked by: msm, or the score of --model", "1"
 )
 
+COSINE = Column(
+    "cosine",
+    "float64",
+    "of two images whose hot spots are cut, whose values below the median are 0, and "
+    "that a median filter of 3 x 3 pixels has smoothed; 0 for none",
+    "1",
+)
+
 ANNOTATIONS = Table(
     "results.h5/annotations",
     "a molecule's formula with an adduct, annotated by a database; the best first",
@@ -258,6 +266,55 @@ PIXELS = Table(
     ),
 )
 
+COLOCALISED = Table(
+    "results.h5/colocalisation",
+    "an annotated ion, as in images; the 2,000 best have others near",
+    (
+        Column(
+            "ion",
+            "int32",
+            "rows of images/ion that have the most similar first images, the nearest "
+            "first; -1 where there are fewer",
+            "",
+            "ten",
+        ),
+        COSINE._replace(dtype="float32", shape="ten"),
+    ),
+)
+
+SPECTRUM = Table(
+    "results.h5/spectrum",
+    "a bin of m/z with peaks, twice ppm wide and at least 1 ppm; the 16,384 most "
+    "intense, in ascending order",
+    (
+        Column("mz", "float64", "mean m/z of its peaks by intensity", "Da per charge"),
+        Column(
+            "intensity",
+            "float32",
+            "sum of its peaks, a pixel with a spectrum",
+            INTENSITY,
+        ),
+    ),
+)
+
+NAMES_OF_PAIR = ("formula", "adduct", "ion", "mz")
+
+COLOCALISATION = Table(
+    "colocalisation.tsv",
+    "an annotated ion and another whose first image is similar: of each up to 100 "
+    "others with a cosine of at least 0.3, the nearest first",
+    (
+        *(
+            next(c for c in ANNOTATIONS.columns if c.name == name)._replace(
+                name=f"{name}_{side}"
+            )
+            for side in "ab"
+            for name in NAMES_OF_PAIR
+        ),
+        COSINE,
+    ),
+)
+
 NOT_IN_TABLE = ("max_intensity", "image")
 
 TABLE = Table(
@@ -325,12 +382,15 @@ REGIONS = Table(
 
 TABLES = (
     TABLE,
+    COLOCALISATION,
     ANNOTATIONS,
     SCORES,
     IONS,
     ENDS,
     IMAGES,
     PIXELS,
+    COLOCALISED,
+    SPECTRUM,
     CSV,
     VAR,
     OBS,

@@ -24,17 +24,29 @@ def save_results(
     ions: dict[str, Any],
     images: Iterable[ImageSet],
     pixels: dict[str, Any],
+    overview: dict[str, dict[str, Any]],
     attributes: dict[str, Any],
 ) -> None:
-    """Write ``results.h5``; `images` are those of the ions, some ions at a time."""
+    """Write ``results.h5``.
+
+    Parameters
+    ----------
+    images
+        Those of the ions, some ions at a time.
+    overview
+        Groups ``colocalisation`` and ``spectrum``.
+    """
     schema.check(schema.ANNOTATIONS, columns)
     schema.check(schema.SCORES, scores)
     schema.check(schema.PIXELS, pixels)
+    schema.check(schema.COLOCALISED, overview["colocalisation"])
+    schema.check(schema.SPECTRUM, overview["spectrum"])
     groups = {
         "annotations": columns,
         "scores": scores,
         "images": ions,
         "pixels": pixels,
+        **overview,
     }
     everything = {
         f"{group}/{name}": column

@@ -15,6 +15,7 @@ from hpc_connector.storage import address
 from metabolite_annotation.annotations import Annotations, describe_search
 from metabolite_annotation.inputs.files import Library, Setup
 from metabolite_annotation.options import Options
+from metabolite_annotation.output.colocalisation import TABLE
 from metabolite_annotation.output.export import EXPORTS
 from metabolite_annotation.report.page import save_report
 from metabolite_annotation.spectra import Spectra
@@ -120,6 +121,7 @@ def finish(
     if not summary["annotations"]:  # why there are none
         summary |= describe_search(scored, version, record["dataset"]["mz_range"])
     outputs = ["annotations.tsv", "results.h5", "images", "report.html"]
+    outputs += [TABLE] * options.colocalisation
     outputs += [EXPORTS[name] for name in options.export]
     record |= {"status": "done", "annotation": summary, "outputs": outputs}
     save_manifest(options.out, record)

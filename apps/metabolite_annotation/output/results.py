@@ -8,8 +8,11 @@ import numpy as np
 from hpc_connector.learner.annotation.ion_images import ImageSet, get_images
 from hpc_connector.run_record import RunRecord
 from metabolite_annotation.annotations import Annotations, list_scores
+from metabolite_annotation.dataset.colocalisation import list_nearest
+from metabolite_annotation.dataset.overview import Overview
 from metabolite_annotation.options import PROGRAM, Options
 from metabolite_annotation.output import files
+from metabolite_annotation.output.colocalisation import save_colocalisation
 from metabolite_annotation.output.export import save_exports
 from metabolite_annotation.patterns import Patterns
 from metabolite_annotation.spectra import Spectra
@@ -23,8 +26,9 @@ def save_results(
     spectra: Spectra,
     patterns: Patterns,
     annotations: Annotations,
+    overview: Overview,
 ) -> None:
-    """Write the table, results.h5 and the exports."""
+    """Write the tables, results.h5 and the exports."""
     scored, columns = annotations.scored, annotations.columns
     unique, image = np.unique(annotations.ion, return_inverse=True)
     mz, theoretical = patterns.mz[unique], patterns.intensity[unique]
@@ -39,8 +43,14 @@ def save_results(
         {"ion": names, "mz": mz, "theoretical_intensity": theoretical},
         get_image_sets(spectra, mz, options.ppm),
         pixels,
+        {
+            "colocalisation": list_nearest(overview.colocalised, unique),
+            "spectrum": overview.spectrum,
+        },
         attributes,
     )
+    if options.colocalisation:
+        save_colocalisation(options.out, annotations, overview.colocalised)
     save_exports(options, columns, spectra, mz[image], attributes)
 
 

@@ -1,4 +1,4 @@
-"""Charts of all annotations of a report: m/z errors, FDR, targets and decoys."""
+"""Charts of all annotations of a report: FDR, targets and decoys."""
 
 import numpy as np
 from markupsafe import Markup
@@ -11,11 +11,9 @@ from hpc_connector.report.axes import (
     draw_axis_names,
     draw_rows,
     draw_ticks,
-    get_limits,
 )
 from hpc_connector.report.svg import (
     Scale,
-    draw_circle,
     draw_line,
     draw_path,
     draw_rect,
@@ -25,7 +23,6 @@ from hpc_connector.report.svg import (
 )
 from metabolite_annotation.report.run_file import LEVELS, AnnotationRun
 
-MOST_DOTS = 2000
 HUES = 6  # colours of adducts, as in page.css
 BINS = 25
 SMALL_WIDTH, SMALL_HEIGHT, SMALL_EDGE = 330, 210, 44
@@ -35,23 +32,6 @@ SMALL = Frame(SMALL_EDGE, 8, SMALL_WIDTH - 10, SMALL_HEIGHT - 36)
 def get_level_class(level: float) -> str:
     """Return the class of the colour of an FDR level."""
     return f"level{round(100 * level)}"
-
-
-def draw_errors(run: AnnotationRun) -> Markup:
-    """Draw the m/z error of each annotation against its m/z, the best on top."""
-    mz, error = run.rows["mz"], run.ppm_errors
-    shown = np.flatnonzero(np.isfinite(mz) & np.isfinite(error))[:MOST_DOTS]
-    across = get_limits(mz[shown])
-    along = (-1.05 * run.ppm, 1.05 * run.ppm)
-    x, y = CHART.make_x(*across), CHART.make_y(*along)
-    parts = [draw_rows(y, along, marked=0.0), draw_ticks(x, across)]
-    for m in shown[::-1].tolist():
-        kind = get_level_class(run.rows["fdr_level"][m])
-        name = f"{run.rows['formula'][m]} {run.rows['adduct'][m]}"
-        said = f"{name}: m/z {mz[m]:.4f}, {error[m]:+.2f} ppm"
-        parts.append(draw_circle(x(mz[m]), y(error[m]), 3.2, kind, said))
-    parts += draw_axis_names("m/z", "error of m/z, ppm")
-    return make_svg(WIDTH, HEIGHT, "Errors of m/z", "".join(parts))
 
 
 def draw_curve(run: AnnotationRun, database: str, adducts: list[str]) -> Markup:

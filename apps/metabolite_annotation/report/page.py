@@ -12,9 +12,7 @@ from metabolite_annotation.options import PageOptions
 from metabolite_annotation.report import summary
 from metabolite_annotation.report.charts import (
     HUES,
-    MOST_DOTS,
     draw_curve,
-    draw_errors,
     draw_scores,
     get_level_class,
 )
@@ -59,6 +57,9 @@ SCRIPTS = (
     "errors",
     "scores",
     "related",
+    "axes",
+    "spectrum",
+    "calibration",
     "dataset",
     "regions",
     "main",
@@ -188,17 +189,15 @@ def _get_browser(run: AnnotationRun, n_images: int) -> dict[str, Any]:
 
 def _get_charts(run: AnnotationRun) -> dict[str, Any]:
     """Return pictures and legends of all annotations, None or empty without any."""
-    has_errors = len(summary.get_trusted_errors(run)) > 0
     classes = {
         f"≤ {summary.format_level(level)} FDR": get_level_class(level)
         for level in LEVELS
     }
     adducts = list(dict.fromkeys(run.rows["adduct"]))
     return {
-        "errors": draw_errors(run) if has_errors else None,
-        "error_classes": classes | {"above": "level100"},
+        "level_classes": classes | {"above": "level100"},
         "shift": summary.get_shift(run),
-        "most_dots": MOST_DOTS if len(run) > MOST_DOTS else None,
+        "adduct_counts": summary.count_by_adduct(run),
         "adduct_classes": {a: f"hue{k % HUES}" for k, a in enumerate(adducts)},
         "curves": {
             name: draw_curve(run, name, adducts)

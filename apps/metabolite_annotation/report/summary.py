@@ -70,6 +70,18 @@ def count_by_database(run: AnnotationRun) -> dict[str, list[int]]:
     }
 
 
+def count_by_adduct(run: AnnotationRun) -> dict[str, dict[str, dict[float, int]]]:
+    """Return the numbers of annotations of each database, adduct and level."""
+    database, adduct = run.rows["database"], run.rows["adduct"]
+    found: dict[str, dict[str, dict[float, int]]] = {}
+    for name, modifier in dict.fromkeys(zip(database, adduct, strict=True)):
+        is_here = (database == name) & (adduct == modifier)
+        levels = run.rows["fdr_level"][is_here]
+        counts = {level: int((levels <= level + 1e-9).sum()) for level in LEVELS}
+        found.setdefault(name, {})[modifier] = counts
+    return found
+
+
 def get_method(run: AnnotationRun) -> str:
     """Say how the FDR was estimated."""
     how = METHODS.get(run.analysis_version, METHODS[3])

@@ -7,7 +7,7 @@ const DEFAULTS = {
   molecule: "", formula: "", sort: "", down: "", view: "table", wide: "", ion: "",
   map: "viridis", scale: "linear", low: "0", high: "1", hot: "0.99", opacity: "0.6", zoom: "",
   overlay: "", red: "", green: "", blue: "", redmax: "1", greenmax: "1", bluemax: "1",
-  optical: "1", place: "", regions: "",
+  optical: "1", place: "", regions: "", spectrum: "",
 };
 const state = {...DEFAULTS, ...readFragment()};
 const watchers = [];
