@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from zlib_ng import zlib_ng
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by channels: grey, with alpha, RGB, with alpha
@@ -48,8 +49,9 @@ def encode_blocks(
     """
     header = (width, height, bits, COLOR_TYPES[channels], 0, 0, 0)
     yield SIGNATURE + _make_chunk(b"IHDR", struct.pack(">IIBBBBB", *header))
-    # Runs of zeros are what there is to gain; bytes of ISA-L are not always the same
-    deflate = zlib.compressobj(1, strategy=zlib.Z_RLE)
+    # Runs of zeros are what there is to gain; and the bytes are those of zlib anywhere,
+    # which those of a search for longer strings, or of ISA-L, are not always
+    deflate = zlib_ng.compressobj(1, strategy=zlib_ng.Z_RLE)
     for block in blocks:
         yield _make_chunk(b"IDAT", deflate.compress(_filter_rows(block).data))
     yield _make_chunk(b"IDAT", deflate.flush()) + _make_chunk(b"IEND", b"")
