@@ -65,9 +65,9 @@ def pack_chunks(values: NDArray[Any], *, ascending: bool = False) -> list[bytes]
 
 def _shuffle(values: NDArray[Any]) -> bytes:
     """Return a full chunk: the first byte of each value, then the second of each ..."""
-    full = np.zeros(CHUNK_ROWS, values.dtype)
-    full[: len(values)] = values
-    return full.view(np.uint8).reshape(CHUNK_ROWS, -1).T.tobytes()
+    rows = np.zeros((CHUNK_ROWS, values.itemsize), np.uint8)
+    rows[: len(values)] = values.view(np.uint8).reshape(rows[: len(values)].shape)
+    return rows.T.tobytes()
 
 
 def _deflate(data: bytes) -> bytes:

@@ -1,7 +1,6 @@
 """PNG files: 8 and 16 bits a channel, written block by block of rows."""
 
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -74,5 +73,5 @@ def _filter_rows(block: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _make_chunk(kind: bytes, data: bytes) -> bytes:
     """Return length, kind, data and checksum of a chunk."""
-    checksum = zlib.crc32(data, zlib.crc32(kind))
+    checksum = zlib_ng.crc32(data, zlib_ng.crc32(kind))
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)

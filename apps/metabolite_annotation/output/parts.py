@@ -3,10 +3,11 @@
 A task makes the images of a few ions. It writes their files, and packs those chunks of
 the columns of results.h5 that begin among their values; for the last of a column it
 makes images of ions after its own as well. Where the values of an ion belong is known
-beforehand, since pixels are counted in no time. The chunks wait in files, one a task,
-until rank 0 puts them together: no rank holds more than what it works on.
+beforehand, since pixels are counted in no time. The chunks wait in files until rank 0
+puts them together: no rank holds more than what it works on.
 """
 
+import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,7 +85,7 @@ class Part(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """The images of a run, once they are made: a part of each task, and its file."""
+    """The images of a run, once they are made: parts of tasks, and where files are."""
 
     plan: Plan
     parts: list[Part]
@@ -96,13 +97,13 @@ class Stored(NamedTuple):
         return {name: PackedColumn(int(ends[name]), TYPES[name]) for name in TYPES}
 
     def read_chunks(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the chunks of all columns, those of each in order, with its name."""
-        for number, part in enumerate(self.parts):
-            data, place = get_path(self.folder, number).read_bytes(), 0
-            for name, sizes in part.n_bytes.items():
-                for n in sizes:
-                    yield name, data[place : place + n]
-                    place += n
+        """Yield the chunks of one column after the other, each with its name."""
+        for name in TYPES:
+            for number, part in enumerate(self.parts):
+                data = get_path(self.folder, number, name).read_bytes()
+                ends = np.cumsum(part.n_bytes[name]).tolist()
+                for first, last in itertools.pairwise([0, *ends]):
+                    yield name, data[first:last]
 
 
 def make_images(
@@ -135,12 +136,10 @@ def make_images(
     found: dict[int, Part] = {}
 
     def run_task(number: int, thread: int) -> None:
-        stretch, images, errors = draw(number, plan, spectra, patterns, options.ppm)
-        for row in range(*stretch):
-            names, k = plan.names[row], row - stretch[0]
+        images, errors = draw(number, plan, spectra, patterns, options.ppm)
+        for k, names in enumerate(plan.names[slice(*plan.cuts[number:][:2])]):
             save_ion(pictures, names, spectra.grid, images, k)
-        path = get_path(packed, number)
-        found[number] = save_part(path, plan, stretch, images, errors)
+        found[number] = save_part(packed, number, plan, images, errors)
 
     outcome = run_on_ranks(
         comm,
@@ -162,9 +161,9 @@ def list_folders(out: Path) -> tuple[Path, Path]:
     return out / "images.partial", out / "chunks.partial"
 
 
-def get_path(folder: Path, number: int) -> Path:
-    """Return the file of the chunks of a task."""
-    return folder / f"{number:06d}"
+def get_path(folder: Path, number: int, column: str) -> Path:
+    """Return the file of the chunks of a column that a task has packed."""
+    return folder / f"{number:06d}.{column}"
 
 
 def publish_images(out: Path) -> None:
@@ -223,8 +222,8 @@ def cut(n_values: np.ndarray) -> np.ndarray:
 
 def draw(
     number: int, plan: Plan, spectra: Spectra, patterns: Patterns, ppm: float
-) -> tuple[tuple[int, int], ImageSet, np.ndarray]:
-    """Return the ions of a task; images and m/z errors of these and some after them.
+) -> tuple[ImageSet, np.ndarray]:
+    """Return images and m/z errors of the ions of a task, and of some after them.
 
     These are as many as the last chunks need.
     """
@@ -232,35 +231,31 @@ def draw(
     end = last
     for name in TYPES:
         start = plan.get_start(name)
-        end = max(end, np.searchsorted(start, get_borders(start)[last]))
+        end = max(end, int(np.searchsorted(start, get_borders(start)[last])))
     mz = patterns.mz[plan.ion[first:end]]
     images = get_images(spectra.peaks, spectra.grid, mz, ppm=ppm)
     errors = get_mz_errors(spectra.peaks, spectra.grid, mz, images, ppm=ppm)
-    return (first, last), images, errors
+    return images, errors
 
 
 def save_part(
-    path: Path,
-    plan: Plan,
-    stretch: tuple[int, int],
-    images: ImageSet,
-    errors: np.ndarray,
+    folder: Path, number: int, plan: Plan, images: ImageSet, errors: np.ndarray
 ) -> Part:
-    """Pack the chunks that begin among the values of some ions to a file.
+    """Pack the chunks that begin among the values of a task's ions, to its files.
 
     Parameters
     ----------
     images, errors
-        Of the ions, and others after them.
+        Of these ions, and some after them.
     """
-    first, last = stretch
+    first, last = plan.cuts[number : number + 2].tolist()
     columns = {"pixel": images.pixel, "intensity": images.intensity, "mz_error": errors}
-    chunks = {}
+    n_bytes = {}
     for name, values in columns.items():
         start = plan.get_start(name)
         a, b = get_borders(start)[[first, last]] - start[first]
-        chunks[name] = pack_chunks(values[a:b], ascending=name == "pixel")
-    path.write_bytes(b"".join(chunk for some in chunks.values() for chunk in some))
+        chunks = pack_chunks(values[a:b], ascending=name == "pixel")
+        get_path(folder, number, name).write_bytes(b"".join(chunks))
+        n_bytes[name] = [len(chunk) for chunk in chunks]
     moments = np.stack([images.mz_mean, images.mz_std, images.total])
-    n_bytes = {name: [len(chunk) for chunk in some] for name, some in chunks.items()}
     return Part(moments[:, : last - first], n_bytes)

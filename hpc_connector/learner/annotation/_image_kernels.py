@@ -437,6 +437,6 @@ def fill_mz_errors(
             room[pixels[j], 1] += weight * (peak_mz[j] - mz[i])
         scale = STEPS / (ppm * 1e-6 * mz[i])
         for j in range(start[i], start[i + 1]):
-            sums = room[pixel[j]]
-            error[j] = np.rint(scale * sums[1] / sums[0])
-            sums[:] = 0.0
+            here = pixel[j]
+            error[j] = np.rint(scale * room[here, 1] / room[here, 0])
+            room[here, 0] = room[here, 1] = 0.0
