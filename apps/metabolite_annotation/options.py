@@ -4,7 +4,6 @@ from dataclasses import MISSING, dataclass
 from functools import partial
 from pathlib import Path
 
-from hpc_connector.errors import BadInput
 from hpc_connector.options import (
     RunOptions,
     at_least,
@@ -14,6 +13,7 @@ from hpc_connector.options import (
     positive,
     source,
 )
+from metabolite_annotation.export.formats import EXPORTS, NORMS, read_exports
 
 PROGRAM = "metabolite-annotation"
 
@@ -32,14 +32,6 @@ def resolving_power(text: str) -> tuple[float, float]:
     """Return a resolving power and its m/z from text such as 140000@200."""
     power, _, mz = text.partition("@")
     return positive(power), positive(mz or "200")
-
-
-def exports(text: str) -> tuple[str, ...]:
-    """Return the formats of an export."""
-    names = split(text)
-    if unknown := set(names) - {"csv", "anndata"}:
-        raise BadInput(f"{min(unknown)}: expected csv or anndata")
-    return names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,14 +146,14 @@ class Options(RunOptions):
 
     export: tuple[str, ...] = _exports(
         (),
-        "csv, anndata or both: intensities of all pixels (default: none)",
-        read=exports,
+        f"for other programs, some of {','.join(EXPORTS)} (default: none)",
+        read=read_exports,
         metavar="LIST",
     )
     normalise: str = _exports(
         "none",
         "intensities of an export; scores are of what was measured (default: none)",
-        choices=("none", "tic", "rms", "median"),
+        choices=NORMS,
     )
     scratch: Path | None = _exports(
         None,

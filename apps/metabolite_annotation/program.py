@@ -11,6 +11,7 @@ from metabolite_annotation.options import PROGRAM, Options
 OTHERS = {  # commands that are no run; each has a package with a module `command`
     "compare": "compare the annotations of runs",
     "databases": "list, check and convert databases of molecules",
+    "export": "write exports of a finished run",
     "simulate": "make a dataset with known ions",
 }
 SIGNED = ("--adducts", "--neutral-losses", "--chem-mods")  # values begin with + or -

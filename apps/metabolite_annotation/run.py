@@ -22,6 +22,7 @@ from hpc_connector.pipeline.resources import Usage, get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.run_record import Resources, RunRecord
 from metabolite_annotation.annotations import Annotations, find_annotations
+from metabolite_annotation.export.save import save_exports
 from metabolite_annotation.inputs.files import (
     Inputs,
     Library,
@@ -182,6 +183,7 @@ def store(
 
     def save_rest() -> None:
         save_results(options, record, spectra, patterns, annotations)
+        save_exports(options.out, options.export, options.normalise, record)
 
     is_done = save_images(comm, options, spectra, patterns, annotations, save_rest)
     return annotations, is_done

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from hpc_connector.learner.annotation.fdr import LEVELS
+from hpc_connector.loader.spectra.scan_settings import ScanSettings
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.notes import add_counts, make_notes
 from hpc_connector.run_record import RunRecord
 from hpc_connector.storage import address
 from metabolite_annotation.annotations import Annotations
+from metabolite_annotation.export.formats import list_outputs
 from metabolite_annotation.inputs.files import Library, Setup
 from metabolite_annotation.options import Options
-from metabolite_annotation.output.export import EXPORTS
 from metabolite_annotation.report.page import save_report
 from metabolite_annotation.spectra import Spectra
 
@@ -28,7 +29,8 @@ def describe_run(
     """Return the dataset's and the search's part of the manifest."""
     return {
         "dataset": {"name": Path(address.get_name(options.dataset)).stem}
-        | spectra.facts,
+        | spectra.facts
+        | describe_scan(setup.imzml.settings),
         "search": {
             "ions": len(setup.ions),
             "polarity": library.polarity.value,
@@ -43,6 +45,12 @@ def describe_run(
             },
         },
     }
+
+
+def describe_scan(settings: ScanSettings) -> dict[str, Any]:
+    """Return what the file says of its scan, nothing where it says none."""
+    said = {"pixel_size_um": settings.pixel_size, "scan": dict(settings.order)}
+    return {name: value for name, value in said.items() if value}
 
 
 def say_spectra(spectra: Spectra) -> None:
@@ -105,7 +113,7 @@ def finish(
         return
     summary = {"ions": len(annotations.scored.ions)} | count_levels(annotations.columns)
     outputs = ["annotations.tsv", "results.h5", "images", "report.html"]
-    outputs += [EXPORTS[name] for name in options.export]
+    outputs += list_outputs(options.export)
     record |= {"status": "done", "annotation": summary, "outputs": outputs}
     save_manifest(options.out, record)
     save_report(options.out)

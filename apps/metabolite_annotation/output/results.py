@@ -10,7 +10,6 @@ from hpc_connector.run_record import RunRecord
 from metabolite_annotation.annotations import Annotations, list_scores
 from metabolite_annotation.options import PROGRAM, Options
 from metabolite_annotation.output import files
-from metabolite_annotation.output.export import save_exports
 from metabolite_annotation.patterns import Patterns
 from metabolite_annotation.spectra import Spectra
 
@@ -24,7 +23,7 @@ def save_results(
     patterns: Patterns,
     annotations: Annotations,
 ) -> None:
-    """Write the table, results.h5 and the exports."""
+    """Write the table and results.h5."""
     scored, columns = annotations.scored, annotations.columns
     unique, image = np.unique(annotations.ion, return_inverse=True)
     mz, theoretical = patterns.mz[unique], patterns.intensity[unique]
@@ -41,7 +40,6 @@ def save_results(
         pixels,
         attributes,
     )
-    save_exports(options, columns, spectra, mz[image], attributes)
 
 
 def get_image_sets(spectra: Spectra, mz: np.ndarray, ppm: float) -> Iterator[ImageSet]:

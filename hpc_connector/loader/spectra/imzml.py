@@ -31,6 +31,7 @@ from hpc_connector.loader.spectra.identity import (
 )
 from hpc_connector.loader.spectra.pixels import choose_section, get_pixels
 from hpc_connector.loader.spectra.scan import scan
+from hpc_connector.loader.spectra.scan_settings import ScanSettings, get_scan_settings
 from hpc_connector.loader.spectra.value_types import Array, Read
 from hpc_connector.notes import Assumption
 from hpc_connector.storage import address
@@ -83,6 +84,7 @@ class Imzml:
     tic: NDArray[np.float64]
     lowest_mz: NDArray[np.float64]
     highest_mz: NDArray[np.float64]
+    settings: ScanSettings
     assumed: tuple[Assumption, ...] = ()
     counted: Mapping[str, int] = field(default_factory=dict)
 
@@ -211,6 +213,7 @@ def parse_imzml(
         tic=columns[:, kernels.TIC].copy(),
         lowest_mz=columns[:, kernels.LOWEST].copy(),
         highest_mz=columns[:, kernels.HIGHEST].copy(),
+        settings=get_scan_settings(found.root),
         assumed=(*found.assumed, *whole, *in_pixels, *of_arrays, *of_facts),
         counted={"spectra of other sections were left out": int((~chosen).sum())},
         **facts,
