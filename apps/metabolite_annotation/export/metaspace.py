@@ -49,9 +49,9 @@ def list_rows(found: Found) -> Iterator[tuple[Any, ...]]:
         one = {name: column[k] for name, column in columns.items()}
         chem_mod, loss, adduct = known[one["adduct"]]
         ion = _name_ion(one["formula"] + one["adduct"], sign)
-        names, ids, isomers, isobars = (
-            _split(one[column])
-            for column in ("molecule_names", "molecule_ids", "isomers", "isobars")
+        names = _split(html.unescape(one["molecule_names"]))  # "&alpha; " has our "; "
+        ids, isomers, isobars = (
+            _split(one[column]) for column in ("molecule_ids", "isomers", "isobars")
         )
         yield (
             *("", name, "", one["formula"], f"M{adduct}", chem_mod, loss, ion),
@@ -101,7 +101,7 @@ def _join(items: Iterable[str]) -> str:
 
 def _clean(name: str) -> str:
     """Return the name of a molecule as METASPACE shows it."""
-    return re.sub("[,;]*$", "", html.unescape(name).strip())
+    return re.sub("[,;]*$", "", name.strip())
 
 
 def _quote(value: Any) -> str:
