@@ -12,6 +12,7 @@ from metabolite_annotation.options import PROGRAM, Options, PageOptions
 OTHERS = {  # commands that are no run; each has a package with a module `command`
     "compare": "compare the annotations of runs",
     "databases": "list, check and convert databases of molecules",
+    "export": "write exports of a finished run",
     "simulate": "make a dataset with known ions",
 }
 # Values begin with + or -

@@ -24,6 +24,7 @@ from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.run_record import Resources, RunRecord
 from metabolite_annotation.annotations import Annotations, find_annotations
 from metabolite_annotation.dataset.overview import make_overview
+from metabolite_annotation.export.save import save_exports
 from metabolite_annotation.inputs.files import (
     Inputs,
     Library,
@@ -187,14 +188,14 @@ def store(
 
     def save_rest() -> None:
         assert overview is not None  # on rank 0
-        colocalised = overview.colocalised
-        save_tables(options, record, spectra, patterns, annotations, colocalised)
+        save_tables(options, annotations, overview.colocalised)
 
     stored = make_images(comm, options, spectra, patterns, annotations, save_rest)
     with on_signals(lambda: None), end_together(comm):  # the end is near: go on
         if overview and stored:
             given = (options, record, spectra, patterns, annotations)
             save_results(*given, overview, stored)
+            save_exports(options.out, options.export, options.normalise, record)
     return annotations, stored is not None
 
 

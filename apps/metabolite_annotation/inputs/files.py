@@ -16,6 +16,7 @@ from hpc_connector.loader.spectra.ibd import check_ibd
 from hpc_connector.loader.spectra.imzml import Imzml, find_ibd, read_imzml
 from hpc_connector.loader.spectra.molecules import Database, read_database
 from hpc_connector.notes import Assumption, add_counts
+from metabolite_annotation.export.formats import check_exports
 from metabolite_annotation.inputs.acquisition import (
     SIGNS,
     Choice,
@@ -27,7 +28,6 @@ from metabolite_annotation.inputs.acquisition import (
 from metabolite_annotation.inputs.adducts import make_chemistry, read_adducts
 from metabolite_annotation.inputs.scoring_model import Model, load_model
 from metabolite_annotation.options import Options
-from metabolite_annotation.output.export import check_exports
 from metabolite_annotation.report.extras import read_given
 
 

@@ -32,6 +32,7 @@ from hpc_connector.loader.spectra.identity import (
 from hpc_connector.loader.spectra.pixel_size import Size, get_pixel_size
 from hpc_connector.loader.spectra.pixels import choose_section, get_pixels
 from hpc_connector.loader.spectra.scan import scan
+from hpc_connector.loader.spectra.scan_order import get_scan_order
 from hpc_connector.loader.spectra.value_types import Array, Read
 from hpc_connector.notes import Assumption
 from hpc_connector.storage import address
@@ -85,6 +86,7 @@ class Imzml:
     tic: NDArray[np.float64]
     lowest_mz: NDArray[np.float64]
     highest_mz: NDArray[np.float64]
+    scan_order: Mapping[str, str]
     assumed: tuple[Assumption, ...] = ()
     counted: Mapping[str, int] = field(default_factory=dict)
     pixel_size_um: Size | None = None
@@ -216,6 +218,7 @@ def parse_imzml(
         lowest_mz=columns[:, kernels.LOWEST].copy(),
         highest_mz=columns[:, kernels.HIGHEST].copy(),
         pixel_size_um=size,
+        scan_order=get_scan_order(found.root),
         assumed=(*found.assumed, *whole, *in_pixels, *of_arrays, *of_facts, *of_size),
         counted={"spectra of other sections were left out": int((~chosen).sum())},
         **facts,
