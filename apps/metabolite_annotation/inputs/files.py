@@ -77,8 +77,13 @@ def list_inputs(options: Options) -> list[str]:
     return [options.dataset, find_ibd(options.dataset), *options.database, *model]
 
 
-def read_inputs(options: Options) -> Inputs:
+def read_inputs(options: Options, *, checksum: bool = True) -> Inputs:
     """Read all but the spectra, and make the ions.
+
+    Parameters
+    ----------
+    checksum
+        Whether to compare that of the .ibd file, for which it is read, here; if at all.
 
     Raises
     ------
@@ -90,7 +95,7 @@ def read_inputs(options: Options) -> Inputs:
     model = read_model(options)
     adducts = read_adducts(options)
     imzml = read_imzml(options.dataset, section=options.section)
-    check_ibd(imzml, uuid=options.check, checksum=options.check)
+    check_ibd(imzml, uuid=options.check, checksum=options.check and checksum)
     polarity = choose_polarity(options, imzml, adducts)
     instrument = choose_instrument(options, imzml)
     width = choose_sigma(options, instrument.value)

@@ -18,7 +18,6 @@ from metabolite_annotation.export.formats import list_outputs
 from metabolite_annotation.inputs.files import Library, Setup
 from metabolite_annotation.options import Options
 from metabolite_annotation.output.colocalisation import TABLE
-from metabolite_annotation.report.page import save_report
 from metabolite_annotation.spectra import Spectra
 
 logger = logging.getLogger(__name__)
@@ -118,6 +117,8 @@ def finish(
 
     `annotations` are None where the run was stopped.
     """
+    from metabolite_annotation.report.page import save_report  # by one rank, at the end
+
     record |= {"finished": get_time()}
     if annotations is None:
         save_manifest(options.out, record | {"status": "stopped"})

@@ -6,6 +6,7 @@ made of these, ``imzml_pixels.py``, ``imzml_arrays.py`` and ``imzml_identity.py`
 lie in the .ibd file, see ``ibd.py``.
 """
 
+import contextlib
 import mmap
 import os
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from hpc_connector.loader.files import exists, read_file, read_part
 from hpc_connector.loader.spectra import _imzml_kernels as kernels
 from hpc_connector.loader.spectra.acquisition import Acquisition, read_acquisition
 from hpc_connector.loader.spectra.arrays import get_arrays
-from hpc_connector.loader.spectra.header import list_params
+from hpc_connector.loader.spectra.header import list_params, parse_header
 from hpc_connector.loader.spectra.identity import (
     CHECKSUMS,
     UUID,
@@ -44,6 +45,7 @@ MODES = {
     "continuous": "continuous",
     "processed": "processed",
 }
+HEAD_BYTES = 1 << 16  # in which the content of a file is described
 IBD_ENDINGS = (".ibd", ".IBD", ".Ibd")
 PACKED = {  # what unpacks files that begin so
     b"\x1f\x8b": "gunzip",
@@ -264,6 +266,18 @@ def get_facts(
         "checksum": checksum,
     }
     return facts, assumed
+
+
+def guess_algorithm(path: str) -> str | None:
+    """Return of which algorithm the checksum of the .ibd file is, by the first bytes.
+
+    None where they give none; :func:`read_imzml` knows.
+    """
+    with contextlib.suppress(BadInput, OSError):
+        root = parse_header(path, read_part(path, 0, HEAD_BYTES))
+        checksum, _ = get_checksum(path, find_terms(root, CHECKSUMS))
+        return checksum[0] if checksum else None
+    return None
 
 
 def find_terms(root: Element, terms: Mapping[str, str]) -> list[tuple[str, str]]:
