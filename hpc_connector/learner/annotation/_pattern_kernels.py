@@ -23,11 +23,17 @@ BEND_1 = math.exp(-0.5 * STEP**2)  # what curvature does over one, two, ... poin
 BEND_2, BEND_3, BEND_4 = BEND_1**4, BEND_1**9, BEND_1**16
 MOST_OF_ELEMENT = 1 << 12
 POINTS = 16  # of the grid for which there is room, for each isotopologue
+TAIL = np.exp(-0.5 * np.arange(0.0, 13.0, 0.25) ** 2)  # a Gaussian, by quarters
+MARGIN = 1.0 + 1e-6  # of bounds, for rounding: a Gaussian's is below 1e-11
 FTICR, ORBITRAP, TOF = range(3)
 
 # First list of an element, start of a list, masses (Da) and relative probabilities.
 Lists = tuple[
     NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]
+]
+# Where the stretch of each peak begins, its width and points, and first peaks of clusters.
+Grid = tuple[
+    NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]
 ]
 
 
@@ -253,16 +259,18 @@ def find_centroids(
     value: NDArray[np.float64],
     first: int,
     end: int,
+    limit: float,
     mz: NDArray[np.float64],
     height: NDArray[np.float64],
     n_found: int,
 ) -> int:
     """Append the centroids of a cluster, points first .. end - 1 with zeros about it.
 
-    Returns the number found so far, at most as many as there is room for.
+    Those below `limit` are left out. Returns the number found so far, at most as many
+    as there is room for.
     """
     for i in range(first, end):
-        if not (value[i - 1] < value[i] >= value[i + 1] and value[i] >= LEAST):
+        if not (value[i - 1] < value[i] >= value[i + 1] and value[i] >= limit):
             continue
         begin = i
         while i - begin < N_SIDE and begin > first and value[begin - 1] < value[begin]:
@@ -282,6 +290,136 @@ def find_centroids(
 
 
 @bare
+def lay_grid(
+    mass: NDArray[np.float64],
+    n: int,
+    model: int,
+    resolving_power: float,
+    reach: float,
+    begin_z: NDArray[np.float64],
+    width: NDArray[np.float64],
+    n_points: NDArray[np.int64],
+    clusters: NDArray[np.int64],
+) -> tuple[int, bool]:
+    """Fill where the stretch of the grid of each peak begins, and its points.
+
+    Stretches without a gap between them are a cluster; `clusters` are the first peaks
+    of these, and n. Returns their number, and whether no peak reaches into another.
+    """
+    at = mass[0] - (reach + N_SIDE * STEP) * get_width(mass[0], model, resolving_power)
+    n_clusters, first, is_apart = 0, 0, True
+    clusters[0] = 0
+    for p in range(n):
+        s = get_width(mass[p], model, resolving_power)
+        step = s * STEP
+        begin_z[p], width[p] = at, s
+        n_points[p] = max(1, math.floor((mass[p] + reach * s - at) / step) + 1)
+        is_apart &= first == 0 or at - mass[first - 1] >= reach * s
+        at += n_points[p] * step
+        gap = 0.0
+        if p + 1 < n:
+            gap = mass[p + 1] - reach * s - at
+        if p + 1 == n or gap > 0.0:
+            n_clusters, first = n_clusters + 1, p + 1
+            clusters[n_clusters] = first
+        if gap > 0.0:
+            at += math.ceil(gap / step) * step
+    return n_clusters, is_apart
+
+
+@bare
+def get_limit(
+    intensity: NDArray[np.float64],
+    clusters: NDArray[np.int64],
+    n_clusters: int,
+    highest: NDArray[np.float64],
+) -> float:
+    """Return a height that as many centroids reach as are kept, or LEAST.
+
+    A cluster has a centroid about as high as its highest peak: half a step of the grid
+    beside it a Gaussian has 0.9989 of its height. `highest` has room for those kept.
+    """
+    highest[:] = 0.0
+    for c in range(n_clusters):
+        top = 0.0
+        for k in range(clusters[c], clusters[c + 1]):
+            top = max(top, intensity[k])
+        for k in range(len(highest)):
+            if top > highest[k]:
+                highest[k], top = top, highest[k]
+    return max(LEAST, 0.99 * highest[-1])
+
+
+@bare
+def get_most(
+    mass: NDArray[np.float64],
+    intensity: NDArray[np.float64],
+    first: int,
+    end: int,
+    z: float,
+    s: float,
+) -> float:
+    """Return what the sum of Gaussians first .. end - 1 does not exceed from z on.
+
+    `s` is the greatest of their widths. A Gaussian is at most what it is at the next
+    lower quarter of a standard deviation.
+    """
+    most = 0.0
+    for k in range(end - 1, first - 1, -1):
+        quarter = max(0, math.floor((z - mass[k]) / s * 4.0))
+        most += intensity[k] * TAIL[min(quarter, len(TAIL) - 1)]
+    return most * MARGIN
+
+
+@bare
+def draw_cluster(
+    mass: NDArray[np.float64],
+    intensity: NDArray[np.float64],
+    n: int,
+    first: int,
+    last: int,
+    reach: float,
+    begin_z: NDArray[np.float64],
+    width: NDArray[np.float64],
+    n_points: NDArray[np.int64],
+    limit: float,
+    z: NDArray[np.float64],
+    value: NDArray[np.float64],
+) -> int:
+    """Fill z and value of the cluster of peaks first .. last, from point 1 on.
+
+    It ends where no more centroid reaches `limit`, if that is not 0, and what is drawn
+    is enough for those that do. Returns where the zeros about it begin, -1 for no room.
+    """
+    end = 1
+    for p in range(first, last + 1):
+        if end + n_points[p] + N_SIDE + 3 > len(value):
+            return -1
+        if end > N_SIDE + 2:
+            highest = get_most(mass, intensity, first, last + 1, begin_z[p], width[last])
+            for j in range(end - N_SIDE - 2, end):
+                highest = max(highest, value[j])
+            if highest < limit:
+                break
+        draw_stretch(
+            mass,
+            intensity,
+            n,
+            p,
+            width[p],
+            reach,
+            begin_z[p],
+            z[end:],
+            value[end:],
+            n_points[p],
+        )
+        end += n_points[p]
+    value[0] = 0.0
+    value[end : end + N_SIDE + 3] = 0.0
+    return end
+
+
+@bare
 def find_pattern(
     mass: NDArray[np.float64],
     intensity: NDArray[np.float64],
@@ -289,43 +427,48 @@ def find_pattern(
     model: int,
     resolving_power: float,
     reach: float,
+    grid: Grid,
     z: NDArray[np.float64],
     value: NDArray[np.float64],
+    highest: NDArray[np.float64],
     mz: NDArray[np.float64],
     height: NDArray[np.float64],
 ) -> int:
     """Fill the centroids of the envelope of n peaks; return how many, -1 for no room.
 
-    `z` and `value` have room for the points of one cluster and the zeros about it.
+    Of those that are not among the highest, as many as `highest` has room for, some may
+    be left out. `grid` has room for n peaks, `z` and `value` for the points of one
+    cluster and the zeros about it.
     """
-    n_found, p, end = 0, 0, 1
-    s = get_width(mass[0], model, resolving_power)
-    begin_z = mass[0] - (reach + N_SIDE * STEP) * s
-    while True:
-        step = s * STEP
-        rest = math.floor((mass[p] + reach * s - begin_z) / step) + 1
-        n_points = max(1, rest)
-        if end + n_points + N_SIDE + 3 > len(value):
-            return -1
-        draw_stretch(
-            mass, intensity, n, p, s, reach, begin_z, z[end:], value[end:], n_points
+    begin_z, width, n_points, clusters = grid
+    n_clusters, is_apart = lay_grid(mass, n, model, resolving_power, reach, *grid)
+    limit = get_limit(intensity, clusters, n_clusters, highest)
+    n_found = 0
+    for c in range(n_clusters):
+        first, last = clusters[c], clusters[c + 1] - 1
+        most = 0.0
+        for k in range(first, last + 1):
+            most += intensity[k]
+        if is_apart and most * MARGIN < limit:
+            continue
+        end = draw_cluster(
+            mass,
+            intensity,
+            n,
+            first,
+            last,
+            reach,
+            begin_z,
+            width,
+            n_points,
+            limit if is_apart else 0.0,
+            z,
+            value,
         )
-        end += n_points
-        begin_z += n_points * step
-        gap = 0.0
-        if p + 1 < n:
-            gap = mass[p + 1] - reach * s - begin_z
-        if p + 1 == n or gap > 0.0:
-            value[0] = 0.0
-            value[end : end + N_SIDE + 3] = 0.0
-            n_found = find_centroids(z, value, 1, end, mz, height, n_found)
-            end = 1
-        if p + 1 == n:
-            return n_found
-        if gap > 0.0:
-            begin_z += math.ceil(gap / step) * step
-        p += 1
-        s = get_width(mass[p], model, resolving_power)
+        if end < 0:
+            return -1
+        n_found = find_centroids(z, value, 1, end, limit, mz, height, n_found)
+    return n_found
 
 
 @bare
@@ -385,6 +528,13 @@ def fill_patterns(
     mass, weight = np.zeros(n_most), np.zeros(n_most)
     room = np.zeros((n_most, 2))
     z, value = np.zeros(POINTS * n_most), np.zeros(POINTS * n_most)
+    grid = (
+        np.zeros(n_most),
+        np.zeros(n_most),
+        np.zeros(n_most, np.int64),
+        np.zeros(n_most + 1, np.int64),
+    )
+    highest = np.zeros(mz.shape[1])
     top_mz, top = np.zeros(n_most), np.zeros(n_most)
     for i in range(begin, len(formula)):
         shift, n_atoms = 0.0, 0
@@ -400,18 +550,29 @@ def fill_patterns(
         n = combine(counts, first, start, masses, probabilities, mass, weight, room)
         if n < 0:
             return i
-        highest = 0
+        mode = 0
         for k in range(n):
             mass[k] -= charge_mass
-            highest = k if weight[k] > weight[highest] else highest
+            mode = k if weight[k] > weight[mode] else mode
         top_mz[0], top[0] = mass[0], 1.0
         n_top = 1
         if n > 1:
             power = resolving_power
             if power <= 0.0:
-                power = mass[highest] / (-power * FWHM_OF_SIGMA)
+                power = mass[mode] / (-power * FWHM_OF_SIGMA)
             n_top = find_pattern(
-                mass, weight, n, model, power, reach, z, value, top_mz, top
+                mass,
+                weight,
+                n,
+                model,
+                power,
+                reach,
+                grid,
+                z,
+                value,
+                highest,
+                top_mz,
+                top,
             )
         if n_top < 0:
             return i
