@@ -23,7 +23,8 @@ BEND_1 = math.exp(-0.5 * STEP**2)  # what curvature does over one, two, ... poin
 BEND_2, BEND_3, BEND_4 = BEND_1**4, BEND_1**9, BEND_1**16
 MOST_OF_ELEMENT = 1 << 12
 POINTS = 16  # of the grid for which there is room, for each isotopologue
-TAIL = np.exp(-0.5 * np.arange(0.0, 13.0, 0.25) ** 2)  # a Gaussian, by quarters
+FINENESS = 16  # of TAIL, for a standard deviation
+TAIL = np.exp(-0.5 * (np.arange(13 * FINENESS) / FINENESS) ** 2)  # a Gaussian
 MARGIN = 1.0 + 1e-6  # of bounds, for rounding: a Gaussian's is below 1e-11
 FTICR, ORBITRAP, TOF = range(3)
 
@@ -31,9 +32,14 @@ FTICR, ORBITRAP, TOF = range(3)
 Lists = tuple[
     NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]
 ]
-# Where the stretch of each peak begins, its width and points, and first peaks of clusters.
+# Of each peak: where its stretch of the grid begins, its width, and how many points it
+# has; the first peaks of clusters, and the end; whether a stretch is drawn.
 Grid = tuple[
-    NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.bool_],
 ]
 
 
@@ -251,6 +257,20 @@ def draw_stretch(
             at = (begin_z - mass[k]) / s + first * STEP
             add_gaussian(value, first, last, at, intensity[k])
         k += 1
+        if k == p + 1:  # which the grid may have left far behind
+            k = find_first(mass, k, n, begin_z - (reach + 1.0) * s)
+
+
+@bare
+def find_first(mass: NDArray[np.float64], low: int, high: int, limit: float) -> int:
+    """Return the first of the masses low .. high - 1 that is not below a limit."""
+    while low < high and mass[low] < limit:
+        middle = (low + high) // 2
+        if mass[middle] < limit:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @bare
@@ -296,16 +316,14 @@ def lay_grid(
     model: int,
     resolving_power: float,
     reach: float,
-    begin_z: NDArray[np.float64],
-    width: NDArray[np.float64],
-    n_points: NDArray[np.int64],
-    clusters: NDArray[np.int64],
+    grid: Grid,
 ) -> tuple[int, bool]:
     """Fill where the stretch of the grid of each peak begins, and its points.
 
-    Stretches without a gap between them are a cluster; `clusters` are the first peaks
-    of these, and n. Returns their number, and whether no peak reaches into another.
+    Stretches without a gap between them are a cluster. Returns how many clusters there
+    are, and whether no peak reaches into another one than its own.
     """
+    begin_z, width, n_points, clusters, _ = grid
     at = mass[0] - (reach + N_SIDE * STEP) * get_width(mass[0], model, resolving_power)
     n_clusters, first, is_apart = 0, 0, True
     clusters[0] = 0
@@ -328,47 +346,129 @@ def lay_grid(
 
 
 @bare
-def get_limit(
+def get_least(
+    mass: NDArray[np.float64],
     intensity: NDArray[np.float64],
-    clusters: NDArray[np.int64],
+    first: int,
+    last: int,
+    begin_z: NDArray[np.float64],
+    width: NDArray[np.float64],
+) -> float:
+    """Return a height that a centroid of the cluster of peaks first .. last reaches.
+
+    That of the Gaussians at a point of the grid, which is at most a step from the mean
+    mass, and that of the highest of them alone.
+    """
+    weight, moment, top = 0.0, 0.0, 0.0
+    for k in range(first, last + 1):
+        weight += intensity[k]
+        moment += intensity[k] * (mass[k] - mass[first])
+        top = max(top, intensity[k])
+    middle, step = mass[first] + moment / weight, width[last] * STEP
+    scale, least = FINENESS / width[first], 0.0
+    for k in range(first, last + 1):
+        far = int((abs(mass[k] - middle) + step) * scale) + 1
+        least += intensity[k] * TAIL[min(far, len(TAIL) - 1)]
+    return max(least, top * TAIL[int(STEP * FINENESS) + 1]) / MARGIN
+
+
+@bare
+def get_limit(
+    mass: NDArray[np.float64],
+    intensity: NDArray[np.float64],
+    grid: Grid,
     n_clusters: int,
     highest: NDArray[np.float64],
 ) -> float:
     """Return a height that as many centroids reach as are kept, or LEAST.
 
-    A cluster has a centroid about as high as its highest peak: half a step of the grid
-    beside it a Gaussian has 0.9989 of its height. `highest` has room for those kept.
+    `highest` has room for those kept.
     """
+    begin_z, width, _, clusters, _ = grid
     highest[:] = 0.0
     for c in range(n_clusters):
-        top = 0.0
-        for k in range(clusters[c], clusters[c + 1]):
-            top = max(top, intensity[k])
+        first, last = clusters[c], clusters[c + 1] - 1
+        least = get_least(mass, intensity, first, last, begin_z, width)
         for k in range(len(highest)):
-            if top > highest[k]:
-                highest[k], top = top, highest[k]
-    return max(LEAST, 0.99 * highest[-1])
+            if least > highest[k]:
+                highest[k], least = least, highest[k]
+    return max(LEAST, highest[-1])
 
 
 @bare
-def get_most(
+def can_reach(
     mass: NDArray[np.float64],
     intensity: NDArray[np.float64],
     first: int,
-    end: int,
-    z: float,
+    last: int,
+    begin_z: float,
+    end_z: float,
     s: float,
-) -> float:
-    """Return what the sum of Gaussians first .. end - 1 does not exceed from z on.
+    limit: float,
+) -> bool:
+    """Return whether Gaussians first .. last may reach a limit between two m/z.
 
-    `s` is the greatest of their widths. A Gaussian is at most what it is at the next
-    lower quarter of a standard deviation.
+    `s` is the greatest of their widths.
     """
-    most = 0.0
-    for k in range(end - 1, first - 1, -1):
-        quarter = max(0, math.floor((z - mass[k]) / s * 4.0))
-        most += intensity[k] * TAIL[min(quarter, len(TAIL) - 1)]
-    return most * MARGIN
+    scale, most = FINENESS / s, 0.0
+    for k in range(last, first - 1, -1):
+        far = int(max(0.0, max(begin_z - mass[k], mass[k] - end_z)) * scale)
+        most += intensity[k] * TAIL[min(far, len(TAIL) - 1)]
+        if most * MARGIN >= limit:
+            return True
+    return False
+
+
+@bare
+def choose_stretches(
+    mass: NDArray[np.float64],
+    intensity: NDArray[np.float64],
+    first: int,
+    last: int,
+    reach: float,
+    grid: Grid,
+    limit: float,
+) -> bool:
+    """Mark the stretches of a cluster that centroids of a height depend on.
+
+    Those where it may be reached, and points about them. Returns whether there are any.
+    """
+    begin_z, width, n_points, _, is_chosen = grid
+    s = width[last]
+    if not can_reach(mass, intensity, first, last, -np.inf, np.inf, s, limit):
+        return False
+    is_chosen[first : last + 1] = False
+    is_any, far = False, (reach + 1.0) * s
+    a = b = first
+    for p in range(first, last + 1):
+        begin, end = begin_z[p], begin_z[p] + (n_points[p] - 1) * width[p] * STEP
+        while a < last and mass[a] < begin - far:
+            a += 1
+        while b < last and mass[b + 1] <= end + far:
+            b += 1
+        if not can_reach(mass, intensity, a, last, begin, np.inf, s, limit):
+            break
+        if can_reach(mass, intensity, a, b, begin, end, s, limit):
+            is_any = True
+            choose_about(p, first, last, n_points, is_chosen)
+    return is_any
+
+
+@bare
+def choose_about(
+    p: int,
+    first: int,
+    last: int,
+    n_points: NDArray[np.int64],
+    is_chosen: NDArray[np.bool_],
+) -> None:
+    """Mark a stretch, and those with points that its centroids depend on."""
+    is_chosen[p] = True
+    for way in (-1, 1):
+        n, k = 0, p + way
+        while n < N_SIDE + 2 and first <= k <= last:
+            is_chosen[k] = True
+            n, k = n + n_points[k], k + way
 
 
 @bare
@@ -379,40 +479,35 @@ def draw_cluster(
     first: int,
     last: int,
     reach: float,
-    begin_z: NDArray[np.float64],
-    width: NDArray[np.float64],
-    n_points: NDArray[np.int64],
-    limit: float,
+    grid: Grid,
     z: NDArray[np.float64],
     value: NDArray[np.float64],
 ) -> int:
-    """Fill z and value of the cluster of peaks first .. last, from point 1 on.
+    """Fill z and value of chosen stretches of a cluster, from point 1 on.
 
-    It ends where no more centroid reaches `limit`, if that is not 0, and what is drawn
-    is enough for those that do. Returns where the zeros about it begin, -1 for no room.
+    The value of the others is 0. Returns where the zeros after it begin, -1 for no
+    room.
     """
+    begin_z, width, n_points, _, is_chosen = grid
     end = 1
     for p in range(first, last + 1):
         if end + n_points[p] + N_SIDE + 3 > len(value):
             return -1
-        if end > N_SIDE + 2:
-            highest = get_most(mass, intensity, first, last + 1, begin_z[p], width[last])
-            for j in range(end - N_SIDE - 2, end):
-                highest = max(highest, value[j])
-            if highest < limit:
-                break
-        draw_stretch(
-            mass,
-            intensity,
-            n,
-            p,
-            width[p],
-            reach,
-            begin_z[p],
-            z[end:],
-            value[end:],
-            n_points[p],
-        )
+        if is_chosen[p]:
+            draw_stretch(
+                mass,
+                intensity,
+                n,
+                p,
+                width[p],
+                reach,
+                begin_z[p],
+                z[end:],
+                value[end:],
+                n_points[p],
+            )
+        else:
+            value[end : end + n_points[p]] = 0.0
         end += n_points[p]
     value[0] = 0.0
     value[end : end + N_SIDE + 3] = 0.0
@@ -440,31 +535,19 @@ def find_pattern(
     be left out. `grid` has room for n peaks, `z` and `value` for the points of one
     cluster and the zeros about it.
     """
-    begin_z, width, n_points, clusters = grid
-    n_clusters, is_apart = lay_grid(mass, n, model, resolving_power, reach, *grid)
-    limit = get_limit(intensity, clusters, n_clusters, highest)
+    clusters, is_chosen = grid[3:]
+    n_clusters, is_apart = lay_grid(mass, n, model, resolving_power, reach, grid)
+    limit = get_limit(mass, intensity, grid, n_clusters, highest)
     n_found = 0
     for c in range(n_clusters):
         first, last = clusters[c], clusters[c + 1] - 1
-        most = 0.0
-        for k in range(first, last + 1):
-            most += intensity[k]
-        if is_apart and most * MARGIN < limit:
+        if not is_apart:
+            is_chosen[first : last + 1] = True
+        elif not choose_stretches(
+            mass, intensity, first, last, reach, grid, limit
+        ):
             continue
-        end = draw_cluster(
-            mass,
-            intensity,
-            n,
-            first,
-            last,
-            reach,
-            begin_z,
-            width,
-            n_points,
-            limit if is_apart else 0.0,
-            z,
-            value,
-        )
+        end = draw_cluster(mass, intensity, n, first, last, reach, grid, z, value)
         if end < 0:
             return -1
         n_found = find_centroids(z, value, 1, end, limit, mz, height, n_found)
@@ -533,6 +616,7 @@ def fill_patterns(
         np.zeros(n_most),
         np.zeros(n_most, np.int64),
         np.zeros(n_most + 1, np.int64),
+        np.zeros(n_most, np.bool_),
     )
     highest = np.zeros(mz.shape[1])
     top_mz, top = np.zeros(n_most), np.zeros(n_most)
