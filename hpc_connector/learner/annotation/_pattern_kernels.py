@@ -434,41 +434,24 @@ def choose_stretches(
     Those where it may be reached, and points about them. Returns whether there are any.
     """
     begin_z, width, n_points, _, is_chosen = grid
+    is_chosen[first : last + 1] = False
     s = width[last]
     if not can_reach(mass, intensity, first, last, -np.inf, np.inf, s, limit):
         return False
-    is_chosen[first : last + 1] = False
-    is_any, far = False, (reach + 1.0) * s
+    is_any, far, about = False, (reach + 2.0) * s, (N_SIDE + 2) * STEP * s
     a = b = first
     for p in range(first, last + 1):
-        begin, end = begin_z[p], begin_z[p] + (n_points[p] - 1) * width[p] * STEP
+        begin = begin_z[p] - about
+        end = begin_z[p] + n_points[p] * width[p] * STEP + about
         while a < last and mass[a] < begin - far:
             a += 1
         while b < last and mass[b + 1] <= end + far:
             b += 1
         if not can_reach(mass, intensity, a, last, begin, np.inf, s, limit):
             break
-        if can_reach(mass, intensity, a, b, begin, end, s, limit):
-            is_any = True
-            choose_about(p, first, last, n_points, is_chosen)
+        is_chosen[p] = can_reach(mass, intensity, a, b, begin, end, s, limit)
+        is_any |= is_chosen[p]
     return is_any
-
-
-@bare
-def choose_about(
-    p: int,
-    first: int,
-    last: int,
-    n_points: NDArray[np.int64],
-    is_chosen: NDArray[np.bool_],
-) -> None:
-    """Mark a stretch, and those with points that its centroids depend on."""
-    is_chosen[p] = True
-    for way in (-1, 1):
-        n, k = 0, p + way
-        while n < N_SIDE + 2 and first <= k <= last:
-            is_chosen[k] = True
-            n, k = n + n_points[k], k + way
 
 
 @bare
