@@ -9,6 +9,7 @@ from typing import Any
 from hpc_connector import cli
 
 NAME = "hpc-connector"
+CONFIDENTIAL = ("keys", "encrypt", "decrypt", "seal")
 COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args)
     "submit": "run a program as a Slurm job",
     "account": "keep in a manifest what Slurm says of a job",
@@ -20,7 +21,14 @@ COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args
     "telemetry": "watch runs, learn what the next will need",
     "inspect": "show what a run with --telemetry used",
     "slices": "cut an object near the data, index, list, get",
+    "keys": "make keys, give encrypted files to other readers",
+    "encrypt": "encrypt files for their readers (Crypt4GH)",
+    "decrypt": "decrypt a file",
+    "seal": "sign what an encrypted file is, and prove it",
 }
+PLACES = {name: f"confidential.{name}" for name in CONFIDENTIAL} | {
+    "telemetry": "telemetry.main"
+}  # of modules in folders
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         for name, said in COMMANDS.items():
             command = cli.add_command(commands, name, said)
             if argv[:1] == [name]:
-                place = "telemetry.main" if name == "telemetry" else name
+                place = PLACES.get(name, name)
                 chosen = importlib.import_module(f"{__package__}.{place}")
                 chosen.add_arguments(command)
         args = parser.parse_args(cli.join_dashed(argv, getattr(chosen, "DASHED", ())))

@@ -42,6 +42,16 @@ class Edits:
             found.append(piece)
         return found
 
+    def keep(self, first: int, last: int) -> list[Range]:
+        """Return the ranges that are kept of a range of the body."""
+        begin = bisect.bisect_right(self.kept, first, key=lambda piece: piece[1])
+        found = []
+        for a, b in itertools.islice(self.kept, begin, None):
+            if a >= last:
+                break
+            found.append((max(a, first), min(b, last)))
+        return found
+
 
 def make_edits(numbers: Sequence[int] | None, size: int, name: str) -> Edits:
     """Return what an edit list keeps of a body; all of it without one.
