@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -171,6 +172,32 @@ def test_decrypt__refuses(encrypted, keys, tmp_path, capsys):
     seal.unlink()
     assert "--trust needs a seal" in decrypt(encrypted, reader, *trust)
     assert not (tmp_path / "plain").exists()
+
+
+def test_commands__of_a_file_that_is_not_there(keys, tmp_path, capsys):
+    none, reader = tmp_path / "none", keys / "reader.sec"
+    out, sign = tmp_path / "out", keys / "signer.pem"
+    for words in (
+        ["encrypt", none, "--to", keys / "reader.pub"],
+        ["encrypt", keys, "--to", keys / "reader.pub"],
+        ["encrypt", none, "--to", none],
+        ["decrypt", none, "--key", reader, "--out", out],
+        ["decrypt", none, "--key", none, "--out", out],
+        ["seal", "make", none, "--key", reader, "--sign", sign],
+        ["seal", "verify", none, "--trust", keys / "signer.pub.pem"],
+        ["keys", "reencrypt", none, "--key", reader, "--to", keys / "job.pub"],
+    ):
+        assert re.search(r"/(none|keys): .*: expected a ", refuse(capsys, *words))
+
+
+def test_commands__without_cryptography():
+    code = (
+        "import sys; sys.modules['cryptography'] = None; "
+        "from hpc_connector.commands.main import main; sys.exit(main(['keys', 'new']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "pip install 'hpc_connector[confidential]'" in done.stderr
 
 
 def test_encrypt__writes_nothing_for_a_recipient_who_is_none(plain, keys, capsys):

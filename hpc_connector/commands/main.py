@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from hpc_connector import cli
+from hpc_connector.errors import BadInput
 
 NAME = "hpc-connector"
 CONFIDENTIAL = ("keys", "encrypt", "decrypt", "seal")
@@ -31,6 +32,25 @@ PLACES = {name: f"confidential.{name}" for name in CONFIDENTIAL} | {
 }  # of modules in folders
 
 
+def load_command(place: str) -> Any:
+    """Return the module of a command.
+
+    Raises
+    ------
+    BadInput
+        It needs the library of an extra that is not there.
+    """
+    try:
+        return importlib.import_module(f"{__package__}.{place}")
+    except ModuleNotFoundError as error:
+        if error.name != "cryptography":
+            raise
+        raise BadInput(
+            "confidential data need cryptography: expected "
+            "pip install 'hpc_connector[confidential]'"
+        ) from None
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the program; return its exit code. Only the command asked for is imported."""
     argv = sys.argv[1:] if argv is None else argv
@@ -44,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
             command = cli.add_command(commands, name, said)
             if argv[:1] == [name]:
                 place = PLACES.get(name, name)
-                chosen = importlib.import_module(f"{__package__}.{place}")
+                chosen = load_command(place)
                 chosen.add_arguments(command)
         args = parser.parse_args(cli.join_dashed(argv, getattr(chosen, "DASHED", ())))
         cli.set_up_log(NAME)

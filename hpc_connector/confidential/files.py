@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -61,7 +61,7 @@ def encrypt_file(
     marks: list[bytes] = []
     n_bytes = 0
     with (
-        open(path, "rb") as plain,
+        open_input(path) as plain,
         publish(target) as stream,
         Writer(stream, recipients, tell=lambda *mark: marks.extend(mark)) as writer,
     ):
@@ -75,6 +75,20 @@ def encrypt_file(
             )
             save(name_seal(target), seal)
     return [target, name_seal(target)] if signer else [target]
+
+
+def open_input(path: Path, mode: str = "rb") -> BinaryIO:
+    """Open a file that must be there.
+
+    Raises
+    ------
+    BadInput
+        It cannot be opened.
+    """
+    try:
+        return cast("BinaryIO", open(path, mode))
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}: expected a file") from None
 
 
 def name_seal(path: Path) -> Path:
@@ -124,7 +138,7 @@ def decrypt_file(
         It is not for this key, is damaged, or is not what was sealed.
     """
     name = str(path)
-    with open(path, "rb") as stream:
+    with open_input(path) as stream:
         header = read_header(read_start(stream, name), key, name)
         n_bytes = os.fstat(stream.fileno()).st_size - header.size
         size = get_plain_size(n_bytes, name)
@@ -193,7 +207,7 @@ def open_seal(
 def list_marks(path: Path, key: X25519PrivateKey) -> tuple[bytes, int]:
     """Return nonce and tag of each segment of a file, which the key opens; its size."""
     name, marks, size = str(path), bytearray(), 0
-    with open(path, "rb") as stream:
+    with open_input(path) as stream:
         header = read_header(read_start(stream, name), key, name)
         get_plain_size(os.fstat(stream.fileno()).st_size - header.size, name)
         first = 0
@@ -227,7 +241,7 @@ def verify_seal(path: Path, trusted: Sequence[bytes]) -> Seal:
         It is missing, is of another file or signer, or a segment is not the one that
         was sealed.
     """
-    with open(path, "rb") as stream:
+    with open_input(path) as stream:
         start = read_start(stream, str(path))
         n_bytes = os.fstat(stream.fileno()).st_size - len(start)
         sealed = open_seal(path, n_bytes, trusted)
@@ -253,7 +267,7 @@ def reencrypt_file(
     The path of the file.
     """
     name = str(path)
-    with open(path, "rb" if target else "r+b") as stream:
+    with open_input(path, "rb" if target else "r+b") as stream:
         before = read_start(stream, name)
         after = reencrypt_header(before, key, recipients, name)
         if target is None:
