@@ -43,7 +43,7 @@ def load_command(place: str) -> Any:
     try:
         return importlib.import_module(f"{__package__}.{place}")
     except ModuleNotFoundError as error:
-        if error.name != "cryptography":
+        if (error.name or "").partition(".")[0] != "cryptography":
             raise
         raise BadInput(
             "confidential data need cryptography: expected "
