@@ -43,6 +43,14 @@ HOMES = {
     "pgenlib": ("lazily", ["hpc_connector/loader/genotypes/plink2/"]),
     "zarr": ("lazily", ["hpc_connector/loader/genotypes/vcf/vcz.py"]),
     "pyarrow": ("lazily", ["hpc_connector/telemetry/"]),
+    "cryptography": (
+        "",
+        [
+            "hpc_connector/crypt4gh/",
+            "hpc_connector/confidential/",
+            "hpc_connector/commands/confidential/",
+        ],
+    ),
     "anndata": ("lazily", ["apps/metabolite_annotation/"]),
     "PIL": ("lazily", ["apps/metabolite_annotation/report/optical.py"]),
     "spatialdata": ("lazily", ["apps/metabolite_annotation/export/spatial_data.py"]),
