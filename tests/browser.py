@@ -20,7 +20,9 @@ def chromium() -> Iterator[Any]:
     path = require("chromium")
     with sync_playwright() as playwright:
         # as root there is no sandbox
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"]
+        )
         yield browser
         browser.close()
 

@@ -11,6 +11,7 @@ import pytest
 
 from annotation_runs import write_run
 from browser import is_wider, list_faults
+from hpc_connector.manifest import read_manifest, save_manifest
 from metabolite_annotation.report.page import save_report
 
 HOSTILE = '<img src=x onerror="alert(1)"> {{ 7 * 7 }} </script>\u202egnp'
@@ -109,7 +110,8 @@ def say_row(row):
 
 def get_fragment(page):
     return {
-        name: values[0] for name, values in parse_qs(urlparse(page.url).fragment).items()
+        name: values[0]
+        for name, values in parse_qs(urlparse(page.url).fragment).items()
     }
 
 
@@ -173,6 +175,29 @@ def test_filters__one_mz_has_the_window_of_the_run(report, rows, open_page):
     assert get_count(page).startswith("0 of")
 
 
+def test_filters__of_neutral_losses_and_databases(tmp_path, open_page):
+    write_run(tmp_path, rows=9, databases=("core", "<b>own"))
+    with h5py.File(tmp_path / "results.h5", "r+") as file:
+        adducts = ["-H2O+H"] * 4 + ["+H"] * 14
+        is_own = file["annotations/database"].asstr()[:] == "<b>own"
+        set_texts(file, "annotations/adduct", adducts)
+    parts = {"adducts": ["+H"], "neutral_losses": ["-H2O"]}
+    save_manifest(tmp_path, read_manifest(tmp_path) | {"parameters": parts})
+    page = open_page(save_report(tmp_path), "fdr=1")
+    assert page.get_by_label("Adduct", exact=True).count() == 0  # all have the same
+    losses = page.get_by_label("Neutral loss", exact=True)
+    assert losses.locator("option").all_inner_texts() == [
+        "all",
+        "none (14)",
+        "−H2O (4)",  # noqa: RUF001
+    ]
+    for value, said in [("-H2O", "4 of 18"), ("none", "14 of 18")]:
+        losses.select_option(value)
+        assert get_count(page) == f"{said} annotations"
+    page.get_by_label("Database", exact=True).select_option("<b>own")
+    assert get_count(page).startswith(f"{is_own[4:].sum()} of 18")
+
+
 def test_filters__are_set_removed_and_remembered(report, rows, open_page):
     page = open_page(report)
     before = get_count(page)
@@ -232,6 +257,26 @@ def test_list__sorts(report, rows, open_page):
     assert sort() == (f"{mz[-1]:.4f}", "descending")
     assert sort() == (f"{rows[0]['mz']:.4f}", None)
     assert page.evaluate("document.activeElement.textContent") == "m/z"
+
+
+def test_list__numbers_that_are_none(tmp_path, open_page):
+    write_run(tmp_path, rows=5)
+    with h5py.File(tmp_path / "results.h5", "r+") as file:
+        file["annotations/msm"][:] = [0.9, np.nan, np.nan, 0.7, 0.8]
+        file["annotations/mz_err_abs"][0] = np.nan
+        file["images/mz_mean"][0] = np.nan
+        file["images/total_intensity"][0] = np.nan
+        file["annotations/score"][:] = 0.25
+    page = open_page(save_report(tmp_path), "fdr=1&sort=msm&wide=1")
+    known = ["0.700", "0.800", "0.900"]
+    assert [row[4] for row in get_rows(page)] == [*known, "–", "–"]  # noqa: RUF001
+    assert "0.250" in page.locator(".score-list").inner_text()
+    follow(page, "fdr=1&sort=msm&down=1&wide=1")
+    cells = get_rows(page)
+    assert [row[4] for row in cells] == [*known[::-1], "–", "–"]  # noqa: RUF001
+    assert cells[0][7] == "0.250"
+    follow(page, "fdr=1&ion=0&msm=0.1")
+    assert get_count(page).startswith("3 of 5")
 
 
 def test_list__is_walked_by_keys(report, rows, open_page):
@@ -313,7 +358,9 @@ def test_panel__links_to_sites_by_prefix(report, open_page):
     for link in links.all():
         assert link.get_attribute("rel") == "noopener noreferrer"
     text = report.read_text(encoding="utf-8")
-    hosts = {urlparse(found).hostname for found in re.findall(r"https?://[^\"'`]+", text)}
+    hosts = {
+        urlparse(found).hostname for found in re.findall(r"https?://[^\"'`]+", text)
+    }
     assert hosts == HOSTS | {"www.w3.org"}
 
 

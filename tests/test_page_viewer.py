@@ -16,6 +16,7 @@ from PIL import Image
 
 from annotation_runs import write_run
 from browser import chromium, opening  # noqa: F401
+from metabolite_annotation.report.optical import read_optical
 from metabolite_annotation.report.page import save_report
 
 VIEW = Path(save_report.__code__.co_filename).parent / "view"
@@ -34,12 +35,11 @@ WARPS = {
 WIDTH, HEIGHT = 32, 30
 READY = "() => ionShown.parts.length > 0 && !ionStage.asked"
 
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Return the folder of a run with its page."""
-    out = write_run(
-        tmp_path_factory.mktemp("run"), rows=30, width=WIDTH, height=HEIGHT
-    )
+    out = write_run(tmp_path_factory.mktemp("run"), rows=30, width=WIDTH, height=HEIGHT)
     save_report(out)
     return out
 
@@ -279,6 +279,25 @@ def test_zoom__keeps_the_point_under_the_pointer(view):
     assert page.evaluate("ionStage.view") == {"k": 1, "x": 16, "y": 15}
 
 
+def test_pinch__zooms_by_the_distance_of_fingers(view):
+    page = view()
+    find_canvas(page)
+    x, y = get_screen(page, 16, 15)
+    session = page.context.new_cdp_session(page)
+    for kind, fingers in (
+        ("Start", [x]),
+        ("Start", [x, x + 50]),
+        ("Move", [x, x + 100]),
+        ("Move", [x, x + 150]),
+        ("End", []),
+    ):
+        points = [{"x": at, "y": y, "id": k} for k, at in enumerate(fingers)]
+        touch = {"type": f"touch{kind}", "touchPoints": points}
+        session.send("Input.dispatchTouchEvent", touch)
+    assert page.evaluate("ionStage.view.k") == pytest.approx(3)
+    assert page.evaluate("ionStage.pointers.size") == 0
+
+
 def test_scale_bar__is_one_two_or_five(view):
     page = view(box={"pixel_um": [50, 25]})
     choose = "([across, most]) => chooseScaleBar({across}, most)"
@@ -291,9 +310,7 @@ def test_scale_bar__is_one_two_or_five(view):
         assert f"{um:e}"[0] in "125"
     box = page.locator("#stage").bounding_box()
     assert box["width"] > 0
-    across, down = page.evaluate(
-        "[getPlace(ionStage).across, getPlace(ionStage).down]"
-    )
+    across, down = page.evaluate("[getPlace(ionStage).across, getPlace(ionStage).down]")
     assert down == pytest.approx(across / 2)
     page = view()
     assert page.evaluate(choose, [700, 180])["said"] == "1 pixel"
@@ -312,6 +329,15 @@ def test_sliders__move_by_keys_and_do_not_cross(view):
     assert float(slider.input_value()) == pytest.approx(0.3)
     said = slider.get_attribute("aria-valuetext")
     assert page.inner_text("#low-said") == f"Minimum {said}"
+    set_state(page, low="1", high="1")  # the lower handle is above, and can move
+    find_canvas(page)
+    handle = slider.bounding_box()
+    y = handle["y"] + handle["height"] / 2
+    page.mouse.move(handle["x"] + handle["width"] - 7, y)
+    page.mouse.down()
+    page.mouse.move(handle["x"] + handle["width"] / 2, y, steps=3)
+    page.mouse.up()
+    assert float(page.evaluate("state.low")) == pytest.approx(0.5, abs=0.02)
 
 
 def test_overlay__agrees_with_numpy(view):
@@ -389,6 +415,47 @@ def test_figure__is_the_picture_enlarged(view):
     off = abs(bar[:, None].astype(int) - used.astype(int)).sum(axis=2)
     assert off.min(axis=1).max() <= 3
     assert (np.diff(off.argmin(axis=1)) <= 0).all()
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_read_optical__transform_is_of_the_files_pixels(tmp_path, orientation):
+    picture, exif = Image.new("RGB", (5000, 3000)), Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(tmp_path / "large.jpg", exif=exif)
+    found = read_optical(tmp_path / "large.jpg", (0.1, 0, 0, 0.2, 7, 8))
+    size = (5000, 3000) if orientation == 1 else (3000, 5000)
+    assert found.file_size == size
+    a, b, c, d, e, f = found.transform
+    assert [a * found.width, d * found.height] == pytest.approx(
+        [0.1 * size[0], 0.2 * size[1]]
+    )
+    assert [b, c, e, f] == [0, 0, 7, 8]
+
+
+def test_optical__given_with_the_run(view):
+    uri = io.BytesIO()
+    Image.new("RGB", (40, 30), (10, 200, 30)).save(uri, "PNG")
+    given = {
+        "uri": f"data:image/png;base64,{base64.b64encode(uri.getvalue()).decode()}",
+        "width": 40,
+        "height": 30,
+        "transform": [0.5, 0, 0, 0.5, 2, 3],
+        "file_size": [80, 60],
+        "placed": True,
+    }
+    page = view("opacity=0.25", optical=given)
+    page.wait_for_function("optical.image && !ionStage.asked")
+    x, y = page.evaluate("turnTo(getPlace(ionStage))(15.5, 12.5)")
+    found = read_pixels(page, "ionStage.canvas")[int(y), int(x), :3]
+    over = read_picture(page)[12 * WIDTH + 15, :3]
+    npt.assert_allclose(found, 0.25 * over + 0.75 * np.array([10, 200, 30]), atol=2)
+    page.locator("#optical").evaluate("element => element.open = true")
+    said = page.inner_text("#transform")
+    assert said == "--optical-transform=0.25,0,0,0.25,2,3"
+    page.uncheck("#optical-form input[name=optical]")
+    page.wait_for_function(READY)
+    found = read_pixels(page, "ionStage.canvas")[int(y), int(x), :3]
+    npt.assert_array_equal(found, over)
 
 
 def test_fit_affine__agrees_with_least_squares(view):
@@ -505,7 +572,7 @@ def test_watch_pointer__stops_panning(view):
     assert page.evaluate("({...ionStage.view})") == before
     seen = page.evaluate("seen")
     assert [seen[0][0], seen[-1][0]] == ["move", "up"]
-    assert ["down"] == [name for name, *_ in seen if name == "down"]
+    assert [name for name, *_ in seen if name == "down"] == ["down"]
     assert seen[-1][1:] == pytest.approx([17, 16], abs=0.2)
     page.evaluate("stop()")
     x, y = get_screen(page, 16, 15)

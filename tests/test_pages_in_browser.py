@@ -6,9 +6,9 @@ import annotation_runs
 import test_report
 import test_run_page
 from browser import is_wider, list_faults
+from mdr_epistasis.report.page import save_report as save_epistasis
 from metabolite_annotation.program import main as annotate
 from metabolite_annotation.report.page import save_report as save_annotation
-from mdr_epistasis.report.page import save_report as save_epistasis
 
 
 def make_annotation(folder):

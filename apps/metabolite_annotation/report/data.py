@@ -59,6 +59,7 @@ def make_optical(
         "width": optical.width,
         "height": optical.height,
         "transform": optical.place((run.width, run.height), block),
+        "file_size": optical.file_size,
         "placed": optical.transform is not None,
     }
 

@@ -161,6 +161,7 @@ def read_kept(directory: Path) -> Extras:
             int(told["width"]),
             int(told["height"]),
             told["transform"] and tuple(map(float, told["transform"])),
+            (int(told["file_size"][0]), int(told["file_size"][1])),
         )
         size = size and (float(size[0]), float(size[1]))
     except (OSError, LookupError, TypeError, ValueError) as error:

@@ -34,12 +34,15 @@ class OpticalImage(NamedTuple):
     transform
         (a, b, c, d, e, f) from its pixels to those of ion images: x' = a x + c y + e,
         y' = b x + d y + f; None where nobody has said.
+    file_size
+        Width and height of the file, upright.
     """
 
     jpeg: bytes
     width: int
     height: int
     transform: Affine | None
+    file_size: tuple[int, int]
 
     def place(self, size: tuple[int, int], block: int) -> list[float]:
         """Return the transform to images reduced by a block, over all if none is known.
@@ -69,15 +72,16 @@ def read_optical(path: Path, numbers: tuple[float, ...] | None) -> OpticalImage:
     """
     affine = None if numbers is None else read_transform(numbers)
     with open_image(path) as image:
-        full = image.size
+        file_size = get_upright_size(image)
+        image.draft("RGB", (LONGEST, LONGEST))
         picture = to_rgb(image)
         picture.thumbnail((LONGEST, LONGEST))
     width, height = picture.size
     if affine is not None:
-        across, along = full[0] / width, full[1] / height
+        across, along = file_size[0] / width, file_size[1] / height
         a, b, c, d, e, f = affine
         affine = (a * across, b * across, c * along, d * along, e, f)
-    return OpticalImage(encode(picture), width, height, affine)
+    return OpticalImage(encode(picture), width, height, affine, file_size)
 
 
 def read_transform(numbers: tuple[float, ...]) -> Affine:
@@ -137,7 +141,6 @@ def open_image(path: Path) -> Iterator[Any]:
                     f"{path} has {image.width:,} x {image.height:,} pixels: expected "
                     f"at most {MOST_PIXELS:,}; export it smaller"
                 )
-            image.draft("RGB", (LONGEST, LONGEST))
             yield image
     except FileNotFoundError:
         raise BadInput(f"{path} is missing: expected an optical image") from None
@@ -148,6 +151,13 @@ def open_image(path: Path) -> Iterator[Any]:
         ) from None
     finally:
         Image.MAX_IMAGE_PIXELS = most
+
+
+def get_upright_size(image: Any) -> tuple[int, int]:
+    """Return the width and height of an image once it is turned as its EXIF says."""
+    width, height = image.size
+    is_turned = image.getexif().get(0x0112, 1) >= 5
+    return (height, width) if is_turned else (width, height)
 
 
 def to_rgb(image: Any) -> Any:

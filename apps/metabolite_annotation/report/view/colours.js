@@ -97,10 +97,11 @@ function colourImage(image, there, options = {}) {
 // Paint an image on a canvas that becomes as large, a pixel a pixel, in its true shape.
 // Options: map (of COLOUR_MAPS), scale ("linear", "log", "root"), hot (the quantile that is full
 // intensity, 1: the brightest pixel), low and high (shares of that intensity, where the colours
-// begin and end). Where there is no spectrum the canvas is transparent: class "ion-image" hatches.
+// begin and end). Where there is no spectrum the canvas is transparent, and its class hatches it.
 async function paintImage(canvas, image, options) {
   const {width, height} = image, there = await mask, [x, y] = data.box.pixel_um ?? [1, 1];
   Object.assign(canvas, {width, height}).getContext("2d")
     .putImageData(colourImage(image, there, options), 0, 0);
+  canvas.classList.add("ion-image");
   canvas.style.aspectRatio = `${width * x} / ${height * y}`;
 }

@@ -9,20 +9,33 @@ function toAxis(share, scale, floor) {
   return (warp(share, floor) - from) / (warp(1, floor) - from);
 }
 
-// Return round intensities for an axis: {value, at}, the greatest first, not too near.
-function makeTicks(top, scale, floor, apart = 0.18) {
-  const step = chooseLength(top / 2) / 2, values = [0];
-  for (let k = 1; k * step <= top * 1.0001; k++) values.push(k * step);
-  for (let size = step; scale !== "linear" && size > top * 1e-5; size /= 10) {
-    values.push(size / 2, size / 5, size / 10);
-  }
-  const ticks = [];
-  for (const value of values.sort((a, b) => b - a)) {
+// Return round intensities for an axis, {value, at}, at least so far apart; 0 is one where the
+// axis has it.
+function makeTicks(top, scale, floor, apart = 0.14) {
+  const ticks = scale === "log" ? [] : [{value: 0, at: 0}];
+  for (const value of scale === "linear" ? listMultiples(top, apart) : listRound(top)) {
     const at = toAxis(value / top, scale, floor);
-    if (at < 0 || (scale === "log" && value < top * floor)) continue;
-    if (ticks.every(tick => tick.at - at >= apart)) ticks.push({value, at});
+    if (scale === "log" && value < top * floor) continue;
+    if (ticks.every(tick => Math.abs(tick.at - at) >= apart * 0.999)) ticks.push({value, at});
   }
   return ticks;
+}
+
+// Return the multiples up to `top` of the least of 1, 2, 5, 10, ... that is so far apart.
+function listMultiples(top, apart) {
+  const least = top * apart * 0.999, length = chooseLength(least);
+  const step = [1, 2, 2.5, 5].map(times => times * length).find(size =>
+    size >= least && Math.abs(chooseLength(size) / size - 1) < 1e-6) ?? 10 * length;
+  return Array.from({length: Math.floor(top / step * 1.0001)}, (_, k) => (k + 1) * step);
+}
+
+// Return 1, 2, 5, 10, ... up to `top`, the greatest first.
+function listRound(top) {
+  const values = [];
+  for (let power = 10 ** Math.floor(Math.log10(top)); power > top * 1e-5; power /= 10) {
+    values.push(5 * power, 2 * power, power);
+  }
+  return values.filter(value => value <= top);
 }
 
 // Return how many pixels of an image are in each part of the axis; zeros are not counted.
@@ -43,7 +56,8 @@ function drawHistogram(image, range, scale) {
   if (drawn === drawnBins) return;
   drawnBins = drawn;
   const bins = countBins(image, range, scale), most = Math.max(...bins, 1), wide = 256 / BINS;
-  const steps = Array.from(bins, count => `V${(100 - 96 * Math.sqrt(count / most)).toFixed(1)}h${wide}`);
+  const steps = Array.from(bins, count =>
+    `V${(100 - 96 * Math.sqrt(count / most)).toFixed(1)}h${wide}`);
   find("histogram").replaceChildren(draw("path", {d: `M0 100${steps.join("")}V100Z`}));
 }
 
@@ -61,8 +75,12 @@ function paintStrip(range, settings) {
 // Fill the controls from the state and from the image.
 function fillControls() {
   const form = find("painting"), settings = ionSettings();
-  for (const name of ["map", "scale", "hot"]) chooseOption(form.elements[name], String(settings[name]));
+  for (const name of ["map", "scale", "hot"]) {
+    chooseOption(form.elements[name], String(settings[name]));
+  }
+  for (const name of ["save-png", "save-tiff"]) find(name).disabled = !ionShown.parts.length;
   fillChannels();
+  nameImage();
   const part = ionShown.parts[0];
   if (!part || part.channel) return;
   const range = findRange(part.image, settings.hot), top = part.image.top * range.level / 65535;
@@ -70,6 +88,12 @@ function fillControls() {
   paintStrip(range, settings);
   fillTicks(top, settings.scale, range.floor);
   for (const name of ["low", "high"]) fillSlider(name, settings, range.floor, top);
+}
+
+function nameImage() {
+  const names = ionShown.parts.map(({n}) => nameAnnotation(n)).join(", ");
+  find("ion-image").ariaLabel = `Ion image of ${names || "nothing"}; plus and minus zoom, `
+    + "0 shows all, Shift and arrows move";
 }
 
 function chooseOption(select, value) {
@@ -90,6 +114,8 @@ function fillTicks(top, scale, floor) {
 function fillSlider(name, settings, floor, top) {
   const slider = find("painting").elements[name], said = sayIntensity(settings[name] * top);
   slider.value = toAxis(settings[name], settings.scale, floor);
+  // Of two handles at one end, that is above which can move away.
+  if (name === "low") slider.style.zIndex = Number(slider.value) > 0.5 ? 1 : 0;
   slider.setAttribute("aria-valuetext", said);
   find(`${name}-said`).textContent = `${name === "low" ? "Minimum" : "Maximum"} ${said}`;
 }

@@ -41,6 +41,7 @@ function makeFigure(times, framed) {
   const place = {across, down, wide, high, left: frame.left - seen.x * across,
     top: frame.top - seen.y * down};
   paintFigure(context, place, frame);
+  askPaint(ionStage); // layers know the page's canvas again
   if (framed) paintFrame(context, place, frame, isOne);
   return canvas;
 }
@@ -56,7 +57,8 @@ function paintFigure(context, place, {left, top, wide, high}) {
 
 function paintFrame(context, place, frame, isOne) {
   const {unit, left, top, high} = frame;
-  Object.assign(context, {fillStyle: "#000", strokeStyle: "#000", lineWidth: Math.max(unit / 12, 1)});
+  const lineWidth = Math.max(unit / 12, 1);
+  Object.assign(context, {fillStyle: "#000", strokeStyle: "#000", lineWidth});
   context.strokeRect(left, top, frame.wide, high);
   const [first, ...rest] = titleFigure(isOne);
   paintText(context, first, left, 1.9 * unit, 1.25 * unit, "600 ");
@@ -64,8 +66,19 @@ function paintFrame(context, place, frame, isOne) {
   const {length, said} = chooseScaleBar(place, frame.wide / 3);
   context.fillRect(left, top + high + unit, length, unit / 3);
   paintText(context, said, left, top + high + 2.6 * unit, unit);
+  const hasHatch = ionShown.there.includes(0) && !isOpticalShown();
+  if (hasHatch && frame.wide > 18 * unit) paintNoSpectrum(context, frame);
   if (isOne) paintColourBar(context, frame);
   else paintKeys(context, frame);
+}
+
+function paintNoSpectrum(context, {unit, left, top, wide, high}) {
+  const x = left + wide - 8.2 * unit, y = top + high + 1.8 * unit;
+  context.fillStyle = makeHatch(context, true);
+  context.fillRect(x, y, 1.4 * unit, unit);
+  context.fillStyle = "#000";
+  context.strokeRect(x, y, 1.4 * unit, unit);
+  paintText(context, "no spectrum", x + 1.8 * unit, y + 0.8 * unit, unit);
 }
 
 // Return the lines over the figure.
@@ -122,36 +135,45 @@ function paintKeys(context, {unit, left, top, high}) {
 
 // --- The values ---
 
-// Return the bytes of a TIFF of 16-bit images, uncompressed, a page each: {image, description}.
-// `perUnit` is how many units a pixel is wide and high, in thousandths; unit 3: centimetre.
-function makeTiff(pages, [across, down], unit) {
-  const text = new TextEncoder(), chunks = [Uint8Array.of(0x49, 0x49, 42, 0, 8, 0, 0, 0)];
+// Return a TIFF of 16-bit images, uncompressed, a page each: {image, description}. The ratios are
+// [pixels, units] across and down; unit 3 is the centimetre, 1 is none.
+function makeTiff(pages, ratios, unit) {
+  const chunks = [Uint8Array.of(0x49, 0x49, 42, 0, 8, 0, 0, 0)]; // little-endian, first page at 8
   let at = 8;
-  pages.forEach(({image: {width, height, values}, description}, k) => {
-    const said = text.encode(`${description}\0`), padded = said.length + said.length % 2;
-    const head = 2 + 12 * 14 + 4, saidAt = at + head, ratioAt = saidAt + padded;
-    const valuesAt = ratioAt + 16, end = valuesAt + 2 * values.length;
-    const bytes = new DataView(new ArrayBuffer(end - at));
-    const put = (from, value) => bytes.setUint32(from - at, value, true);
-    const tags = [[254, 4, 1, 2 * (pages.length > 1)], [256, 4, 1, width], [257, 4, 1, height],
-      [258, 3, 1, 16], [259, 3, 1, 1], [262, 3, 1, 1], [270, 2, said.length, saidAt],
-      [273, 4, 1, valuesAt], [277, 3, 1, 1], [278, 4, 1, height], [279, 4, 1, 2 * values.length],
-      [282, 5, 1, ratioAt], [283, 5, 1, ratioAt + 8], [296, 3, 1, unit]];
-    bytes.setUint16(0, tags.length, true);
-    tags.forEach(([tag, type, count, value], row) => {
-      bytes.setUint16(2 + 12 * row, tag, true);
-      bytes.setUint16(4 + 12 * row, type, true);
-      put(at + 6 + 12 * row, count);
-      put(at + 10 + 12 * row, value);
-    });
-    put(at + head - 4, k + 1 < pages.length ? end : 0);
-    new Uint8Array(bytes.buffer).set(said, head);
-    [...across, ...down].forEach((value, n) => put(ratioAt + 4 * n, value));
-    for (let p = 0; p < values.length; p++) bytes.setUint16(valuesAt - at + 2 * p, values[p], true);
-    chunks.push(bytes.buffer);
-    at = end;
+  pages.forEach((page, k) => {
+    const bytes = makeTiffPage(page, at, ratios, unit, k + 1 === pages.length);
+    chunks.push(bytes);
+    at += bytes.byteLength;
   });
   return new Blob(chunks, {type: "image/tiff"});
+}
+
+// Return the bytes of a page that begins at a place of the file: its tags, its description, the
+// two ratios, its values.
+function makeTiffPage({image: {width, height, values}, description}, at, ratios, unit, isLast) {
+  const said = new TextEncoder().encode(`${description}\0`), size = 2 * values.length;
+  const saidAt = 2 + 12 * 13 + 4, ratiosAt = saidAt + said.length + said.length % 2;
+  const valuesAt = ratiosAt + 16, end = valuesAt + size;
+  // Tag, type (2 text, 3 and 4 whole numbers of 16 and 32 bits, 5 ratio), count, value or place
+  const tags = [[256, 4, 1, width], [257, 4, 1, height], [258, 3, 1, 16], [259, 3, 1, 1],
+    [262, 3, 1, 1], [270, 2, said.length, at + saidAt], [273, 4, 1, at + valuesAt], [277, 3, 1, 1],
+    [278, 4, 1, height], [279, 4, 1, size], [282, 5, 1, at + ratiosAt],
+    [283, 5, 1, at + ratiosAt + 8], [296, 3, 1, unit]];
+  const bytes = new DataView(new ArrayBuffer(end));
+  bytes.setUint16(0, tags.length, true);
+  tags.forEach((tag, row) => putTag(bytes, 2 + 12 * row, tag));
+  bytes.setUint32(saidAt - 4, isLast ? 0 : at + end, true);
+  new Uint8Array(bytes.buffer).set(said, saidAt);
+  ratios.flat().forEach((value, k) => bytes.setUint32(ratiosAt + 4 * k, value, true));
+  values.forEach((value, p) => bytes.setUint16(valuesAt + 2 * p, value, true));
+  return bytes.buffer;
+}
+
+function putTag(bytes, at, [tag, type, count, value]) {
+  bytes.setUint16(at, tag, true);
+  bytes.setUint16(at + 2, type, true);
+  bytes.setUint32(at + 4, count, true);
+  bytes.setUint32(at + 8, value, true);
 }
 
 function describeImage({n, image}) {

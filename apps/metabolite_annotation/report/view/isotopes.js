@@ -34,7 +34,8 @@ function fillPicture(holder, image) {
 // Return what an isotope image is of: m/z, how far off, and its highest intensity.
 function sayPeak(peaks, k, image) {
   if (!image) return [`m/z ${fixed(4)(peaks.mz[k])}`];
-  const error = 1e6 * (peaks.mz_mean[k] - peaks.mz[k]) / peaks.mz[k];
+  const mean = peaks.mz_mean[k];
+  const error = mean === null ? null : 1e6 * (mean - peaks.mz[k]) / peaks.mz[k];
   return [`m/z ${fixed(4)(peaks.mz[k])}`, `${signed(2)(error)} ppm`, `0 to ${amount(image.top)}`];
 }
 
@@ -59,7 +60,7 @@ async function fillPictures(figures, peaks, ion) {
 function makeIsotopes(n) {
   const ion = columns.image[n], peaks = data.peaks[ion];
   const expected = getShares(peaks.theoretical_intensity);
-  const measured = getShares(peaks.total_intensity), top = Math.max(...expected, ...measured);
+  const measured = getShares(peaks.total_intensity), top = Math.max(...expected, ...measured) || 1;
   const figures = [0, 1, 2, 3].filter(k => peaks.mz[k]).map(k => [k, {
     holder: make("div", {className: "holder"}),
     caption: make("figcaption", {}, make("b", {}, `Isotope ${k + 1}`)),

@@ -2,6 +2,7 @@
 // Public: makeMolecules.
 
 const MOLECULES_AT_ONCE = 8;
+const MOST_TEXTS = 100; // as in columns.py
 const SITES = [
   [/^HMDB\d+$/, "HMDB", id => `https://hmdb.ca/metabolites/${id}`],
   [/^CHEBI:\d+$/, "ChEBI", id => `https://www.ebi.ac.uk/chebi/searchId.do?chebiId=${id}`],
@@ -18,9 +19,16 @@ function makeLink(id) {
     title: `${id} in ${site[1]}, on the internet`}, id);
 }
 
+// Return the texts of a list, and how many more there are that the page does not have.
+function splitTexts(texts) {
+  const more = texts.length > MOST_TEXTS && texts.at(-1).match(/^and ([\d,]+) more$/);
+  return more ? [texts.slice(0, -1), Number(more[1].replaceAll(",", ""))] : [texts, 0];
+}
+
 // Return the ids of each name; where names and ids do not belong together, each on its own.
 function groupMolecules(n) {
-  const names = columns.names[n], ids = columns.ids[n], found = new Map();
+  const [names] = splitTexts(columns.names[n]), [ids] = splitTexts(columns.ids[n]);
+  const found = new Map();
   const pairs = names.length === ids.length ? names.map((name, k) => [name, ids[k]])
     : [...names.map(name => [name]), ...ids.map(id => [id, id])];
   for (const [name, id] of pairs) {
@@ -36,12 +44,21 @@ function makeMolecule([name, ids]) {
     make("small", {}, ...links));
 }
 
+// Return the names of an annotation, or its ids where it has none, and how many there are.
+function countMolecules(n) {
+  const texts = columns.names[n].length ? columns.names[n] : columns.ids[n];
+  const [kept, more] = splitTexts(texts), names = [...new Set(kept)];
+  return [names, names.length + more];
+}
+
 function makeMolecules(n) {
   const found = groupMolecules(n).map(makeMolecule), more = found.splice(MOLECULES_AT_ONCE);
-  const rest = more.length ? [make("details", {}, make("summary", {}, `${more.length} more`),
-    make("ul", {}, ...more))] : [];
-  const all = found.length + more.length;
-  const intro = all > 1 && `${all} candidates of this formula: m/z alone cannot tell them apart.`;
+  const [, all] = countMolecules(n), absent = all - found.length - more.length;
+  if (absent > 0) more.push(make("li", {}, `and ${sayCount(absent)} more, in annotations.tsv`));
+  const rest = more.length ? [make("details", {},
+    make("summary", {}, `${sayCount(all - found.length)} more`), make("ul", {}, ...more))] : [];
+  const intro = all > 1
+    && `${sayCount(all)} candidates of this formula: m/z alone cannot tell them apart.`;
   return makePart("molecules-part", all > 1 ? "Molecules" : "Molecule", intro,
     make("ul", {}, ...found), ...rest);
 }

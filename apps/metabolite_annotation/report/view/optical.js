@@ -1,8 +1,10 @@
 // The optical image under the ion image: given with the run, or a file of this computer, placed
-// by points that are in both. Its transform takes optical pixels to measured ones.
+// by points that are in both. Its transform takes pixels of the file to measured ones; what is
+// drawn may be smaller than the file, whose size is `width` and `height`.
 
-const opticalGiven = data.optical ?? null; // {uri, width, height, transform}
-const optical = {image: null, own: false, stage: null, half: null};
+const opticalGiven = data.optical; // {uri, width, height, transform, file_size, placed} or null
+const optical = {image: null, width: 0, height: 0, own: false, stage: null, half: null};
+const LONGEST_DRAWN = 4096; // pixels of an edge
 
 // The points of the state, [optical x, y, measured x, y].
 const listPlaced = () => state.place.split(";").map(point => point.split(",").map(Number))
@@ -12,7 +14,8 @@ const listPlaced = () => state.place.split(";").map(point => point.split(",").ma
 // squares), x' = a x + c y + e, y' = b x + d y + f; null where they are fewer than three or lie
 // on a line.
 function fitAffine(points) {
-  const mean = [0, 1, 2, 3].map(k => points.reduce((sum, point) => sum + point[k], 0) / points.length);
+  const mean = [0, 1, 2, 3].map(k =>
+    points.reduce((all, point) => all + point[k], 0) / points.length);
   const sum = (i, j) => points.reduce((all, p) => all + (p[i] - mean[i]) * (p[j] - mean[j]), 0);
   const [xx, xy, yy] = [sum(0, 0), sum(0, 1), sum(1, 1)], size = xx * yy - xy * xy;
   if (points.length < 3 || size < 1e-6 * (xx + yy) ** 2) return null;
@@ -35,21 +38,23 @@ function getResidual(transform, points) {
 // Return the transform: by points where there are three, else that which was given.
 function getTransform() {
   const placed = fitAffine(listPlaced());
-  const given = opticalGiven?.transform.map(value => value * data.box.block);
-  return placed ?? (optical.own || listPlaced().length ? null : given ?? null);
+  if (placed || optical.own || listPlaced().length || !opticalGiven) return placed;
+  const {width, height, transform: [a, b, c, d, e, f], file_size: [wide, high]} = opticalGiven;
+  const [across, down] = [width / wide, height / high];
+  return [a * across, b * across, c * down, d * down, e, f].map(value => value * data.box.block);
 }
 
-// Paint the optical image on the box, and return whether there is one.
+const isOpticalShown = () => Boolean(optical.image && state.optical && getTransform());
+
+// Paint the optical image under the box.
 function paintOptical(context, {left, top, across, down}) {
-  const transform = getTransform(), {block} = data.box;
-  if (!optical.image || !transform || !state.optical) return false;
+  const {block} = data.box;
   context.save();
   context.translate(left, top);
   context.scale(across / block, down / block);
-  context.transform(...transform);
-  context.drawImage(optical.image, 0, 0);
+  context.transform(...getTransform());
+  context.drawImage(optical.image, 0, 0, optical.width, optical.height);
   context.restore();
-  return true;
 }
 
 function paintMark(context, x, y, text) {
@@ -73,8 +78,9 @@ function paintPlaced(context, toScreen) {
 }
 
 function paintOpticalPane(context, place) {
-  const {left, top, across, down} = place, {image, half} = optical, placed = listPlaced();
-  context.drawImage(image, left, top, image.width * across, image.height * down);
+  const {left, top, across, down} = place, {image, width, height, half} = optical;
+  const placed = listPlaced();
+  context.drawImage(image, left, top, width * across, height * down);
   const marks = half ? [...placed, half] : placed;
   marks.forEach(([x, y], k) => paintMark(context, ...turnTo(place)(x, y), String(k + 1)));
 }
@@ -103,7 +109,7 @@ function undoPlace() {
 function beginPlacing() {
   find("placing").hidden = false;
   find("viewer").classList.add("placing");
-  const {width, height} = optical.image, canvas = find("optical-image");
+  const {width, height} = optical, canvas = find("optical-image");
   canvas.parentElement.style.aspectRatio = `${width} / ${height}`;
   optical.stage ??= makeStage(canvas, {paint: paintOpticalPane, tap: tapOptical, aims: true});
   setSize(optical.stage, width, height, 1);
@@ -130,14 +136,24 @@ function sayPlacing() {
   if (n === 3) return `Placed. ${next} More than three show how well they agree.`;
   const off = getResidual(transform, points);
   const length = PIXEL ? ` (${(off * (PIXEL[0] + PIXEL[1]) / 2).toPrecision(2)} µm)` : "";
-  return `Placed by ${n} places, which are off by ${off.toPrecision(2)} pixels${length} on average.`;
+  return `Placed by ${n} places; they are off by ${off.toPrecision(2)} pixels${length} on average.`;
+}
+
+function sayPlaced() {
+  if (!getTransform()) return "Not placed yet, so not shown.";
+  const isAssumed = opticalGiven && !opticalGiven.placed && !optical.own && !listPlaced().length;
+  return isAssumed ? "Laid over the whole image, since nobody said where it belongs." : "";
 }
 
 function sayOptical() {
-  if (optical.image) return getTransform() ? "" : "Not placed yet, so not shown.";
+  if (optical.image) return sayPlaced();
   return listPlaced().length
     ? "The address knows three places: choose the optical image that they are of." : "";
 }
+
+// Return the option that places the file.
+const sayTransform = transform =>
+  `--optical-transform=${transform.map(value => Number(value.toFixed(9))).join(",")}`;
 
 function fillOptical() {
   const form = find("optical-form"), transform = getTransform();
@@ -149,30 +165,35 @@ function fillOptical() {
   find("placing-said").textContent = optical.stage ? sayPlacing() : "";
   find("place-begin").hidden = !optical.image || Boolean(optical.stage);
   find("transform-said").hidden = !transform;
-  find("transform").textContent = transform
-    ? `--optical-transform=${transform.map(value => Number(value.toFixed(9))).join(",")}` : "";
+  find("transform").textContent = transform ? sayTransform(transform) : "";
   askPaint(ionStage);
   if (optical.stage) askPaint(optical.stage);
 }
 
-// Take an image: createImageBitmap reads files and data alike, and asks no server.
-async function takeOptical(blob, own) {
+// Take a file of this computer; nothing is sent anywhere.
+async function takeOptical(blob) {
   try {
-    optical.image = await createImageBitmap(blob);
+    const full = await createImageBitmap(blob), {width, height} = full;
+    Object.assign(optical, {width, height, own: true, image: await shrinkImage(full)});
   } catch {
     find("optical-said").textContent = "This file is no image that the browser can read.";
     return;
   }
-  optical.own = own;
-  if (own && !listPlaced().length) return beginPlacing();
-  fillOptical();
+  if (listPlaced().length) fillOptical();
+  else beginPlacing();
+}
+
+function shrinkImage(full) {
+  const {width, height} = full, share = LONGEST_DRAWN / Math.max(width, height);
+  return share >= 1 ? full : createImageBitmap(full, {resizeWidth: Math.ceil(width * share),
+    resizeHeight: Math.ceil(height * share), resizeQuality: "high"});
 }
 
 async function readGiven() {
-  const image = new Image();
+  const image = new Image(), [width, height] = opticalGiven.file_size;
   image.src = opticalGiven.uri;
   await image.decode();
-  optical.image = image;
+  if (!optical.own) Object.assign(optical, {image, width, height});
   fillOptical();
 }
 
@@ -182,7 +203,7 @@ function listenToOptical() {
   form.addEventListener("submit", event => event.preventDefault());
   listen("optical", "change", box => setState({optical: box.checked ? "1" : ""}));
   listen("opacity", "input", slider => setState({opacity: slider.value}));
-  listen("file", "change", input => input.files[0] && takeOptical(input.files[0], true));
+  listen("file", "change", input => input.files[0] && takeOptical(input.files[0]));
   find("place-begin").addEventListener("click", beginPlacing);
   find("place-undo").addEventListener("click", undoPlace);
   find("place-clear").addEventListener("click", () => {

@@ -19,7 +19,8 @@ function colourOverlay(parts, there) {
   const pixels = new Uint32Array(picture.data.buffer), settings = viewSettings();
   for (const {channel, image} of parts) {
     const high = readNumber(`${channel}max`, 0.001, 1);
-    const table = colourValues(findRange(image, settings.hot), {...settings, high}, CHANNELS[channel]);
+    const range = findRange(image, settings.hot);
+    const table = colourValues(range, {...settings, high}, CHANNELS[channel]);
     for (let p = 0; p < pixels.length; p++) if (there[p]) pixels[p] |= table[image.values[p]];
   }
   return picture;
@@ -69,7 +70,7 @@ function fillChannels() {
 // Return the intensity that is the full colour of a channel.
 function sayMost(channel) {
   const part = ionShown.parts.find(one => one.channel === channel);
-  if (!part) return "";
+  if (!part) return isRow(state[channel]) && isOverlay() ? "no image here" : "";
   const {image} = part, {level} = findRange(image, viewSettings().hot);
   return `0 to ${sayIntensity(readNumber(`${channel}max`, 0.001, 1) * level / 65535 * image.top)}`;
 }

@@ -35,6 +35,15 @@ function makeSteps() {
   return nav;
 }
 
+// What else the signal may be, where anything is.
+function warnOfOthers(n) {
+  const said = [["isomers", "isomer"], ["isobars", "isobar"]]
+    .map(([name, word]) => [countOthers(name)(n), word]).filter(([others]) => others)
+    .map(([others, word]) => `${others} ${word}${others > 1 ? "s" : ""}`);
+  const title = "Other annotations that may be this signal: below";
+  return said.length ? [make("span", {className: "others", title}, `⚠ ${said.join(", ")}`)] : [];
+}
+
 function showTitle() {
   const n = Number(state.ion), names = writeNames(n);
   find("chosen-title").replaceChildren(makeSteps(),
@@ -46,7 +55,7 @@ function showTitle() {
       make("span", {}, "m/z ", make("b", {}, fixed(4)(columns.mz[n]))),
       make("span", {}, "MSM ", make("b", {}, fixed(3)(columns.msm[n]))),
       make("span", {}, "ion ", ...writeFormula(columns.ion[n]), SIGNS[data.sign]),
-      make("span", {}, columns.database[n])));
+      make("span", {}, columns.database[n]), ...warnOfOthers(n)));
 }
 
 function showPanel() {

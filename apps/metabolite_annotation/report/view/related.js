@@ -1,8 +1,11 @@
 // Annotations beside one: isomers, isobars, those of the same image, and those of like images.
 // Public: makeRelated, makeColocalised.
 
+const hasDatabases = new Set(columns.database).size > 1;
+
 const sayRow = n => [make("span", {className: "name"}, ...writeAnnotation(n)),
-  make("small", {}, `MSM ${fixed(3)(columns.msm[n])}, FDR ${sayRate(n)}`)];
+  make("small", {}, `MSM ${fixed(3)(columns.msm[n])}, FDR ${sayRate(n)}`
+    + (hasDatabases ? `, ${columns.database[n]}` : ""))];
 
 // Return what chooses an annotation, or its name where the page does not list it.
 function makeRelative(name, n) {

@@ -30,7 +30,8 @@ function getPlace({canvas, size: {width, height, stretch}, view: {k, x, y}}) {
 }
 
 // Return where a point of the page, from the canvas' corner, is in the picture; and back.
-const toPicture = ({left, top, across, down}, x, y) => ({x: (x - left) / across, y: (y - top) / down});
+const toPicture = ({left, top, across, down}, x, y) =>
+  ({x: (x - left) / across, y: (y - top) / down});
 const turnTo = ({left, top, across, down}) => (x, y) => [left + x * across, top + y * down];
 
 // Paint before the next frame, once.
@@ -44,7 +45,8 @@ function askPaint(stage) {
 }
 
 function paintStage(stage) {
-  const {canvas, view, watchers} = stage, ratio = devicePixelRatio, context = canvas.getContext("2d");
+  const {canvas, view, watchers} = stage, ratio = devicePixelRatio;
+  const context = canvas.getContext("2d");
   canvas.width = Math.round(canvas.clientWidth * ratio);
   canvas.height = Math.round(canvas.clientHeight * ratio);
   context.scale(ratio, ratio);
@@ -68,7 +70,8 @@ function setView(stage, {k, x, y}) {
 
 // Zoom about a point of the canvas, its middle by default.
 function zoomAt(stage, factor, at) {
-  const {canvas, view} = stage, x = at?.x ?? canvas.clientWidth / 2, y = at?.y ?? canvas.clientHeight / 2;
+  const {canvas: {clientWidth, clientHeight}, view} = stage;
+  const {x, y} = at ?? {x: clientWidth / 2, y: clientHeight / 2};
   const fixed = toPicture(getPlace(stage), x, y);
   view.k = Math.min(Math.max(view.k * factor, 1), MOST_ZOOM);
   const now = toPicture(getPlace(stage), x, y);
@@ -100,7 +103,8 @@ function listenToWheel(stage) {
     zoomAt(stage, 2 ** (-event.deltaY * lines / 300), getPoint(event));
   }, {passive: false});
   canvas.addEventListener("dblclick", event => {
-    if (!stage.watchers.length && !stage.aims) zoomAt(stage, event.shiftKey ? 0.5 : 2, getPoint(event));
+    if (stage.watchers.length || stage.aims) return;
+    zoomAt(stage, event.shiftKey ? 0.5 : 2, getPoint(event));
   });
 }
 

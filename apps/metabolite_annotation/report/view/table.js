@@ -23,10 +23,9 @@ function writeRate(n) {
 }
 
 function writeNames(n) {
-  const names = columns.names[n].length ? columns.names[n] : columns.ids[n];
-  const more = new Set(names).size - 1;
+  const [names, all] = countMolecules(n);
   return [make("span", {}, names[0] ?? "–"),
-    ...(more > 0 ? [make("small", {}, `+${more}`)] : [])];
+    ...(all > 1 ? [make("small", {}, `+${sayCount(all - 1)}`)] : [])];
 }
 
 function writeLabel(n) {

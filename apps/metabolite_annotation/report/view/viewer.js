@@ -86,7 +86,8 @@ function paintScene(context, place, paper = false) {
   const box = [left, top, width * across, height * down];
   context.fillStyle = makeHatch(context, paper);
   context.fillRect(...box);
-  const isUnder = paintOptical(context, place);
+  const isUnder = isOpticalShown();
+  if (isUnder) paintOptical(context, place);
   context.save();
   context.imageSmoothingEnabled = false;
   context.globalAlpha = isUnder ? readNumber("opacity", 0, 1) : 1;
