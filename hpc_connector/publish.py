@@ -16,7 +16,7 @@ def publish(path: Path) -> Iterator[BinaryIO]:
     """
     partial = path.with_name(path.name + ".partial")
     try:
-        with open(partial, "wb") as stream:
+        with open(partial, "w+b") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

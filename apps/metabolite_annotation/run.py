@@ -19,6 +19,7 @@ from hpc_connector.pipeline.executor import Work, check_options, choose_executor
 from hpc_connector.pipeline.ledger import Arrays, name_ledger, read_ledger, save_ledger
 from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import Usage, get_resources, say_fetched
+from hpc_connector.pipeline.signals import on_signals
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.run_record import Resources, RunRecord
 from metabolite_annotation.annotations import Annotations, find_annotations
@@ -31,14 +32,14 @@ from metabolite_annotation.inputs.files import (
     read_inputs,
 )
 from metabolite_annotation.options import PROGRAM, Options
-from metabolite_annotation.output.images import save_images
+from metabolite_annotation.output.parts import make_images
 from metabolite_annotation.output.record import (
     describe_run,
     finish,
     list_notes,
     say_spectra,
 )
-from metabolite_annotation.output.results import save_results
+from metabolite_annotation.output.results import save_results, save_tables
 from metabolite_annotation.patterns import Patterns, get_patterns
 from metabolite_annotation.plan import make_cost
 from metabolite_annotation.spectra import Spectra, load_compiler, load_spectra
@@ -186,10 +187,15 @@ def store(
 
     def save_rest() -> None:
         assert overview is not None  # on rank 0
-        save_results(options, record, spectra, patterns, annotations, overview)
+        colocalised = overview.colocalised
+        save_tables(options, record, spectra, patterns, annotations, colocalised)
 
-    is_done = save_images(comm, options, spectra, patterns, annotations, save_rest)
-    return annotations, is_done
+    stored = make_images(comm, options, spectra, patterns, annotations, save_rest)
+    with on_signals(lambda: None), end_together(comm):  # the end is near: go on
+        if overview and stored:
+            given = (options, record, spectra, patterns, annotations)
+            save_results(*given, overview, stored)
+    return annotations, stored is not None
 
 
 def prepare(

@@ -220,6 +220,28 @@ IMAGES = Table(
     ),
 )
 
+ERRORS = Table(
+    "results.h5/images",
+    "a pixel with signal in the first isotope image of an ion; ion after ion, in order "
+    "of pixels",
+    (
+        Column(
+            "mz_error",
+            "int16",
+            "mean m/z by intensity of the peaks within the window, less the "
+            "theoretical: -1000 to 1000, from border to border; times the attribute "
+            "ppm / 1000 it is in ppm",
+            "ppm / 1000",
+        ),
+    ),
+)
+
+ERROR_ENDS = Table(
+    "results.h5/images",
+    "an annotated ion, and one row more",
+    (Column("mz_error_indptr", "int64", "where its values begin in mz_error", ""),),
+)
+
 ENDS = Table(
     "results.h5/images",
     "an isotope image, and one row more",
@@ -388,6 +410,8 @@ TABLES = (
     IONS,
     ENDS,
     IMAGES,
+    ERROR_ENDS,
+    ERRORS,
     PIXELS,
     COLOCALISED,
     SPECTRUM,

@@ -1,12 +1,12 @@
 """PNG files: 8 and 16 bits a channel, written block by block of rows."""
 
 import struct
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from zlib_ng import zlib_ng
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # by channels: grey, with alpha, RGB, with alpha
@@ -48,8 +48,9 @@ def encode_blocks(
     """
     header = (width, height, bits, COLOR_TYPES[channels], 0, 0, 0)
     yield SIGNATURE + _make_chunk(b"IHDR", struct.pack(">IIBBBBB", *header))
-    # Runs of zeros are what there is to gain; bytes of ISA-L are not always the same
-    deflate = zlib.compressobj(1, strategy=zlib.Z_RLE)
+    # Runs of zeros are what there is to gain; and the bytes are those of zlib anywhere,
+    # which those of a search for longer strings, or of ISA-L, are not always
+    deflate = zlib_ng.compressobj(1, strategy=zlib_ng.Z_RLE)
     for block in blocks:
         yield _make_chunk(b"IDAT", deflate.compress(_filter_rows(block).data))
     yield _make_chunk(b"IDAT", deflate.flush()) + _make_chunk(b"IEND", b"")
@@ -72,5 +73,5 @@ def _filter_rows(block: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _make_chunk(kind: bytes, data: bytes) -> bytes:
     """Return length, kind, data and checksum of a chunk."""
-    checksum = zlib.crc32(data, zlib.crc32(kind))
+    checksum = zlib_ng.crc32(data, zlib_ng.crc32(kind))
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)

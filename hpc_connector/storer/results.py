@@ -1,7 +1,6 @@
 """Columns to files: results.h5, a table of text, and shards of large outputs."""
 
 import contextlib
-import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,11 +10,10 @@ import h5py
 import numpy as np
 
 from hpc_connector.publish import publish
+from hpc_connector.storer.chunks import PACKED, PackedColumn, write_chunks
+from hpc_connector.storer.hdf5_file import Sink
 
 FORMAT_VERSION = 1
-CHUNK_ROWS = 1 << 14  # of columns that grow
-# Bytes of one significance side by side pack better, and three times as fast
-PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
 def save_output(
@@ -23,7 +21,8 @@ def save_output(
     columns: Mapping[str, Any],
     attributes: Mapping[str, Any] | None = None,
     *,
-    parts: Iterable[Mapping[str, np.ndarray]] = (),
+    packed: Mapping[str, PackedColumn] | None = None,
+    chunks: Iterable[tuple[str, bytes]] = (),
     tiles: "Shards | None" = None,
 ) -> None:
     """Write columns to an HDF5 file, published by rename.
@@ -34,8 +33,9 @@ def save_output(
         Arrays, or sequences of text, by name; a slash in a name makes a group.
     attributes
         Attributes of the file; ``format_version`` is added.
-    parts
-        Pieces of columns that are too long to be held at once, in order.
+    packed, chunks
+        Columns too long to be held at once, and their packed chunks with the name of
+        the column, those of each in order.
     tiles
         Part files to show as one virtual dataset.
     """
@@ -44,25 +44,28 @@ def save_output(
         file.attrs.update(attributes or {})
         for name, column in columns.items():
             _write_column(file, name, column)
-        for part in parts:
-            for name, piece in part.items():
-                _append(file, name, piece)
+        write_chunks(file, packed or {}, chunks)
         if tiles is not None:
             tiles.link(file)
 
 
 @contextlib.contextmanager
 def publish_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Give an HDF5 file to fill in memory; it is written whole, and then renamed.
+    """Give an HDF5 file to fill, which has its name when it is whole.
 
-    HDF5 cannot be let near the disk: where that is full, it ends the process with a
-    segmentation fault when it closes the file.
+    Raises
+    ------
+    OSError
+        The file cannot be written.
     """
-    image = io.BytesIO()
-    with h5py.File(image, "w") as file:
-        yield file
     with publish(path) as stream:
-        stream.write(image.getbuffer())
+        sink = Sink(stream.fileno())
+        try:
+            with h5py.File(sink, "w") as file:
+                yield file
+        finally:
+            if sink.error:  # all else came of it
+                raise sink.error
 
 
 def _write_column(file: h5py.File, name: str, column: Any) -> None:
@@ -73,17 +76,6 @@ def _write_column(file: h5py.File, name: str, column: Any) -> None:
     else:
         packed = PACKED if array.size > 1024 else {}
         file.create_dataset(name, data=array, **packed)
-
-
-def _append(file: h5py.File, name: str, piece: np.ndarray) -> None:
-    """Write the next rows of a column."""
-    if name not in file:
-        rest = piece.shape[1:]
-        grows: Any = {"maxshape": (None, *rest), "chunks": (CHUNK_ROWS, *rest)}
-        file.create_dataset(name, (0, *rest), piece.dtype, **PACKED, **grows)
-    column = file[name]
-    column.resize(len(column) + len(piece), axis=0)
-    column[len(column) - len(piece) :] = piece
 
 
 def save_table(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:

@@ -1,108 +1,31 @@
-"""The folder of ion images: 16-bit PNG of every isotope peak of an annotation."""
+"""Ion images as files: 16-bit PNG of every isotope peak of an annotation."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from hpc_connector.learner.annotation.ion_images import Grid, get_images
-from hpc_connector.partitioner.communicator import Communicator
-from hpc_connector.partitioner.ending import end_together
-from hpc_connector.pipeline.ranks import run_on_ranks
-from hpc_connector.pipeline.terminal import make_progress
+from hpc_connector.learner.annotation.ion_images import Grid, ImageSet
 from hpc_connector.storer.png import encode_blocks
-from metabolite_annotation.annotations import Annotations
-from metabolite_annotation.options import Options
-from metabolite_annotation.patterns import Patterns
-from metabolite_annotation.spectra import Spectra
 
 BLOCK_PIXELS = 1 << 20
 FULL = np.uint16(65535)
-
-
-class Named(NamedTuple):
-    """An ion by what its images are named: the last annotation of that name."""
-
-    formula: str
-    adduct: str
-    ion: int
-
-
-def save_images(
-    comm: Communicator,
-    options: Options,
-    spectra: Spectra,
-    patterns: Patterns,
-    annotations: Annotations | None,
-    save_rest: Callable[[], None],
-) -> bool:
-    """Write ion images on all ranks, and the rest on rank 0 at the same time.
-
-    Parameters
-    ----------
-    annotations, save_rest
-        On rank 0.
-
-    Returns
-    -------
-    Whether all is written; then the folder of images has its name.
-    """
-    unfinished, folder = options.out / "images.partial", options.out / "images"
-    named = share_names(comm, annotations, unfinished)
-
-    def run_task(number: int, thread: int) -> None:
-        save_ion(unfinished, named[number], spectra, patterns, options.ppm)
-
-    outcome = run_on_ranks(
-        comm,
-        run_task,
-        range(len(named)),
-        lambda *_: None,
-        threads=options.threads,
-        show=make_progress(quiet=options.quiet),
-        first=save_rest if comm.rank == 0 else None,
-    )
-    with end_together(comm):
-        if comm.rank == 0 and outcome.is_done:
-            shutil.rmtree(folder, ignore_errors=True)
-            unfinished.rename(folder)
-    return outcome.is_done
-
-
-def share_names(
-    comm: Communicator, annotations: Annotations | None, folder: Path
-) -> list[Named]:
-    """Make a folder of images, and tell all ranks which there will be."""
-    named: list[Named] = []
-    with end_together(comm):
-        if comm.rank == 0 and annotations:
-            named = list_names(annotations)
-            folder.mkdir(exist_ok=True)
-    shared: list[Named] = comm.bcast(named)
-    return shared
-
-
-def list_names(annotations: Annotations) -> list[Named]:
-    """Return the ions whose images are shown, each name once."""
-    columns = annotations.columns
-    pairs = zip(columns["formula"], columns["adduct"], strict=True)
-    ion_of = dict(zip(pairs, annotations.ion.tolist(), strict=True))
-    return [Named(*pair, ion) for pair, ion in sorted(ion_of.items())]
+Named = tuple[str, str]  # formula and adduct, by which images are called
 
 
 def save_ion(
-    folder: Path, named: Named, spectra: Spectra, patterns: Patterns, ppm: float
+    folder: Path, names: Sequence[Named], grid: Grid, images: ImageSet, ion: int
 ) -> None:
-    """Write the isotope images of an ion, those with a signal."""
-    mz = patterns.mz[named.ion : named.ion + 1]
-    images = get_images(spectra.peaks, spectra.grid, mz, ppm=ppm)
-    for k in range(mz.shape[1]):
-        part = slice(images.start[k], images.start[k + 1])
-        if part.start < part.stop:
-            path = folder / get_image_name(named.formula, named.adduct, k)
-            save_png(path, spectra.grid, images.pixel[part], images.intensity[part])
+    """Write the isotope images of an ion, those with a signal, under all its names."""
+    n_images = images.total.shape[1]
+    for k in range(n_images if names else 0):
+        here = slice(*images.start[n_images * ion + k :][:2])
+        if here.start < here.stop:
+            first, *others = [folder / get_image_name(*name, k) for name in names]
+            save_png(first, grid, images.pixel[here], images.intensity[here])
+            for other in others:
+                shutil.copyfile(first, other)
 
 
 def get_image_name(formula: str, adduct: str, k: int) -> str:
@@ -131,17 +54,16 @@ def save_png(path: Path, grid: Grid, pixel: np.ndarray, value: np.ndarray) -> No
 def draw_blocks(
     grid: Grid, pixel: np.ndarray, value: np.ndarray
 ) -> Iterator[np.ndarray]:
-    """Yield blocks of rows of an image, uint16 (rows, width, 2)."""
+    """Yield blocks of rows of an image, big-endian uint16 (rows, width, 2)."""
     grey = scale(grid, pixel, value)
     n_rows = max(1, BLOCK_PIXELS // grid.width)
     for top in range(0, grid.height, n_rows):
         rows = min(n_rows, grid.height - top)
         first, last = np.searchsorted(grid.y, [top, top + rows])
-        block = np.zeros((rows, grid.width, 2), np.uint16)
-        place = grid.y[first:last] - top, grid.x[first:last]
-        block[(*place, 0)] = grey[first:last]
-        block[(*place, 1)] = FULL
-        yield block
+        place = (grid.y[first:last] - top) * grid.width + grid.x[first:last]
+        block = np.zeros(rows * grid.width, ">u4")  # one value is faster than a pair
+        block[place] = grey[first:last].astype(np.uint32) << 16 | FULL
+        yield block.view(">u2").reshape(rows, grid.width, 2)
 
 
 def scale(grid: Grid, pixel: np.ndarray, value: np.ndarray) -> np.ndarray:

@@ -1,23 +1,39 @@
 """All that a run finds, but for its images, to files."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from hpc_connector.learner.annotation.ion_images import ImageSet, get_images
+from hpc_connector.learner.annotation.ion_images import add_up
 from hpc_connector.run_record import RunRecord
-from metabolite_annotation.annotations import Annotations, list_scores
-from metabolite_annotation.dataset.colocalisation import list_nearest
+from metabolite_annotation.annotations import Annotations, ScoredIons, list_scores
+from metabolite_annotation.dataset.colocalisation import Colocalised, list_nearest
 from metabolite_annotation.dataset.overview import Overview
 from metabolite_annotation.options import PROGRAM, Options
 from metabolite_annotation.output import files
 from metabolite_annotation.output.colocalisation import save_colocalisation
 from metabolite_annotation.output.export import save_exports
+from metabolite_annotation.output.parts import Stored, publish_images
 from metabolite_annotation.patterns import Patterns
 from metabolite_annotation.spectra import Spectra
 
-IMAGE_VALUES = 1 << 20  # of ion images in memory at once
+
+def save_tables(
+    options: Options,
+    record: RunRecord,
+    spectra: Spectra,
+    patterns: Patterns,
+    annotations: Annotations,
+    colocalised: Colocalised,
+) -> None:
+    """Write the tables of annotations and of colocalised ions, and the exports."""
+    columns = annotations.columns
+    files.save_annotations(options.out / "annotations.tsv", columns)
+    if options.colocalisation:
+        save_colocalisation(options.out, annotations, colocalised)
+    mz = patterns.mz[annotations.ion]
+    attributes = make_attributes(options, record, spectra, mz.shape[1])
+    save_exports(options, columns, spectra, mz, attributes)
 
 
 def save_results(
@@ -27,38 +43,41 @@ def save_results(
     patterns: Patterns,
     annotations: Annotations,
     overview: Overview,
+    stored: Stored,
 ) -> None:
-    """Write the tables, results.h5 and the exports."""
+    """Write results.h5, and give the folder of images its name."""
     scored, columns = annotations.scored, annotations.columns
-    unique, image = np.unique(annotations.ion, return_inverse=True)
-    mz, theoretical = patterns.mz[unique], patterns.intensity[unique]
-    names = [scored.ions.get_name(ion) for ion in unique.tolist()]
-    attributes = make_attributes(options, record, spectra, mz.shape[1])
-    pixels = {"x": spectra.grid.x, "y": spectra.grid.y} | spectra.norms
-    files.save_annotations(options.out / "annotations.tsv", columns)
-    files.save_results(
-        options.out / "results.h5",
-        columns | {"image": image},
-        list_scores(scored),
-        {"ion": names, "mz": mz, "theoretical_intensity": theoretical},
-        get_image_sets(spectra, mz, options.ppm),
-        pixels,
-        {
-            "colocalisation": list_nearest(overview.colocalised, unique),
-            "spectrum": overview.spectrum,
-        },
-        attributes,
-    )
-    if options.colocalisation:
-        save_colocalisation(options.out, annotations, overview.colocalised)
-    save_exports(options, columns, spectra, mz[image], attributes)
+    image = np.searchsorted(stored.plan.ion, annotations.ion)
+    groups = {
+        "annotations": columns | {"image": image},
+        "scores": list_scores(scored),
+        "images": list_ions(scored, patterns, stored),
+        "pixels": {"x": spectra.grid.x, "y": spectra.grid.y} | spectra.norms,
+        "colocalisation": list_nearest(overview.colocalised, stored.plan.ion),
+        "spectrum": overview.spectrum,
+    }
+    n_images = stored.plan.n_pixels.shape[1]
+    attributes = make_attributes(options, record, spectra, n_images)
+    files.save_results(options.out / "results.h5", groups, stored, attributes)
+    publish_images(options.out)
 
 
-def get_image_sets(spectra: Spectra, mz: np.ndarray, ppm: float) -> Iterator[ImageSet]:
-    """Yield the images of ions, of so many at a time as fit a few megabytes."""
-    n = max(1, IMAGE_VALUES // (mz.shape[1] * len(spectra.grid.x)))
-    for first in range(0, max(len(mz), 1), n):
-        yield get_images(spectra.peaks, spectra.grid, mz[first : first + n], ppm=ppm)
+def list_ions(scored: ScoredIons, patterns: Patterns, stored: Stored) -> dict[str, Any]:
+    """Return what is kept of each annotated ion, and where its images begin."""
+    ion, n_pixels = stored.plan.ion, stored.plan.n_pixels
+    moments = [part.moments for part in stored.parts]
+    nothing = np.zeros((3, 0, n_pixels.shape[1]))
+    mz_mean, mz_std, total = np.concatenate([nothing, *moments], axis=1)
+    return {
+        "ion": [scored.ions.get_name(number) for number in ion.tolist()],
+        "mz": patterns.mz[ion],
+        "theoretical_intensity": patterns.intensity[ion],
+        "mz_mean": mz_mean,
+        "mz_std": mz_std,
+        "total_intensity": total,
+        "indptr": add_up(n_pixels.ravel()),
+        "mz_error_indptr": add_up(n_pixels[:, 0]),
+    }
 
 
 def make_attributes(

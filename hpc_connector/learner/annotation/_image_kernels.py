@@ -14,6 +14,7 @@ from hpc_connector._jit import bare, kernel
 from hpc_connector.learner.annotation._chaos_kernels import Room, get_chaos
 
 WORD = 64
+STEPS = 1000  # of an m/z error, from 0 to the border of the window
 SCORES = (
     "chaos",
     "spatial",
@@ -334,6 +335,38 @@ def fill_scores(
 
 
 @kernel
+def count_pixels(
+    peaks: Peaks,
+    mz: NDArray[np.float64],
+    ppm: float,
+    seen: NDArray[np.uint64],
+    count: NDArray[np.int64],
+) -> None:
+    """Count the pixels of the images of ions, without making them.
+
+    Parameters
+    ----------
+    seen
+        A bit a pixel, 0, and so again at the end: few enough to stay in a near cache.
+    count
+        Shape (ions, images).
+    """
+    peak_mz, pixels, _ = peaks
+    window = np.zeros((mz.shape[1], 2), np.int64)
+    for i in range(len(mz)):
+        find_windows(peak_mz, mz[i], ppm, window)
+        for k in range(len(window)):
+            n = 0
+            for j in range(window[k, 0], window[k, 1]):
+                word, bit = pixels[j] // WORD, np.uint64(pixels[j] % WORD)
+                n += not (seen[word] >> bit) & np.uint64(1)
+                seen[word] |= np.uint64(1) << bit
+            for j in range(window[k, 0], window[k, 1]):
+                seen[pixels[j] // WORD] = 0
+            count[i, k] = n
+
+
+@kernel
 def fill_images(
     peaks: Peaks,
     mz: NDArray[np.float64],
@@ -349,8 +382,8 @@ def fill_images(
     Parameters
     ----------
     start
-        Where the pixels of an image begin, shape (ions * images + 1,), 0 at first. With
-        no room in `pixel` and `value`, this alone is filled.
+        Where the pixels of an image begin, shape (ions * images + 1,), by
+        :func:`count_pixels`.
     moments
         Mean and standard deviation of m/z, and total intensity, shape
         (ions, images, 3).
@@ -361,14 +394,49 @@ def fill_images(
         find_windows(peaks[0], mz[i], ppm, window)
         n = draw_images(peaks, window, images)
         for k in range(n_images):
-            image = i * n_images + k
-            at, total = start[image], 0.0
+            at, total = start[i * n_images + k], 0.0
             for j in range(n):
                 if images.value[k, j] > 0:
                     total += images.value[k, j]
-                    if at < len(pixel):
-                        pixel[at], value[at] = images.pixel[j], images.value[k, j]
+                    pixel[at], value[at] = images.pixel[j], images.value[k, j]
                     at += 1
-            start[image + 1] = at
             mean, spread = get_mz_moments(peaks, window[k], mz[i, k])
             moments[i, k] = mean, spread, total
+
+
+@kernel
+def fill_mz_errors(
+    peaks: Peaks,
+    mz: NDArray[np.float64],
+    ppm: float,
+    start: NDArray[np.int64],
+    pixel: NDArray[np.uint32],
+    room: NDArray[np.float64],
+    error: NDArray[np.int16],
+) -> None:
+    """Fill the m/z errors of the pixels of images, of one image an ion.
+
+    Parameters
+    ----------
+    mz
+        Of the images, shape (ions,).
+    start, pixel
+        Where the pixels of an image begin, shape (ions + 1,), and all their pixels.
+    room
+        Shape (pixels, 2), 0, and so again at the end.
+    error
+        Mean by intensity of the peaks of a pixel, in thousandths of half the window.
+    """
+    peak_mz, pixels, intensities = peaks
+    window = np.zeros((1, 2), np.int64)
+    for i in range(len(mz)):
+        find_windows(peak_mz, mz[i : i + 1], ppm, window)
+        for j in range(window[0, 0], window[0, 1]):
+            weight = np.float64(intensities[j])
+            room[pixels[j], 0] += weight
+            room[pixels[j], 1] += weight * (peak_mz[j] - mz[i])
+        scale = STEPS / (ppm * 1e-6 * mz[i])
+        for j in range(start[i], start[i + 1]):
+            here = pixel[j]
+            error[j] = np.rint(scale * room[here, 1] / room[here, 0])
+            room[here, 0] = room[here, 1] = 0.0

@@ -36,7 +36,7 @@ class PeakList:
     """All peaks of a dataset in ascending order of m/z.
 
     ``mz`` is float32 or float64 as in the file, ``pixel`` uint32, and ``intensity``
-    float32.
+    float32, above 0.
     """
 
     mz: NDArray[np.floating[Any]]
@@ -122,6 +122,19 @@ def get_measure_of_chaos(image: NDArray[np.float32], n_levels: int = 30) -> floa
     return get_chaos(x, y, image[y, x], len(x), height, width, room)
 
 
+def count_pixels(
+    peaks: PeakList, grid: Grid, mz: NDArray[np.float64], *, ppm: float = 3.0
+) -> NDArray[np.int64]:
+    """Return how many pixels each image of ions has, int64 (ions, images).
+
+    It takes a fraction of what :func:`get_images` does, and the same arguments.
+    """
+    count = np.zeros(mz.shape, np.int64)
+    seen = np.zeros(len(grid.x) // kernels.WORD + 1, np.uint64)
+    kernels.count_pixels(peaks.to_tuple(), mz, ppm, seen, count)
+    return count
+
+
 def get_images(
     peaks: PeakList, grid: Grid, mz: NDArray[np.float64], *, ppm: float = 3.0
 ) -> ImageSet:
@@ -136,12 +149,46 @@ def get_images(
     ppm
         Half the width of a window.
     """
-    n_images = mz.shape[1]
-    room = kernels.make_images(n_images, len(grid.x))
-    start = np.zeros(mz.size + 1, np.int64)
-    moments = np.zeros((*mz.shape, 3))
-    nothing = np.zeros(0, np.uint32), np.zeros(0, np.float32)
-    kernels.fill_images(peaks.to_tuple(), mz, ppm, room, start, *nothing, moments)
+    start = add_up(count_pixels(peaks, grid, mz, ppm=ppm))
     pixel, value = np.zeros(start[-1], np.uint32), np.zeros(start[-1], np.float32)
+    moments = np.zeros((*mz.shape, 3))
+    room = kernels.make_images(mz.shape[1], len(grid.x))
     kernels.fill_images(peaks.to_tuple(), mz, ppm, room, start, pixel, value, moments)
     return ImageSet(start, pixel, value, *np.moveaxis(moments, 2, 0))
+
+
+def add_up(count: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where each of some stretches begins, and the end, from their lengths."""
+    return np.concatenate([[0], np.cumsum(count)])
+
+
+def get_mz_errors(
+    peaks: PeakList,
+    grid: Grid,
+    mz: NDArray[np.float64],
+    images: ImageSet,
+    *,
+    ppm: float = 3.0,
+) -> NDArray[np.int16]:
+    """Return how far the m/z of each pixel of the first images is off.
+
+    Parameters
+    ----------
+    peaks, grid, mz, ppm
+        Of which `images` are.
+
+    Returns
+    -------
+    Of the pixels of the first image of each ion, those of one after the other: the mean
+    by intensity of the m/z of the peaks, less the theoretical, int16 in thousandths of
+    half the window, -1000 to 1000; times ``ppm / 1000`` it is in ppm.
+    """
+    n_images = mz.shape[1]
+    first, last = images.start[:-1:n_images], images.start[1::n_images]
+    pieces = [images.pixel[a:b] for a, b in zip(first, last, strict=True)]
+    pixel = np.concatenate([images.pixel[:0], *pieces])
+    room, error = np.zeros((len(grid.x), 2)), np.zeros(len(pixel), np.int16)
+    kernels.fill_mz_errors(
+        peaks.to_tuple(), mz[:, 0], ppm, add_up(last - first), pixel, room, error
+    )
+    return error

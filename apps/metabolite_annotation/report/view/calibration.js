@@ -12,14 +12,23 @@ const beginCalibration = (() => {
     return columns.ppm_error[chosen] === null ? dots : [...dots, chosen];
   }
 
+  const sayDot = n => `${columns.formula[n]} ${adduct(n)}: m/z ${fixed(4)(columns.mz[n])}, `
+    + `${signed(2)(columns.ppm_error[n])} ppm, FDR ${sayRate(n)}`;
+
   function drawDot(n, x, y) {
-    const error = columns.ppm_error[n], isChosen = n === Number(state.ion);
-    const said = `${columns.formula[n]} ${adduct(n)}: m/z ${fixed(4)(columns.mz[n])}, `
-      + `${signed(2)(error)} ppm, FDR ${sayRate(n)}`;
+    const isChosen = n === Number(state.ion);
     const dot = draw("circle", {class: `${level(n)}${isChosen ? " picked" : ""}`, r: isChosen ? 6 : 3.4,
-      cx: x(columns.mz[n]).toFixed(1), cy: y(error).toFixed(1)}, draw("title", {}, said));
+      cx: x(columns.mz[n]).toFixed(1), cy: y(columns.ppm_error[n]).toFixed(1)});
     dot.dataset.row = n;
     return dot;
+  }
+
+  const writeSigned = tick => `${["−", "", "+"][Math.sign(tick) + 1]}${Math.abs(tick)}`;
+
+  // Thousands of words would be made for one that is read.
+  function nameDot({target}) {
+    const {row} = target.dataset;
+    if (row && !target.firstChild) target.append(draw("title", {}, sayDot(Number(row))));
   }
 
   function drawErrors(wide) {
@@ -34,7 +43,7 @@ const beginCalibration = (() => {
       viewBox: `0 0 ${wide} ${HIGH}`, role: "img",
       "aria-label": `Errors of m/z of ${sayCount(dots.length)} annotations`},
       ...drawAxes(frame, {...across, name: "m/z", write: String},
-        {low: -most, high: most, name: "error of m/z, ppm", write: tick => tick ? signed(1)(tick) : "0"}),
+        {low: -most, high: most, name: "error of m/z, ppm", write: writeSigned, about: 7}),
       ...dots.map(n => drawDot(n, x, y))));
     find("calibration-said").textContent = shown.length > MOST_DOTS
       ? `The best ${sayCount(MOST_DOTS)} of those listed are drawn.` : "";
@@ -44,6 +53,7 @@ const beginCalibration = (() => {
     if (!total) return;
     const ask = watchWidth(find("calibration"), drawErrors);
     watch(["ion", ...Object.keys(FILTERS)], ask);
+    find("calibration").addEventListener("pointerover", nameDot);
     find("calibration").addEventListener("click", ({target}) => {
       if (target.dataset.row) openAnnotation(Number(target.dataset.row));
     });

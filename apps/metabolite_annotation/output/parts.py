@@ -1,0 +1,261 @@
+"""Ion images on all ranks, each made once: PNG files, and chunks of results.h5.
+
+A task makes the images of a few ions. It writes their files, and packs those chunks of
+the columns of results.h5 that begin among their values; for the last of a column it
+makes images of ions after its own as well. Where the values of an ion belong is known
+beforehand, since pixels are counted in no time. The chunks wait in files until rank 0
+puts them together: no rank holds more than what it works on.
+"""
+
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hpc_connector.learner.annotation.ion_images import (
+    ImageSet,
+    add_up,
+    count_pixels,
+    get_images,
+    get_mz_errors,
+)
+from hpc_connector.partitioner.communicator import Communicator
+from hpc_connector.partitioner.ending import end_together
+from hpc_connector.pipeline.ranks import run_on_ranks
+from hpc_connector.pipeline.terminal import make_progress
+from hpc_connector.storer.chunks import PackedColumn, get_borders, pack_chunks
+from metabolite_annotation.annotations import Annotations
+from metabolite_annotation.options import Options
+from metabolite_annotation.output.images import Named, save_ion
+from metabolite_annotation.patterns import Patterns
+from metabolite_annotation.spectra import Spectra
+
+FEWEST_TASKS = 64  # where there are as many ions
+MOST_VALUES = 1 << 20  # of a task, unless an ion alone has more
+TYPES: dict[str, type[np.number[Any]]] = {
+    "pixel": np.uint32,
+    "intensity": np.float32,
+    "mz_error": np.int16,
+}
+
+
+class Plan(NamedTuple):
+    """The annotated ions, and what is known of their images before they are made.
+
+    Parameters
+    ----------
+    ion
+        Rows of the patterns, ascending, int64 (ions,).
+    names
+        Of the images of each; none where another ion has taken the name.
+    n_pixels
+        Of each image, int64 (ions, images).
+    cuts
+        The first ion of each task, and the end, int64 (tasks + 1,).
+    """
+
+    ion: np.ndarray
+    names: list[list[Named]]
+    n_pixels: np.ndarray
+    cuts: np.ndarray
+
+    def get_start(self, column: str) -> np.ndarray:
+        """Return where the values of each ion begin in a column, int64 (ions + 1,)."""
+        first_only = column == "mz_error"
+        return add_up(self.n_pixels[:, 0] if first_only else self.n_pixels.sum(axis=1))
+
+
+class Part(NamedTuple):
+    """What a task tells of its ions: statistics, and the bytes of its chunks.
+
+    Parameters
+    ----------
+    moments
+        Mean and standard deviation of m/z, and total intensity, float64
+        (3, ions, images).
+    n_bytes
+        Of each chunk, by column.
+    """
+
+    moments: np.ndarray
+    n_bytes: dict[str, list[int]]
+
+
+class Stored(NamedTuple):
+    """The images of a run, once they are made: parts of tasks, and where files are."""
+
+    plan: Plan
+    parts: list[Part]
+    folder: Path
+
+    def list_columns(self) -> dict[str, PackedColumn]:
+        """Return the columns that are packed, by name."""
+        ends = {name: self.plan.get_start(name)[-1] for name in TYPES}
+        return {name: PackedColumn(int(ends[name]), TYPES[name]) for name in TYPES}
+
+    def read_chunks(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the chunks of one column after the other, each with its name."""
+        for name in TYPES:
+            for number, part in enumerate(self.parts):
+                data = get_path(self.folder, number, name).read_bytes()
+                ends = np.cumsum(part.n_bytes[name]).tolist()
+                for first, last in itertools.pairwise([0, *ends]):
+                    yield name, data[first:last]
+
+
+def make_images(
+    comm: Communicator,
+    options: Options,
+    spectra: Spectra,
+    patterns: Patterns,
+    annotations: Annotations | None,
+    first: Callable[[], None],
+) -> Stored | None:
+    """Make the images of all annotated ions on all ranks, and their files.
+
+    Parameters
+    ----------
+    annotations
+        On rank 0.
+    first
+        Work for rank 0, which it does while the others make images.
+
+    Returns
+    -------
+    None after a stop signal; and but on rank 0, no parts.
+    """
+    pictures, packed = list_folders(options.out)
+    with end_together(comm):
+        if comm.rank == 0:
+            pictures.mkdir(exist_ok=True)
+            packed.mkdir(exist_ok=True)
+    plan = make_plan(comm, spectra, patterns, annotations, options.ppm)
+    found: dict[int, Part] = {}
+
+    def run_task(number: int, thread: int) -> None:
+        images, errors = draw(number, plan, spectra, patterns, options.ppm)
+        for k, names in enumerate(plan.names[slice(*plan.cuts[number:][:2])]):
+            save_ion(pictures, names, spectra.grid, images, k)
+        found[number] = save_part(packed, number, plan, images, errors)
+
+    outcome = run_on_ranks(
+        comm,
+        run_task,
+        range(len(plan.cuts) - 1),
+        lambda *_: None,
+        threads=options.threads,
+        show=make_progress(quiet=options.quiet),
+        first=first if comm.rank == 0 else None,
+    )
+    known = {n: part for share in comm.allgather(found) for n, part in share.items()}
+    if not outcome.is_done:
+        return None
+    return Stored(plan, [known[number] for number in sorted(known)], packed)
+
+
+def list_folders(out: Path) -> tuple[Path, Path]:
+    """Return where images and packed chunks are until a run has ended."""
+    return out / "images.partial", out / "chunks.partial"
+
+
+def get_path(folder: Path, number: int, column: str) -> Path:
+    """Return the file of the chunks of a column that a task has packed."""
+    return folder / f"{number:06d}.{column}"
+
+
+def publish_images(out: Path) -> None:
+    """Give the folder of images its name, and remove that of the chunks."""
+    pictures, packed = list_folders(out)
+    shutil.rmtree(out / "images", ignore_errors=True)
+    pictures.rename(out / "images")
+    shutil.rmtree(packed)
+
+
+def make_plan(
+    comm: Communicator,
+    spectra: Spectra,
+    patterns: Patterns,
+    annotations: Annotations | None,
+    ppm: float,
+) -> Plan:
+    """Return the plan on every rank; each counts the pixels of a share of the ions."""
+    ion, names = comm.bcast(list_ions(annotations) if annotations else None)
+    mz = patterns.mz[ion]
+    count = np.zeros(mz.shape, np.int64)
+    own = count_pixels(spectra.peaks, spectra.grid, mz[comm.rank :: comm.size], ppm=ppm)
+    for rank, share in enumerate(comm.allgather(own)):
+        count[rank :: comm.size] = share
+    return Plan(ion, names, count, cut(count.sum(axis=1)))
+
+
+def list_ions(annotations: Annotations) -> tuple[np.ndarray, list[list[Named]]]:
+    """Return the annotated ions, and the names of the images of each.
+
+    Annotations of one name in several databases have the same images; were they not,
+    those of the last would be kept.
+    """
+    columns = annotations.columns
+    pairs = zip(columns["formula"], columns["adduct"], strict=True)
+    ion_of = dict(zip(pairs, annotations.ion.tolist(), strict=True))
+    names: dict[int, list[Named]] = {
+        ion: [] for ion in sorted(annotations.ion.tolist())
+    }
+    for name in sorted(ion_of):
+        names[ion_of[name]].append(name)
+    return np.array(list(names), np.int64), list(names.values())
+
+
+def cut(n_values: np.ndarray) -> np.ndarray:
+    """Return the first ion of each task, and the end, from the values of ions.
+
+    Tasks do not depend on ranks or threads: their number would be in the file.
+    """
+    end = np.cumsum(n_values)
+    total = end[-1] if len(end) else 0
+    most = np.clip(total // FEWEST_TASKS, 1, MOST_VALUES)
+    changes = np.flatnonzero(np.diff((end - n_values) // most))
+    return np.unique([0, *(changes + 1), len(n_values)])
+
+
+def draw(
+    number: int, plan: Plan, spectra: Spectra, patterns: Patterns, ppm: float
+) -> tuple[ImageSet, np.ndarray]:
+    """Return images and m/z errors of the ions of a task, and of some after them.
+
+    These are as many as the last chunks need.
+    """
+    first, last = plan.cuts[number : number + 2].tolist()
+    end = last
+    for name in TYPES:
+        start = plan.get_start(name)
+        end = max(end, int(np.searchsorted(start, get_borders(start)[last])))
+    mz = patterns.mz[plan.ion[first:end]]
+    images = get_images(spectra.peaks, spectra.grid, mz, ppm=ppm)
+    errors = get_mz_errors(spectra.peaks, spectra.grid, mz, images, ppm=ppm)
+    return images, errors
+
+
+def save_part(
+    folder: Path, number: int, plan: Plan, images: ImageSet, errors: np.ndarray
+) -> Part:
+    """Pack the chunks that begin among the values of a task's ions, to its files.
+
+    Parameters
+    ----------
+    images, errors
+        Of these ions, and some after them.
+    """
+    first, last = plan.cuts[number : number + 2].tolist()
+    columns = {"pixel": images.pixel, "intensity": images.intensity, "mz_error": errors}
+    n_bytes = {}
+    for name, values in columns.items():
+        start = plan.get_start(name)
+        a, b = get_borders(start)[[first, last]] - start[first]
+        chunks = pack_chunks(values[a:b], ascending=name == "pixel")
+        get_path(folder, number, name).write_bytes(b"".join(chunks))
+        n_bytes[name] = [len(chunk) for chunk in chunks]
+    moments = np.stack([images.mz_mean, images.mz_std, images.total])
+    return Part(moments[:, : last - first], n_bytes)
