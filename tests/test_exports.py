@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import anndata
 import numpy as np
@@ -238,6 +239,32 @@ def test_spatialdata__has_ion_images_and_points_with_their_table(run, store):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_export__of_no_annotation_and_pixels_of_no_known_size(files, tmp_path):
+    import spatialdata
+    from pyimzml.ImzMLParser import ImzMLParser
+
+    text = (files / "small.imzML").read_text().replace(SETTINGS, "<scanSettings/>")
+    (tmp_path / "small.imzML").write_text(text)
+    shutil.copy(files / "small.ibd", tmp_path)
+    (tmp_path / "lipids.tsv").write_text("id\tname\tformula\n1\tfullerane\tC60H2\n")
+    out = tmp_path / "out"
+    assert main(["run", *list_words(tmp_path, out, "--export", EVERY)]) == 0
+    assert "pixel_size_um" not in load(out).record["dataset"]
+    assert len((out / "metaspace_annotations.csv").read_text().splitlines()) == 3
+    store = spatialdata.read_zarr(out / "annotations.zarr")
+    assert not store.images
+    assert store.attrs["unit"] == "pixel"
+    assert store.tables["table"].shape == (WIDTH * HEIGHT, 0)
+    box = spatialdata.get_extent(store.points["maldi_points"])
+    ends = {axis: tuple(map(float, pair)) for axis, pair in box.items()}
+    assert ends == {"x": (0.5, WIDTH - 0.5), "y": (0.5, HEIGHT - 0.5)}
+    with ImzMLParser(str(out / "annotated_peaks.imzML")) as found:
+        spectra = [found.getspectrum(k)[1] for k in range(len(found.coordinates))]
+    assert len(spectra) == load(out).record["dataset"]["pixels"]
+    assert not np.concatenate(spectra).any()
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_spatialdata__is_placed_in_micrometres(store):
     from spatialdata import get_extent
     from spatialdata.transformations import get_transformation
@@ -247,6 +274,7 @@ def test_spatialdata__is_placed_in_micrometres(store):
         "x": (0, 50 * WIDTH),
         "y": (0, 25 * HEIGHT),
     }
+    assert store.attrs["unit"] == "micrometer"
     for element in (store.images["ion_images"], store.points["maldi_points"]):
         scale = get_transformation(element, "global").to_affine_matrix("xy", "xy")
         npt.assert_array_equal(np.diag(scale), [50, 25, 1])
@@ -341,6 +369,19 @@ def test_list_spectra__agrees_with_naive(run, most):
         peaks_ = set(zip(one.mz, one.intensity, strict=True))
         assert len(one.mz) == max(len(known), 1)
         assert peaks_ == known or (not known and one.intensity.tolist() == [0])
+
+
+def test_choose_images__counts_those_that_are_the_same_once():
+    """Two ions whose windows hold the same peaks; the last differs in intensity."""
+    columns = {
+        "images/indptr": np.array([0, 2, 3, 5, 5, 7, 8]),
+        "images/mz_mean": np.array([[200.0, 201], [200, 0], [200, 201]]),
+        "images/mz_std": np.zeros((3, 2)),
+        "images/total_intensity": np.array([[7.0, 3], [7, 0], [8, 3]]),
+    }
+    found = peaks.choose_images(SimpleNamespace(read=columns.__getitem__))
+    kept = [tuple(ends) for ends in found.tolist() if ends[0] < ends[1]]
+    assert kept == [(0, 2), (2, 3), (5, 7)]
 
 
 # METASPACE's table

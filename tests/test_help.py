@@ -16,6 +16,7 @@ FOLDERS = ("burst", "slices", "keys", "seal")
 COMMANDS = [
     *(f"mdr-epistasis {name}" for name in ("run", "report", "simulate")),
     *(f"metabolite-annotation {n}" for n in ("run", "report", "compare", "simulate")),
+    "metabolite-annotation export",
     *(f"metabolite-annotation databases {n}" for n in ("list", "check", "convert")),
     *(f"hpc-connector {n}" for n in program.COMMANDS if n not in FOLDERS),
     *(f"hpc-connector telemetry {name}" for name in telemetry.COMMANDS),

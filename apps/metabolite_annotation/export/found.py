@@ -122,10 +122,18 @@ def _read_text(column: h5py.Dataset, most: int | None) -> np.ndarray:
     return column.asstr()[:most] if len(column) else np.array([], object)
 
 
-def read_first_images(found: Found) -> Iterator[Image]:
-    """Yield the first isotope image of each annotation, normalised, one at a time."""
+def read_first_images(
+    found: Found, first: int = 0, last: int | None = None
+) -> Iterator[Image]:
+    """Yield the first isotope image of annotations, normalised, one at a time.
+
+    Parameters
+    ----------
+    first, last
+        Rows of the annotations; all by default.
+    """
     start, n_peaks = found.read("images/indptr"), found.attributes["n_peaks"]
-    for ion in found.columns["image"].tolist():
+    for ion in found.columns["image"][first:last].tolist():
         part = slice(*start[n_peaks * ion : n_peaks * ion + 2].tolist())
         pixel, intensity = (
             found.read(f"images/{name}", part) for name in Image._fields
