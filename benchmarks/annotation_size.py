@@ -149,6 +149,8 @@ def main():
             edge = round(n_pixels**0.5)
             dataset = folder / f"sim_{edge}x{edge}_{asked.peaks}_peaks.imzML"
             make_dataset(dataset, edge, edge, asked.peaks)
+            if n_pixels == asked.pixels[0]:  # for the patterns
+                annotate(dataset, asked.database, folder, asked.ranks)
             print_row(dataset, asked.database, folder, asked.ranks)
 
 

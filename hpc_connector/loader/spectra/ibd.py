@@ -179,7 +179,7 @@ def read_spectra(imzml: Imzml, first: int, last: int) -> Peaks:
         The .ibd file ends before, or a compressed array is damaged.
     """
     chosen = slice(first, last)
-    n_peaks = imzml.n_peaks[chosen]
+    n_peaks = np.ascontiguousarray(imzml.n_peaks[chosen])  # one type for the kernel
     offsets = np.concatenate([imzml.mz_offset[chosen], imzml.intensity_offset[chosen]])
     sizes = np.concatenate([imzml.mz_bytes[chosen], imzml.intensity_bytes[chosen]])
     types = imzml.mz_dtype, imzml.intensity_dtype
