@@ -333,10 +333,10 @@ def test_gallery__shows_a_group_once(report, rows, open_page):
     tiles = page.locator("#gallery .tile")
     n = sum(row["fdr_level"] <= 0.1 for row in rows)
     groups = page.evaluate("new Set(shown.map(n => columns.group[n])).size")
-    assert tiles.count() == min(groups, 200) < n
+    assert tiles.count() == min(groups, 60) < n
     assert f"same image: {say_row(rows[1])}" in tiles.first.inner_text()
     page.wait_for_function("find('gallery').querySelector('canvas').width > 1")
-    assert tiles.nth(150).locator("canvas").evaluate("canvas => canvas.width") == 1
+    assert tiles.nth(50).locator("canvas").evaluate("canvas => canvas.width") == 1
     page.locator("#gallery").focus()
     page.keyboard.press("ArrowRight")
     assert get_title(page) == say_row(rows[2])

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from fractions import Fraction
 
 import numpy as np
 import numpy.testing as npt
@@ -47,8 +48,8 @@ def is_inside_naive(rings, x, y):
         for k, (x1, y1) in enumerate(ring):
             x0, y0 = ring[k - 1]
             if min(y0, y1) <= y < max(y0, y1):
-                share = (y - y0) / (y1 - y0)
-                crossings += x0 + share * (x1 - x0) > x
+                share = (Fraction(y) - Fraction(y0)) / (Fraction(y1) - Fraction(y0))
+                crossings += Fraction(x0) + share * Fraction(x1 - x0) > x
     return crossings % 2 == 1
 
 
@@ -70,6 +71,15 @@ def test_find_inside__parts_side_by_side_share_no_pixel():
     y, x = (axis.ravel() + 0.5 for axis in np.mgrid[:6, :6])
     cuts = [[[0, 0], [2.5, 0], [2.5, 6], [0, 6]], [[2.5, 0], [6, 0], [6, 6], [2.5, 6]]]
     n = sum(find_inside([ring], x, y).astype(int) for ring in cuts)
+    npt.assert_array_equal(n, 1)
+
+
+@given(st.floats(0, 9), st.floats(0, 9))
+def test_find_inside__parts_of_a_slanting_cut_share_no_pixel(top, bottom):
+    y, x = (axis.ravel() + 0.5 for axis in np.mgrid[:6, :9])
+    left = [[0, 0], [top, 0], [bottom, 6], [0, 6]]
+    right = [[9, 0], [9, 6], [bottom, 6], [top, 0]]
+    n = sum(find_inside([ring], x, y).astype(int) for ring in (left, right))
     npt.assert_array_equal(n, 1)
 
 

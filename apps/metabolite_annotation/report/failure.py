@@ -104,7 +104,9 @@ def _check_rate(run: AnnotationRun) -> Iterator[str]:
     limit = run.get_part("parameters").get("fdr")
     if not isinstance(best, int | float):
         return
-    upto = f", and up to {100 * limit:.3g} % are reported (--fdr)" if limit else ""
+    upto = ""
+    if isinstance(limit, int | float):
+        upto = f", and up to {100 * limit:.3g} % are reported (--fdr)"
     why = ": targets score no better than decoys" if best >= HALF else ""
     yield f"The FDR: the best of all ions is {100 * best:.3g} %{upto}{why}."
 

@@ -140,14 +140,15 @@ def find_inside(polygon: Polygon, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return which points are in a polygon by the even-odd rule, bool (points,).
 
     A ray from the point to the right crosses an odd number of edges; an edge has its
-    upper end, and not its lower.
+    upper end, and not its lower. Edges are taken downwards, whichever way they run, so
+    that areas side by side share no point, and none is in neither.
     """
     is_in = np.zeros(len(x), bool)
     for ring in polygon:
-        for (x0, y0), (x1, y1) in zip(ring, [*ring[1:], ring[0]], strict=True):
-            near = np.flatnonzero((y0 > y) != (y1 > y))
-            crossing = x0 + (y[near] - y0) * ((x1 - x0) / (y1 - y0 or 1))
-            is_in[near] ^= x[near] < crossing
+        for ends in zip(ring, [*ring[1:], ring[0]], strict=True):
+            (x0, y0), (x1, y1) = sorted(ends, key=lambda end: (end[1], end[0]))
+            near = np.flatnonzero((y0 <= y) & (y < y1))
+            is_in[near] ^= (x[near] - x0) * (y1 - y0) < (y[near] - y0) * (x1 - x0)
     return is_in
 
 

@@ -134,7 +134,8 @@ def say_databases(run: AnnotationRun, search: dict[str, Any]) -> str:
 def say_adducts(run: AnnotationRun) -> str:
     """Return the adducts as ions are written."""
     given, search = run.get_part("parameters"), run.get_part("search")
-    adducts = search.get("adducts") or given.get("adducts") or []
+    found = search.get("adducts") or given.get("adducts")
+    adducts = found if isinstance(found, list) else []
     sign = {"positive": "⁺", "negative": "⁻"}.get(run.polarity, "")
     return ", ".join(
         text if "[M]" in text else f"[M{text.replace('-', '−')}]{sign}"  # noqa: RUF001

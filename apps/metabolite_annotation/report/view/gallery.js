@@ -1,7 +1,7 @@
 // The images of the annotations that are shown, each group of the same image once.
 // Public: tiles, makeGallery, fillGallery, markTile, showTile, tilesAcross.
 
-const TILES_AT_ONCE = 200;
+const TILES_AT_ONCE = 60;
 let tiles = [], tilesMade = 0;
 const keptTiles = new Map();
 

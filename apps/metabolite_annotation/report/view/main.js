@@ -20,5 +20,6 @@ if (total) {
   watch(["map", "scale", "hot"], repaint);
   watch(["ion"], () => { markList(); showPanel(); showIon(); });
   addEventListener("DOMContentLoaded", showIon);
+  addEventListener("load", () => readyWords());
 }
 addEventListener("DOMContentLoaded", showDataset);

@@ -52,8 +52,9 @@ function isInside(polygon, x, y) {
   let isIn = false;
   for (const ring of polygon) {
     for (let k = 0; k < ring.length; k++) {
-      const [x0, y0] = ring[k], [x1, y1] = ring[(k + 1) % ring.length];
-      if (y0 > y !== y1 > y && x < x0 + (y - y0) * ((x1 - x0) / (y1 - y0))) isIn = !isIn;
+      const ends = [ring[k], ring[(k + 1) % ring.length]], isDown = ends[0][1] < ends[1][1];
+      const [[x0, y0], [x1, y1]] = isDown ? ends : ends.reverse();
+      if (y0 <= y && y < y1 && (x - x0) * (y1 - y0) < (y - y0) * (x1 - x0)) isIn = !isIn;
     }
   }
   return isIn;
