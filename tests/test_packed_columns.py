@@ -5,6 +5,7 @@ import itertools
 import os
 import subprocess
 import sys
+import zlib
 
 import h5py
 import numpy as np
@@ -68,6 +69,22 @@ def test_pack_chunks__are_those_of_hdf5(tmp_path):
             assert abs(len(chunk) - len(known)) < 0.1 * len(known)
         file.flush()
         npt.assert_array_equal(made[:], column)
+
+
+@pytest.mark.parametrize("kind", ["noise", "runs", "values", "nothing"])
+def test_pack_chunks__has_the_bytes_of_zlib(kind):
+    rng, n = np.random.default_rng(1), 3 * CHUNK_ROWS
+    columns = {
+        "noise": rng.integers(0, 1 << 32, n, dtype=np.uint32),
+        "runs": np.repeat(rng.integers(0, 9, n // 8), rng.integers(1, 700, n // 8))[:n],
+        "values": rng.lognormal(3, 2, n).astype(np.float32),
+        "nothing": np.zeros(n),
+    }
+    column = columns[kind]
+    for chunk, piece in zip(pack_chunks(column), np.split(column, 3), strict=True):
+        deflate = zlib.compressobj(1, strategy=zlib.Z_RLE)
+        planes = piece.view(np.uint8).reshape(len(piece), -1).T.tobytes()
+        assert chunk == deflate.compress(planes) + deflate.flush()
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [CHUNK_ROWS], [5, 6, 40_000, 40_001]])

@@ -150,7 +150,8 @@ def make_images(
         show=make_progress(quiet=options.quiet),
         first=first if comm.rank == 0 else None,
     )
-    known = {n: part for share in comm.allgather(found) for n, part in share.items()}
+    shares = comm.gather(found) or []
+    known = {number: part for share in shares for number, part in share.items()}
     if not outcome.is_done:
         return None
     return Stored(plan, [known[number] for number in sorted(known)], packed)
