@@ -36,7 +36,7 @@ function drawLeftAxis({left, right, top, bottom}, {low, high, write, about = 5})
 
 function drawBottomAxis({left, right, bottom}, {low, high, write, about}) {
   const place = makeScale(low, high, left, right);
-  return getTicks(low, high, about ?? Math.max(3, Math.floor((right - left) / 90)))
+  return getTicks(low, high, about ?? Math.max(3, Math.floor((right - left) / 70)))
     .flatMap(tick => [
       draw("line", {class: "axis", x1: place(tick), x2: place(tick), y1: bottom, y2: bottom + 5}),
       draw("text", {class: "middle soft", x: place(tick), y: bottom + 20}, write(tick))]);

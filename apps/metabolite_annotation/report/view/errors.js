@@ -4,17 +4,20 @@
 const ERROR_BINS = 25;
 const OFF_COLOURS = [[38, 96, 164], [240, 240, 240], [178, 52, 36]]; // too low, right, too high
 
+const NO_PEAK = [110, 118, 126];
+
 // Return the colour of an error as a share of the window, -1 to 1.
 function getErrorColour(share) {
   const far = Math.min(Math.abs(share), 1), end = OFF_COLOURS[share < 0 ? 0 : 2];
   return OFF_COLOURS[1].map((middle, c) => middle + far * (end[c] - middle));
 }
 
-// Pixels without a peak are transparent.
-function paintErrors(canvas, {width, height, values}) {
-  const picture = new ImageData(width, height);
+// Where there is no spectrum it is transparent.
+async function paintErrors(canvas, {width, height, values}) {
+  const picture = new ImageData(width, height), there = await mask;
   values.forEach((error, p) => {
-    if (!Number.isNaN(error)) picture.data.set([...getErrorColour(error / data.ppm), 255], 4 * p);
+    const colour = Number.isNaN(error) ? NO_PEAK : getErrorColour(error / data.ppm);
+    if (there[p]) picture.data.set([...colour, 255], 4 * p);
   });
   Object.assign(canvas, {width, height}).getContext("2d").putImageData(picture, 0, 0);
 }
@@ -65,12 +68,12 @@ async function fillErrors(holder, n) {
   await loaded;
   const errors = data.has_errors && await readErrors(columns.image[n]);
   if (!errors) return;
-  const canvas = make("canvas", {width: 1, height: 1});
+  const canvas = make("canvas", {className: "ion-image", width: 1, height: 1});
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", "Error of m/z of each pixel: blue is too low, red too high");
   paintErrors(canvas, errors);
   const scale = make("div", {className: "error-scale"}, `−${data.ppm}`, make("span"),
-    `+${data.ppm} ppm`);
+    `+${data.ppm} ppm`, make("i", {className: "no-peak"}), "no peak");
   holder.prepend(make("figure", {}, canvas, scale),
     make("figure", {}, drawErrorHistogram(errors.values, columns.ppm_error[n])));
 }

@@ -61,6 +61,7 @@ function showTitle() {
 function showPanel() {
   const n = Number(state.ion);
   showTitle();
-  find("panel").replaceChildren(makeMolecules(n), makeIsotopes(n), makeScores(n),
-    make("div", {className: "side"}, makeErrors(n), ...makeRelated(n)), ...makeColocalised(n));
+  find("panel").replaceChildren(makeMolecules(n), makeIsotopes(n),
+    make("div", {className: "side"}, makeScores(n), ...makeRelated(n)), makeErrors(n),
+    ...makeColocalised(n));
 }

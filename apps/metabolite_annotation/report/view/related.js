@@ -27,7 +27,7 @@ function makeRelated(n) {
   return [
     ...makeRelatives("Isomers", "Other annotations with the same ion formula, and so the same m/z.",
       listNamed("isomers", "isomer_rows", n)),
-    ...makeRelatives("Isobars", "Other annotated ions so close in m/z that they may share it.",
+    ...makeRelatives("Isobars", "Other annotated ions near in m/z, which may share the signal.",
       listNamed("isobars", "isobar_rows", n)),
     ...makeRelatives("Same image", "Annotations whose first image is this one.",
       sameImage(n).filter(m => m !== n).map(m => ["", m])),
