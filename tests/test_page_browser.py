@@ -109,10 +109,14 @@ def say_row(row):
     return f"{row['formula']} [M{row['adduct']}]⁺"
 
 
+def get_address(page):
+    return page.evaluate("location.href")  # that Playwright remembers may be older
+
+
 def get_fragment(page):
     return {
         name: values[0]
-        for name, values in parse_qs(urlparse(page.url).fragment).items()
+        for name, values in parse_qs(urlparse(get_address(page)).fragment).items()
     }
 
 
