@@ -109,10 +109,14 @@ def say_row(row):
     return f"{row['formula']} [M{row['adduct']}]⁺"
 
 
+def get_address(page):
+    return page.evaluate("location.href")  # that Playwright remembers may be older
+
+
 def get_fragment(page):
     return {
         name: values[0]
-        for name, values in parse_qs(urlparse(page.url).fragment).items()
+        for name, values in parse_qs(urlparse(get_address(page)).fragment).items()
     }
 
 
@@ -205,14 +209,14 @@ def test_filters__are_set_removed_and_remembered(report, rows, open_page):
     page.get_by_label("Adduct", exact=True).select_option("+K")
     n = sum(r["adduct"] == "+K" and r["fdr_level"] <= 0.1 for r in rows)
     assert get_count(page) == f"{n} of {len(rows)} annotations"
-    page.wait_for_timeout(500)  # the change is an entry of the history by then
+    page.wait_for_function("!settling")  # the change is an entry of the history by then
     page.get_by_label("Formula", exact=True).fill("NO8P")
     assert get_fragment(page) | {"ion": ""} == {
         "adduct": "+K",
         "formula": "NO8P",
         "ion": "",
     }
-    page.wait_for_timeout(500)
+    page.wait_for_function("!settling")
     page.go_back()
     page.wait_for_function("document.forms.filters.formula.value === ''")
     assert get_count(page) == f"{n} of {len(rows)} annotations"

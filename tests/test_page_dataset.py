@@ -48,7 +48,11 @@ def find_marks(page):
     return page.locator("#spectrum .mark")
 
 
+FRAMES = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
 def get_range(page):
+    page.evaluate(FRAMES)  # a chart is drawn with the next frame
     said = page.locator("#spectrum-said").inner_text()
     return [float(x) for x in re.findall(r"\d+\.\d+", said)]
 
@@ -80,7 +84,9 @@ def test_spectrum__is_zoomed_by_drag_and_its_marks_open_annotations(
     inside = rows["mz"][[rows["image"].tolist().index(ion) for ion in ions]]
     n = np.count_nonzero((inside > low) & (inside < high))
     assert abs(find_marks(page).count() - n) <= 1
-    assert f"spectrum={page.evaluate('state.spectrum')}".replace(",", "%2C") in page.url
+    assert f"spectrum={page.evaluate('state.spectrum')}".replace(
+        ",", "%2C"
+    ) in page.evaluate("location.href")
     open_mark(page)
     page.locator("#spectrum-whole").click()
     page.wait_for_function("state.spectrum === ''")
@@ -127,9 +133,7 @@ def test_calibration__shows_what_is_listed_and_opens_it(run, rows, open_page):
     row = int(dot.get_attribute("data-row"))
     dot.dispatch_event("click")
     assert page.evaluate("state.ion") == str(row)
-    assert page.locator("#calibration circle.picked").get_attribute("data-row") == str(
-        row
-    )
+    page.locator(f"#calibration circle.picked[data-row='{row}']").wait_for()
 
 
 def test_counts__are_those_of_the_run_and_list_what_they_count(run, rows, open_page):

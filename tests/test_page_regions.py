@@ -227,7 +227,7 @@ def test_regions__drawn_on_the_image(page_path, open_page):
     ]
     assert "log₂" in page.locator("#region-fold").inner_text()
     assert page.locator("#region-plot circle").count() == 2
-    again = open_page(page_path, page.url.split("#")[1])
+    again = open_page(page_path, page.evaluate("location.hash.slice(1)"))
     again.wait_for_timeout(100)
     assert list_regions(again) == list_regions(page)
     again.locator("#region-table tbody tr").nth(1).locator("button").click()
@@ -268,7 +268,7 @@ def test_regions__by_numbers_and_to_files(page_path, open_page):
             assert float(row["median"]) == pytest.approx(
                 median, rel=1e-3, abs=1e-3 * mean
             )
-    again = open_page(page_path, page.url.split("#")[1])
+    again = open_page(page_path, page.evaluate("location.hash.slice(1)"))
     again.wait_for_timeout(100)
     assert list_regions(again)[1][0] == "mine; a:b,c"
 
