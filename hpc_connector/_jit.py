@@ -3,11 +3,13 @@
 import contextlib
 import hashlib
 from collections.abc import Callable
-from functools import partial
+from functools import cache, cached_property, partial
 from typing import Any, TypeVar
 
 import numba
-from numba.core.caching import IndexDataCacheFile
+from llvmlite.binding import add_symbol
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.runtime import _nrt_python
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -45,6 +47,51 @@ class KeyedFiles(IndexDataCacheFile):
         return name.removesuffix("nbi") + f"{digest[:32]}.nbc"
 
 
+@cache
+def name_runtime() -> None:
+    """Say where the runtime is: all of numba that compiled code needs."""
+    for name, address in _nrt_python.c_helpers.items():
+        add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
+
+
+class KeptCode:
+    """The code of a function that was compiled before, looked for at its first call.
+
+    numba looks for a folder as a function is defined, though most are called by others
+    alone; and, before it loads code, for all that it can compile. Both together were a
+    fifth of the start of a program.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    @cached_property
+    def _cache(self) -> FunctionCache | None:
+        """Where code is kept; None without a folder to write to."""
+        try:
+            cache = FunctionCache(self._function)
+        except RuntimeError:
+            return None
+        name, stamp = cache._impl.filename_base, cache._cache_file._source_stamp
+        cache._cache_file = KeyedFiles(cache.cache_path, name, stamp)
+        return cache
+
+    @property
+    def cache_path(self) -> str | None:
+        """Return the folder where code is kept."""
+        return self._cache and self._cache.cache_path
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """Return what was compiled for a signature, or None."""
+        name_runtime()
+        return self._cache and self._cache._load_overload(signature, context)
+
+    def save_overload(self, signature: Any, compiled: Any) -> None:
+        """Keep what was compiled for a signature."""
+        if self._cache:
+            self._cache.save_overload(signature, compiled)
+
+
 def _jit(**options: Any) -> Callable[[Function], Function]:
     """Return a decorator that has a function compiled, and kept where there is room."""
     compiled = partial(
@@ -54,12 +101,9 @@ def _jit(**options: Any) -> Callable[[Function], Function]:
 
 
 def _keep(kernel: Any) -> Any:
-    """Have the code of a kernel kept; without a folder to write to it is in memory."""
-    with contextlib.suppress(RuntimeError, AttributeError):  # or numba is switched off
-        kernel.enable_caching()
-        cache = kernel._cache
-        name, stamp = cache._impl.filename_base, cache._cache_file._source_stamp
-        cache._cache_file = KeyedFiles(cache.cache_path, name, stamp)
+    """Have the code of a kernel kept, unless numba is switched off."""
+    if hasattr(kernel, "enable_caching"):
+        kernel._cache = KeptCode(kernel.py_func)
     return kernel
 
 

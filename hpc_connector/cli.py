@@ -274,18 +274,29 @@ def hide_module(name: str) -> Iterator[None]:
         del sys.modules[name]
 
 
-def import_numba() -> None:
-    """Import numba without SciPy and cffi, which no kernel of ours needs.
+def import_numba(*, reductions: bool = True) -> None:
+    """Import numba without SciPy, cffi, YAML and extensions: no kernel needs them.
 
-    They are a good part of its start. These modules look for them; both can be imported
-    after that, also by numba.
+    They are a good part of its start. These modules look for them; all can be imported
+    after that, also by numba, which reads YAML of a file of its own in this folder.
+
+    Parameters
+    ----------
+    reductions
+        Whether kernels call such functions as ``np.sum`` and ``np.median``, which numba
+        has in a module that looks for SciPy too.
     """
-    with hide_module("scipy"), hide_module("cffi"):
-        import numba
-        import numba.np.arraymath
+    hidden = ["scipy", "cffi"]
+    if not os.path.exists(".numba_config.yaml"):
+        hidden.append("yaml")
+    with contextlib.ExitStack() as stack:
+        for name in hidden:
+            stack.enter_context(hide_module(name))
+        import numba.core.entrypoints
 
-        with contextlib.suppress(ImportError):  # which numba may move
-            import numba.core.typing.cffi_utils  # noqa: F401
+        if reductions:
+            import numba.np.arraymath
+    numba.core.entrypoints._already_initialized = True
 
 
 def hold_collection() -> None:

@@ -1,6 +1,5 @@
 """``manifest.json``: how it begins, is written and read, and whether a run goes on."""
 
-import hashlib
 import json
 import os
 import platform
@@ -17,6 +16,7 @@ from hpc_connector.options import RunOptions
 from hpc_connector.publish import publish
 from hpc_connector.run_record import Input, RunRecord
 from hpc_connector.storage.address import is_remote
+from hpc_connector.storage.checksums import get_checksum, list_files
 from hpc_connector.storage.objects import get_object
 
 FORMAT_VERSION = 1
@@ -77,29 +77,6 @@ def read_record(path: Path, what: str, none: str) -> dict[str, Any]:
     return cast("dict[str, Any]", record)
 
 
-def get_checksum(path: str) -> str:
-    """Return the SHA-256 of a file, in hexadecimal; of a folder, of all below it.
-
-    Of a folder: that of the names of its files, and the SHA-256 of each.
-    """
-    if os.path.isdir(path):
-        lines = [
-            f"{name} {get_checksum(os.path.join(path, name))}\n"
-            for name in list_files(path)
-        ]
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def list_files(folder: str) -> list[str]:
-    """Return the files below a folder, by their names from there, in order."""
-    paths = (
-        Path(where) / name for where, _, names in os.walk(folder) for name in names
-    )
-    return sorted(path.relative_to(folder).as_posix() for path in paths)
-
-
 def get_n_bytes(path: str) -> int:
     """Return the bytes of a file, or of all files below a folder."""
     if not os.path.isdir(path):
@@ -129,7 +106,9 @@ def begin_run(
     Parameters
     ----------
     inputs
-        Files that decide the results.
+        Files that decide the results. Their fingerprints are in the record where there
+        are earlier ones to compare them with; else
+        :mod:`hpc_connector.pipeline.fingerprints` adds them.
 
     Returns
     -------
@@ -142,6 +121,9 @@ def begin_run(
         other parameters or inputs.
     """
     out: Path = args.out
+    before = read_manifest(out) if resume and (out / NAME).exists() else None
+    earlier = before.get("inputs", []) if before else []
+    is_known = before is not None and all(map(get_fingerprint, earlier))
     record: RunRecord = {
         "program": program,
         "version": version("hpc_connector"),
@@ -151,11 +133,10 @@ def begin_run(
         "started": get_time(),
         "command": shlex.join([program, "run", *map(str, getattr(args, "words", []))]),
         "parameters": get_parameters(args),
-        "inputs": [describe_input(path) for path in inputs],
+        "inputs": [describe_input(path, checksum=is_known) for path in inputs],
         "software": get_software(),
     }
-    if resume and (out / NAME).exists():
-        before = read_manifest(out)
+    if before:
         check_resumable(before, record, out)
         if is_complete(out, before):
             return before
@@ -228,16 +209,27 @@ def is_complete(out: Path, record: RunRecord) -> bool:
     )
 
 
-def describe_input(path: str) -> Input:
-    """Return path, size and checksum of an input file, or the tag of an object."""
+def describe_input(path: str, *, checksum: bool = True) -> Input:
+    """Return path, size and checksum of an input file, or the tag of an object.
+
+    Raises
+    ------
+    BadInput
+        A file that cannot be read.
+    """
     if is_remote(path):
         version = get_object(path)[1]
         return {"path": path, "bytes": version.size, "etag": version.etag}
     try:
-        n_bytes = get_n_bytes(path)
-        return {"path": path, "bytes": n_bytes, "sha256": get_checksum(path)}
+        found: Input = {"path": path, "bytes": get_n_bytes(path)}
+        if checksum:
+            found["sha256"] = get_checksum(path)
+        elif not os.path.isdir(path):
+            with open(path, "rb"):  # as it can be read
+                pass
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    return found
 
 
 def get_fingerprint(described: Input) -> str:

@@ -281,7 +281,7 @@ def test_report__is_written_again(simulated, reference, tmp_path, capsys):
         (["--decoys", "90"], "90 decoys of 80"),
         (["--resolving-power", "0"], "resolving_power|above 0|invalid"),
         (["--ppm", "-1"], "above 0"),
-        (["--export", "pdf"], "expected csv or anndata"),
+        (["--export", "pdf"], "expected some of csv, anndata"),
         (["--model", str(TINY), "--analysis-version", "1"], "needs --analysis"),
         (["--fdr", "2"], "expected 0..1"),
     ],

@@ -43,15 +43,26 @@ HOMES = {
     "pgenlib": ("lazily", ["hpc_connector/loader/genotypes/plink2/"]),
     "zarr": ("lazily", ["hpc_connector/loader/genotypes/vcf/vcz.py"]),
     "pyarrow": ("lazily", ["hpc_connector/telemetry/"]),
+    "cryptography": (
+        "",
+        [
+            "hpc_connector/crypt4gh/",
+            "hpc_connector/confidential/",
+            "hpc_connector/commands/confidential/",
+        ],
+    ),
     "anndata": ("lazily", ["apps/metabolite_annotation/"]),
     "PIL": ("lazily", ["apps/metabolite_annotation/report/optical.py"]),
+    "spatialdata": ("lazily", ["apps/metabolite_annotation/export/spatial_data.py"]),
+    "dask": ("lazily", ["apps/metabolite_annotation/export/spatial_data.py"]),
+    "pyimzml": ("lazily", ["apps/metabolite_annotation/output/imzml.py"]),
     "catboost": ("lazily", ["apps/metabolite_annotation/inputs/scoring_model.py"]),
     "pandas": (
         "lazily",
         [
             "hpc_connector/storer/columns.py",
             "hpc_connector/slices/formats/text.py",
-            "apps/metabolite_annotation/output/export.py",
+            "apps/metabolite_annotation/export/",
         ],
     ),
     "sklearn": ("", ["hpc_connector/forecast/", "apps/mdr_epistasis/estimator.py"]),

@@ -12,14 +12,18 @@ from hpc_connector.commands.telemetry import main as telemetry
 from mdr_epistasis import program as mdr
 from metabolite_annotation import program as annotation
 
+FOLDERS = ("burst", "slices", "keys", "seal")
 COMMANDS = [
     *(f"mdr-epistasis {name}" for name in ("run", "report", "simulate")),
     *(f"metabolite-annotation {n}" for n in ("run", "report", "compare", "simulate")),
+    "metabolite-annotation export",
     *(f"metabolite-annotation databases {n}" for n in ("list", "check", "convert")),
-    *(f"hpc-connector {n}" for n in program.COMMANDS if n not in ("burst", "slices")),
+    *(f"hpc-connector {n}" for n in program.COMMANDS if n not in FOLDERS),
     *(f"hpc-connector telemetry {name}" for name in telemetry.COMMANDS),
     *(f"hpc-connector slices {what}" for what in ("index", "list", "get", "verify")),
     "hpc-connector burst plan",
+    *(f"hpc-connector {what}" for what in ("keys new", "keys reencrypt")),
+    *(f"hpc-connector {what}" for what in ("seal make", "seal verify")),
 ]
 MAINS = {
     "mdr-epistasis": mdr.main,

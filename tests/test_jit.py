@@ -146,3 +146,50 @@ def test_kernel__without_a_folder_to_write_to(add, home):
 def test_kernel__where_numba_is_switched_off(add, tmp_path):
     assert finish(add("strided", NUMBA_DISABLE_JIT="1")) == "6.0"
     assert not list_kernels(Path(tmp_path))
+
+
+REGISTRIES = """
+from numba.core.base import BaseContext
+
+BaseContext.refresh = lambda self: print("all that numba compiles was loaded")
+"""
+MAKING = """
+import numpy as np
+from hpc_connector._jit import bare, kernel
+
+
+@bare
+def double(value):
+    return 2 * value
+
+
+@kernel
+def add(values):
+    made = np.zeros(len(values))
+    for i in range(len(values)):
+        made[i] = double(values[i])
+    return np.median(made) + made.sum()
+"""
+
+
+def test_kernel__is_loaded_without_what_compiles(add, tmp_path):
+    """Also one that makes arrays, for which the runtime of numba counts references."""
+    (tmp_path / "summed.py").write_text(MAKING)
+    assert finish(add("float64")) == "8.0"
+    assert finish(add("float64", REGISTRIES)) == "8.0"
+
+
+def test_kernel__compiles_after_one_was_loaded(add, tmp_path):
+    (tmp_path / "summed.py").write_text(MAKING)
+    assert finish(add("float64")) == "8.0"
+    both = "import numpy as np, summed\nprint(summed.add(np.arange(3.0)))"
+    assert finish(add("int64", both)) == "8.0\n8.0"
+
+
+def test_kernel__of_others_alone_looks_for_no_folder(add, tmp_path):
+    (tmp_path / "summed.py").write_text(MAKING)
+    before = (
+        "import summed\nfor one in (summed.add, summed.double):\n"
+        "    assert list(vars(one._cache)) == ['_function']"
+    )
+    assert finish(add("float64", before)) == "8.0"

@@ -41,6 +41,7 @@ ELSEWHERE = {
     r"--export csv,anndata": "extra",
     r"run cohort\.(pgen|vcz) ": "extra",
     r"metabolite-annotation simulate ": "extra",
+    r"hpc-connector (keys|encrypt|decrypt|seal) ": "extra",
     r"metabolite-annotation databases convert ": "options",
     r"hpc-connector telemetry (train|forecast) ": "options",
     r"doctor --launch 'srun": "options",

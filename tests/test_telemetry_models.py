@@ -513,7 +513,7 @@ def test_card__that_does_not_fit_is_refused(model, change, words):
 
 def replace_arrays(model, change):
     """Change the arrays of a model, and its card as one who means harm would."""
-    from hpc_connector.manifest import get_checksum
+    from hpc_connector.storage.checksums import get_checksum
 
     with np.load(model / ARRAYS) as arrays:
         found = {name: arrays[name] for name in arrays.files}

@@ -21,11 +21,17 @@ from hpc_connector.notes import log_notes
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.executor import Work, choose_executor
+from hpc_connector.pipeline.fingerprints import (
+    add_fingerprints,
+    begin_fingerprints,
+    is_hashing,
+)
 from hpc_connector.pipeline.ledger import Arrays, name_ledger, read_ledger, save_ledger
 from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import Usage, get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.run_record import RunRecord
+from hpc_connector.storage.checksums import Hasher
 from mdr_epistasis.cohort.loading import Cohort, load_cohort
 from mdr_epistasis.cohort.pruning import read_pruning
 from mdr_epistasis.cohort.sets import find_members
@@ -74,6 +80,12 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
     since
         What this process had used before; nothing, where it was started for the run.
     """
+    with Hasher() as hasher:
+        return search(comm, args, since, hasher)
+
+
+def search(comm: Communicator, args: Options, since: Usage, hasher: Hasher) -> Ending:
+    """See :func:`run`; the inputs are hashed meanwhile."""
     start_s = time.time()
     record: Any = None
     inputs: Any = None
@@ -84,6 +96,9 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", args.out)
         return Ending(True)
+    with end_together(comm):
+        if is_hashing(comm):
+            begin_fingerprints(record, hasher)
     calls = look_for_calls(comm, args)
     with end_together(comm):
         if comm.rank == 0:
@@ -100,6 +115,7 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
             members = find_members(sets, cohort.variants["id"]) if sets else None
             question = make_question(args, cohort, lists, members)
             check_models(question, cohort.n_variants)
+        add_fingerprints(comm, record, hasher)
         describe_inputs(comm, args, cohort, inputs, record)
         n_first = get_n_first(cohort, before)
         shape = cohort.planes.shape

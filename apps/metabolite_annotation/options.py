@@ -15,6 +15,7 @@ from hpc_connector.options import (
     positive,
     source,
 )
+from metabolite_annotation.export.formats import EXPORTS, NORMS, read_exports
 
 PROGRAM = "metabolite-annotation"
 
@@ -49,14 +50,6 @@ def transform(text: str) -> tuple[float, ...]:
     if len(found) not in (6, 9) or not all(map(math.isfinite, found)):
         raise BadInput(f"{text}: expected a,b,c,d,e,f, or nine numbers of a matrix")
     return found
-
-
-def exports(text: str) -> tuple[str, ...]:
-    """Return the formats of an export."""
-    names = split(text)
-    if unknown := set(names) - {"csv", "anndata"}:
-        raise BadInput(f"{min(unknown)}: expected csv or anndata")
-    return names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,8 +195,8 @@ class Options(PageOptions, RunOptions):
 
     export: tuple[str, ...] = _exports(
         (),
-        "csv, anndata or both: intensities of all pixels (default: none)",
-        read=exports,
+        f"for other programs, some of {','.join(EXPORTS)} (default: none)",
+        read=read_exports,
         metavar="LIST",
     )
     colocalisation: bool = _exports(
@@ -212,7 +205,7 @@ class Options(PageOptions, RunOptions):
     normalise: str = _exports(
         "none",
         "intensities of an export; scores are of what was measured (default: none)",
-        choices=("none", "tic", "rms", "median"),
+        choices=NORMS,
     )
     scratch: Path | None = _exports(
         None,

@@ -12,6 +12,7 @@ from metabolite_annotation.options import PROGRAM, Options, PageOptions
 OTHERS = {  # commands that are no run; each has a package with a module `command`
     "compare": "compare the annotations of runs",
     "databases": "list, check and convert databases of molecules",
+    "export": "write exports of a finished run",
     "simulate": "make a dataset with known ions",
 }
 # Values begin with + or -
@@ -90,7 +91,7 @@ def read_command(argv: list[str]) -> Options | int:
         return cli.DONE
     options = cli.get_options(Options, args)
     cli.use_one_blas_thread()
-    cli.import_numba()
+    cli.import_numba(reductions=False)
     if options.plan:
         from metabolite_annotation.plan import get_cost
 

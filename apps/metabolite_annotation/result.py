@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,12 @@ from hpc_connector.manifest import is_in_use, read_manifest
 from hpc_connector.report.page import render_table
 from hpc_connector.report.results_file import open_results
 from hpc_connector.run_record import RunRecord
-from hpc_connector.storer.columns import TEXT, to_plain, to_table
+from hpc_connector.storer.columns import to_plain, to_table
 from metabolite_annotation import schema
+from metabolite_annotation.export.ann_data import make_anndata
+from metabolite_annotation.export.formats import check_exports
+from metabolite_annotation.export.found import open_found, read_columns
 from metabolite_annotation.options import PROGRAM
-from metabolite_annotation.output.export import Image, check_exports, make_anndata
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -128,13 +130,8 @@ class Result:
         """
         check_exports(["anndata"])
         norm = self.record["parameters"]["normalise"]
-        with open_results(self.directory, PROGRAM) as file:
-            columns = read_columns(file, schema.ANNOTATIONS, schema.VAR.names)
-            pixels = read_columns(file, schema.PIXELS, schema.PIXELS.names)
-            images = list(read_first_images(file))
-            attributes = {k: to_plain(v) for k, v in file.attrs.items()}
-        del attributes["format_version"]
-        return make_anndata(columns, pixels, images, attributes, norm)
+        with open_found(self.directory, self.record, norm) as found:
+            return make_anndata(found)
 
     def save(self, directory: str | Path) -> Path:
         """Copy all files of the run to a folder, which is made; return it.
@@ -212,34 +209,6 @@ def load(directory: str | Path) -> Result:
         raise BadInput(f"{folder}: expected a finished run of {PROGRAM}")
     with open_results(folder, PROGRAM):
         return Result(folder, record)
-
-
-def read_columns(
-    file: Any, table: schema.Table, names: Sequence[str], most: int | None = None
-) -> dict[str, np.ndarray]:
-    """Return columns of an open results.h5, text as objects; at most so many rows."""
-    types = {column.name: column.dtype for column in table.columns}
-    group = file[table.place.partition("/")[2]]
-    return {
-        name: _read_text(group[name], most)
-        if types[name] == TEXT
-        else group[name][:most]
-        for name in names
-    }
-
-
-def _read_text(column: Any, most: int | None) -> np.ndarray:
-    """Return text; of no rows HDF5 does not know that it is text."""
-    return column.asstr()[:most] if len(column) else np.array([], object)
-
-
-def read_first_images(file: Any) -> Iterator[Image]:
-    """Yield the first image of each annotation of an open results.h5."""
-    start, n_peaks = file["images/indptr"][:], int(file.attrs["n_peaks"])
-    for ion in file["annotations/image"][:].tolist():
-        first, last = start[n_peaks * ion : n_peaks * ion + 2]
-        pixel, value = file["images/pixel"], file["images/intensity"]
-        yield Image(pixel[first:last], value[first:last])
 
 
 def _format(value: Any) -> str:

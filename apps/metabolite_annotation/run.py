@@ -16,14 +16,22 @@ from hpc_connector.notes import log_notes
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.executor import Work, check_options, choose_executor
+from hpc_connector.pipeline.fingerprints import is_hashing
 from hpc_connector.pipeline.ledger import Arrays, name_ledger, read_ledger, save_ledger
 from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import Usage, get_resources, say_fetched
 from hpc_connector.pipeline.signals import on_signals
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.run_record import Resources, RunRecord
+from hpc_connector.storage.checksums import Hasher
 from metabolite_annotation.annotations import Annotations, find_annotations
 from metabolite_annotation.dataset.overview import make_overview
+from metabolite_annotation.export.save import save_exports
+from metabolite_annotation.inputs.checksums import (
+    add_checksums,
+    begin_checksums,
+    begin_copy,
+)
 from metabolite_annotation.inputs.files import (
     Inputs,
     Library,
@@ -66,8 +74,16 @@ def run(comm: Communicator, options: Options, since: Usage = Usage()) -> Ending:
     since
         What this process had used before; nothing, where it was started for the run.
     """
+    with Hasher() as hasher:
+        return search(comm, options, since, hasher)
+
+
+def search(
+    comm: Communicator, options: Options, since: Usage, hasher: Hasher
+) -> Ending:
+    """See :func:`run`; the inputs are hashed meanwhile."""
     start_s = time.time()
-    record, inputs = begin(comm, options)
+    record, inputs = begin(comm, options, hasher)
     record, setup = comm.bcast((record, inputs and inputs.setup))
     if setup is None:
         logger.info("%s is complete, nothing is left to do", options.out)
@@ -77,7 +93,7 @@ def run(comm: Communicator, options: Options, since: Usage = Usage()) -> Ending:
     used: Resources = {"start_s": options.get_age_s()}
     if patterns is not None:
         library = inputs and inputs.library
-        with open_spectra(comm, options, setup, library, record) as spectra:
+        with open_spectra(comm, options, setup, library, record, hasher) as spectra:
             tasks = make_tasks(patterns.mz)
             work, scored, known = prepare(
                 comm, options, spectra, patterns, tasks, record
@@ -104,7 +120,9 @@ def run(comm: Communicator, options: Options, since: Usage = Usage()) -> Ending:
     return "done" if is_done else "stopped"
 
 
-def begin(comm: Communicator, options: Options) -> tuple[RunRecord, Inputs | None]:
+def begin(
+    comm: Communicator, options: Options, hasher: Hasher
+) -> tuple[RunRecord, Inputs | None]:
     """Read the inputs on rank 0, while the others load what kernels need.
 
     Returns
@@ -119,9 +137,15 @@ def begin(comm: Communicator, options: Options) -> tuple[RunRecord, Inputs | Non
             check_options(options)
             files = list_inputs(options)
             record = begin_run(PROGRAM, options, files, resume=options.resume)
-            if record["status"] != "done":
-                inputs = read_inputs(options)
-                record["plan"] = asdict(make_cost(inputs.setup))
+    record = comm.bcast(record)
+    if record["status"] == "done":
+        return record, None
+    with end_together(comm):
+        if is_hashing(comm):
+            begin_checksums(options, record, hasher)
+        if comm.rank == 0:
+            inputs = read_inputs(options, checksum=False)
+            record["plan"] = asdict(make_cost(inputs.setup))
         else:
             load_compiler()
     return record, inputs
@@ -134,6 +158,7 @@ def open_spectra(
     setup: Setup,
     library: Library | None,
     record: RunRecord,
+    hasher: Hasher,
 ) -> Iterator[Spectra]:
     """Load the spectra into memory of each node; put into the record what they are.
 
@@ -141,17 +166,23 @@ def open_spectra(
     ----------
     library
         None but on rank 0.
+
+    Raises
+    ------
+    BadInput
+        Spectra that cannot be read, or a file of another checksum than is declared.
     """
-    with (
-        stage(comm, setup.imzml, options.scratch) as imzml,
-        load_spectra(comm, imzml, setup.picked) as spectra,
-    ):
-        if library:
-            say_spectra(spectra)
-            record |= describe_run(options, setup, library, spectra)
-            record |= list_notes(library, spectra)
-            log_notes(record)
-        yield spectra
+    with stage(comm, setup.imzml, options.scratch) as imzml:
+        if is_hashing(comm):
+            begin_copy(options, record, hasher, setup.imzml, imzml.ibd_path)
+        with load_spectra(comm, imzml, setup.picked) as spectra:
+            add_checksums(comm, options, record, hasher, setup.imzml)
+            if library:
+                say_spectra(spectra)
+                record |= describe_run(options, setup, library, spectra)
+                record |= list_notes(library, spectra)
+                log_notes(record)
+            yield spectra
 
 
 def store(
@@ -187,14 +218,14 @@ def store(
 
     def save_rest() -> None:
         assert overview is not None  # on rank 0
-        colocalised = overview.colocalised
-        save_tables(options, record, spectra, patterns, annotations, colocalised)
+        save_tables(options, annotations, overview.colocalised)
 
     stored = make_images(comm, options, spectra, patterns, annotations, save_rest)
     with on_signals(lambda: None), end_together(comm):  # the end is near: go on
         if overview and stored:
             given = (options, record, spectra, patterns, annotations)
             save_results(*given, overview, stored)
+            save_exports(options.out, options.export, options.normalise, record)
     return annotations, stored is not None
 
 

@@ -22,7 +22,7 @@ def stage(comm: Communicator, imzml: Imzml, scratch: Path | None) -> Iterator[Im
     """Give a dataset whose .ibd file lies in the folder `scratch` of each node.
 
     Spectra are read twice: so they come from the shared file system only once. Every
-    rank of a node copies a part, and the copy is removed at the end.
+    rank of a node copies a part, and the first that ends removes the copy.
 
     Parameters
     ----------
@@ -40,8 +40,7 @@ def stage(comm: Communicator, imzml: Imzml, scratch: Path | None) -> Iterator[Im
             copy_part(imzml.ibd_path, path, rank, size)
         yield replace(imzml, ibd_path=str(path))
     finally:
-        if rank == 0:
-            path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def copy_part(source: str, copy: Path, part: int, n_parts: int) -> None:

@@ -7,8 +7,10 @@ import sys
 from typing import Any
 
 from hpc_connector import cli
+from hpc_connector.errors import BadInput
 
 NAME = "hpc-connector"
+CONFIDENTIAL = ("keys", "encrypt", "decrypt", "seal")
 COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args)
     "submit": "run a program as a Slurm job",
     "account": "keep in a manifest what Slurm says of a job",
@@ -20,7 +22,33 @@ COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args
     "telemetry": "watch runs, learn what the next will need",
     "inspect": "show what a run with --telemetry used",
     "slices": "cut an object near the data, index, list, get",
+    "keys": "make keys, give encrypted files to other readers",
+    "encrypt": "encrypt files for their readers (Crypt4GH)",
+    "decrypt": "decrypt a file",
+    "seal": "sign what an encrypted file is, and prove it",
 }
+PLACES = {name: f"confidential.{name}" for name in CONFIDENTIAL} | {
+    "telemetry": "telemetry.main"
+}  # of modules in folders
+
+
+def load_command(place: str) -> Any:
+    """Return the module of a command.
+
+    Raises
+    ------
+    BadInput
+        It needs the library of an extra that is not there.
+    """
+    try:
+        return importlib.import_module(f"{__package__}.{place}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "cryptography":
+            raise
+        raise BadInput(
+            "confidential data need cryptography: expected "
+            "pip install 'hpc_connector[confidential]'"
+        ) from None
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,8 +63,8 @@ def main(argv: list[str] | None = None) -> int:
         for name, said in COMMANDS.items():
             command = cli.add_command(commands, name, said)
             if argv[:1] == [name]:
-                place = "telemetry.main" if name == "telemetry" else name
-                chosen = importlib.import_module(f"{__package__}.{place}")
+                place = PLACES.get(name, name)
+                chosen = load_command(place)
                 chosen.add_arguments(command)
         args = parser.parse_args(cli.join_dashed(argv, getattr(chosen, "DASHED", ())))
         cli.set_up_log(NAME)

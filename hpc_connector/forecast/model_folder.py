@@ -17,8 +17,8 @@ from hpc_connector.forecast.features import HORIZONS, get_feature_names, make_ex
 from hpc_connector.forecast.models import KINDS, LEARN_NOTHING, NODES
 from hpc_connector.forecast.predictor import Predictor, get_forecasts
 from hpc_connector.forecast.windows import TARGETS, Series
-from hpc_connector.manifest import get_checksum
 from hpc_connector.publish import publish
+from hpc_connector.storage.checksums import get_checksum
 
 FORMAT_VERSION = 1
 CARD, ARRAYS = "card.json", "arrays.npz"

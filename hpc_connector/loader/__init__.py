@@ -1,12 +1,19 @@
-"""Bytes to arrays: genotypes, labels and spectra of every format."""
+"""Bytes to arrays: genotypes, labels and spectra of every format.
 
-from hpc_connector.loader.genotypes.sample_file import ReadOptions
-from hpc_connector.loader.genotypes.samples import (
-    convert_samples,
-    inspect_sample,
-    read_sample,
-)
-from hpc_connector.loader.labels import convert_labels, read_labels
+Each name is imported when it is asked for: spectra need no reader of genotypes.
+"""
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "ReadOptions": "genotypes.sample_file",
+    "convert_labels": "labels",
+    "convert_samples": "genotypes.samples",
+    "inspect_sample": "genotypes.samples",
+    "read_labels": "labels",
+    "read_sample": "genotypes.samples",
+}
 
 __all__ = [
     "ReadOptions",
@@ -16,3 +23,10 @@ __all__ = [
     "read_labels",
     "read_sample",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return what a name stands for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -32,9 +32,21 @@ def open_results(directory: Path, program: str) -> Iterator[h5py.File]:
     path = directory / "results.h5"
     if not path.exists():
         raise BadInput(f"{directory} holds no finished run: expected {path.name} in it")
+    with name_damage(path, program), h5py.File(path) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def name_damage(path: Path, program: str) -> Iterator[None]:
+    """Say of what is raised that the file is damaged.
+
+    Raises
+    ------
+    BadInput
+        Whatever is wrong.
+    """
     try:
-        with h5py.File(path) as file:
-            yield file
+        yield
     except BadInput as error:
         raise BadInput(f"{path} {error}") from None
     except DAMAGE as error:

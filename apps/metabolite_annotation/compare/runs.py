@@ -11,8 +11,9 @@ from hpc_connector.errors import BadInput
 from hpc_connector.report.results_file import open_results
 from hpc_connector.run_record import RunRecord
 from metabolite_annotation import schema
+from metabolite_annotation.export.found import read_columns
 from metabolite_annotation.options import PROGRAM
-from metabolite_annotation.result import load, read_columns
+from metabolite_annotation.result import load
 
 NUMBERS = ("mz", "msm", "score", "fdr", "fdr_level", "total_intensity", "n_pixels")
 TEXTS = ("database", "formula", "adduct", "ion", "molecule_names")

@@ -16,6 +16,7 @@ from hpc_connector.loader.spectra.ibd import check_ibd
 from hpc_connector.loader.spectra.imzml import Imzml, find_ibd, read_imzml
 from hpc_connector.loader.spectra.molecules import Database, read_database
 from hpc_connector.notes import Assumption, add_counts
+from metabolite_annotation.export.formats import check_exports
 from metabolite_annotation.inputs.acquisition import (
     SIGNS,
     Choice,
@@ -27,7 +28,6 @@ from metabolite_annotation.inputs.acquisition import (
 from metabolite_annotation.inputs.adducts import make_chemistry, read_adducts
 from metabolite_annotation.inputs.scoring_model import Model, load_model
 from metabolite_annotation.options import Options
-from metabolite_annotation.output.export import check_exports
 from metabolite_annotation.report.extras import read_given
 
 
@@ -77,8 +77,13 @@ def list_inputs(options: Options) -> list[str]:
     return [options.dataset, find_ibd(options.dataset), *options.database, *model]
 
 
-def read_inputs(options: Options) -> Inputs:
+def read_inputs(options: Options, *, checksum: bool = True) -> Inputs:
     """Read all but the spectra, and make the ions.
+
+    Parameters
+    ----------
+    checksum
+        Whether to compare that of the .ibd file, for which it is read, here; if at all.
 
     Raises
     ------
@@ -90,7 +95,7 @@ def read_inputs(options: Options) -> Inputs:
     model = read_model(options)
     adducts = read_adducts(options)
     imzml = read_imzml(options.dataset, section=options.section)
-    check_ibd(imzml, uuid=options.check, checksum=options.check)
+    check_ibd(imzml, uuid=options.check, checksum=options.check and checksum)
     polarity = choose_polarity(options, imzml, adducts)
     instrument = choose_instrument(options, imzml)
     width = choose_sigma(options, instrument.value)

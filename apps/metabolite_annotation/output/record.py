@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,10 @@ from hpc_connector.notes import add_counts, make_notes
 from hpc_connector.run_record import RunRecord
 from hpc_connector.storage import address
 from metabolite_annotation.annotations import Annotations, describe_search
+from metabolite_annotation.export.formats import list_outputs
 from metabolite_annotation.inputs.files import Library, Setup
 from metabolite_annotation.options import Options
 from metabolite_annotation.output.colocalisation import TABLE
-from metabolite_annotation.output.export import EXPORTS
-from metabolite_annotation.report.page import save_report
 from metabolite_annotation.spectra import Spectra
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,8 @@ def describe_run(
     return {
         "dataset": {"name": Path(address.get_name(options.dataset)).stem}
         | spectra.facts
-        | describe_pixel(options, setup),
+        | describe_pixel(options, setup)
+        | describe_scan(setup.imzml.scan_order),
         "search": {
             "ions": len(setup.ions),
             "polarity": library.polarity.value,
@@ -56,6 +57,11 @@ def describe_pixel(options: Options, setup: Setup) -> dict[str, Any]:
     if size := setup.imzml.pixel_size_um:
         return {"pixel_size_um": size, "pixel_size_from": "the file"}
     return {}
+
+
+def describe_scan(order: Mapping[str, str]) -> dict[str, Any]:
+    """Return in which order pixels were scanned, nothing where the file says none."""
+    return {"scan": dict(order)} if order else {}
 
 
 def say_spectra(spectra: Spectra) -> None:
@@ -111,6 +117,8 @@ def finish(
 
     `annotations` are None where the run was stopped.
     """
+    from metabolite_annotation.report.page import save_report  # by one rank, at the end
+
     record |= {"finished": get_time()}
     if annotations is None:
         save_manifest(options.out, record | {"status": "stopped"})
@@ -122,7 +130,7 @@ def finish(
         summary |= describe_search(scored, version, record["dataset"]["mz_range"])
     outputs = ["annotations.tsv", "results.h5", "images", "report.html"]
     outputs += [TABLE] * options.colocalisation
-    outputs += [EXPORTS[name] for name in options.export]
+    outputs += list_outputs(options.export)
     record |= {"status": "done", "annotation": summary, "outputs": outputs}
     save_manifest(options.out, record)
     save_report(options.out, options)

@@ -12,28 +12,18 @@ from metabolite_annotation.dataset.overview import Overview
 from metabolite_annotation.options import PROGRAM, Options
 from metabolite_annotation.output import files
 from metabolite_annotation.output.colocalisation import save_colocalisation
-from metabolite_annotation.output.export import save_exports
 from metabolite_annotation.output.parts import Stored, publish_images
 from metabolite_annotation.patterns import Patterns
 from metabolite_annotation.spectra import Spectra
 
 
 def save_tables(
-    options: Options,
-    record: RunRecord,
-    spectra: Spectra,
-    patterns: Patterns,
-    annotations: Annotations,
-    colocalised: Colocalised,
+    options: Options, annotations: Annotations, colocalised: Colocalised
 ) -> None:
-    """Write the tables of annotations and of colocalised ions, and the exports."""
-    columns = annotations.columns
-    files.save_annotations(options.out / "annotations.tsv", columns)
+    """Write the tables of annotations and of colocalised ions."""
+    files.save_annotations(options.out / "annotations.tsv", annotations.columns)
     if options.colocalisation:
         save_colocalisation(options.out, annotations, colocalised)
-    mz = patterns.mz[annotations.ion]
-    attributes = make_attributes(options, record, spectra, mz.shape[1])
-    save_exports(options, columns, spectra, mz, attributes)
 
 
 def save_results(

@@ -1,13 +1,10 @@
 """The files of a simulated dataset: imzML by pyimzML's writer, and the truth."""
 
-import hashlib
 import shlex
-import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +16,7 @@ from hpc_connector.loader.spectra.molecules import read_database
 from hpc_connector.publish import publish
 from metabolite_annotation.inputs.acquisition import SIGNS, Choice
 from metabolite_annotation.inputs.adducts import ADDUCTS, check_charges
+from metabolite_annotation.output.imzml import Point, save_imzml
 from metabolite_annotation.simulate.design import (
     Disc,
     Planted,
@@ -116,11 +114,11 @@ def read_adducts(options: SimulateOptions) -> tuple[str, ...]:
     return tuple(adduct.text for adduct in adducts)
 
 
-def _count(spectra: Iterable[Spectrum], n_pixels: np.ndarray) -> Iterator[Spectrum]:
-    """Yield spectra, and count the pixels of each ion."""
-    for spectrum in spectra:
-        n_pixels[spectrum.ions] += 1
-        yield spectrum
+def _count(spectra: Iterable[Spectrum], n_pixels: np.ndarray) -> Iterator[Point]:
+    """Yield spectra to write, and count the pixels of each ion."""
+    for x, y, mz, intensity, ions in spectra:
+        n_pixels[ions] += 1
+        yield Point(x, y, mz, intensity)
 
 
 def make_number(options: SimulateOptions, formulas: list[str]) -> uuid.UUID:
@@ -128,35 +126,6 @@ def make_number(options: SimulateOptions, formulas: list[str]) -> uuid.UUID:
     decides = (options.get_design(), options.polarity, options.adducts)
     measured = (options.instrument, options.resolving_power)
     return uuid.uuid5(SPACE, repr((*decides, *measured, formulas)))
-
-
-def save_imzml(
-    out: Path, polarity: str, number: uuid.UUID, spectra: Iterable[Spectrum]
-) -> None:
-    """Write spectra; both files are renamed once they are whole."""
-    with tempfile.TemporaryDirectory(prefix=f"{out.name}.", dir=out.parent) as folder:
-        path = Path(folder) / out.name
-        with open_writer(path, number, polarity) as writer:
-            for one in spectra:
-                writer.addSpectrum(one.mz, one.intensity, (one.x, one.y, 1))
-        path.with_suffix(".ibd").replace(out.with_suffix(".ibd"))
-        path.replace(out)
-
-
-def open_writer(path: Path, number: uuid.UUID, polarity: str) -> Any:
-    """Return pyimzML's writer, whose bytes depend on nothing but what is written.
-
-    It draws a random UUID, which begins the .ibd file, and calls the run by the path:
-    the UUID is replaced, and the run is called by the file.
-    """
-    from pyimzml.ImzMLWriter import ImzMLWriter
-
-    writer = ImzMLWriter(str(path), mode="processed", polarity=polarity)
-    writer.run_id = path.stem
-    writer.uuid, writer.sha1 = number, hashlib.sha1(number.bytes)
-    writer.ibd.seek(0)
-    writer.ibd.write(number.bytes)
-    return writer
 
 
 def save_truth(

@@ -23,11 +23,23 @@ BEND_1 = math.exp(-0.5 * STEP**2)  # what curvature does over one, two, ... poin
 BEND_2, BEND_3, BEND_4 = BEND_1**4, BEND_1**9, BEND_1**16
 MOST_OF_ELEMENT = 1 << 12
 POINTS = 16  # of the grid for which there is room, for each isotopologue
+FINENESS = 16  # of TAIL, for a standard deviation
+TAIL = np.exp(-0.5 * (np.arange(13 * FINENESS) / FINENESS) ** 2)  # a Gaussian
+MARGIN = 1.0 + 1e-6  # of bounds, for rounding: a Gaussian's is below 1e-11
 FTICR, ORBITRAP, TOF = range(3)
 
 # First list of an element, start of a list, masses (Da) and relative probabilities.
 Lists = tuple[
     NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]
+]
+# Of each peak: where its stretch of the grid begins, its width, and how many points it
+# has; the first peaks of clusters, and the end; whether a stretch is drawn.
+Grid = tuple[
+    NDArray[np.float64],
+    NDArray[np.float64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.bool_],
 ]
 
 
@@ -245,6 +257,20 @@ def draw_stretch(
             at = (begin_z - mass[k]) / s + first * STEP
             add_gaussian(value, first, last, at, intensity[k])
         k += 1
+        if k == p + 1:  # which the grid may have left far behind
+            k = find_first(mass, k, n, begin_z - (reach + 1.0) * s)
+
+
+@bare
+def find_first(mass: NDArray[np.float64], low: int, high: int, limit: float) -> int:
+    """Return the first of the masses low .. high - 1 that is not below a limit."""
+    while low < high and mass[low] < limit:
+        middle = (low + high) // 2
+        if mass[middle] < limit:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @bare
@@ -253,16 +279,18 @@ def find_centroids(
     value: NDArray[np.float64],
     first: int,
     end: int,
+    limit: float,
     mz: NDArray[np.float64],
     height: NDArray[np.float64],
     n_found: int,
 ) -> int:
     """Append the centroids of a cluster, points first .. end - 1 with zeros about it.
 
-    Returns the number found so far, at most as many as there is room for.
+    Those below `limit` are left out. Returns the number found so far, at most as many
+    as there is room for.
     """
     for i in range(first, end):
-        if not (value[i - 1] < value[i] >= value[i + 1] and value[i] >= LEAST):
+        if not (value[i - 1] < value[i] >= value[i + 1] and value[i] >= limit):
             continue
         begin = i
         while i - begin < N_SIDE and begin > first and value[begin - 1] < value[begin]:
@@ -282,6 +310,194 @@ def find_centroids(
 
 
 @bare
+def lay_grid(
+    mass: NDArray[np.float64],
+    n: int,
+    model: int,
+    resolving_power: float,
+    reach: float,
+    grid: Grid,
+) -> tuple[int, bool]:
+    """Fill where the stretch of the grid of each peak begins, and its points.
+
+    Stretches without a gap between them are a cluster. Returns how many clusters there
+    are, and whether no peak reaches into another one than its own.
+    """
+    begin_z, width, n_points, clusters, _ = grid
+    at = mass[0] - (reach + N_SIDE * STEP) * get_width(mass[0], model, resolving_power)
+    n_clusters, first, is_apart = 0, 0, True
+    clusters[0] = 0
+    for p in range(n):
+        s = get_width(mass[p], model, resolving_power)
+        step = s * STEP
+        begin_z[p], width[p] = at, s
+        n_points[p] = max(1, math.floor((mass[p] + reach * s - at) / step) + 1)
+        is_apart &= first == 0 or at - mass[first - 1] >= reach * s
+        at += n_points[p] * step
+        gap = 0.0
+        if p + 1 < n:
+            gap = mass[p + 1] - reach * s - at
+        if p + 1 == n or gap > 0.0:
+            n_clusters, first = n_clusters + 1, p + 1
+            clusters[n_clusters] = first
+        if gap > 0.0:
+            at += math.ceil(gap / step) * step
+    return n_clusters, is_apart
+
+
+@bare
+def get_least(
+    mass: NDArray[np.float64],
+    intensity: NDArray[np.float64],
+    first: int,
+    last: int,
+    begin_z: NDArray[np.float64],
+    width: NDArray[np.float64],
+) -> float:
+    """Return a height that a centroid of the cluster of peaks first .. last reaches.
+
+    That of the Gaussians at a point of the grid, which is at most a step from the mean
+    mass, and that of the highest of them alone.
+    """
+    weight, moment, top = 0.0, 0.0, 0.0
+    for k in range(first, last + 1):
+        weight += intensity[k]
+        moment += intensity[k] * (mass[k] - mass[first])
+        top = max(top, intensity[k])
+    middle, step = mass[first] + moment / weight, width[last] * STEP
+    scale, least = FINENESS / width[first], 0.0
+    for k in range(first, last + 1):
+        far = int((abs(mass[k] - middle) + step) * scale) + 1
+        least += intensity[k] * TAIL[min(far, len(TAIL) - 1)]
+    return max(least, top * TAIL[int(STEP * FINENESS) + 1]) / MARGIN
+
+
+@bare
+def get_limit(
+    mass: NDArray[np.float64],
+    intensity: NDArray[np.float64],
+    grid: Grid,
+    n_clusters: int,
+    highest: NDArray[np.float64],
+) -> float:
+    """Return a height that as many centroids reach as are kept, or LEAST.
+
+    `highest` has room for those kept.
+    """
+    begin_z, width, _, clusters, _ = grid
+    highest[:] = 0.0
+    for c in range(n_clusters):
+        first, last = clusters[c], clusters[c + 1] - 1
+        least = get_least(mass, intensity, first, last, begin_z, width)
+        for k in range(len(highest)):
+            if least > highest[k]:
+                highest[k], least = least, highest[k]
+    return max(LEAST, highest[-1])
+
+
+@bare
+def can_reach(
+    mass: NDArray[np.float64],
+    intensity: NDArray[np.float64],
+    first: int,
+    last: int,
+    begin_z: float,
+    end_z: float,
+    s: float,
+    limit: float,
+) -> bool:
+    """Return whether Gaussians first .. last may reach a limit between two m/z.
+
+    `s` is the greatest of their widths.
+    """
+    scale, most = FINENESS / s, 0.0
+    for k in range(last, first - 1, -1):
+        far = int(max(0.0, max(begin_z - mass[k], mass[k] - end_z)) * scale)
+        most += intensity[k] * TAIL[min(far, len(TAIL) - 1)]
+        if most * MARGIN >= limit:
+            return True
+    return False
+
+
+@bare
+def choose_stretches(
+    mass: NDArray[np.float64],
+    intensity: NDArray[np.float64],
+    first: int,
+    last: int,
+    reach: float,
+    grid: Grid,
+    limit: float,
+) -> bool:
+    """Mark the stretches of a cluster that centroids of a height depend on.
+
+    Those where it may be reached, and points about them. Returns whether there are any.
+    """
+    begin_z, width, n_points, _, is_chosen = grid
+    is_chosen[first : last + 1] = False
+    s = width[last]
+    if not can_reach(mass, intensity, first, last, -np.inf, np.inf, s, limit):
+        return False
+    is_any, far, about = False, (reach + 2.0) * s, (N_SIDE + 2) * STEP * s
+    a = b = first
+    for p in range(first, last + 1):
+        begin = begin_z[p] - about
+        end = begin_z[p] + n_points[p] * width[p] * STEP + about
+        while a < last and mass[a] < begin - far:
+            a += 1
+        while b < last and mass[b + 1] <= end + far:
+            b += 1
+        if not can_reach(mass, intensity, a, last, begin, np.inf, s, limit):
+            break
+        is_chosen[p] = can_reach(mass, intensity, a, b, begin, end, s, limit)
+        is_any |= is_chosen[p]
+    return is_any
+
+
+@bare
+def draw_cluster(
+    mass: NDArray[np.float64],
+    intensity: NDArray[np.float64],
+    n: int,
+    first: int,
+    last: int,
+    reach: float,
+    grid: Grid,
+    z: NDArray[np.float64],
+    value: NDArray[np.float64],
+) -> int:
+    """Fill z and value of chosen stretches of a cluster, from point 1 on.
+
+    The value of the others is 0. Returns where the zeros after it begin, -1 for no
+    room.
+    """
+    begin_z, width, n_points, _, is_chosen = grid
+    end = 1
+    for p in range(first, last + 1):
+        if end + n_points[p] + N_SIDE + 3 > len(value):
+            return -1
+        if is_chosen[p]:
+            draw_stretch(
+                mass,
+                intensity,
+                n,
+                p,
+                width[p],
+                reach,
+                begin_z[p],
+                z[end:],
+                value[end:],
+                n_points[p],
+            )
+        else:
+            value[end : end + n_points[p]] = 0.0
+        end += n_points[p]
+    value[0] = 0.0
+    value[end : end + N_SIDE + 3] = 0.0
+    return end
+
+
+@bare
 def find_pattern(
     mass: NDArray[np.float64],
     intensity: NDArray[np.float64],
@@ -289,43 +505,36 @@ def find_pattern(
     model: int,
     resolving_power: float,
     reach: float,
+    grid: Grid,
     z: NDArray[np.float64],
     value: NDArray[np.float64],
+    highest: NDArray[np.float64],
     mz: NDArray[np.float64],
     height: NDArray[np.float64],
 ) -> int:
     """Fill the centroids of the envelope of n peaks; return how many, -1 for no room.
 
-    `z` and `value` have room for the points of one cluster and the zeros about it.
+    Of those that are not among the highest, as many as `highest` has room for, some may
+    be left out. `grid` has room for n peaks, `z` and `value` for the points of one
+    cluster and the zeros about it.
     """
-    n_found, p, end = 0, 0, 1
-    s = get_width(mass[0], model, resolving_power)
-    begin_z = mass[0] - (reach + N_SIDE * STEP) * s
-    while True:
-        step = s * STEP
-        rest = math.floor((mass[p] + reach * s - begin_z) / step) + 1
-        n_points = max(1, rest)
-        if end + n_points + N_SIDE + 3 > len(value):
+    clusters, is_chosen = grid[3:]
+    n_clusters, is_apart = lay_grid(mass, n, model, resolving_power, reach, grid)
+    limit = get_limit(mass, intensity, grid, n_clusters, highest)
+    n_found = 0
+    for c in range(n_clusters):
+        first, last = clusters[c], clusters[c + 1] - 1
+        if not is_apart:
+            is_chosen[first : last + 1] = True
+        elif not choose_stretches(
+            mass, intensity, first, last, reach, grid, limit
+        ):
+            continue
+        end = draw_cluster(mass, intensity, n, first, last, reach, grid, z, value)
+        if end < 0:
             return -1
-        draw_stretch(
-            mass, intensity, n, p, s, reach, begin_z, z[end:], value[end:], n_points
-        )
-        end += n_points
-        begin_z += n_points * step
-        gap = 0.0
-        if p + 1 < n:
-            gap = mass[p + 1] - reach * s - begin_z
-        if p + 1 == n or gap > 0.0:
-            value[0] = 0.0
-            value[end : end + N_SIDE + 3] = 0.0
-            n_found = find_centroids(z, value, 1, end, mz, height, n_found)
-            end = 1
-        if p + 1 == n:
-            return n_found
-        if gap > 0.0:
-            begin_z += math.ceil(gap / step) * step
-        p += 1
-        s = get_width(mass[p], model, resolving_power)
+        n_found = find_centroids(z, value, 1, end, limit, mz, height, n_found)
+    return n_found
 
 
 @bare
@@ -385,6 +594,14 @@ def fill_patterns(
     mass, weight = np.zeros(n_most), np.zeros(n_most)
     room = np.zeros((n_most, 2))
     z, value = np.zeros(POINTS * n_most), np.zeros(POINTS * n_most)
+    grid = (
+        np.zeros(n_most),
+        np.zeros(n_most),
+        np.zeros(n_most, np.int64),
+        np.zeros(n_most + 1, np.int64),
+        np.zeros(n_most, np.bool_),
+    )
+    highest = np.zeros(mz.shape[1])
     top_mz, top = np.zeros(n_most), np.zeros(n_most)
     for i in range(begin, len(formula)):
         shift, n_atoms = 0.0, 0
@@ -400,18 +617,29 @@ def fill_patterns(
         n = combine(counts, first, start, masses, probabilities, mass, weight, room)
         if n < 0:
             return i
-        highest = 0
+        mode = 0
         for k in range(n):
             mass[k] -= charge_mass
-            highest = k if weight[k] > weight[highest] else highest
+            mode = k if weight[k] > weight[mode] else mode
         top_mz[0], top[0] = mass[0], 1.0
         n_top = 1
         if n > 1:
             power = resolving_power
             if power <= 0.0:
-                power = mass[highest] / (-power * FWHM_OF_SIGMA)
+                power = mass[mode] / (-power * FWHM_OF_SIGMA)
             n_top = find_pattern(
-                mass, weight, n, model, power, reach, z, value, top_mz, top
+                mass,
+                weight,
+                n,
+                model,
+                power,
+                reach,
+                grid,
+                z,
+                value,
+                highest,
+                top_mz,
+                top,
             )
         if n_top < 0:
             return i

@@ -40,6 +40,7 @@ ODD = -1  # an accession, or group, that only an XML parser may know
 Groups = tuple[
     NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]
 ]
+Words = tuple[NDArray[np.uint8], NDArray[np.int64]]
 Room = tuple[
     NDArray[np.int64],
     NDArray[np.int64],
@@ -420,8 +421,19 @@ def take_tag(
 
 
 @bare
+def read_params(words: Words, groups: Groups) -> None:
+    """Read accessions and numbers of the parameters of groups; see ``scan``."""
+    text, ends = words
+    _, _, codes, numbers = groups
+    for i in range(len(codes)):
+        codes[i] = read_accession(text, ends[2 * i], ends[2 * i + 1])
+        numbers[i] = read_number(text, ends[2 * i + 1], ends[2 * i + 2])
+
+
+@bare
 def scan(
     data: NDArray[np.uint8],
+    words: Words,
     groups: Groups,
     columns: NDArray[np.float64],
     places: NDArray[np.float64],
@@ -435,9 +447,11 @@ def scan(
     ----------
     data
         The file, uint8.
+    words
+        Accession and value of each parameter of a group, joined, and where each ends.
     groups
-        Of parameters: hash of the name of each, where its parameters begin, and these,
-        accessions and numbers.
+        Of parameters: hash of the name of each, where its parameters begin, and room
+        for these, accessions and numbers.
     columns, places
         Filled: shape (spectra, 7) and (spectra, 2, 3), NaN at first.
     common
@@ -453,6 +467,7 @@ def scan(
     """
     stack, tag, found, state, value, kind = room
     state[0] = -1
+    read_params(words, groups)
     depth, at = 0, 0
     while True:
         while at < len(data) and data[at] != LESS:

@@ -1,6 +1,6 @@
 """The peaks of an imzML dataset, which lie in its .ibd file."""
 
-import hashlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from hpc_connector.loader.spectra import _imzml_kernels as kernels
 from hpc_connector.loader.spectra.identity import is_same_uuid
 from hpc_connector.loader.spectra.imzml import Imzml
 from hpc_connector.storage.address import is_remote
+from hpc_connector.storage.checksums import hash_path
 
 UUID_BYTES = 16
 GAP_BYTES = 1 << 16  # read along rather than skipped
@@ -69,15 +70,35 @@ def check_ibd(imzml: Imzml, *, uuid: bool = True, checksum: bool = True) -> None
             f"{path} is cut: {name_spectrum(imzml, at)} ends at byte {last[at]}, and "
             f"the file at {n_bytes}"
         )
-    if checksum and imzml.checksum is not None and not is_remote(path):
-        algorithm, expected = imzml.checksum
-        with open(path, "rb") as stream:
-            digits = hashlib.file_digest(stream, algorithm).hexdigest()
-        if digits != expected:
-            raise BadInput(
-                f"{path} is damaged: its {algorithm} is {digits}, expected {expected} "
-                "(--no-check takes it)"
-            )
+    if checksum:
+        check_checksum(imzml)
+
+
+def check_checksum(imzml: Imzml, found: Mapping[str, str] | None = None) -> None:
+    """Make sure that the .ibd file has the checksum that the imzML gives, if any.
+
+    An object is not fetched for that.
+
+    Parameters
+    ----------
+    found
+        Checksums of the file by algorithm; it is read if that one is not among them.
+
+    Raises
+    ------
+    BadInput
+        Another checksum.
+    """
+    path = imzml.ibd_path
+    if imzml.checksum is None or is_remote(path):
+        return
+    algorithm, expected = imzml.checksum
+    digits = (found or {}).get(algorithm) or hash_path(path, [algorithm])[algorithm]
+    if digits != expected:
+        raise BadInput(
+            f"{path} is damaged: its {algorithm} is {digits}, expected {expected} "
+            "(--no-check takes it)"
+        )
 
 
 def name_spectrum(imzml: Imzml, number: int) -> str:
@@ -158,7 +179,7 @@ def read_spectra(imzml: Imzml, first: int, last: int) -> Peaks:
         The .ibd file ends before, or a compressed array is damaged.
     """
     chosen = slice(first, last)
-    n_peaks = imzml.n_peaks[chosen]
+    n_peaks = np.ascontiguousarray(imzml.n_peaks[chosen])  # one type for the kernel
     offsets = np.concatenate([imzml.mz_offset[chosen], imzml.intensity_offset[chosen]])
     sizes = np.concatenate([imzml.mz_bytes[chosen], imzml.intensity_bytes[chosen]])
     types = imzml.mz_dtype, imzml.intensity_dtype

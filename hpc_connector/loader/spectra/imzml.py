@@ -6,6 +6,7 @@ made of these, ``imzml_pixels.py``, ``imzml_arrays.py`` and ``imzml_identity.py`
 lie in the .ibd file, see ``ibd.py``.
 """
 
+import contextlib
 import mmap
 import os
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from hpc_connector.loader.files import exists, read_file, read_part
 from hpc_connector.loader.spectra import _imzml_kernels as kernels
 from hpc_connector.loader.spectra.acquisition import Acquisition, read_acquisition
 from hpc_connector.loader.spectra.arrays import get_arrays
-from hpc_connector.loader.spectra.header import list_params
+from hpc_connector.loader.spectra.header import list_params, parse_header
 from hpc_connector.loader.spectra.identity import (
     CHECKSUMS,
     UUID,
@@ -32,6 +33,7 @@ from hpc_connector.loader.spectra.identity import (
 from hpc_connector.loader.spectra.pixel_size import Size, get_pixel_size
 from hpc_connector.loader.spectra.pixels import choose_section, get_pixels
 from hpc_connector.loader.spectra.scan import scan
+from hpc_connector.loader.spectra.scan_order import get_scan_order
 from hpc_connector.loader.spectra.value_types import Array, Read
 from hpc_connector.notes import Assumption
 from hpc_connector.storage import address
@@ -43,6 +45,7 @@ MODES = {
     "continuous": "continuous",
     "processed": "processed",
 }
+HEAD_BYTES = 1 << 16  # in which the content of a file is described
 IBD_ENDINGS = (".ibd", ".IBD", ".Ibd")
 PACKED = {  # what unpacks files that begin so
     b"\x1f\x8b": "gunzip",
@@ -85,6 +88,7 @@ class Imzml:
     tic: NDArray[np.float64]
     lowest_mz: NDArray[np.float64]
     highest_mz: NDArray[np.float64]
+    scan_order: Mapping[str, str]
     assumed: tuple[Assumption, ...] = ()
     counted: Mapping[str, int] = field(default_factory=dict)
     pixel_size_um: Size | None = None
@@ -216,6 +220,7 @@ def parse_imzml(
         lowest_mz=columns[:, kernels.LOWEST].copy(),
         highest_mz=columns[:, kernels.HIGHEST].copy(),
         pixel_size_um=size,
+        scan_order=get_scan_order(found.root),
         assumed=(*found.assumed, *whole, *in_pixels, *of_arrays, *of_facts, *of_size),
         counted={"spectra of other sections were left out": int((~chosen).sum())},
         **facts,
@@ -261,6 +266,18 @@ def get_facts(
         "checksum": checksum,
     }
     return facts, assumed
+
+
+def guess_algorithm(path: str) -> str | None:
+    """Return of which algorithm the checksum of the .ibd file is, by the first bytes.
+
+    None where they give none; :func:`read_imzml` knows.
+    """
+    with contextlib.suppress(BadInput, OSError):
+        root = parse_header(path, read_part(path, 0, HEAD_BYTES))
+        checksum, _ = get_checksum(path, find_terms(root, CHECKSUMS))
+        return checksum[0] if checksum else None
+    return None
 
 
 def find_terms(root: Element, terms: Mapping[str, str]) -> list[tuple[str, str]]:

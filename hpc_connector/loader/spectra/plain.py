@@ -8,8 +8,8 @@ import codecs
 import mmap
 import re
 from collections.abc import Iterator
+from html import escape
 from xml.parsers import expat
-from xml.sax.saxutils import escape
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.spectra.header import clean_value
@@ -91,7 +91,7 @@ def escape_value(value: str) -> str:
     >>> escape_value('a "b" & <c>')
     'a &quot;b&quot; &amp; &lt;c&gt;'
     """
-    return escape(value, {'"': "&quot;"})
+    return escape(value, quote=False).replace('"', "&quot;")
 
 
 def decode(path: str, data: mmap.mmap | bytes) -> Iterator[str]:

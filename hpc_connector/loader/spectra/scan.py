@@ -111,38 +111,35 @@ def scan_spectra(path: str, data: mmap.mmap | bytes, *, is_plain: bool) -> Scan:
     columns = np.full((n, kernels.N_COLUMNS), np.nan)
     places = np.full((n, 2, kernels.N_PLACES), np.nan)
     common = np.zeros((2, kernels.N_COMMON), np.int64)
-    array, groups = np.frombuffer(data, np.uint8), get_groups(root)
+    array, (words, groups) = np.frombuffer(data, np.uint8), get_groups(root)
     room = kernels.make_room()
-    fault, at = kernels.scan(array, groups, columns, places, common, room, is_plain)
+    fault, at = kernels.scan(
+        array, words, groups, columns, places, common, room, is_plain
+    )
     if fault != kernels.DONE:
         line = data[:at].count(b"\n") + 1
         raise BadInput(f"{path}, line {line}: {FAULTS[fault]}")
     return Scan(root, columns, places, common, data)
 
 
-def get_groups(root: Element) -> kernels.Groups:
-    """Return the groups of parameters as the kernels take them."""
+def get_groups(root: Element) -> tuple[kernels.Words, kernels.Groups]:
+    """Return the groups of parameters as the kernels take them, which read them."""
     groups = {
-        group.get("id", ""): [_get_number(p) for p in group if p.tag == "cvParam"]
+        group.get("id", ""): [param for param in group if param.tag == "cvParam"]
         for group in root.iter("referenceableParamGroup")
     }
     names = [kernels.get_hash(escape_value(name).encode()) for name in groups]
-    params = [param for group in groups.values() for param in group]
-    return (
+    words = [
+        param.get(name, "").strip().encode()
+        for group in groups.values()
+        for param in group
+        for name in ("accession", "value")
+    ]
+    n_params = len(words) // 2
+    ends = np.cumsum([0, *map(len, words)])
+    return (np.frombuffer(bytearray().join(words), np.uint8), ends), (
         np.array(names, np.uint64),
         np.cumsum([0, *map(len, groups.values())]),
-        np.array([code for code, _ in params], np.int64),
-        np.array([number for _, number in params], np.float64),
-    )
-
-
-def _get_number(param: Element) -> tuple[int, float]:
-    """Return accession and value of a parameter as the kernels read them."""
-    accession, value = (
-        np.frombuffer(param.get(name, "").strip().encode(), np.uint8)
-        for name in ("accession", "value")
-    )
-    return (
-        kernels.read_accession(accession, 0, len(accession)),
-        kernels.read_number(value, 0, len(value)),
+        np.zeros(n_params, np.int64),
+        np.zeros(n_params),
     )

@@ -1,0 +1,73 @@
+"""AnnData of all places by annotations, for scanpy, squidpy and METASPACE's tools."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpc_connector.learner.annotation.normalisation import NORMS
+from metabolite_annotation import schema
+from metabolite_annotation.export.found import Found, read_first_images
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def make_anndata(found: Found) -> "AnnData":
+    """Return an AnnData object of places by annotations, as METASPACE's tools take it.
+
+    Its rows are all places of the box of pixels, row by row: scanpy and squidpy take
+    them as they are, and metaspace-converter by their names, "0" to the last.
+
+    Returns
+    -------
+    ``X`` is float32 (places, annotations), dense, 0 where there is no spectrum; ``obs``
+    has the columns of ``schema.OBS``, ``var`` those of ``schema.VAR``;
+    ``obsm["spatial"]`` is x and y, and ``uns`` has the attributes of the search, the
+    norm and the size of the box.
+    """
+    import anndata
+    import pandas as pd
+
+    columns, pixels, place = found.columns, found.pixels, found.place
+    width, height = found.attributes["width"], found.attributes["height"]
+    y, x = np.divmod(np.arange(width * height, dtype=np.int32), np.int32(width))
+    matrix = np.zeros((width * height, len(columns["mz"])), np.float32)
+    for k, image in enumerate(read_first_images(found)):
+        matrix[place[image.pixel], k] = image.intensity
+    obs = {"ion_image_pixel_x": x, "ion_image_pixel_y": y}
+    for name in NORMS:
+        obs[name] = np.zeros(width * height)
+        obs[name][place] = pixels[name]
+    var = {name: columns[name] for name in schema.VAR.names}
+    box = {"image_size": {"x": width, "y": height}}
+    data = anndata.AnnData(
+        matrix,
+        obs=pd.DataFrame(obs, index=[str(k) for k in range(width * height)]),
+        var=pd.DataFrame(var, index=name_annotations(columns)),
+        obsm={"spatial": np.stack([x, y], axis=1).astype(np.float64)},
+        uns={**found.attributes, "normalise": found.norm, "metaspace": box},
+    )
+    data.strings_to_categoricals()
+    return data
+
+
+def save_anndata(path: Path, found: Found) -> None:
+    """Write an AnnData object, published by rename; zeros take no room."""
+    data = make_anndata(found)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        data.write_h5ad(Path(folder) / path.name, compression="gzip")
+        os.replace(Path(folder) / path.name, path)
+
+
+def name_annotations(columns: Mapping[str, Any]) -> list[str]:
+    """Return a name of each annotation that no other has."""
+    parts: tuple[str, ...] = ("formula", "adduct")
+    names = ["".join(row) for row in zip(*(columns[p] for p in parts), strict=True)]
+    if len(set(names)) < len(names):
+        titles = columns["database"]
+        names = [f"{name} {title}" for name, title in zip(names, titles, strict=True)]
+    return names

@@ -1,0 +1,32 @@
+"""``metabolite-annotation export``."""
+
+from hpc_connector import cli
+from hpc_connector.manifest import save_manifest
+from metabolite_annotation.export.formats import check_exports, list_outputs
+from metabolite_annotation.export.options import ExportOptions
+
+
+def run(parser: cli.OneLineParser, argv: list[str]) -> None:
+    """Write exports of a finished run, and print where they are.
+
+    Raises
+    ------
+    BadInput
+        A folder without a finished run, or a library that is not there.
+    """
+    cli.add_options(parser, ExportOptions)
+    options = ExportOptions(**vars(parser.parse_args(argv)))
+    check_exports(options.export)
+    from metabolite_annotation.export.save import save_exports
+    from metabolite_annotation.result import load
+
+    result = load(options.directory)
+    record, norm = result.record, options.normalise
+    if norm is None:
+        norm = record["parameters"]["normalise"]
+    save_exports(options.directory, options.export, norm, record)
+    made = list_outputs(options.export)
+    known = dict.fromkeys([*record["outputs"], *made])
+    save_manifest(options.directory, record | {"outputs": list(known)})
+    for name in made:
+        print(options.directory / name)

@@ -1,0 +1,1 @@
+"""Commands of confidential data: keys, encrypted files, seals."""

@@ -1,0 +1,54 @@
+"""``hpc-connector keys``: make keys, give encrypted files to other readers."""
+
+import argparse
+from pathlib import Path
+
+from hpc_connector import cli
+from hpc_connector.commands.confidential.words import (
+    add_key,
+    add_passphrase,
+    add_recipients,
+    get_key,
+)
+from hpc_connector.confidential.files import reencrypt_file
+from hpc_connector.confidential.keys import (
+    load_recipients,
+    read_passphrase,
+    save_new_keys,
+    save_new_signer,
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the commands."""
+    commands = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    new = cli.add_command(commands, "new", "make the key of a reader, or of a signer")
+    said = "written are NAME.sec, for you alone, and NAME.pub"
+    new.add_argument("name", type=Path, metavar="NAME", help=said)
+    said = "of who seals files, instead: NAME.pem and NAME.pub.pem"
+    new.add_argument("--signer", action="store_true", help=said)
+    add_passphrase(new)
+    again = cli.add_command(
+        commands, "reencrypt", "give a file to other readers, by its header alone"
+    )
+    said = "encrypted by Crypt4GH"
+    again.add_argument("file", type=cli.local, metavar="FILE.c4gh", help=said)
+    add_key(again)
+    add_recipients(again)
+    said = "a copy for them (default: the header is written over)"
+    again.add_argument("--out", type=cli.local, metavar="FILE", help=said)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one of the commands."""
+    if args.what == "reencrypt":
+        recipients = load_recipients(args.to)
+        print(reencrypt_file(args.file, get_key(args), recipients, args.out))
+        return cli.DONE
+    passphrase = read_passphrase(args.passphrase_fd) or b""
+    name = args.name
+    for path in (
+        save_new_signer(name) if args.signer else save_new_keys(name, passphrase)
+    ):
+        print(path)
+    return cli.DONE

@@ -1,0 +1,50 @@
+"""Options that these commands share."""
+
+import argparse
+import os
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from hpc_connector import cli
+from hpc_connector.confidential.keys import load_key, read_passphrase
+
+
+def add_key(parser: argparse.ArgumentParser) -> None:
+    """Add the key of a reader."""
+    said = "private key of a reader; it may have a passphrase"
+    parser.add_argument(
+        "--key", type=cli.local, required=True, metavar="NAME.sec", help=said
+    )
+    add_passphrase(parser)
+
+
+def add_passphrase(parser: argparse.ArgumentParser) -> None:
+    """Add where a passphrase comes from."""
+    said = "open file with the passphrase on its first line (default: asked for)"
+    parser.add_argument("--passphrase-fd", type=cli.at_least(0), metavar="N", help=said)
+
+
+def add_recipients(parser: argparse.ArgumentParser) -> None:
+    """Add the public keys of readers."""
+    said = "public key of a reader; for several, several times"
+    parser.add_argument(
+        "--to",
+        type=cli.local,
+        required=True,
+        action="append",
+        metavar="READER.pub",
+        help=said,
+    )
+
+
+def get_key(args: argparse.Namespace) -> X25519PrivateKey:
+    """Return the key of the reader."""
+    return load_key(args.key, read_passphrase(args.passphrase_fd))
+
+
+def name_beside(path: Path, out: Path | None, name: str) -> Path:
+    """Return a path of a name, in a folder if one is chosen, else beside a file."""
+    if out is not None:
+        os.makedirs(out, exist_ok=True)
+    return (path.parent if out is None else out) / name

@@ -1,0 +1,1 @@
+"""Confidential data: keys, and files that only their readers can open."""

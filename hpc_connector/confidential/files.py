@@ -1,0 +1,285 @@
+"""Whole files: encrypted, decrypted, sealed, given to other readers."""
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from hpc_connector.crypt4gh.body import (
+    SEALED_BYTES,
+    SEGMENT_BYTES,
+    get_plain_size,
+    open_segments,
+)
+from hpc_connector.crypt4gh.edits import make_edits
+from hpc_connector.crypt4gh.header import (
+    get_header_size,
+    read_header,
+    reencrypt_header,
+)
+from hpc_connector.crypt4gh.seal import (
+    PAGE_SEGMENTS,
+    Seal,
+    check_page,
+    check_segments,
+    check_signer,
+    check_size,
+    find_page,
+    make_seal,
+    read_seal,
+)
+from hpc_connector.crypt4gh.writer import Writer
+from hpc_connector.errors import BadInput
+from hpc_connector.publish import publish
+
+ENCRYPTED, SEAL = ".c4gh", ".seal"
+AT_ONCE = 64  # segments in memory, 4 MiB; a page of a seal is so many times 64
+
+
+def encrypt_file(
+    path: Path,
+    target: Path,
+    recipients: Sequence[bytes],
+    signer: Ed25519PrivateKey | None = None,
+) -> list[Path]:
+    """Write an encrypted copy of a file, and its seal if somebody signs.
+
+    Parameters
+    ----------
+    recipients
+        Public keys of its readers, 32 bytes each.
+
+    Returns
+    -------
+    What was written. The seal comes first into its place: a file is never there
+    without it.
+    """
+    marks: list[bytes] = []
+    n_bytes = 0
+    with (
+        open_input(path) as plain,
+        publish(target) as stream,
+        Writer(stream, recipients, tell=lambda *mark: marks.extend(mark)) as writer,
+    ):
+        while piece := plain.read(AT_ONCE * SEGMENT_BYTES):
+            n_bytes += len(piece)
+            writer.write(piece)
+        writer.close()
+        if signer:
+            seal = make_seal(
+                b"".join(marks), n_bytes, signer, name=target.name, created=get_time()
+            )
+            save(name_seal(target), seal)
+    return [target, name_seal(target)] if signer else [target]
+
+
+def open_input(path: Path, mode: str = "rb") -> BinaryIO:
+    """Open a file that must be there.
+
+    Raises
+    ------
+    BadInput
+        It cannot be opened.
+    """
+    try:
+        return cast("BinaryIO", open(path, mode))
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}: expected a file") from None
+
+
+def name_seal(path: Path) -> Path:
+    """Return the path of the seal of an encrypted file."""
+    return path.with_name(path.name + SEAL)
+
+
+def get_time() -> str:
+    """Return the time, as seals have it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def save(path: Path, data: bytes) -> None:
+    """Write a small file."""
+    with publish(path) as stream:
+        stream.write(data)
+
+
+def read_start(stream: BinaryIO, name: str) -> bytes:
+    """Return the header of a file, whole, and stand behind it."""
+    data = b""
+    while len(data) < (size := get_header_size(data, name)):
+        more = stream.read(size - len(data))
+        if not more:
+            raise BadInput(f"{name} ends within its header, after {len(data)} bytes")
+        data += more
+    return data
+
+
+def decrypt_file(
+    path: Path,
+    target: BinaryIO,
+    key: X25519PrivateKey,
+    trusted: Sequence[bytes] = (),
+) -> None:
+    """Write the plaintext of a file to a stream; check its seal if it has one.
+
+    Parameters
+    ----------
+    trusted
+        Public keys of signers, one of whom must have sealed it; empty for anybody or
+        nobody.
+
+    Raises
+    ------
+    BadInput
+        It is not for this key, is damaged, or is not what was sealed.
+    """
+    name = str(path)
+    with open_input(path) as stream:
+        header = read_header(read_start(stream, name), key, name)
+        n_bytes = os.fstat(stream.fileno()).st_size - header.size
+        size = get_plain_size(n_bytes, name)
+        edits = make_edits(header.edits, size, name)
+        for first, data in read_segments(path, stream, n_bytes, trusted):
+            at = first * SEGMENT_BYTES
+            if pieces := edits.keep(at, at + AT_ONCE * SEGMENT_BYTES):
+                plain = open_segments(data, header.session_keys, first, name)
+                for begin, end in pieces:
+                    target.write(memoryview(plain)[begin - at : end - at])
+
+
+def read_segments(
+    path: Path, stream: BinaryIO, n_bytes: int, trusted: Sequence[bytes]
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the segments of a body, some at a time, with the number of their first.
+
+    Parameters
+    ----------
+    stream
+        Of the file, at the begin of its body.
+    n_bytes
+        Of the body.
+    """
+    sealed = open_seal(path, n_bytes, trusted)
+    page = b""
+    for first in range(0, -(-n_bytes // SEALED_BYTES), AT_ONCE):
+        data = stream.read(AT_ONCE * SEALED_BYTES)
+        if sealed:
+            seal, marks = sealed
+            number, within = divmod(first, PAGE_SEGMENTS)
+            if not within:
+                begin, end = find_page(number, seal)
+                page = check_page(marks[begin:end], number, seal, str(name_seal(path)))
+            check_segments(data, page[28 * within :], first, str(path))
+        yield first, data
+
+
+def open_seal(
+    path: Path, n_bytes: int, trusted: Sequence[bytes]
+) -> tuple[Seal, bytes] | None:
+    """Return the seal of a file and its bytes; None if it has none, and needs none.
+
+    Raises
+    ------
+    BadInput
+        It does not hold, is of a signer who is not trusted, or is missing though
+        somebody must have sealed the file.
+    """
+    beside = name_seal(path)
+    try:
+        data = beside.read_bytes()
+    except FileNotFoundError:
+        if trusted:
+            raise BadInput(f"{beside} is missing: --trust needs a seal") from None
+        return None
+    seal = read_seal(data, str(beside))
+    if seal.head["name"] != path.name:
+        raise BadInput(f"{beside} is the seal of {seal.head['name']}")
+    if trusted:
+        check_signer(seal, trusted, str(beside))
+    check_size(seal, n_bytes, str(path))
+    return seal, data
+
+
+def list_marks(path: Path, key: X25519PrivateKey) -> tuple[bytes, int]:
+    """Return nonce and tag of each segment of a file, which the key opens; its size."""
+    name, marks, size = str(path), bytearray(), 0
+    with open_input(path) as stream:
+        header = read_header(read_start(stream, name), key, name)
+        get_plain_size(os.fstat(stream.fileno()).st_size - header.size, name)
+        first = 0
+        while data := stream.read(AT_ONCE * SEALED_BYTES):
+            size += len(open_segments(data, header.session_keys, first, name))
+            for at in range(0, len(data), SEALED_BYTES):
+                sealed = data[at : at + SEALED_BYTES]
+                marks += sealed[:12] + sealed[-16:]
+                first += 1
+    return bytes(marks), size
+
+
+def seal_file(
+    path: Path, key: X25519PrivateKey, signer: Ed25519PrivateKey, version: int = 1
+) -> Path:
+    """Write the seal of a file that the key can open, beside it; return its path."""
+    marks, size = list_marks(path, key)
+    seal = make_seal(
+        marks, size, signer, name=path.name, created=get_time(), version=version
+    )
+    save(name_seal(path), seal)
+    return name_seal(path)
+
+
+def verify_seal(path: Path, trusted: Sequence[bytes]) -> Seal:
+    """Return the seal of a file, of which every segment was compared with it.
+
+    Raises
+    ------
+    BadInput
+        It is missing, is of another file or signer, or a segment is not the one that
+        was sealed.
+    """
+    with open_input(path) as stream:
+        start = read_start(stream, str(path))
+        n_bytes = os.fstat(stream.fileno()).st_size - len(start)
+        sealed = open_seal(path, n_bytes, trusted)
+        if sealed is None:
+            raise BadInput(f"{name_seal(path)} is missing: expected a seal to verify")
+        for _ in read_segments(path, stream, n_bytes, trusted):
+            pass
+    return sealed[0]
+
+
+def reencrypt_file(
+    path: Path, key: X25519PrivateKey, recipients: Sequence[bytes], target: Path | None
+) -> Path:
+    """Give a file to other readers; its body is as it was.
+
+    Parameters
+    ----------
+    target
+        Of the file for them; None to write over its header, which must be as long.
+
+    Returns
+    -------
+    The path of the file.
+    """
+    name = str(path)
+    with open_input(path, "rb" if target else "r+b") as stream:
+        before = read_start(stream, name)
+        after = reencrypt_header(before, key, recipients, name)
+        if target is None:
+            if len(after) != len(before):
+                raise BadInput(
+                    f"{name}: the header would have {len(after)} bytes, it has "
+                    f"{len(before)}: expected --out FILE"
+                )
+            os.pwrite(stream.fileno(), after, 0)
+            return path
+        with publish(target) as copy:
+            copy.write(after)
+            while piece := stream.read(AT_ONCE * SEALED_BYTES):
+                copy.write(piece)
+    return target

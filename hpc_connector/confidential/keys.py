@@ -1,0 +1,186 @@
+"""Keys from files: of readers (Crypt4GH's), and of those who sign (Ed25519, PEM)."""
+
+import getpass
+import os
+import stat
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from hpc_connector.crypt4gh.key_files import (
+    NeedsPassphrase,
+    make_keys,
+    read_private_key,
+    read_public_key,
+)
+from hpc_connector.errors import BadInput
+from hpc_connector.publish import publish
+
+TRIES = 3  # of a passphrase that is typed
+MOST_KEY_BYTES = 1 << 16
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def read_secret(path: Path) -> bytes:
+    """Return a file that nobody but its owner may read.
+
+    Raises
+    ------
+    BadInput
+        Others may, or it is no file.
+    """
+    try:
+        with open(path, "rb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            if stat.S_ISREG(mode) and mode & OTHERS:
+                raise BadInput(
+                    f"{path} is open to others (mode {stat.S_IMODE(mode):o}): expected "
+                    "chmod 600"
+                )
+            return stream.read(MOST_KEY_BYTES)
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}: expected a key file") from None
+
+
+def read_passphrase(descriptor: int | None) -> bytes | None:
+    """Return the first line of an open file, None without one.
+
+    Raises
+    ------
+    BadInput
+        That file is not open.
+    """
+    if descriptor is None:
+        return None
+    try:
+        with open(descriptor, "rb", closefd=False) as stream:
+            return stream.readline().rstrip(b"\r\n")
+    except OSError as error:
+        raise BadInput(
+            f"--passphrase-fd {descriptor}: {error.strerror}: expected an open file"
+        ) from None
+
+
+def load_key(path: Path, passphrase: bytes | None = None) -> X25519PrivateKey:
+    """Return the private key of a reader; ask for its passphrase on a terminal.
+
+    Parameters
+    ----------
+    passphrase
+        None to ask for it, if there is one, three times at most.
+
+    Raises
+    ------
+    BadInput
+        It is not one, others may read it, or the passphrase is wrong.
+    """
+    data, name = read_secret(path), str(path)
+    if passphrase is not None or not sys.stdin.isatty():
+        return read_private_key(data, name, passphrase or b"")
+    typed = b""
+    for left in range(TRIES, -1, -1):
+        try:
+            return read_private_key(data, name, typed)
+        except NeedsPassphrase:
+            if not left:
+                raise
+        typed = getpass.getpass(f"Passphrase of {path}: ").encode()
+    raise AssertionError  # the last try returns or raises
+
+
+def load_recipients(paths: Iterable[Path]) -> list[bytes]:
+    """Return the public keys of readers, 32 bytes each, each once."""
+    keys = [read_public_key(_read(path), str(path)) for path in paths]
+    return list(dict.fromkeys(keys))
+
+
+def load_signer(path: Path) -> Ed25519PrivateKey:
+    """Return the private key of a signer.
+
+    Raises
+    ------
+    BadInput
+        It is not one, or others may read it.
+    """
+    key = _load_pem(load_pem_private_key, path, read_secret(path), None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise BadInput(f"{path} is no Ed25519 key: expected one to sign with")
+    return key
+
+
+def load_trusted(paths: Iterable[Path]) -> list[bytes]:
+    """Return the public keys of those who are trusted to sign, 32 bytes each."""
+    found = []
+    for path in paths:
+        key = _load_pem(load_pem_public_key, path, _read(path))
+        if not isinstance(key, Ed25519PublicKey):
+            raise BadInput(f"{path} is no public Ed25519 key: expected a signer's")
+        found.append(key.public_bytes_raw())
+    return found
+
+
+def _load_pem(load: Any, path: Path, *what: Any) -> Any:
+    try:
+        return load(*what)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise BadInput(f"{path} is no key of PEM: expected an Ed25519 key") from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(MOST_KEY_BYTES)
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}: expected a key file") from None
+
+
+def save_new_keys(name: Path, passphrase: bytes = b"") -> list[Path]:
+    """Write the key of a new reader, NAME.sec and NAME.pub; return their paths.
+
+    Raises
+    ------
+    BadInput
+        One is there: a key that is lost loses what was encrypted for it.
+    """
+    pair = make_keys(passphrase)
+    return _save_pair({".sec": pair.private, ".pub": pair.public}, name)
+
+
+def save_new_signer(name: Path) -> list[Path]:
+    """Write the key of a new signer, NAME.pem and NAME.pub.pem."""
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = key.public_key().public_bytes(
+        Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+    )
+    return _save_pair({".pem": private, ".pub.pem": public}, name)
+
+
+def _save_pair(files: dict[str, bytes], name: Path) -> list[Path]:
+    paths = [name.with_name(name.name + ending) for ending in files]
+    for path in paths:
+        if path.exists():
+            raise BadInput(f"{path} is there: expected the name of a new key")
+    for path, data in zip(paths, files.values(), strict=True):
+        is_secret = path is paths[0]
+        with publish(path) as stream:
+            if is_secret:
+                os.fchmod(stream.fileno(), 0o600)
+            stream.write(data)
+    return paths

@@ -1,0 +1,236 @@
+"""Commands of encrypted files, beside the reference tool's; and all that is refused."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpc_connector.commands.main import main
+
+GOLDEN = Path(__file__).parent / "data" / "confidential"
+KEYS = GOLDEN / "keys"
+FILES = {case["file"]: case for case in json.loads((GOLDEN / "files.json").read_text())}
+SEALED = [name for name in FILES if (GOLDEN / f"{name}.seal").exists()]
+CRYPT4GH = Path(sys.executable).with_name("crypt4gh")
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """Return a folder of keys that nobody else may read."""
+    shutil.copytree(KEYS, tmp_path / "keys")
+    for path in (tmp_path / "keys").iterdir():
+        path.chmod(0o600)
+    return tmp_path / "keys"
+
+
+@pytest.fixture
+def plain(tmp_path):
+    path = tmp_path / "cohort.bin"
+    path.write_bytes(os.urandom(300_001))
+    return path
+
+
+@pytest.fixture
+def encrypted(plain, keys):
+    words = ["--to", f"{keys}/reader.pub", "--sign", f"{keys}/signer.pem"]
+    assert main(["encrypt", str(plain), *words]) == 0
+    return plain.with_name("cohort.bin.c4gh")
+
+
+def refuse(capsys, *words):
+    """Return the one line of a command that ends with code 2."""
+    capsys.readouterr()
+    assert main([*map(str, words)]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    return said[0]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_decrypt__golden(name, keys, tmp_path):
+    out = tmp_path / "plain"
+    for reader in FILES[name]["readers"]:
+        words = ["--key", f"{keys}/{reader}.sec", "--out", str(out)]
+        assert main(["decrypt", str(GOLDEN / name), *words]) == 0
+        digest = hashlib.sha256(out.read_bytes()).hexdigest()
+        assert digest == FILES[name]["plain_sha256"]
+        assert out.stat().st_mode & 0o777 == 0o600
+
+
+def test_encrypt__is_decrypted_by_the_reference_tool(encrypted, plain, keys):
+    command = [CRYPT4GH, "decrypt", "--sk", keys / "reader.sec"]
+    with open(encrypted, "rb") as stream:
+        done = subprocess.run(command, stdin=stream, capture_output=True)
+    assert done.stdout == plain.read_bytes()
+
+
+def test_decrypt__of_the_reference_tool(plain, keys, tmp_path):
+    command = [CRYPT4GH, "encrypt", "--sk", keys / "owner.sec"]
+    command += ["--recipient_pk", keys / "reader.pub"]
+    with open(plain, "rb") as stream:
+        done = subprocess.run(command, stdin=stream, capture_output=True)
+    file, out = tmp_path / "theirs.c4gh", tmp_path / "plain"
+    file.write_bytes(done.stdout)
+    words = ["--key", f"{keys}/reader.sec", "--out", str(out)]
+    assert main(["decrypt", str(file), *words]) == 0
+    assert out.read_bytes() == plain.read_bytes()
+
+
+def test_decrypt__to_standard_output(encrypted, plain, keys, capfdbinary):
+    words = ["--key", f"{keys}/reader.sec", "--out", "-"]
+    assert main(["decrypt", str(encrypted), *words]) == 0
+    sys.stdout.flush()
+    assert capfdbinary.readouterr().out == plain.read_bytes()
+
+
+@pytest.mark.parametrize("out", [False, True])
+def test_reencrypt__for_another_reader(out, encrypted, plain, keys, tmp_path):
+    words = ["--key", f"{keys}/reader.sec", "--to", f"{keys}/job.pub"]
+    target = tmp_path / "other.c4gh" if out else encrypted
+    words += ["--out", str(target)] if out else []
+    assert main(["keys", "reencrypt", str(encrypted), *words]) == 0
+    words = ["--key", f"{keys}/job.sec", "--out", f"{tmp_path}/plain"]
+    assert main(["decrypt", str(target), *words]) == 0
+    assert (tmp_path / "plain").read_bytes() == plain.read_bytes()
+
+
+def test_reencrypt__of_a_longer_header_needs_a_file(encrypted, keys, capsys):
+    words = ["--key", keys / "reader.sec", "--to", keys / "job.pub"]
+    words += ["--to", keys / "owner.pub"]
+    before = encrypted.read_bytes()
+    said = refuse(capsys, "keys", "reencrypt", encrypted, *words)
+    assert "expected --out FILE" in said
+    assert encrypted.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_seal_verify__golden(name, capsys):
+    words = ["--trust", f"{KEYS}/other_signer.pub.pem"]
+    words += ["--trust", f"{KEYS}/signer.pub.pem"]
+    assert main(["seal", "verify", str(GOLDEN / name), *words]) == 0
+    assert "as sealed, version 1" in capsys.readouterr().out
+
+
+def test_seal_make__by_a_reader(encrypted, keys):
+    encrypted.with_name("cohort.bin.c4gh.seal").unlink()
+    words = ["--key", f"{keys}/reader.sec", "--sign", f"{keys}/other_signer.pem"]
+    words += ["--seal-version", "3"]
+    assert main(["seal", "make", str(encrypted), *words]) == 0
+    trusted = ["--trust", f"{keys}/other_signer.pub.pem"]
+    assert main(["seal", "verify", str(encrypted), *trusted]) == 0
+
+
+def cut(path):
+    os.truncate(path, 124 + 65_564)
+
+
+def exchange(path):
+    data = path.read_bytes()
+    first, second = data[124 : 124 + 65_564], data[124 + 65_564 : 124 + 2 * 65_564]
+    path.write_bytes(data[:124] + second + first + data[124 + 2 * 65_564 :])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(cut, "has 1 segments"), (exchange, "segment 0 is not the one that was sealed")],
+)
+def test_decrypt__of_what_was_not_sealed(
+    change, words, encrypted, keys, tmp_path, capsys
+):
+    change(encrypted)
+    out = tmp_path / "plain"
+    options = ["--key", keys / "reader.sec", "--out", out]
+    assert words in refuse(capsys, "decrypt", encrypted, *options)
+    options = ["--trust", keys / "signer.pub.pem"]
+    assert words in refuse(capsys, "seal", "verify", encrypted, *options)
+    assert not list(tmp_path.glob("plain*"))
+
+
+def test_decrypt__refuses(encrypted, keys, tmp_path, capsys):
+    def decrypt(file, key, *more):
+        out = tmp_path / "plain"
+        return refuse(capsys, "decrypt", file, "--key", key, "--out", out, *more)
+
+    trust = "--trust", keys / "other_signer.pub.pem"
+    reader = keys / "reader.sec"
+    assert "no packet for this key" in decrypt(encrypted, keys / "job.sec")
+    assert "expected one of --trust" in decrypt(encrypted, reader, *trust)
+    assert "is not a crypt4gh private key" in decrypt(encrypted, keys / "reader.pub")
+    assert "needs its passphrase" in decrypt(encrypted, keys / "reader_passphrase.sec")
+    reader.chmod(0o644)
+    assert "open to others (mode 644): expected chmod 600" in decrypt(encrypted, reader)
+    reader.chmod(0o600)
+    seal = encrypted.with_name("cohort.bin.c4gh.seal")
+    shutil.copy(GOLDEN / "plain_1.c4gh.seal", seal)
+    assert "is the seal of plain_1.c4gh" in decrypt(encrypted, reader)
+    seal.unlink()
+    assert "--trust needs a seal" in decrypt(encrypted, reader, *trust)
+    assert not (tmp_path / "plain").exists()
+
+
+def test_commands__of_a_file_that_is_not_there(keys, tmp_path, capsys):
+    none, reader = tmp_path / "none", keys / "reader.sec"
+    out, sign = tmp_path / "out", keys / "signer.pem"
+    for words in (
+        ["encrypt", none, "--to", keys / "reader.pub"],
+        ["encrypt", keys, "--to", keys / "reader.pub"],
+        ["encrypt", none, "--to", none],
+        ["decrypt", none, "--key", reader, "--out", out],
+        ["decrypt", none, "--key", none, "--out", out],
+        ["seal", "make", none, "--key", reader, "--sign", sign],
+        ["seal", "verify", none, "--trust", keys / "signer.pub.pem"],
+        ["keys", "reencrypt", none, "--key", reader, "--to", keys / "job.pub"],
+    ):
+        assert re.search(r"/(none|keys): .*: expected a ", refuse(capsys, *words))
+
+
+def test_commands__without_cryptography():
+    code = (
+        "import sys; sys.modules['cryptography'] = None; "
+        "from hpc_connector.commands.main import main; sys.exit(main(['keys', 'new']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "pip install 'hpc_connector[confidential]'" in done.stderr
+
+
+def test_encrypt__writes_nothing_for_a_recipient_who_is_none(plain, keys, capsys):
+    before = sorted(plain.parent.iterdir())
+    words = ["--to", keys / "reader.pub", "--to", keys / "reader.sec"]
+    assert "is not a crypt4gh public key" in refuse(capsys, "encrypt", plain, *words)
+    assert sorted(plain.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("passphrase", ["", "a secret"])
+def test_keys_new__can_be_used(passphrase, plain, tmp_path):
+    more = []
+    if passphrase:
+        (tmp_path / "phrase").write_text(f"{passphrase}\n")
+        more = ["--passphrase-fd"]
+
+    def call(*words):
+        if not more:
+            return main([*map(str, words)])
+        with open(tmp_path / "phrase", "rb") as stream:
+            return main([*map(str, words), *more, str(stream.fileno())])
+
+    assert call("keys", "new", tmp_path / "me") == 0
+    assert (tmp_path / "me.sec").stat().st_mode & 0o777 == 0o600
+    assert main(["encrypt", str(plain), "--to", str(tmp_path / "me.pub")]) == 0
+    file, out = plain.with_name("cohort.bin.c4gh"), tmp_path / "plain"
+    assert call("decrypt", file, "--key", tmp_path / "me.sec", "--out", out) == 0
+    assert out.read_bytes() == plain.read_bytes()
+
+
+def test_keys_new__never_writes_over_a_key(tmp_path, capsys):
+    assert main(["keys", "new", str(tmp_path / "me"), "--signer"]) == 0
+    before = (tmp_path / "me.pem").read_bytes()
+    said = refuse(capsys, "keys", "new", tmp_path / "me", "--signer")
+    assert "expected the name of a new key" in said
+    assert (tmp_path / "me.pem").read_bytes() == before

@@ -1,0 +1,82 @@
+"""What programs load to begin with, once their kernels are compiled."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import numpy.testing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from hpc_connector.learner.annotation.normalisation import get_norms
+from imzml import plant_lipids
+from programs import PATIENCE_S
+
+SLOW = {"scipy", "cffi", "yaml", "urllib.request", "hpc_connector.loader.genotypes"}
+CODE = """
+import sys
+from metabolite_annotation.program import main
+
+code = main(sys.argv[1:])
+print(*sys.modules)
+sys.exit(code)
+"""
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
+    """Return the command of a small annotation, whose kernels are compiled by then."""
+    folder = tmp_path_factory.mktemp("start")
+    imzml, database = plant_lipids(folder)
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    command = [sys.executable, "-c", CODE, "run", imzml, "--database", database]
+    command += ["--quiet", "--out", folder / "out"]
+    run([*command[:-1], folder / "first"])
+    yield command
+    del os.environ["XDG_CACHE_HOME"]
+
+
+def run(command):
+    """Return the modules that a program has loaded."""
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, timeout=PATIENCE_S
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_run__loads_nothing_that_it_does_not_need(command):
+    """numba.np.arraymath: a kernel has np.sum, or the like; without it SciPy loads."""
+    found = run(command)
+    assert {"numba", "hpc_connector._jit"} < found
+    assert not found & (SLOW | {"numba.np.arraymath"})
+
+
+def test_help__loads_neither_numpy_nor_numba():
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, "run", "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    code = "import sys, metabolite_annotation.program; print(*sys.modules)"
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not {"numpy", "numba", "h5py", "jinja2"} & set(said.stdout.split())
+
+
+@given(
+    arrays(np.float32, st.integers(0, 40), elements=st.integers(1, 6)),
+    st.integers(0, 3),
+)
+def test_get_norms__of_few_values_and_many(values, n_empty):
+    n_kept = np.array([len(values), *[0] * n_empty], np.int64)
+    norms = get_norms(values, n_kept)
+    assert (norms[1:] == 0).all()
+    if len(values):
+        exact = values.astype(np.float64)
+        npt.assert_allclose(norms[0, 0], exact.sum())
+        npt.assert_allclose(norms[0, 1], np.sqrt((exact**2).mean()))
+        assert norms[0, 2] == np.median(exact)
