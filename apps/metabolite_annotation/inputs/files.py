@@ -167,6 +167,8 @@ def read_databases(options: Options) -> list[Database]:
 
 def take_share(database: Database, share: float) -> Database:
     """Return the molecules of some formulas, evenly among all."""
+    if share == 1:
+        return database
     formulas = database.get_formulas()
     n = max(1, round(share * len(formulas)))
     chosen = {formulas[k * len(formulas) // n] for k in range(n)}

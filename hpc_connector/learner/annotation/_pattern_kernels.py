@@ -526,9 +526,7 @@ def find_pattern(
         first, last = clusters[c], clusters[c + 1] - 1
         if not is_apart:
             is_chosen[first : last + 1] = True
-        elif not choose_stretches(
-            mass, intensity, first, last, reach, grid, limit
-        ):
+        elif not choose_stretches(mass, intensity, first, last, reach, grid, limit):
             continue
         end = draw_cluster(mass, intensity, n, first, last, reach, grid, z, value)
         if end < 0:

@@ -4,6 +4,7 @@ Ions are numbers here, a formula and a modifier each, for there may be millions;
 are made for those that are reported.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,15 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpc_connector.learner.annotation.chemistry import _ion_kernels as kernels
+from hpc_connector.learner.annotation.chemistry.formula_table import (
+    Atoms,
+    count_atoms,
+    read_atoms,
+)
 from hpc_connector.learner.annotation.decoys import draw_decoys, list_candidates
+from hpc_connector.learner.annotation.elements import ISOTOPES, LABELS
 from hpc_connector.learner.annotation.formulas import (
     check_elements,
     format_formula,
     parse_formula,
 )
 from hpc_connector.learner.annotation.modifiers import make_modifiers, parse_modifier
-
-ODD = 0x9E3779B97F4A7C15  # its powers tell compositions apart, in 64 bits
 
 
 @dataclass(frozen=True)
@@ -99,31 +105,23 @@ def make_ions(
     """
     formulas = tuple(dict.fromkeys(f for database in databases for f in database))
     targets, modifiers, drawn = _draw(databases, chemistry)
-    molecules = [parse_formula(f.replace(".", "").replace("=", "")) for f in formulas]
+    atoms = read_atoms(formulas)
     parts = [parse_modifier(modifier) for modifier in modifiers]
-    elements = list_elements([*molecules, *(part for steps in parts for part in steps)])
-    steps = [_count_atoms(part, elements).cumsum(axis=0) for part in parts]
+    elements = list_elements(formulas, atoms, parts)
+    steps = [_count_parts(part, elements).cumsum(axis=0) for part in parts]
     change = np.array([step[-1] for step in steps])
     needed = np.array([-step.min(axis=0) for step in steps])
+    counts = count_atoms(atoms, len(formulas), elements)
 
-    row = {formula: number for number, formula in enumerate(formulas)}
-    of_database = [np.array([row[f] for f in names], np.int64) for names in databases]
-    codes = []
-    for formula, decoys in zip(of_database, drawn, strict=True):
-        first = formula[:, None] * len(modifiers)
-        codes += [first + np.arange(len(targets)), first[..., None] + decoys]
-    pairs = np.unique(np.concatenate([code.ravel() for code in codes]))
-    counts = _count_atoms(molecules, elements)[1:]
-    ion, representative = _merge(pairs, counts, change, needed)
-
-    found = [ion[np.searchsorted(pairs, code)] for code in codes]
+    place = {formula: number for number, formula in enumerate(formulas)}
+    of_database = [np.array([place[f] for f in names], np.int64) for names in databases]
+    made_of, found = _number_ions(of_database, drawn, counts, change, needed)
     candidates = [
         Candidates(formula, np.arange(len(targets)), target, decoy, modifier)
-        for formula, target, decoy, modifier in zip(
-            of_database, found[::2], found[1::2], drawn, strict=True
+        for formula, (target, decoy), modifier in zip(
+            of_database, found, drawn, strict=True
         )
     ]
-    made_of = divmod(representative, len(modifiers))
     return Ions(elements, formulas, modifiers, counts, change, *made_of), candidates
 
 
@@ -158,20 +156,27 @@ def _draw(
     return targets, (*targets, *decoys), drawn
 
 
-def list_elements(compositions: Iterable[Mapping[str, int]]) -> tuple[str, ...]:
-    """Return all elements of some compositions, in alphabetical order.
+def list_elements(
+    formulas: Sequence[str], atoms: Atoms, parts: Iterable[Sequence[Mapping[str, int]]]
+) -> tuple[str, ...]:
+    """Return all elements of formulas and modifiers, in alphabetical order.
 
     Raises
     ------
     ValueError
         There is no element of that name.
     """
-    elements = {element: 1 for counts in compositions for element in counts}
-    check_elements(elements)
-    return tuple(sorted(elements))
+    names = set(atoms.names)
+    if names - ISOTOPES.keys() - LABELS.keys():
+        for formula in formulas:
+            check_elements(parse_formula(formula.replace(".", "").replace("=", "")))
+    for step in itertools.chain(*parts):
+        check_elements(step)
+        names |= step.keys()
+    return tuple(sorted(names))
 
 
-def _count_atoms(
+def _count_parts(
     compositions: Sequence[Mapping[str, int]], elements: Sequence[str]
 ) -> NDArray[np.integer[Any]]:
     """Return a row of atoms for each composition, after a first row of none."""
@@ -183,46 +188,58 @@ def _count_atoms(
     return counts
 
 
-def _merge(
-    pairs: NDArray[np.integer[Any]],
-    counts: NDArray[np.integer[Any]],
-    change: NDArray[np.integer[Any]],
-    needed: NDArray[np.integer[Any]],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give pairs of formula and modifier that make the same ion one number.
+def _number_ions(
+    of_database: Sequence[NDArray[np.int64]],
+    drawn: Sequence[NDArray[np.int64]],
+    counts: NDArray[np.int64],
+    change: NDArray[np.int64],
+    needed: NDArray[np.int64],
+) -> tuple[
+    tuple[NDArray[np.int64], NDArray[np.int64]],
+    list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+]:
+    """Give what makes the same ion one number, in order of formula and modifier.
+
+    Parameters
+    ----------
+    of_database, drawn
+        Formulas of each database, and the modifiers of their decoys.
 
     Returns
     -------
-    The ion of each pair, -1 where atoms run short or none is left, and the first pair
-    of each ion.
+    The first formula and modifier of each ion, and of each database the ions of its
+    targets and decoys.
     """
-    formula, modifier = np.divmod(pairs, len(change))
-    is_short = np.array([(counts < need).any(axis=1) for need in needed]).T
-    is_empty = np.array([(counts == -step).all(axis=1) for step in change]).T
-    (there,) = np.nonzero(~(is_short | is_empty)[formula, modifier])
-    powers = np.array(
-        [pow(ODD, 1 + k, 1 << 64) for k in range(counts.shape[1])], np.uint64
+    first = np.cumsum([0] + [len(formula) for formula in of_database])
+    row = np.full((len(of_database), len(counts)), -1, np.int64)
+    for own, formula, begin in zip(row, of_database, first, strict=False):
+        own[formula] = begin + np.arange(len(formula))
+    all_drawn = np.concatenate(drawn)
+    is_used = np.zeros(len(change), np.bool_)
+    used, ions = np.empty((2, len(change)), np.int64)
+    n_pairs = kernels.count_pairs(row, all_drawn, is_used, used)
+    formula, modifier = np.empty((2, n_pairs), np.int64)
+    keys = np.empty(n_pairs, np.uint64)
+    added = np.empty(len(change), np.uint64)
+    slots = np.full(1 << (2 * n_pairs).bit_length(), -1, np.int32)
+    target, decoy = np.empty(all_drawn.shape[:2], np.int64), np.empty_like(all_drawn)
+    n_ions = kernels.number_ions(
+        row,
+        all_drawn,
+        counts,
+        change,
+        needed,
+        is_used,
+        used,
+        ions,
+        added,
+        formula,
+        modifier,
+        keys,
+        slots,
+        target,
+        decoy,
     )
-    key = (counts.astype(np.uint64) @ powers)[formula[there]]
-    key += (change.astype(np.uint64) @ powers)[modifier[there]]
-    _, first, group = np.unique(key, return_index=True, return_inverse=True)
-    _check_groups(counts, change, formula[there], modifier[there], first[group])
-    order = np.argsort(first)
-    ion = np.full(len(pairs), -1, np.int64)
-    ion[there] = np.argsort(order)[group]
-    return ion, pairs[there][first[order]]
-
-
-def _check_groups(
-    counts: NDArray[np.integer[Any]],
-    change: NDArray[np.integer[Any]],
-    formula: NDArray[np.integer[Any]],
-    modifier: NDArray[np.integer[Any]],
-    first: NDArray[np.integer[Any]],
-) -> None:
-    """Make sure that pairs of one key are one composition, as that of the first."""
-    (others,) = np.nonzero(first != np.arange(len(first)))
-    here = counts[formula[others]] + change[modifier[others]]
-    there = counts[formula[first[others]]] + change[modifier[first[others]]]
-    if (here != there).any():
-        raise RuntimeError("two ions have one key: change ions.ODD")
+    inner = first[1:-1]
+    found = zip(np.split(target, inner), np.split(decoy, inner), strict=True)
+    return (formula[:n_ions], modifier[:n_ions]), list(found)

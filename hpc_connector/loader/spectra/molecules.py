@@ -209,6 +209,8 @@ def _has_row_names(rows: list[Row], width: int, delimiter: str) -> bool:
 
 def _cut_empty(fields: list[str], width: int) -> list[str]:
     """Return the fields of a row without empty ones after the last column."""
+    if len(fields) <= width:
+        return fields
     return fields if any(map(str.strip, fields[width:])) else fields[:width]
 
 
