@@ -7,7 +7,7 @@ knows has no value: the group, the id of the dataset, and off-sample predictions
 
 import html
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,17 @@ COLUMNS = (
     *("isomeric_ions_count", "isobaric_ions_count", "offSample"),
     *("rawOffSampleProb", "isobarIons"),
 )
+OURS = {
+    "formula": "formula",
+    "mz": "mz",
+    "msm": "msm",
+    "rhoSpatial": "spatial",
+    "rhoSpectral": "spectral",
+    "rhoChaos": "chaos",
+    "maxIntensity": "max_intensity",
+    "totalIntensity": "total_intensity",
+}
+NOWHERE = {"group": "", "datasetId": "", "minIntensity": 0}  # the same everywhere
 SIGNS = {"positive": "+", "negative": "-"}
 Modifier = tuple[str, str, str]  # chemical modification, neutral loss, adduct
 
@@ -41,28 +52,47 @@ def save_metaspace(path: Path, found: Found) -> None:
             stream.write((",".join(map(_quote, row)) + "\n").encode())
 
 
-def list_rows(found: Found) -> Iterator[tuple[Any, ...]]:
+def list_rows(found: Found) -> Iterator[list[Any]]:
     """Yield the values of annotations in the order of ``COLUMNS``; None for none."""
-    columns, name = found.columns, found.attributes["dataset"]
+    columns, same = found.columns, {"datasetName": found.attributes["dataset"]}
     sign, known = SIGNS[found.attributes["polarity"]], list_modifiers(found)
     for k in range(len(columns["mz"])):
         one = {name: column[k] for name, column in columns.items()}
-        chem_mod, loss, adduct = known[one["adduct"]]
-        ion = _name_ion(one["formula"] + one["adduct"], sign)
-        names = _split(html.unescape(one["molecule_names"]))  # "&alpha; " has our "; "
-        ids, isomers, isobars = (
-            _split(one[column]) for column in ("molecule_ids", "isomers", "isobars")
-        )
-        yield (
-            *("", name, "", one["formula"], f"M{adduct}", chem_mod, loss, ion),
-            *(one["mz"], 1e6 * one["mz_err_abs"] / one["mz"], one["msm"]),
-            *(one["fdr"] if one["fdr"] > 0 else None, one["spatial"]),
-            *(one["spectral"], one["chaos"]),
-            *(_join(map(_clean, names)), _join(ids), 0),
-            *(one["max_intensity"], one["total_intensity"]),
-            *(len(ids), len(isomers), len(isobars), None, None),
-            _join(_name_ion(label, sign) for label in isobars),
-        )
+        values = NOWHERE | same | {theirs: one[ours] for theirs, ours in OURS.items()}
+        values |= describe_ion(one, known[one["adduct"]], sign)
+        values |= list_others(one, sign)
+        yield [values.get(name) for name in COLUMNS]
+
+
+def describe_ion(
+    one: Mapping[str, Any], modifier: Modifier, sign: str
+) -> dict[str, Any]:
+    """Return what is told of the ion of an annotation."""
+    chem_mod, loss, adduct = modifier
+    return {
+        "adduct": f"M{adduct}",
+        "chemMod": chem_mod,
+        "neutralLoss": loss,
+        "ion": _name_ion(one["formula"] + one["adduct"], sign),
+        "massError": 1e6 * one["mz_err_abs"] / one["mz"],
+        "fdr": one["fdr"] if one["fdr"] > 0 else None,
+    }
+
+
+def list_others(one: Mapping[str, Any], sign: str) -> dict[str, Any]:
+    """Return the molecules, the isomers and the isobars of an annotation."""
+    names = _split(html.unescape(one["molecule_names"]))  # "&alpha; " has our "; "
+    ids, isomers, isobars = (
+        _split(one[column]) for column in ("molecule_ids", "isomers", "isobars")
+    )
+    return {
+        "moleculeNames": _join(map(_clean, names)),
+        "moleculeIds": _join(ids),
+        "isomeric_mols_count": len(ids),
+        "isomeric_ions_count": len(isomers),
+        "isobaric_ions_count": len(isobars),
+        "isobarIons": _join(_name_ion(label, sign) for label in isobars),
+    }
 
 
 def list_modifiers(found: Found) -> dict[str, Modifier]:

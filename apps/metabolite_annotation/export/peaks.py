@@ -59,22 +59,39 @@ def list_spectra(found: Found, most: int = MOST_VALUES) -> Iterator[Point]:
     Images are stored one after the other, and spectra wanted: so all are read once for
     every `most` values that there are.
     """
-    mz = found.read("images/mz_mean").ravel()
-    x, y = found.pixels["x"] + 1, found.pixels["y"] + 1
+    mz, n_pixels = found.read("images/mz_mean").ravel(), len(found.pixels["x"])
     least = np.min(mz, initial=np.inf, where=mz > 0)
-    nothing = np.array([least if np.isfinite(least) else 1.0]), np.zeros(1, np.float32)
+    lowest = float(least) if np.isfinite(least) else 1.0
     n_blocks = max(1, -(-len(found.file["images/pixel"]) // most))
-    edges = np.linspace(0, len(x), n_blocks + 1).astype(np.int64)
+    edges = np.linspace(0, n_pixels, n_blocks + 1).astype(np.int64)
     for first, last in itertools.pairwise(edges.tolist()):
         values = read_block(found, first, last, most)
-        peak = mz[values.image]
-        order = np.lexsort((peak, values.pixel))
-        peak, pixel = peak[order], values.pixel[order]
-        intensity = found.normalise(pixel, values.intensity[order])
-        ends = np.searchsorted(pixel, np.arange(first, last + 1))
-        for k, begin, end in zip(range(first, last), ends[:-1], ends[1:], strict=True):
-            some = (peak[begin:end], intensity[begin:end]) if end > begin else nothing
-            yield Point(int(x[k]), int(y[k]), *some)
+        yield from cut_block(
+            found, values, mz[values.image], range(first, last), lowest
+        )
+
+
+def cut_block(
+    found: Found, values: Values, mz: np.ndarray, pixels: range, lowest: float
+) -> Iterator[Point]:
+    """Yield the spectra of some pixels.
+
+    Parameters
+    ----------
+    values, mz
+        Of all images there, in any order.
+    lowest
+        The m/z of a point of intensity 0, where a pixel has no value.
+    """
+    nothing = np.array([lowest]), np.zeros(1, np.float32)
+    order = np.lexsort((mz, values.pixel))
+    pixel, mz = values.pixel[order], mz[order]
+    intensity = found.normalise(pixel, values.intensity[order])
+    ends = np.searchsorted(pixel, np.arange(pixels.start, pixels.stop + 1)).tolist()
+    x, y = (found.pixels[axis][pixels.start : pixels.stop].tolist() for axis in "xy")
+    for k, (begin, end) in enumerate(itertools.pairwise(ends)):
+        peaks = (mz[begin:end], intensity[begin:end]) if end > begin else nothing
+        yield Point(x[k] + 1, y[k] + 1, *peaks)
 
 
 def read_block(found: Found, first: int, last: int, most: int) -> Values:
