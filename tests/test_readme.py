@@ -39,6 +39,7 @@ ELSEWHERE = {
     r"hpc-connector submit (?!.*--dry-run)": "dry run",
     r"--burst ": "extra",
     r"--export csv,anndata": "extra",
+    r"--(optical|regions) ": "options",
     r"run cohort\.(pgen|vcz) ": "extra",
     r"metabolite-annotation simulate ": "extra",
     r"hpc-connector (keys|encrypt|decrypt|seal) ": "extra",
