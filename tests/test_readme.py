@@ -40,6 +40,7 @@ ELSEWHERE = {
     r"--burst ": "extra",
     r"--export csv,anndata": "extra",
     r"--(optical|regions) ": "options",
+    r"metabolite-annotation export ": "options",
     r"run cohort\.(pgen|vcz) ": "extra",
     r"metabolite-annotation simulate ": "extra",
     r"hpc-connector (keys|encrypt|decrypt|seal) ": "extra",
