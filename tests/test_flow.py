@@ -36,13 +36,13 @@ RUNS = {
         "hpc_connector.learner.mdr.search",
         "search_pairs",
         COHORT,
-        ["run", "run_on_ranks", "run_task"],
+        ["run", "search", "run_on_ranks", "run_task"],
     ),
     "metabolite_annotation": (
         "hpc_connector.learner.annotation._image_kernels",
         "fill_scores",
         TISSUE,
-        ["run", "run_on_ranks", "run_task", "annotate"],
+        ["run", "search", "run_on_ranks", "run_task", "annotate"],
     ),
 }
 

@@ -8,7 +8,6 @@ import codecs
 import mmap
 import re
 from collections.abc import Iterator
-from html import escape
 from xml.parsers import expat
 
 from hpc_connector.errors import BadInput
@@ -32,6 +31,9 @@ TERMS = {
     "m/z array": "MS:1000514",
     "intensity array": "MS:1000515",
 }
+
+
+ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}  # & first
 
 
 def make_plain(path: str, data: mmap.mmap | bytes, *, by_name: bool = False) -> bytes:
@@ -91,7 +93,9 @@ def escape_value(value: str) -> str:
     >>> escape_value('a "b" & <c>')
     'a &quot;b&quot; &amp; &lt;c&gt;'
     """
-    return escape(value, quote=False).replace('"', "&quot;")
+    for character, entity in ENTITIES.items():
+        value = value.replace(character, entity)
+    return value
 
 
 def decode(path: str, data: mmap.mmap | bytes) -> Iterator[str]:
