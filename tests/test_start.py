@@ -1,6 +1,5 @@
 """What programs load to begin with, once their kernels are compiled."""
 
-import os
 import subprocess
 import sys
 
@@ -31,12 +30,12 @@ def command(tmp_path_factory):
     """Return the command of a small annotation, whose kernels are compiled by then."""
     folder = tmp_path_factory.mktemp("start")
     imzml, database = plant_lipids(folder)
-    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     command = [sys.executable, "-c", CODE, "run", imzml, "--database", database]
     command += ["--quiet", "--out", folder / "out"]
-    run([*command[:-1], folder / "first"])
-    yield command
-    del os.environ["XDG_CACHE_HOME"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        run([*command[:-1], folder / "first"])
+        yield command
 
 
 def run(command):
@@ -49,10 +48,10 @@ def run(command):
 
 
 def test_run__loads_nothing_that_it_does_not_need(command):
-    """What it loads costs each rank its time."""
+    """numba.np.arraymath: a kernel has np.sum, or the like; without it SciPy loads."""
     found = run(command)
     assert {"numba", "hpc_connector._jit"} < found
-    assert not found & SLOW
+    assert not found & (SLOW | {"numba.np.arraymath"})
 
 
 def test_help__loads_neither_numpy_nor_numba():

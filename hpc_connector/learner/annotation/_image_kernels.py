@@ -64,25 +64,25 @@ def make_images(n_images: int, n_pixels: int) -> Images:
 
 @bare
 def find_first(
-    peak_mz: NDArray[np.floating[Any]], limit: float, near: int, after: bool
+    values: NDArray[np.number[Any]], limit: float, near: int, after: bool
 ) -> int:
-    """Return the first peak that is not below a limit, or not at it either.
+    """Return the first of ascending values not below a limit, or not at it either.
 
-    Doubling steps from a peak nearby, then halving: the ions come in order of m/z.
+    Doubling steps from a place nearby, then halving: the ions come in order of m/z.
     """
-    n, step = len(peak_mz), 1
+    n, step = len(values), 1
     low, high = near, near
-    while low > 0 and is_beyond(peak_mz[low - 1], limit, after):
+    while low > 0 and is_beyond(values[low - 1], limit, after):
         high = low - 1
         low = max(0, low - step)
         step *= 2
-    while high < n and not is_beyond(peak_mz[high], limit, after):
+    while high < n and not is_beyond(values[high], limit, after):
         low = high + 1
         high = min(n, high + step)
         step *= 2
     while low < high:
         middle = (low + high) // 2
-        if is_beyond(peak_mz[middle], limit, after):
+        if is_beyond(values[middle], limit, after):
             high = middle
         else:
             low = middle + 1
@@ -90,9 +90,9 @@ def find_first(
 
 
 @bare
-def is_beyond(mz: float, limit: float, after: bool) -> bool:
-    """Return whether an m/z is above a limit, or at it where `after` is false."""
-    return mz > limit or (mz == limit and not after)
+def is_beyond(value: float, limit: float, after: bool) -> bool:
+    """Return whether a value is above a limit, or at it where `after` is false."""
+    return value > limit or (value == limit and not after)
 
 
 @bare

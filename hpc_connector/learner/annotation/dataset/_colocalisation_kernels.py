@@ -5,25 +5,20 @@ numbers, so that sums of their products are exact in any order.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector._jit import bare, inlined, kernel
-from hpc_connector.learner.annotation._image_kernels import Peaks, Places, find_first
+from hpc_connector.learner.annotation._image_kernels import (
+    Peaks,
+    Places,
+    find_first,
+    find_windows,
+)
+from hpc_connector.learner.annotation.normalisation import select
 
 HOTSPOT, MEDIAN = 0.99, 0.5  # quantiles of the box
-
-
-@bare
-def find_window(
-    peak_mz: NDArray[np.floating[Any]], mz: float, ppm: float, near: int
-) -> tuple[int, int]:
-    """Return first and last + 1 of the peaks about an m/z, of a search from nearby."""
-    half = ppm * 1e-6 * mz
-    first = find_first(peak_mz, mz - half, near, False)
-    return first, find_first(peak_mz, mz + half, first, True)
 
 
 @kernel
@@ -35,7 +30,7 @@ def get_quantile(
     Parameters
     ----------
     values
-        Those above 0, of `n_places`.
+        Those above 0, of `n_places`; they come into another order.
     most
         What greater values are cut to.
     """
@@ -44,12 +39,11 @@ def get_quantile(
     rest, k = at - low, low - (n_places - len(values))
     below, above = 0.0, 0.0
     if k >= 0:
-        parted = np.partition(values, k)
-        below = above = np.float64(parted[k])
-        if k + 1 < len(parted):
-            above = np.float64(parted[k + 1 :].min())
-    elif k == -1 and len(values):
-        above = np.float64(values.min())
+        below = above = np.float64(select(values, len(values), k))
+    if k >= -1 and k + 1 < len(values):
+        above = np.float64(values[k + 1])
+        for i in range(k + 2, len(values)):
+            above = min(above, np.float64(values[i]))
     below, above = min(below, most), min(above, most)
     step = above - below
     return below + step * rest if rest < 0.5 else above - step * (1.0 - rest)
@@ -77,11 +71,11 @@ def fill_limits(
     """
     peak_mz, pixels, intensities = peaks
     dense, seen = np.zeros(n_pixels, np.float32), np.empty(n_pixels, np.int64)
-    values, first = np.empty(n_pixels, np.float32), 0
+    values, window = np.empty(n_pixels, np.float32), np.zeros((1, 2), np.int64)
     for i in range(len(mz)):
-        first, last = find_window(peak_mz, mz[i], ppm, first)
+        find_windows(peak_mz, mz[i : i + 1], ppm, window)
         n = 0
-        for j in range(first, last):
+        for j in range(window[0, 0], window[0, 1]):
             if dense[pixels[j]] == 0.0:
                 seen[n] = pixels[j]
                 n += 1
@@ -91,7 +85,8 @@ def fill_limits(
             dense[seen[k]] = 0.0
         hot = get_quantile(values[:n], n_places, HOTSPOT, np.inf)
         if hot == 0.0 and n:
-            hot = np.float64(values[:n].max())
+            for k in range(n):
+                hot = max(hot, np.float64(values[k]))
         limits[i, 0] = hot
         limits[i, 1] = get_quantile(values[:n], n_places, MEDIAN, hot)
 
@@ -106,15 +101,15 @@ def get_middle(a: int, b: int, c: int) -> int:
 def draw_strip(
     peaks: Peaks,
     grid: Places,
-    window: tuple[int, int],
+    window: NDArray[np.int64],
     first_row: int,
     dense: NDArray[np.float32],
 ) -> int:
     """Add the peaks of a window to some rows of the box; return how many there are."""
     _, pixels, intensities = peaks
     pixel_x, pixel_y, _, _ = grid
-    first = np.searchsorted(pixel_y, first_row)
-    last = np.searchsorted(pixel_y, first_row + len(dense))
+    first = find_first(pixel_y, first_row, 0, False)
+    last = find_first(pixel_y, first_row + len(dense), first, False)
     n = 0
     for j in range(window[0], window[1]):
         pixel = pixels[j]
@@ -201,10 +196,10 @@ def fill_strip(
     top, bottom = max(rows[0] - 1, 0), min(rows[1] + 1, height)
     dense = np.zeros((bottom - top, width), np.float32)
     levels = np.zeros((bottom - top, width + 2), np.uint16)
-    columns, first = np.zeros((3, width + 2), np.uint16), 0
+    columns, window = np.zeros((3, width + 2), np.uint16), np.zeros((1, 2), np.int64)
     for i in range(len(mz)):
-        first, last = find_window(peaks[0], mz[i], ppm, first)
-        if draw_strip(peaks, grid, (first, last), top, dense):
+        find_windows(peaks[0], mz[i : i + 1], ppm, window)
+        if draw_strip(peaks, grid, window[0], top, dense):
             cut_values(dense, limits[i, 0], limits[i, 1], full, levels)
             dense[:] = 0.0
             for y in range(rows[0], rows[1]):
