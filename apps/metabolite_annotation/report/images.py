@@ -5,6 +5,7 @@ A pixel has 16 bits in the first isotope image and 8 in the others, which are lo
 
 import base64
 import hashlib
+import math
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -73,8 +74,13 @@ def get_shown_ions(run: AnnotationRun) -> list[int]:
     """Return the best ions, those with a picture; of small images more."""
     ions = list(dict.fromkeys(run.rows["image"].tolist()))
     block = get_block(run.width, run.height, MOST_IONS)
-    n_cells = -(-run.width // block) * -(-run.height // block)
+    n_cells = math.prod(get_shape(run.width, run.height, block))
     return ions[: max(MOST_IONS, MOST_VALUES // max(n_cells, 1))]
+
+
+def get_shape(width: int, height: int, block: int) -> tuple[int, int]:
+    """Return width and height of an image whose cells are blocks of pixels."""
+    return -(-width // block), -(-height // block)
 
 
 def get_block(width: int, height: int, n_ions: int) -> int:
@@ -82,23 +88,28 @@ def get_block(width: int, height: int, n_ions: int) -> int:
     longest = max(width, height, 1)
     least = -(-longest // LONGEST)
     for block in range(least, max(longest // SHORTEST, least) + 1):
-        if n_ions * -(-width // block) * -(-height // block) <= MOST_VALUES:
+        if n_ions * math.prod(get_shape(width, height, block)) <= MOST_VALUES:
             break
     return block
 
 
 def make_grid(run: AnnotationRun, block: int) -> ReducedGrid:
     """Return the cells of images, each a block of pixels."""
-    width, height = -(-run.width // block), -(-run.height // block)
+    width, height = get_shape(run.width, run.height, block)
     cell = run.pixels["y"].astype(np.int64) // block * width + run.pixels["x"] // block
     n_spectra = np.bincount(cell, minlength=width * height)
     return ReducedGrid(block, width, height, cell, n_spectra)
 
 
+def limit_intensity(intensity: np.ndarray) -> np.ndarray:
+    """Return intensities whose sums are numbers: 0 for what is none, or is below."""
+    return np.where(np.isfinite(intensity), np.clip(intensity, 0, LARGEST), 0)
+
+
 def reduce_image(grid: ReducedGrid, image: SparseImage) -> np.ndarray:
     """Return the mean over the spectra of each cell, float64 (width * height,)."""
     pixel, intensity = image
-    known = np.where(np.isfinite(intensity), np.clip(intensity, 0, LARGEST), 0)
+    known = limit_intensity(intensity)
     total = np.bincount(grid.cell[pixel], known, len(grid.n_spectra))
     return total / np.maximum(grid.n_spectra, 1)
 
@@ -113,12 +124,17 @@ def reduce_errors(
     int8 (width * height,): 127 is half the window; ``NO_ERROR`` where there is no peak.
     """
     pixel, intensity = image
-    weight = np.where(np.isfinite(intensity), np.clip(intensity, 0, LARGEST), 0)
+    weight = limit_intensity(intensity)
     cell, n = grid.cell[pixel], len(grid.n_spectra)
     total = np.bincount(cell, weight, n)
     mean = np.bincount(cell, weight * errors, n) / np.where(total > 0, total, 1)
     scaled = np.rint(mean * (MOST_ERROR / 1000)).clip(-MOST_ERROR, MOST_ERROR)
     return np.where(total > 0, scaled, NO_ERROR).astype(np.int8)
+
+
+def pack_text(data: bytes) -> str:
+    """Return bytes as text of a page: zlib's stream of them, in base64."""
+    return base64.b64encode(zlib.compress(data, 1)).decode()
 
 
 def pack_images(grid: ReducedGrid, ion: IonImages) -> Packed:
@@ -133,10 +149,9 @@ def pack_images(grid: ReducedGrid, ion: IonImages) -> Packed:
             planes.append(values.view(np.uint8).reshape(len(values), -1).T.tobytes())
     if ion.errors is not None:
         planes.append(reduce_errors(grid, ion.images[0], ion.errors).tobytes())
-    packed = zlib.compress(b"".join(planes), 1)
     first = b"".join(column.tobytes() for column in ion.images[0])
     digest = hashlib.sha256(first).digest()
-    return Packed(tuple(tops), base64.b64encode(packed).decode(), digest)
+    return Packed(tuple(tops), pack_text(b"".join(planes)), digest)
 
 
 def find_same_images(images: Mapping[int, Packed]) -> dict[int, int]:
@@ -147,7 +162,7 @@ def find_same_images(images: Mapping[int, Packed]) -> dict[int, int]:
 
 def pack_mask(grid: ReducedGrid) -> str:
     """Return where there are spectra: in base64, zlib's stream of a byte a cell."""
-    return base64.b64encode(zlib.compress((grid.n_spectra > 0).tobytes(), 1)).decode()
+    return pack_text((grid.n_spectra > 0).tobytes())
 
 
 def pack_ions(run: AnnotationRun, grid: ReducedGrid) -> Iterator[tuple[int, Packed]]:
