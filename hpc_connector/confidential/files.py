@@ -22,6 +22,7 @@ from hpc_connector.crypt4gh.header import (
     reencrypt_header,
 )
 from hpc_connector.crypt4gh.seal import (
+    MARK_BYTES,
     PAGE_SEGMENTS,
     Seal,
     check_page,
@@ -29,6 +30,7 @@ from hpc_connector.crypt4gh.seal import (
     check_signer,
     check_size,
     find_page,
+    list_marks,
     make_seal,
     read_seal,
 )
@@ -173,7 +175,7 @@ def read_segments(
             if not within:
                 begin, end = find_page(number, seal)
                 page = check_page(marks[begin:end], number, seal, str(name_seal(path)))
-            check_segments(data, page[28 * within :], first, str(path))
+            check_segments(data, page[MARK_BYTES * within :], first, str(path))
         yield first, data
 
 
@@ -204,27 +206,23 @@ def open_seal(
     return seal, data
 
 
-def list_marks(path: Path, key: X25519PrivateKey) -> tuple[bytes, int]:
+def read_marks(path: Path, key: X25519PrivateKey) -> tuple[bytes, int]:
     """Return nonce and tag of each segment of a file, which the key opens; its size."""
-    name, marks, size = str(path), bytearray(), 0
+    name, marks, size = str(path), list[bytes](), 0
     with open_input(path) as stream:
         header = read_header(read_start(stream, name), key, name)
         get_plain_size(os.fstat(stream.fileno()).st_size - header.size, name)
-        first = 0
         while data := stream.read(AT_ONCE * SEALED_BYTES):
-            size += len(open_segments(data, header.session_keys, first, name))
-            for at in range(0, len(data), SEALED_BYTES):
-                sealed = data[at : at + SEALED_BYTES]
-                marks += sealed[:12] + sealed[-16:]
-                first += 1
-    return bytes(marks), size
+            size += len(open_segments(data, header.session_keys, len(marks), name))
+            marks += list_marks(data)
+    return b"".join(marks), size
 
 
 def seal_file(
     path: Path, key: X25519PrivateKey, signer: Ed25519PrivateKey, version: int = 1
 ) -> Path:
     """Write the seal of a file that the key can open, beside it; return its path."""
-    marks, size = list_marks(path, key)
+    marks, size = read_marks(path, key)
     seal = make_seal(
         marks, size, signer, name=path.name, created=get_time(), version=version
     )

@@ -227,6 +227,16 @@ def check_page(page: bytes, number: int, seal: Seal, name: str) -> bytes:
     return page
 
 
+def list_marks(data: bytes | memoryview) -> list[bytes]:
+    """Return nonce and tag of each of some segments, 28 bytes."""
+    view = memoryview(data)
+    found = []
+    for at in range(0, len(view), SEALED_BYTES):
+        sealed = view[at : at + SEALED_BYTES]
+        found.append(bytes(sealed[:NONCE_BYTES]) + bytes(sealed[-TAG_BYTES:]))
+    return found
+
+
 def check_segments(
     data: bytes | memoryview, marks: bytes | memoryview, first: int, name: str
 ) -> None:
@@ -241,14 +251,8 @@ def check_segments(
     first
         Number of the first segment.
     """
-    view = memoryview(data)
-    for number, at in enumerate(range(0, len(view), SEALED_BYTES)):
-        sealed = view[at : at + SEALED_BYTES]
-        mark = marks[number * MARK_BYTES : (number + 1) * MARK_BYTES]
-        if (sealed[:NONCE_BYTES], sealed[-TAG_BYTES:]) != (
-            mark[:NONCE_BYTES],
-            mark[NONCE_BYTES:],
-        ):
+    for number, found in enumerate(list_marks(data)):
+        if found != marks[number * MARK_BYTES : (number + 1) * MARK_BYTES]:
             raise BadInput(
                 f"{name}: segment {first + number} is not the one that was sealed"
             )

@@ -9,7 +9,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from hpc_connector.crypt4gh.body import SEGMENT_BYTES
-from hpc_connector.crypt4gh.header import KEY_BYTES, NONCE_BYTES, make_header
+from hpc_connector.crypt4gh.header import (
+    KEY_BYTES,
+    NONCE_BYTES,
+    TAG_BYTES,
+    make_header,
+)
 
 Tell = Callable[[bytes, bytes], None]
 
@@ -79,4 +84,4 @@ class Writer(io.RawIOBase):
         self._stream.write(nonce)
         self._stream.write(sealed)
         if self._tell:
-            self._tell(nonce, sealed[-16:])
+            self._tell(nonce, sealed[-TAG_BYTES:])
