@@ -1,13 +1,20 @@
-"""Pages in a real browser: Chromium, driven by Playwright."""
+"""Pages in a real browser: Chromium, driven by Playwright.
+
+Its fixtures are those of all tests, also where only a few are tried and there is no
+Playwright: it is imported where a page is opened.
+"""
+
+from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, sync_playwright
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 SERIOUS = ("serious", "critical")
 
@@ -15,6 +22,8 @@ SERIOUS = ("serious", "critical")
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """Start the system's Chromium, and end it after the tests of a file."""
+    from playwright.sync_api import sync_playwright
+
     from conftest import require
 
     path = require("chromium")
@@ -63,6 +72,8 @@ def open_page(chromium: Any) -> Iterator[Callable[..., Page]]:
 
 def list_faults(page: Page) -> list[str]:
     """Return what axe-core calls serious or critical: its rule, and the elements."""
+    from axe_playwright_python.sync_playwright import Axe
+
     return [
         f"{rule['id']}: {rule['help']}: {[node['target'] for node in rule['nodes']]}"
         for rule in Axe().run(page).response["violations"]
