@@ -24,6 +24,8 @@ setup: .venv/installed
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --editable '.[mpi,test,dev]'
+	# squidpy asks for an older one, by which tifffile packs no integers for the tests
+	.venv/bin/pip install --quiet --upgrade 'imagecodecs >= 2026'
 	touch $@
 
 demo: setup
