@@ -477,6 +477,13 @@ def read_results(folder):
     return json.loads((folder / "out/manifest.json").read_text()), best
 
 
+def read_searched(folder):
+    """Return what the top of the page says was searched, by its name."""
+    top, _, rest = (folder / "out/report.html").read_text().partition("<main>")
+    assert rest
+    return dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", top, re.DOTALL))
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
     """Keep isotope patterns away from the user's."""
@@ -504,8 +511,7 @@ def test_run__searches_the_ions_of_the_polarity(tmp_path, change, source):
     search = record["search"]
     assert (search["polarity"], search["polarity_from"]) == ("negative", source)
     assert search["adducts"] == ["-H", "+Cl"]
-    page = (tmp_path / "out/report.html").read_text()
-    assert f"Polarity: negative (by {source})" in page
+    assert read_searched(tmp_path)["Polarity"] == f"negative (by {source})"
     assert "polarity" not in [one["what"] for one in record["assumed"]]
 
 
@@ -521,9 +527,10 @@ def test_run__says_what_it_assumed(tmp_path, caplog):
         "instrument": "--instrument",
         "resolving power": "--resolving-power",
     }
-    page = (tmp_path / "out/report.html").read_text()
-    assert page.index("Polarity positive is assumed") < page.index("<main>")
-    assert "Instrument: Orbitrap (assumed)" in page
+    searched = read_searched(tmp_path)
+    because = "assumed, for x.imzML names none; --polarity says otherwise"
+    assert searched["Polarity"] == f"positive <em>{because}</em>"
+    assert searched["Instrument"].startswith("Orbitrap <em>assumed, for x.imzML ")
 
 
 def test_run__polarity_of_the_adducts_where_nothing_else_tells(tmp_path, caplog):
