@@ -336,24 +336,31 @@ def is_hidden(error: OSError) -> bool:
     return not os.access(os.path.dirname(error.filename) or ".", os.X_OK)
 
 
-def explain(name: str, error: BaseException) -> int:
-    """Print what an exception means to a user, and return the exit code."""
+def explain(name: str, error: BaseException, *, is_run: bool = False) -> int:
+    """Print what an exception means to a user, and return the exit code.
+
+    Parameters
+    ----------
+    is_run
+        Whether ``--resume`` goes on with what was done.
+    """
     from hpc_connector.partitioner.ending import print_traceback
 
+    kept = "; finished tasks are kept, --resume goes on" if is_run else ""
     if isinstance(error, BadInput):
         message, code = str(error), BAD_INPUT
     elif isinstance(error, MemoryError):
         reason = f" ({error})" if str(error) else ""
-        message = f"out of memory{reason}; finished tasks are kept, --resume goes on"
-        code = FAILED
+        message, code = f"out of memory{reason}{kept}", FAILED
     elif isinstance(error, OSError) and error.errno in FULL:
-        message = f"disk full: {error.filename or 'output'}; free some, then --resume"
+        then = "then --resume" if is_run else "then repeat the command"
+        message = f"disk full: {error.filename or 'output'}; free some, {then}"
         code = FAILED
     elif isinstance(error, OSError) and error.errno in UNWRITABLE:
         what = "read" if is_hidden(error) else "write"
         message, code = f"cannot {what} {error.filename}: {error.strerror}", BAD_INPUT
     elif isinstance(error, OSError):
-        message, code = f"{error}; finished tasks are kept, --resume goes on", FAILED
+        message, code = f"{error}{kept}", FAILED
     else:
         print_traceback()
         return FAILED

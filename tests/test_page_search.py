@@ -7,9 +7,10 @@ from browser import is_wider, list_faults
 from hpc_connector.manifest import read_manifest, save_manifest
 from hpc_connector.report.facts import list_facts
 from metabolite_annotation.report.failure import list_checks, list_steps
-from metabolite_annotation.report.page import WORDS, save_report
+from metabolite_annotation.report.page import save_report
 from metabolite_annotation.report.run_file import read_annotation_run
 from metabolite_annotation.report.search import list_search
+from metabolite_annotation.report.words import WORDS
 
 ASSUMED = [
     ("polarity", "positive", "x.imzML names none", "--polarity"),

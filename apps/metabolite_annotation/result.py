@@ -176,9 +176,11 @@ class Result:
         if as_json:
             facts = {"out": str(self.directory), "top": self.list_best()}
             return json.dumps(self.record["annotation"] | facts)
-        where = f"results: {self.directory}/report.html, annotations.tsv, images/"
+        files = ["report.html", "annotations.tsv", "images/", "results.h5"]
+        more = [f for f in self.record["outputs"] if f not in (*files, "images")]
+        where = f"results: {self.directory}/{', '.join([*files, *more])}"
         best = [_format_row(row) for row in self.list_best()]
-        return "\n".join([*best, self._say_counts(), f"{where}, results.h5"])
+        return "\n".join([*best, self._say_counts(), where])
 
     def _read(
         self, names: Sequence[str], most: int | None = None

@@ -52,7 +52,7 @@ def open_session(
         leave()
         if before is not None:
             undo_run(before) if isinstance(error, BadInput) else remove_empty(before)
-        return cli.explain(name, error)
+        return cli.explain(name, error, is_run=options is not None)
 
     def stop() -> None:
         leave()

@@ -14,7 +14,7 @@ import jinja2
 from jinja2.bccache import Bucket
 from markupsafe import Markup
 
-from hpc_connector.report.text import clean, shorten
+from hpc_connector.report.text import clean, keep_options, shorten
 
 SHARED = "hpc_connector.report"  # its templates are those that pages share
 HERE = Path(__file__)
@@ -55,7 +55,7 @@ def open_templates(package: str) -> jinja2.Environment:
         auto_reload=False,
         bytecode_cache=KeptTemplates(str(HERE.parent / "__pycache__")),
     )
-    templates.filters["shorten"] = shorten
+    templates.filters |= {"keep_options": keep_options, "shorten": shorten}
     templates.globals["read_part"] = lambda part: Markup(
         loader.get_source(templates, part)[0]  # a file of our packages
     )

@@ -2,6 +2,9 @@
 
 import re
 
+from markupsafe import Markup, escape
+
+OPTION = re.compile(r"--[a-z][a-z-]*[a-z]")
 # Control characters, and those that turn the direction of writing
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
@@ -17,6 +20,18 @@ def clean(text: str) -> str:
     if text.isprintable():  # none of UNSEEN is, and this is ten times as fast
         return text
     return UNSEEN.sub("\ufffd", text)
+
+
+def keep_options(text: str) -> Markup:
+    """Return text whose options a line does not break: ``--pixel-size``.
+
+    Examples
+    --------
+    >>> keep_options("<--ppm>")
+    Markup('&lt;<span class="option">--ppm</span>&gt;')
+    """
+    escaped = str(escape(clean(text)))
+    return Markup(OPTION.sub(r'<span class="option">\g<0></span>', escaped))
 
 
 def shorten(name: str, most: int = 22) -> str:

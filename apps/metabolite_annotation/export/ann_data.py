@@ -1,5 +1,6 @@
 """AnnData of all places by annotations, for scanpy, squidpy and METASPACE's tools."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Mapping
@@ -51,6 +52,7 @@ def make_anndata(found: Found) -> "AnnData":
         obsm={"spatial": np.stack([x, y], axis=1).astype(np.float64)},
         uns={**found.attributes, "normalise": found.norm, "metaspace": box},
     )
+    logging.getLogger("anndata").setLevel(logging.WARNING)  # it tells of each column
     data.strings_to_categoricals()
     return data
 

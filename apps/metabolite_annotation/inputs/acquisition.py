@@ -167,7 +167,7 @@ def choose_sigma(options: Options, instrument: str) -> Width:
     if options.resolving_power:
         return Width(get_sigma(instrument, *options.resolving_power))
     power, mz = RESOLVING_POWER
-    taken = f"{power:g} at m/z {mz:g}"
+    taken = f"{power:,.0f} at m/z {mz:g}"
     assumed = assume("resolving power", taken, "none is given", "--resolving-power")
     return Width(get_sigma(instrument, power, mz), assumed.assumed)
 

@@ -1,7 +1,8 @@
 """What a page is given beyond what a run finds: kept beside it, for the next page.
 
-``page.json`` has the size of a pixel and the place of ``optical.jpg``;
-``regions.geojson`` has the regions, whose intensities are in ``regions.tsv``.
+``page.json`` has the place of ``optical.jpg``; ``regions.geojson`` has the regions,
+whose intensities are in ``regions.tsv``. The size of a pixel stands in the manifest
+alone, where exports find it, too.
 """
 
 import json
@@ -23,6 +24,7 @@ from metabolite_annotation.report.regions import (
     read_regions,
 )
 from metabolite_annotation.report.run_file import AnnotationRun, read_images
+from metabolite_annotation.report.search import list_assumed
 from metabolite_annotation.schema import REGIONS
 
 PAGE, OPTICAL, GEOJSON, TABLE = (
@@ -34,15 +36,8 @@ PAGE, OPTICAL, GEOJSON, TABLE = (
 
 
 class Extras(NamedTuple):
-    """What a page has beyond what a run finds.
+    """What a page has beyond what a run finds."""
 
-    Parameters
-    ----------
-    pixel_size_um
-        Along x and y, instead of the file's; None for that.
-    """
-
-    pixel_size_um: tuple[float, float] | None = None
     optical: OpticalImage | None = None
     regions: tuple[Region, ...] = ()
 
@@ -62,7 +57,7 @@ def read_given(options: PageOptions) -> Extras:
         optical = read_optical(options.optical, options.optical_transform)
     if options.regions:
         regions = read_regions(options.regions)
-    return Extras(options.pixel_size, optical, tuple(regions or ()))
+    return Extras(optical, tuple(regions or ()))
 
 
 def add_extras(
@@ -75,43 +70,43 @@ def add_extras(
     BadInput
         A file that cannot be used.
     """
-    kept, given = read_kept(run.directory), read_given(options or PageOptions())
-    extras = Extras(
-        given.pixel_size_um or kept.pixel_size_um,
-        given.optical or kept.optical,
-        given.regions or kept.regions,
-    )
-    if extras.pixel_size_um:
-        run = replace(run, pixel_size_um=list(extras.pixel_size_um))
+    options = options or PageOptions()
+    kept, given = read_kept(run.directory), read_given(options)
+    extras = Extras(given.optical or kept.optical, given.regions or kept.regions)
     saved = []
-    if given.pixel_size_um or given.optical:
-        saved += save_page_part(run.directory, extras)
+    if given.optical:
+        saved += save_optical(run.directory, given.optical)
     if given.regions:
-        saved += save_regions(run, extras.regions)
-    if saved:
-        add_outputs(run, saved)
-    return run, extras
+        saved += save_regions(run, given.regions)
+    return update_run(run, options.pixel_size, saved), extras
 
 
-def add_outputs(run: AnnotationRun, names: list[str]) -> None:
-    """Add files to those that the manifest of a run names."""
-    before = run.record.get("outputs", [])
-    run.record["outputs"] = list(dict.fromkeys([*before, *names]))
-    rest = {k: v for k, v in run.record.items() if k != "format_version"}
-    save_manifest(run.directory, rest)  # type: ignore[arg-type]
+def update_run(
+    run: AnnotationRun, pixel_size: tuple[float, float] | None, names: list[str]
+) -> AnnotationRun:
+    """Put into the manifest the size of a pixel, if it is given, and names of files."""
+    record = run.record.copy()
+    if pixel_size:
+        size = {"pixel_size_um": list(pixel_size), "pixel_size_from": "--pixel-size"}
+        record["dataset"] = run.get_part("dataset") | size
+        rest = [entry for entry in list_assumed(run) if entry.what != "pixel size"]
+        record["assumed"] = [entry._asdict() for entry in rest]
+        run = replace(run, pixel_size_um=list(pixel_size))
+    if names:
+        record["outputs"] = list(dict.fromkeys([*record.get("outputs", []), *names]))
+    if record != run.record:
+        record.pop("format_version", None)  # which is put where it is saved
+        save_manifest(run.directory, record)
+    return replace(run, record=record)
 
 
-def save_page_part(directory: Path, extras: Extras) -> list[str]:
-    """Write the size of a pixel and the optical image; return the names of files."""
-    record: dict[str, Any] = {"pixel_size_um": extras.pixel_size_um, "optical": None}
-    saved = [PAGE]
-    if optical := extras.optical:
-        record["optical"] = optical._replace(jpeg=b"")._asdict() | {"jpeg": OPTICAL}
-        with publish(directory / OPTICAL) as stream:
-            stream.write(optical.jpeg)
-        saved.append(OPTICAL)
-    save_record(directory / PAGE, record)
-    return saved
+def save_optical(directory: Path, optical: OpticalImage) -> list[str]:
+    """Write the optical image and its place; return the names of files."""
+    with publish(directory / OPTICAL) as stream:
+        stream.write(optical.jpeg)
+    told = optical._replace(jpeg=b"")._asdict() | {"jpeg": OPTICAL}
+    save_record(directory / PAGE, {"optical": told})
+    return [PAGE, OPTICAL]
 
 
 def save_regions(run: AnnotationRun, regions: tuple[Region, ...]) -> list[str]:
@@ -155,15 +150,14 @@ def read_kept(directory: Path) -> Extras:
         return Extras(regions=regions)
     record = read_record(directory / PAGE, "a record of a page", "")
     try:
-        size, told = record["pixel_size_um"], record["optical"]
-        optical = told and OpticalImage(
+        told = record["optical"]
+        optical = OpticalImage(
             (directory / OPTICAL).read_bytes(),
             int(told["width"]),
             int(told["height"]),
             told["transform"] and tuple(map(float, told["transform"])),
             (int(told["file_size"][0]), int(told["file_size"][1])),
         )
-        size = size and (float(size[0]), float(size[1]))
     except (OSError, LookupError, TypeError, ValueError) as error:
         raise BadInput(f"{directory / PAGE} is damaged: {error}") from None
-    return Extras(size, optical, regions)
+    return Extras(optical, regions)

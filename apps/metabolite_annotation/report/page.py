@@ -32,6 +32,7 @@ from metabolite_annotation.report.run_file import (
     read_annotation_run,
 )
 from metabolite_annotation.report.search import list_search
+from metabolite_annotation.report.words import WORDS
 
 PARTS = ("dataset", "annotation", "parameters", "resources", "software")
 SCRIPTS = (
@@ -66,54 +67,6 @@ SCRIPTS = (
 )
 
 TOLD = ("polarity", "instrument", "resolving power", "pixel size", "form of spectra")
-WORDS = {  # of keys that are none
-    "5": "at 5 % FDR",
-    "10": "at 10 % FDR",
-    "20": "at 20 % FDR",
-    "50": "at 50 % FDR",
-    "analysis_version": "METASPACE's analysis version",
-    "at_fdr": "annotations by FDR",
-    "best_fdr": "best FDR of an ion",
-    "by_database": "annotations by database",
-    "chem_mods": "chemical modifications",
-    "check": "UUID and checksum checked",
-    "cpu_s": "processor time",
-    "database": "databases",
-    "decoys": "decoys of a target ion",
-    "dropped": "left out",
-    "duplicate_spectra": "spectra that share a pixel",
-    "export": "exports",
-    "fdr": "greatest FDR reported",
-    "isocalc_sigma": "width of a peak, Da",
-    "ions": "ions looked for",
-    "job": "Slurm job",
-    "max_rss_bytes": "greatest memory of a rank",
-    "model": "scoring model",
-    "mz_range": "m/z from and to",
-    "n_nan": "peaks without a number",
-    "n_negative": "negative intensities",
-    "n_unsorted": "spectra out of order",
-    "n_zero": "intensities of 0",
-    "normalise": "normalisation of exports",
-    "pattern_cache": "folder of isotope patterns",
-    "pixel_size_from": "pixel size by",
-    "pixel_size_um": "pixel size, µm",
-    "polarity": "polarity asked for",
-    "ppm": "tolerance, ppm",
-    "profile": "profile spectra",
-    "resolving_power": "resolving power, and its m/z",
-    "seed": "seed of chance",
-    "slice": "share of the work",
-    "start_s": "time to the first task",
-    "target_mz_range": "m/z of target ions",
-    "targets": "target ions",
-    "targets_in_range": "target ions within the spectra's m/z",
-    "targets_with_score": "target ions with a score",
-    "targets_with_signal": "target ions with a signal",
-    "task_cpu_s": "processor time of tasks",
-    "unusable_tic": "spectra without a usable total",
-    "wall_s": "wall time",
-}
 
 
 class Scores(NamedTuple):

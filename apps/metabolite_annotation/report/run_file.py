@@ -149,10 +149,10 @@ def _read(file: h5py.File, directory: Path) -> AnnotationRun:
         raise BadInput(f"has format {found}; this version reads {FORMAT_VERSION}")
     rows = {name: _read_text(file[f"annotations/{name}"]) for name in TEXTS}
     rows |= {name: _read_numbers(file[f"annotations/{name}"]) for name in NUMBERS}
-    scores = file["scores"]
+    scores, record = file["scores"], read_manifest(directory)
     return AnnotationRun(
         directory,
-        read_manifest(directory),
+        record,
         clean(str(file.attrs["dataset"])),
         int(file.attrs["width"]),
         int(file.attrs["height"]),
@@ -165,18 +165,31 @@ def _read(file: h5py.File, directory: Path) -> AnnotationRun:
         {name: _read_numbers(file[f"pixels/{name}"]) for name in ("x", "y", "tic")},
         {n: _read_text(scores[n]) for n in ("database", "target_modifier")}
         | {"target": scores["target"][:] != 0, "score": _read_numbers(scores["score"])},
-        _read_pixel_size(file),
+        _read_pixel_size(file, record),
         "mz_error" in file["images"],
         _read_group(file, "colocalisation", "ion", "cosine"),
         _read_group(file, "spectrum", "mz", "intensity"),
     )
 
 
-def _read_pixel_size(file: h5py.File) -> list[float] | None:
-    """Return width and height of a pixel, which older runs do not have."""
-    found = np.asarray(file.attrs.get("pixel_size_um", []), np.float64)
-    is_known = found.shape == (2,) and np.isfinite(found).all() and (found > 0).all()
-    return found.tolist() if is_known else None
+def _read_pixel_size(file: h5py.File, record: RunRecord) -> list[float] | None:
+    """Return width and height of a pixel, None where neither file says it.
+
+    The manifest knows what was said after the run.
+    """
+    dataset: Any = record.get("dataset")
+    said = dataset.get("pixel_size_um") if isinstance(dataset, dict) else None
+    found = _read_size(file.attrs.get("pixel_size_um", []))
+    return found if said is None else _read_size(said)
+
+
+def _read_size(value: Any) -> list[float] | None:
+    try:
+        size = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        return None
+    is_size = size.shape == (2,) and np.isfinite(size).all() and (size > 0).all()
+    return size.tolist() if is_size else None
 
 
 def _read_group(file: h5py.File, name: str, *columns: str) -> Columns | None:

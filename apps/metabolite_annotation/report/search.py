@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hpc_connector.notes import Assumption
+from hpc_connector.report.text import say_count
 from metabolite_annotation.report.run_file import AnnotationRun
 
 NONE = "none"
@@ -121,13 +122,14 @@ def say_resolution(run: AnnotationRun) -> tuple[str, str]:
 
 def say_databases(run: AnnotationRun, search: dict[str, Any]) -> str:
     """Return the databases, and what they hold where that is known."""
-    known = search.get("databases")
-    counts = known if isinstance(known, dict) else {}
+    held_by = search.get("databases")
+    counts = held_by if isinstance(held_by, dict) else {}
     said = []
     for name in list(counts) or run.databases:
         held = counts.get(name)
         n = held.get("formulas") if isinstance(held, dict) else None
-        said.append(f"{name} ({n:,} formulas)" if isinstance(n, int) else name)
+        known = f" ({say_count(n, 'formula')})" if isinstance(n, int) else ""
+        said.append(f"{name}{known}")
     return ", ".join(said)
 
 

@@ -1,5 +1,8 @@
 // What the viewer shows, to keep: a figure as PNG, and values as 16-bit TIFF.
 
+const FIGURE = 1200; // pixels of the longer edge, about
+const PER_INCH = 300; // pixels of a figure in an inch of paper
+
 function saveBlob(blob, name) {
   const link = make("a", {href: URL.createObjectURL(blob), download: name});
   link.click();
@@ -103,6 +106,7 @@ function paintText(context, text, x, y, size, weight = "") {
 function paintColourBar(context, {unit, left, top, wide, high}) {
   const {map, scale, low, high: most, hot} = ionSettings(), {image} = ionShown.parts[0];
   const {level, floor} = findRange(image, hot), full = image.top * level / 65535;
+  const apart = Math.max(0.12, 1.4 * unit / high);
   const from = toAxis(low, scale, floor), to = toAxis(most, scale, floor), x = left + wide + unit;
   const bytes = new Uint8ClampedArray(COLOUR_MAPS[map].buffer);
   for (let k = 0; k < high; k++) {
@@ -112,7 +116,7 @@ function paintColourBar(context, {unit, left, top, wide, high}) {
   }
   context.fillStyle = "#000";
   context.strokeRect(x, top, unit, high);
-  for (const {value, at} of makeTicks(full * most, scale, floor / most, 0.12)) {
+  for (const {value, at} of makeTicks(full * most, scale, floor / most, apart)) {
     const share = (toAxis(value / full, scale, floor) - from) / (to - from);
     if (!(share >= 0 && share <= 1)) continue;
     const y = top + high * (1 - share);
@@ -131,6 +135,28 @@ function paintKeys(context, {unit, left, top, high}) {
     paintText(context, `${nameAnnotation(n)} m/z ${columns.mz[n].toFixed(4)}, ${sayMost(channel)}`,
       left + 1.5 * unit, y, unit);
   });
+}
+
+// --- Its size on paper ---
+
+// Return the check of bytes that PNG wants (CRC-32).
+function checkBytes(bytes) {
+  let sum = ~0;
+  for (const byte of bytes) {
+    sum ^= byte;
+    for (let bit = 0; bit < 8; bit++) sum = sum >>> 1 ^ (sum & 1 && 0xedb88320);
+  }
+  return ~sum >>> 0;
+}
+
+// Return a PNG that says how many of its pixels are an inch: a chunk pHYs, in pixels a metre,
+// after the header, which ends at byte 33.
+async function sizePng(blob) {
+  const chunk = new DataView(new ArrayBuffer(21)), metre = Math.round(PER_INCH / 0.0254);
+  [9, 0x70485973, metre, metre].forEach((value, k) => chunk.setUint32(4 * k, value));
+  chunk.setUint8(16, 1); // the unit is the metre
+  chunk.setUint32(17, checkBytes(new Uint8Array(chunk.buffer, 4, 13)));
+  return new Blob([blob.slice(0, 33), chunk, blob.slice(33)], {type: "image/png"});
 }
 
 // --- The values ---
@@ -193,13 +219,15 @@ function saveTiff() {
 }
 
 function listenToDownload() {
-  const form = find("downloads");
+  const form = find("downloads"), {times: {max}} = form.elements, {width, height} = data.box;
+  const fitting = Math.floor(FIGURE / Math.max(width, height));
+  form.elements.times.value = Math.min(Math.max(fitting, 1), max);
   form.addEventListener("submit", event => event.preventDefault());
   find("save-tiff").addEventListener("click", saveTiff);
   find("save-png").addEventListener("click", () => {
-    const times = Math.min(Math.max(Math.round(form.elements.times.value) || 1, 1), 50);
+    const times = Math.min(Math.max(Math.round(form.elements.times.value) || 1, 1), max);
     makeFigure(times, form.elements.framed.checked)
-      .toBlob(blob => saveBlob(blob, nameFile("png")));
+      .toBlob(async blob => saveBlob(await sizePng(blob), nameFile("png")));
   });
 }
 

@@ -59,15 +59,16 @@ function paintOptical(context, {left, top, across, down}) {
 
 function paintMark(context, x, y, text) {
   Object.assign(context, {font: "600 12px system-ui, sans-serif", textAlign: "center"});
+  const above = y < 22 ? y + 19 : y - 10; // or below, where the edge is near
   for (const [stroke, width] of [["#000", 4], ["#fff", 2]]) {
     Object.assign(context, {strokeStyle: stroke, lineWidth: width});
     context.beginPath();
     context.arc(x, y, 6, 0, 2 * Math.PI);
     context.stroke();
-    if (width === 4) context.strokeText(text, x, y - 10);
+    if (width === 4) context.strokeText(text, x, above);
   }
   context.fillStyle = "#fff";
-  context.fillText(text, x, y - 10);
+  context.fillText(text, x, above);
 }
 
 // Mark the points in the ion image; in the optical one the next may wait for its place.
@@ -98,6 +99,18 @@ function tapIon({x, y}) {
   const {block} = data.box, point = [...optical.half, round2(x * block), round2(y * block)];
   optical.half = null;
   setState({place: [...listPlaced(), point].map(String).join(";"), optical: "1"});
+}
+
+// Take a place that is typed: pixels of both images from their corners.
+function addPlace() {
+  const inputs = ["fromX", "fromY", "toX", "toY"].map(name => find("optical-form").elements[name]);
+  const wrong = inputs.find(input => !input.value);
+  if (!optical.stage || wrong) return void wrong?.focus();
+  optical.half = null;
+  const point = inputs.map(input => input.value).join();
+  setState({place: [...listPlaced(), point].map(String).join(";"), optical: "1"});
+  for (const input of inputs) input.value = "";
+  inputs[0].focus();
 }
 
 function undoPlace() {
@@ -200,7 +213,10 @@ async function readGiven() {
 function listenToOptical() {
   const form = find("optical-form"), listen = (name, what, act) =>
     form.elements[name].addEventListener(what, event => act(event.target));
-  form.addEventListener("submit", event => event.preventDefault());
+  form.addEventListener("submit", event => {
+    event.preventDefault();
+    addPlace();
+  });
   listen("optical", "change", box => setState({optical: box.checked ? "1" : ""}));
   listen("opacity", "input", slider => setState({opacity: slider.value}));
   listen("file", "change", input => input.files[0] && takeOptical(input.files[0]));

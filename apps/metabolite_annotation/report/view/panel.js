@@ -28,7 +28,8 @@ function makeStep(by, sign, title, at) {
 
 function makeSteps() {
   const at = findChosen();
-  const said = at < 0 ? "not in the list" : `${sayCount(at + 1)} of ${sayCount(listed().length)}`;
+  const absent = isGallery() ? "not among the images" : "not in the list";
+  const said = at < 0 ? absent : `${sayCount(at + 1)} of ${sayCount(listed().length)}`;
   const nav = make("nav", {}, make("small", {}, said), makeStep(-1, "↑", "Previous annotation", at),
     makeStep(1, "↓", "Next annotation", at));
   nav.setAttribute("aria-label", "Annotations");

@@ -236,8 +236,8 @@ function beginDrawing(kind) {
     stop: watchPointer({down: putPoint, move: movePoint, up: liftPoint})};
   find(`draw-${kind}`).setAttribute("aria-pressed", "true");
   find("ion-image").scrollIntoView({block: "center"});
-  sayRegion(kind === "polygon" ? "Click its corners on the ion image; the first corner again, or "
-    + "Enter, ends it; Escape leaves it." : "Drag it on the ion image; Escape leaves it.");
+  sayDrawing(kind === "polygon" ? "Click the corners of the region; the first one again, or Enter, "
+    + "ends it; Escape leaves it." : "Drag from corner to corner of the region; Escape leaves it.");
 }
 
 function endDrawing() {
@@ -246,8 +246,14 @@ function endDrawing() {
   for (const kind of ["polygon", "rectangle"]) {
     find(`draw-${kind}`).setAttribute("aria-pressed", "false");
   }
-  sayRegion("");
+  sayDrawing("");
   paintRegions();
+}
+
+// Say over the image what to do with it: the buttons are out of sight then.
+function sayDrawing(text) {
+  Object.assign(find("drawing-said"), {textContent: text, hidden: !text});
+  sayRegion(text);
 }
 
 function isNearFirst([x, y]) {
@@ -279,6 +285,7 @@ function finishDrawing() {
   const {kind, points, at} = drawing, {block} = data.box;
   const ring = kind === "polygon" ? points : makeRectangle(points[0], at ?? points[0]);
   endDrawing();
+  find("regions").scrollIntoView(); // where the table is
   addRegion(ring.map(point => point.map(value => value * block)));
 }
 

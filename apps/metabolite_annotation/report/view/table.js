@@ -44,7 +44,7 @@ const COLUMNS = [
   {name: "names", title: "Molecules", said: "The first name, and how many more", width: 0,
     kind: "text names", by: n => columns.names[n][0] ?? null,
     write: n => [make("span", {className: "cell"}, ...writeNames(n))]},
-  {name: "mz", title: "m/z", said: "Expected, of the first isotope", width: 84,
+  {name: "mz", title: "m/z", said: "Expected, of the first isotope", width: 92,
     write: n => [fixed(4)(columns.mz[n])]},
   numberColumn("msm", "MSM", "Metabolite-signal match", 3, 64),
   {name: "fdr", title: "FDR", said: "Level, and the colour it has here", width: 84,
