@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_render(cli.add_command(commands, "render", "write the policy of a program"))
     cli.add_command(commands, "schema", "print the JSON Schema of policies")
     given = cli.add_command(commands, "upload", "give a policy to CAS")
-    given.add_argument("policy", type=cli.local, metavar="POLICY", help="YAML")
+    given.add_argument(
+        "policy", type=cli.local, metavar="POLICY", help="a policy, YAML"
+    )
     _add_cas(given)
     show = cli.add_command(commands, "show", "print what CAS has, or says of itself")
     said = "its name (default: version and evidence of CAS itself)"
