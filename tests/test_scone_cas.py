@@ -111,6 +111,10 @@ def test_upload__refuses_what_has_faults(ask, double, policy):
     assert (code, out) == (2, "")
     assert ":3: E03 " in said
     assert double.sessions == {}
+    policy.write_text(POLICY.replace("lab/run-1", "$NAME"))
+    assert "expected one that is filled in" in refuse(ask("upload", policy))
+    policy.write_text(f"{{name: a, version: 0.3, predecessor: {HEX}}}")
+    assert "expected a key a line" in refuse(ask("upload", policy))
 
 
 def test_upload__says_why_cas_refuses(ask, double, policy):

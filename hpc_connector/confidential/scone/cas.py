@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from hpc_connector.confidential.keys import read_secret
+from hpc_connector.confidential.scone.lint import is_name
 from hpc_connector.confidential.scone.source import Source, read_source
 from hpc_connector.errors import BadInput
 
@@ -87,13 +88,13 @@ def make_cas(
     context = load_authority(ca)
     read_secret(key)
 
-    def ask() -> bytes:
+    def get_passphrase() -> bytes:
         if passphrase is None and sys.stdin.isatty():
             return getpass.getpass(f"Passphrase of {key}: ").encode()
         return passphrase or b""
 
     try:
-        context.load_cert_chain(certificate, key, ask)
+        context.load_cert_chain(certificate, key, get_passphrase)
     except (OSError, ValueError) as error:
         said = getattr(error, "reason", None) or error
         raise BadInput(
@@ -202,6 +203,8 @@ def upload(cas: Cas, data: bytes) -> str:
     """
     source = read_source(data)
     name = source.data["name"]
+    if not is_name(name):
+        raise BadInput(f"name {name}: expected one that is filled in")
     there = find_session(cas, name)
     before = None
     if there is not None:
