@@ -286,6 +286,11 @@ def test_enclave__has_the_environment_of_scone(enclave):
     assert found["SCONE_CONFIG_ID"] == "lab/run-1/mdr-epistasis"  # of the policy
 
 
+def test_enclave__checks_its_own_policy(enclave):
+    lint = ["hpc-connector", "scone", "lint", "/etc/hpc_connector/policy.yml"]
+    assert get_output("apptainer", "exec", enclave, *lint) == (0, "", "")
+
+
 @pytest.mark.parametrize("mode", ["hw", "HW"])
 @pytest.mark.parametrize("way", ["run", "app"])
 def test_enclave__refuses_without_sgx(enclave, mode, way):
