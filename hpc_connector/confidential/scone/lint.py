@@ -203,8 +203,9 @@ def check_text(value: str, known: Key, path: Path) -> Iterator[Fault]:
     if OPEN.search(value):
         return
     if known.digits and not (HEX.fullmatch(value) and len(value) == known.digits):
-        found = f"{len(value)} of them" if HEX.fullmatch(value) else "other characters"
-        yield "E05", path, f"{name} has {found}: expected {known.digits} hex digits"
+        is_hex = HEX.fullmatch(value) is not None
+        found = f"{len(value)} hex digits" if is_hex else "no hex digits alone"
+        yield "E05", path, f"{name} has {found}: expected {known.digits}"
     if known.one_of and value not in known.one_of:
         said = f"unknown {name} {value!r}{suggest(value, known.one_of)}"
         yield "E09", path, said

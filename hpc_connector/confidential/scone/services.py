@@ -63,7 +63,11 @@ def check_services(
     needs = mode is None or mode in ("hardware", "maa")
     for path, service in list_maps(data, "services"):
         if needs and not (service.get("attestation") or service.get("mrenclaves")):
-            yield "E07", path, "has no attestation: expected mrenclave or signer"
+            yield (
+                "E07",
+                path,
+                "the service has no attestation: expected mrenclave or signer",
+            )
         is_singleton = security.get("singleton_enclaves") == "true"
         yield from check_environment(service, path, is_singleton)
         yield from check_command(service, path)
@@ -93,7 +97,7 @@ def check_command(service: Mapping[str, Any], path: Path) -> Iterator[Fault]:
     here = (*path, "command")
     for name, value in list_options(split_command(service)):
         if is_secret(name, value):
-            said = f"{name} looks like a secret" if name else "has what looks like one"
+            said = f"{name or 'a word'} looks like a secret"
             yield "W08", here, f"{said}: expected $$SCONE::name$$"
 
 
