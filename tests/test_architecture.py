@@ -31,7 +31,10 @@ HOMES = {
     "laspy": ("lazily", ["hpc_connector/slices/formats/las.py"]),
     "lazrs": ("lazily", ["hpc_connector/slices/formats/las.py"]),
     "lithops": ("lazily", ["hpc_connector/burst/"]),
-    "yaml": ("lazily", ["hpc_connector/burst/config.py"]),
+    "yaml": (
+        "lazily",
+        ["hpc_connector/burst/config.py", "hpc_connector/confidential/scone/source.py"],
+    ),
     "obstore": (
         "lazily",
         ["hpc_connector/storage/fast.py", "hpc_connector/storage/s3.py"],

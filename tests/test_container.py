@@ -30,6 +30,14 @@ RUNS = {
     "metabolite-annotation": f"run {{data}}/{SPHEROID} --database {{data}}/{LIPIDS} "
     "--fdr 1 --instrument FTICR --resolving-power 280000@200",
 }
+SITE = f"""
+CONNECTOR_IMAGE=scone.sif
+SCONE_NAME=lab/run-1
+SCONE_MRENCLAVE={"a1" * 32}
+SCONE_CAS_ADDR=cas.example.org
+SCONE_HEAP=6G
+SCONE_ARGUMENTS="run /data/cohort.bed --out /out"
+"""
 # Kernels that are known already are copied to each node, which spares a minute
 JOB = """#!/bin/bash
 #SBATCH --nodes=2
@@ -61,10 +69,18 @@ def image(apptainer):
 
 
 @pytest.fixture(scope="session")
-def enclave(apptainer):
-    return build(
-        "hpc_connector_scone.def", "--sandbox", "--build-arg", "SCONE_MODE=sim"
-    )
+def enclave(apptainer, tmp_path_factory):
+    """Return an image for enclaves that has a policy, which does not name a CAS."""
+    folder = tmp_path_factory.mktemp("policy")
+    site, policy = folder / "my.env", folder / "policy.yml"
+    site.write_text(SITE)
+    words = ["--program", "mdr-epistasis", "--launcher", "hydra", "--out", policy]
+    render = ["hpc-connector", "scone", "render", "--site", site, *words]
+    subprocess.run(render, check=True, capture_output=True)
+    policy.write_text(policy.read_text().replace("# SCONE_CAS_ADDR", "# "))
+    given = ["SCONE_MODE=sim", f"POLICY={policy}"]
+    options = [word for one in given for word in ("--build-arg", one)]
+    return build("hpc_connector_scone.def", "--sandbox", *options)
 
 
 def build(name, *options):
@@ -264,10 +280,15 @@ def test_enclave__has_the_environment_of_scone(enclave):
         for line in get_output(*inside, **host)[1].splitlines()
         if line.startswith("SCONE_")
     )
-    expected = {"SCONE_MODE": "sim", "SCONE_HEAP": "4G", "SCONE_FORK": "0"}
+    expected = {"SCONE_MODE": "sim", "SCONE_HEAP": "6G", "SCONE_FORK": "0"}
     expected |= {"SCONE_CAS_ADDR": "cas", "SCONE_LAS_ADDR": "localhost"}
     assert expected.items() <= found.items()
-    assert found["SCONE_CONFIG_ID"] == "a/b"
+    assert found["SCONE_CONFIG_ID"] == "lab/run-1/mdr-epistasis"  # of the policy
+
+
+def test_enclave__checks_its_own_policy(enclave):
+    lint = ["hpc-connector", "scone", "lint", "/etc/hpc_connector/policy.yml"]
+    assert get_output("apptainer", "exec", enclave, *lint) == (0, "", "")
 
 
 @pytest.mark.parametrize("mode", ["hw", "HW"])

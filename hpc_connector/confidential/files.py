@@ -79,7 +79,7 @@ def encrypt_file(
     return [target, name_seal(target)] if signer else [target]
 
 
-def open_input(path: Path, mode: str = "rb") -> BinaryIO:
+def open_input(path: Path, mode: str = "rb", expected: str = "a file") -> BinaryIO:
     """Open a file that must be there.
 
     Raises
@@ -90,7 +90,7 @@ def open_input(path: Path, mode: str = "rb") -> BinaryIO:
     try:
         return cast("BinaryIO", open(path, mode))
     except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}: expected a file") from None
+        raise BadInput(f"{path}: {error.strerror}: expected {expected}") from None
 
 
 def name_seal(path: Path) -> Path:
@@ -169,6 +169,8 @@ def read_segments(
     page = b""
     for first in range(0, -(-n_bytes // SEALED_BYTES), AT_ONCE):
         data = stream.read(AT_ONCE * SEALED_BYTES)
+        if len(data) != min(AT_ONCE * SEALED_BYTES, n_bytes - SEALED_BYTES * first):
+            raise BadInput(f"{path} was cut while it was read")
         if sealed:
             seal, marks = sealed
             number, within = divmod(first, PAGE_SEGMENTS)

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from hpc_connector.confidential.files import open_input
 from hpc_connector.crypt4gh.key_files import (
     NeedsPassphrase,
     make_keys,
@@ -45,17 +46,14 @@ def read_secret(path: Path) -> bytes:
     BadInput
         Others may, or it is no file.
     """
-    try:
-        with open(path, "rb") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            if stat.S_ISREG(mode) and mode & OTHERS:
-                raise BadInput(
-                    f"{path} is open to others (mode {stat.S_IMODE(mode):o}): expected "
-                    "chmod 600"
-                )
-            return stream.read(MOST_KEY_BYTES)
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}: expected a key file") from None
+    with open_input(path, expected="a key file") as stream:
+        mode = os.fstat(stream.fileno()).st_mode
+        if stat.S_ISREG(mode) and mode & OTHERS:
+            raise BadInput(
+                f"{path} is open to others (mode {stat.S_IMODE(mode):o}): expected "
+                "chmod 600"
+            )
+        return stream.read(MOST_KEY_BYTES)
 
 
 def read_passphrase(descriptor: int | None) -> bytes | None:
@@ -143,11 +141,8 @@ def _load_pem(load: Any, path: Path, *what: Any) -> Any:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(MOST_KEY_BYTES)
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}: expected a key file") from None
+    with open_input(path, expected="a key file") as stream:
+        return stream.read(MOST_KEY_BYTES)
 
 
 def save_new_keys(name: Path, passphrase: bytes = b"") -> list[Path]:

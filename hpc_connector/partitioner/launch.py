@@ -21,6 +21,8 @@ LAUNCHED_BY_MPI = (
     "PALS_RANKID",  # Cray's mpiexec
     "MV2_COMM_WORLD_RANK",  # MVAPICH
 )
+# How variables of a rank begin, which are not empty where a launcher sets them
+HANDED_ON = ("PMI_", "PMIX_", "MPI_LOCAL", "HYDI_", "OMPI_COMM_WORLD_")
 
 
 def get_mpicomm(*, serial: bool = False) -> Communicator:
@@ -42,6 +44,7 @@ def get_mpicomm(*, serial: bool = False) -> Communicator:
     """
     if serial:
         return SerialCommunicator()
+    unset_empty()
     is_launched = any(name in os.environ for name in LAUNCHED_BY_MPI)
     comm = start_mpi() if is_launched else SerialCommunicator()
     if comm.size == 1 < (launched := count_launched()):
@@ -52,17 +55,31 @@ def get_mpicomm(*, serial: bool = False) -> Communicator:
     return comm
 
 
+def unset_empty() -> None:
+    """Unset the variables of a rank that are empty.
+
+    An enclave of SCONE has so those that its policy names and its launcher has not set;
+    a PMIx with an empty ``PMIX_SERVER_URI41`` does not start.
+    """
+    for name, value in list(os.environ.items()):
+        if not value and name.startswith(HANDED_ON):
+            del os.environ[name]
+
+
 def count_launched() -> int:
     """Return how many processes the innermost launcher says it started, at least 1.
 
     A batch script is one process, even if its ``sbatch`` was called in a step whose
-    variables it inherits, and so is the shell of ``srun --pty``.
+    variables it inherits, and so is the shell of ``srun --pty``. An enclave has of
+    Slurm's variables those that a policy names: it is taken for a task of a step.
     """
     names = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"]
-    in_step = os.environ.get("SLURM_NTASKS") == os.environ.get("SLURM_STEP_NUM_TASKS")
-    if in_step and "SLURM_PTY_PORT" not in os.environ:
-        names.append("SLURM_STEP_NUM_TASKS")
-    return next((int(os.environ[name]) for name in names if name in os.environ), 1)
+    step = os.environ.get("SLURM_STEP_NUM_TASKS")
+    in_step = step == os.environ.get("SLURM_NTASKS")
+    in_enclave = not step and "SLURM_SUBMIT_DIR" not in os.environ
+    if (in_step or in_enclave) and "SLURM_PTY_PORT" not in os.environ:
+        names.append("SLURM_NTASKS")
+    return next((int(os.environ[name]) for name in names if os.environ.get(name)), 1)
 
 
 def start_mpi() -> ParallelCommunicator:
