@@ -3,13 +3,24 @@
 import http.server
 import json
 import os
+import ssl
 import stat
 import threading
 import time
 import traceback
 from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from hpc_connector.commands.main import main
 from hpc_connector.confidential.identity import store
@@ -300,6 +311,37 @@ def test_ask__is_sent_nowhere_else(server, monkeypatch):
         said = ask(f"{server.address}/from", {"token": ACCESS})
         assert said == (status, {})
     assert {place for place, _ in server.asked} == {"/from"}
+
+
+def certify(path):
+    """Write the key of a server of this machine, and a certificate by itself."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    here = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(now - timedelta(minutes=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(here, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    kind = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(key.private_bytes(*kind) + certificate.public_bytes(Encoding.PEM))
+
+
+def test_ask__over_tls_trusts_no_stranger(server, tmp_path, monkeypatch):
+    certify(tmp_path / "server.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_: None  # a client that goes away
+    server.answers["/x"] = [(200, {"a": 1})]
+    address = server.address.replace("http", "https") + "/x"
+    with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
+        ask(address, {"refresh_token": REFRESH})
+    assert server.asked == []
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+    assert ask(address) == (200, {"a": 1})
 
 
 @pytest.mark.parametrize(
