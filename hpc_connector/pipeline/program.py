@@ -13,6 +13,7 @@ from hpc_connector.partitioner.ending import abort_on_error, end_now
 from hpc_connector.partitioner.launch import get_mpicomm
 from hpc_connector.pipeline.access import begin_access
 from hpc_connector.pipeline.signals import on_signals
+from hpc_connector.storage import key_ring
 from hpc_connector.storage.objects import forget
 from hpc_connector.undo import Before, look_before, remove_empty, undo_run
 
@@ -66,6 +67,7 @@ def open_session(
             with watch(comm, options):
                 yield comm
     finally:
+        key_ring.forget_keys()
         if comm.rank == 0:
             leave()
 
