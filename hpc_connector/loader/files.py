@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc_connector.storage import address
+from hpc_connector.storage import address, key_ring
 from hpc_connector.storage.address import (
     ENCRYPTED,
     Source,
@@ -65,12 +65,13 @@ def exists(path: str) -> bool:
 def find_beside(path: str, ending: str, *, without: str = "") -> str:
     """Return the name of what stands beside a file, as ``storage.address.beside``.
 
-    Of an encrypted file that of an encrypted one, if there is one.
+    Of an encrypted file that of an encrypted one, if there is one, or must be: where
+    somebody has to have sealed the files, a plain one beside is anybody's.
     """
     without = without or (ENCRYPTED if is_encrypted(path) else "")
     if is_encrypted(path):
         name = address.beside(path, ending + ENCRYPTED, without=without)
-        if exists(name):
+        if key_ring.get_trusted() or exists(name):
             return name
     return address.beside(path, ending, without=without)
 

@@ -63,7 +63,7 @@ def map_on_cores(function: Function, items: Sequence[Any]) -> list[Any]:
         return list(pool.map(function, items))
 
 
-def know(urls: dict[str, Any], bodies: dict[str, Any]) -> None:
+def know(urls: dict[str, Any], bodies: Any) -> None:
     """Take the secrets of the process that this one works for."""
     address.know(urls)
     key_ring.know(bodies)

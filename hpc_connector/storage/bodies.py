@@ -59,7 +59,7 @@ def open_body(file: Source, stored: Version) -> Body:
     pieces = make_edits(edits, n_bytes, name)
     sizes = len(header), tuple(session_keys), n_bytes
     body = Body(file, stored, *sizes, pieces, seal)
-    key_ring.know({name: body})
+    key_ring.keep_body(name, body)
     return body
 
 

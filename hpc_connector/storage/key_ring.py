@@ -70,14 +70,24 @@ def get_body(uri: str) -> Any:
     return _opened.get(uri)
 
 
-def get_known() -> dict[str, Any]:
-    """Return what was opened, for a process that works for this one: it is secret."""
-    return dict(_opened)
+def keep_body(uri: str, body: Any) -> None:
+    """Keep an object that was opened."""
+    _opened[uri] = body
 
 
-def know(known: dict[str, Any]) -> None:
+def get_known() -> tuple[dict[str, Any], tuple[bytes, ...]]:
+    """Return what was opened, and who is trusted, for a process that works for this.
+
+    It is secret.
+    """
+    return dict(_opened), _trusted
+
+
+def know(known: tuple[dict[str, Any], tuple[bytes, ...]]) -> None:
     """Take what another process has opened, that this one works for."""
-    _opened.update(known)
+    global _trusted
+    opened, _trusted = known
+    _opened.update(opened)
 
 
 def forget_opened() -> None:

@@ -61,7 +61,7 @@ def know_copy(path: str, copy: str) -> None:
     """Take a file for a copy of an encrypted object, opened as that one is."""
     source = Source(copy)
     body = replace(get_body(path), file=source, stored=look(source))
-    key_ring.know({source.uri: body})
+    key_ring.keep_body(source.uri, body)
 
 
 def forget() -> None:
