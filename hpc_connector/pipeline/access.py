@@ -31,7 +31,8 @@ def begin_access(options: KeyOptions) -> None:
         if (error.name or "").partition(".")[0] != "cryptography":
             raise
         raise BadInput(NEEDED) from None
-    key_ring.set_opener(make_opener(options), load_trusted(options.trust or ()))
+    trusted = load_trusted(options.trust) if options.trust else ()
+    key_ring.set_opener(make_opener(options), trusted)
 
 
 def share_keys(comm: Communicator) -> None:
