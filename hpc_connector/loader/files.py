@@ -13,15 +13,14 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc_connector.storage import address, key_ring
+from hpc_connector.storage import address
 from hpc_connector.storage.address import (
-    ENCRYPTED,
     Source,
     is_encrypted,
     is_object,
     is_remote,
 )
-from hpc_connector.storage.objects import get_object, get_stored
+from hpc_connector.storage.objects import get_object, get_stored, list_beside
 from hpc_connector.storage.ranges import fetch, fetch_into, fetch_stored
 from hpc_connector.storage.store import Version
 from hpc_connector.storage.stores import NoSuchObject, NotAllowed
@@ -65,15 +64,10 @@ def exists(path: str) -> bool:
 def find_beside(path: str, ending: str, *, without: str = "") -> str:
     """Return the name of what stands beside a file, as ``storage.address.beside``.
 
-    Of an encrypted file that of an encrypted one, if there is one, or must be: where
-    somebody has to have sealed the files, a plain one beside is anybody's.
+    Of an encrypted file that of an encrypted one, if there is one, or has to be.
     """
-    without = without or (ENCRYPTED if is_encrypted(path) else "")
-    if is_encrypted(path):
-        name = address.beside(path, ending + ENCRYPTED, without=without)
-        if key_ring.get_trusted() or exists(name):
-            return name
-    return address.beside(path, ending, without=without)
+    *first, last = list_beside(path, ending, without=without)
+    return next((name for name in first if exists(name)), last)
 
 
 def open_file(path: str) -> BinaryIO:

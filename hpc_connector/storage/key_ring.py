@@ -22,15 +22,19 @@ class Opener(NamedTuple):
         ``Header`` of :mod:`hpc_connector.crypt4gh`. Raises BadInput.
     facts
         Of the opener for the manifest, as far as they are known; nothing secret.
+    public
+        The public key, 32 bytes, of which it opens what is encrypted to it, also later;
+        None where there will be none.
     """
 
     open: Callable[[str, bytes, bytes | None], Any]
     facts: dict[str, Any]
+    public: bytes | None = None
 
 
 _opener: Opener | None = None
 _trusted: tuple[bytes, ...] = ()
-_opened: dict[str, Any] = {}  # bodies (storage.encrypted.Body) by names
+_opened: dict[str, Any] = {}  # bodies (storage.sealed.segments.Body) by names
 
 
 def set_opener(opener: Opener | None, trusted: Iterable[bytes] = ()) -> None:
@@ -58,6 +62,11 @@ def get_opener(uri: str) -> Opener:
 def get_trusted() -> tuple[bytes, ...]:
     """Return the public keys of who must have sealed objects; none for anybody."""
     return _trusted
+
+
+def get_public() -> bytes | None:
+    """Return the public key of the opener, if what it opens now it opens later too."""
+    return _opener.public if _opener else None
 
 
 def get_facts() -> dict[str, Any]:

@@ -47,7 +47,9 @@ def fetch_together(wanted: Sequence[Wanted]) -> list[bytes]:
         for each in ranges:
             check_range(source, version, each)
     if any(address.is_encrypted(source.uri) for source, _, _ in wanted):
-        from hpc_connector.storage.plaintext import fetch_opened  # needs cryptography
+        from hpc_connector.storage.sealed.plaintext import (
+            fetch_opened,  # needs cryptography
+        )
 
         return fetch_opened(wanted, fetch_stored)
     return fetch_stored(wanted)
@@ -64,7 +66,9 @@ def fetch_into(
         As :func:`fetch_together`.
     """
     if address.is_encrypted(source.uri):
-        from hpc_connector.storage.plaintext import read_into  # needs cryptography
+        from hpc_connector.storage.sealed.plaintext import (
+            read_into,  # needs cryptography
+        )
 
         check_range(source, version, (first, first + len(target)))
         read_into(source, version, first, target, fetch_stored)
