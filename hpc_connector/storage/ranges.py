@@ -118,10 +118,8 @@ def plan_requests(ranges: Sequence[Range]) -> list[Range]:
 def assemble(
     wanted: Range, requests: list[Range], held: dict[Range, memoryview]
 ) -> bytes:
-    """Return a range from the answers that cover it; that of a file is not copied."""
+    """Return a range from the answers that cover it."""
     first, last = wanted
-    if wanted in held and isinstance(whole := held[wanted].obj, bytes):
-        return whole
     begin = max(bisect.bisect(requests, (first + 1,)) - 1, 0)
     end = bisect.bisect_left(requests, (last,))
     return b"".join(
