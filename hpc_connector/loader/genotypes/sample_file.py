@@ -63,6 +63,9 @@ class SampleFile:
         Size on disk, the cost of reading it.
     assumed, counted
         What the header does not say; what it was found to leave out or change.
+    bounds
+        Where variants begin, and the last one ends, int64 (variants + 1,), where that
+        was found before: in BGEN that is encrypted.
     """
 
     path: str
@@ -76,6 +79,7 @@ class SampleFile:
     options: ReadOptions = field(default_factory=ReadOptions)
     assumed: tuple[Assumption, ...] = ()
     counted: Mapping[str, int] = field(default_factory=dict)
+    bounds: NDArray[np.int64] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
