@@ -26,7 +26,8 @@ from hpc_connector.storage.store import Version
 from hpc_connector.storage.stores import NoSuchObject, NotAllowed
 
 FIRST_BYTES, MOST_BYTES = 1 << 16, 8 << 20  # of an object at once: more as it goes on
-DIRECT_BYTES = 1 << 20  # from which on what is decrypted goes where it is wanted
+DIRECT_BYTES = 1 << 17  # from which on what is decrypted goes where it is wanted
+AHEAD_BYTES = 1 << 19  # of an encrypted file at most: nothing is gained by more
 
 
 def get_size(path: str) -> int:
@@ -164,6 +165,8 @@ class ObjectFile(io.RawIOBase):
         self.at, self.first = 0, 0
         self.held: bytes | memoryview = b""
         self.n_bytes = FIRST_BYTES // 2
+        self.is_sealed = is_encrypted(path)
+        self.most = MOST_BYTES if is_remote(path) else AHEAD_BYTES
 
     def readable(self) -> bool:
         """Return True."""
@@ -183,7 +186,7 @@ class ObjectFile(io.RawIOBase):
         """Read as many bytes as there are, and as the buffer holds."""
         if self.at >= self.size:
             return 0
-        if len(buffer) >= DIRECT_BYTES and is_encrypted(self.path):
+        if len(buffer) >= DIRECT_BYTES and self.is_sealed:
             return self.read_into(buffer)
         if not self.first <= self.at < self.first + len(self.held):
             self.fetch_more(len(buffer))
@@ -204,12 +207,15 @@ class ObjectFile(io.RawIOBase):
     def fetch_more(self, least: int) -> None:
         """Fetch what follows: twice as much as before, if that was read to its end."""
         goes_on = self.at == self.first + len(self.held)
-        self.n_bytes = min(2 * self.n_bytes, MOST_BYTES) if goes_on else FIRST_BYTES
-        last = min(self.at + max(self.n_bytes, least), self.size)
+        self.n_bytes = min(2 * self.n_bytes, self.most) if goes_on else FIRST_BYTES
+        last = self.at + self.n_bytes
+        if self.is_sealed:
+            last -= last % FIRST_BYTES  # where a segment ends: none is begun
+        last = min(max(last, self.at + least), self.size)
         self.first = self.at
         if last <= FIRST_BYTES and self.at == 0:
             self.held = read_head(*get_object(self.path))
-        elif is_encrypted(self.path):
+        elif self.is_sealed:
             self.held = read_array(self.path, self.at, last).data
         else:
             self.held = read_range(self.path, self.at, last)
