@@ -22,7 +22,7 @@ from hpc_connector.storage.sealed.segments import (
 from hpc_connector.storage.store import Version
 
 Fetch = Callable[[Sequence[Wanted]], list[bytes]]
-STEP_SEGMENTS = 32  # of a file at once: what was read stays in the cache
+STEP_SEGMENTS = 16  # of a file at once: what was read stays in the cache
 
 
 class _Thread(threading.local):
