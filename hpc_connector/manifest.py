@@ -1,6 +1,8 @@
 """``manifest.json``: how it begins, is written and read, and whether a run goes on."""
 
+import hashlib
 import json
+import logging
 import os
 import platform
 import shlex
@@ -15,9 +17,12 @@ from hpc_connector.errors import BadInput
 from hpc_connector.options import RunOptions
 from hpc_connector.publish import publish
 from hpc_connector.run_record import Input, RunRecord
-from hpc_connector.storage.address import is_remote
+from hpc_connector.storage import key_ring
+from hpc_connector.storage.address import is_encrypted, is_remote
 from hpc_connector.storage.checksums import get_checksum, list_files
-from hpc_connector.storage.objects import get_object
+from hpc_connector.storage.objects import get_body, get_object, get_stored
+
+logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 NAME = "manifest.json"
@@ -26,6 +31,7 @@ NO_RUN |= {"job.json", "job.json.partial"}
 NO_RUN |= {folder_lock.NAME, folder_lock.PARTIAL}
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
 NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
+NOT_PARAMETERS |= {"key", "passphrase_fd", "trust"}
 NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}
 NOT_PARAMETERS |= {"engine", "telemetry", "policy", "history", "words", "started_s"}
 
@@ -121,6 +127,7 @@ def begin_run(
         other parameters or inputs.
     """
     out: Path = args.out
+    check_burst(args, inputs)
     before = read_manifest(out) if resume and (out / NAME).exists() else None
     earlier = before.get("inputs", []) if before else []
     is_known = before is not None and all(map(get_fingerprint, earlier))
@@ -136,6 +143,8 @@ def begin_run(
         "inputs": [describe_input(path, checksum=is_known) for path in inputs],
         "software": get_software(),
     }
+    if any(map(is_encrypted, inputs)):
+        record["confidential"] = key_ring.get_facts()
     if before:
         check_resumable(before, record, out)
         if is_complete(out, before):
@@ -218,8 +227,9 @@ def describe_input(path: str, *, checksum: bool = True) -> Input:
         A file that cannot be read.
     """
     if is_remote(path):
-        version = get_object(path)[1]
-        return {"path": path, "bytes": version.size, "etag": version.etag}
+        version = get_stored(path)[1] if is_encrypted(path) else get_object(path)[1]
+        remote: Input = {"path": path, "bytes": version.size, "etag": version.etag}
+        return add_seal(remote)
     try:
         found: Input = {"path": path, "bytes": get_n_bytes(path)}
         if checksum:
@@ -229,7 +239,40 @@ def describe_input(path: str, *, checksum: bool = True) -> Input:
                 pass
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    return add_seal(found)
+
+
+def add_seal(found: Input) -> Input:
+    """Return a description with whose seal an input has, if it is encrypted.
+
+    That it has none is said in the log too.
+
+    Raises
+    ------
+    BadInput
+        It cannot be opened.
+    """
+    if is_encrypted(found["path"]):
+        stored = get_body(found["path"]).seal
+        found["seal"] = "none"
+        if stored is None:
+            said = "%s has no seal: nothing proves that its segments are all there"
+            logger.warning(said, found["path"])
+        else:
+            signer = hashlib.sha256(stored.seal.signer).hexdigest()[:16]
+            version = stored.seal.head["version"]
+            found["seal"] = {"signer": signer, "version": version}
     return found
+
+
+def check_burst(args: RunOptions, inputs: Sequence[str]) -> None:
+    """Refuse functions of a cloud for encrypted inputs: they would get plaintext."""
+    sealed = [path for path in inputs if is_encrypted(path)]
+    if sealed and getattr(args, "burst", None):
+        raise BadInput(
+            f"--burst does not go with encrypted inputs ({sealed[0]}): what functions "
+            "are given would lie in a bucket as plaintext"
+        )
 
 
 def get_fingerprint(described: Input) -> str:

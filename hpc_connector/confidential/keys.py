@@ -14,14 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PublicKey,
 )
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
 
 from hpc_connector.confidential.files import open_input
 from hpc_connector.crypt4gh.key_files import (
@@ -102,6 +94,23 @@ def load_key(path: Path, passphrase: bytes | None = None) -> X25519PrivateKey:
     raise AssertionError  # the last try returns or raises
 
 
+def load_open_key(descriptor: int, passphrase: bytes | None) -> X25519PrivateKey:
+    """Return the private key of a reader from an open file.
+
+    Raises
+    ------
+    BadInput
+        It is not open, is not one, or the passphrase is missing or wrong.
+    """
+    name = f"--key fd:{descriptor}"
+    try:
+        with open(descriptor, "rb", closefd=False) as stream:
+            data = stream.read(MOST_KEY_BYTES)
+    except OSError as error:
+        raise BadInput(f"{name}: {error.strerror}: expected an open file") from None
+    return read_private_key(data, name, passphrase or b"")
+
+
 def load_recipients(paths: Iterable[Path]) -> list[bytes]:
     """Return the public keys of readers, 32 bytes each, each once."""
     keys = [read_public_key(_read(path), str(path)) for path in paths]
@@ -116,7 +125,10 @@ def load_signer(path: Path) -> Ed25519PrivateKey:
     BadInput
         It is not one, or others may read it.
     """
-    key = _load_pem(load_pem_private_key, path, read_secret(path), None)
+    from cryptography.hazmat.primitives import serialization  # a third of the start
+
+    data = read_secret(path)
+    key = _load_pem(serialization.load_pem_private_key, path, data, None)
     if not isinstance(key, Ed25519PrivateKey):
         raise BadInput(f"{path} is no Ed25519 key: expected one to sign with")
     return key
@@ -124,6 +136,8 @@ def load_signer(path: Path) -> Ed25519PrivateKey:
 
 def load_trusted(paths: Iterable[Path]) -> list[bytes]:
     """Return the public keys of those who are trusted to sign, 32 bytes each."""
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
     found = []
     for path in paths:
         key = _load_pem(load_pem_public_key, path, _read(path))
@@ -159,6 +173,13 @@ def save_new_keys(name: Path, passphrase: bytes = b"") -> list[Path]:
 
 def save_new_signer(name: Path) -> list[Path]:
     """Write the key of a new signer, NAME.pem and NAME.pub.pem."""
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        PublicFormat,
+    )
+
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     public = key.public_key().public_bytes(

@@ -11,6 +11,7 @@ from hpc_connector.errors import BadInput
 SEGMENT_BYTES = 65_536  # of plaintext
 SEALED_BYTES = NONCE_BYTES + SEGMENT_BYTES + TAG_BYTES  # of a whole segment
 Range = tuple[int, int]
+Ciphers = list[ChaCha20Poly1305]  # the one that opened the last segment comes first
 
 
 def get_plain_size(size: int, name: str) -> int:
@@ -82,10 +83,33 @@ def open_segments(
     BadInput
         No key opens one: it is damaged, or of another file.
     """
-    ciphers = [ChaCha20Poly1305(key) for key in session_keys]
+    plain = bytearray(get_plain_size(len(data), name))
+    open_into(data, make_ciphers(session_keys), first, name, memoryview(plain))
+    return plain
+
+
+def make_ciphers(session_keys: Sequence[bytes]) -> Ciphers:
+    """Return what opens segments of one of some session keys."""
+    return [ChaCha20Poly1305(key) for key in session_keys]
+
+
+def open_into(
+    data: bytes | memoryview,
+    ciphers: Ciphers,
+    first: int,
+    name: str,
+    target: memoryview,
+) -> None:
+    """Open consecutive segments into memory, as :func:`open_segments`.
+
+    Parameters
+    ----------
+    ciphers
+        Of the session keys.
+    target
+        As long as their plaintext.
+    """
     view, n_bytes = memoryview(data), len(data)
-    plain = bytearray(get_plain_size(n_bytes, name))
-    target = memoryview(plain)
     for number, at in enumerate(range(0, n_bytes, SEALED_BYTES)):
         sealed = view[at : at + SEALED_BYTES]
         begin = number * SEGMENT_BYTES
@@ -95,12 +119,9 @@ def open_segments(
                 f"{name}: segment {first + number} is damaged, or no key of its header "
                 "opens it"
             )
-    return plain
 
 
-def _open_segment(
-    sealed: memoryview, ciphers: list[ChaCha20Poly1305], target: memoryview
-) -> bool:
+def _open_segment(sealed: memoryview, ciphers: Ciphers, target: memoryview) -> bool:
     """Open a segment by one of some keys, which comes to the front; say whether."""
     for k, cipher in enumerate(ciphers):
         try:

@@ -13,6 +13,7 @@ from hpc_connector.partitioner.ending import end_together
 from hpc_connector.partitioner.launch import get_mpicomm
 from hpc_connector.pipeline.program import begin, watch
 from hpc_connector.pipeline.resources import Usage, read_usage
+from hpc_connector.storage import key_ring
 from hpc_connector.storage.objects import forget
 from hpc_connector.undo import remove_empty, undo_run
 
@@ -53,5 +54,6 @@ def call(
             undo_run(before) if isinstance(error, BadInput) else remove_empty(before)
         raise
     finally:
+        key_ring.forget_keys()
         if lock:
             release_folder(options.out, lock)

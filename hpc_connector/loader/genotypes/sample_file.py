@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.notes import Assumption
-from hpc_connector.storage.address import is_remote
+from hpc_connector.storage.address import is_object
 from hpc_connector.storage.objects import get_object
 
 TEXT = np.dtypes.StringDType()  # a sixth of the memory of Python's strings
@@ -63,6 +63,9 @@ class SampleFile:
         Size on disk, the cost of reading it.
     assumed, counted
         What the header does not say; what it was found to leave out or change.
+    bounds
+        Where variants begin, and the last one ends, int64 (variants + 1,), where that
+        was found before: in BGEN that is encrypted.
     """
 
     path: str
@@ -76,6 +79,7 @@ class SampleFile:
     options: ReadOptions = field(default_factory=ReadOptions)
     assumed: tuple[Assumption, ...] = ()
     counted: Mapping[str, int] = field(default_factory=dict)
+    bounds: NDArray[np.int64] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def get_version(path: str) -> tuple[int, int | str]:
     BadInput
         A file that cannot be found.
     """
-    if is_remote(path):
+    if is_object(path):
         version = get_object(path)[1]
         return version.size, version.etag
     try:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.files import get_size, map_file
+from hpc_connector.loader.files import get_size, map_file, read_array
 from hpc_connector.loader.genotypes.bgen import _kernels as kernels
 from hpc_connector.loader.genotypes.bgen.blocks import read_block
 from hpc_connector.loader.genotypes.bgen.header import (
@@ -37,6 +37,7 @@ from hpc_connector.loader.genotypes.sample_file import (
     SampleFile,
     get_version,
 )
+from hpc_connector.storage.address import is_encrypted
 
 LEAST_VARIANT_BYTES = 12  # no strings, no alleles
 BLOCK_VARIANTS = 1024
@@ -65,6 +66,10 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
     size = get_size(path)
     if n_variants * LEAST_VARIANT_BYTES > size:
         raise BadInput(f"{path} is cut: expected {n_variants} variants")
+    bounds = None
+    if is_encrypted(path):  # so that each rank opens no more than its share
+        bounds = _find_variants(path, get_version(path), header)[1]
+        forget()  # the bytes
     return SampleFile(
         path=path,
         format="bgen",
@@ -76,6 +81,7 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
         n_bytes=size,
         options=options,
         assumed=people.assumed,
+        bounds=bounds,
     )
 
 
@@ -93,11 +99,15 @@ def read(sample_file: SampleFile, part: int, n_parts: int) -> Iterator[Block]:
     first, last = n_variants * part // n_parts, n_variants * (part + 1) // n_parts
     if first == last:
         return
-    data, bounds = _find_variants(path, get_version(path), header)
+    data, bounds = None, sample_file.bounds
+    if bounds is None:
+        data, bounds = _find_variants(path, get_version(path), header)
     step = max(1, min(BLOCK_VARIANTS, BLOCK_BYTES // max(1, n)))
     for at in range(first, last, step):
         bounds_here = bounds[at : min(at + step, last) + 1]
-        here = data[bounds_here[0] : bounds_here[-1]].tobytes()
+        begin, end = int(bounds_here[0]), int(bounds_here[-1])
+        stretch = read_array(path, begin, end) if data is None else data[begin:end]
+        here = stretch.tobytes()
         block = read_block(sample_file, header, here, bounds_here - bounds_here[0], at)
         if len(block.genotypes):
             yield block
