@@ -135,7 +135,7 @@ def save_patterns(path: Path, patterns: Patterns) -> None:
     own = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with publish(own) as stream:
+        with publish(own, "open") as stream:
             np.savez(stream, mz=patterns.mz, intensity=patterns.intensity)
         own.replace(path)
     except OSError as error:
