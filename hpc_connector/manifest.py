@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +48,17 @@ def read_manifest(directory: Path) -> RunRecord:
     """Return the record of a run; see :func:`read_record` for what is raised."""
     found = read_record(directory / NAME, "a manifest", f"{directory} holds no run")
     return cast("RunRecord", found)
+
+
+def add_outputs(directory: Path, names: Iterable[str]) -> list[str]:
+    """Add files to those that ``manifest.json`` names; return all.
+
+    What is encrypted of the record stays as it is, and for whom it is.
+    """
+    record = read_manifest(directory)
+    outputs = list(dict.fromkeys([*record.get("outputs", []), *names]))
+    save_record(directory / NAME, record | {"outputs": outputs}, "open")
+    return outputs
 
 
 def read_whole_manifest(directory: Path) -> RunRecord:

@@ -96,9 +96,9 @@ def publish(
         except BaseException:
             plain.close()
             raise
-        if before := _kept.pop(path, None):
+        if before := _kept.pop(path.absolute(), None):
             before.close()
-        _kept[path] = plain
+        _kept[path.absolute()] = plain
 
 
 @contextlib.contextmanager
@@ -139,7 +139,7 @@ def open_memory() -> BinaryIO:
 
 def open_kept(path: Path) -> BinaryIO | None:
     """Return what this process has published by a name, to read; None if it is not."""
-    kept = _kept.get(path)
+    kept = _kept.get(path.absolute())
     return kept and open(f"/proc/self/fd/{kept.fileno()}", "rb")
 
 

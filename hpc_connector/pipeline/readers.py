@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hpc_connector.confidential.published import name_encrypted
 from hpc_connector.errors import BadInput
+from hpc_connector.manifest import read_whole_manifest
 from hpc_connector.options import ReaderOptions
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.pipeline.access import NEEDED, begin_access
@@ -85,11 +86,14 @@ def begin_command(
     Raises
     ------
     BadInput
-        It would write what is encrypted for anybody, or for some what is not.
+        There is no key for them; or it would write what is encrypted for anybody, or
+        for some what is not.
     """
     begin_access(options)
     begin_readers(options)
     encrypted = [path for path in folders if name_encrypted(path / RESULTS).exists()]
+    for path in encrypted:
+        read_whole_manifest(path)  # which the key must open
     if encrypted and writes and not options.encrypt_to:
         raise BadInput(
             f"{encrypted[0]} has encrypted results: expected --encrypt-to, and the "

@@ -1,7 +1,7 @@
 """``metabolite-annotation export``."""
 
 from hpc_connector import cli
-from hpc_connector.manifest import save_manifest
+from hpc_connector.manifest import add_outputs
 from hpc_connector.publish import name_outputs
 from metabolite_annotation.export.formats import (
     check_exports,
@@ -34,7 +34,6 @@ def run(parser: cli.OneLineParser, argv: list[str]) -> None:
         norm = record["parameters"]["normalise"]
     save_exports(options.directory, options.export, norm, record)
     made = name_outputs(list_outputs(options.export))
-    known = dict.fromkeys([*record["outputs"], *made])
-    save_manifest(options.directory, record | {"outputs": list(known)})
+    add_outputs(options.directory, made)
     for name in made:
         print(options.directory / name)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from hpc_connector.confidential.published import is_published, read_published
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import read_record, save_manifest, save_record
+from hpc_connector.manifest import add_outputs, read_record, save_record
 from hpc_connector.publish import name_outputs, publish
 from hpc_connector.storer.results import save_table
 from metabolite_annotation.options import PageOptions
@@ -90,16 +90,8 @@ def add_extras(
     if given.regions:
         saved += save_regions(run, extras.regions)
     if saved:
-        add_outputs(run, name_outputs(saved))
+        run.record["outputs"] = add_outputs(run.directory, name_outputs(saved))
     return run, extras
-
-
-def add_outputs(run: AnnotationRun, names: list[str]) -> None:
-    """Add files to those that the manifest of a run names."""
-    before = run.record.get("outputs", [])
-    run.record["outputs"] = list(dict.fromkeys([*before, *names]))
-    rest = {k: v for k, v in run.record.items() if k != "format_version"}
-    save_manifest(run.directory, rest)  # type: ignore[arg-type]
 
 
 def save_page_part(directory: Path, extras: Extras) -> list[str]:
