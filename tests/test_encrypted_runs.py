@@ -17,11 +17,14 @@ import mdr_epistasis
 import metabolite_annotation
 from encrypted_runs import (
     SECRET,
+    WORDS,
     Session,
     check_same,
     decrypt,
     find_plaintext,
+    find_shared,
     make_keys,
+    take_samples,
 )
 from hpc_connector.errors import BadInput
 from hpc_connector.folder_lock import NAME as LOCK
@@ -30,7 +33,7 @@ from mdr_epistasis import program as search
 from metabolite_annotation import program as annotate
 from programs import wait_for
 
-KILLS = 6  # of each program
+KILLS = 10  # of each program
 MAINS = {"mdr_epistasis": search.main, "metabolite_annotation": annotate.main}
 PROGRAMS = pytest.mark.parametrize("program", MAINS)
 
@@ -115,8 +118,10 @@ def test_run__killed_at_any_moment_leaves_nothing_to_read(
     given = [*words[program], *to]
     seen = [out, tmp_path / "whole", cache, temporary]
     places = {"XDG_CACHE_HOME": str(cache), "TMPDIR": str(temporary)}
-    rng = random.Random(program)
-    with closing(Session(program, seen, **places)) as session:
+    samples = take_samples(plain[program] / "results.h5")
+    assert samples
+    rng, start_s = random.Random(program), time.time()
+    with closing(Session(program, seen, samples, **places)) as session:
         assert session.run(None, *given, "--out", tmp_path / "first")[0] == 0
         watched = ["--telemetry", "--out", tmp_path / "whole"]
         code, moments, leaks = session.run(0, *given, *watched)
@@ -126,8 +131,8 @@ def test_run__killed_at_any_moment_leaves_nothing_to_read(
             code, *_ = session.run(moment, *given, "--out", out, "--resume")
             assert code in (-9, 0)
             (out / LOCK).unlink(missing_ok=True)
-            assert find_plaintext([tmp_path]) == []
-            assert find_plaintext(["/dev/shm"], [SECRET.encode()]) == []
+            assert find_plaintext([tmp_path], [*WORDS, *samples]) == []
+            assert find_shared(start_s) == []
         assert session.run(0, *given, "--out", out, "--resume")[::2] == [0, []]
     assert (tmp_path / "whole/telemetry").exists()
     for path in (out, tmp_path / "whole"):
@@ -141,6 +146,7 @@ def test_run__on_ranks_killed_leaves_nothing_to_read(
     command = ["mpirun", "-n", "2", program.replace("_", "-"), *words[program], *to]
     command += ["--out", tmp_path / "out", "--resume"]
     places = {"TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    start_s = time.time()
     run = subprocess.Popen(
         command,
         env=os.environ | places,
@@ -156,7 +162,7 @@ def test_run__on_ranks_killed_leaves_nothing_to_read(
     run.wait()
     wait_for(lambda: not find_processes(str(tmp_path / "out")))
     assert find_plaintext([tmp_path]) == []
-    assert find_plaintext(["/dev/shm"], [SECRET.encode()]) == []
+    assert find_shared(start_s) == []
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     check_same(tmp_path / "out", plain[program], f"{keys[0]}.sec")
