@@ -26,6 +26,7 @@ from encrypted_runs import (
     make_keys,
     take_samples,
 )
+from hpc_connector.commands.main import main as hpc_connector
 from hpc_connector.errors import BadInput
 from hpc_connector.folder_lock import NAME as LOCK
 from imzml import plant_lipids
@@ -91,6 +92,26 @@ def plain(folder, words):
     return made
 
 
+@pytest.fixture(scope="module")
+def sealed(folder, words, plain, keys):
+    """Return the same arguments with encrypted inputs, and bytes of what they hold."""
+    (folder / "sealed").mkdir()
+    found = {}
+    for name, given in words.items():
+        inputs = [w for w in given if w.startswith(f"{folder}/inputs")]
+        beside = [
+            file for w in inputs for file in Path(w).parent.glob(f"{Path(w).stem}*")
+        ]
+        command = ["encrypt", *map(str, beside), "--to", f"{keys[1]}.pub"]
+        assert hpc_connector([*command, "--out", f"{folder}/sealed"]) == 0
+        changed = [
+            f"{folder}/sealed/{Path(w).name}.c4gh" if w in inputs else w for w in given
+        ]
+        samples = [file.read_bytes()[500:532] for file in beside]
+        found[name] = changed, samples
+    return found
+
+
 @pytest.fixture
 def to(keys):
     """Return the options of who can read results, and who runs."""
@@ -110,16 +131,18 @@ def refuse(capsys, main, *words):
 
 @PROGRAMS
 def test_run__killed_at_any_moment_leaves_nothing_to_read(
-    program, words, plain, keys, to, tmp_path
+    program, sealed, plain, keys, to, tmp_path
 ):
     """Also while it lives: at each moment it looks for itself."""
     out, cache, temporary = (tmp_path / name for name in ("out", "cache", "tmp"))
     temporary.mkdir()
-    given = [*words[program], *to]
+    words, samples = sealed[program]
+    given = [*words, *to]
+    if program == "metabolite_annotation":
+        given += ["--scratch", str(temporary)]
     seen = [out, tmp_path / "whole", cache, temporary]
     places = {"XDG_CACHE_HOME": str(cache), "TMPDIR": str(temporary)}
-    samples = take_samples(plain[program] / "results.h5")
-    assert samples
+    samples = samples + take_samples(plain[program] / "results.h5")
     rng, start_s = random.Random(program), time.time()
     with closing(Session(program, seen, samples, **places)) as session:
         assert session.run(None, *given, "--out", tmp_path / "first")[0] == 0
@@ -141,9 +164,10 @@ def test_run__killed_at_any_moment_leaves_nothing_to_read(
 
 @PROGRAMS
 def test_run__on_ranks_killed_leaves_nothing_to_read(
-    program, words, plain, keys, to, tmp_path
+    program, sealed, plain, keys, to, tmp_path
 ):
-    command = ["mpirun", "-n", "2", program.replace("_", "-"), *words[program], *to]
+    words, samples = sealed[program]
+    command = ["mpirun", "-n", "2", program.replace("_", "-"), *words, *to]
     command += ["--out", tmp_path / "out", "--resume"]
     places = {"TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     start_s = time.time()
@@ -161,7 +185,7 @@ def test_run__on_ranks_killed_leaves_nothing_to_read(
             os.kill(pid, signal.SIGKILL)
     run.wait()
     wait_for(lambda: not find_processes(str(tmp_path / "out")))
-    assert find_plaintext([tmp_path]) == []
+    assert find_plaintext([tmp_path], [*WORDS, *samples]) == []
     assert find_shared(start_s) == []
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
