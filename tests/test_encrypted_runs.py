@@ -29,6 +29,8 @@ from encrypted_runs import (
 from hpc_connector.commands.main import main as hpc_connector
 from hpc_connector.errors import BadInput
 from hpc_connector.folder_lock import NAME as LOCK
+from hpc_connector.manifest import read_manifest
+from hpc_connector.pipeline.progress import read_progress
 from imzml import plant_lipids
 from mdr_epistasis import program as search
 from metabolite_annotation import program as annotate
@@ -247,6 +249,7 @@ def test_resume__needs_the_key_of_the_run(
     (out / LOCK).unlink()
     ledger = list((out / "ledger").iterdir())
     assert ledger, "killed before the first task was recorded"
+    assert read_progress(out, read_manifest(out)) is None  # whoever asks has no key
     make_keys(tmp_path)
     recipients = to[:2]
     said = refuse(capsys, main, *given, "--resume", *recipients)
