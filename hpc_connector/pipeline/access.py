@@ -33,7 +33,8 @@ def begin_access(options: KeyOptions) -> None:
             raise
         raise BadInput(NEEDED) from None
     forbid_cores()
-    key_ring.set_opener(make_opener(options), load_trusted(options.trust or ()))
+    trusted = load_trusted(options.trust) if options.trust else ()
+    key_ring.set_opener(make_opener(options), trusted)
 
 
 def share_keys(comm: Communicator) -> None:
