@@ -36,7 +36,7 @@ from mdr_epistasis import program as search
 from metabolite_annotation import program as annotate
 from programs import wait_for
 
-KILLS = 10  # of each program
+KILLS = 8  # of each program
 MAINS = {"mdr_epistasis": search.main, "metabolite_annotation": annotate.main}
 PROGRAMS = pytest.mark.parametrize("program", MAINS)
 
@@ -303,31 +303,43 @@ def test_run__of_a_key_that_cannot_be_read_writes_nothing(
         assert not (tmp_path / "out").exists()
 
 
-@PROGRAMS
-def test_run__leaves_no_core_file(program, words, to, tmp_path):
-    """The limit is there while the program runs, and not after it."""
+@pytest.mark.parametrize(
+    ("program", "kind"),
+    [
+        ("metabolite_annotation", "results"),
+        ("mdr_epistasis", "results"),
+        ("mdr_epistasis", "inputs"),
+        ("mdr_epistasis", "none"),
+    ],
+)
+def test_run__leaves_no_core_file(program, kind, words, sealed, to, tmp_path):
+    """The limit is there on each rank while the program runs, and not after it."""
     code = (
-        f"import resource, sys; from hpc_connector import publish\n"
+        f"import os, resource, sys; from hpc_connector import publish\n"
         f"from {program} import program\n"
-        "kept, limits = publish._publish, []\n"
+        "kept, limits = publish._publish, set()\n"
         "def note(path):\n"
-        "    limits.append(resource.getrlimit(resource.RLIMIT_CORE)[0])\n"
+        "    limits.add(resource.getrlimit(resource.RLIMIT_CORE)[0])\n"
         "    return kept(path)\n"
         "publish._publish = note\n"
         "code = program.main(sys.argv[1:])\n"
         "after = resource.getrlimit(resource.RLIMIT_CORE)[0]\n"
-        "print(code, len(limits) > 3, set(limits), after)"
+        f"told = f'{tmp_path}/{{os.getpid()}}.told'\n"
+        "open(told, 'w').write(f'{code} {limits} {after}')"
     )
+    given = {"results": [*words[program], *to[:2]], "none": words[program]}
+    given["inputs"] = [*sealed[program][0], *to[2:]]
+    ranks = ["mpirun", "-n", "2"] if kind == "inputs" else []
     most = resource.getrlimit(resource.RLIMIT_CORE)[1]
-    command = [sys.executable, "-c", code, *words[program], "--out", tmp_path / "out"]
-
-    def allow():
-        resource.setrlimit(resource.RLIMIT_CORE, (4096, most))
-
-    done = subprocess.run(
-        [*command, *to], capture_output=True, text=True, preexec_fn=allow
+    before = 4096 if most == resource.RLIM_INFINITY else min(4096, most)
+    subprocess.run(
+        [*ranks, sys.executable, "-c", code, *given[kind], "--out", tmp_path / "out"],
+        capture_output=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (before, most)),
     )
-    assert done.stdout.splitlines()[-1] == "0 True {0} 4096"
+    told = [path.read_text() for path in tmp_path.glob("*.told")]
+    limit = before if kind == "none" else 0
+    assert told == [f"0 {{{limit}}} {before}"] * (2 if ranks else 1)
 
 
 def test_report__of_encrypted_results(words, plain, keys, to, tmp_path, capsys):

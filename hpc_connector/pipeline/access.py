@@ -43,6 +43,6 @@ def share_keys(comm: Communicator) -> None:
     They travel as messages, and are written nowhere. Private keys stay where they are.
     """
     known = comm.bcast(key_ring.get_known() if comm.rank == 0 else None)
-    if known:
+    if any(known):
         forbid_cores()
     key_ring.know(known)
