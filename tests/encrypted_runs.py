@@ -33,9 +33,10 @@ WORDS = [SECRET.encode(), *SIGNATURES]
 def find_plaintext(folders, words=WORDS, since_s=0.0):
     """Return the files below some folders, not older, that hold one of some words."""
     found = []
-    for path in (p for folder in folders for p in Path(folder).rglob("*")):
+    trees = (tree for folder in folders for tree in os.walk(folder))
+    for path in (Path(top, name) for top, _, names in trees for name in names):
         try:
-            if path.is_symlink() or path.is_dir() or path.stat().st_mtime < since_s:
+            if path.is_symlink() or path.stat().st_mtime < since_s:
                 continue
             data = path.read_bytes()
         except OSError:  # renamed or removed meanwhile
