@@ -10,9 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hpc_connector.confidential.published import is_published, read_published
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import read_record, save_manifest, save_record
-from hpc_connector.publish import publish
+from hpc_connector.manifest import (
+    add_outputs,
+    read_record,
+    save_manifest,
+    save_record,
+)
+from hpc_connector.publish import get_readers, name_outputs, publish
+from hpc_connector.run_record import RunRecord
 from hpc_connector.storer.results import save_table
 from metabolite_annotation.options import PageOptions
 from metabolite_annotation.report.optical import OpticalImage, read_optical
@@ -87,17 +94,28 @@ def update_run(
     """Put into the manifest the size of a pixel, if it is given, and names of files."""
     record = run.record.copy()
     if pixel_size:
+        check_readers(record)
         size = {"pixel_size_um": list(pixel_size), "pixel_size_from": "--pixel-size"}
         record["dataset"] = run.get_part("dataset") | size
         rest = [entry for entry in list_assumed(run) if entry.what != "pixel size"]
         record["assumed"] = [entry._asdict() for entry in rest]
         run = replace(run, pixel_size_um=list(pixel_size))
-    if names:
-        record["outputs"] = list(dict.fromkeys([*record.get("outputs", []), *names]))
-    if record != run.record:
         record.pop("format_version", None)  # which is put where it is saved
         save_manifest(run.directory, record)
+    if names:
+        record["outputs"] = add_outputs(run.directory, name_outputs(names))
     return replace(run, record=record)
+
+
+def check_readers(record: RunRecord) -> None:
+    """Refuse to write a record anew for others than it is encrypted for."""
+    readers = get_readers()
+    now = list(readers.fingerprints) if readers else None
+    if now != record.get("recipients"):
+        raise BadInput(
+            "--pixel-size is kept in manifest.json, which is encrypted: expected "
+            "--encrypt-to with the keys that the run was given"
+        )
 
 
 def save_optical(directory: Path, optical: OpticalImage) -> list[str]:
@@ -144,15 +162,15 @@ def read_kept(directory: Path) -> Extras:
         A file that is damaged.
     """
     regions: tuple[Region, ...] = ()
-    if (directory / GEOJSON).exists():
+    if is_published(directory / GEOJSON):
         regions = tuple(read_regions(directory / GEOJSON))
-    if not (directory / PAGE).exists():
+    if not is_published(directory / PAGE):
         return Extras(regions=regions)
     record = read_record(directory / PAGE, "a record of a page", "")
     try:
         told = record["optical"]
         optical = OpticalImage(
-            (directory / OPTICAL).read_bytes(),
+            read_published(directory / OPTICAL),
             int(told["width"]),
             int(told["height"]),
             told["transform"] and tuple(map(float, told["transform"])),

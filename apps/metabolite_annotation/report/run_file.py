@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import read_manifest
+from hpc_connector.manifest import read_whole_manifest
 from hpc_connector.report.results_file import open_results
 from hpc_connector.report.text import clean
 from hpc_connector.run_record import RunRecord
@@ -149,7 +149,7 @@ def _read(file: h5py.File, directory: Path) -> AnnotationRun:
         raise BadInput(f"has format {found}; this version reads {FORMAT_VERSION}")
     rows = {name: _read_text(file[f"annotations/{name}"]) for name in TEXTS}
     rows |= {name: _read_numbers(file[f"annotations/{name}"]) for name in NUMBERS}
-    scores, record = file["scores"], read_manifest(directory)
+    scores, record = file["scores"], read_whole_manifest(directory)
     return AnnotationRun(
         directory,
         record,
