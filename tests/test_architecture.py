@@ -51,6 +51,7 @@ HOMES = {
             "hpc_connector/commands/confidential/",
         ],
     ),
+    "jwt": ("", ["hpc_connector/confidential/identity/"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/"]),
     "PIL": ("lazily", ["apps/metabolite_annotation/report/optical.py"]),
     "spatialdata": ("lazily", ["apps/metabolite_annotation/export/spatial_data.py"]),

@@ -1,0 +1,1 @@
+"""Who a user is: tokens of an OpenID Connect server, and the roles in them."""

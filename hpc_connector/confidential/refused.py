@@ -1,0 +1,17 @@
+"""What is refused to who asks: a token, a release, evidence."""
+
+from hpc_connector.errors import BadInput
+
+
+class Refused(BadInput):
+    """Says by one word which check failed first, and never what was shown to it.
+
+    Parameters
+    ----------
+    again
+        The same may be granted in a moment.
+    """
+
+    def __init__(self, word: str, reason: str, *, again: bool = False) -> None:
+        super().__init__(f"{word}: {reason}")
+        self.word, self.reason, self.again = word, reason, again
