@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from hpc_connector import cli
+from hpc_connector.commands.confidential import keys_grant, keys_log
 from hpc_connector.commands.confidential.words import (
     add_key,
     add_passphrase,
@@ -37,10 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipients(again)
     said = "a copy for them (default: the header is written over)"
     again.add_argument("--out", type=cli.local, metavar="FILE", help=said)
+    keys_grant.add_command(commands)
+    keys_log.add_command(commands)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the commands."""
+    if "act" in args:
+        code: int = args.act(args)
+        return code
     if args.what == "reencrypt":
         recipients = load_recipients(args.to)
         print(reencrypt_file(args.file, get_key(args), recipients, args.out))

@@ -128,20 +128,24 @@ def sign(key: Ed25519PrivateKey, kind: bytes, told: Mapping[str, Any]) -> str:
     return base64.b64encode(key.sign(kind + pack(told))).decode()
 
 
-def verify_log(
-    path: Path, public: Ed25519PublicKey, checkpoints: Path | None = None
-) -> int:
+def verify_log(path: Path, public: bytes, checkpoints: Path | None = None) -> int:
     """Return the number of lines of a log, once all were found to hold.
+
+    Parameters
+    ----------
+    public
+        Key of the log, 32 bytes.
 
     Raises
     ------
     BadInput
         One does not; the message has the number of the first.
     """
-    known = read_checkpoints(checkpoints, public) if checkpoints else {}
+    key = Ed25519PublicKey.from_public_bytes(public)
+    known = read_checkpoints(checkpoints, key) if checkpoints else {}
     n, before = 0, FIRST
     for n, line in enumerate(read_lines(path), 1):
-        told = check_line(line, public, LINE, f"{path}, line {n}")
+        told = check_line(line, key, LINE, f"{path}, line {n}")
         found = told.get("seq"), told.get("prev")
         if found != (n, before):
             raise BadInput(f"{path}, line {n}: it does not follow the line before it")
