@@ -26,6 +26,7 @@ NO_RUN |= {"job.json", "job.json.partial"}
 NO_RUN |= {folder_lock.NAME, folder_lock.PARTIAL}
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
 NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
+NOT_PARAMETERS |= {"key", "passphrase_fd", "trust"}
 NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}
 NOT_PARAMETERS |= {"engine", "telemetry", "policy", "history", "words", "started_s"}
 

@@ -186,6 +186,7 @@ def _name_flag(each: dataclasses.Field[Any]) -> Option:
 
 
 _burst = partial(option, group="functions of a cloud (Lithops)")
+_key = partial(option, group="encrypted inputs (Crypt4GH)")
 _run = partial(option, group="the run")
 
 
@@ -241,7 +242,31 @@ class BurstOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(BurstOptions):
+class KeyOptions:
+    """What opens encrypted inputs, and who must have sealed them."""
+
+    key: str | None = _key(
+        None,
+        "private key of a reader: its file, or fd:N for an open one",
+        metavar="KEY",
+    )
+    passphrase_fd: int | None = _key(
+        None,
+        "open file with its passphrase on the first line (default: asked for)",
+        read=at_least(0),
+        metavar="N",
+    )
+    trust: tuple[Path, ...] | None = _key(
+        None,
+        "public key of who must have sealed them; several times for one of several",
+        read=local,
+        many="repeat",
+        metavar="SIGNER.pub.pem",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(KeyOptions, BurstOptions):
     """The options that a run of every program has.
 
     Parameters

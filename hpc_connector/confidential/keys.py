@@ -104,6 +104,23 @@ def load_key(path: Path, passphrase: bytes | None = None) -> X25519PrivateKey:
     raise AssertionError  # the last try returns or raises
 
 
+def load_open_key(descriptor: int, passphrase: bytes | None) -> X25519PrivateKey:
+    """Return the private key of a reader from an open file.
+
+    Raises
+    ------
+    BadInput
+        It is not open, is not one, or the passphrase is missing or wrong.
+    """
+    name = f"--key fd:{descriptor}"
+    try:
+        with open(descriptor, "rb", closefd=False) as stream:
+            data = stream.read(MOST_KEY_BYTES)
+    except OSError as error:
+        raise BadInput(f"{name}: {error.strerror}: expected an open file") from None
+    return read_private_key(data, name, passphrase or b"")
+
+
 def load_recipients(paths: Iterable[Path]) -> list[bytes]:
     """Return the public keys of readers, 32 bytes each, each once."""
     keys = [read_public_key(_read(path), str(path)) for path in paths]

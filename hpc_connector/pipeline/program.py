@@ -11,6 +11,7 @@ from hpc_connector.options import RunOptions
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import abort_on_error, end_now
 from hpc_connector.partitioner.launch import get_mpicomm
+from hpc_connector.pipeline.access import begin_access
 from hpc_connector.pipeline.signals import on_signals
 from hpc_connector.storage.objects import forget
 from hpc_connector.undo import Before, look_before, remove_empty, undo_run
@@ -81,7 +82,8 @@ def watch(
 
 
 def begin(options: RunOptions) -> tuple[Before, str]:
-    """Return the state before a run, and the lock of its folder."""
+    """Return the state before a run, and the lock of its folder; have its keys."""
+    begin_access(options)
     before = look_before(options.out)
     try:
         return before, enter_folder(options.out, resume=options.resume)

@@ -22,6 +22,7 @@ SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 WEB = ("http", "https")
 STORES = ("s3", *WEB)
 RESERVED = "%:/?[]@!$&'()*+,;=-._~"  # of a URL: not encoded again
+ENCRYPTED = ".c4gh"  # the ending of what is encrypted
 HIDDEN = "***"
 STARS = re.compile(r"\*\*\*\d*")  # it, of one or another
 MOST_BYTES = 200  # of a name in a folder
@@ -85,6 +86,16 @@ def get_scheme(uri: str) -> str:
 def is_remote(path: str) -> bool:
     """Return whether a path is that of an object in a store."""
     return get_scheme(path) in STORES
+
+
+def is_encrypted(path: str) -> bool:
+    """Return whether a path is that of an object whose bytes are encrypted."""
+    return cut_query(path).endswith(ENCRYPTED)
+
+
+def is_object(path: str) -> bool:
+    """Return whether a path is read by ranges: in a store, or encrypted."""
+    return is_remote(path) or is_encrypted(path)
 
 
 def is_url(text: str) -> bool:
@@ -250,9 +261,20 @@ def get_key(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def get_name(uri: str) -> str:
-    """Return the name of an object without the query of a URL, to look at its end."""
+def cut_query(uri: str) -> str:
+    """Return the name of an object without the query of a URL."""
     return uri.partition("?")[0] if get_scheme(uri) in WEB else uri
+
+
+def get_name(uri: str) -> str:
+    """Return the name of an object, to look at its end: without query, and `.c4gh`.
+
+    Examples
+    --------
+    >>> get_name("http://host/a.bed.c4gh?v=2")
+    'http://host/a.bed'
+    """
+    return cut_query(uri).removesuffix(ENCRYPTED)
 
 
 def beside(uri: str, ending: str, *, without: str = "") -> str:
@@ -261,17 +283,22 @@ def beside(uri: str, ending: str, *, without: str = "") -> str:
     Parameters
     ----------
     without
-        An ending that is taken off first, in whatever case.
+        An ending that is taken off first, in whatever case; of what is encrypted, its
+        own ending too.
 
     Examples
     --------
     >>> beside("http://host/a.bed?v=2", ".bim", without=".bed")
     'http://host/a.bim?v=2'
+    >>> beside("a.bed.c4gh", ".seal")
+    'a.bed.c4gh.seal'
     """
     uri = take(uri)
     url, _ = _known.get(uri, (uri, ()))
-    name = get_name(url)
+    name = cut_query(url)
     query = url[len(name) :]
+    if without:
+        name = name.removesuffix(ENCRYPTED)
     if without and name.lower().endswith(without.lower()):
         name = name[: -len(without)]
     found = take(f"{name}{ending}{query}")

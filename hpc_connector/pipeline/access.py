@@ -1,0 +1,42 @@
+"""Access of a run to its encrypted inputs: begun by the first rank, shared with all."""
+
+from hpc_connector.errors import BadInput
+from hpc_connector.options import KeyOptions
+from hpc_connector.partitioner.communicator import Communicator
+from hpc_connector.storage import key_ring
+
+NEEDED = (
+    "encrypted inputs need cryptography: expected "
+    "pip install 'hpc_connector[confidential]'"
+)
+
+
+def begin_access(options: KeyOptions) -> None:
+    """Have what opens encrypted inputs, in the process of the first rank alone.
+
+    Raises
+    ------
+    BadInput
+        A key that cannot be used, or options that need one.
+    """
+    key_ring.forget_keys()
+    if options.key is None:
+        if options.trust or options.passphrase_fd is not None:
+            raise BadInput("--trust and --passphrase-fd: expected --key with them")
+        return
+    try:
+        from hpc_connector.confidential.keys import load_trusted
+        from hpc_connector.confidential.openers import make_opener
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "cryptography":
+            raise
+        raise BadInput(NEEDED) from None
+    key_ring.set_opener(make_opener(options), load_trusted(options.trust or ()))
+
+
+def share_keys(comm: Communicator) -> None:
+    """Give all ranks the session keys of what the first one has opened.
+
+    They travel as messages, and are written nowhere. Private keys stay where they are.
+    """
+    key_ring.know(comm.bcast(key_ring.get_known() if comm.rank == 0 else None))
