@@ -44,10 +44,10 @@ def load_command(place: str) -> Any:
     try:
         return importlib.import_module(f"{__package__}.{place}")
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "cryptography":
+        if (error.name or "").partition(".")[0] not in ("cryptography", "jwt"):
             raise
         raise BadInput(
-            "confidential data need cryptography: expected "
+            f"confidential data need {error.name}: expected "
             "pip install 'hpc_connector[confidential]'"
         ) from None
 

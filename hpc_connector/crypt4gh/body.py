@@ -82,10 +82,29 @@ def open_segments(
     BadInput
         No key opens one: it is damaged, or of another file.
     """
+    plain = bytearray(get_plain_size(len(data), name))
     ciphers = [ChaCha20Poly1305(key) for key in session_keys]
+    open_into(data, ciphers, first, name, memoryview(plain))
+    return plain
+
+
+def open_into(
+    data: bytes | memoryview,
+    ciphers: list[ChaCha20Poly1305],
+    first: int,
+    name: str,
+    target: memoryview,
+) -> None:
+    """Open consecutive segments into memory, as :func:`open_segments`.
+
+    Parameters
+    ----------
+    ciphers
+        Of the session keys; the one that opened a segment comes to the front.
+    target
+        As long as their plaintext.
+    """
     view, n_bytes = memoryview(data), len(data)
-    plain = bytearray(get_plain_size(n_bytes, name))
-    target = memoryview(plain)
     for number, at in enumerate(range(0, n_bytes, SEALED_BYTES)):
         sealed = view[at : at + SEALED_BYTES]
         begin = number * SEGMENT_BYTES
@@ -95,7 +114,6 @@ def open_segments(
                 f"{name}: segment {first + number} is damaged, or no key of its header "
                 "opens it"
             )
-    return plain
 
 
 def _open_segment(

@@ -90,7 +90,7 @@ def is_remote(path: str) -> bool:
 
 def is_encrypted(path: str) -> bool:
     """Return whether a path is that of an object whose bytes are encrypted."""
-    return _cut_query(path).endswith(ENCRYPTED)
+    return cut_query(path).endswith(ENCRYPTED)
 
 
 def is_object(path: str) -> bool:
@@ -261,7 +261,7 @@ def get_key(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def _cut_query(uri: str) -> str:
+def cut_query(uri: str) -> str:
     """Return the name of an object without the query of a URL."""
     return uri.partition("?")[0] if get_scheme(uri) in WEB else uri
 
@@ -274,7 +274,7 @@ def get_name(uri: str) -> str:
     >>> get_name("http://host/a.bed.c4gh?v=2")
     'http://host/a.bed'
     """
-    return _cut_query(uri).removesuffix(ENCRYPTED)
+    return cut_query(uri).removesuffix(ENCRYPTED)
 
 
 def beside(uri: str, ending: str, *, without: str = "") -> str:
@@ -295,7 +295,7 @@ def beside(uri: str, ending: str, *, without: str = "") -> str:
     """
     uri = take(uri)
     url, _ = _known.get(uri, (uri, ()))
-    name = _cut_query(url)
+    name = cut_query(url)
     query = url[len(name) :]
     if without:
         name = name.removesuffix(ENCRYPTED)

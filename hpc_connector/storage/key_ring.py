@@ -65,6 +65,11 @@ def get_facts() -> dict[str, Any]:
     return dict(_opener.facts) if _opener else {}
 
 
+def get_body(uri: str) -> Any:
+    """Return an object that was opened, None if it was not."""
+    return _opened.get(uri)
+
+
 def get_known() -> dict[str, Any]:
     """Return what was opened, for a process that works for this one: it is secret."""
     return dict(_opened)

@@ -2,13 +2,14 @@
 
 import contextlib
 import functools
-import logging
 from collections.abc import Sequence
 
 from hpc_connector.errors import BadInput
-from hpc_connector.storage import address
+from hpc_connector.storage import address, key_ring
 from hpc_connector.storage.address import Source
-from hpc_connector.storage.store import Changed, Range, Response, Version, is_strong
+from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.requests import look, refusing, warn_of_tag
+from hpc_connector.storage.store import Version
 from hpc_connector.storage.stores import (
     NoSuchObject,
     NotAllowed,
@@ -18,42 +19,22 @@ from hpc_connector.storage.stores import (
 )
 from hpc_connector.storage.traffic import count_traffic
 
-logger = logging.getLogger(__name__)
-
-refusing: set[Source] = set()  # whose servers refuse their own ETag
-
 
 def get_version(source: Source) -> Version:
-    """Return size and tag of an object.
+    """Return size and tag of an object; of an encrypted one, the plaintext's size.
 
     Raises
     ------
     BadInput
-        It cannot be read, or its server says nothing that tells versions apart.
+        It cannot be read, or its server says nothing that tells versions apart; it is
+        encrypted, and cannot be opened.
     """
-    store, key = locate(source)
-    with explain(source):
-        found = store.look(key)
-    count_traffic(1, 0)
-    if not found.etag:
-        raise BadInput(
-            f"{source.uri}: its server gives weak ETags only, or none, and no "
-            "Last-Modified, so that a change would not be seen: expected either, or a "
-            "copy of it in a bucket or folder"
-        )
-    if not is_strong(found.etag):
-        warn_of_tag(source)
-    return found
+    found = look(source)
+    if not address.is_encrypted(source.uri):
+        return found
+    from hpc_connector.storage.bodies import open_body  # which needs cryptography
 
-
-@functools.cache
-def warn_of_tag(source: Source) -> None:
-    """Say once that a change of an object may be missed."""
-    logger.warning(
-        "%s: its server gives weak ETags only, or none: a change is seen by size and "
-        "Last-Modified, to the second; for more copy it to a bucket or folder",
-        source.uri,
-    )
+    return Version(open_body(source, found).size, found.etag)
 
 
 @functools.cache
@@ -72,31 +53,7 @@ def forget() -> None:
         known.cache_clear()
     refusing.clear()
     address.forget_derived()
-
-
-def read_version(source: Source, version: Version, wanted: Range) -> Response:
-    """Return a range of one version of an object.
-
-    A server that refuses an ETag it gives itself is asked without it: of what version
-    an answer is says the answer.
-
-    Raises
-    ------
-    Changed
-        There is another version.
-    """
-    store, key = locate(source)
-    tag = "" if source in refusing else version.etag
-    try:
-        answer = store.read(key, wanted, tag)
-    except Changed:
-        if not is_strong(tag) or get_version(source) != version:
-            raise
-        refusing.add(source)
-        answer = store.read(key, wanted)
-    if answer.tag != version.etag and (answer.tag or not is_strong(tag)):
-        raise Changed
-    return answer
+    key_ring.forget_opened()
 
 
 def read_beside(source: Source) -> tuple[bytes, Version] | None:
@@ -115,6 +72,8 @@ def read_beside(source: Source) -> tuple[bytes, Version] | None:
 
 def read_whole(source: Source) -> tuple[bytes, Version] | None:
     """Return the bytes of a small object and its version, None if there is none."""
+    if address.is_encrypted(source.uri):
+        return read_opened(source)
     store, key = locate(source)
     try:
         with explain(source):
@@ -125,6 +84,15 @@ def read_whole(source: Source) -> tuple[bytes, Version] | None:
     count_traffic(1, len(answer.data))
     data = bytes(answer.data)
     return data, Version(len(data), answer.tag or get_version(source).etag)
+
+
+def read_opened(source: Source) -> tuple[bytes, Version] | None:
+    """Return the plaintext of an encrypted object as :func:`read_whole`."""
+    try:
+        version = get_version(source)
+    except NoSuchObject:
+        return None
+    return fetch(source, version, [(0, version.size)])[0], version
 
 
 def get_size(source: Source) -> int | None:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from hpc_connector.errors import BadInput
+from hpc_connector.storage import address
 from hpc_connector.storage.address import Source
-from hpc_connector.storage.objects import read_version
+from hpc_connector.storage.requests import Wanted, read_version
 from hpc_connector.storage.store import (
     Broken,
     Range,
@@ -24,7 +25,6 @@ NEAR_BYTES = 1 << 16  # ranges with less between them are asked for as one
 MOST_BYTES = 16 << 20  # of one request
 AT_ONCE = 16  # requests
 TRIES = 4
-Wanted = tuple["Source", "Version", Sequence[Range]]
 
 
 def fetch(source: Source, version: Version, ranges: Sequence[Range]) -> list[bytes]:
@@ -44,11 +44,44 @@ def fetch_together(wanted: Sequence[Wanted]) -> list[bytes]:
         As ``explain``; and an answer that is not the bytes that were asked for.
     """
     for source, version, ranges in wanted:
-        for first, last in ranges:
-            if not 0 <= first <= last <= version.size:
-                raise BadInput(
-                    f"{source.uri}: bytes {first} to {last} of {version.size}"
-                )
+        for each in ranges:
+            check_range(source, version, each)
+    if any(address.is_encrypted(source.uri) for source, _, _ in wanted):
+        from hpc_connector.storage.plaintext import fetch_opened  # needs cryptography
+
+        return fetch_opened(wanted, fetch_stored)
+    return fetch_stored(wanted)
+
+
+def fetch_into(
+    source: Source, version: Version, first: int, target: memoryview
+) -> None:
+    """Read the bytes of one version of an object from `first` on into memory.
+
+    Raises
+    ------
+    BadInput
+        As :func:`fetch_together`.
+    """
+    if address.is_encrypted(source.uri):
+        from hpc_connector.storage.plaintext import read_into  # needs cryptography
+
+        check_range(source, version, (first, first + len(target)))
+        read_into(source, version, first, target, fetch_stored)
+        return
+    wanted = [(first, first + len(target))]
+    target[:] = fetch(source, version, wanted)[0]
+
+
+def check_range(source: Source, version: Version, wanted: Range) -> None:
+    """Refuse bytes that an object has not."""
+    first, last = wanted
+    if not 0 <= first <= last <= version.size:
+        raise BadInput(f"{source.uri}: bytes {first} to {last} of {version.size}")
+
+
+def fetch_stored(wanted: Sequence[Wanted]) -> list[bytes]:
+    """Return ranges of objects as they are stored; see :func:`fetch_together`."""
     plans = [plan_requests(ranges) for _, _, ranges in wanted]
     requests = [
         (source, version, request)

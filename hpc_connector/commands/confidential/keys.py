@@ -1,10 +1,10 @@
-"""``hpc-connector keys``: make keys, give encrypted files to other readers."""
+"""``hpc-connector keys``: make keys, who may have them, files to other readers."""
 
 import argparse
 from pathlib import Path
 
 from hpc_connector import cli
-from hpc_connector.commands.confidential import keys_grant, keys_log
+from hpc_connector.commands.confidential import keys_grant, keys_log, keys_login
 from hpc_connector.commands.confidential.words import (
     add_key,
     add_passphrase,
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_recipients(again)
     said = "a copy for them (default: the header is written over)"
     again.add_argument("--out", type=cli.local, metavar="FILE", help=said)
+    keys_login.add_commands(commands)
     keys_grant.add_command(commands)
     keys_log.add_command(commands)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hpc_connector import cli
+from hpc_connector.confidential.identity.source import load_token
 from hpc_connector.confidential.keys import load_key, read_passphrase
 
 
@@ -23,6 +24,19 @@ def add_passphrase(parser: argparse.ArgumentParser) -> None:
     """Add where a passphrase comes from."""
     said = "open file with the passphrase on its first line (default: asked for)"
     parser.add_argument("--passphrase-fd", type=cli.at_least(0), metavar="N", help=said)
+
+
+def add_token(parser: argparse.ArgumentParser) -> None:
+    """Add where the token of a user comes from."""
+    said = "open file with a token on its first line (default: that of keys login)"
+    parser.add_argument("--token-fd", type=cli.at_least(0), metavar="N", help=said)
+    said = "command that prints a token, such as 'oidc-token NAME'"
+    parser.add_argument("--token-command", default="", metavar="WORDS", help=said)
+
+
+def get_token(args: argparse.Namespace) -> str:
+    """Return the token of the user."""
+    return load_token(descriptor=args.token_fd, command=args.token_command)
 
 
 def add_recipients(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,149 @@
+"""Opening of encrypted objects: header and seal are read, the body is not."""
+
+import functools
+import logging
+import posixpath
+
+from hpc_connector.crypt4gh.body import get_plain_size
+from hpc_connector.crypt4gh.edits import make_edits
+from hpc_connector.crypt4gh.header import get_header_size
+from hpc_connector.crypt4gh.seal import (
+    Seal,
+    check_signer,
+    check_size,
+    get_seal_size,
+    read_seal,
+)
+from hpc_connector.errors import BadInput
+from hpc_connector.storage import address, key_ring
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.encrypted import Body
+from hpc_connector.storage.ranges import fetch_stored
+from hpc_connector.storage.requests import look
+from hpc_connector.storage.store import Version
+from hpc_connector.storage.stores import NoSuchObject, NotAllowed
+
+logger = logging.getLogger(__name__)
+
+FIRST_BYTES = 1 << 16  # what a header, or the head of a seal, seldom exceeds
+SEAL = ".seal"
+
+
+def open_body(file: Source, stored: Version) -> Body:
+    """Return an encrypted object, opened in this process or in that it works for.
+
+    Parameters
+    ----------
+    stored
+        Its version as it is stored.
+
+    Raises
+    ------
+    BadInput
+        It is not encrypted, is not for the reader, or is cut; its seal does not hold,
+        or is not of who is trusted.
+    """
+    known: Body | None = key_ring.get_body(file.uri)
+    if known is not None and known.stored == stored:
+        return known
+    opener, name = key_ring.get_opener(file.uri), file.uri
+    header = read_header(file, stored)
+    n_stored = stored.size - len(header)
+    seal, beside, version, signed = None, find_seal(file), None, None
+    if beside is not None:
+        version = look(beside)
+        signed = read_signed(beside, version)
+        seal = read_seal(signed, beside.uri)
+        check_seal(seal, file, beside.uri)
+        check_size(seal, n_stored, name)
+    opened = opener.open(name, header, signed)
+    n_bytes = get_plain_size(n_stored, name)
+    edits = make_edits(opened.edits, n_bytes, name)
+    body = Body(
+        file,
+        stored,
+        len(header),
+        tuple(opened.session_keys),
+        n_bytes,
+        edits,
+        seal,
+        beside,
+        version,
+    )
+    key_ring.know({name: body})
+    return body
+
+
+def read_header(file: Source, stored: Version) -> bytes:
+    """Return the header of an encrypted object, whole.
+
+    Raises
+    ------
+    BadInput
+        It has none, or ends within it.
+    """
+    data, n_wanted = b"", FIRST_BYTES
+    while len(data) < n_wanted:
+        last = min(n_wanted, stored.size)
+        data = fetch_stored([(file, stored, [(0, last)])])[0]
+        size = get_header_size(data, file.uri)
+        if size > stored.size:
+            raise BadInput(
+                f"{file.uri} ends within its header, after {stored.size} bytes"
+            )
+        if size <= len(data):
+            return data[:size]
+        n_wanted = size
+    return data
+
+
+def find_seal(file: Source) -> Source | None:
+    """Return the seal beside an encrypted object; None if there is none, nor need be.
+
+    Raises
+    ------
+    BadInput
+        There is none, though somebody must have sealed the object.
+    """
+    beside = file.beside(SEAL)
+    try:
+        look(beside)
+    except (NoSuchObject, NotAllowed):
+        if key_ring.get_trusted():
+            raise BadInput(f"{beside.uri} is missing: --trust needs a seal") from None
+        warn_of_none(file.uri)
+        return None
+    return beside
+
+
+@functools.cache
+def warn_of_none(name: str) -> None:
+    """Say once that an object has no seal."""
+    logger.warning(
+        "%s has no seal: nothing proves that its segments are all there, in order", name
+    )
+
+
+def read_signed(beside: Source, version: Version) -> bytes:
+    """Return a seal up to and including its signature."""
+    first = min(FIRST_BYTES, version.size)
+    (data,) = fetch_stored([(beside, version, [(0, first)])])
+    size = get_seal_size(data, beside.uri)
+    if size > len(data) < version.size:
+        last = min(size, version.size)
+        (data,) = fetch_stored([(beside, version, [(0, last)])])
+    return data[:size]
+
+
+def check_seal(seal: Seal, file: Source, name: str) -> None:
+    """Compare a seal whose signature holds with who is trusted, and with its object.
+
+    Raises
+    ------
+    BadInput
+        It is of another signer, or of an object of another name.
+    """
+    if trusted := key_ring.get_trusted():
+        check_signer(seal, trusted, name)
+    if seal.head["name"] != posixpath.basename(address.cut_query(file.uri)):
+        raise BadInput(f"{name} is the seal of {seal.head['name']}")
