@@ -3,10 +3,11 @@
 from hpc_connector.errors import BadInput
 from hpc_connector.options import KeyOptions
 from hpc_connector.partitioner.communicator import Communicator
+from hpc_connector.pipeline.cores import forbid_cores
 from hpc_connector.storage import key_ring
 
 NEEDED = (
-    "encrypted inputs need cryptography: expected "
+    "encrypted inputs and results need cryptography: expected "
     "pip install 'hpc_connector[confidential]'"
 )
 
@@ -33,6 +34,7 @@ def begin_access(options: KeyOptions) -> None:
         if (error.name or "").partition(".")[0] != "cryptography":
             raise
         raise BadInput(NEEDED) from None
+    forbid_cores()
     key_ring.set_opener(make_opener(options), load_trusted(options.trust or ()))
 
 
@@ -41,4 +43,7 @@ def share_keys(comm: Communicator) -> None:
 
     They travel as messages, and are written nowhere. Private keys stay where they are.
     """
-    key_ring.know(comm.bcast(key_ring.get_known() if comm.rank == 0 else None))
+    known = comm.bcast(key_ring.get_known() if comm.rank == 0 else None)
+    if known:
+        forbid_cores()
+    key_ring.know(known)
