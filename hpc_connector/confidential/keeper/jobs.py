@@ -81,12 +81,11 @@ def parse_job(line: str) -> JobNow:
     )
 
 
-def has_node(job: JobNow, node: str, cluster: str = "") -> bool:
-    """Return whether a job runs on a node."""
+def list_nodes(job: JobNow, cluster: str = "") -> list[str]:
+    """Return the names of the nodes that a job runs on."""
     if not any(mark in job.nodes for mark in LIST_MARKS):
-        return job.nodes == node
-    said = ask("show", "hostnames", job.nodes, cluster=cluster, word="node")
-    return node in said.split()
+        return [job.nodes]
+    return ask("show", "hostnames", job.nodes, cluster=cluster, word="node").split()
 
 
 def ask(*question: str, cluster: str, word: str) -> str:

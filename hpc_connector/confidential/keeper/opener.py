@@ -16,6 +16,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from hpc_connector.confidential.evidence.measurement import measure
 from hpc_connector.confidential.keeper.client import (
     JOB,
     PATIENCE_S,
@@ -93,7 +94,7 @@ def open_by_keeper(url: str, options: KeyOptions) -> Opener:
         (released,) = answer["headers"].values()
         return read_header(decode(released), key, name)
 
-    return Opener(open_header, facts)
+    return Opener(open_header, facts, run_key.public_key().public_bytes_raw())
 
 
 def read_own(header: bytes, run_key: X25519PrivateKey, name: str) -> Header:
@@ -126,7 +127,7 @@ def describe_run(key: X25519PrivateKey, options: KeyOptions) -> dict[str, Any]:
         "job_public": encode(key.public_key().public_bytes_raw()),
         "program": program,
         "version": importlib.metadata.version("hpc_connector"),
-        "measurement": "0" * 64,
+        "measurement": measure(),
         "evidence": {},
     }
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hpc_connector.confidential.evidence.check import Approved, check_evidence
 from hpc_connector.confidential.keeper import munge
 from hpc_connector.confidential.keeper.database import (
     Grant,
@@ -20,7 +21,7 @@ from hpc_connector.confidential.keeper.database import (
     list_grants,
     use_grant,
 )
-from hpc_connector.confidential.keeper.jobs import ask_job, has_node
+from hpc_connector.confidential.keeper.jobs import ask_job, list_nodes
 from hpc_connector.confidential.keeper.log import add_event
 from hpc_connector.confidential.keeper.messages import (
     MOST_BYTES,
@@ -71,10 +72,10 @@ def release(keeper: Keeper, data: bytes, credential: str) -> dict[str, Any]:
         grant = check_grant(keeper, asked)
         told["actor"] = grant.subject
         check_user(asked, grant)
-        check_job(keeper, asked, grant)
+        nodes = check_job(keeper, asked, grant)
         policies = [keeper.settings.data[name] for name in grant.data]
         check_code(asked, grant, policies)
-        told["level"] = level = prove(keeper, asked, policies)
+        told["level"] = level = prove(keeper, asked, policies, nodes)
         found = [find(keeper, name, grant) for name in asked.body["objects"]]
         answer = make_answer(keeper, asked, grant, found)
         body = asked.body
@@ -147,8 +148,13 @@ def check_user(asked: Asked, grant: Grant) -> None:
         raise Refused("uid", f"{asked.uid} has no part in this grant")
 
 
-def check_job(keeper: Keeper, asked: Asked, grant: Grant) -> None:
-    """Refuse what is not the job of a grant, or does not run where it says."""
+def check_job(keeper: Keeper, asked: Asked, grant: Grant) -> list[str]:
+    """Refuse what is not the job of a grant, or does not run where it says.
+
+    Returns
+    -------
+    The names of its nodes.
+    """
     body, clusters = asked.body, keeper.settings.munge.clusters
     job_id, cluster = body["job_id"], body["cluster"]
     if cluster not in clusters:
@@ -165,8 +171,10 @@ def check_job(keeper: Keeper, asked: Asked, grant: Grant) -> None:
         raise Refused("job", f"{job.state}: expected RUNNING")
     if job.restarts != body["restart"]:
         raise Refused("job", f"restarted {job.restarts} times, not as it says")
-    if not has_node(job, body["node"], where):
+    nodes = list_nodes(job, where)
+    if body["node"] not in nodes:
         raise Refused("node", "the job does not run there")
+    return nodes
 
 
 def check_code(asked: Asked, grant: Grant, policies: Sequence[Policy]) -> None:
@@ -180,9 +188,43 @@ def check_code(asked: Asked, grant: Grant, policies: Sequence[Policy]) -> None:
         raise Refused("measurement", "of other code than the data sets are for")
 
 
-def prove(keeper: Keeper, asked: Asked, policies: Sequence[Policy]) -> int:
-    """Return the level of evidence that a job has proved for all of the data sets."""
-    return 1 if all(one.measurements for one in policies) else 0
+def prove(
+    keeper: Keeper, asked: Asked, policies: Sequence[Policy], nodes: Sequence[str]
+) -> int:
+    """Return the level of evidence that a job has proved for all of its data sets.
+
+    Raises
+    ------
+    Refused
+        It is below what one of them is for.
+    """
+    levels = [prove_for(keeper, asked, policy, nodes) for policy in policies]
+    for policy, level in zip(policies, levels, strict=True):
+        if level < policy.least_level:
+            raise Refused(
+                "evidence", f"level {level} proved: expected {policy.least_level}"
+            )
+    return min(levels)
+
+
+def prove_for(
+    keeper: Keeper, asked: Asked, policy: Policy, nodes: Sequence[str]
+) -> int:
+    """Return the level of evidence that a job has proved for one data set."""
+    return check_evidence(
+        asked.body["evidence"],
+        nonce=asked.nonce,
+        job_public=asked.job_public,
+        measurement=asked.body["measurement"],
+        policy=Approved(
+            policy.measurements,
+            nodes,
+            keeper.settings.nodes,
+            policy.enclaves,
+            policy.tcb_statuses,
+        ),
+        now=time.time(),
+    )
 
 
 def find(keeper: Keeper, name: str, grant: Grant) -> Stored:

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hpc_connector.confidential.evidence.check import REGISTERS, Node
+from hpc_connector.confidential.evidence.tpm import load_attestation_key
 from hpc_connector.confidential.identity.claims import Settings as Oidc
 from hpc_connector.confidential.identity.claims import read_role
 from hpc_connector.confidential.identity.web import check_address
@@ -15,6 +17,7 @@ from hpc_connector.fields import Reader, fill, whole
 from hpc_connector.text import read_toml
 
 MOST_LEVEL = 3
+HEX = frozenset("0123456789abcdef")
 Kind = TypeVar("Kind")
 
 
@@ -76,6 +79,9 @@ class Policy:
     programs, measurements
         That may open it; any if they are empty. Without measurements no level above 0
         is proved.
+    enclaves, tcb_statuses
+        Of level 3: approved ones (MRENCLAVE or MRTD), and which states of their
+        processors, in Intel's words, are good enough.
     most_hours
         Of a grant.
     """
@@ -86,7 +92,18 @@ class Policy:
     least_level: int = 1
     programs: tuple[str, ...] = ()
     measurements: tuple[str, ...] = ()
+    enclaves: tuple[str, ...] = ()
+    tcb_statuses: tuple[str, ...] = ("UpToDate",)
     most_hours: float = 24
+
+
+@dataclass(frozen=True)
+class NodeTold:
+    """A node as the file tells it: key of its TPM (PEM), approved digests, PCRs."""
+
+    key: str
+    pcrs: tuple[str, ...]
+    registers: tuple[int, ...] = tuple(REGISTERS)
 
 
 @dataclass(frozen=True)
@@ -99,6 +116,8 @@ class Settings:
         User numbers of the cluster, by the subjects of tokens.
     data
         Policies of data sets.
+    nodes
+        How the TPMs of nodes sign, and how those boot when all is right.
     values
         Files with secrets by their names, by sessions, as a CAS gives them.
     """
@@ -108,6 +127,7 @@ class Settings:
     munge: Munge
     subjects: Mapping[str, int]
     data: Mapping[str, Policy]
+    nodes: Mapping[str, Node] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
 
 
@@ -164,10 +184,27 @@ def level(value: Any) -> int:
 
 def digests(value: Any) -> tuple[str, ...]:
     """Return a list of SHA-256."""
+    return list_hex(value, (64,))
+
+
+def enclaves(value: Any) -> tuple[str, ...]:
+    """Return a list of MRENCLAVE (SHA-256) and MRTD (SHA-384)."""
+    return list_hex(value, (64, 96))
+
+
+def list_hex(value: Any, lengths: tuple[int, ...]) -> tuple[str, ...]:
+    """Return a list of texts of hex digits."""
     found = texts(value)
-    if not all(len(one) == 64 and set(one) <= set("0123456789abcdef") for one in found):
-        raise ValueError("64 lower-case hex digits each")
+    if not all(len(one) in lengths and set(one) <= HEX for one in found):
+        raise ValueError(f"{' or '.join(map(str, lengths))} lower-case hex digits each")
     return found
+
+
+def registers(value: Any) -> tuple[int, ...]:
+    """Return numbers of PCRs."""
+    if not isinstance(value, list) or not all(type(one) is int for one in value):
+        raise ValueError("a list of numbers")
+    return tuple(value)
 
 
 def address(value: Any) -> tuple[str, int]:
@@ -206,9 +243,12 @@ POLICY: dict[str, Reader] = {
     "least_level": level,
     "programs": texts,
     "measurements": digests,
+    "enclaves": enclaves,
+    "tcb_statuses": texts,
     "most_hours": hours,
 }
-SECTIONS = ("keeper", "oidc", "munge", "subjects", "data", "values")
+NODE: dict[str, Reader] = {"key": text, "pcrs": digests, "registers": registers}
+SECTIONS = ("keeper", "oidc", "munge", "subjects", "data", "nodes", "values")
 NEEDED = SECTIONS[:5]
 
 
@@ -234,6 +274,7 @@ def read_settings(path: Path) -> Settings:
         take(Munge, sections["munge"], f"{path}: [munge]", MUNGE),
         take_map(sections["subjects"], f"{path}: [subjects]", whole),
         take_policies(sections["data"], str(path)),
+        take_nodes(sections["nodes"], str(path), file),
         {
             name: take_map(table, f"{path}: [values.{name}]", file)
             for name, table in sections["values"].items()
@@ -307,4 +348,21 @@ def take_policies(given: Mapping[str, Any], where: str) -> dict[str, Policy]:
                 "expected those of hpc-connector keys measure, or least_level = 0"
             )
         found[name] = policy
+    return found
+
+
+def take_nodes(
+    given: Mapping[str, Any], where: str, file: Callable[[Any], Path]
+) -> dict[str, Node]:
+    """Return how nodes sign, by their names."""
+    found = {}
+    for name, table in given.items():
+        here = f"{where}: [nodes.{name}]"
+        told = take(NodeTold, table, here, NODE)
+        try:
+            pem = file(told.key).read_bytes()
+        except OSError as error:
+            raise BadInput(f"{here}: {told.key}: {error.strerror}") from None
+        key = load_attestation_key(pem, f"{here}: {told.key}")
+        found[name] = Node(key, told.pcrs, told.registers)
     return found
