@@ -15,6 +15,7 @@ from hpc_connector.errors import BadInput
 LIBRARY = "libmunge.so.2"
 SOCKET = ""  # of munged; empty for the one that the library was built with
 TTL_S = 60
+START = "MUNGE:"  # of a credential
 OPT_TTL, OPT_SOCKET, OPT_UID_RESTRICTION = 4, 8, 9  # munge.h, munge_opt_t
 BAD_CREDENTIAL = 8  # munge_err_t: this and above is the credential's fault
 
@@ -108,6 +109,8 @@ def read_credential(credential: str, socket: str = "") -> Said:
     OSError
         The daemon does not answer.
     """
+    if not credential.startswith(START):
+        raise Refused("munge", f"expected a credential, {START}...")
     payload, size = ctypes.c_void_p(), ctypes.c_int()
     uid, gid = ctypes.c_uint32(), ctypes.c_uint32()
     found = map(ctypes.byref, (payload, size, uid, gid))
