@@ -110,7 +110,7 @@ def read_credential(credential: str, socket: str = "") -> Said:
         The daemon does not answer.
     """
     if not credential.startswith(START):
-        raise Refused("munge", f"expected a credential, {START}...")
+        raise Refused("munge", "expected a credential of MUNGE")
     payload, size = ctypes.c_void_p(), ctypes.c_int()
     uid, gid = ctypes.c_uint32(), ctypes.c_uint32()
     found = map(ctypes.byref, (payload, size, uid, gid))
