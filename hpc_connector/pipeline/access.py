@@ -1,10 +1,14 @@
 """Access of a run to its encrypted inputs: begun by the first rank, shared with all."""
 
+import logging
+
 from hpc_connector.errors import BadInput
 from hpc_connector.options import KeyOptions
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.pipeline.cores import forbid_cores
 from hpc_connector.storage import key_ring
+
+logger = logging.getLogger(__name__)
 
 NEEDED = (
     "encrypted inputs and results need cryptography: expected "
@@ -28,6 +32,7 @@ def begin_access(options: KeyOptions) -> None:
             )
         return
     try:
+        from hpc_connector.confidential.evidence.levels import describe_level
         from hpc_connector.confidential.keys import load_trusted
         from hpc_connector.confidential.openers import make_opener
     except ModuleNotFoundError as error:
@@ -35,7 +40,12 @@ def begin_access(options: KeyOptions) -> None:
             raise
         raise BadInput(NEEDED) from None
     forbid_cores()
-    key_ring.set_opener(make_opener(options), load_trusted(options.trust or ()))
+    opener, trusted = make_opener(options), load_trusted(options.trust or ())
+    facts = opener.facts
+    said = describe_level(facts["evidence"], from_file="keeper" not in facts)
+    facts["proved"] = said
+    logger.info("%s", said)
+    key_ring.set_opener(opener, trusted)
 
 
 def share_keys(comm: Communicator) -> None:

@@ -33,7 +33,14 @@ from metabolite_annotation.report.run_file import (
 )
 from metabolite_annotation.report.search import list_search
 
-PARTS = ("dataset", "annotation", "parameters", "resources", "software")
+PARTS = (
+    "dataset",
+    "annotation",
+    "parameters",
+    "confidential",
+    "resources",
+    "software",
+)
 SCRIPTS = (
     "elements",
     "data",

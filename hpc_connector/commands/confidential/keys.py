@@ -4,7 +4,12 @@ import argparse
 from pathlib import Path
 
 from hpc_connector import cli
-from hpc_connector.commands.confidential import keys_grant, keys_log, keys_login
+from hpc_connector.commands.confidential import (
+    keys_grant,
+    keys_log,
+    keys_login,
+    keys_measure,
+)
 from hpc_connector.commands.confidential.words import (
     add_key,
     add_passphrase,
@@ -41,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     keys_login.add_commands(commands)
     keys_grant.add_command(commands)
     keys_log.add_command(commands)
+    keys_measure.add_commands(commands)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -107,11 +107,9 @@ def check_evidence(
     return 3 if "dcap" in proved else 2 if "tpm" in proved else 1
 
 
-def read_quotes(
-    evidence: Mapping[str, Any], kind: str
-) -> Mapping[str, Mapping[str, Any]]:
+def read_quotes(evidence: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     """Return the quotes of one kind, by their nodes."""
-    found = evidence.get(kind, {})
+    found: Any = evidence.get(kind, {})
     is_right = isinstance(found, dict) and all(
         isinstance(quote, dict) and quote.keys() == set(KINDS[kind])
         for quote in found.values()
@@ -119,7 +117,7 @@ def read_quotes(
     if not is_right:
         expected = " and ".join(KINDS[kind])
         raise Refused(WORD, f"{kind} that is not {expected} for each node")
-    return found
+    return dict(found)
 
 
 def check_node(

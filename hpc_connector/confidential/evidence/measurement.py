@@ -28,12 +28,7 @@ def measure() -> str:
     BadInput
         A file of it cannot be read.
     """
-    try:
-        return join_digests(hash_files(list_files()))
-    except OSError as error:
-        raise BadInput(
-            f"{error.filename}: {error.strerror}: expected to measure it"
-        ) from None
+    return join_digests(hash_files(list_files()))
 
 
 def list_files() -> list[tuple[bytes, Path]]:
@@ -67,11 +62,22 @@ def list_package(root: Path) -> Iterator[tuple[bytes, Path]]:
 
 
 def hash_files(files: list[tuple[bytes, Path]]) -> list[tuple[bytes, str]]:
-    """Return the SHA-256 of each file, in hex, with its name."""
+    """Return the SHA-256 of each file, in hex, with its name.
+
+    Raises
+    ------
+    BadInput
+        One cannot be read.
+    """
     found = []
     for name, path in files:
-        with open(path, "rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        try:
+            with open(path, "rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise BadInput(
+                f"{path}: {error.strerror}: expected to measure it"
+            ) from None
         found.append((name, digest))
     return found
 
