@@ -17,6 +17,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hpc_connector.confidential.evidence.measurement import measure
+from hpc_connector.confidential.evidence.quotes import make_evidence
 from hpc_connector.confidential.keeper.client import (
     JOB,
     PATIENCE_S,
@@ -115,7 +116,7 @@ def read_own(header: bytes, run_key: X25519PrivateKey, name: str) -> Header:
 
 
 def describe_run(key: X25519PrivateKey, options: KeyOptions) -> dict[str, Any]:
-    """Return what a job says of itself, but for the nonce and the objects."""
+    """Return what a job says of itself, the same in each request."""
     program = type(options).__module__.partition(".")[0].replace("_", "-")
     return {
         "format_version": FORMAT_VERSION,
@@ -128,7 +129,6 @@ def describe_run(key: X25519PrivateKey, options: KeyOptions) -> dict[str, Any]:
         "program": program,
         "version": importlib.metadata.version("hpc_connector"),
         "measurement": measure(),
-        "evidence": {},
     }
 
 
@@ -167,7 +167,14 @@ def send(
 ) -> dict[str, Any]:
     """Return what a keeper releases for one request, which only this job can send."""
     nonce = exchange(connection, "GET", "/v1/nonces")
-    data = pack(about | {"nonce": nonce["nonce"], "objects": list(objects)})
+    evidence = make_evidence(
+        decode(nonce["nonce"]),
+        decode(about["job_public"]),
+        about["measurement"],
+        about["node"],
+    )
+    asked = {"nonce": nonce["nonce"], "objects": list(objects), "evidence": evidence}
+    data = pack(about | asked)
     digest = hashlib.sha256(data).digest()
     headers = {"X-Munge": make_credential(digest, int(nonce["uid"]))}
     return exchange(connection, "POST", "/v1/release", data, headers)
