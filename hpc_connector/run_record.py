@@ -181,7 +181,6 @@ class RunRecord(TypedDict, total=False):
     telemetry: Summary
     finished: str  # UTC, ISO 8601
     outputs: list[str]  # files, in the folder of the run
-    confidential: dict[str, Any]  # what opened inputs: see ``storage.key_ring.Opener``
     recipients: list[str]  # fingerprints of who can read results, if not anybody
 
 

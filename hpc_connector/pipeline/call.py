@@ -14,7 +14,6 @@ from hpc_connector.partitioner.launch import get_mpicomm
 from hpc_connector.pipeline.program import begin, watch
 from hpc_connector.pipeline.readers import end_readers, share_readers
 from hpc_connector.pipeline.resources import Usage, read_usage
-from hpc_connector.storage import key_ring
 from hpc_connector.storage.objects import forget
 from hpc_connector.undo import remove_empty, undo_run
 
@@ -57,6 +56,5 @@ def call(
         raise
     finally:
         end_readers()
-        key_ring.forget_keys()
         if lock:
             release_folder(options.out, lock)

@@ -19,7 +19,6 @@ from hpc_connector.pipeline.readers import (
     share_readers,
 )
 from hpc_connector.pipeline.signals import on_signals
-from hpc_connector.storage import key_ring
 from hpc_connector.storage.objects import forget
 from hpc_connector.undo import Before, look_before, remove_empty, undo_run
 
@@ -75,7 +74,6 @@ def open_session(
                 yield comm
     finally:
         end_readers()
-        key_ring.forget_keys()
         if comm.rank == 0:
             leave()
 
