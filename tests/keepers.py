@@ -1,5 +1,6 @@
 """A keeper for tests: its munged, its issuer of tokens, its certificate, its job."""
 
+import base64
 import contextlib
 import datetime
 import ipaddress
@@ -18,6 +19,7 @@ from typing import NamedTuple
 import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -27,10 +29,11 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from conftest import give_up, require
+from hpc_connector.confidential.files import encrypt_file
 from hpc_connector.confidential.keeper.server import serve
 from hpc_connector.confidential.keeper.settings import read_settings
 from hpc_connector.confidential.keeper.state import open_keeper
-from hpc_connector.confidential.keys import load_key
+from hpc_connector.confidential.keys import load_key, load_recipients
 
 GOLDEN = Path(__file__).parent / "data/confidential"
 COHORT = ("cohort.bed.c4gh", "cohort.bim.c4gh", "cohort.fam.c4gh")
@@ -97,14 +100,12 @@ def run_munged():
         shutil.rmtree(folder)
 
 
-def make_certificate(folder):
-    """Write a certificate of 127.0.0.1, and its key; return their paths."""
+def make_certificate(folder, host):
+    """Write a certificate of an address, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "keeper of a test")])
     now = datetime.datetime.now(datetime.UTC)
-    here = x509.SubjectAlternativeName(
-        [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
-    )
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -117,11 +118,9 @@ def make_certificate(folder):
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, SHA256())
     )
-    paths = folder / "keeper.pem", folder / "keeper.key"
-    paths[0].write_bytes(made.public_bytes(Encoding.PEM))
+    (folder / "keeper.pem").write_bytes(made.public_bytes(Encoding.PEM))
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    paths[1].write_bytes(private)
-    return paths
+    (folder / "keeper.key").write_bytes(private)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -163,7 +162,7 @@ def run_issuer(folder):
 
 def write_settings(folder, issuer, socket, uid, measurements, listen="127.0.0.1:0"):
     """Write keeper.toml; return its path."""
-    make_certificate(folder)
+    make_certificate(folder, listen.rpartition(":")[0])
     key = folder / "keeper.sec"
     shutil.copy(GOLDEN / "keys/reader.sec", key)
     key.chmod(0o600)
@@ -229,3 +228,32 @@ def run_keeper(folder, socket, measurements):
         keeper = open_keeper(settings, load_key(settings.keeper.key))
         with serve(keeper) as (_, port):
             yield Running(keeper, f"https://127.0.0.1:{port}", folder, make_token)
+
+
+def encrypt_cohort(prefix):
+    """Encrypt the files of a cohort for the keeper, with seals; return their paths."""
+    recipients = load_recipients([GOLDEN / "keys/reader.pub"])
+    signer = Ed25519PrivateKey.generate()
+    paths = [Path(f"{prefix}.{ending}") for ending in ("bed", "bim", "fam")]
+    targets = [path.with_name(f"{path.name}.c4gh") for path in paths]
+    for path, target in zip(paths, targets, strict=True):
+        encrypt_file(path, target, recipients, signer)
+    return targets
+
+
+def list_forms(secret):
+    """Yield how a secret may stand in a file: raw, hex, base64 at any offset."""
+    yield secret
+    yield secret.hex().encode()
+    yield secret.hex().upper().encode()
+    for shift in range(3):
+        packed = base64.b64encode(bytes(shift) + secret)
+        yield packed[4:-4]  # what stands before and behind it may be anything
+        yield packed[4:-4].replace(b"+", b"-").replace(b"/", b"_")
+
+
+def assert_hidden(secrets, data, where):
+    """Fail if a secret stands in some bytes, in one of its forms."""
+    for name, secret in secrets.items():
+        for form in list_forms(secret):
+            assert form not in data, f"{name} in {where}"
