@@ -3,10 +3,12 @@
 import base64
 import contextlib
 import datetime
+import http.client
 import ipaddress
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jwt
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -30,6 +33,9 @@ from cryptography.x509.oid import NameOID
 
 from conftest import give_up, require
 from hpc_connector.confidential.files import encrypt_file
+from hpc_connector.confidential.keeper import munge
+from hpc_connector.confidential.keeper.database import Grant, bind_grant, save_grant
+from hpc_connector.confidential.keeper.registry import add_file
 from hpc_connector.confidential.keeper.server import serve
 from hpc_connector.confidential.keeper.settings import read_settings
 from hpc_connector.confidential.keeper.state import open_keeper
@@ -257,3 +263,49 @@ def assert_hidden(secrets, data, where):
     for name, secret in secrets.items():
         for form in list_forms(secret):
             assert form not in data, f"{name} in {where}"
+
+
+@contextlib.contextmanager
+def run_with_cohort(folder, measurements):
+    """Give a keeper that has the golden cohort, with a munged and a ``scontrol``."""
+    put_scontrol(folder)
+    write_job(folder)
+    with pytest.MonkeyPatch.context() as patch, run_munged() as socket:
+        patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        patch.setattr(munge, "SOCKET", socket)
+        with run_keeper(folder, socket, measurements) as running:
+            for name in COHORT:
+                add_file(running.keeper, "cohort-1", GOLDEN / name)
+            yield running
+
+
+def make_grant(keeper, job=JOB, **told):
+    """Make a grant of the cohort, bound to a job if there is one; return its name."""
+    name, now = os.urandom(8).hex(), time.time()
+    values = {"subject": SUBJECT, "uid": os.geteuid(), "data": ("cohort-1",)}
+    values |= {"program": "mdr-epistasis", "made": now, "ends": now + 3600, "uses": 3}
+    database = keeper.keeper.database
+    save_grant(database, Grant(name, **values | told))
+    if job:
+        assert bind_grant(database, name, CLUSTER, job)
+    return name
+
+
+def ask(keeper, method, path, data=b"", headers=None):
+    """Return the status of an answer of a keeper, and what it says."""
+    context = ssl.create_default_context(cafile=keeper.folder / "keeper.pem")
+    port = int(keeper.url.rpartition(":")[2])
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", port, timeout=PATIENCE_S, context=context
+    )
+    with contextlib.closing(connection):
+        connection.request(method, path, data or None, headers or {})
+        answer = connection.getresponse()
+        told = answer.read()
+        is_json = answer.headers["Content-Type"] == "application/json"
+        return answer.status, json.loads(told) if is_json else told
+
+
+def read_last(keeper):
+    """Return the last event of the log of a keeper."""
+    return json.loads((keeper.folder / "keeper.log").read_text().splitlines()[-1])
