@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import ssl
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,22 @@ def test_keeper__shows_its_certificate_and_no_key(keeper):
     assert status == 200
     assert told == (keeper.folder / "keeper.pem").read_bytes()
     assert ask(keeper, "GET", "/v1/keeper.sec")[0] == 404
+
+
+def test_keeper__takes_no_request_that_hides_in_another(keeper):
+    """What was not read of one is not taken for the next."""
+    hidden = b"GET /v1/nonces HTTP/1.1\r\nHost: x\r\n\r\n"
+    context = ssl.create_default_context(cafile=keeper.folder / "keeper.pem")
+    port = int(keeper.url.rpartition(":")[2])
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as stream,
+    ):
+        head = f"GET /v1/none HTTP/1.1\r\nHost: x\r\nContent-Length: {len(hidden)}\r\n"
+        stream.sendall(head.encode() + b"\r\n" + hidden)
+        answers = b"".join(iter(lambda: stream.recv(4096), b""))
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert b"404" in answers
 
 
 def test_describe_data__says_versions_and_policies(keeper):

@@ -341,6 +341,7 @@ def test_release__is_to_be_asked_again_without_munge(keeper, monkeypatch):
     status, said = send(keeper, body, credential)
     assert status == 503
     assert "refused" not in said
+    assert read_last(keeper)["reason"].startswith("not now: munge")
 
 
 def test_nonces__are_taken_once_and_in_time():
