@@ -17,7 +17,7 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from hpc_connector import options
 from hpc_connector.errors import BadInput
@@ -33,6 +33,7 @@ from hpc_connector.options import (
 )
 from hpc_connector.text import read_toml
 
+Kind = TypeVar("Kind")
 STARTED_S = time.monotonic()  # of a command
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -242,6 +243,12 @@ def get_options(kind: type[Options], args: argparse.Namespace) -> Options:
     """Return the options of a run that a command line gave, which began with it."""
     values = {name: getattr(args, name) for name in list_options(kind)}
     return fill(kind, values, words=tuple(args.words), started_s=STARTED_S)
+
+
+def take_options(kind: type[Kind], args: argparse.Namespace) -> Kind:
+    """Return the options of a dataclass among those of a command that is no run."""
+    given = {name: getattr(args, name) for name in list_options(kind)}
+    return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in given.items()})
 
 
 def find_out(arguments: list[str]) -> Path | None:

@@ -4,17 +4,18 @@ import json
 import os
 import platform
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 from hpc_connector import folder_lock
+from hpc_connector.confidential.published import name_encrypted, read_published
 from hpc_connector.errors import BadInput
 from hpc_connector.options import RunOptions
-from hpc_connector.publish import publish
-from hpc_connector.run_record import Input, RunRecord
+from hpc_connector.publish import Kind, get_readers, publish
+from hpc_connector.run_record import OPEN, Input, RunRecord
 from hpc_connector.storage.address import is_remote
 from hpc_connector.storage.checksums import get_checksum, list_files
 from hpc_connector.storage.objects import get_object
@@ -26,14 +27,21 @@ NO_RUN |= {"job.json", "job.json.partial"}
 NO_RUN |= {folder_lock.NAME, folder_lock.PARTIAL}
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
 NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
-NOT_PARAMETERS |= {"key", "passphrase_fd", "trust"}
+NOT_PARAMETERS |= {"key", "passphrase_fd", "trust", "encrypt_to"}
 NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}
 NOT_PARAMETERS |= {"engine", "telemetry", "policy", "history", "words", "started_s"}
 
 
 def save_manifest(directory: Path, record: RunRecord) -> None:
-    """Write ``manifest.json``, published by rename."""
-    save_record(directory / NAME, record)
+    """Write ``manifest.json``, published by rename.
+
+    Where results are encrypted it is what anybody may read, and the whole is encrypted.
+    """
+    shown: Mapping[str, Any] = record
+    if get_readers() and record.keys() - OPEN:
+        save_record(directory / NAME, record, seeks=True)
+        shown = {name: value for name, value in record.items() if name in OPEN}
+    save_record(directory / NAME, shown, "open")
 
 
 def read_manifest(directory: Path) -> RunRecord:
@@ -42,10 +50,38 @@ def read_manifest(directory: Path) -> RunRecord:
     return cast("RunRecord", found)
 
 
-def save_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record with the version of its format, published by rename."""
+def add_outputs(directory: Path, names: Iterable[str]) -> list[str]:
+    """Add files to those that ``manifest.json`` names; return all.
+
+    What is encrypted of the record stays as it is, and for whom it is.
+    """
+    record = read_manifest(directory)
+    outputs = list(dict.fromkeys([*record.get("outputs", []), *names]))
+    save_record(directory / NAME, record | {"outputs": outputs}, "open")
+    return outputs
+
+
+def read_whole_manifest(directory: Path) -> RunRecord:
+    """Return the record of a run, also what of it is encrypted.
+
+    Raises
+    ------
+    BadInput
+        As :func:`read_record`; or it is not for the key in hand.
+    """
+    shown = read_manifest(directory)
+    if not name_encrypted(directory / NAME).exists():
+        return shown
+    whole = json.loads(read_published(directory / NAME))
+    return cast("RunRecord", {**whole, **shown})
+
+
+def save_record(
+    path: Path, record: Mapping[str, Any], kind: Kind = "result", *, seeks: bool = False
+) -> None:
+    """Write a record with the version of its format; see :func:`publish`."""
     text = json.dumps({"format_version": FORMAT_VERSION, **record}, indent=2)
-    with publish(path) as stream:
+    with publish(path, kind, seeks=seeks) as stream:
         stream.write(f"{text}\n".encode())
 
 
@@ -65,9 +101,12 @@ def read_record(path: Path, what: str, none: str) -> dict[str, Any]:
         There is none, it is not JSON, or it has another format version.
     """
     try:
-        record = json.loads(path.read_text())
+        shown = path.read_text() if path.exists() else read_published(path)
+        record = json.loads(shown)
     except FileNotFoundError:
         raise BadInput(f"{none}: expected {path.name} in it") from None
+    except BadInput:  # which is a ValueError
+        raise
     except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not {what}: {error}") from None
     found = record.get("format_version") if isinstance(record, dict) else None
@@ -137,6 +176,8 @@ def begin_run(
         "inputs": [describe_input(path, checksum=is_known) for path in inputs],
         "software": get_software(),
     }
+    if readers := get_readers():
+        record["recipients"] = list(readers.fingerprints)
     if before:
         check_resumable(before, record, out)
         if is_complete(out, before):
@@ -241,7 +282,7 @@ def get_fingerprint(described: Input) -> str:
 def check_resumable(before: RunRecord, now: RunRecord, out: Path) -> None:
     """Refuse to resume a run whose parameters or inputs have changed."""
     facts = [
-        {name: record.get(name) for name in ("program", "version")}
+        {name: record.get(name) for name in ("program", "version", "recipients")}
         | record.get("parameters", {})
         | {i["path"]: get_fingerprint(i) for i in record.get("inputs", [])}
         for record in (before, now)

@@ -187,6 +187,7 @@ def _name_flag(each: dataclasses.Field[Any]) -> Option:
 
 _burst = partial(option, group="functions of a cloud (Lithops)")
 _key = partial(option, group="encrypted inputs (Crypt4GH)")
+_readers = partial(option, group="encrypted results (Crypt4GH)")
 _run = partial(option, group="the run")
 
 
@@ -266,7 +267,20 @@ class KeyOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(KeyOptions, BurstOptions):
+class ReaderOptions(KeyOptions):
+    """Who can read what is written: nobody else, if somebody is named."""
+
+    encrypt_to: tuple[Path, ...] | None = _readers(
+        None,
+        "public key of who can read results, NAME.c4gh then; several times for several",
+        read=local,
+        many="repeat",
+        metavar="READER.pub",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(ReaderOptions, BurstOptions):
     """The options that a run of every program has.
 
     Parameters

@@ -169,3 +169,13 @@ class RunRecord(TypedDict, total=False):
     telemetry: Summary
     finished: str  # UTC, ISO 8601
     outputs: list[str]  # files, in the folder of the run
+    confidential: dict[str, Any]  # what opened inputs: see ``storage.key_ring.Opener``
+    recipients: list[str]  # fingerprints of who can read results, if not anybody
+
+
+# What a manifest shows of a run with encrypted results: the rest, which comes of what
+# was read and found, is in manifest.json.c4gh
+OPEN = {"format_version", "program", "version", "status", "attempt", "job", "started"}
+OPEN |= {"command", "parameters", "inputs", "software", "slurm", "jobs", "plan"}
+OPEN |= {"progress", "resources", "telemetry", "finished", "outputs"}
+OPEN |= {"confidential", "recipients"}

@@ -26,7 +26,7 @@ from mdr_epistasis.runner import make_search
 from mdr_epistasis.runner import run as run_files
 from mdr_epistasis.tasks import make_tasks, search_all
 
-NOT_CALLED = ("plan", "compat")  # what the command alone has
+NOT_CALLED = ("plan", "compat", "encrypt_to")  # what the command alone has
 
 
 def search(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
+from hpc_connector.options import ReaderOptions
 from mdr_epistasis.options import Options
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ def make_parser() -> tuple[cli.OneLineParser, cli.OneLineParser]:
     cli.add_run_options(run, Options)
     report = cli.add_command(commands, "report", "write report.html of a run again")
     report.add_argument("directory", type=Path, metavar="DIR", help="folder of the run")
+    cli.add_options(report, ReaderOptions)
     said = "make a cohort with a known interaction"
     simulate = cli.add_command(commands, "simulate", said)
     simulate.set_defaults(parser=simulate)
@@ -65,8 +67,10 @@ def read_command(argv: list[str]) -> Options | int:
     args = cli.parse(parser, run, argv)
     if args.command == "report":
         cli.set_up_log(NAME)
+        from hpc_connector.pipeline.readers import begin_command
         from mdr_epistasis.report.page import save_report
 
+        begin_command(cli.take_options(ReaderOptions, args), [args.directory])
         print(save_report(args.directory))
         return cli.DONE
     options = cli.get_options(Options, args)
@@ -105,22 +109,27 @@ def run_simulate(argv: list[str]) -> int:
 
 
 def print_top(options: Options, result: Any) -> None:
-    """Print the summary: the top models, or with ``--json`` one object."""
+    """Print the summary: the top models, or with ``--json`` one object.
+
+    Of encrypted results no model is told.
+    """
+    from hpc_connector.publish import name_published
     from mdr_epistasis.output.summary import format_top, get_ids, list_top
 
     table, order = result.table, result.order
-    top = list_top(table, order)
+    top = [] if options.encrypt_to else list_top(table, order)
     if not options.json:
-        report = options.out / "report.html"
+        report = name_published(options.out / "report.html")
         place = report if report.exists() else options.out
-        print("\n".join([*format_top(top), f"results: {place}"]))
+        print("\n".join([*(format_top(top) if top else []), f"results: {place}"]))
         return
     best = [row for row in range(len(table["rank"])) if table["is_best"][row]]
     summary = {
         "out": str(options.out),
         "variants": len(result.variants["id"]),
         "individuals": result.record["cohort"]["individuals"],
-        "top": top,
-        "best": get_ids(table, order, best[0]) if best else None,
     }
+    if not options.encrypt_to:
+        summary["top"] = top
+        summary["best"] = get_ids(table, order, best[0]) if best else None
     print(json.dumps(summary))

@@ -30,6 +30,7 @@ from hpc_connector.pipeline.ledger import Arrays, name_ledger, read_ledger, save
 from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import Usage, get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
+from hpc_connector.publish import get_readers, name_outputs
 from hpc_connector.run_record import RunRecord
 from hpc_connector.storage.checksums import Hasher
 from mdr_epistasis.cohort.loading import Cohort, load_cohort
@@ -204,8 +205,8 @@ def finish(
         save_manifest(args.out, record | {"status": "stopped"})
         logger.warning("stopped on request; %s can be resumed (--resume)", args.out)
         return
-    outputs = save_results(args.out, result, shards)
-    record |= {"status": "done", "outputs": [*outputs, "report.html"]}
+    outputs = name_outputs([*save_results(args.out, result, shards), "report.html"])
+    record |= {"status": "done", "outputs": outputs}
     save_manifest(args.out, record)
     save_report(args.out)
     shutil.rmtree(args.out / "ledger")  # last: without it the run is complete
@@ -261,7 +262,7 @@ def say_cohort(cohort: Cohort, trait: Trait | None = None) -> None:
     facts = cohort.facts
     who = f"{int((cohort.is_case == 1).sum())} cases"
     if trait and not has_controls(trait):
-        who = f"{trait.kind} {trait.name}"
+        who = f"{trait.kind} {'trait' if get_readers() else trait.name}"
     logger.info(
         "%d individuals (%s), %d of %d variants kept",
         len(cohort.is_case),

@@ -18,7 +18,7 @@ from metabolite_annotation.run import run
 __all__ = ["Result", "annotate", "load"]
 
 File = str | PathLike[str]
-NOT_CALLED = ("json", "plan")  # what the command alone has
+NOT_CALLED = ("json", "plan", "encrypt_to")  # what the command alone has
 
 
 def annotate(

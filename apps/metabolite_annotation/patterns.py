@@ -21,7 +21,8 @@ from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.pipeline.ledger import DAMAGED, read_arrays
 from hpc_connector.pipeline.ranks import run_on_ranks
 from hpc_connector.pipeline.terminal import make_progress
-from hpc_connector.publish import publish
+from hpc_connector.publish import get_readers, publish
+from hpc_connector.storage.address import is_encrypted
 from metabolite_annotation.options import Options
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ def get_patterns(
     """Return m/z and intensity of the isotope peaks of all ions, on every rank.
 
     They are looked up in the folder ``options.pattern_cache``, which runs may share: a
-    set of patterns is named by all that decides it.
+    set of patterns is named by all that decides it. Those of molecules that are
+    encrypted, or of which encrypted results are, are not kept.
 
     Returns
     -------
@@ -71,9 +73,14 @@ def get_patterns(
             len(ions),
             "from the cache" if is_known else "computed",
         )
-        if path and not is_known:
+        if path and not is_known and not is_secret(options):
             save_patterns(path, patterns)
     return patterns
+
+
+def is_secret(options: Options) -> bool:
+    """Return whether the m/z of molecules are not to be kept for other runs."""
+    return get_readers() is not None or any(map(is_encrypted, options.database))
 
 
 def compute_patterns(
@@ -135,7 +142,7 @@ def save_patterns(path: Path, patterns: Patterns) -> None:
     own = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with publish(own) as stream:
+        with publish(own, "open") as stream:
             np.savez(stream, mz=patterns.mz, intensity=patterns.intensity)
         own.replace(path)
     except OSError as error:

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from hpc_connector import cli
-from hpc_connector.options import list_options
+from hpc_connector.options import ReaderOptions
 from metabolite_annotation.options import PROGRAM, Options, PageOptions
 
 OTHERS = {  # commands that are no run; each has a package with a module `command`
@@ -31,6 +31,7 @@ def make_parser() -> tuple[cli.OneLineParser, cli.OneLineParser]:
     cli.add_run_options(run, Options)
     report = cli.add_command(commands, "report", "write report.html of a run again")
     report.add_argument("directory", type=Path, metavar="DIR", help="folder of the run")
+    cli.add_options(report, ReaderOptions)
     cli.add_options(report, PageOptions)
     for name, said in OTHERS.items():
         cli.add_command(commands, name, said)
@@ -84,10 +85,11 @@ def read_command(argv: list[str]) -> Options | int:
     args = cli.parse(parser, run, join_signed(argv))
     if args.command == "report":
         cli.set_up_log(PROGRAM)
+        from hpc_connector.pipeline.readers import begin_command
         from metabolite_annotation.report.page import save_report
 
-        given = PageOptions(**{n: getattr(args, n) for n in list_options(PageOptions)})
-        print(save_report(args.directory, given))
+        begin_command(cli.take_options(ReaderOptions, args), [args.directory])
+        print(save_report(args.directory, cli.take_options(PageOptions, args)))
         return cli.DONE
     options = cli.get_options(Options, args)
     cli.use_one_blas_thread()
@@ -111,4 +113,7 @@ def print_summary(options: Options) -> None:
     from metabolite_annotation.result import load
 
     result = replace(load(options.out), directory=options.out)  # said as it was given
-    print(result.format_summary(as_json=options.json))
+    if options.encrypt_to:
+        print(result.format_counts(as_json=options.json))
+    else:
+        print(result.format_summary(as_json=options.json))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import is_in_use, read_manifest
+from hpc_connector.manifest import is_in_use, read_whole_manifest
 from hpc_connector.report.page import render_table
 from hpc_connector.report.results_file import open_results
 from hpc_connector.run_record import RunRecord
@@ -180,6 +180,14 @@ class Result:
         best = [_format_row(row) for row in self.list_best()]
         return "\n".join([*best, self._say_counts(), f"{where}, results.h5"])
 
+    def format_counts(self, *, as_json: bool = False) -> str:
+        """Return the counts and where results are, and no annotation."""
+        annotation = self.record["annotation"]
+        counts = {name: annotation[name] for name in ("ions", "annotations", "at_fdr")}
+        if as_json:
+            return json.dumps(counts | {"out": str(self.directory)})
+        return f"{self._say_counts()}\nresults: {self.directory}"
+
     def _read(
         self, names: Sequence[str], most: int | None = None
     ) -> dict[str, np.ndarray]:
@@ -204,7 +212,7 @@ def load(directory: str | Path) -> Result:
     20
     """
     folder = Path(directory).absolute()
-    record = read_manifest(folder)
+    record = read_whole_manifest(folder)
     if record.get("program") != PROGRAM or record.get("status") != "done":
         raise BadInput(f"{folder}: expected a finished run of {PROGRAM}")
     with open_results(folder, PROGRAM):

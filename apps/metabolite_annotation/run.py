@@ -26,6 +26,7 @@ from hpc_connector.run_record import Resources, RunRecord
 from hpc_connector.storage.checksums import Hasher
 from metabolite_annotation.annotations import Annotations, find_annotations
 from metabolite_annotation.dataset.overview import make_overview
+from metabolite_annotation.export.formats import check_folders
 from metabolite_annotation.export.save import save_exports
 from metabolite_annotation.inputs.checksums import (
     add_checksums,
@@ -135,6 +136,7 @@ def begin(
     with end_together(comm):
         if comm.rank == 0:
             check_options(options)
+            check_folders(options.export)
             files = list_inputs(options)
             record = begin_run(PROGRAM, options, files, resume=options.resume)
     record = comm.bcast(record)

@@ -19,7 +19,7 @@ NAME = "job.json"
 def save_job(out: Path, record: dict[str, Any]) -> None:
     """Write the record of a job into the folder of its results, which is made."""
     out.mkdir(parents=True, exist_ok=True)
-    save_record(out / NAME, record)
+    save_record(out / NAME, record, "open")
 
 
 def read_job(out: Path) -> dict[str, Any]:

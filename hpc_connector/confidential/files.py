@@ -1,7 +1,7 @@
 """Whole files: encrypted, decrypted, sealed, given to other readers."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -17,6 +17,7 @@ from hpc_connector.crypt4gh.body import (
 )
 from hpc_connector.crypt4gh.edits import make_edits
 from hpc_connector.crypt4gh.header import (
+    Header,
     get_header_size,
     read_header,
     reencrypt_header,
@@ -139,10 +140,25 @@ def decrypt_file(
     BadInput
         It is not for this key, is damaged, or is not what was sealed.
     """
+
+    def open_header(name: str, header: bytes, seal: bytes | None) -> Header:
+        return read_header(header, key, name)
+
+    decrypt_by(open_header, path, target, trusted)
+
+
+def decrypt_by(
+    open_header: Callable[[str, bytes, bytes | None], Header],
+    path: Path,
+    target: BinaryIO,
+    trusted: Sequence[bytes] = (),
+) -> None:
+    """Write the plaintext of a file, whose header something opens; as decrypt_file."""
     name = str(path)
     with open_input(path) as stream:
-        header = read_header(read_start(stream, name), key, name)
-        n_bytes = os.fstat(stream.fileno()).st_size - header.size
+        start = read_start(stream, name)
+        header = open_header(name, start, None)
+        n_bytes = os.fstat(stream.fileno()).st_size - len(start)
         size = get_plain_size(n_bytes, name)
         edits = make_edits(header.edits, size, name)
         for first, data in read_segments(path, stream, n_bytes, trusted):

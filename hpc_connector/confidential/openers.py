@@ -55,7 +55,8 @@ def open_by_key(key: X25519PrivateKey) -> Opener:
     def open_header(name: str, header: bytes, seal: bytes | None) -> Header:
         return read_header(header, key, name)
 
-    return Opener(open_header, {"key": get_fingerprint(key), "evidence": KEY_ALONE})
+    facts = {"key": get_fingerprint(key), "evidence": KEY_ALONE}
+    return Opener(open_header, facts, key.public_key().public_bytes_raw())
 
 
 # By the word before the colon of --key; each takes what stands behind it

@@ -73,10 +73,12 @@ class Writer(io.RawIOBase):
 
     def close(self) -> None:
         """Write the last segment; without plaintext there is none."""
-        if not self.closed and self._left:
-            self._seal(self._left)
-            self._left = bytearray()
-        super().close()
+        left, self._left = self._left, bytearray()
+        try:
+            if left and not self.closed:
+                self._seal(left)
+        finally:
+            super().close()
 
     def _seal(self, segment: bytes | bytearray | memoryview) -> None:
         nonce = os.urandom(NONCE_BYTES)

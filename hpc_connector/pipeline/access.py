@@ -5,12 +5,13 @@ import logging
 from hpc_connector.errors import BadInput
 from hpc_connector.options import KeyOptions
 from hpc_connector.partitioner.communicator import Communicator
+from hpc_connector.pipeline.cores import forbid_cores
 from hpc_connector.storage import key_ring
 
 logger = logging.getLogger(__name__)
 
 NEEDED = (
-    "encrypted inputs need cryptography: expected "
+    "encrypted inputs and results need cryptography: expected "
     "pip install 'hpc_connector[confidential]'"
 )
 
@@ -36,6 +37,7 @@ def begin_access(options: KeyOptions) -> None:
         if (error.name or "").partition(".")[0] != "cryptography":
             raise
         raise BadInput(NEEDED) from None
+    forbid_cores()
     opener, trusted = make_opener(options), load_trusted(options.trust or ())
     facts = opener.facts
     said = describe_level(facts["evidence"], from_file="keeper" not in facts)
@@ -49,4 +51,7 @@ def share_keys(comm: Communicator) -> None:
 
     They travel as messages, and are written nowhere. Private keys stay where they are.
     """
-    key_ring.know(comm.bcast(key_ring.get_known() if comm.rank == 0 else None))
+    known = comm.bcast(key_ring.get_known() if comm.rank == 0 else None)
+    if known:
+        forbid_cores()
+    key_ring.know(known)

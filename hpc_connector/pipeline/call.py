@@ -12,6 +12,7 @@ from hpc_connector.options import RunOptions
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.partitioner.launch import get_mpicomm
 from hpc_connector.pipeline.program import begin, watch
+from hpc_connector.pipeline.readers import end_readers, share_readers
 from hpc_connector.pipeline.resources import Usage, read_usage
 from hpc_connector.storage.objects import forget
 from hpc_connector.undo import remove_empty, undo_run
@@ -42,10 +43,11 @@ def call(
     comm = get_mpicomm(serial=True) if comm is None else comm
     before: Any = None
     lock = ""
-    with end_together(comm):
-        if comm.rank == 0:
-            before, lock = begin(options)
     try:
+        with end_together(comm):
+            if comm.rank == 0:
+                before, lock = begin(options)
+        share_readers(comm)
         with watch(comm, options):
             return run(comm, options, used)
     except BaseException as error:
@@ -53,5 +55,6 @@ def call(
             undo_run(before) if isinstance(error, BadInput) else remove_empty(before)
         raise
     finally:
+        end_readers()
         if lock:
             release_folder(options.out, lock)

@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpc_connector.confidential.published import open_published
+from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
+from hpc_connector.storage.address import ENCRYPTED
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +35,7 @@ def name_ledger(out: Path, attempt: int, rank: int, name: str) -> Path:
 def save_ledger(path: Path, finished: Sequence[int], arrays: Arrays) -> None:
     """Record finished tasks and what they found, published by rename."""
     everything: Any = {"finished": np.array(finished, np.int64)} | arrays
-    with publish(path) as stream:
+    with publish(path, "ledger") as stream:
         np.savez(stream, **everything)
 
 
@@ -44,8 +47,14 @@ def read_arrays(path: Path) -> Arrays:
     DAMAGED
         One of these exceptions, for a file that is not whole.
     """
-    with open(path, "rb") as stream, np.load(stream) as record:
+    with open_published(path) as stream, np.load(stream) as record:
         return dict(record)
+
+
+def list_files(directory: Path) -> list[Path]:
+    """Return the files of a ledger, by the names that they have if not encrypted."""
+    found = [*directory.glob("*.npz"), *directory.glob(f"*.npz{ENCRYPTED}")]
+    return sorted({path.with_name(path.name.removesuffix(ENCRYPTED)) for path in found})
 
 
 def read_ledger(directory: Path) -> tuple[NDArray[np.int64], list[Arrays]]:
@@ -53,14 +62,23 @@ def read_ledger(directory: Path) -> tuple[NDArray[np.int64], list[Arrays]]:
 
     A damaged file is left out with a warning: running its tasks again costs time and
     changes no result.
+
+    Raises
+    ------
+    BadInput
+        It is encrypted, and no file of it is for the key in hand.
     """
     finished, found = [np.zeros(0, np.int64)], []
-    for path in sorted(directory.glob("*.npz")):
+    unread: BadInput | None = None
+    for path in list_files(directory):
         try:
             arrays = read_arrays(path)
             finished.append(arrays.pop("finished"))
         except DAMAGED as error:
+            unread = error if isinstance(error, BadInput) else unread
             logger.warning("%s is damaged, its tasks run again (%s)", path, error)
             continue
         found.append(arrays)
+    if unread and not found:
+        raise unread
     return np.unique(np.concatenate(finished)), found

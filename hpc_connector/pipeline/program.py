@@ -12,6 +12,12 @@ from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import abort_on_error, end_now
 from hpc_connector.partitioner.launch import get_mpicomm
 from hpc_connector.pipeline.access import begin_access
+from hpc_connector.pipeline.readers import (
+    begin_readers,
+    check_readers,
+    end_readers,
+    share_readers,
+)
 from hpc_connector.pipeline.signals import on_signals
 from hpc_connector.storage.objects import forget
 from hpc_connector.undo import Before, look_before, remove_empty, undo_run
@@ -63,9 +69,11 @@ def open_session(
         with abort_on_error(comm, refuse), on_signals(stop):
             if options:
                 before, lock = comm.bcast(begin(options) if comm.rank == 0 else None)
+                share_readers(comm)
             with watch(comm, options):
                 yield comm
     finally:
+        end_readers()
         if comm.rank == 0:
             leave()
 
@@ -83,7 +91,9 @@ def watch(
 
 def begin(options: RunOptions) -> tuple[Before, str]:
     """Return the state before a run, and the lock of its folder; have its keys."""
+    check_readers(options)
     begin_access(options)
+    begin_readers(options)
     before = look_before(options.out)
     try:
         return before, enter_folder(options.out, resume=options.resume)

@@ -11,6 +11,7 @@ import numpy as np
 
 from hpc_connector.manifest import save_manifest
 from hpc_connector.run_record import RunRecord
+from hpc_connector.storage.address import ENCRYPTED
 
 FEW = 3  # tasks of each thread: the first ones wait for kernels to be compiled
 
@@ -50,6 +51,8 @@ def begin_tasks(out: Path, record: RunRecord, n_tasks: int, n_done: int) -> None
 def read_progress(out: Path, record: RunRecord) -> Progress | None:
     """Return how far a run is; None where it has not come to its tasks.
 
+    Nor is it known where the ledger is encrypted.
+
     Parameters
     ----------
     record
@@ -65,6 +68,8 @@ def read_progress(out: Path, record: RunRecord) -> Progress | None:
         return None
     if record.get("status") == "done":
         return Progress(n_tasks, n_tasks, 0.0)
+    if any(out.glob(f"ledger/*{ENCRYPTED}")):
+        return None
     files = list(read_finished(out / "ledger"))
     n_done = min(len(set().union(*(tasks for tasks, _ in files))), n_tasks)
     here = [saved_s for _, saved_s in files if saved_s > since_s]

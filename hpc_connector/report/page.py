@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hpc_connector.publish import publish
+from hpc_connector.publish import name_published, publish
 
 
 def render_page(package: str, name: str, /, **values: Any) -> str:
@@ -43,8 +43,8 @@ def render_table(
 
 
 def save_page(path: Path, page: str) -> Path:
-    """Write a page, published by rename."""
+    """Write a page, published by rename; return its path."""
     with publish(path) as stream:
         # What JSON allows and UTF-8 does not, half a surrogate pair, becomes its number
         stream.write(page.encode(errors="xmlcharrefreplace"))
-    return path
+    return name_published(path)

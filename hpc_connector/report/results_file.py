@@ -3,11 +3,14 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import h5py
 
+from hpc_connector.confidential.published import is_published, open_published
 from hpc_connector.errors import BadInput
 
+RESULTS = "results.h5"
 DAMAGE = (
     ArithmeticError,
     AttributeError,
@@ -29,11 +32,31 @@ def open_results(directory: Path, program: str) -> Iterator[h5py.File]:
     BadInput
         There is none, or it is damaged: what goes wrong while it is read counts.
     """
-    path = directory / "results.h5"
-    if not path.exists():
+    path = directory / RESULTS
+    if not is_published(path):
         raise BadInput(f"{directory} holds no finished run: expected {path.name} in it")
-    with name_damage(path, program), h5py.File(path) as file:
+    with (
+        find_readable(path) as readable,
+        name_damage(path, program),
+        h5py.File(readable) as file,
+    ):
         yield file
+
+
+@contextlib.contextmanager
+def find_readable(path: Path) -> Iterator[Path | BinaryIO]:
+    """Give what h5py opens of a file that was published: its path, or it in memory.
+
+    Raises
+    ------
+    BadInput
+        It is encrypted, and not for the key in hand; or it is damaged.
+    """
+    if path.exists():
+        yield path
+    else:
+        with open_published(path) as stream:
+            yield stream
 
 
 @contextlib.contextmanager

@@ -22,10 +22,14 @@ class Opener(NamedTuple):
         ``Header`` of :mod:`hpc_connector.crypt4gh`. Raises BadInput.
     facts
         Of the opener for the manifest, as far as they are known; nothing secret.
+    public
+        The key for which a run encrypts what only it shall read again, 32 bytes: what
+        is for it `open` opens too. None of an opener without one.
     """
 
     open: Callable[[str, bytes, bytes | None], Any]
     facts: dict[str, Any]
+    public: bytes | None = None
 
 
 _opener: Opener | None = None
@@ -53,6 +57,11 @@ def get_opener(uri: str) -> Opener:
             "readers"
         )
     return _opener
+
+
+def get_public() -> bytes | None:
+    """Return the key for what only this run shall read again; None without one."""
+    return _opener.public if _opener else None
 
 
 def get_trusted() -> tuple[bytes, ...]:

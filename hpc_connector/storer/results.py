@@ -58,7 +58,7 @@ def publish_hdf5(path: Path) -> Iterator[h5py.File]:
     OSError
         The file cannot be written.
     """
-    with publish(path) as stream:
+    with publish(path, seeks=True) as stream:
         sink = Sink(stream.fileno())
         try:
             with h5py.File(sink, "w") as file:

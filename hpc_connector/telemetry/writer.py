@@ -40,7 +40,10 @@ def open_table(path: Path) -> Iterator[Callable[[np.ndarray, Words], None]]:
     options: dict[str, Any] = {"compression": "zstd", "use_dictionary": REPEATED}
     options |= {"data_page_size": 1 << 16, "write_batch_size": 256}  # one a column
     options["memory_pool"] = pa.system_memory_pool()  # others keep what is given back
-    with publish(path) as stream, pq.ParquetWriter(stream, schema, **options) as writer:
+    with (
+        publish(path, "open") as stream,
+        pq.ParquetWriter(stream, schema, **options) as writer,
+    ):
         waiting: list[Any] = []
 
         def flush() -> None:

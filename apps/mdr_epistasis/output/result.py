@@ -9,7 +9,7 @@ import numpy as np
 from hpc_connector import storer
 from hpc_connector.errors import BadInput
 from hpc_connector.learner.mdr import search as learner
-from hpc_connector.manifest import is_in_use, read_manifest, save_manifest
+from hpc_connector.manifest import is_in_use, read_whole_manifest, save_manifest
 from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.report.results_file import open_results
 from hpc_connector.run_record import RunRecord
@@ -236,7 +236,9 @@ def load(directory: str | Path) -> Result:
         maximum = None if permuted is None else permuted[:]
         attributes = {name: to_plain(file.attrs[name]) for name in ATTRIBUTES}
         sets = _read_sets(file) if "set_pairs" in file else None
-    return Result(columns, places, maximum, attributes, read_manifest(folder), sets)
+    return Result(
+        columns, places, maximum, attributes, read_whole_manifest(folder), sets
+    )
 
 
 def _read_sets(file: Any) -> SetResult:

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import read_manifest
+from hpc_connector.manifest import read_whole_manifest
 from hpc_connector.report.results_file import open_results
 from hpc_connector.run_record import RunRecord
 from hpc_connector.storer.results import FORMAT_VERSION
@@ -132,7 +132,7 @@ def read_run(directory: Path) -> SearchRun:
         One is missing, damaged, or not what this version of the program writes.
     """
     with open_results(directory, "mdr-epistasis") as file:
-        return _read(file, read_manifest(directory))
+        return _read(file, read_whole_manifest(directory))
 
 
 def _read(file: h5py.File, record: RunRecord) -> SearchRun:

@@ -16,12 +16,13 @@ def run(parser: cli.OneLineParser, argv: list[str]) -> None:
         A folder without a finished run, or a place that cannot be written.
     """
     cli.add_options(parser, CompareOptions)
-    given = vars(parser.parse_args(argv))
-    options = CompareOptions(**given | {"runs": tuple(given["runs"])})
+    options = cli.take_options(CompareOptions, parser.parse_args(argv))
+    from hpc_connector.pipeline.readers import begin_command
     from metabolite_annotation.compare import counts, files
     from metabolite_annotation.compare.runs import read_runs
     from metabolite_annotation.compare.table import compare
 
+    begin_command(options, list(options.runs), writes=options.out is not None)
     runs = read_runs(options.runs, any_database=options.any_database)
     table = compare(runs, options.fdr)
     if options.out:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hpc_connector.publish import name_published
 from metabolite_annotation.compare.options import CompareOptions
 from metabolite_annotation.compare.runs import Run
 from metabolite_annotation.compare.table import CHANGES, Table, name_changes
@@ -64,7 +65,8 @@ def format_counts(counts: Sequence[Counts], options: CompareOptions) -> str:
         f"level since {counts[0].name}"
     )
     if options.out:
-        lines.append(f"results: {options.out}, {options.out.with_suffix('.html')}")
+        files = (options.out, options.out.with_suffix(".html"))
+        lines.append(f"results: {', '.join(str(name_published(f)) for f in files)}")
     return "\n".join(lines)
 
 
@@ -74,4 +76,4 @@ def make_record(counts: Sequence[Counts], out: Path | None) -> dict[str, Any]:
     for one in runs:
         if not np.isfinite(one["median_change"]):
             one["median_change"] = None
-    return {"out": str(out) if out else None, "runs": runs}
+    return {"out": str(name_published(out)) if out else None, "runs": runs}

@@ -4,14 +4,14 @@ from dataclasses import MISSING, dataclass
 from functools import partial
 from pathlib import Path
 
-from hpc_connector.options import fraction, local, option
+from hpc_connector.options import ReaderOptions, fraction, local, option
 
 _runs = partial(option, group="runs")
 _what = partial(option, group="what is compared")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareOptions:
+class CompareOptions(ReaderOptions):
     """What ``metabolite-annotation compare`` takes."""
 
     runs: tuple[Path, ...] = _runs(

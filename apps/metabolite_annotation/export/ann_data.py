@@ -1,14 +1,15 @@
 """AnnData of all places by annotations, for scanpy, squidpy and METASPACE's tools."""
 
-import os
-import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 
 from hpc_connector.learner.annotation.normalisation import NORMS
+from hpc_connector.publish import get_readers, publish, publish_by_name
 from metabolite_annotation import schema
 from metabolite_annotation.export.found import Found, read_first_images
 
@@ -58,9 +59,28 @@ def make_anndata(found: Found) -> "AnnData":
 def save_anndata(path: Path, found: Found) -> None:
     """Write an AnnData object, published by rename; zeros take no room."""
     data = make_anndata(found)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        data.write_h5ad(Path(folder) / path.name, compression="gzip")
-        os.replace(Path(folder) / path.name, path)
+    if get_readers():
+        with publish(path) as stream:
+            stream.write(pack_anndata(data))
+        return
+    with publish_by_name([path]) as (own,):
+        data.write_h5ad(own, compression="gzip")
+
+
+def pack_anndata(data: "AnnData") -> bytes:
+    """Return the file that anndata writes, which takes no stream, made in memory."""
+    from anndata.io import write_elem
+
+    packed = {"compression": "gzip"}
+    with h5py.File(uuid.uuid4().hex, "w", driver="core", backing_store=False) as file:
+        file.attrs["encoding-type"], file.attrs["encoding-version"] = "anndata", "0.1.0"
+        for name in ("X", "obs", "var"):
+            write_elem(file["/"], name, getattr(data, name), dataset_kwargs=packed)
+        for name in ("obsm", "varm", "obsp", "varp", "layers", "uns"):
+            part = dict(getattr(data, name))
+            write_elem(file["/"], name, part, dataset_kwargs=packed)
+        file.flush()
+        return bytes(file.id.get_file_image())
 
 
 def name_annotations(columns: Mapping[str, Any]) -> list[str]:

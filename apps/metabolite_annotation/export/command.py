@@ -1,8 +1,13 @@
 """``metabolite-annotation export``."""
 
 from hpc_connector import cli
-from hpc_connector.manifest import save_manifest
-from metabolite_annotation.export.formats import check_exports, list_outputs
+from hpc_connector.manifest import add_outputs
+from hpc_connector.publish import name_outputs
+from metabolite_annotation.export.formats import (
+    check_exports,
+    check_folders,
+    list_outputs,
+)
 from metabolite_annotation.export.options import ExportOptions
 
 
@@ -15,18 +20,20 @@ def run(parser: cli.OneLineParser, argv: list[str]) -> None:
         A folder without a finished run, or a library that is not there.
     """
     cli.add_options(parser, ExportOptions)
-    options = ExportOptions(**vars(parser.parse_args(argv)))
+    options = cli.take_options(ExportOptions, parser.parse_args(argv))
     check_exports(options.export)
+    from hpc_connector.pipeline.readers import begin_command
     from metabolite_annotation.export.save import save_exports
     from metabolite_annotation.result import load
 
+    begin_command(options, [options.directory])
+    check_folders(options.export)
     result = load(options.directory)
     record, norm = result.record, options.normalise
     if norm is None:
         norm = record["parameters"]["normalise"]
     save_exports(options.directory, options.export, norm, record)
-    made = list_outputs(options.export)
-    known = dict.fromkeys([*record["outputs"], *made])
-    save_manifest(options.directory, record | {"outputs": list(known)})
+    made = name_outputs(list_outputs(options.export))
+    add_outputs(options.directory, made)
     for name in made:
         print(options.directory / name)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 from hpc_connector.errors import BadInput
+from hpc_connector.publish import get_readers
 
 CSV, ANNDATA = "pixel_intensities.csv.gz", "annotations.h5ad"
 SPATIALDATA, IMZML = "annotations.zarr", "annotated_peaks.imzML"
@@ -48,6 +49,20 @@ def check_exports(formats: Iterable[str]) -> None:
                 f"--export {name} needs {library}: expected "
                 f"pip install 'hpc_connector[{name}]'"
             )
+
+
+def check_folders(formats: Iterable[str]) -> None:
+    """Refuse a form that is a folder of files where results are encrypted.
+
+    Raises
+    ------
+    BadInput
+        Which it is.
+    """
+    if get_readers() and "spatialdata" in formats:
+        raise BadInput(
+            "--export spatialdata writes a folder of files: not for --encrypt-to"
+        )
 
 
 def list_outputs(formats: Iterable[str]) -> list[str]:

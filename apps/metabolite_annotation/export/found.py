@@ -9,7 +9,12 @@ import h5py
 import numpy as np
 
 from hpc_connector.learner.annotation.normalisation import normalise
-from hpc_connector.report.results_file import name_damage, open_results
+from hpc_connector.report.results_file import (
+    RESULTS,
+    find_readable,
+    name_damage,
+    open_results,
+)
 from hpc_connector.run_record import RunRecord
 from hpc_connector.storer.columns import TEXT, to_plain
 from metabolite_annotation import schema
@@ -34,8 +39,8 @@ class Found(NamedTuple):
 
     Parameters
     ----------
-    file
-        results.h5, open; see :meth:`read`.
+    path, file
+        results.h5, and the same open; see :meth:`read`.
     columns
         Of the annotations, ``schema.ANNOTATIONS``.
     pixels
@@ -48,6 +53,7 @@ class Found(NamedTuple):
         The column of the pixels by which intensities are divided, or "none".
     """
 
+    path: Path
     file: h5py.File
     columns: Mapping[str, np.ndarray]
     pixels: Mapping[str, np.ndarray]
@@ -63,7 +69,7 @@ class Found(NamedTuple):
         BadInput
             It cannot be read.
         """
-        with name_damage(Path(self.file.filename), PROGRAM):
+        with name_damage(self.path, PROGRAM):
             return self.file[name][part]
 
     @property
@@ -98,9 +104,10 @@ def open_found(directory: Path, record: RunRecord, norm: str) -> Iterator[Found]
         columns = read_columns(file, schema.ANNOTATIONS, schema.ANNOTATIONS.names)
         pixels = read_columns(file, schema.PIXELS, schema.PIXELS.names)
         attributes = {name: to_plain(file.attrs[name]) for name in ATTRIBUTES}
-        path = file.filename
-    with h5py.File(path) as file:  # what goes wrong from here on may be the export's
-        yield Found(file, columns, pixels, attributes, record, norm)
+    path = directory / RESULTS
+    with find_readable(path) as readable, h5py.File(readable) as file:
+        # What goes wrong from here on may be the export's
+        yield Found(path, file, columns, pixels, attributes, record, norm)
 
 
 def read_columns(

@@ -4,14 +4,14 @@ from dataclasses import MISSING, dataclass
 from functools import partial
 from pathlib import Path
 
-from hpc_connector.options import local, option
+from hpc_connector.options import ReaderOptions, local, option
 from metabolite_annotation.export.formats import EXPORTS, NORMS, read_exports
 
 _exports = partial(option, group="exports")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions:
+class ExportOptions(ReaderOptions):
     """What ``metabolite-annotation export`` takes."""
 
     directory: Path = _exports(

@@ -1,12 +1,15 @@
 """Ion images as files: 16-bit PNG of every isotope peak of an annotation."""
 
+import io
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 
 from hpc_connector.learner.annotation.ion_images import Grid, ImageSet
+from hpc_connector.publish import publish
 from hpc_connector.storer.png import encode_blocks
 
 BLOCK_PIXELS = 1 << 20
@@ -14,18 +17,53 @@ FULL = np.uint16(65535)
 Named = tuple[str, str]  # formula and adduct, by which images are called
 
 
-def save_ion(
-    folder: Path, names: Sequence[Named], grid: Grid, images: ImageSet, ion: int
-) -> None:
-    """Write the isotope images of an ion, those with a signal, under all its names."""
+def draw_ion(
+    names: Sequence[Named], grid: Grid, images: ImageSet, ion: int
+) -> Iterator[tuple[list[str], Iterator[bytes]]]:
+    """Yield the isotope images of an ion, those with a signal.
+
+    Each with the names of its files, as many as the ion has names, and the file itself
+    in parts: a PNG of 16-bit grey with alpha. The least value of the box is black and
+    the greatest is white; places without a spectrum are transparent.
+    """
     n_images = images.total.shape[1]
     for k in range(n_images if names else 0):
         here = slice(*images.start[n_images * ion + k :][:2])
         if here.start < here.stop:
-            first, *others = [folder / get_image_name(*name, k) for name in names]
-            save_png(first, grid, images.pixel[here], images.intensity[here])
-            for other in others:
-                shutil.copyfile(first, other)
+            blocks = draw_blocks(grid, images.pixel[here], images.intensity[here])
+            parts = encode_blocks(blocks, grid.height, grid.width, 2, 16)
+            yield [get_image_name(*name, k) for name in names], parts
+
+
+def save_ion(
+    folder: Path, names: Sequence[Named], grid: Grid, images: ImageSet, ion: int
+) -> None:
+    """Write the images of an ion to a folder, which the caller publishes."""
+    for (first, *others), parts in draw_ion(names, grid, images, ion):
+        with open(folder / first, "wb") as stream:
+            for part in parts:
+                stream.write(part)
+        for other in others:
+            shutil.copyfile(folder / first, folder / other)
+
+
+def pack_ion(
+    archive: ZipFile, names: Sequence[Named], grid: Grid, images: ImageSet, ion: int
+) -> None:
+    """Put the images of an ion into an archive, by the same names."""
+    for files, parts in draw_ion(names, grid, images, ion):
+        png = b"".join(parts)
+        for file in files:
+            archive.writestr(ZipInfo(file), png)
+
+
+def pack_images(path: Path, packed: Iterable[bytes]) -> None:
+    """Publish the images of archives as one; images are packed as they are."""
+    with publish(path) as stream, ZipFile(stream, "w") as archive:
+        for part in packed:
+            with ZipFile(io.BytesIO(part)) as images:
+                for file in images.namelist():
+                    archive.writestr(ZipInfo(file), images.read(file))
 
 
 def get_image_name(formula: str, adduct: str, k: int) -> str:
@@ -37,18 +75,6 @@ def get_image_name(formula: str, adduct: str, k: int) -> str:
     'C6H12O6_+Na_1.png'
     """
     return f"{formula}_{adduct}_{k + 1}.png"
-
-
-def save_png(path: Path, grid: Grid, pixel: np.ndarray, value: np.ndarray) -> None:
-    """Write an ion image as 16-bit grey with alpha; the caller publishes its folder.
-
-    The least value of the box is black and the greatest is white; places without a
-    spectrum are transparent.
-    """
-    blocks = draw_blocks(grid, pixel, value)
-    with open(path, "wb") as stream:
-        for part in encode_blocks(blocks, grid.height, grid.width, 2, 16):
-            stream.write(part)
 
 
 def draw_blocks(

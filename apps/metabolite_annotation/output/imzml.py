@@ -1,13 +1,15 @@
 """imzML files by pyimzML's writer, whose bytes depend on what is written alone."""
 
 import hashlib
-import tempfile
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from hpc_connector.publish import publish_by_name
 
 BEFORE = "IMS:1000043"  # the parameter that the size of a pixel is written after
 PIXEL_SIZE_TERMS = (("IMS:1000046", "pixel size (x)"), ("IMS:1000047", "pixel size y"))
@@ -43,15 +45,12 @@ def save_imzml(
     pixel_size
         In x and y, micrometres.
     """
-    with tempfile.TemporaryDirectory(prefix=f"{out.name}.", dir=out.parent) as folder:
-        path = Path(folder) / out.name
+    with publish_by_name([out.with_suffix(".ibd"), out]) as (_, path):
         with open_writer(path, number, polarity, order or {}) as writer:
             for one in spectra:
                 writer.addSpectrum(one.mz, one.intensity, (one.x, one.y, 1))
         if pixel_size:
-            path = add_pixel_size(path, pixel_size)
-        path.with_suffix(".ibd").replace(out.with_suffix(".ibd"))
-        path.replace(out)
+            add_pixel_size(path, pixel_size)
 
 
 def open_writer(
@@ -72,14 +71,11 @@ def open_writer(
     return writer
 
 
-def add_pixel_size(path: Path, size: tuple[float, float]) -> Path:
-    """Return a copy of a file that says how large a pixel is, as the writer cannot."""
+def add_pixel_size(path: Path, size: tuple[float, float]) -> None:
+    """Have a file say how large a pixel is, as the writer cannot."""
     said = "".join(
         PIXEL_SIZE.format(*term, length)
         for term, length in zip(PIXEL_SIZE_TERMS, size, strict=True)
     )
-    copy = path.with_suffix(".copy")
-    with open(path) as before, open(copy, "w") as after:
-        for line in before:
-            after.write(line + said if BEFORE in line else line)
-    return copy
+    text = path.read_text()
+    path.write_text(re.sub(f".*{BEFORE}.*\n", lambda line: line[0] + said, text))

@@ -7,15 +7,18 @@ beforehand, since pixels are counted in no time. The chunks wait in files until 
 puts them together: no rank holds more than what it works on.
 """
 
+import io
 import itertools
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import ZipFile
 
 import numpy as np
 
 from hpc_connector.learner.annotation.ion_images import (
+    Grid,
     ImageSet,
     add_up,
     count_pixels,
@@ -29,10 +32,17 @@ from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.storer.chunks import PackedColumn, get_borders, pack_chunks
 from metabolite_annotation.annotations import Annotations
 from metabolite_annotation.options import Options
-from metabolite_annotation.output.images import Named, save_ion
+from metabolite_annotation.output.chest import Chest, open_chest
+from metabolite_annotation.output.images import (
+    Named,
+    pack_images,
+    pack_ion,
+    save_ion,
+)
 from metabolite_annotation.patterns import Patterns
 from metabolite_annotation.spectra import Spectra
 
+IMAGES = "images"
 FEWEST_TASKS = 64  # where there are as many ions
 MOST_VALUES = 1 << 20  # of a task, unless an ion alone has more
 TYPES: dict[str, type[np.number[Any]]] = {
@@ -89,7 +99,7 @@ class Stored(NamedTuple):
 
     plan: Plan
     parts: list[Part]
-    folder: Path
+    chest: Chest
 
     def list_columns(self) -> dict[str, PackedColumn]:
         """Return the columns that are packed, by name."""
@@ -100,7 +110,7 @@ class Stored(NamedTuple):
         """Yield the chunks of one column after the other, each with its name."""
         for name in TYPES:
             for number, part in enumerate(self.parts):
-                data = get_path(self.folder, number, name).read_bytes()
+                data = self.chest.read(number, name)
                 ends = np.cumsum(part.n_bytes[name]).tolist()
                 for first, last in itertools.pairwise([0, *ends]):
                     yield name, data[first:last]
@@ -127,19 +137,23 @@ def make_images(
     -------
     None after a stop signal; and but on rank 0, no parts.
     """
-    pictures, packed = list_folders(options.out)
+    chest = open_chest(comm, options.out / "chunks.partial")
+    pictures = options.out / "images.partial"
     with end_together(comm):
-        if comm.rank == 0:
+        if comm.rank == 0 and not chest.reader:
             pictures.mkdir(exist_ok=True)
-            packed.mkdir(exist_ok=True)
     plan = make_plan(comm, spectra, patterns, annotations, options.ppm)
     found: dict[int, Part] = {}
 
     def run_task(number: int, thread: int) -> None:
         images, errors = draw(number, plan, spectra, patterns, options.ppm)
-        for k, names in enumerate(plan.names[slice(*plan.cuts[number:][:2])]):
-            save_ion(pictures, names, spectra.grid, images, k)
-        found[number] = save_part(packed, number, plan, images, errors)
+        named = plan.names[slice(*plan.cuts[number:][:2])]
+        if chest.reader:
+            chest.save(number, IMAGES, pack_ions(named, spectra.grid, images))
+        else:
+            for k, names in enumerate(named):
+                save_ion(pictures, names, spectra.grid, images, k)
+        found[number] = save_part(chest, number, plan, images, errors)
 
     outcome = run_on_ranks(
         comm,
@@ -154,25 +168,31 @@ def make_images(
     known = {number: part for share in shares for number, part in share.items()}
     if not outcome.is_done:
         return None
-    return Stored(plan, [known[number] for number in sorted(known)], packed)
+    return Stored(plan, [known[number] for number in sorted(known)], chest)
 
 
-def list_folders(out: Path) -> tuple[Path, Path]:
-    """Return where images and packed chunks are until a run has ended."""
-    return out / "images.partial", out / "chunks.partial"
+def pack_ions(named: Sequence[Sequence[Named]], grid: Grid, images: ImageSet) -> bytes:
+    """Return an archive of the images of some ions, which have these names."""
+    target = io.BytesIO()
+    with ZipFile(target, "w") as archive:
+        for k, names in enumerate(named):
+            pack_ion(archive, names, grid, images, k)
+    return target.getvalue()
 
 
-def get_path(folder: Path, number: int, column: str) -> Path:
-    """Return the file of the chunks of a column that a task has packed."""
-    return folder / f"{number:06d}.{column}"
+def publish_images(out: Path, stored: Stored) -> None:
+    """Give the folder of images its name, or put them into one file that is encrypted.
 
-
-def publish_images(out: Path) -> None:
-    """Give the folder of images its name, and remove that of the chunks."""
-    pictures, packed = list_folders(out)
-    shutil.rmtree(out / "images", ignore_errors=True)
-    pictures.rename(out / "images")
-    shutil.rmtree(packed)
+    What tasks had left for rank 0 is removed.
+    """
+    chest = stored.chest
+    if chest.reader:
+        numbers = range(len(stored.parts))
+        pack_images(out / f"{IMAGES}.zip", (chest.read(n, IMAGES) for n in numbers))
+    else:
+        shutil.rmtree(out / IMAGES, ignore_errors=True)
+        (out / "images.partial").rename(out / IMAGES)
+    chest.remove()
 
 
 def make_plan(
@@ -240,9 +260,9 @@ def draw(
 
 
 def save_part(
-    folder: Path, number: int, plan: Plan, images: ImageSet, errors: np.ndarray
+    chest: Chest, number: int, plan: Plan, images: ImageSet, errors: np.ndarray
 ) -> Part:
-    """Pack the chunks that begin among the values of a task's ions, to its files.
+    """Pack the chunks that begin among the values of a task's ions, for rank 0.
 
     Parameters
     ----------
@@ -256,7 +276,7 @@ def save_part(
         start = plan.get_start(name)
         a, b = get_borders(start)[[first, last]] - start[first]
         chunks = pack_chunks(values[a:b], ascending=name == "pixel")
-        get_path(folder, number, name).write_bytes(b"".join(chunks))
+        chest.save(number, name, b"".join(chunks))
         n_bytes[name] = [len(chunk) for chunk in chunks]
     moments = np.stack([images.mz_mean, images.mz_std, images.total])
     return Part(moments[:, : last - first], n_bytes)

@@ -11,6 +11,7 @@ import numpy as np
 from hpc_connector.learner.annotation.fdr import LEVELS
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.notes import add_counts, make_notes
+from hpc_connector.publish import get_readers, name_outputs
 from hpc_connector.run_record import RunRecord
 from hpc_connector.storage import address
 from metabolite_annotation.annotations import Annotations, describe_search
@@ -67,13 +68,9 @@ def describe_scan(order: Mapping[str, str]) -> dict[str, Any]:
 def say_spectra(spectra: Spectra) -> None:
     """Log what was read."""
     facts = spectra.facts
-    logger.info(
-        "%d spectra, %d pixels, %d peaks, m/z %.4f to %.4f",
-        facts["spectra"],
-        facts["pixels"],
-        facts["peaks"],
-        *facts["mz_range"],
-    )
+    counts = ", ".join(f"{facts[one]} {one}" for one in ("spectra", "pixels", "peaks"))
+    range_mz = "{:.4f} to {:.4f}".format(*facts["mz_range"])
+    logger.info("%s%s", counts, "" if get_readers() else f", m/z {range_mz}")
 
 
 def list_notes(library: Library, spectra: Spectra) -> RunRecord:
@@ -128,9 +125,10 @@ def finish(
     summary = {"ions": len(scored.ions)} | count_levels(annotations.columns)
     if not summary["annotations"]:  # why there are none
         summary |= describe_search(scored, version, record["dataset"]["mz_range"])
-    outputs = ["annotations.tsv", "results.h5", "images", "report.html"]
-    outputs += [TABLE] * options.colocalisation
-    outputs += list_outputs(options.export)
+    images = "images.zip" if get_readers() else "images"
+    names = ["annotations.tsv", "results.h5", images, "report.html"]
+    names += [TABLE] * options.colocalisation
+    outputs = name_outputs([*names, *list_outputs(options.export)])
     record |= {"status": "done", "annotation": summary, "outputs": outputs}
     save_manifest(options.out, record)
     save_report(options.out, options)

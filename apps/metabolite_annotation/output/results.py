@@ -49,7 +49,7 @@ def save_results(
     n_images = stored.plan.n_pixels.shape[1]
     attributes = make_attributes(options, record, spectra, n_images)
     files.save_results(options.out / "results.h5", groups, stored, attributes)
-    publish_images(options.out)
+    publish_images(options.out, stored)
 
 
 def list_ions(scored: ScoredIons, patterns: Patterns, stored: Stored) -> dict[str, Any]:

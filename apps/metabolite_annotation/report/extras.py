@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hpc_connector.confidential.published import is_published, read_published
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import read_record, save_manifest, save_record
-from hpc_connector.publish import publish
+from hpc_connector.manifest import add_outputs, read_record, save_record
+from hpc_connector.publish import name_outputs, publish
 from hpc_connector.storer.results import save_table
 from metabolite_annotation.options import PageOptions
 from metabolite_annotation.report.optical import OpticalImage, read_optical
@@ -89,16 +90,8 @@ def add_extras(
     if given.regions:
         saved += save_regions(run, extras.regions)
     if saved:
-        add_outputs(run, saved)
+        run.record["outputs"] = add_outputs(run.directory, name_outputs(saved))
     return run, extras
-
-
-def add_outputs(run: AnnotationRun, names: list[str]) -> None:
-    """Add files to those that the manifest of a run names."""
-    before = run.record.get("outputs", [])
-    run.record["outputs"] = list(dict.fromkeys([*before, *names]))
-    rest = {k: v for k, v in run.record.items() if k != "format_version"}
-    save_manifest(run.directory, rest)  # type: ignore[arg-type]
 
 
 def save_page_part(directory: Path, extras: Extras) -> list[str]:
@@ -149,15 +142,15 @@ def read_kept(directory: Path) -> Extras:
         A file that is damaged.
     """
     regions: tuple[Region, ...] = ()
-    if (directory / GEOJSON).exists():
+    if is_published(directory / GEOJSON):
         regions = tuple(read_regions(directory / GEOJSON))
-    if not (directory / PAGE).exists():
+    if not is_published(directory / PAGE):
         return Extras(regions=regions)
     record = read_record(directory / PAGE, "a record of a page", "")
     try:
         size, told = record["pixel_size_um"], record["optical"]
         optical = told and OpticalImage(
-            (directory / OPTICAL).read_bytes(),
+            read_published(directory / OPTICAL),
             int(told["width"]),
             int(told["height"]),
             told["transform"] and tuple(map(float, told["transform"])),

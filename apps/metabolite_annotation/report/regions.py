@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hpc_connector.confidential.published import read_published
 from hpc_connector.errors import BadInput
 
 MOST_REGIONS = 1000
@@ -38,9 +39,11 @@ def read_regions(path: Path) -> list[Region]:
         No such file, no GeoJSON, no region, or one that is no polygon.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
+        found = json.loads(read_published(path).decode("utf-8-sig"))
     except FileNotFoundError:
         raise BadInput(f"{path} is missing: expected GeoJSON of regions") from None
+    except BadInput:  # which is a ValueError
+        raise
     except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} is no GeoJSON: {error}") from None
     regions: dict[str, list[Polygon]] = {}

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import read_manifest
+from hpc_connector.manifest import read_whole_manifest
 from hpc_connector.report.results_file import open_results
 from hpc_connector.report.text import clean
 from hpc_connector.run_record import RunRecord
@@ -152,7 +152,7 @@ def _read(file: h5py.File, directory: Path) -> AnnotationRun:
     scores = file["scores"]
     return AnnotationRun(
         directory,
-        read_manifest(directory),
+        read_whole_manifest(directory),
         clean(str(file.attrs["dataset"])),
         int(file.attrs["width"]),
         int(file.attrs["height"]),
