@@ -1,5 +1,6 @@
 """``manifest.json``: how it begins, is written and read, and whether a run goes on."""
 
+import hashlib
 import json
 import os
 import platform
@@ -16,9 +17,10 @@ from hpc_connector.errors import BadInput
 from hpc_connector.options import RunOptions
 from hpc_connector.publish import Kind, get_readers, publish
 from hpc_connector.run_record import OPEN, Input, RunRecord
-from hpc_connector.storage.address import is_remote
+from hpc_connector.storage import key_ring
+from hpc_connector.storage.address import is_encrypted, is_remote
 from hpc_connector.storage.checksums import get_checksum, list_files
-from hpc_connector.storage.objects import get_object
+from hpc_connector.storage.objects import get_body, get_object, get_stored
 
 FORMAT_VERSION = 1
 NAME = "manifest.json"
@@ -27,7 +29,7 @@ NO_RUN |= {"job.json", "job.json.partial"}
 NO_RUN |= {folder_lock.NAME, folder_lock.PARTIAL}
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
 NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
-NOT_PARAMETERS |= {"key", "passphrase_fd", "trust", "encrypt_to"}
+NOT_PARAMETERS |= {"key", "passphrase_fd", "grant", "trust", "encrypt_to"}
 NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}
 NOT_PARAMETERS |= {"engine", "telemetry", "policy", "history", "words", "started_s"}
 
@@ -161,6 +163,7 @@ def begin_run(
         other parameters or inputs.
     """
     out: Path = args.out
+    check_burst(args, inputs)
     before = read_manifest(out) if resume and (out / NAME).exists() else None
     earlier = before.get("inputs", []) if before else []
     is_known = before is not None and all(map(get_fingerprint, earlier))
@@ -178,6 +181,8 @@ def begin_run(
     }
     if readers := get_readers():
         record["recipients"] = list(readers.fingerprints)
+    if any(map(is_encrypted, inputs)):
+        record["confidential"] = key_ring.get_facts()
     if before:
         check_resumable(before, record, out)
         if is_complete(out, before):
@@ -260,8 +265,9 @@ def describe_input(path: str, *, checksum: bool = True) -> Input:
         A file that cannot be read.
     """
     if is_remote(path):
-        version = get_object(path)[1]
-        return {"path": path, "bytes": version.size, "etag": version.etag}
+        version = get_stored(path)[1] if is_encrypted(path) else get_object(path)[1]
+        remote: Input = {"path": path, "bytes": version.size, "etag": version.etag}
+        return add_seal(remote)
     try:
         found: Input = {"path": path, "bytes": get_n_bytes(path)}
         if checksum:
@@ -271,7 +277,35 @@ def describe_input(path: str, *, checksum: bool = True) -> Input:
                 pass
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    return add_seal(found)
+
+
+def add_seal(found: Input) -> Input:
+    """Return a description with whose seal an input has, if it is encrypted.
+
+    Raises
+    ------
+    BadInput
+        It cannot be opened.
+    """
+    if is_encrypted(found["path"]):
+        stored = get_body(found["path"]).seal
+        found["seal"] = "none"
+        if stored is not None:
+            signer = hashlib.sha256(stored.seal.signer).hexdigest()[:16]
+            version = stored.seal.head["version"]
+            found["seal"] = {"signer": signer, "version": version}
     return found
+
+
+def check_burst(args: RunOptions, inputs: Sequence[str]) -> None:
+    """Refuse functions of a cloud for encrypted inputs: they would get plaintext."""
+    sealed = [path for path in inputs if is_encrypted(path)]
+    if sealed and getattr(args, "burst", None):
+        raise BadInput(
+            f"--burst does not go with encrypted inputs ({sealed[0]}): what functions "
+            "are given would lie in a bucket as plaintext"
+        )
 
 
 def get_fingerprint(described: Input) -> str:

@@ -7,11 +7,22 @@ that another run wrote looks at what is there.
 from typing import Any, NotRequired, TypedDict
 
 
+class SealFacts(TypedDict):
+    """Whose seal of an encrypted file holds."""
+
+    signer: str  # first 16 hexadecimal digits of the SHA-256 of the public key
+    version: int  # a later one replaces those before
+
+
 class Input(TypedDict):
-    """A file that decides the results; it has one of the two fingerprints."""
+    """A file that decides the results; it has one of the two fingerprints.
+
+    Of an encrypted one all is of the ciphertext.
+    """
 
     path: str  # as it was given
     bytes: int
+    seal: NotRequired[SealFacts | str]  # of an encrypted file; "none" without one
     sha256: NotRequired[str]  # of a file, hexadecimal
     etag: NotRequired[str]  # of an object of a store
 
@@ -152,6 +163,7 @@ class RunRecord(TypedDict, total=False):
     command: str  # a line of shell
     parameters: dict[str, Any]  # options that decide the results
     inputs: list[Input]
+    confidential: dict[str, Any]  # what opened encrypted inputs, and on what evidence
     software: dict[str, str]  # versions of what computes
     slurm: list[Attempt]  # of all jobs of the run, the last one at the end
     jobs: list[str]  # that it had before
@@ -169,7 +181,6 @@ class RunRecord(TypedDict, total=False):
     telemetry: Summary
     finished: str  # UTC, ISO 8601
     outputs: list[str]  # files, in the folder of the run
-    confidential: dict[str, Any]  # what opened inputs: see ``storage.key_ring.Opener``
     recipients: list[str]  # fingerprints of who can read results, if not anybody
 
 

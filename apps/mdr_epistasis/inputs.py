@@ -21,6 +21,7 @@ from hpc_connector.loader.traits import TraitColumn
 from hpc_connector.notes import Assumption
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
+from hpc_connector.pipeline.access import share_keys
 from mdr_epistasis.cohort.choice import Choice, list_files, read_choice
 from mdr_epistasis.cohort.filters import Filters
 from mdr_epistasis.cohort.folds import (
@@ -159,6 +160,7 @@ def look_for_calls(comm: Communicator, args: Options) -> Calls | None:
             choice, sets = read_choice(args)[0], read_sets(args.sets)[0]
             found = files, make_filters(args, lists, choice, sets)
     files, filters = comm.bcast(found)
+    share_keys(comm)
     return count_calls(comm, files, share_pieces(comm, files), filters)
 
 

@@ -9,6 +9,7 @@ from hpc_connector.allocation.cost import Cost
 from hpc_connector.learner.mdr.bitplanes import WORD_BITS, get_planes_shape
 from hpc_connector.loader.genotypes.sample_file import SampleFile
 from hpc_connector.loader.genotypes.samples import read_sample
+from hpc_connector.pipeline.access import begin_access
 from mdr_epistasis.cohort.lists import Lists
 from mdr_epistasis.cohort.loading import PIECE_BYTES
 from mdr_epistasis.compat.bsc import FOLDS
@@ -41,6 +42,7 @@ def get_cost(args: Options) -> Cost:
     BadInput
         Inputs that ``run`` would refuse before it reads genotypes.
     """
+    begin_access(args)
     if args.compat:
         files, match, _ = read_paired_inputs(args)
         fold = np.arange(len(match.is_case)) % FOLDS

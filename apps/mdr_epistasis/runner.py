@@ -20,6 +20,7 @@ from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.notes import log_notes
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
+from hpc_connector.pipeline.access import share_keys
 from hpc_connector.pipeline.executor import Work, choose_executor
 from hpc_connector.pipeline.fingerprints import (
     add_fingerprints,
@@ -105,6 +106,7 @@ def search(comm: Communicator, args: Options, since: Usage, hasher: Hasher) -> E
         if comm.rank == 0:
             inputs = read_inputs(args, calls)
     inputs = comm.bcast(inputs)
+    share_keys(comm)
     files, match, fold, lists, choice, sets, is_male, trait = inputs
     chosen = (args, lists, choice, sets, is_male)
     filters = make_filters(*chosen, of_all=not has_controls(trait))

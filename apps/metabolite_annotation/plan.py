@@ -2,6 +2,7 @@
 
 from hpc_connector.allocation.cost import Cost
 from hpc_connector.loader.spectra.ibd import get_spectrum_bytes
+from hpc_connector.pipeline.access import begin_access
 from metabolite_annotation.inputs.files import Setup, read_inputs
 from metabolite_annotation.options import Options
 from metabolite_annotation.tasks import IONS_A_TASK
@@ -22,6 +23,7 @@ def get_cost(options: Options) -> Cost:
     BadInput
         Inputs that ``run`` would refuse before it reads spectra.
     """
+    begin_access(options)
     return make_cost(read_inputs(options).setup)
 
 

@@ -15,6 +15,7 @@ from hpc_connector.manifest import begin_run
 from hpc_connector.notes import log_notes
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
+from hpc_connector.pipeline.access import share_keys
 from hpc_connector.pipeline.executor import Work, check_options, choose_executor
 from hpc_connector.pipeline.fingerprints import is_hashing
 from hpc_connector.pipeline.ledger import Arrays, name_ledger, read_ledger, save_ledger
@@ -140,6 +141,7 @@ def begin(
             files = list_inputs(options)
             record = begin_run(PROGRAM, options, files, resume=options.resume)
     record = comm.bcast(record)
+    share_keys(comm)
     if record["status"] == "done":
         return record, None
     with end_together(comm):

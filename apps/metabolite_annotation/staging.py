@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.files import get_size, open_file
+from hpc_connector.loader.files import get_stored_size, read_stored
 from hpc_connector.loader.spectra.imzml import Imzml
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.partitioner.shared_memory import get_node
+from hpc_connector.storage.address import ENCRYPTED, is_encrypted
+from hpc_connector.storage.objects import know_copy
 
 PIECE_BYTES = 1 << 24
 
@@ -22,7 +24,8 @@ def stage(comm: Communicator, imzml: Imzml, scratch: Path | None) -> Iterator[Im
     """Give a dataset whose .ibd file lies in the folder `scratch` of each node.
 
     Spectra are read twice: so they come from the shared file system only once. Every
-    rank of a node copies a part, and the first that ends removes the copy.
+    rank of a node copies a part, and the first that ends removes the copy. What is
+    encrypted stays so.
 
     Parameters
     ----------
@@ -33,11 +36,14 @@ def stage(comm: Communicator, imzml: Imzml, scratch: Path | None) -> Iterator[Im
         yield imzml
         return
     rank, size, _ = get_node(comm)
-    name = comm.bcast(f"{uuid.uuid4().hex}.ibd")
+    is_sealed = is_encrypted(imzml.ibd_path)
+    name = comm.bcast(f"{uuid.uuid4().hex}.ibd") + ENCRYPTED * is_sealed
     path = Path(os.path.expandvars(scratch)) / name
     try:
         with end_together(comm):
             copy_part(imzml.ibd_path, path, rank, size)
+        if is_sealed:
+            know_copy(imzml.ibd_path, str(path))
         yield replace(imzml, ibd_path=str(path))
     finally:
         path.unlink(missing_ok=True)
@@ -53,12 +59,10 @@ def copy_part(source: str, copy: Path, part: int, n_parts: int) -> None:
     """
     if not copy.parent.is_dir():
         raise BadInput(f"--scratch: {copy.parent}: expected a folder on every node")
-    n_bytes = get_size(source)
+    n_bytes = get_stored_size(source)
     at, end = n_bytes * part // n_parts, n_bytes * (part + 1) // n_parts
     descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT, 0o600)
-    with open_file(source) as stream, open(descriptor, "wb") as target:
-        stream.seek(at)
+    with open(descriptor, "wb") as target:
         target.seek(at)
-        while at < end and (piece := stream.read(min(PIECE_BYTES, end - at))):
-            target.write(piece)
-            at += len(piece)
+        for first in range(at, end, PIECE_BYTES):
+            target.write(read_stored(source, first, min(first + PIECE_BYTES, end)))

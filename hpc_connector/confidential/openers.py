@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from hpc_connector.confidential.keeper.opener import open_by_keeper
 from hpc_connector.confidential.keys import (
     load_key,
     load_open_key,
@@ -60,4 +61,7 @@ def open_by_key(key: X25519PrivateKey) -> Opener:
 
 
 # By the word before the colon of --key; each takes what stands behind it
-KINDS: dict[str, Callable[[str, KeyOptions], Opener]] = {"fd": open_by_descriptor}
+KINDS: dict[str, Callable[[str, KeyOptions], Opener]] = {
+    "fd": open_by_descriptor,
+    "keeper": open_by_keeper,
+}

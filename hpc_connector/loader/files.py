@@ -1,6 +1,7 @@
 """Files wherever they are: local ones, and objects in S3 or behind HTTP as files.
 
-An object is read by ranges of one version, so that a rank fetches its share and no
+What is encrypted is an object too, wherever it is: read by ranges, of its plaintext. An
+object is read by ranges of one version, so that a rank fetches its share and no
 more, and an object that changes meanwhile is an error.
 """
 
@@ -13,9 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector.storage import address
-from hpc_connector.storage.address import Source, is_remote
-from hpc_connector.storage.objects import get_object
-from hpc_connector.storage.ranges import fetch
+from hpc_connector.storage.address import (
+    ENCRYPTED,
+    Source,
+    is_encrypted,
+    is_object,
+    is_remote,
+)
+from hpc_connector.storage.objects import get_object, get_stored
+from hpc_connector.storage.ranges import fetch, fetch_into, fetch_stored
 from hpc_connector.storage.store import Version
 from hpc_connector.storage.stores import NoSuchObject, NotAllowed
 
@@ -30,7 +37,7 @@ def get_size(path: str) -> int:
     OSError, BadInput
         There is no such file.
     """
-    return get_object(path)[1].size if is_remote(path) else os.path.getsize(path)
+    return get_object(path)[1].size if is_object(path) else os.path.getsize(path)
 
 
 def exists(path: str) -> bool:
@@ -55,6 +62,19 @@ def exists(path: str) -> bool:
     return True
 
 
+def find_beside(path: str, ending: str, *, without: str = "") -> str:
+    """Return the name of what stands beside a file, as ``storage.address.beside``.
+
+    Of an encrypted file that of an encrypted one, if there is one.
+    """
+    without = without or (ENCRYPTED if is_encrypted(path) else "")
+    if is_encrypted(path):
+        name = address.beside(path, ending + ENCRYPTED, without=without)
+        if exists(name):
+            return name
+    return address.beside(path, ending, without=without)
+
+
 def open_file(path: str) -> BinaryIO:
     """Open a file to read bytes at any place.
 
@@ -63,7 +83,7 @@ def open_file(path: str) -> BinaryIO:
     OSError, BadInput
         There is no such file.
     """
-    if is_remote(path):
+    if is_object(path):
         return io.BufferedReader(ObjectFile(path))
     return open(path, "rb")
 
@@ -76,7 +96,7 @@ def read_file(path: str) -> bytes:
     OSError, BadInput
         There is no such file.
     """
-    if is_remote(path):
+    if is_object(path):
         return read_range(path, 0, get_size(path))
     with open(path, "rb") as stream:
         return stream.read()
@@ -86,6 +106,14 @@ def read_range(path: str, first: int, last: int) -> bytes:
     """Return bytes of an object."""
     source, version = get_object(path)
     return fetch(source, version, [(first, last)])[0]
+
+
+def read_array(path: str, first: int, last: int) -> NDArray[np.uint8]:
+    """Return bytes of an object, uint8."""
+    source, version = get_object(path)
+    data = np.empty(last - first, np.uint8)
+    fetch_into(source, version, first, data.data)
+    return data
 
 
 def read_part(path: str, first: int, last: int) -> bytes:
@@ -98,11 +126,25 @@ def read_part(path: str, first: int, last: int) -> bytes:
     """
     n_bytes = get_size(path)
     first, last = min(first, n_bytes), min(last, n_bytes)
-    if is_remote(path):
+    if is_object(path):
         return read_range(path, first, last) if first < last else b""
     with open(path, "rb") as stream:
         stream.seek(first)
         return stream.read(last - first)
+
+
+def get_stored_size(path: str) -> int:
+    """Return the bytes of a file as it is stored: of an encrypted one, ciphertext."""
+    return get_stored(path)[1].size if is_encrypted(path) else get_size(path)
+
+
+def read_stored(path: str, first: int, last: int) -> bytes:
+    """Return bytes of a file as it is stored, as many as there are of a stretch."""
+    if not is_encrypted(path):
+        return read_part(path, first, last)
+    source, stored = get_stored(path)
+    wanted = min(first, stored.size), min(last, stored.size)
+    return fetch_stored([(source, stored, [wanted])])[0]
 
 
 @functools.lru_cache(maxsize=64)
@@ -113,8 +155,8 @@ def read_head(source: Source, version: Version) -> bytes:
 
 def map_file(path: str) -> NDArray[np.uint8]:
     """Return all bytes of a file, uint8; of a local one only those that are used."""
-    if is_remote(path):
-        return np.frombuffer(read_file(path), np.uint8)
+    if is_object(path):
+        return read_array(path, 0, get_size(path))
     return np.memmap(path, np.uint8, "r")
 
 
@@ -144,6 +186,8 @@ class ObjectFile(io.RawIOBase):
         """Read as many bytes as there are, and as the buffer holds."""
         if self.at >= self.size:
             return 0
+        if len(buffer) >= FIRST_BYTES and is_encrypted(self.path):
+            return self.read_into(buffer)
         if not self.first <= self.at < self.first + len(self.held):
             self.fetch_more(len(buffer))
         skip = self.at - self.first
@@ -151,6 +195,14 @@ class ObjectFile(io.RawIOBase):
         buffer[: len(data)] = data
         self.at += len(data)
         return len(data)
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Read a stretch into its place; what is read in small pieces is fetched."""
+        source, version = get_object(self.path)
+        n = min(len(buffer), self.size - self.at)
+        fetch_into(source, version, self.at, buffer[:n])
+        self.at += n
+        return n
 
     def fetch_more(self, least: int) -> None:
         """Fetch what follows: twice as much as before, if that was read to its end."""

@@ -26,8 +26,10 @@ def begin_access(options: KeyOptions) -> None:
     """
     key_ring.forget_keys()
     if options.key is None:
-        if options.trust or options.passphrase_fd is not None:
-            raise BadInput("--trust and --passphrase-fd: expected --key with them")
+        if options.trust or options.grant or options.passphrase_fd is not None:
+            raise BadInput(
+                "--trust, --grant and --passphrase-fd: expected --key with them"
+            )
         return
     try:
         from hpc_connector.confidential.evidence.levels import describe_level

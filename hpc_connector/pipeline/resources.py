@@ -77,9 +77,10 @@ def get_resources(
 def count_fetched(used: Sequence[Usage], inputs: Sequence[Input]) -> Resources:
     """Return how much of the objects was fetched by all ranks; nothing without any."""
     requests, n_bytes = (sum(each) for each in list(zip(*used, strict=True))[2:])
-    if not requests:
+    objects = [one["bytes"] for one in inputs if "etag" in one]
+    if not requests or not objects:
         return {}
-    total = sum(one["bytes"] for one in inputs if "etag" in one)
+    total = sum(objects)
     return {
         "fetch_requests": requests,
         "fetched_bytes": n_bytes,

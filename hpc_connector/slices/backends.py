@@ -12,7 +12,7 @@ from hpc_connector.burst.lithops.executor import open_executor
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.slices.data_slice import MapChunks
-from hpc_connector.storage import address
+from hpc_connector.storage import address, key_ring
 
 Made = TypeVar("Made")
 Function = Callable[[Any], Any]
@@ -58,9 +58,15 @@ def map_on_cores(function: Function, items: Sequence[Any]) -> list[Any]:
     """Map a function over chunks in processes of their own."""
     n_workers = min(len(items), os.cpu_count() or 1) or 1
     fresh = multiprocessing.get_context("spawn")  # threads of obstore end in a fork
-    known = (address.get_known(),)
-    with ProcessPoolExecutor(n_workers, fresh, address.know, known) as pool:
+    known = address.get_known(), key_ring.get_known()
+    with ProcessPoolExecutor(n_workers, fresh, know, known) as pool:
         return list(pool.map(function, items))
+
+
+def know(urls: dict[str, Any], bodies: dict[str, Any]) -> None:
+    """Take the secrets of the process that this one works for."""
+    address.know(urls)
+    key_ring.know(bodies)
 
 
 def map_with_joblib(function: Function, items: Sequence[Any]) -> list[Any]:

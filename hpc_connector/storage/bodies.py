@@ -8,7 +8,6 @@ from hpc_connector.crypt4gh.body import get_plain_size
 from hpc_connector.crypt4gh.edits import make_edits
 from hpc_connector.crypt4gh.header import get_header_size
 from hpc_connector.crypt4gh.seal import (
-    Seal,
     check_signer,
     check_size,
     get_seal_size,
@@ -17,7 +16,7 @@ from hpc_connector.crypt4gh.seal import (
 from hpc_connector.errors import BadInput
 from hpc_connector.storage import address, key_ring
 from hpc_connector.storage.address import Source
-from hpc_connector.storage.encrypted import Body
+from hpc_connector.storage.encrypted import Body, StoredSeal
 from hpc_connector.storage.ranges import fetch_stored
 from hpc_connector.storage.requests import look
 from hpc_connector.storage.store import Version
@@ -49,27 +48,17 @@ def open_body(file: Source, stored: Version) -> Body:
     opener, name = key_ring.get_opener(file.uri), file.uri
     header = read_header(file, stored)
     n_stored = stored.size - len(header)
-    seal, beside, version, signed = None, find_seal(file), None, None
-    if beside is not None:
-        version = look(beside)
-        signed = read_signed(beside, version)
-        seal = read_seal(signed, beside.uri)
-        check_seal(seal, file, beside.uri)
-        check_size(seal, n_stored, name)
-    opened = opener.open(name, header, signed)
+    seal, signed = None, None
+    if place := find_seal(file):
+        signed = read_signed(*place)
+        seal = StoredSeal(read_seal(signed, place[0].uri), *place)
+        check_seal(seal, file)
+        check_size(seal.seal, n_stored, name)
     n_bytes = get_plain_size(n_stored, name)
-    edits = make_edits(opened.edits, n_bytes, name)
-    body = Body(
-        file,
-        stored,
-        len(header),
-        tuple(opened.session_keys),
-        n_bytes,
-        edits,
-        seal,
-        beside,
-        version,
-    )
+    _, session_keys, edits = opener.open(name, header, signed)
+    pieces = make_edits(edits, n_bytes, name)
+    sizes = len(header), tuple(session_keys), n_bytes
+    body = Body(file, stored, *sizes, pieces, seal)
     key_ring.know({name: body})
     return body
 
@@ -97,7 +86,7 @@ def read_header(file: Source, stored: Version) -> bytes:
     return data
 
 
-def find_seal(file: Source) -> Source | None:
+def find_seal(file: Source) -> tuple[Source, Version] | None:
     """Return the seal beside an encrypted object; None if there is none, nor need be.
 
     Raises
@@ -107,13 +96,12 @@ def find_seal(file: Source) -> Source | None:
     """
     beside = file.beside(SEAL)
     try:
-        look(beside)
+        return beside, look(beside)
     except (NoSuchObject, NotAllowed):
         if key_ring.get_trusted():
             raise BadInput(f"{beside.uri} is missing: --trust needs a seal") from None
         warn_of_none(file.uri)
         return None
-    return beside
 
 
 @functools.cache
@@ -135,7 +123,7 @@ def read_signed(beside: Source, version: Version) -> bytes:
     return data[:size]
 
 
-def check_seal(seal: Seal, file: Source, name: str) -> None:
+def check_seal(stored: StoredSeal, file: Source) -> None:
     """Compare a seal whose signature holds with who is trusted, and with its object.
 
     Raises
@@ -143,6 +131,7 @@ def check_seal(seal: Seal, file: Source, name: str) -> None:
     BadInput
         It is of another signer, or of an object of another name.
     """
+    seal, name = stored.seal, stored.file.uri
     if trusted := key_ring.get_trusted():
         check_signer(seal, trusted, name)
     if seal.head["name"] != posixpath.basename(address.cut_query(file.uri)):

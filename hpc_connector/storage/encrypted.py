@@ -1,13 +1,14 @@
 """Ranges of plaintext of an encrypted object: the segments they lie in, opened.
 
-What is asked of a store is ciphertext, whole segments of it; nothing here asks. The last
-segments that a thread has opened are kept, for a reader that goes on within one.
+What is asked of a store is ciphertext, whole segments of it; nothing here asks. The
+last segments that a thread has opened are kept, for a reader that goes on within one.
 """
 
 import bisect
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
@@ -35,6 +36,14 @@ MOST_HELD = 8  # segments, of a thread
 MOST_PAGES = 16  # of seals, 112 KiB each
 
 
+class StoredSeal(NamedTuple):
+    """The seal of an object, the object that it is in, and the version of that."""
+
+    seal: Seal
+    file: Source
+    stored: Version
+
+
 @dataclass(frozen=True)
 class Body:
     """An encrypted object whose header was opened.
@@ -51,8 +60,8 @@ class Body:
         Of the plaintext of all segments.
     edits
         Which pieces of that the object's reader is given.
-    seal, seal_file, seal_stored
-        Its seal, None without one, and the object and the version of that.
+    seal
+        None without one.
     """
 
     file: Source
@@ -61,9 +70,7 @@ class Body:
     session_keys: tuple[bytes, ...] = field(repr=False)
     n_bytes: int
     edits: Edits
-    seal: Seal | None = None
-    seal_file: Source | None = None
-    seal_stored: Version | None = None
+    seal: StoredSeal | None = None
 
     @property
     def size(self) -> int:
@@ -165,20 +172,19 @@ def _list_pages(body: Body, runs: Sequence[Range]) -> list[int]:
         for first, end in runs
         for page in range(first // PAGE_SEGMENTS, (end - 1) // PAGE_SEGMENTS + 1)
     }
-    return sorted(page for page in pages if _key_page(body, page) not in _pages)
+    return sorted(page for page in pages if _key_page(body.seal, page) not in _pages)
 
 
-def _key_page(body: Body, page: int) -> tuple[Source, str, int]:
-    assert body.seal_file is not None and body.seal_stored is not None
-    return body.seal_file, body.seal_stored.etag, page
+def _key_page(seal: StoredSeal, page: int) -> tuple[Source, str, int]:
+    return seal.file, seal.stored.etag, page
 
 
 def list_wanted(body: Body, plan: Plan) -> list[Wanted]:
     """Return what a plan asks of stores: runs of segments, then pages of the seal."""
     wanted: list[Wanted] = [(body.file, body.stored, plan.sealed)]
-    if body.seal and body.seal_file and body.seal_stored and plan.pages:
-        places = [find_page(page, body.seal) for page in plan.pages]
-        wanted.append((body.seal_file, body.seal_stored, places))
+    if body.seal and plan.pages:
+        places = [find_page(page, body.seal.seal) for page in plan.pages]
+        wanted.append((body.seal.file, body.seal.stored, places))
     return wanted
 
 
@@ -194,25 +200,23 @@ def check_runs(
     """
     if body.seal is None:
         return
-    assert body.seal_file is not None
     found = dict(zip(plan.pages, pages, strict=True))
     for (first, end), data in zip(plan.runs, sealed, strict=True):
         while first < end:
             number, within = divmod(first, PAGE_SEGMENTS)
             n = min(end - first, PAGE_SEGMENTS - within)
-            page = _get_page(body, number, found)
+            page = _get_page(body.seal, number, found)
             marks = memoryview(page)[MARK_BYTES * within :]
             name = body.file.uri
             check_segments(data[: n * SEALED_BYTES], marks, first, name)
             first, data = first + n, data[n * SEALED_BYTES :]
 
 
-def _get_page(body: Body, number: int, found: dict[int, bytes]) -> bytes:
+def _get_page(seal: StoredSeal, number: int, found: dict[int, bytes]) -> bytes:
     """Return a page of a seal, that was checked now or before."""
-    assert body.seal is not None and body.seal_file is not None
-    key = _key_page(body, number)
+    key = _key_page(seal, number)
     if number in found:
-        page = check_page(found[number], number, body.seal, body.seal_file.uri)
+        page = check_page(found[number], number, seal.seal, seal.file.uri)
         while len(_pages) >= MOST_PAGES:
             _pages.pop(next(iter(_pages), key), None)
         _pages[key] = page

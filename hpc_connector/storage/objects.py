@@ -3,6 +3,8 @@
 import contextlib
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from hpc_connector.errors import BadInput
 from hpc_connector.storage import address, key_ring
@@ -42,6 +44,24 @@ def get_object(path: str) -> tuple[Source, Version]:
     """Return an object in the version that a run saw first; see ``forget``."""
     source = Source(path)
     return source, get_version(source)
+
+
+def get_body(path: str) -> Any:
+    """Return an encrypted object, opened (``storage.encrypted.Body``)."""
+    return key_ring.get_body(get_object(path)[0].uri)
+
+
+def get_stored(path: str) -> tuple[Source, Version]:
+    """Return an encrypted object in the version that is stored."""
+    body = get_body(path)
+    return body.file, body.stored
+
+
+def know_copy(path: str, copy: str) -> None:
+    """Take a file for a copy of an encrypted object, opened as that one is."""
+    source = Source(copy)
+    body = replace(get_body(path), file=source, stored=look(source))
+    key_ring.know({source.uri: body})
 
 
 def forget() -> None:

@@ -3,6 +3,7 @@
 What fetches is given, for it stands above: :func:`hpc_connector.storage.ranges`.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 
 from hpc_connector.crypt4gh.body import SEGMENT_BYTES
@@ -17,11 +18,21 @@ from hpc_connector.storage.encrypted import (
     make_plan,
     read_pieces,
 )
-from hpc_connector.storage.requests import Wanted
+from hpc_connector.storage.requests import Wanted, read_file
 from hpc_connector.storage.store import Version
 
 Fetch = Callable[[Sequence[Wanted]], list[bytes]]
-STEP_BYTES = 16 * SEGMENT_BYTES  # of a file at once: its ciphertext stays in the cache
+STEP_SEGMENTS = 32  # of a file at once: what was read stays in the cache
+
+
+class _Thread(threading.local):
+    """Memory that a thread reads files into."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+
+
+_thread = _Thread()
 
 
 def fetch_opened(wanted: Sequence[Wanted], fetch: Fetch) -> list[bytes]:
@@ -67,18 +78,35 @@ def read_into(
     Of a file in steps; of what is in a store all at once, for each request waits.
     """
     body = find_body(source, version)
-    step = STEP_BYTES if not address.is_remote(source.uri) else len(target)
+    is_file = not address.is_remote(source.uri)
+    step = STEP_SEGMENTS * SEGMENT_BYTES if is_file else len(target)
     at, end = first, first + len(target)
     while at < end:
         to = min(-(-(at + step) // SEGMENT_BYTES) * SEGMENT_BYTES, end)
         plan = make_plan(body, [(at, to)])
-        answers = fetch(list_wanted(body, plan))
-        n_runs = len(plan.sealed)
-        sealed = [memoryview(answer) for answer in answers[:n_runs]]
-        check_runs(body, plan, sealed, answers[n_runs:])
+        if is_file and not plan.pages:
+            sealed, pages = read_runs(body, plan), list[bytes]()
+        else:
+            answers = fetch(list_wanted(body, plan))
+            sealed = [memoryview(answer) for answer in answers[: len(plan.sealed)]]
+            pages = answers[len(plan.sealed) :]
+        check_runs(body, plan, sealed, pages)
         here = target[at - first : to - first]
         read_pieces(body, plan, sealed, plan.pieces[0], here)
         at = to
+
+
+def read_runs(body: Body, plan: Plan) -> list[memoryview]:
+    """Return the segments of a plan from a file, in memory that the next call uses."""
+    n_bytes = sum(last - first for first, last in plan.sealed)
+    if len(_thread.buffer) < n_bytes:
+        _thread.buffer = bytearray(n_bytes)
+    view, at, found = memoryview(_thread.buffer), 0, []
+    for first, last in plan.sealed:
+        found.append(view[at : at + last - first])
+        read_file(body.file, body.stored, first, found[-1])
+        at += last - first
+    return found
 
 
 def find_body(source: Source, version: Version) -> Body:

@@ -114,8 +114,10 @@ def plan_requests(ranges: Sequence[Range]) -> list[Range]:
 def assemble(
     wanted: Range, requests: list[Range], held: dict[Range, memoryview]
 ) -> bytes:
-    """Return a range from the answers that cover it."""
+    """Return a range from the answers that cover it; that of a file is not copied."""
     first, last = wanted
+    if wanted in held and isinstance(whole := held[wanted].obj, bytes):
+        return whole
     begin = max(bisect.bisect(requests, (first + 1,)) - 1, 0)
     end = bisect.bisect_left(requests, (last,))
     return b"".join(
@@ -147,7 +149,8 @@ def fetch_range(source: Source, version: Version, wanted: Range) -> memoryview:
     """Return one range; an answer that is cut or of other bytes is asked for again."""
     problem = ""
     for attempt in range(TRIES):
-        time.sleep(0.1 * (2**attempt - 1))
+        if attempt:  # a sleep of 0 s gives the core away
+            time.sleep(0.1 * (2**attempt - 1))
         try:
             answer = read_version(source, version, wanted)
         except Broken as error:

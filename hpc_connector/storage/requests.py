@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from hpc_connector.errors import BadInput
 from hpc_connector.storage.address import Source
+from hpc_connector.storage.folder import FolderStore
 from hpc_connector.storage.store import Changed, Range, Response, Version, is_strong
 from hpc_connector.storage.stores import explain, locate
 from hpc_connector.storage.traffic import count_traffic
@@ -73,3 +74,18 @@ def read_version(source: Source, version: Version, wanted: Range) -> Response:
     if answer.tag != version.etag and (answer.tag or not is_strong(tag)):
         raise Changed
     return answer
+
+
+def read_file(source: Source, version: Version, first: int, target: memoryview) -> None:
+    """Read the bytes of one version of a local file from `first` on into memory.
+
+    Raises
+    ------
+    BadInput
+        It cannot be read, or there is another version.
+    """
+    with explain(source):
+        if FolderStore().read_into(source.uri, first, target, version.etag) < len(
+            target
+        ):
+            raise Changed

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_noted_text
 from hpc_connector.notes import Assumption
+from hpc_connector.storage.address import get_name
 from hpc_connector.text import split_blanks, split_lines
 
 Assumptions = tuple[Assumption, ...]
@@ -35,7 +36,7 @@ def read_list(path: str | None) -> tuple[frozenset[str] | None, Assumptions]:
     if path is None:
         return None, ()
     text, assumed = read_noted_text(path)
-    if path.removesuffix(".gz").endswith(".csv"):
+    if get_name(path).removesuffix(".gz").endswith(".csv"):
         text = text.replace(",", " ")
     lines = [line for line in split_lines(text) if not line.startswith("#")]
     words = (word.strip("\"'") for line in lines for word in split_blanks(line))

@@ -7,6 +7,7 @@ import numpy as np
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_noted_text
 from hpc_connector.loader.rows import simplify
+from hpc_connector.storage.address import get_name
 from hpc_connector.text import split_blanks, split_lines
 from mdr_epistasis.cohort.lists import Assumptions
 
@@ -40,7 +41,7 @@ def read_sets(path: str | None) -> tuple[Sets | None, Assumptions]:
     if path is None:
         return None, ()
     text, assumed = read_noted_text(path)
-    if path.removesuffix(".gz").endswith(".csv"):
+    if get_name(path).removesuffix(".gz").endswith(".csv"):
         text = text.replace(",", " ")
     lines = [line for line in split_lines(text) if not line.startswith("#")]
     rows = [[w.strip("\"'") for w in split_blanks(line)] for line in lines]

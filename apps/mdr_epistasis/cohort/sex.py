@@ -12,6 +12,7 @@ from hpc_connector.loader.id_columns import find_individuals
 from hpc_connector.loader.individuals import Match
 from hpc_connector.loader.labels import read_label_table
 from hpc_connector.loader.rows import Table, simplify
+from hpc_connector.storage.address import get_name
 from mdr_epistasis.options import Options
 
 NAMES = ("sex", "gender")
@@ -62,7 +63,7 @@ def find_sexes(args: Options, file: SampleFile) -> list[str] | None:
                     sexes[place] = word
             return sexes
     for path in list_companions(file.path, file.options):
-        if path.endswith((".bim", ".bim.gz", ".pvar", ".pvar.zst")):
+        if get_name(path).endswith((".bim", ".bim.gz", ".pvar", ".pvar.zst")):
             continue
         table = read_label_table(path)
         column = find_sex(table)

@@ -9,6 +9,7 @@ from hpc_connector.loader.genotypes.sample_file import SampleFile
 from hpc_connector.loader.genotypes.text.bsc import read_file_pairs
 from hpc_connector.loader.individuals import Match
 from hpc_connector.partitioner import get_comb_files
+from hpc_connector.storage import address
 from mdr_epistasis.inputs import open_files
 from mdr_epistasis.options import Options
 
@@ -94,4 +95,4 @@ def choose_pairs(args: Options) -> list[tuple[int, int]]:
 
 def get_name(path: str) -> str:
     """Return the name of a sample file without its endings."""
-    return Path(path).name.removesuffix(".gz")
+    return Path(address.get_name(path)).name.removesuffix(".gz")

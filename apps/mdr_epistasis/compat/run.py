@@ -20,6 +20,7 @@ from hpc_connector.loader.individuals import Match
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.notes import add_counts, log_notes, make_notes
 from hpc_connector.partitioner.communicator import Communicator
+from hpc_connector.pipeline.access import share_keys
 from hpc_connector.pipeline.ranks import run_on_ranks
 from hpc_connector.pipeline.resources import Usage, get_resources
 from hpc_connector.pipeline.terminal import make_progress
@@ -51,6 +52,7 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
         logger.info("%s is complete, nothing is left to do", args.out)
         return Ending(True)
     files, match, pairs = comm.bcast(read_inputs(args) if comm.rank == 0 else None)
+    share_keys(comm)
     if comm.rank == 0:
         assumed = [one for file in files for one in file.assumed]
         of_headers = add_counts([match.counted, *(file.counted for file in files)])

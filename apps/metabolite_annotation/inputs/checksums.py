@@ -15,7 +15,7 @@ from hpc_connector.pipeline.fingerprints import (
     list_unknown,
 )
 from hpc_connector.run_record import RunRecord
-from hpc_connector.storage.address import is_remote
+from hpc_connector.storage.address import is_encrypted, is_remote
 from hpc_connector.storage.checksums import SHA256, Checksums, Hasher
 from metabolite_annotation.options import Options
 
@@ -30,8 +30,9 @@ def begin_checksums(options: Options, record: RunRecord, hasher: Hasher) -> None
     """
     algorithms: dict[str, tuple[str, ...]] = {}
     if not is_remote(options.dataset):
-        own = guess_algorithm(options.dataset) if options.check else None
         path = find_ibd(options.dataset)
+        is_asked = options.check and not is_encrypted(path)
+        own = guess_algorithm(options.dataset) if is_asked else None
         algorithms[path] = () if options.scratch else join_algorithms(own)
     begin_fingerprints(record, hasher, algorithms)
 
@@ -46,7 +47,8 @@ def begin_copy(
 ) -> None:
     """Begin to hash a copy of the .ibd file, unless its checksums are known."""
     if copy != imzml.ibd_path and imzml.ibd_path in list_unknown(record):
-        own = imzml.checksum[0] if options.check and imzml.checksum else None
+        is_asked = options.check and not is_encrypted(copy)
+        own = imzml.checksum[0] if is_asked and imzml.checksum else None
         hasher.begin(imzml.ibd_path, join_algorithms(own), copy)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.files import exists
+from hpc_connector.loader.files import exists, find_beside
 from hpc_connector.loader.genotypes.sample_file import ReadOptions
 from hpc_connector.loader.genotypes.samples import get_format
 from hpc_connector.loader.labels import (
@@ -139,12 +139,12 @@ def get_bed(path: str) -> str:
 
 def get_fam(path: str, options: ReadOptions) -> str:
     """Return the .fam file of a .bed file or of a prefix."""
-    return options.fam or beside(path, ".fam", without=".bed")
+    return options.fam or find_beside(path, ".fam", without=".bed")
 
 
 def get_bim(path: str, options: ReadOptions) -> str:
     """Return the .bim file of a .bed file or of a prefix."""
-    return options.bim or beside(path, ".bim", without=".bed")
+    return options.bim or find_beside(path, ".bim", without=".bed")
 
 
 def get_pgen(path: str) -> str:
@@ -154,7 +154,7 @@ def get_pgen(path: str) -> str:
 
 def get_psam(path: str, options: ReadOptions) -> str:
     """Return the .psam file of a .pgen file or of a prefix."""
-    return options.psam or beside(path, ".psam", without=".pgen")
+    return options.psam or find_beside(path, ".psam", without=".pgen")
 
 
 def find_pvar(path: str, options: ReadOptions) -> str:
@@ -167,7 +167,7 @@ def find_pvar(path: str, options: ReadOptions) -> str:
     """
     if options.pvar is not None:
         return options.pvar
-    names = [beside(path, ending, without=".pgen") for ending in PVAR_ENDINGS]
+    names = [find_beside(path, ending, without=".pgen") for ending in PVAR_ENDINGS]
     found = [name for name in names if exists(name)]
     if len(found) == 1:
         return found[0]
@@ -191,14 +191,14 @@ def choose_sample(path: str, ending: str) -> str | None:
 
     A .psam file of the same stem may belong to a .pgen file: it comes last.
     """
-    names = [beside(path, other, without=ending) for other in SAMPLE_ENDINGS]
+    names = [find_beside(path, other, without=ending) for other in SAMPLE_ENDINGS]
     found = [name for name in names if exists(name)]
     if len(found) > 1:
         raise BadInput(
             f"{path} has {' and '.join(found)} beside it: expected --sample-file to "
             "name one"
         )
-    psam = beside(path, ".psam", without=ending)
+    psam = find_beside(path, ".psam", without=ending)
     return found[0] if found else psam if exists(psam) else None
 
 

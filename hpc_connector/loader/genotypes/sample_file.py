@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.notes import Assumption
-from hpc_connector.storage.address import is_remote
+from hpc_connector.storage.address import is_object
 from hpc_connector.storage.objects import get_object
 
 TEXT = np.dtypes.StringDType()  # a sixth of the memory of Python's strings
@@ -112,7 +112,7 @@ def get_version(path: str) -> tuple[int, int | str]:
     BadInput
         A file that cannot be found.
     """
-    if is_remote(path):
+    if is_object(path):
         version = get_object(path)[1]
         return version.size, version.etag
     try:

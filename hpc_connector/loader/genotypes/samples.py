@@ -73,7 +73,7 @@ def get_format(path: str) -> str:
         for ending in PREFIXED:
             if exists(name := beside(path, ending)):
                 return get_format(name)
-        if address.is_remote(path):
+        if address.is_object(path):
             get_size(path)  # raises what its store says
         raise BadInput(f"{path}: cannot be read: No such file or directory")
     start = _get_start(path).removeprefix(BOM_UTF8)
@@ -82,7 +82,9 @@ def get_format(path: str) -> str:
     stem = address.get_name(path).removesuffix(".gz").removesuffix(".zst")
     ending = Path(stem).suffix
     found = ENDINGS.get(ending) or _recognise(path, start)
-    if found in ("plink", "pgen", "bgen") and path.endswith((".gz", ".zst")):
+    if found in ("plink", "pgen", "bgen") and address.get_name(path).endswith(
+        (".gz", ".zst")
+    ):
         raise BadInput(f"{path} is compressed: expected the {ending} file in it")
     if found != "table" and start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         raise BadInput(f"{path} is UTF-16 text: expected UTF-8 (iconv -f UTF-16)")

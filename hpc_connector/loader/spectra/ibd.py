@@ -8,11 +8,11 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.files import get_size, read_range
+from hpc_connector.loader.files import get_size, read_array
 from hpc_connector.loader.spectra import _imzml_kernels as kernels
 from hpc_connector.loader.spectra.identity import is_same_uuid
 from hpc_connector.loader.spectra.imzml import Imzml
-from hpc_connector.storage.address import is_remote
+from hpc_connector.storage.address import is_object
 from hpc_connector.storage.checksums import hash_path
 
 UUID_BYTES = 16
@@ -77,7 +77,7 @@ def check_ibd(imzml: Imzml, *, uuid: bool = True, checksum: bool = True) -> None
 def check_checksum(imzml: Imzml, found: Mapping[str, str] | None = None) -> None:
     """Make sure that the .ibd file has the checksum that the imzML gives, if any.
 
-    An object is not fetched for that.
+    An object is not fetched for that; of an encrypted one each segment has its own.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def check_checksum(imzml: Imzml, found: Mapping[str, str] | None = None) -> None
         Another checksum.
     """
     path = imzml.ibd_path
-    if imzml.checksum is None or is_remote(path):
+    if imzml.checksum is None or is_object(path):
         return
     algorithm, expected = imzml.checksum
     digits = (found or {}).get(algorithm) or hash_path(path, [algorithm])[algorithm]
@@ -121,9 +121,9 @@ def read_bytes(path: str, first: int, n_bytes: int) -> NDArray[np.uint8]:
         The file cannot be read, or ends before.
     """
     try:
-        if is_remote(path):
+        if is_object(path):
             last = min(first + n_bytes, get_size(path))
-            data = np.frombuffer(read_range(path, min(first, last), last), np.uint8)
+            data = read_array(path, min(first, last), last)
         else:
             data = _read_local(path, first, n_bytes)
     except OSError as error:

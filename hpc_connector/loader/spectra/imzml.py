@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
-from hpc_connector.loader.files import exists, read_file, read_part
+from hpc_connector.loader.files import exists, find_beside, read_file, read_part
 from hpc_connector.loader.spectra import _imzml_kernels as kernels
 from hpc_connector.loader.spectra.acquisition import Acquisition, read_acquisition
 from hpc_connector.loader.spectra.arrays import get_arrays
@@ -37,7 +37,7 @@ from hpc_connector.loader.spectra.scan_order import get_scan_order
 from hpc_connector.loader.spectra.value_types import Array, Read
 from hpc_connector.notes import Assumption
 from hpc_connector.storage import address
-from hpc_connector.storage.address import is_remote
+from hpc_connector.storage.address import is_object, is_remote
 
 MODES = {
     "IMS:1000030": "continuous",
@@ -110,7 +110,7 @@ def read_imzml(path: str, *, section: float | None = None) -> Imzml:
     """
     ibd_path = find_ibd(path)
     data: mmap.mmap | bytes
-    if is_remote(path):
+    if is_object(path):
         data = read_file(path)
     else:
         with open(path, "rb") as stream:
@@ -151,7 +151,7 @@ def find_ibd(path: str) -> str:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     own = address.get_ending(path)
-    names = [address.beside(path, ending, without=own) for ending in IBD_ENDINGS]
+    names = [find_beside(path, ending, without=own) for ending in IBD_ENDINGS]
     for name in names:
         if exists(name):
             return name

@@ -40,7 +40,7 @@ from hpc_connector.loader.genotypes.sample_file import (
     Variants,
 )
 from hpc_connector.loader.genotypes.vcf.record import NOTHING, call_dosages
-from hpc_connector.storage.address import is_remote
+from hpc_connector.storage.address import is_object
 
 HEADER = "<2sBII"  # magic, how it is stored, variants, individuals
 MAGIC = b"\x6c\x1b"
@@ -65,10 +65,10 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
         A file that cannot be read, or files that do not belong together.
     """
     pgen, psam = get_pgen(path), get_psam(path, options)
-    if is_remote(pgen):
+    if is_object(pgen):
         raise BadInput(
-            f"{pgen}: pgenlib opens local files alone: expected a copy of .pgen, .pvar "
-            "and .psam on a disk that all ranks see"
+            f"{pgen}: pgenlib opens local files alone, and none that is encrypted: "
+            "expected a copy of .pgen, .pvar and .psam on a disk that all ranks see"
         )
     if options.vcf_field not in FIELDS:
         raise BadInput(

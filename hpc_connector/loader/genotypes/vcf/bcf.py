@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 from hpc_connector.loader.bgzf import read_blocks
-from hpc_connector.loader.files import exists, get_size
+from hpc_connector.loader.files import exists, find_beside, get_size
 from hpc_connector.loader.genotypes.sample_file import (
     HALF_CALLS,
     ReadOptions,
@@ -121,7 +121,8 @@ def get_cuts(path: str, n_parts: int) -> list[tuple[int, int]]:
     Parts are of about the same size; the index says where a record begins.
     """
     whole = get_size(path)
-    begins = read_index(f"{path}.csi") if exists(f"{path}.csi") else []
+    index = find_beside(path, ".csi")
+    begins = read_index(index) if exists(index) else []
     cuts = [(0, 0)]
     for part in range(1, n_parts):
         at = bisect_left(begins, (whole * part // n_parts, 0))
