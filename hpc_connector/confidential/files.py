@@ -71,9 +71,10 @@ def encrypt_file(
         publish(target) as stream,
         Writer(stream, recipients, tell=lambda *mark: marks.extend(mark)) as writer,
     ):
-        while piece := plain.read(AT_ONCE * SEGMENT_BYTES):
-            n_bytes += len(piece)
-            writer.write(piece)
+        memory = memoryview(bytearray(AT_ONCE * SEGMENT_BYTES))
+        while n_read := cast("RawIOBase", plain).readinto(memory):
+            n_bytes += n_read
+            writer.write(memory[:n_read])
         writer.close()
         if signer:
             seal = make_seal(
