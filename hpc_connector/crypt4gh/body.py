@@ -106,10 +106,13 @@ def open_into(
     """
     view, n_bytes = memoryview(data), len(data)
     for number, at in enumerate(range(0, n_bytes, SEALED_BYTES)):
-        sealed = view[at : at + SEALED_BYTES]
+        nonce, sealed = (
+            view[at : at + NONCE_BYTES],
+            view[at + NONCE_BYTES : at + SEALED_BYTES],
+        )
         begin = number * SEGMENT_BYTES
-        here = target[begin : begin + len(sealed) - NONCE_BYTES - TAG_BYTES]
-        if not _open_segment(sealed, ciphers, here):
+        here = target[begin : begin + len(sealed) - TAG_BYTES]
+        if not _open_segment(nonce, sealed, ciphers, here):
             raise BadInput(
                 f"{name}: segment {first + number} is damaged, or no key of its header "
                 "opens it"
@@ -117,14 +120,15 @@ def open_into(
 
 
 def _open_segment(
-    sealed: memoryview, ciphers: list[ChaCha20Poly1305], target: memoryview
+    nonce: memoryview,
+    sealed: memoryview,
+    ciphers: list[ChaCha20Poly1305],
+    target: memoryview,
 ) -> bool:
     """Open a segment by one of some keys, which comes to the front; say whether."""
     for k, cipher in enumerate(ciphers):
         try:
-            cipher.decrypt_into(
-                sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], None, target
-            )
+            cipher.decrypt_into(nonce, sealed, None, target)
         except InvalidTag:
             continue
         if k:

@@ -162,5 +162,5 @@ def _unwrap(kind: str, data: bytes, name: str) -> bytes:
         raise BadInput(f"{name} is not a {kind.lower()}: expected {ends[0]}")
     try:
         return base64.b64decode("".join(lines[1:-1]), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error is one
         raise BadInput(f"{name}: its base64 is damaged: {error}") from None
