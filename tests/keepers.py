@@ -1,11 +1,14 @@
 """A keeper for tests: its munged, its issuer of tokens, its certificate, its job."""
 
+import base64
 import contextlib
 import datetime
+import http.client
 import ipaddress
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -16,8 +19,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jwt
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -27,10 +32,14 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from conftest import give_up, require
+from hpc_connector.confidential.files import encrypt_file
+from hpc_connector.confidential.keeper import munge
+from hpc_connector.confidential.keeper.database import Grant, bind_grant, save_grant
+from hpc_connector.confidential.keeper.registry import add_file
 from hpc_connector.confidential.keeper.server import serve
 from hpc_connector.confidential.keeper.settings import read_settings
 from hpc_connector.confidential.keeper.state import open_keeper
-from hpc_connector.confidential.keys import load_key
+from hpc_connector.confidential.keys import load_key, load_recipients
 
 GOLDEN = Path(__file__).parent / "data/confidential"
 COHORT = ("cohort.bed.c4gh", "cohort.bim.c4gh", "cohort.fam.c4gh")
@@ -97,14 +106,12 @@ def run_munged():
         shutil.rmtree(folder)
 
 
-def make_certificate(folder):
-    """Write a certificate of 127.0.0.1, and its key; return their paths."""
+def make_certificate(folder, host):
+    """Write a certificate of an address, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "keeper of a test")])
     now = datetime.datetime.now(datetime.UTC)
-    here = x509.SubjectAlternativeName(
-        [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
-    )
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))])
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -117,11 +124,9 @@ def make_certificate(folder):
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, SHA256())
     )
-    paths = folder / "keeper.pem", folder / "keeper.key"
-    paths[0].write_bytes(made.public_bytes(Encoding.PEM))
+    (folder / "keeper.pem").write_bytes(made.public_bytes(Encoding.PEM))
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    paths[1].write_bytes(private)
-    return paths
+    (folder / "keeper.key").write_bytes(private)
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -163,7 +168,7 @@ def run_issuer(folder):
 
 def write_settings(folder, issuer, socket, uid, measurements, listen="127.0.0.1:0"):
     """Write keeper.toml; return its path."""
-    make_certificate(folder)
+    make_certificate(folder, listen.rpartition(":")[0])
     key = folder / "keeper.sec"
     shutil.copy(GOLDEN / "keys/reader.sec", key)
     key.chmod(0o600)
@@ -229,3 +234,78 @@ def run_keeper(folder, socket, measurements):
         keeper = open_keeper(settings, load_key(settings.keeper.key))
         with serve(keeper) as (_, port):
             yield Running(keeper, f"https://127.0.0.1:{port}", folder, make_token)
+
+
+def encrypt_cohort(prefix):
+    """Encrypt the files of a cohort for the keeper, with seals; return their paths."""
+    recipients = load_recipients([GOLDEN / "keys/reader.pub"])
+    signer = Ed25519PrivateKey.generate()
+    paths = [Path(f"{prefix}.{ending}") for ending in ("bed", "bim", "fam")]
+    targets = [path.with_name(f"{path.name}.c4gh") for path in paths]
+    for path, target in zip(paths, targets, strict=True):
+        encrypt_file(path, target, recipients, signer)
+    return targets
+
+
+def list_forms(secret):
+    """Yield how a secret may stand in a file: raw, hex, base64 at any offset."""
+    yield secret
+    yield secret.hex().encode()
+    yield secret.hex().upper().encode()
+    for shift in range(3):
+        packed = base64.b64encode(bytes(shift) + secret)
+        yield packed[4:-4]  # what stands before and behind it may be anything
+        yield packed[4:-4].replace(b"+", b"-").replace(b"/", b"_")
+
+
+def assert_hidden(secrets, data, where):
+    """Fail if a secret stands in some bytes, in one of its forms."""
+    for name, secret in secrets.items():
+        for form in list_forms(secret):
+            assert form not in data, f"{name} in {where}"
+
+
+@contextlib.contextmanager
+def run_with_cohort(folder, measurements):
+    """Give a keeper that has the golden cohort, with a munged and a ``scontrol``."""
+    put_scontrol(folder)
+    write_job(folder)
+    with pytest.MonkeyPatch.context() as patch, run_munged() as socket:
+        patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        patch.setattr(munge, "SOCKET", socket)
+        with run_keeper(folder, socket, measurements) as running:
+            for name in COHORT:
+                add_file(running.keeper, "cohort-1", GOLDEN / name)
+            yield running
+
+
+def make_grant(keeper, job=JOB, **told):
+    """Make a grant of the cohort, bound to a job if there is one; return its name."""
+    name, now = os.urandom(8).hex(), time.time()
+    values = {"subject": SUBJECT, "uid": os.geteuid(), "data": ("cohort-1",)}
+    values |= {"program": "mdr-epistasis", "made": now, "ends": now + 3600, "uses": 3}
+    database = keeper.keeper.database
+    save_grant(database, Grant(name, **values | told))
+    if job:
+        assert bind_grant(database, name, CLUSTER, job)
+    return name
+
+
+def ask(keeper, method, path, data=b"", headers=None):
+    """Return the status of an answer of a keeper, and what it says."""
+    context = ssl.create_default_context(cafile=keeper.folder / "keeper.pem")
+    port = int(keeper.url.rpartition(":")[2])
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", port, timeout=PATIENCE_S, context=context
+    )
+    with contextlib.closing(connection):
+        connection.request(method, path, data or None, headers or {})
+        answer = connection.getresponse()
+        told = answer.read()
+        is_json = answer.headers["Content-Type"] == "application/json"
+        return answer.status, json.loads(told) if is_json else told
+
+
+def read_last(keeper):
+    """Return the last event of the log of a keeper."""
+    return json.loads((keeper.folder / "keeper.log").read_text().splitlines()[-1])

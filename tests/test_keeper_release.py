@@ -1,13 +1,9 @@
 """A keeper over TLS, with a real munged: what it releases, and what it refuses."""
 
 import hashlib
-import http.client
-import json
 import os
-import ssl
 import subprocess
 import time
-from contextlib import closing
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -16,11 +12,8 @@ from conftest import require
 from hpc_connector.confidential.files import read_start
 from hpc_connector.confidential.keeper import munge
 from hpc_connector.confidential.keeper.database import (
-    Grant,
-    bind_grant,
     list_grants,
     revoke,
-    save_grant,
     use_grant,
 )
 from hpc_connector.confidential.keeper.jobs import parse_job
@@ -43,15 +36,15 @@ from hpc_connector.crypt4gh.seal import make_seal, read_seal
 from hpc_connector.errors import BadInput
 from keepers import (
     CLUSTER,
-    COHORT,
     GOLDEN,
     JOB,
     NODE,
     RECORD,
     SUBJECT,
-    put_scontrol,
-    run_keeper,
-    run_munged,
+    ask,
+    make_grant,
+    read_last,
+    run_with_cohort,
     write_job,
 )
 
@@ -64,54 +57,16 @@ BED = name_object(
 
 
 @pytest.fixture(scope="module")
-def munged():
-    with run_munged() as socket:
-        yield socket
-
-
-@pytest.fixture(scope="module")
-def keeper(munged, tmp_path_factory):
+def keeper(tmp_path_factory):
     """Return a keeper that serves, holds the cohort, and knows one job of ours."""
-    folder = tmp_path_factory.mktemp("keeper")
-    put_scontrol(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-        patch.setattr(munge, "SOCKET", munged)
-        write_job(folder)
-        with run_keeper(folder, munged, [MEASURED]) as running:
-            for name in COHORT:
-                add_file(running.keeper, "cohort-1", GOLDEN / name)
-            yield running
+    with run_with_cohort(tmp_path_factory.mktemp("keeper"), [MEASURED]) as running:
+        yield running
 
 
 @pytest.fixture
 def grant(keeper):
     """Return the name of a new grant of the cohort, bound to the job."""
-    name = os.urandom(8).hex()
-    save_grant(keeper.keeper.database, make_grant(name))
-    assert bind_grant(keeper.keeper.database, name, CLUSTER, JOB)
-    return name
-
-
-def make_grant(name, **told):
-    now = time.time()
-    values = {"subject": SUBJECT, "uid": os.geteuid(), "data": ("cohort-1",)}
-    values |= {"program": "mdr-epistasis", "made": now, "ends": now + 3600, "uses": 3}
-    return Grant(name, **values | told)
-
-
-def open_connection(keeper):
-    context = ssl.create_default_context(cafile=keeper.folder / "keeper.pem")
-    port = int(keeper.url.rpartition(":")[2])
-    return http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=context)
-
-
-def ask(keeper, method, path, data=b"", headers=None):
-    """Return the status and the answer of a keeper."""
-    with closing(open_connection(keeper)) as connection:
-        connection.request(method, path, data or None, headers or {})
-        answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
+    return make_grant(keeper)
 
 
 def get_nonce(keeper):
@@ -139,10 +94,6 @@ def send(keeper, body, credential=None):
     return ask(keeper, "POST", "/v1/release", data, headers)
 
 
-def read_last(keeper):
-    return json.loads((keeper.folder / "keeper.log").read_text().splitlines()[-1])
-
-
 def test_release__opens_the_body_as_the_owner_sees_it(keeper, grant):
     key = X25519PrivateKey.generate()
     status, told = send(keeper, make_body(keeper, grant, key))
@@ -164,14 +115,12 @@ def test_release__gives_the_runs_of_a_grant_one_key_and_others_another(keeper, g
         told = send(keeper, make_body(keeper, name, key, objects=[]))[1]
         return read_header(decode(told["run_key"]), key, "key").session_keys[0]
 
-    other = make_grant(os.urandom(8).hex())
-    save_grant(keeper.keeper.database, other)
-    bind_grant(keeper.keeper.database, other.name, CLUSTER, JOB)
+    other = make_grant(keeper)
     first = ask_key(grant)
     assert (
         first == ask_key(grant) == get_run_key(keeper.keeper, grant).private_bytes_raw()
     )
-    assert first != ask_key(other.name)
+    assert first != ask_key(other)
 
 
 REFUSED = {
@@ -212,9 +161,7 @@ def jobs(keeper):
 def test_release__refuses_by_its_word(case, keeper, grant, jobs):
     word, told = REFUSED[case]
     if told.get("job_id") in ("20", "21", "22"):
-        grant = os.urandom(8).hex()
-        save_grant(keeper.keeper.database, make_grant(grant))
-        bind_grant(keeper.keeper.database, grant, CLUSTER, told["job_id"])
+        grant = make_grant(keeper, told["job_id"])
     key = X25519PrivateKey.generate()
     status, said = send(keeper, make_body(keeper, grant, key, **told))
     assert (status, said["refused"]) == (400 if word == "body" else 403, word)
@@ -225,13 +172,9 @@ def test_release__refuses_by_its_word(case, keeper, grant, jobs):
 
 
 def test_release__refuses_what_is_too_long(keeper):
-    data = b" " * (MOST_BYTES + 1)
-    with closing(open_connection(keeper)) as connection:
-        connection.putrequest("POST", "/v1/release")
-        connection.putheader("Content-Length", str(len(data)))
-        connection.endheaders()  # nothing of it is read
-        answer = connection.getresponse()
-        assert (answer.status, json.loads(answer.read())["refused"]) == (403, "size")
+    headers = {"Content-Length": str(MOST_BYTES + 1)}  # nothing of it is read
+    status, said = ask(keeper, "POST", "/v1/release", b"", headers)
+    assert (status, said["refused"]) == (403, "size")
     assert read_last(keeper)["reason"].startswith("size: ")
 
 
@@ -273,11 +216,11 @@ def test_release__refuses_a_credential_that_is_none(made, keeper, grant):
     assert send(keeper, body, made)[1]["refused"] == "munge"
 
 
-def test_release__refuses_another_user(keeper, grant, munged):
+def test_release__refuses_another_user(keeper, grant):
     body = make_body(keeper, grant, X25519PrivateKey.generate())
     command = ["setpriv", "--reuid=65534", "--clear-groups", require("munge")]
     done = subprocess.run(
-        [*command, f"--socket={munged}", f"--restrict-uid={os.geteuid()}"],
+        [*command, f"--socket={munge.SOCKET}", f"--restrict-uid={os.geteuid()}"],
         input=hashlib.sha256(pack(body)).digest(),
         capture_output=True,
         check=True,
@@ -288,10 +231,8 @@ def test_release__refuses_another_user(keeper, grant, munged):
 
 @pytest.mark.parametrize("way", ["revoked", "over", "used"])
 def test_release__refuses_a_grant_that_holds_no_more(way, keeper):
-    database, name = keeper.keeper.database, os.urandom(8).hex()
     ends = time.time() + (-1 if way == "over" else 3600)
-    save_grant(database, make_grant(name, ends=ends))
-    bind_grant(database, name, CLUSTER, JOB)
+    database, name = keeper.keeper.database, make_grant(keeper, ends=ends)
     key = X25519PrivateKey.generate()
     if way == "revoked":
         assert send(keeper, make_body(keeper, name, key))[0] == 200
@@ -305,9 +246,7 @@ def test_release__refuses_a_grant_that_holds_no_more(way, keeper):
 
 def test_release__counts_the_starts_of_a_job(keeper):
     """Not its requests: each start asks for several files, and may ask again."""
-    name, key = os.urandom(8).hex(), X25519PrivateKey.generate()
-    save_grant(keeper.keeper.database, make_grant(name, uses=2))
-    bind_grant(keeper.keeper.database, name, CLUSTER, "30")
+    name, key = make_grant(keeper, "30", uses=2), X25519PrivateKey.generate()
     found = []
     for restart in (0, 0, 1, 1, 2):
         write_job(keeper.folder, "30", restarts=restart)
@@ -317,16 +256,13 @@ def test_release__counts_the_starts_of_a_job(keeper):
 
 
 def test_release__says_that_a_grant_waits_for_its_job(keeper):
-    name = os.urandom(8).hex()
-    save_grant(keeper.keeper.database, make_grant(name))
+    name = make_grant(keeper, "")
     said = send(keeper, make_body(keeper, name, X25519PrivateKey.generate()))[1]
     assert (said["refused"], said["again"]) == ("job", True)
 
 
 def test_release__to_an_element_of_an_array_on_several_nodes(keeper):
-    name = os.urandom(8).hex()
-    save_grant(keeper.keeper.database, make_grant(name))
-    bind_grant(keeper.keeper.database, name, CLUSTER, "40")
+    name = make_grant(keeper, "40")
     record = RECORD.format(
         job="41 ArrayJobId=40 ArrayTaskId=3",
         uid=os.geteuid(),
@@ -405,6 +341,7 @@ def test_release__is_to_be_asked_again_without_munge(keeper, monkeypatch):
     status, said = send(keeper, body, credential)
     assert status == 503
     assert "refused" not in said
+    assert read_last(keeper)["reason"].startswith("not now: munge")
 
 
 def test_nonces__are_taken_once_and_in_time():

@@ -84,6 +84,9 @@ def release(keeper: Keeper, data: bytes, credential: str) -> dict[str, Any]:
     except Refused as refused:
         add_event(keeper.log, "refuse", **told | {"reason": str(refused)})
         raise
+    except OSError as error:  # of MUNGE, or of Slurm
+        add_event(keeper.log, "refuse", **told | {"reason": f"not now: {error}"})
+        raise
     add_event(keeper.log, "release", **told)
     return answer | {"level": level}
 

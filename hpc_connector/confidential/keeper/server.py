@@ -109,6 +109,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, act: Callable[[], tuple[bytes, str] | None]) -> None:
         """Send what is answered, or why not."""
+        self.is_read = False
         try:
             found = act()
             if found is None:
@@ -181,14 +182,17 @@ class Handler(BaseHTTPRequestHandler):
         """
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or int(length) > MOST_BYTES:
-            self.close_connection = True
             refused = Refused("size", f"expected at most {MOST_BYTES} bytes")
             add_event(self.server.keeper.log, "refuse", reason=str(refused))
             raise refused
+        self.is_read = True
         return self.rfile.read(int(length))
 
     def send(self, status: HTTPStatus, data: bytes, kind: str = JSON) -> None:
-        """Send an answer."""
+        """Send an answer; the connection ends if something of a request is left."""
+        sent = self.headers.get("Content-Length", "0") != "0"
+        if not self.is_read and (sent or "Transfer-Encoding" in self.headers):
+            self.close_connection = True
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
