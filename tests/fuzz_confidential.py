@@ -183,7 +183,7 @@ def read_evidence(data: bytes, rng: np.random.Generator) -> None:
     except (ValueError, RecursionError):
         return
     if isinstance(evidence, dict):
-        policy = Approved(["ab" * 32], ["n1"], {"n1": NODE})
+        policy = Approved(["ab" * 32], ["n1"], {"n1": NODE}, ["ab" * 48])
         said = {"nonce": b"n" * 32, "job_public": b"p" * 32, "measurement": "ab" * 32}
         check_evidence(evidence, **said, policy=policy, now=1.75e9)
 
