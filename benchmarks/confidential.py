@@ -202,7 +202,7 @@ def compare_runs(name, words, plain, encrypted, key, folder):
 def compare_searches(folder, key, public):
     """Compare whole runs of mdr-epistasis."""
     cohort = folder / "cohort"
-    words = "mdr-epistasis simulate --variants 3000 --individuals 10000 --maf 0.3"
+    words = "mdr-epistasis simulate --variants 6000 --individuals 10000 --maf 0.3"
     command = [*words.split(), "--heritability", "0.2", "--out", cohort]
     time_command(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     plain = [folder / f"cohort.{end}" for end in ("bed", "bim", "fam")]
