@@ -12,10 +12,12 @@ seed of its input, and the exit code is 1.
 import argparse
 import base64
 import contextlib
+import hashlib
 import json
 import signal
 import struct
 import sys
+import tempfile
 import time
 import traceback
 from collections import Counter
@@ -29,6 +31,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hpc_connector.confidential.evidence import tpm
 from hpc_connector.confidential.evidence.check import Approved, Node, check_evidence
+from hpc_connector.confidential.openers import open_by_key
 from hpc_connector.crypt4gh import (
     get_plain_size,
     open_segments,
@@ -49,6 +52,9 @@ from hpc_connector.crypt4gh.seal import (
     read_seal,
 )
 from hpc_connector.errors import BadInput
+from hpc_connector.loader import files as loader
+from hpc_connector.storage import key_ring
+from hpc_connector.storage.objects import forget
 
 GOLDEN = Path(__file__).parent / "data" / "confidential"
 LIMIT_S = 20
@@ -75,7 +81,13 @@ def read_key(name: str):
 KEY = read_key("reader")
 PUBLIC = KEY.public_key().public_bytes_raw()
 SIGNER = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
-SEALED_BODY = (GOLDEN / "plain_200001.c4gh").read_bytes()
+OBJECT = GOLDEN / "plain_200001.c4gh"
+WHOLE = next(
+    one["plain_sha256"]
+    for one in json.loads((GOLDEN / "files.json").read_text())
+    if one["file"] == OBJECT.name
+)
+SEALED_BODY = OBJECT.read_bytes()
 
 
 def change(data: bytes, rng: np.random.Generator) -> bytes:
@@ -183,7 +195,7 @@ def read_evidence(data: bytes, rng: np.random.Generator) -> None:
     except (ValueError, RecursionError):
         return
     if isinstance(evidence, dict):
-        policy = Approved(["ab" * 32], ["n1"], {"n1": NODE})
+        policy = Approved(["ab" * 32], ["n1"], {"n1": NODE}, ["ab" * 48])
         said = {"nonce": b"n" * 32, "job_public": b"p" * 32, "measurement": "ab" * 32}
         check_evidence(evidence, **said, policy=policy, now=1.75e9)
 
@@ -195,9 +207,25 @@ def with_bad_quote(data: bytes) -> None:
             read(data)
 
 
+def read_object(data: bytes, rng: np.random.Generator) -> None:
+    """Read a file as runs do, with a seal beside it, one of both changed."""
+    seal = OBJECT.with_name(f"{OBJECT.name}.seal").read_bytes()
+    if data == OBJECT.read_bytes():
+        seal = change(seal, rng)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder, OBJECT.name)
+        path.write_bytes(data)
+        path.with_name(f"{path.name}.seal").write_bytes(seal)
+        key_ring.set_opener(open_by_key(KEY))
+        forget()
+        plain = loader.read_file(str(path))
+        assert hashlib.sha256(plain).hexdigest() == WHOLE
+
+
 def make_corpora() -> list[Corpus]:
     """Return what is changed."""
-    found = []
+    found = [Corpus("object", OBJECT.read_bytes(), read_object)]
+    found.append(Corpus("object seal", OBJECT.read_bytes(), read_object))
     names = "plain_0 plain_1 plain_65537 two_readers edit_list edit_list_open_end"
     for name in names.split():
         data = (GOLDEN / f"{name}.c4gh").read_bytes()
@@ -243,7 +271,7 @@ def try_one(corpus: Corpus, seed: int) -> str:
     """Read what was changed; return what came of it."""
     rng = np.random.default_rng(seed)
     data = corpus.data
-    if corpus.read not in UNCHANGED:
+    if corpus.read not in UNCHANGED and corpus.name != "object seal":
         data = change(data, rng)
     signal.alarm(LIMIT_S)
     try:

@@ -119,7 +119,7 @@ def test_check_evidence__without_any_it_is_the_measurement():
     ],
 )
 def test_check_evidence__of_a_wrong_shape(evidence):
-    assert refuse(evidence, Approved(measurements=[CODE]))
+    assert refuse(evidence, Approved(measurements=[CODE], enclaves=["ab" * 32]))
 
 
 # ---- TPM
@@ -166,7 +166,7 @@ def test_tpm__a_quote_of_another_job(tpm_node, quoted):
     ):
         assert "another nonce, key or code" in refuse(quoted, policy, **said)
     elsewhere = {"tpm": {"n2": quoted["tpm"]["n1"]}}
-    assert "not known" in refuse(elsewhere, policy)
+    assert prove(elsewhere, approve(tpm_node[1], ["n2"])) == 1  # its TPM is not known
 
 
 def test_tpm__is_read_as_tpm2_tools_do(quoted, tmp_path):
@@ -348,6 +348,7 @@ def test_dcap__a_quote_of_this_job(monkeypatch):
     policy = Approved([CODE], ["n1"], {}, [found.identity])
     assert prove({"dcap": {"n1": one}}, policy) == 3
     assert prove({"dcap": {"n2": one}}, policy) == 1
+    assert prove({"dcap": {"n1": one}}, Approved([CODE], ["n1"])) == 1
 
 
 def test_said__is_bound_to_its_kind():

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from hpc_connector.confidential.keeper.opener import open_by_keeper
 from hpc_connector.confidential.keys import (
     load_key,
     load_open_key,
@@ -58,6 +57,14 @@ def open_by_key(key: X25519PrivateKey) -> Opener:
 
     facts = {"key": get_fingerprint(key), "evidence": KEY_ALONE}
     return Opener(open_header, facts, key.public_key().public_bytes_raw())
+
+
+def open_by_keeper(url: str, options: KeyOptions) -> Opener:
+    """Return the opener that asks a keeper."""
+    # which needs TLS: slow to import, and a key in a file does not
+    from hpc_connector.confidential.keeper import opener
+
+    return opener.open_by_keeper(url, options)
 
 
 # By the word before the colon of --key; each takes what stands behind it

@@ -90,21 +90,26 @@ def check_evidence(
     Raises
     ------
     Refused
-        Evidence that does not hold: it is refused, not passed over.
+        Evidence that does not hold: it is refused, not passed over. What the policy
+        says nothing of, nodes or enclaves, is passed over and proves nothing.
     """
     said = nonce, job_public, measurement
     quotes = {kind: read_quotes(evidence, kind) for kind in KINDS}
     if unknown := evidence.keys() - KINDS.keys():
         raise Refused(WORD, f"of an unknown kind {min(unknown)[:40]!r}")
-    for name, quote in quotes["tpm"].items():
-        check_node(name, quote, tpm.get_extra_data(*said), policy)
-    for quote in quotes["dcap"].values():
+    booted = quotes["tpm"].keys() & policy.nodes.keys()
+    for name in sorted(booted):
+        quote, node = quotes["tpm"][name], policy.nodes[name]
+        check_node(quote, node, tpm.get_extra_data(*said))
+    enclosed = quotes["dcap"].keys() if policy.enclaves else set[str]()
+    for name in sorted(enclosed):
+        quote = quotes["dcap"][name]
         check_processor(quote, dcap.get_report_data(*said), policy, now)
     if measurement not in policy.measurements:
         return 0
     nodes = set(policy.job_nodes)
-    proved = [kind for kind in quotes if nodes and nodes <= quotes[kind].keys()]
-    return 3 if "dcap" in proved else 2 if "tpm" in proved else 1
+    proved = [level for level, names in ((3, enclosed), (2, booted)) if nodes <= names]
+    return proved[0] if nodes and proved else 1
 
 
 def read_quotes(evidence: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:
@@ -120,13 +125,8 @@ def read_quotes(evidence: Mapping[str, Any], kind: str) -> dict[str, dict[str, A
     return dict(found)
 
 
-def check_node(
-    name: str, quote: Mapping[str, Any], extra_data: bytes, policy: Approved
-) -> None:
+def check_node(quote: Mapping[str, Any], node: Node, extra_data: bytes) -> None:
     """Refuse the quote of a TPM that is not of a node, this job, an approved boot."""
-    if name not in policy.nodes:
-        raise Refused(WORD, "a quote of a node whose TPM is not known")
-    node = policy.nodes[name]
     attest, signature = (decode(quote[field]) for field in KINDS["tpm"])
     found = tpm.verify_quote(attest, signature, node.key)
     if found.extra_data != extra_data:
