@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from hpc_connector import options
-from hpc_connector.errors import BadInput
+from hpc_connector.errors import BadInput, Later
 from hpc_connector.options import (
     BurstOptions,
     Option,
@@ -356,6 +356,8 @@ def explain(name: str, error: BaseException, *, is_run: bool = False) -> int:
     kept = "; finished tasks are kept, --resume goes on" if is_run else ""
     if isinstance(error, BadInput):
         message, code = str(error), BAD_INPUT
+    elif isinstance(error, Later):
+        message, code = str(error), STOPPED
     elif isinstance(error, MemoryError):
         reason = f" ({error})" if str(error) else ""
         message, code = f"out of memory{reason}{kept}", FAILED

@@ -32,7 +32,7 @@ NO_RUN |= {"job.json", "job.json.partial"}
 NO_RUN |= {folder_lock.NAME, folder_lock.PARTIAL}
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
 NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
-NOT_PARAMETERS |= {"key", "passphrase_fd", "trust", "encrypt_to"}
+NOT_PARAMETERS |= {"key", "passphrase_fd", "grant", "trust", "encrypt_to"}
 NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}
 NOT_PARAMETERS |= {"engine", "telemetry", "policy", "history", "words", "started_s"}
 
@@ -182,10 +182,10 @@ def begin_run(
         "inputs": [describe_input(path, checksum=is_known) for path in inputs],
         "software": get_software(),
     }
-    if any(map(is_encrypted, inputs)):
-        record["confidential"] = key_ring.get_facts()
     if readers := get_readers():
         record["recipients"] = list(readers.fingerprints)
+    if any(map(is_encrypted, inputs)):
+        record["confidential"] = key_ring.get_facts()
     if before:
         check_resumable(before, record, out)
         if is_complete(out, before):

@@ -248,7 +248,8 @@ class KeyOptions:
 
     key: str | None = _key(
         None,
-        "private key of a reader: its file, or fd:N for an open one",
+        "private key of a reader: its file, fd:N for an open one, or keeper:URL of "
+        "who holds it",
         metavar="KEY",
     )
     passphrase_fd: int | None = _key(
@@ -256,6 +257,11 @@ class KeyOptions:
         "open file with its passphrase on the first line (default: asked for)",
         read=at_least(0),
         metavar="N",
+    )
+    grant: str | None = _key(
+        None,
+        "name of a grant, by which a keeper opens them for a job",
+        metavar="NAME",
     )
     trust: tuple[Path, ...] | None = _key(
         None,

@@ -55,6 +55,7 @@ HOMES = {
         ],
     ),
     "jwt": ("", ["hpc_connector/confidential/identity/"]),
+    "dcap_qvl": ("lazily", ["hpc_connector/confidential/evidence/dcap.py"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/"]),
     "PIL": ("lazily", ["apps/metabolite_annotation/report/optical.py"]),
     "spatialdata": ("lazily", ["apps/metabolite_annotation/export/spatial_data.py"]),

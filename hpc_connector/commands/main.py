@@ -10,7 +10,7 @@ from hpc_connector import cli
 from hpc_connector.errors import BadInput
 
 NAME = "hpc-connector"
-CONFIDENTIAL = ("keys", "encrypt", "decrypt", "seal", "scone")
+CONFIDENTIAL = ("keys", "encrypt", "decrypt", "seal", "keeper", "scone")
 COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args)
     "submit": "run a program as a Slurm job",
     "account": "keep in a manifest what Slurm says of a job",
@@ -26,6 +26,7 @@ COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args
     "encrypt": "encrypt files for their readers (Crypt4GH)",
     "decrypt": "decrypt a file",
     "seal": "sign what an encrypted file is, and prove it",
+    "keeper": "hold headers of encrypted files, release them to jobs",
     "scone": "check, write and upload policies of enclaves",
 }
 PLACES = {name: f"confidential.{name}" for name in CONFIDENTIAL} | {

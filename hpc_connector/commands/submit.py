@@ -36,6 +36,7 @@ from hpc_connector.cluster.options import check_options
 from hpc_connector.cluster.record import record_jobs
 from hpc_connector.cluster.site import Site, get_site
 from hpc_connector.cluster.unfinished import list_unfinished
+from hpc_connector.commands import grants
 from hpc_connector.errors import BadInput
 from hpc_connector.units import parse_duration, parse_size
 
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_size(parser.add_argument_group("what it asks for"))
     add_array(parser.add_argument_group("many datasets"))
     add_end(parser.add_argument_group("how it ends, and what is seen of it"))
+    add_grant(parser.add_argument_group("encrypted inputs that a keeper opens"))
     group = parser.add_argument_group("by what it is sized, and what is done")
     cli.add_question(group)
     shown = group.add_mutually_exclusive_group().add_argument
@@ -210,6 +212,19 @@ def add_end(group: Any) -> None:
     add("--telemetry", action="store_true", help="watch the ranks of each node")
 
 
+def add_grant(group: Any) -> None:
+    """Add the grant of a job, and where the token of its owner comes from."""
+    add = group.add_argument
+    said = (
+        "name of a grant, of hpc-connector keys grant: bound to the number of the job"
+    )
+    add("--grant", default="", metavar="NAME", help=said)
+    said = "open file with the token on its first line (default: of keys login)"
+    add("--token-fd", type=cli.at_least(0), metavar="N", help=said)
+    said = "that prints the token, as 'oidc-token NAME'"
+    add("--token-command", default="", metavar="COMMAND", help=said)
+
+
 def as_option(read: Callable[[str], Any]) -> Callable[[str], Any]:
     """Return a type for argparse, which says what the reader says of bad text."""
 
@@ -247,10 +262,14 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput("--failed: expected --array, whose datasets are submitted again")
     place = ask_place(choose_site(args))
     check_program(args.program, place.site)
+    args.arguments = list(grants.add_grant(tuple(args.arguments), args.grant))
+    granted = grants.prepare(args)
     jobs = make_arrays(args, place) if args.array else [make_single(args, place)]
+    if granted:
+        grants.check_jobs(jobs)
     for n_done, job in enumerate(jobs):
         try:
-            hand_in(args, job, place.site)
+            hand_in(args, job, place.site, granted)
         except BadInput as error:
             left = sum(len(job.indices) for job in jobs[n_done:])
             more = f"; {left:,} datasets are left, see --failed" if n_done else ""
@@ -258,7 +277,12 @@ def run(args: argparse.Namespace) -> int:
     return cli.DONE
 
 
-def hand_in(args: argparse.Namespace, job: Job, site: Site) -> None:
+def hand_in(
+    args: argparse.Namespace,
+    job: Job,
+    site: Site,
+    granted: grants.Granted | None = None,
+) -> None:
     """Submit a job and keep its record, or say what would be submitted."""
     script = render_sbatch(job, site)
     if args.dry_run:
@@ -267,6 +291,8 @@ def hand_in(args: argparse.Namespace, job: Job, site: Site) -> None:
         print(check(script))
     else:
         number = submit(script)
+        if granted:
+            grants.bind(granted, number)
         print(number, flush=True)
         record_jobs(number, job, site)
 
@@ -281,7 +307,10 @@ def choose_site(args: argparse.Namespace) -> Site:
 def make_single(args: argparse.Namespace, place: Place) -> Job:
     """Return a job of one run."""
     arguments = tuple(args.arguments)
-    cost = get_cost(args.program, arguments, place.site)
+    if args.grant:
+        cost = grants.get_cost(args)
+    else:
+        cost = get_cost(args.program, arguments, place.site)
     return make_job(args, place, (arguments,), cost)
 
 
@@ -298,7 +327,10 @@ def make_arrays(args: argparse.Namespace, place: Place) -> list[Job]:
         args.history = args.history or list_parents(elements)
     show = make_progress(quiet=len(elements) < 2, unit="datasets looked at")
     sized: dict[Job, list[Element]] = {}
-    costs = list_costs(args.program, elements, place.site, show)
+    if args.grant:
+        costs = [grants.get_cost(args)] * len(elements)
+    else:
+        costs = list_costs(args.program, elements, place.site, show)
     for alike, cost in group_elements(elements, costs):
         runs = tuple(element.arguments for element in alike)
         try:

@@ -3,16 +3,19 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from hpc_connector.crypt4gh.body import (
     SEALED_BYTES,
     SEGMENT_BYTES,
     get_plain_size,
+    open_into,
     open_segments,
 )
 from hpc_connector.crypt4gh.edits import make_edits
@@ -40,7 +43,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
 
 ENCRYPTED, SEAL = ".c4gh", ".seal"
-AT_ONCE = 64  # segments in memory, 4 MiB; a page of a seal is so many times 64
+AT_ONCE = 16  # segments, 1 MiB: what stays in a cache; a page of a seal is 256 such
 
 
 def encrypt_file(
@@ -68,9 +71,10 @@ def encrypt_file(
         publish(target) as stream,
         Writer(stream, recipients, tell=lambda *mark: marks.extend(mark)) as writer,
     ):
-        while piece := plain.read(AT_ONCE * SEGMENT_BYTES):
-            n_bytes += len(piece)
-            writer.write(piece)
+        memory = memoryview(bytearray(AT_ONCE * SEGMENT_BYTES))
+        while n_read := cast("RawIOBase", plain).readinto(memory):
+            n_bytes += n_read
+            writer.write(memory[:n_read])
         writer.close()
         if signer:
             seal = make_seal(
@@ -161,18 +165,23 @@ def decrypt_by(
         n_bytes = os.fstat(stream.fileno()).st_size - len(start)
         size = get_plain_size(n_bytes, name)
         edits = make_edits(header.edits, size, name)
+        ciphers = [ChaCha20Poly1305(session_key) for session_key in header.session_keys]
+        plain = memoryview(bytearray(AT_ONCE * SEGMENT_BYTES))
         for first, data in read_segments(path, stream, n_bytes, trusted):
             at = first * SEGMENT_BYTES
-            if pieces := edits.keep(at, at + AT_ONCE * SEGMENT_BYTES):
-                plain = open_segments(data, header.session_keys, first, name)
+            here = plain[: get_plain_size(len(data), name)]
+            if pieces := edits.keep(at, at + len(here)):
+                open_into(data, ciphers, first, name, here)
                 for begin, end in pieces:
-                    target.write(memoryview(plain)[begin - at : end - at])
+                    target.write(here[begin - at : end - at])
 
 
 def read_segments(
     path: Path, stream: BinaryIO, n_bytes: int, trusted: Sequence[bytes]
-) -> Iterator[tuple[int, bytes]]:
+) -> Iterator[tuple[int, memoryview]]:
     """Yield the segments of a body, some at a time, with the number of their first.
+
+    They stand in the same memory, one after the other.
 
     Parameters
     ----------
@@ -181,11 +190,12 @@ def read_segments(
     n_bytes
         Of the body.
     """
+    memory = memoryview(bytearray(AT_ONCE * SEALED_BYTES))
     sealed = open_seal(path, n_bytes, trusted)
     page = b""
     for first in range(0, -(-n_bytes // SEALED_BYTES), AT_ONCE):
-        data = stream.read(AT_ONCE * SEALED_BYTES)
-        if len(data) != min(AT_ONCE * SEALED_BYTES, n_bytes - SEALED_BYTES * first):
+        data = memory[: n_bytes - first * SEALED_BYTES]
+        if cast("RawIOBase", stream).readinto(data) != len(data):
             raise BadInput(f"{path} was cut while it was read")
         if sealed:
             seal, marks = sealed

@@ -60,5 +60,16 @@ def open_by_key(key: X25519PrivateKey) -> Opener:
     return Opener(open_header, facts, public)
 
 
+def open_by_keeper(url: str, options: KeyOptions) -> Opener:
+    """Return the opener that asks a keeper."""
+    # which needs TLS: slow to import, and a key in a file does not
+    from hpc_connector.confidential.keeper import opener
+
+    return opener.open_by_keeper(url, options)
+
+
 # By the word before the colon of --key; each takes what stands behind it
-KINDS: dict[str, Callable[[str, KeyOptions], Opener]] = {"fd": open_by_descriptor}
+KINDS: dict[str, Callable[[str, KeyOptions], Opener]] = {
+    "fd": open_by_descriptor,
+    "keeper": open_by_keeper,
+}

@@ -5,7 +5,6 @@ Source: the format of private keys is that of the reference implementation
 """
 
 import base64
-import binascii
 import hashlib
 import os
 from typing import NamedTuple
@@ -63,7 +62,8 @@ def derive_from_passphrase(
         )
     if method == b"pbkdf2_hmac_sha256":
         return hashlib.pbkdf2_hmac("sha256", passphrase, salt, rounds, KEY_BYTES)
-    raise ValueError(f"its passphrase is of the method {method!r}: expected scrypt")
+    found = "bcrypt" if method == b"bcrypt" else "unknown"
+    raise ValueError(f"the method of its passphrase is {found}: expected scrypt")
 
 
 def read_public_key(data: bytes, name: str) -> bytes:
@@ -115,11 +115,12 @@ def _check_length(key: bytes, name: str) -> bytes:
 def _unlock(strings: list[bytes], passphrase: bytes, name: str) -> bytes:
     if strings[0] == b"none":
         if strings[1] != b"none":
-            raise ValueError(f"a cipher {strings[1]!r} without a passphrase")
+            raise ValueError("a cipher without a passphrase")
         return strings[2]
     method, options, cipher, sealed = strings[:4]
     if cipher != b"chacha20_poly1305":
-        raise ValueError(f"a cipher {cipher!r}: expected chacha20_poly1305")
+        # What stands there is not shown: in a damaged file it may be the key
+        raise ValueError("expected the cipher chacha20_poly1305")
     if not passphrase:
         raise NeedsPassphrase(f"{name} needs its passphrase")
     rounds = int.from_bytes(options[:4], "big")
@@ -162,5 +163,5 @@ def _unwrap(kind: str, data: bytes, name: str) -> bytes:
         raise BadInput(f"{name} is not a {kind.lower()}: expected {ends[0]}")
     try:
         return base64.b64decode("".join(lines[1:-1]), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error is one
         raise BadInput(f"{name}: its base64 is damaged: {error}") from None

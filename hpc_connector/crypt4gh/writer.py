@@ -8,7 +8,7 @@ from typing import BinaryIO
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from hpc_connector.crypt4gh.body import SEGMENT_BYTES
+from hpc_connector.crypt4gh.body import SEALED_BYTES, SEGMENT_BYTES
 from hpc_connector.crypt4gh.header import (
     KEY_BYTES,
     NONCE_BYTES,
@@ -48,6 +48,7 @@ class Writer(io.RawIOBase):
         self._stream, self._tell = stream, tell
         self._cipher = ChaCha20Poly1305(session_key)
         self._left = bytearray()
+        self._sealed = memoryview(bytearray(SEALED_BYTES))
         stream.write(make_header([session_key], recipients, writer=writer))
 
     def writable(self) -> bool:
@@ -81,9 +82,10 @@ class Writer(io.RawIOBase):
             super().close()
 
     def _seal(self, segment: bytes | bytearray | memoryview) -> None:
-        nonce = os.urandom(NONCE_BYTES)
-        sealed = self._cipher.encrypt(nonce, segment, None)
-        self._stream.write(nonce)
+        sealed = self._sealed[: NONCE_BYTES + len(segment) + TAG_BYTES]
+        nonce, rest = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+        nonce[:] = os.urandom(NONCE_BYTES)
+        self._cipher.encrypt_into(nonce, segment, None, rest)
         self._stream.write(sealed)
         if self._tell:
-            self._tell(nonce, sealed[-TAG_BYTES:])
+            self._tell(bytes(nonce), bytes(rest[-TAG_BYTES:]))

@@ -1,10 +1,14 @@
 """Access of a run to its encrypted inputs: begun by the first rank, shared with all."""
 
+import logging
+
 from hpc_connector.errors import BadInput
 from hpc_connector.options import KeyOptions
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.pipeline.cores import forbid_cores
 from hpc_connector.storage import key_ring
+
+logger = logging.getLogger(__name__)
 
 NEEDED = (
     "encrypted inputs and results need cryptography: expected "
@@ -22,10 +26,13 @@ def begin_access(options: KeyOptions) -> None:
     """
     key_ring.forget_keys()
     if options.key is None:
-        if options.trust or options.passphrase_fd is not None:
-            raise BadInput("--trust and --passphrase-fd: expected --key with them")
+        if options.trust or options.grant or options.passphrase_fd is not None:
+            raise BadInput(
+                "--trust, --grant and --passphrase-fd: expected --key with them"
+            )
         return
     try:
+        from hpc_connector.confidential.evidence.levels import describe_level
         from hpc_connector.confidential.keys import load_trusted
         from hpc_connector.confidential.openers import make_opener
     except ModuleNotFoundError as error:
@@ -33,8 +40,13 @@ def begin_access(options: KeyOptions) -> None:
             raise
         raise BadInput(NEEDED) from None
     forbid_cores()
+    opener = make_opener(options)
     trusted = load_trusted(options.trust) if options.trust else ()
-    key_ring.set_opener(make_opener(options), trusted)
+    facts = opener.facts
+    said = describe_level(facts["evidence"], from_file="keeper" not in facts)
+    facts["proved"] = said
+    logger.info("%s", said)
+    key_ring.set_opener(opener, trusted)
 
 
 def share_keys(comm: Communicator) -> None:

@@ -64,11 +64,6 @@ def get_trusted() -> tuple[bytes, ...]:
     return _trusted
 
 
-def get_public() -> bytes | None:
-    """Return the public key of the opener, if what it opens now it opens later too."""
-    return _opener.public if _opener else None
-
-
 def get_facts() -> dict[str, Any]:
     """Return what the opener says of itself; nothing without one."""
     return dict(_opener.facts) if _opener else {}

@@ -20,7 +20,15 @@ from mdr_epistasis.report.charts import (
 from mdr_epistasis.report.network import draw_network
 from mdr_epistasis.report.run_file import SearchRun, read_run
 
-PARTS = ("cohort", "trait", "search", "parameters", "resources", "software")
+PARTS = (
+    "cohort",
+    "trait",
+    "search",
+    "parameters",
+    "confidential",
+    "resources",
+    "software",
+)
 SHOWN_ROWS = 20  # as in page.css
 SHOWN_CELLS = {2: 6, 3: 3}  # by order
 SHOWN_ARCS = 20

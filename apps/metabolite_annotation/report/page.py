@@ -34,7 +34,14 @@ from metabolite_annotation.report.run_file import (
 from metabolite_annotation.report.search import list_search
 from metabolite_annotation.report.words import WORDS
 
-PARTS = ("dataset", "annotation", "parameters", "resources", "software")
+PARTS = (
+    "dataset",
+    "annotation",
+    "parameters",
+    "confidential",
+    "resources",
+    "software",
+)
 SCRIPTS = (
     "elements",
     "data",

@@ -4,7 +4,12 @@ import argparse
 from pathlib import Path
 
 from hpc_connector import cli
-from hpc_connector.commands.confidential import keys_login
+from hpc_connector.commands.confidential import (
+    keys_grant,
+    keys_log,
+    keys_login,
+    keys_measure,
+)
 from hpc_connector.commands.confidential.words import (
     add_key,
     add_passphrase,
@@ -39,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     said = "a copy for them (default: the header is written over)"
     again.add_argument("--out", type=cli.local, metavar="FILE", help=said)
     keys_login.add_commands(commands)
+    keys_grant.add_command(commands)
+    keys_log.add_command(commands)
+    keys_measure.add_commands(commands)
 
 
 def run(args: argparse.Namespace) -> int:

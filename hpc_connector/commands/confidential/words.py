@@ -7,7 +7,6 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hpc_connector import cli
-from hpc_connector.confidential.identity.source import load_token
 from hpc_connector.confidential.keys import load_key, read_passphrase
 
 
@@ -36,6 +35,9 @@ def add_token(parser: argparse.ArgumentParser) -> None:
 
 def get_token(args: argparse.Namespace) -> str:
     """Return the token of the user."""
+    # slow to import, and most commands need no token
+    from hpc_connector.confidential.identity.source import load_token
+
     return load_token(descriptor=args.token_fd, command=args.token_command)
 
 

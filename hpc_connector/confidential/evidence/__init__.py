@@ -1,0 +1,1 @@
+"""Evidence of what runs where: measured code, quotes of TPMs and of enclaves."""

@@ -1,0 +1,203 @@
+"""The log of a keeper: a line of JSON an event, chained to the one before, and signed.
+
+Whoever changes, drops or moves a line breaks the chain at that line. What is cut off at
+the end shows against a checkpoint alone, which lies in another file.
+"""
+
+import base64
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from hpc_connector.confidential.keeper.messages import pack
+from hpc_connector.errors import BadInput
+from hpc_connector.publish import publish
+
+LINE, CHECKPOINT = b"hpc_connector log v1\0", b"hpc_connector checkpoint v1\0"
+FIRST = "0" * 64  # before the first line
+EVERY = 100  # events a checkpoint
+TAIL_BYTES = 1 << 12
+EVENTS = frozenset(
+    ("login", "grant", "bind", "release", "refuse", "add", "revoke", "start", "stop")
+)
+FIELDS = ("actor", "uid", "job", "grant", "objects", "level", "reason")
+
+
+@dataclass(frozen=True)
+class LogPlace:
+    """Where a log is written, and by which key it is signed."""
+
+    path: Path
+    checkpoints: Path
+    key: Ed25519PrivateKey
+
+
+def name_public(path: Path) -> Path:
+    """Return the path of the public key of a log, beside it."""
+    return path.with_name(f"{path.name}.pub.pem")
+
+
+def save_public(place: LogPlace) -> None:
+    """Write the public key of a log beside it, if it is not there."""
+    if not (path := name_public(place.path)).exists():
+        key = place.key.public_key()
+        with publish(path) as stream:
+            stream.write(
+                key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            )
+
+
+def add_event(place: LogPlace, event: str, **what: Any) -> None:
+    """Append an event to a log; it is on the disk when this returns.
+
+    Parameters
+    ----------
+    event
+        One of ``EVENTS``.
+    what
+        Of ``FIELDS``; null where it is not given. No secret may be in it.
+    """
+    if event not in EVENTS or not set(what) <= set(FIELDS):
+        raise ValueError(f"{event} {sorted(what)}: not of a log")
+    with open(place.path, "a+b") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)  # other threads, and other processes
+        seq, before = read_end(stream)
+        told = dict.fromkeys(FIELDS) | what
+        told |= {"seq": seq + 1, "time": get_time(), "event": event, "prev": before}
+        line = pack(told | {"sig": sign(place.key, LINE, told)})
+        write(stream, line)
+        if (seq + 1) % EVERY == 0 or event == "stop":
+            add_checkpoint(place, seq + 1, hashlib.sha256(line).hexdigest())
+
+
+def get_time() -> str:
+    """Return the time in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def read_end(stream: BinaryIO) -> tuple[int, str]:
+    """Return the number of the last line, 0 if there is none, and its SHA-256.
+
+    What a crash has left of a line is cut off: nothing was done by it yet.
+    """
+    size, want = stream.seek(0, os.SEEK_END), TAIL_BYTES
+    while True:
+        stream.seek(max(0, size - want))
+        data = stream.read()
+        whole, newline, torn = data.rpartition(b"\n")
+        if (newline and b"\n" in whole) or want >= size:
+            break
+        want *= 2
+    if torn:
+        stream.truncate(size - len(torn))
+    if not newline:
+        return 0, FIRST
+    last = whole.rpartition(b"\n")[2]
+    return int(json.loads(last)["seq"]), hashlib.sha256(last).hexdigest()
+
+
+def write(stream: BinaryIO, line: bytes) -> None:
+    """Append a line, and wait until it is on the disk."""
+    stream.write(line + b"\n")
+    stream.flush()
+    os.fdatasync(stream.fileno())
+
+
+def add_checkpoint(place: LogPlace, seq: int, digest: str) -> None:
+    """Append the number and the SHA-256 of a line to the file of checkpoints."""
+    told = {"seq": seq, "hash": digest}
+    with open(place.checkpoints, "ab") as stream:
+        write(stream, pack(told | {"sig": sign(place.key, CHECKPOINT, told)}))
+
+
+def sign(key: Ed25519PrivateKey, kind: bytes, told: Mapping[str, Any]) -> str:
+    """Return the signature of a line, base64."""
+    return base64.b64encode(key.sign(kind + pack(told))).decode()
+
+
+def verify_log(path: Path, public: bytes, checkpoints: Path | None = None) -> int:
+    """Return the number of lines of a log, once all were found to hold.
+
+    Parameters
+    ----------
+    public
+        Key of the log, 32 bytes.
+
+    Raises
+    ------
+    BadInput
+        One does not; the message has the number of the first.
+    """
+    key = Ed25519PublicKey.from_public_bytes(public)
+    known = read_checkpoints(checkpoints, key) if checkpoints else {}
+    n, before = 0, FIRST
+    for n, line in enumerate(read_lines(path), 1):
+        told = check_line(line, key, LINE, f"{path}, line {n}")
+        found = told.get("seq"), told.get("prev")
+        if found != (n, before):
+            raise BadInput(f"{path}, line {n}: it does not follow the line before it")
+        before = hashlib.sha256(line).hexdigest()
+        if known.get(n, before) != before:
+            raise BadInput(f"{path}, line {n}: a checkpoint says another line")
+    if known and max(known) > n:
+        raise BadInput(
+            f"{path}, line {n + 1}: missing: a checkpoint says {max(known)} lines"
+        )
+    return n
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, without their newlines.
+
+    Raises
+    ------
+    BadInput
+        It cannot be read, or ends within a line.
+    """
+    try:
+        with open(path, "rb") as stream:
+            for n, line in enumerate(stream, 1):
+                if not line.endswith(b"\n"):
+                    raise BadInput(f"{path}, line {n}: it is cut")
+                yield line[:-1]
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}: expected a keeper's log") from None
+
+
+def check_line(
+    line: bytes, public: Ed25519PublicKey, kind: bytes, where: str
+) -> dict[str, Any]:
+    """Return what a line says, once its signature was found to hold."""
+    try:
+        told = json.loads(line)
+        signature = base64.b64decode(told.pop("sig"), validate=True)
+        public.verify(signature, kind + pack(told))
+        if pack(told | {"sig": base64.b64encode(signature).decode()}) != line:
+            raise ValueError("written another way")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise BadInput(f"{where}: it is no line of a log") from None
+    except InvalidSignature:
+        raise BadInput(f"{where}: its signature does not hold") from None
+    return dict(told)
+
+
+def read_checkpoints(path: Path, public: Ed25519PublicKey) -> dict[int, str]:
+    """Return the SHA-256 of lines by their numbers."""
+    known = {}
+    for n, line in enumerate(read_lines(path), 1):
+        told = check_line(line, public, CHECKPOINT, f"{path}, line {n}")
+        known[int(told["seq"])] = str(told["hash"])
+    return known
