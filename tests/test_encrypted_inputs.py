@@ -406,18 +406,20 @@ def test_key__of_an_open_file(cohort, searched, keys):
 
 
 def test_key__with_a_passphrase(cohort, keys, searched, capfd):
-    assert main(["keys", "new", f"{cohort}/own"]) == 0
-    passphrase = (keys / "reader_passphrase.txt").read_bytes()
-    key = keys / "reader_passphrase.sec"
-    path = cohort / "cohort.bed.c4gh"
+    passphrase = (keys / "reader_passphrase.txt").read_bytes().strip()
+    key, path = keys / "reader_passphrase.sec", cohort / "cohort.bed.c4gh"
     read, write = os.pipe()
-    os.write(write, b"wrong\n" + passphrase)
-    os.close(write)
-    words = ["--key", key, "--passphrase-fd", read]
     with os.fdopen(read):
+        words = ["--key", key, "--passphrase-fd", read]
+        os.write(write, b"wrong\n")
         said = refuse(capfd, path, cohort / "out", *words)
-    assert str(key) in said
-    assert passphrase.decode().strip() not in said
+        assert str(key) in said
+        os.write(write, passphrase + b"\n")
+        os.close(write)
+        words[1] = Path(shutil.copy(key, cohort / "own.sec"))
+        assert search(path, cohort / "out", *words) == 0
+    assert_same(cohort / "out", searched)
+    assert passphrase.decode() not in (cohort / "out/manifest.json").read_text()
 
 
 @pytest.mark.parametrize(
