@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import shlex
@@ -21,6 +22,8 @@ from hpc_connector.storage import key_ring
 from hpc_connector.storage.address import is_encrypted, is_remote
 from hpc_connector.storage.checksums import get_checksum, list_files
 from hpc_connector.storage.objects import get_body, get_object, get_stored
+
+logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 NAME = "manifest.json"
@@ -283,6 +286,8 @@ def describe_input(path: str, *, checksum: bool = True) -> Input:
 def add_seal(found: Input) -> Input:
     """Return a description with whose seal an input has, if it is encrypted.
 
+    That it has none is said in the log too.
+
     Raises
     ------
     BadInput
@@ -291,7 +296,10 @@ def add_seal(found: Input) -> Input:
     if is_encrypted(found["path"]):
         stored = get_body(found["path"]).seal
         found["seal"] = "none"
-        if stored is not None:
+        if stored is None:
+            said = "%s has no seal: nothing proves that its segments are all there"
+            logger.warning(said, found["path"])
+        else:
             signer = hashlib.sha256(stored.seal.signer).hexdigest()[:16]
             version = stored.seal.head["version"]
             found["seal"] = {"signer": signer, "version": version}

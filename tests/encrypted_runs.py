@@ -5,7 +5,8 @@
 runs the program once for each line, in a fork of a process that has compiled its
 kernels, and prints the exit code and the moments. These are the calls that open, rename
 or make files. At moment `moment` the run is killed; with 0 it looks at each of them at
-every file that it could have left, for words that the variable WORDS lists.
+every file that it could have left, for words: WORDS, and those that the variable WORDS
+lists in hexadecimal.
 """
 
 import importlib
@@ -18,6 +19,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import h5py
+
 from hpc_connector.confidential.keys import save_new_keys
 
 MOMENTS = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.symlink")
@@ -27,15 +30,37 @@ SIGNATURES += [b"<!doctype html", b"balanced_accuracy", b"finished.npy"]
 WORDS = [SECRET.encode(), *SIGNATURES]
 
 
-def find_plaintext(folders, words=WORDS):
-    """Return the files below some folders that hold one of some words."""
+def find_plaintext(folders, words=WORDS, since_s=0.0):
+    """Return the files below some folders, not older, that hold one of some words."""
     found = []
     for path in (p for folder in folders for p in Path(folder).rglob("*")):
         try:
-            data = b"" if path.is_symlink() or path.is_dir() else path.read_bytes()
+            if path.is_symlink() or path.is_dir() or path.stat().st_mtime < since_s:
+                continue
+            data = path.read_bytes()
         except OSError:  # renamed or removed meanwhile
             continue
         found += [(str(path), word) for word in words if word in data]
+    return found
+
+
+def find_shared(since_s):
+    """Return the files of shared memory, not older, that hold a secret name."""
+    return find_plaintext(["/dev/shm"], [SECRET.encode()], since_s)
+
+
+def take_samples(path):
+    """Return some bytes of each packed column of a results.h5: they are in no name."""
+    found = []
+
+    def take(name, dataset):
+        if isinstance(dataset, h5py.Dataset) and dataset.chunks and len(dataset):
+            _, chunk = dataset.id.read_direct_chunk((0,) * dataset.ndim)
+            if len(chunk) > 100:
+                found.append(chunk[len(chunk) // 2 :][:32])
+
+    with h5py.File(path) as file:
+        file.visititems(take)
     return found
 
 
@@ -76,9 +101,10 @@ def check_same(out, reference, key):
 class Session:
     """A process that runs a program again and again; see the top of this file."""
 
-    def __init__(self, program, folders, **environ):
+    def __init__(self, program, folders, words=(), **environ):
         command = [sys.executable, __file__, program]
         watched = {"WATCHED": os.pathsep.join(map(str, folders))}
+        watched["WORDS"] = " ".join(word.hex() for word in words)
         self.process = subprocess.Popen(
             command,
             env=os.environ | watched | environ,
@@ -103,6 +129,7 @@ class Session:
 def watch(moment, folders, pipe):
     """Count moments from now on; kill this process at one, or look at all files."""
     state = {"n": 0, "looking": False}
+    words = [*WORDS, *map(bytes.fromhex, os.environ["WORDS"].split())]
 
     def hook(event, arguments):
         is_write = event != "open" or (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR)
@@ -115,7 +142,7 @@ def watch(moment, folders, pipe):
             os.kill(os.getpid(), signal.SIGKILL)
         if not moment:
             state["looking"] = True
-            told = [state["n"], find_plaintext(folders)]
+            told = [state["n"], find_plaintext(folders, words)]
             os.write(pipe, (json.dumps(told, default=repr) + "\n").encode())
             state["looking"] = False
 

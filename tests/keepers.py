@@ -203,7 +203,7 @@ most_hours = 48
 [data.open]
 owner = "the hospital"
 least_level = 0
-[values.session-1]
+[values."a/session"]
 password = "secret"
 """
     )

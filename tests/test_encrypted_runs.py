@@ -17,20 +17,26 @@ import mdr_epistasis
 import metabolite_annotation
 from encrypted_runs import (
     SECRET,
+    WORDS,
     Session,
     check_same,
     decrypt,
     find_plaintext,
+    find_shared,
     make_keys,
+    take_samples,
 )
+from hpc_connector.commands.main import main as hpc_connector
 from hpc_connector.errors import BadInput
 from hpc_connector.folder_lock import NAME as LOCK
+from hpc_connector.manifest import read_manifest
+from hpc_connector.pipeline.progress import read_progress
 from imzml import plant_lipids
 from mdr_epistasis import program as search
 from metabolite_annotation import program as annotate
 from programs import wait_for
 
-KILLS = 6  # of each program
+KILLS = 10  # of each program
 MAINS = {"mdr_epistasis": search.main, "metabolite_annotation": annotate.main}
 PROGRAMS = pytest.mark.parametrize("program", MAINS)
 
@@ -88,6 +94,26 @@ def plain(folder, words):
     return made
 
 
+@pytest.fixture(scope="module")
+def sealed(folder, words, plain, keys):
+    """Return the same arguments with encrypted inputs, and bytes of what they hold."""
+    (folder / "sealed").mkdir()
+    found = {}
+    for name, given in words.items():
+        inputs = [w for w in given if w.startswith(f"{folder}/inputs")]
+        beside = [
+            file for w in inputs for file in Path(w).parent.glob(f"{Path(w).stem}*")
+        ]
+        command = ["encrypt", *map(str, beside), "--to", f"{keys[1]}.pub"]
+        assert hpc_connector([*command, "--out", f"{folder}/sealed"]) == 0
+        changed = [
+            f"{folder}/sealed/{Path(w).name}.c4gh" if w in inputs else w for w in given
+        ]
+        samples = [file.read_bytes()[500:532] for file in beside]
+        found[name] = changed, samples
+    return found
+
+
 @pytest.fixture
 def to(keys):
     """Return the options of who can read results, and who runs."""
@@ -107,16 +133,20 @@ def refuse(capsys, main, *words):
 
 @PROGRAMS
 def test_run__killed_at_any_moment_leaves_nothing_to_read(
-    program, words, plain, keys, to, tmp_path
+    program, sealed, plain, keys, to, tmp_path
 ):
     """Also while it lives: at each moment it looks for itself."""
     out, cache, temporary = (tmp_path / name for name in ("out", "cache", "tmp"))
     temporary.mkdir()
-    given = [*words[program], *to]
+    words, samples = sealed[program]
+    given = [*words, *to]
+    if program == "metabolite_annotation":
+        given += ["--scratch", str(temporary)]
     seen = [out, tmp_path / "whole", cache, temporary]
     places = {"XDG_CACHE_HOME": str(cache), "TMPDIR": str(temporary)}
-    rng = random.Random(program)
-    with closing(Session(program, seen, **places)) as session:
+    samples = samples + take_samples(plain[program] / "results.h5")
+    rng, start_s = random.Random(program), time.time()
+    with closing(Session(program, seen, samples, **places)) as session:
         assert session.run(None, *given, "--out", tmp_path / "first")[0] == 0
         watched = ["--telemetry", "--out", tmp_path / "whole"]
         code, moments, leaks = session.run(0, *given, *watched)
@@ -126,8 +156,8 @@ def test_run__killed_at_any_moment_leaves_nothing_to_read(
             code, *_ = session.run(moment, *given, "--out", out, "--resume")
             assert code in (-9, 0)
             (out / LOCK).unlink(missing_ok=True)
-            assert find_plaintext([tmp_path]) == []
-            assert find_plaintext(["/dev/shm"], [SECRET.encode()]) == []
+            assert find_plaintext([tmp_path], [*WORDS, *samples]) == []
+            assert find_shared(start_s) == []
         assert session.run(0, *given, "--out", out, "--resume")[::2] == [0, []]
     assert (tmp_path / "whole/telemetry").exists()
     for path in (out, tmp_path / "whole"):
@@ -136,11 +166,13 @@ def test_run__killed_at_any_moment_leaves_nothing_to_read(
 
 @PROGRAMS
 def test_run__on_ranks_killed_leaves_nothing_to_read(
-    program, words, plain, keys, to, tmp_path
+    program, sealed, plain, keys, to, tmp_path
 ):
-    command = ["mpirun", "-n", "2", program.replace("_", "-"), *words[program], *to]
+    words, samples = sealed[program]
+    command = ["mpirun", "-n", "2", program.replace("_", "-"), *words, *to]
     command += ["--out", tmp_path / "out", "--resume"]
     places = {"TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    start_s = time.time()
     run = subprocess.Popen(
         command,
         env=os.environ | places,
@@ -155,8 +187,8 @@ def test_run__on_ranks_killed_leaves_nothing_to_read(
             os.kill(pid, signal.SIGKILL)
     run.wait()
     wait_for(lambda: not find_processes(str(tmp_path / "out")))
-    assert find_plaintext([tmp_path]) == []
-    assert find_plaintext(["/dev/shm"], [SECRET.encode()]) == []
+    assert find_plaintext([tmp_path], [*WORDS, *samples]) == []
+    assert find_shared(start_s) == []
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     check_same(tmp_path / "out", plain[program], f"{keys[0]}.sec")
@@ -217,6 +249,7 @@ def test_resume__needs_the_key_of_the_run(
     (out / LOCK).unlink()
     ledger = list((out / "ledger").iterdir())
     assert ledger, "killed before the first task was recorded"
+    assert read_progress(out, read_manifest(out)) is None  # whoever asks has no key
     make_keys(tmp_path)
     recipients = to[:2]
     said = refuse(capsys, main, *given, "--resume", *recipients)

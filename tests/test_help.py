@@ -12,7 +12,7 @@ from hpc_connector.commands.telemetry import main as telemetry
 from mdr_epistasis import program as mdr
 from metabolite_annotation import program as annotation
 
-FOLDERS = ("burst", "slices", "keys", "seal")
+FOLDERS = ("burst", "slices", "keys", "seal", "keeper")
 COMMANDS = [
     *(f"mdr-epistasis {name}" for name in ("run", "report", "simulate")),
     *(f"metabolite-annotation {n}" for n in ("run", "report", "compare", "simulate")),
@@ -24,6 +24,8 @@ COMMANDS = [
     "hpc-connector burst plan",
     *(f"hpc-connector {what}" for what in ("keys new", "keys reencrypt")),
     *(f"hpc-connector {what}" for what in ("seal make", "seal verify")),
+    *(f"hpc-connector keys {what}" for what in ("grant", "log verify")),
+    *(f"hpc-connector keeper {what}" for what in ("run", "add", "list", "revoke")),
 ]
 MAINS = {
     "mdr-epistasis": mdr.main,

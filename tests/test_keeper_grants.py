@@ -95,7 +95,7 @@ def test_keeper__asks_for_a_token(authorization, keeper):
         ("POST", "/v1/grants"),
         ("PUT", f"/v1/grants/{'0' * 16}/job"),
         ("GET", "/v1/data"),
-        ("GET", "/v1/values/session=session-1"),
+        ("GET", "/v1/values/session=a/session"),
     ):
         status, said = ask(keeper, method, path, data, headers)
         assert (status, said["refused"]) == (401, "token")
@@ -118,9 +118,10 @@ def test_bind__once_by_its_owner(keeper):
 
 
 def test_get_values__as_a_cas_answers(keeper):
-    path = "/v1/values/session=session-1"
+    path = "/v1/values/session=a/session"
     expected = {"values": {"password": {"value": "a value"}}}
     assert send(keeper, "GET", path) == (200, expected)
+    path = path.replace("a/", "a%2F")
     assert send(keeper, "GET", f"{path},secret=password") == (200, expected)
     for wrong in (f"{path},secret=other", "/v1/values/session=../keeper"):
         status, said = send(keeper, "GET", wrong)

@@ -15,6 +15,7 @@ from hpc_connector.text import read_toml
 logger = logging.getLogger(__name__)
 
 KEEPER = "keeper:"
+LEAST_BYTES = 1 << 20  # of what is not known: --mem says it
 SIZED = {"ntasks": "--ntasks", "mem": "--mem", "time": "--time"}
 
 
@@ -71,7 +72,7 @@ def get_cost(args: argparse.Namespace) -> Cost:
             + " and ".join(lacking)
         )
     said = "sized as asked: only the job can look into its inputs"
-    return Cost(0.0, 0.0, 0, 0, n_ranks, (said,))
+    return Cost(0.0, 0.0, LEAST_BYTES, 0, n_ranks, (said,))
 
 
 def prepare(args: argparse.Namespace) -> Granted | None:

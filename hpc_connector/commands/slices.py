@@ -13,6 +13,8 @@ from typing import Any
 
 from hpc_connector import cli
 from hpc_connector.errors import BadInput
+from hpc_connector.options import KeyOptions
+from hpc_connector.pipeline.access import begin_access
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.publish import publish
 from hpc_connector.slices.cloud_object import CloudObject
@@ -25,6 +27,7 @@ from hpc_connector.storage.traffic import traffic
 PACKAGE = "hpc_connector.slices.formats"
 MEGABYTE = 10**6
 WATCH_S = 0.2
+KEYS = ("key", "passphrase_fd")  # an index has no seal
 MOST_VERIFY_BYTES = 64 << 20  # of a slice, which is held in memory
 
 # By the ending of a name: a format, and the strategy that cuts it by number
@@ -75,6 +78,7 @@ def add_object(parser: argparse.ArgumentParser) -> None:
     add("--endpoint-url", metavar="URL", help=said)
     add("--anonymous", action="store_true", help="S3: requests are not signed")
     add("--requester-pays", action="store_true", help="S3: you pay for the bytes")
+    cli.add_options(parser, KeyOptions, KEYS)
 
 
 def add_action(parser: argparse.ArgumentParser, name: str) -> None:
@@ -101,6 +105,7 @@ def add_action(parser: argparse.ArgumentParser, name: str) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the commands."""
+    begin_access(KeyOptions(**{name: getattr(args, name) for name in KEYS}))
     name, strategy = choose_format(args)
     names = ("endpoint_url", "anonymous", "requester_pays")
     config = {name: value for name in names if (value := getattr(args, name))}

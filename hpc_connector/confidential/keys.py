@@ -14,14 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PublicKey,
 )
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
 
 from hpc_connector.crypt4gh.key_files import (
     NeedsPassphrase,
@@ -135,7 +127,10 @@ def load_signer(path: Path) -> Ed25519PrivateKey:
     BadInput
         It is not one, or others may read it.
     """
-    key = _load_pem(load_pem_private_key, path, read_secret(path), None)
+    from cryptography.hazmat.primitives import serialization  # a third of the start
+
+    data = read_secret(path)
+    key = _load_pem(serialization.load_pem_private_key, path, data, None)
     if not isinstance(key, Ed25519PrivateKey):
         raise BadInput(f"{path} is no Ed25519 key: expected one to sign with")
     return key
@@ -143,6 +138,8 @@ def load_signer(path: Path) -> Ed25519PrivateKey:
 
 def load_trusted(paths: Iterable[Path]) -> list[bytes]:
     """Return the public keys of those who are trusted to sign, 32 bytes each."""
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
     found = []
     for path in paths:
         key = _load_pem(load_pem_public_key, path, _read(path))
@@ -181,6 +178,13 @@ def save_new_keys(name: Path, passphrase: bytes = b"") -> list[Path]:
 
 def save_new_signer(name: Path) -> list[Path]:
     """Write the key of a new signer, NAME.pem and NAME.pub.pem."""
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        PublicFormat,
+    )
+
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     public = key.public_key().public_bytes(

@@ -55,8 +55,9 @@ def open_by_key(key: X25519PrivateKey) -> Opener:
     def open_header(name: str, header: bytes, seal: bytes | None) -> Header:
         return read_header(header, key, name)
 
-    facts = {"key": get_fingerprint(key), "evidence": KEY_ALONE}
-    return Opener(open_header, facts, key.public_key().public_bytes_raw())
+    public = key.public_key().public_bytes_raw()
+    facts = {"key": get_fingerprint(public), "evidence": KEY_ALONE}
+    return Opener(open_header, facts, public)
 
 
 def open_by_keeper(url: str, options: KeyOptions) -> Opener:

@@ -11,6 +11,7 @@ from hpc_connector.errors import BadInput
 SEGMENT_BYTES = 65_536  # of plaintext
 SEALED_BYTES = NONCE_BYTES + SEGMENT_BYTES + TAG_BYTES  # of a whole segment
 Range = tuple[int, int]
+Ciphers = list[ChaCha20Poly1305]  # the one that opened the last segment comes first
 
 
 def get_plain_size(size: int, name: str) -> int:
@@ -83,14 +84,18 @@ def open_segments(
         No key opens one: it is damaged, or of another file.
     """
     plain = bytearray(get_plain_size(len(data), name))
-    ciphers = [ChaCha20Poly1305(key) for key in session_keys]
-    open_into(data, ciphers, first, name, memoryview(plain))
+    open_into(data, make_ciphers(session_keys), first, name, memoryview(plain))
     return plain
+
+
+def make_ciphers(session_keys: Sequence[bytes]) -> Ciphers:
+    """Return what opens segments of one of some session keys."""
+    return [ChaCha20Poly1305(key) for key in session_keys]
 
 
 def open_into(
     data: bytes | memoryview,
-    ciphers: list[ChaCha20Poly1305],
+    ciphers: Ciphers,
     first: int,
     name: str,
     target: memoryview,
@@ -100,35 +105,29 @@ def open_into(
     Parameters
     ----------
     ciphers
-        Of the session keys; the one that opened a segment comes to the front.
+        Of the session keys.
     target
         As long as their plaintext.
     """
     view, n_bytes = memoryview(data), len(data)
     for number, at in enumerate(range(0, n_bytes, SEALED_BYTES)):
-        nonce, sealed = (
-            view[at : at + NONCE_BYTES],
-            view[at + NONCE_BYTES : at + SEALED_BYTES],
-        )
+        sealed = view[at : at + SEALED_BYTES]
         begin = number * SEGMENT_BYTES
-        here = target[begin : begin + len(sealed) - TAG_BYTES]
-        if not _open_segment(nonce, sealed, ciphers, here):
+        here = target[begin : begin + len(sealed) - NONCE_BYTES - TAG_BYTES]
+        if not _open_segment(sealed, ciphers, here):
             raise BadInput(
                 f"{name}: segment {first + number} is damaged, or no key of its header "
                 "opens it"
             )
 
 
-def _open_segment(
-    nonce: memoryview,
-    sealed: memoryview,
-    ciphers: list[ChaCha20Poly1305],
-    target: memoryview,
-) -> bool:
+def _open_segment(sealed: memoryview, ciphers: Ciphers, target: memoryview) -> bool:
     """Open a segment by one of some keys, which comes to the front; say whether."""
     for k, cipher in enumerate(ciphers):
         try:
-            cipher.decrypt_into(nonce, sealed, None, target)
+            cipher.decrypt_into(
+                sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], None, target
+            )
         except InvalidTag:
             continue
         if k:

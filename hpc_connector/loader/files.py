@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 
 from hpc_connector.storage import address
 from hpc_connector.storage.address import (
-    ENCRYPTED,
     Source,
     is_encrypted,
     is_object,
     is_remote,
 )
-from hpc_connector.storage.objects import get_object, get_stored
+from hpc_connector.storage.objects import get_object, get_stored, list_beside
 from hpc_connector.storage.ranges import fetch, fetch_into, fetch_stored
 from hpc_connector.storage.store import Version
 from hpc_connector.storage.stores import NoSuchObject, NotAllowed
 
 FIRST_BYTES, MOST_BYTES = 1 << 16, 8 << 20  # of an object at once: more as it goes on
+DIRECT_BYTES = 1 << 20  # from which on what is decrypted goes where it is wanted
 
 
 def get_size(path: str) -> int:
@@ -65,14 +65,10 @@ def exists(path: str) -> bool:
 def find_beside(path: str, ending: str, *, without: str = "") -> str:
     """Return the name of what stands beside a file, as ``storage.address.beside``.
 
-    Of an encrypted file that of an encrypted one, if there is one.
+    Of an encrypted file that of an encrypted one, if there is one, or has to be.
     """
-    without = without or (ENCRYPTED if is_encrypted(path) else "")
-    if is_encrypted(path):
-        name = address.beside(path, ending + ENCRYPTED, without=without)
-        if exists(name):
-            return name
-    return address.beside(path, ending, without=without)
+    *first, last = list_beside(path, ending, without=without)
+    return next((name for name in first if exists(name)), last)
 
 
 def open_file(path: str) -> BinaryIO:
@@ -167,7 +163,8 @@ class ObjectFile(io.RawIOBase):
 
     def __init__(self, path: str) -> None:
         self.path, self.size = path, get_size(path)
-        self.at, self.first, self.held = 0, 0, b""
+        self.at, self.first = 0, 0
+        self.held: bytes | memoryview = b""
         self.n_bytes = FIRST_BYTES // 2
 
     def readable(self) -> bool:
@@ -188,7 +185,7 @@ class ObjectFile(io.RawIOBase):
         """Read as many bytes as there are, and as the buffer holds."""
         if self.at >= self.size:
             return 0
-        if len(buffer) >= FIRST_BYTES and is_encrypted(self.path):
+        if len(buffer) >= DIRECT_BYTES and is_encrypted(self.path):
             return self.read_into(buffer)
         if not self.first <= self.at < self.first + len(self.held):
             self.fetch_more(len(buffer))
@@ -214,5 +211,7 @@ class ObjectFile(io.RawIOBase):
         self.first = self.at
         if last <= FIRST_BYTES and self.at == 0:
             self.held = read_head(*get_object(self.path))
+        elif is_encrypted(self.path):
+            self.held = read_array(self.path, self.at, last).data
         else:
             self.held = read_range(self.path, self.at, last)

@@ -40,7 +40,8 @@ def begin_access(options: KeyOptions) -> None:
             raise
         raise BadInput(NEEDED) from None
     forbid_cores()
-    opener, trusted = make_opener(options), load_trusted(options.trust or ())
+    opener = make_opener(options)
+    trusted = load_trusted(options.trust) if options.trust else ()
     facts = opener.facts
     said = describe_level(facts["evidence"], from_file="keeper" not in facts)
     facts["proved"] = said

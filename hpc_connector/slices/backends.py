@@ -63,7 +63,7 @@ def map_on_cores(function: Function, items: Sequence[Any]) -> list[Any]:
         return list(pool.map(function, items))
 
 
-def know(urls: dict[str, Any], bodies: dict[str, Any]) -> None:
+def know(urls: dict[str, Any], bodies: Any) -> None:
     """Take the secrets of the process that this one works for."""
     address.know(urls)
     key_ring.know(bodies)
@@ -96,6 +96,7 @@ def make_on_ranks(comm: Communicator, make: Callable[[MapChunks], Made]) -> Made
         while (task := comm.bcast(None)) is not None:
             do_share(comm, *task)
     told: tuple[Made, Exception | None] = comm.bcast((made, error))
+    key_ring.know(comm.bcast(key_ring.get_known()))
     if told[1] is not None:
         raise told[1]
     return told[0]
@@ -106,15 +107,25 @@ def map_on_ranks(
 ) -> list[Any]:
     """Map a function over chunks; the first rank calls it, the others serve it."""
     found: list[Any] = [None] * len(items)
-    for rank, share in enumerate(do_share(comm, *comm.bcast((function, items)))):
+    task = comm.bcast((function, items, key_ring.get_known()))
+    for rank, share in enumerate(do_share(comm, *task)):
         if isinstance(share, Exception):
             raise share
         found[rank :: comm.size] = share
     return found
 
 
-def do_share(comm: Communicator, function: Function, items: Sequence[Any]) -> list[Any]:
-    """Do the chunks of this rank; return on the first what all found, or why not."""
+def do_share(
+    comm: Communicator, function: Function, items: Sequence[Any], known: Any
+) -> list[Any]:
+    """Do the chunks of this rank; return on the first what all found, or why not.
+
+    Parameters
+    ----------
+    known
+        What the first has opened.
+    """
+    key_ring.know(known)
     share: Any
     try:
         share = [function(item) for item in items[comm.rank :: comm.size]]

@@ -11,7 +11,9 @@ from typing import Any
 from hpc_connector.publish import publish
 from hpc_connector.slices.formats.plain import PlainRecords, PlainText
 from hpc_connector.slices.index import Index
-from hpc_connector.storage.address import Source
+from hpc_connector.storage.address import Source, is_encrypted
+from hpc_connector.storage.key_ring import get_body
+from hpc_connector.storage.objects import get_version
 from hpc_connector.storage.ranges import fetch_together
 from hpc_connector.storage.store import Range, Version
 
@@ -119,6 +121,9 @@ class DataSlice:
         wanted = [(self.source, self.version, self.ranges)]
         if self.index is not None and self.index_version is not None:
             wanted.append((self.index, self.index_version, self.index_ranges))
+        for source, _, _ in wanted:
+            if is_encrypted(source.uri) and get_body(source.uri) is None:
+                get_version(source)  # opens it
         return find_format(self.format).read(self, fetch_together(wanted))
 
     def to_file(self, path: str | Path) -> Path:

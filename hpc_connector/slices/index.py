@@ -4,6 +4,8 @@ JSON behind eight bytes of its length, then the arrays, each at a known place: a
 may fetch a part of one array and nothing else. There is no code in it to run.
 """
 
+import hashlib
+import io
 import json
 import struct
 from dataclasses import dataclass, field
@@ -12,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from hpc_connector.errors import BadInput
+from hpc_connector.storage import address, key_ring
 from hpc_connector.storage.address import Source
-from hpc_connector.storage.objects import put, read_beside
+from hpc_connector.storage.objects import get_version, put, read_beside
 from hpc_connector.storage.store import Version
 
 FORMAT_VERSION = 1
@@ -113,7 +116,42 @@ def get_place(data: bytes, array: str) -> int:
 def find_index(source: Source, kind: str, version: Version) -> Source:
     """Return where the index of one version of an object lies: beside the object."""
     tag = "".join(c for c in version.etag if c.isalnum() or c in "-_")
-    return source.beside(f".index/{kind}-{version.size}-{tag}")
+    name = f".index/{kind}-{version.size}-{tag}"
+    if address.is_encrypted(source.uri):
+        reader = hashlib.sha256(get_reader(source)).hexdigest()[:16]
+        name += f"-{reader}{address.ENCRYPTED}"
+    return source.beside(name)
+
+
+def get_reader(source: Source) -> bytes:
+    """Return the public key of who reads an encrypted object, and so its index.
+
+    Raises
+    ------
+    BadInput
+        There is none that will be there later.
+    """
+    key_ring.get_opener(source.uri)  # says what is missing
+    if key_ring.get_trusted():
+        raise BadInput(f"{source.uri}: no seal is asked for: its index would have none")
+    if (public := key_ring.get_public()) is None:
+        raise BadInput(
+            f"{source.uri}: its index is encrypted for who reads it: expected the file "
+            "of a private key"
+        )
+    return public
+
+
+def seal_index(data: bytes, place: Source) -> bytes:
+    """Return an index as it is stored: that of an encrypted object for its reader."""
+    if not address.is_encrypted(place.uri):
+        return data
+    from hpc_connector.crypt4gh.writer import Writer  # which needs cryptography
+
+    stream = io.BytesIO()
+    with Writer(stream, [get_reader(place)]) as writer:
+        writer.write(data)
+    return stream.getvalue()
 
 
 @dataclass(frozen=True)
@@ -175,7 +213,10 @@ def save_index(
         There is an object of that name, and it is no index.
     """
     data = encode_index(index, kind, version)
-    stored = put(place, data, only_new=not (force and is_ours(place)))
+    sealed = seal_index(data, place)
+    stored = put(place, sealed, only_new=not (force and is_ours(place)))
     if stored is None:
         return None
+    if sealed is not data:
+        stored = get_version(place)
     return StoredIndex(decode_index(data, kind, version, place.uri), data, stored)

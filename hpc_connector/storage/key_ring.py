@@ -23,8 +23,8 @@ class Opener(NamedTuple):
     facts
         Of the opener for the manifest, as far as they are known; nothing secret.
     public
-        The key for which a run encrypts what only it shall read again, 32 bytes: what
-        is for it `open` opens too. None of an opener without one.
+        The public key, 32 bytes, of which it opens what is encrypted to it, also later;
+        None where there will be none.
     """
 
     open: Callable[[str, bytes, bytes | None], Any]
@@ -34,7 +34,7 @@ class Opener(NamedTuple):
 
 _opener: Opener | None = None
 _trusted: tuple[bytes, ...] = ()
-_opened: dict[str, Any] = {}  # bodies (storage.encrypted.Body) by names
+_opened: dict[str, Any] = {}  # bodies (storage.sealed.segments.Body) by names
 
 
 def set_opener(opener: Opener | None, trusted: Iterable[bytes] = ()) -> None:
@@ -79,14 +79,24 @@ def get_body(uri: str) -> Any:
     return _opened.get(uri)
 
 
-def get_known() -> dict[str, Any]:
-    """Return what was opened, for a process that works for this one: it is secret."""
-    return dict(_opened)
+def keep_body(uri: str, body: Any) -> None:
+    """Keep an object that was opened."""
+    _opened[uri] = body
 
 
-def know(known: dict[str, Any]) -> None:
+def get_known() -> tuple[dict[str, Any], tuple[bytes, ...]]:
+    """Return what was opened, and who is trusted, for a process that works for this.
+
+    It is secret.
+    """
+    return dict(_opened), _trusted
+
+
+def know(known: tuple[dict[str, Any], tuple[bytes, ...]]) -> None:
     """Take what another process has opened, that this one works for."""
-    _opened.update(known)
+    global _trusted
+    opened, _trusted = known
+    _opened.update(opened)
 
 
 def forget_opened() -> None:

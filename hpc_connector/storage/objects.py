@@ -34,7 +34,9 @@ def get_version(source: Source) -> Version:
     found = look(source)
     if not address.is_encrypted(source.uri):
         return found
-    from hpc_connector.storage.bodies import open_body  # which needs cryptography
+    from hpc_connector.storage.sealed.bodies import (
+        open_body,  # which needs cryptography
+    )
 
     return Version(open_body(source, found).size, found.etag)
 
@@ -47,7 +49,7 @@ def get_object(path: str) -> tuple[Source, Version]:
 
 
 def get_body(path: str) -> Any:
-    """Return an encrypted object, opened (``storage.encrypted.Body``)."""
+    """Return an encrypted object, opened (``storage.sealed.segments.Body``)."""
     return key_ring.get_body(get_object(path)[0].uri)
 
 
@@ -61,7 +63,7 @@ def know_copy(path: str, copy: str) -> None:
     """Take a file for a copy of an encrypted object, opened as that one is."""
     source = Source(copy)
     body = replace(get_body(path), file=source, stored=look(source))
-    key_ring.know({source.uri: body})
+    key_ring.keep_body(source.uri, body)
 
 
 def forget() -> None:
@@ -74,6 +76,20 @@ def forget() -> None:
     refusing.clear()
     address.forget_derived()
     key_ring.forget_opened()
+
+
+def list_beside(uri: str, ending: str, *, without: str = "") -> list[str]:
+    """Return the names that what stands beside an object may have, as ``beside``.
+
+    Of an encrypted object first that of an encrypted one. Where somebody has to have
+    sealed the objects it is the only one, for a plain one may be anybody's.
+    """
+    if not address.is_encrypted(uri):
+        return [address.beside(uri, ending, without=without)]
+    without = without or address.ENCRYPTED
+    endings = [ending + address.ENCRYPTED, ending]
+    names = [address.beside(uri, each, without=without) for each in endings]
+    return names[:1] if key_ring.get_trusted() else names
 
 
 def read_beside(source: Source) -> tuple[bytes, Version] | None:

@@ -47,7 +47,9 @@ def fetch_together(wanted: Sequence[Wanted]) -> list[bytes]:
         for each in ranges:
             check_range(source, version, each)
     if any(address.is_encrypted(source.uri) for source, _, _ in wanted):
-        from hpc_connector.storage.plaintext import fetch_opened  # needs cryptography
+        from hpc_connector.storage.sealed.plaintext import (
+            fetch_opened,  # needs cryptography
+        )
 
         return fetch_opened(wanted, fetch_stored)
     return fetch_stored(wanted)
@@ -64,7 +66,9 @@ def fetch_into(
         As :func:`fetch_together`.
     """
     if address.is_encrypted(source.uri):
-        from hpc_connector.storage.plaintext import read_into  # needs cryptography
+        from hpc_connector.storage.sealed.plaintext import (
+            read_into,  # needs cryptography
+        )
 
         check_range(source, version, (first, first + len(target)))
         read_into(source, version, first, target, fetch_stored)
@@ -114,10 +118,8 @@ def plan_requests(ranges: Sequence[Range]) -> list[Range]:
 def assemble(
     wanted: Range, requests: list[Range], held: dict[Range, memoryview]
 ) -> bytes:
-    """Return a range from the answers that cover it; that of a file is not copied."""
+    """Return a range from the answers that cover it."""
     first, last = wanted
-    if wanted in held and isinstance(whole := held[wanted].obj, bytes):
-        return whole
     begin = max(bisect.bisect(requests, (first + 1,)) - 1, 0)
     end = bisect.bisect_left(requests, (last,))
     return b"".join(

@@ -20,12 +20,12 @@ def add_command(commands: Any) -> None:
     parser.set_defaults(act=run)
     add = parser.add_argument
     add("data", nargs="+", metavar="DATASET", help="as the keeper names it")
-    add("--keeper", required=True, metavar="URL", help="https://HOST:PORT")
+    add("--keeper", required=True, metavar="URL", help="its address, https://HOST:PORT")
     said = "that opens them, as mdr-epistasis"
     add("--program", required=True, metavar="PROGRAM", help=said)
-    said = "from now on (default: %(default)g)"
+    said = "hours from now on (default: %(default)g)"
     hours = cli.as_type(positive)
-    add("--hours", type=hours, default=HOURS, metavar="HOURS", help=said)
+    add("--hours", type=hours, default=HOURS, metavar="N", help=said)
     said = "starts of its job, as it is queued again (default: %(default)s)"
     add("--uses", type=cli.at_least(1), default=USES, metavar="N", help=said)
     add_token(parser)

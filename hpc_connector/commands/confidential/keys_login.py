@@ -38,15 +38,13 @@ def add_commands(commands: Any) -> None:
     logout.set_defaults(act=run_logout)
     whoami = cli.add_command(commands, "whoami", "say who a token makes you")
     whoami.set_defaults(act=run_whoami)
-    _add_server(whoami, is_needed=False)
     add_token(whoami)
+    _add_server(whoami.add_argument_group("of that token"), is_needed=False)
 
 
-def _add_server(parser: argparse.ArgumentParser, *, is_needed: bool) -> None:
+def _add_server(parser: Any, *, is_needed: bool) -> None:
     add = parser.add_argument
     said = "address of the OpenID Connect server, of Keycloak with the realm"
-    if not is_needed:
-        said += " (default: that of the login)"
     add("--issuer", required=is_needed, default="", metavar="URL", help=said)
     said = "who the token is for (default: %(default)s)"
     add("--audience", default=AUDIENCE, metavar="NAME", help=said)
@@ -72,15 +70,17 @@ def run_logout(_: argparse.Namespace) -> int:
 def run_whoami(args: argparse.Namespace) -> int:
     """Say who a token makes the user, once it was verified."""
     is_login = args.token_fd is None and not args.token_command
+    if is_login == bool(args.issuer):
+        raise BadInput(
+            "expected --issuer URL with --token-fd or --token-command, or neither"
+        )
     if is_login:
         login = get_login()
         settings, token = get_settings(login), login.access
-    elif args.issuer:
+    else:
         read_role(args.role)
         settings = Settings(args.issuer, args.audience, args.role)
         token = get_token(args)
-    else:
-        raise BadInput("a token that is no login: expected --issuer URL")
     print(describe(validate_token(token, settings), settings))
     return cli.DONE
 

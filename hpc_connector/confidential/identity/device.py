@@ -12,6 +12,7 @@ from hpc_connector.errors import BadInput
 
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 INTERVAL_S = 5  # where the server says none
+MOST_S = 86_400  # of what a server says
 SLOWER_S = 5  # more, each time it says slow_down
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 AGAIN = "hpc-connector keys login"
@@ -173,7 +174,8 @@ def _read_seconds(
     said: Mapping[str, Any], name: str, default: float | None = None
 ) -> float:
     found = said.get(name, default)
-    if isinstance(found, bool) or not isinstance(found, int | float):
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    if not (is_number and 0 <= found <= MOST_S):
         raise BadInput(f"the answer of the server has no {name}: expected seconds")
     return max(float(found), 1.0)
 

@@ -6,7 +6,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from hpc_connector.errors import BadInput
@@ -108,6 +108,7 @@ def read(path: Path) -> Login:
         login = Login(**json.loads(data))
     except (ValueError, TypeError, RecursionError):
         raise BadInput(f"{path} is no login: {AGAIN}") from None
-    if login.format_version != FORMAT_VERSION:
+    fits = [type(getattr(login, each.name)) is each.type for each in fields(login)]
+    if not all(fits) or login.format_version != FORMAT_VERSION:
         raise BadInput(f"{path} is of another version: {AGAIN}")
     return login

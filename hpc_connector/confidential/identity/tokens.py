@@ -93,7 +93,7 @@ def _choose_key(found: list[Mapping[str, Any]], algorithm: str) -> Any:
         raise Refused("key", "expected a token signed by a key of its issuer")
     try:
         key = jwt.PyJWK(dict(fit[0]), algorithm).key
-    except jwt.PyJWTError:
+    except (jwt.PyJWTError, ValueError, TypeError):
         raise Refused("key", "the key of the issuer cannot be used") from None
     if KINDS[algorithm] == "RSA" and key.key_size < LEAST_RSA_BITS:
         raise Refused("key", f"expected an RSA key of {LEAST_RSA_BITS} bits or more")

@@ -2,7 +2,6 @@
 
 import json
 import re
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -24,11 +23,14 @@ class Unreachable(BadInput):
     """A server gives no answer that can be used; it may in a moment."""
 
 
-class _Refuse(urllib.request.HTTPRedirectHandler):
-    """A redirect is an answer like another: no secret goes elsewhere."""
+class _TakeAll(urllib.request.HTTPErrorProcessor):
+    """An error and a redirect are answers like others: no secret goes elsewhere."""
 
-    def redirect_request(self, *_: Any) -> None:
-        """Follow none."""
+    def http_response(self, request: Any, response: Any) -> Any:
+        """Return it as it is."""
+        return response
+
+    https_response = http_response
 
 
 def check_address(address: Any, what: str) -> str:
@@ -61,25 +63,21 @@ def ask(address: str, form: Mapping[str, str] | None = None) -> tuple[int, Any]:
     request = urllib.request.Request(
         check_address(address, "address"), data, {"Accept": "application/json"}
     )
-    handlers: list[urllib.request.BaseHandler] = [_Refuse()]
+    handlers: list[urllib.request.BaseHandler] = [_TakeAll()]
     if address.startswith(LOOPBACK):
         handlers.append(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(*handlers)
     try:
-        with urllib.request.build_opener(*handlers).open(
-            request, timeout=TIMEOUT_S
-        ) as answer:
+        with opener.open(request, timeout=TIMEOUT_S) as answer:
             return answer.status, _read(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, _read(error)
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, OverflowError, UnicodeError) as error:
         reason = getattr(error, "reason", error)
         raise Unreachable(f"{_name(address)} does not answer: {reason}") from None
 
 
 def _read(answer: Any) -> Any:
+    data = answer.read(MOST_BYTES + 1)
     try:
-        data = answer.read(MOST_BYTES + 1)
         return json.loads(data) if len(data) <= MOST_BYTES else None
     except (ValueError, RecursionError):
         return None

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 from hpc_connector.confidential.identity.claims import Claims
 from hpc_connector.confidential.keeper.access import need_role
@@ -27,7 +28,7 @@ from hpc_connector.confidential.refused import Refused
 NAME_BYTES = 8  # of a grant
 USES, MOST_USES = 21, 1000  # a job of ours is queued again twenty times
 HOURS = 24.0
-VALUES = re.compile(r"session=([^,/]+)(?:,secret=([^,/]+))?")
+VALUES = re.compile(r"session=([^,]+)(?:,secret=([^,]+))?")
 JOB = {"cluster": r"[\w-]{1,40}", "job_id": r"\d{1,20}"}
 
 
@@ -176,19 +177,19 @@ def get_values(keeper: Keeper, person: Claims, query: str) -> dict[str, Any]:
     Parameters
     ----------
     query
-        ``session=NAME``, and perhaps ``,secret=NAME``.
+        ``session=NAME``, and perhaps ``,secret=NAME``, as a path of a URL has it.
 
     Raises
     ------
     Refused
         There is no such session, or secret.
     """
-    found = VALUES.fullmatch(query)
+    found = VALUES.fullmatch(unquote(query))
     session = keeper.settings.values.get(found[1]) if found else None
     if found is None or session is None or (found[2] or "") not in {"", *session}:
         raise Refused("values", "there is no such session, or secret")
     chosen = [found[2]] if found[2] else list(session)
-    add_event(keeper.log, "login", actor=person.subject, reason=f"values {query}")
+    add_event(keeper.log, "login", actor=person.subject, reason=f"values {found[0]}")
     return {
         "values": {
             name: {"value": read_secret(session[name]).decode().rstrip("\n")}

@@ -45,7 +45,7 @@ from hpc_connector.slices.strategies import (
 )
 from hpc_connector.storage import address
 from hpc_connector.storage.address import Source
-from hpc_connector.storage.objects import get_version
+from hpc_connector.storage.objects import get_version, list_beside
 from hpc_connector.storage.ranges import fetch
 from hpc_connector.storage.store import Version
 from hpc_connector.storage.stores import NoSuchObject
@@ -96,22 +96,24 @@ def make_index(source: Source, version: Version, map_chunks: MapChunks) -> Index
 
 def find_ibd(source: Source) -> tuple[Source, Version]:
     """Return the object of the peaks, and its version."""
-    for ending in IBD_ENDINGS:
-        found = swap_ending(source, ending)
+    for found in list_swapped(source, IBD_ENDINGS):
         try:
             return found, get_version(found)
         except NoSuchObject:
             continue
-    raise BadInput(
-        f"{swap_ending(source, '.ibd').uri}: no such object: expected the peaks beside "
-        "the .imzML"
-    )
+    name = list_swapped(source, IBD_ENDINGS)[0].uri
+    raise BadInput(f"{name}: no such object: expected the peaks beside the .imzML")
 
 
-def swap_ending(source: Source, ending: str) -> Source:
-    """Return the object of the same name with another ending."""
+def list_swapped(source: Source, endings: Sequence[str]) -> list[Source]:
+    """Return the objects that may have the same name with one of other endings."""
     own = address.get_ending(source.uri)
-    return Source(address.beside(source.uri, ending, without=own), source.config)
+    names = [
+        name
+        for ending in endings
+        for name in list_beside(source.uri, ending, without=own)
+    ]
+    return [Source(name, source.config) for name in names]
 
 
 def check_ibd(imzml: Imzml, ibd: Source, version: Version) -> None:
@@ -258,9 +260,20 @@ def make_slice(
     return dataclasses.replace(
         make_row_slice(co, "spectra", chosen, n_bytes, first_byte, **facts),
         # beside this object, for the index may have been copied with another
-        source=swap_ending(co.source, address.get_ending(co.index.facts["ibd"])),
+        source=get_ibd(co),
         version=Version(**co.index.facts["ibd_version"]),
     )
+
+
+def get_ibd(co: CloudObject) -> Source:
+    """Return the object of the peaks of an indexed dataset."""
+    indexed = co.index.facts["ibd"]
+    ending = address.get_ending(indexed)
+    if address.is_encrypted(indexed):
+        ending += address.ENCRYPTED
+    own = address.get_ending(co.source.uri)
+    name = address.beside(co.source.uri, ending, without=own)
+    return Source(name, co.source.config)
 
 
 def read(part: DataSlice, pieces: list[bytes]) -> list[Spectrum]:

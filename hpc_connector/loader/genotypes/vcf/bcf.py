@@ -23,6 +23,7 @@ from hpc_connector.loader.genotypes.vcf import _kernels as kernels
 from hpc_connector.loader.genotypes.vcf.record import Calls, Record, get_n_numbers
 from hpc_connector.loader.genotypes.vcf.text import parse_column_names
 from hpc_connector.loader.tabix import read_tabix
+from hpc_connector.storage.address import is_encrypted
 
 MAGIC = b"BCF\x02"
 TYPES: dict[int, np.dtype] = {
@@ -121,13 +122,23 @@ def get_cuts(path: str, n_parts: int) -> list[tuple[int, int]]:
     Parts are of about the same size; the index says where a record begins.
     """
     whole = get_size(path)
-    index = find_beside(path, ".csi")
-    begins = read_index(index) if exists(index) else []
+    index = find_index(path)
+    begins = read_index(index) if index else []
     cuts = [(0, 0)]
     for part in range(1, n_parts):
         at = bisect_left(begins, (whole * part // n_parts, 0))
         cuts.append(begins[at] if at < len(begins) else (whole, 0))
     return [*cuts, (whole, 0)]
+
+
+def find_index(path: str) -> str:
+    """Return the .csi beside a file, and open it if it is encrypted; "" without one."""
+    index = find_beside(path, ".csi")
+    if not exists(index):
+        return ""
+    if is_encrypted(index):
+        get_size(index)
+    return index
 
 
 def read_index(path: str) -> list[tuple[int, int]]:

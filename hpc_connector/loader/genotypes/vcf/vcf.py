@@ -59,7 +59,10 @@ def inspect(path: str, options: ReadOptions) -> SampleFile:
         raise BadInput(
             f"half-call {options.half_call!r}: expected one of {', '.join(HALF_CALLS)}"
         )
-    individuals, fields = get_source(path).read_header(path)[:2]
+    source = get_source(path)
+    individuals, fields = source.read_header(path)[:2]
+    if source is bcf:
+        bcf.find_index(path)  # has it opened before other ranks read
     wanted = {options.vcf_field, *(["HDS"] if options.vcf_field == "DS" else [])}
     if fields and not wanted & fields:
         found = ", ".join(sorted(fields))[:SHOWN]

@@ -10,7 +10,8 @@ from hpc_connector.crypt4gh.body import SEGMENT_BYTES
 from hpc_connector.errors import BadInput
 from hpc_connector.storage import address, key_ring
 from hpc_connector.storage.address import Source
-from hpc_connector.storage.encrypted import (
+from hpc_connector.storage.requests import Wanted, read_file
+from hpc_connector.storage.sealed.segments import (
     Body,
     Plan,
     check_runs,
@@ -18,7 +19,6 @@ from hpc_connector.storage.encrypted import (
     make_plan,
     read_pieces,
 )
-from hpc_connector.storage.requests import Wanted, read_file
 from hpc_connector.storage.store import Version
 
 Fetch = Callable[[Sequence[Wanted]], list[bytes]]

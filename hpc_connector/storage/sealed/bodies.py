@@ -1,7 +1,5 @@
 """Opening of encrypted objects: header and seal are read, the body is not."""
 
-import functools
-import logging
 import posixpath
 
 from hpc_connector.crypt4gh.body import get_plain_size
@@ -16,13 +14,11 @@ from hpc_connector.crypt4gh.seal import (
 from hpc_connector.errors import BadInput
 from hpc_connector.storage import address, key_ring
 from hpc_connector.storage.address import Source
-from hpc_connector.storage.encrypted import Body, StoredSeal
 from hpc_connector.storage.ranges import fetch_stored
 from hpc_connector.storage.requests import look
+from hpc_connector.storage.sealed.segments import Body, StoredSeal
 from hpc_connector.storage.store import Version
 from hpc_connector.storage.stores import NoSuchObject, NotAllowed
-
-logger = logging.getLogger(__name__)
 
 FIRST_BYTES = 1 << 16  # what a header, or the head of a seal, seldom exceeds
 SEAL = ".seal"
@@ -59,7 +55,7 @@ def open_body(file: Source, stored: Version) -> Body:
     pieces = make_edits(edits, n_bytes, name)
     sizes = len(header), tuple(session_keys), n_bytes
     body = Body(file, stored, *sizes, pieces, seal)
-    key_ring.know({name: body})
+    key_ring.keep_body(name, body)
     return body
 
 
@@ -100,16 +96,7 @@ def find_seal(file: Source) -> tuple[Source, Version] | None:
     except (NoSuchObject, NotAllowed):
         if key_ring.get_trusted():
             raise BadInput(f"{beside.uri} is missing: --trust needs a seal") from None
-        warn_of_none(file.uri)
         return None
-
-
-@functools.cache
-def warn_of_none(name: str) -> None:
-    """Say once that an object has no seal."""
-    logger.warning(
-        "%s has no seal: nothing proves that its segments are all there, in order", name
-    )
 
 
 def read_signed(beside: Source, version: Version) -> bytes:

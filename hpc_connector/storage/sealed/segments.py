@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-
 from hpc_connector.crypt4gh.body import (
     SEALED_BYTES,
     SEGMENT_BYTES,
+    Ciphers,
     find_sealed,
     find_segments,
+    make_ciphers,
     open_into,
 )
 from hpc_connector.crypt4gh.edits import Edits
@@ -243,7 +243,7 @@ def read_pieces(
     BadInput
         A segment that no key opens.
     """
-    ciphers = [ChaCha20Poly1305(key) for key in body.session_keys]
+    ciphers = make_ciphers(body.session_keys)
     at = 0
     for first, last in pieces:
         _read_piece(body, plan, sealed, (first, last), ciphers, target[at:])
@@ -255,7 +255,7 @@ def _read_piece(
     plan: Plan,
     sealed: Sequence[memoryview],
     piece: Range,
-    ciphers: list[ChaCha20Poly1305],
+    ciphers: Ciphers,
     target: memoryview,
 ) -> None:
     """Read a piece: segments that lie in it into their place, others by themselves."""
@@ -294,7 +294,7 @@ def _open_alone(
     plan: Plan,
     sealed: Sequence[memoryview],
     number: int,
-    ciphers: list[ChaCha20Poly1305],
+    ciphers: Ciphers,
 ) -> bytes:
     """Return a segment of which a part is wanted, and keep it for what comes next."""
     key = body.file, body.stored.etag, number

@@ -1,0 +1,1 @@
+"""Encrypted objects: opened by their headers, read by ranges of their plaintext."""
