@@ -38,7 +38,7 @@ from hpc_connector.storage.ranges import fetch
 from hpc_connector.storage.traffic import get_traffic
 
 MIB = 1 << 20
-TURNS, RUN_TURNS = 5, 7
+TURNS, RUN_TURNS = 5, 5
 STEP_BYTES = 8 * MIB  # that a rank reads at once
 rows = []  # what must be reached: name, wanted, found, whether it is
 
@@ -232,6 +232,7 @@ def main():
     parser.add_argument("--mib", type=int, default=1536, metavar="N")
     parser.add_argument("--runs", type=Path, metavar="DATASET.imzML")
     args = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # runs would compile what is new
     print("| what | wanted | found | reached |", "| --- " * 4 + "|", sep="\n")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         folder = Path(name)
