@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -42,6 +42,7 @@ from metabolite_annotation.inputs.files import (
 from metabolite_annotation.options import PROGRAM, Options
 from metabolite_annotation.output.parts import make_images
 from metabolite_annotation.output.record import (
+    Found,
     describe_run,
     finish,
     list_notes,
@@ -89,7 +90,7 @@ def search(
         logger.info("%s is complete, nothing is left to do", options.out)
         return "complete"
     patterns = get_patterns(comm, options, setup.ions, setup.resolution)
-    annotations, is_done = None, False
+    found, is_done = None, False
     used: Resources = {"start_s": options.get_age_s()}
     if patterns is not None:
         library = inputs and inputs.library
@@ -107,16 +108,14 @@ def search(
             here = comm.allgather(join([*itertools.chain(*scored), *away]))
             if is_done:
                 scores = spread([*known, *here], len(patterns.mz))
-                annotations, is_done = store(
+                found, is_done = store(
                     comm, options, inputs, spectra, patterns, scores, record
                 )
     used |= get_resources(comm, options.threads, start_s, record["inputs"], since)
     with end_together(comm):
         if comm.rank == 0:
             say_fetched(used)
-            finish(
-                options, record | {"resources": used}, annotations if is_done else None
-            )
+            finish(options, record | {"resources": used}, found)
     return "done" if is_done else "stopped"
 
 
@@ -193,7 +192,7 @@ def store(
     patterns: Patterns,
     scores: np.ndarray,
     record: RunRecord,
-) -> tuple[Annotations | None, bool]:
+) -> tuple[Found | None, bool]:
     """Write all but the report and the manifest.
 
     Parameters
@@ -205,28 +204,31 @@ def store(
 
     Returns
     -------
-    The annotations, on rank 0; and whether no signal came between.
+    What was found, on rank 0; and whether no signal came between.
     """
-    annotations: Any = None
+    annotations: Annotations | None = None
+    found: Found | None = None
     with end_together(comm):
         if inputs:
             setup, library = inputs
             annotations = find_annotations(options, setup, library, patterns, scores)
     overview, is_done = make_overview(comm, options, spectra, patterns, annotations)
     if not is_done:
-        return annotations, False
+        return None, False
 
     def save_rest() -> None:
-        assert overview is not None  # on rank 0
+        assert annotations is not None  # on rank 0
+        assert overview is not None
         save_tables(options, annotations, overview.colocalised)
 
     stored = make_images(comm, options, spectra, patterns, annotations, save_rest)
     with on_signals(lambda: None), end_together(comm):  # the end is near: go on
-        if overview and stored:
+        if annotations and overview and stored:
             given = (options, record, spectra, patterns, annotations)
             save_results(*given, overview, stored)
             save_exports(options.out, options.export, options.normalise, record)
-    return annotations, stored is not None
+            found = Found(annotations, stored.get_pictures())
+    return found, stored is not None
 
 
 def prepare(

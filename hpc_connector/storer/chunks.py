@@ -59,7 +59,7 @@ def pack_chunks(values: NDArray[Any], *, ascending: bool = False) -> list[bytes]
     """
     firsts = range(0, len(values), CHUNK_ROWS)
     planes = (_shuffle(values[first : first + CHUNK_ROWS]) for first in firsts)
-    deflate = _deflate if ascending else _deflate_runs
+    deflate = _deflate if ascending else deflate_runs
     return [deflate(plane) for plane in planes]
 
 
@@ -74,8 +74,11 @@ def _deflate(data: bytes) -> bytes:
     return zlib.compress(data, 1)
 
 
-def _deflate_runs(data: bytes) -> bytes:
-    """Return what zlib would, byte for byte, by zlib-ng: runs leave it no choice."""
+def deflate_runs(data: bytes) -> bytes:
+    """Return what zlib's stream of runs is, byte for byte, by zlib-ng.
+
+    It looks for runs of one byte alone, which leaves it no choice.
+    """
     deflate = zlib_ng.compressobj(1, strategy=zlib_ng.Z_RLE)
     packed: bytes = deflate.compress(data) + deflate.flush()
     return packed
