@@ -26,7 +26,6 @@ from hpc_connector.run_record import Resources, RunRecord
 from hpc_connector.storage.checksums import Hasher
 from metabolite_annotation.annotations import Annotations, find_annotations
 from metabolite_annotation.dataset.overview import make_overview
-from metabolite_annotation.export.save import save_exports
 from metabolite_annotation.inputs.checksums import (
     add_checksums,
     begin_checksums,
@@ -226,9 +225,17 @@ def store(
         if annotations and overview and stored:
             given = (options, record, spectra, patterns, annotations)
             save_results(*given, overview, stored)
-            save_exports(options.out, options.export, options.normalise, record)
+            if options.export:
+                save_asked(options, record)
             found = Found(annotations, stored.get_pictures())
     return found, stored is not None
+
+
+def save_asked(options: Options, record: RunRecord) -> None:
+    """Write the exports that are asked for, whose modules are loaded for them."""
+    from metabolite_annotation.export.save import save_exports
+
+    save_exports(options.out, options.export, options.normalise, record)
 
 
 def prepare(

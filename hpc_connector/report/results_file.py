@@ -1,12 +1,16 @@
 """Opening results.h5 of a run, with all that can be wrong said in one line."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-
-import h5py
+from typing import TYPE_CHECKING
 
 from hpc_connector.errors import BadInput
+
+if TYPE_CHECKING:
+    import h5py
 
 DAMAGE = (
     ArithmeticError,
@@ -29,6 +33,8 @@ def open_results(directory: Path, program: str) -> Iterator[h5py.File]:
     BadInput
         There is none, or it is damaged: what goes wrong while it is read counts.
     """
+    import h5py
+
     path = directory / "results.h5"
     if not path.exists():
         raise BadInput(f"{directory} holds no finished run: expected {path.name} in it")

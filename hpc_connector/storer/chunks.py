@@ -5,14 +5,18 @@ is here gives what its filters give, shuffle and then deflate, and every reader 
 it; chunks are cut by their place in the column, so they do not depend on who made them.
 """
 
+from __future__ import annotations
+
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 from zlib_ng import zlib_ng
+
+if TYPE_CHECKING:
+    import h5py
 
 CHUNK_ROWS = 1 << 14
 # Bytes of one significance side by side pack better, and three times as fast
