@@ -15,6 +15,7 @@ from hpc_connector.manifest import begin_run
 from hpc_connector.notes import log_notes
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
+from hpc_connector.partitioner.shared_memory import drop_shared
 from hpc_connector.pipeline.executor import Work, check_options, choose_executor
 from hpc_connector.pipeline.fingerprints import is_hashing
 from hpc_connector.pipeline.ledger import Arrays, name_ledger, read_ledger, save_ledger
@@ -221,6 +222,7 @@ def store(
         save_tables(options, annotations, overview.colocalised)
 
     stored = make_images(comm, options, spectra, patterns, annotations, save_rest)
+    drop_shared(comm, spectra.peaks.to_tuple())
     with on_signals(lambda: None), end_together(comm):  # the end is near: go on
         if annotations and overview and stored:
             given = (options, record, spectra, patterns, annotations)
