@@ -2,16 +2,87 @@
 
 import contextlib
 import hashlib
+import pickle
+import sys
 from collections.abc import Callable
 from functools import cache, cached_property, partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numba
-from llvmlite.binding import add_symbol
+from llvmlite.binding import add_symbol, parse_bitcode
+from numba.core import environment
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.codegen import JITCodeLibrary
 from numba.core.runtime import _nrt_python
 
+FORMAT = 2  # of what is kept
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class KeptLibrary(JITCodeLibrary):
+    """Machine code, with the bitcode from which what calls it is compiled.
+
+    numba parses the bitcode as it loads the code, to learn its symbols. Here these are
+    kept beside it, and it is parsed when something is compiled.
+    """
+
+    _bitcode = b""
+
+    def _get_module_for_linking(self) -> Any:
+        """Return the bitcode, parsed."""
+        if self._bitcode:
+            self._shared_module, self._bitcode = parse_bitcode(self._bitcode), b""
+        return super()._get_module_for_linking()
+
+    def serialize_using_object_code(self) -> tuple[str, str, Any]:
+        """Return what is kept: machine code, bitcode, and the symbols of both."""
+        name, _, data = super().serialize_using_object_code()
+        module = self._get_module_for_linking()
+        symbols = [
+            one.name
+            for group in (module.functions, module.global_variables)
+            for one in group
+            if not one.is_declaration
+        ]
+        return name, "kept", (*data, symbols)
+
+    @classmethod
+    def _unserialize(cls, codegen: Any, state: tuple[str, str, Any]) -> Self:
+        """Load what was kept."""
+        name, _, (code, bitcode, symbols) = state
+        library: Self = codegen.create_library(name)
+        library.enable_object_caching()
+        library._set_compiled_object(code)
+        library._finalize_final_module()
+        library._bitcode = bitcode
+        codegen._engine._defined_symbols.update(symbols)
+        return library
+
+
+def find_environment(module: str, consts: list[Any], name: str) -> Any:
+    """Return what a compiled function has of Python, without importing its module.
+
+    Code that is compiled whole, as all of ours, looks up nothing in there by name: its
+    constants alone count. Of numba's own functions, this loads a good part of it.
+    """
+    found = environment.lookup_environment(name)
+    if found is None:
+        known = sys.modules.get(module)
+        found = environment.Environment(vars(known) if known else {"__name__": module})
+        found.consts[:] = consts
+        found.env_name = name
+        environment.Environment._memo[name] = found
+    return found
+
+
+class CodeReader(pickle.Unpickler):
+    """Reads what was kept of a function."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return what a name means."""
+        if (module, name) == (environment.__name__, "_rebuild_env"):
+            return find_environment
+        return super().find_class(module, name)
 
 
 class KeyedFiles(IndexDataCacheFile):
@@ -38,8 +109,12 @@ class KeyedFiles(IndexDataCacheFile):
             return None
         return data if tuple(found) == marks else None
 
+    def _load_data(self, name: str) -> Any:
+        with open(self._data_path(name), "rb") as stream:
+            return CodeReader(stream).load()
+
     def _get_marks(self, key: Any) -> tuple[Any, ...]:
-        return self._version, self._source_stamp, key
+        return FORMAT, self._version, self._source_stamp, key
 
     def _get_name(self, marks: tuple[Any, ...]) -> str:
         digest = hashlib.sha256(repr(marks).encode()).hexdigest()
@@ -84,6 +159,7 @@ class KeptCode:
     def load_overload(self, signature: Any, context: Any) -> Any:
         """Return what was compiled for a signature, or None."""
         name_runtime()
+        context.codegen()._library_class = KeptLibrary  # also of what is compiled now
         return self._cache and self._cache._load_overload(signature, context)
 
     def save_overload(self, signature: Any, compiled: Any) -> None:

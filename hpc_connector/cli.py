@@ -281,17 +281,11 @@ def hide_module(name: str) -> Iterator[None]:
         del sys.modules[name]
 
 
-def import_numba(*, reductions: bool = True) -> None:
+def import_numba() -> None:
     """Import numba without SciPy, cffi, YAML and extensions: no kernel needs them.
 
     They are a good part of its start. These modules look for them; all can be imported
     after that, also by numba, which reads YAML of a file of its own in this folder.
-
-    Parameters
-    ----------
-    reductions
-        Whether kernels call such functions as ``np.sum`` and ``np.median``, which numba
-        has in a module that looks for SciPy too.
     """
     hidden = ["scipy", "cffi"]
     if not os.path.exists(".numba_config.yaml"):
@@ -300,9 +294,6 @@ def import_numba(*, reductions: bool = True) -> None:
         for name in hidden:
             stack.enter_context(hide_module(name))
         import numba.core.entrypoints
-
-        if reductions:
-            import numba.np.arraymath
     numba.core.entrypoints._already_initialized = True
 
 

@@ -73,7 +73,7 @@ HOMES = {
     "sklearn": ("", ["hpc_connector/forecast/", "apps/mdr_epistasis/estimator.py"]),
     "jinja2": ("", ["hpc_connector/report/templates.py"]),
     "h5py": (
-        "",
+        "lazily",
         ["hpc_connector/storer/", "hpc_connector/report/", "apps/"],
     ),
 }

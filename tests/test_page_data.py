@@ -62,10 +62,15 @@ def unpack(grid, packed):
     return found, np.frombuffer(data[at:], np.int8)
 
 
+def make_grid(run, block):
+    x, y = run.pixels["x"], run.pixels["y"]
+    return images.make_grid(x, y, (run.width, run.height), block)
+
+
 @pytest.mark.parametrize("block", [1, 4])
 def test_pack_images__agrees_with_naive(tmp_path, block):
     run = read_annotation_run(write_run(tmp_path, rows=3, width=23, height=31))
-    grid = images.make_grid(run, block)
+    grid = make_grid(run, block)
     for ion in read_images(run, [0, 1, 2]):
         found, rest = unpack(grid, images.pack_images(grid, ion))
         assert len(rest) == 0
@@ -80,7 +85,7 @@ def test_reduce_errors__agrees_with_naive(tmp_path):
     write_run(tmp_path, rows=2, width=23, height=31)
     errors = add_errors(tmp_path)
     run = read_annotation_run(tmp_path)
-    grid = images.make_grid(run, 4)
+    grid = make_grid(run, 4)
     for ion, error in zip(read_images(run, [0, 1]), errors, strict=True):
         pixel, intensity = ion.images[0]
         weighted = make_dense(run, 4, pixel, intensity * error)
@@ -96,7 +101,7 @@ def test_page__has_the_images_that_were_packed(tmp_path, open_page):
     write_run(tmp_path, rows=3, width=23, height=31)
     errors = add_errors(tmp_path)
     run = read_annotation_run(tmp_path)
-    grid = images.make_grid(run, 1)
+    grid = make_grid(run, 1)
     page = open_page(save_report(tmp_path), "fdr=1")
     script = """async ion => [(await readImages(ion)).map(image =>
         image && Array.from(image.values, v => v * image.top / 65535)),

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import numpy.testing as npt
@@ -14,15 +15,20 @@ from hpc_connector.learner.annotation.normalisation import get_norms
 from imzml import plant_lipids
 from programs import PATIENCE_S
 
-SLOW = {"scipy", "cffi", "yaml", "urllib.request", "hpc_connector.loader.genotypes"}
+SLOW = {"scipy", "cffi", "yaml", "urllib.request"}
+# What numba loads to compile; what is compiled already needs none of it
+COMPILING = {"numba.np.arrayobj", "numba.np.arraymath", "numba.cpython.unicode"}
+LATE = {"h5py", "jinja2", "numpy.ma", "metabolite_annotation.export.save"}
+COHORT = Path(__file__).parent / "data/bitepi_plink_100snps_2000/bfile.bed"
 CODE = """
 import sys
-from metabolite_annotation.program import main
+from {}.program import main
 
 code = main(sys.argv[1:])
 print(*sys.modules)
 sys.exit(code)
 """
+ANNOTATE, SEARCH = map(CODE.format, ("metabolite_annotation", "mdr_epistasis"))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +36,7 @@ def command(tmp_path_factory):
     """Return the command of a small annotation, whose kernels are compiled by then."""
     folder = tmp_path_factory.mktemp("start")
     imzml, database = plant_lipids(folder)
-    command = [sys.executable, "-c", CODE, "run", imzml, "--database", database]
+    command = [sys.executable, "-c", ANNOTATE, "run", imzml, "--database", database]
     command += ["--quiet", "--out", folder / "out"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
@@ -48,15 +54,35 @@ def run(command):
 
 
 def test_run__loads_nothing_that_it_does_not_need(command):
-    """numba.np.arraymath: a kernel has np.sum, or the like; without it SciPy loads."""
     found = run(command)
     assert {"numba", "hpc_connector._jit"} < found
-    assert not found & (SLOW | {"numba.np.arraymath"})
+    assert not found & (SLOW | COMPILING | {"hpc_connector.loader.genotypes"})
+
+
+def test_search__loads_nothing_that_it_does_not_need(tmp_path):
+    command = [sys.executable, "-c", SEARCH, "run", COHORT, "--quiet", "--out"]
+    run([*command, tmp_path / "first"])
+    found = run([*command, tmp_path / "out"])
+    assert {"numba", "hpc_connector._jit"} < found
+    assert not found & (SLOW | COMPILING | {"hpc_connector.loader.spectra"})
+
+
+@pytest.mark.parametrize(
+    "module", ["metabolite_annotation.run", "mdr_epistasis.runner"]
+)
+def test_programs__load_at_their_end_what_writes_results(module):
+    code = (
+        "import sys; from hpc_connector import cli; cli.import_numba(); "
+        f"import hpc_connector.pipeline.program, {module}; print(*sys.modules)"
+    )
+    assert not run([sys.executable, "-c", code]) & LATE
 
 
 def test_help__loads_neither_numpy_nor_numba():
     done = subprocess.run(
-        [sys.executable, "-c", CODE, "run", "--help"], capture_output=True, text=True
+        [sys.executable, "-c", ANNOTATE, "run", "--help"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0
     code = "import sys, metabolite_annotation.program; print(*sys.modules)"

@@ -93,7 +93,7 @@ def read_command(argv: list[str]) -> Options | int:
         return cli.DONE
     options = cli.get_options(Options, args)
     cli.use_one_blas_thread()
-    cli.import_numba(reductions=False)
+    cli.import_numba()
     if options.plan:
         from metabolite_annotation.plan import get_cost
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from hpc_connector.manifest import begin_run
 from hpc_connector.notes import log_notes
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
+from hpc_connector.partitioner.shared_memory import drop_shared
 from hpc_connector.pipeline.access import share_keys
 from hpc_connector.pipeline.executor import Work, check_options, choose_executor
 from hpc_connector.pipeline.fingerprints import is_hashing
@@ -28,7 +29,6 @@ from hpc_connector.storage.checksums import Hasher
 from metabolite_annotation.annotations import Annotations, find_annotations
 from metabolite_annotation.dataset.overview import make_overview
 from metabolite_annotation.export.formats import check_folders
-from metabolite_annotation.export.save import save_exports
 from metabolite_annotation.inputs.checksums import (
     add_checksums,
     begin_checksums,
@@ -44,6 +44,7 @@ from metabolite_annotation.inputs.files import (
 from metabolite_annotation.options import PROGRAM, Options
 from metabolite_annotation.output.parts import make_images
 from metabolite_annotation.output.record import (
+    Found,
     describe_run,
     finish,
     list_notes,
@@ -91,7 +92,7 @@ def search(
         logger.info("%s is complete, nothing is left to do", options.out)
         return "complete"
     patterns = get_patterns(comm, options, setup.ions, setup.resolution)
-    annotations, is_done = None, False
+    found, is_done = None, False
     used: Resources = {"start_s": options.get_age_s()}
     if patterns is not None:
         library = inputs and inputs.library
@@ -109,16 +110,14 @@ def search(
             here = comm.allgather(join([*itertools.chain(*scored), *away]))
             if is_done:
                 scores = spread([*known, *here], len(patterns.mz))
-                annotations, is_done = store(
+                found, is_done = store(
                     comm, options, inputs, spectra, patterns, scores, record
                 )
     used |= get_resources(comm, options.threads, start_s, record["inputs"], since)
     with end_together(comm):
         if comm.rank == 0:
             say_fetched(used)
-            finish(
-                options, record | {"resources": used}, annotations if is_done else None
-            )
+            finish(options, record | {"resources": used}, found)
     return "done" if is_done else "stopped"
 
 
@@ -197,7 +196,7 @@ def store(
     patterns: Patterns,
     scores: np.ndarray,
     record: RunRecord,
-) -> tuple[Annotations | None, bool]:
+) -> tuple[Found | None, bool]:
     """Write all but the report and the manifest.
 
     Parameters
@@ -209,28 +208,40 @@ def store(
 
     Returns
     -------
-    The annotations, on rank 0; and whether no signal came between.
+    What was found, on rank 0; and whether no signal came between.
     """
-    annotations: Any = None
+    annotations: Annotations | None = None
+    found: Found | None = None
     with end_together(comm):
         if inputs:
             setup, library = inputs
             annotations = find_annotations(options, setup, library, patterns, scores)
     overview, is_done = make_overview(comm, options, spectra, patterns, annotations)
     if not is_done:
-        return annotations, False
+        return None, False
 
     def save_rest() -> None:
-        assert overview is not None  # on rank 0
+        assert annotations is not None  # on rank 0
+        assert overview is not None
         save_tables(options, annotations, overview.colocalised)
 
     stored = make_images(comm, options, spectra, patterns, annotations, save_rest)
+    drop_shared(comm, spectra.peaks.to_tuple())
     with on_signals(lambda: None), end_together(comm):  # the end is near: go on
-        if overview and stored:
+        if annotations and overview and stored:
             given = (options, record, spectra, patterns, annotations)
             save_results(*given, overview, stored)
-            save_exports(options.out, options.export, options.normalise, record)
-    return annotations, stored is not None
+            if options.export:
+                save_asked(options, record)
+            found = Found(annotations, stored.get_pictures())
+    return found, stored is not None
+
+
+def save_asked(options: Options, record: RunRecord) -> None:
+    """Write the exports that are asked for, whose modules are loaded for them."""
+    from metabolite_annotation.export.save import save_exports
+
+    save_exports(options.out, options.export, options.normalise, record)
 
 
 def prepare(

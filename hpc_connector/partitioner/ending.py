@@ -14,7 +14,7 @@ import numpy as np
 from hpc_connector.partitioner.communicator import Communicator, is_parallel
 
 GRACE_S = 5.0  # to finish and save, once a rank has failed
-POLL_S = 0.002
+POLL_S, FIRST_POLL_S = 0.002, 20e-6  # others are mostly near
 FORWARD_S = 0.3
 CODE_FILE = "CONNECTOR_CODE"  # set by job.sh
 
@@ -48,11 +48,12 @@ def find_least(comm: Communicator, value: int, limit_s: float) -> int | None:
 
     least = np.empty(1, np.int64)
     request = comm.Iallreduce(np.array([value], np.int64), least, MPI.MIN)
-    end_s = time.monotonic() + limit_s
+    end_s, poll_s = time.monotonic() + limit_s, FIRST_POLL_S
     while not request.Test():
         if time.monotonic() > end_s:
             return None
-        time.sleep(POLL_S)
+        time.sleep(poll_s)
+        poll_s = min(2 * poll_s, POLL_S)
     return int(least[0])
 
 

@@ -1,8 +1,11 @@
 """Arrays in memory that the ranks of a node share."""
 
 import contextlib
+import ctypes
+import mmap
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from hpc_connector.partitioner.communicator import Communicator, is_parallel
 from hpc_connector.partitioner.ending import end_together
 
 SHARED_MEMORY = "/dev/shm"
+MADV_REMOVE = 9  # of Linux
 
 
 def get_node(comm: Communicator) -> tuple[int, int, int]:
@@ -53,6 +57,25 @@ def share_array(
     del array
     window.Free()
     node.Free()
+
+
+def drop_shared(comm: Communicator, arrays: Sequence[NDArray[Any]]) -> None:
+    """Give back the memory of arrays that no rank of the node needs any more.
+
+    The last rank of a node does it, for what takes a while where memory is large; the
+    first has work then. The windows stay, and hold zeros.
+    """
+    rank, size, _ = get_node(comm)
+    if rank == 0 or rank < size - 1 or sys.platform != "linux":
+        return
+    for array in arrays:
+        first = -(-array.ctypes.data // mmap.PAGESIZE) * mmap.PAGESIZE
+        n_bytes = array.ctypes.data + array.nbytes - first
+        n_bytes -= n_bytes % mmap.PAGESIZE
+        if n_bytes > 0:  # an error leaves it to the end of the window
+            ctypes.CDLL(None).madvise(
+                ctypes.c_void_p(first), ctypes.c_size_t(n_bytes), MADV_REMOVE
+            )
 
 
 def check_shared_memory(n_bytes: int) -> None:

@@ -1,14 +1,17 @@
 """Opening results.h5 of a run, with all that can be wrong said in one line."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
-
-import h5py
+from typing import TYPE_CHECKING, BinaryIO
 
 from hpc_connector.confidential.published import is_published, open_published
 from hpc_connector.errors import BadInput
+
+if TYPE_CHECKING:
+    import h5py
 
 RESULTS = "results.h5"
 DAMAGE = (
@@ -32,6 +35,8 @@ def open_results(directory: Path, program: str) -> Iterator[h5py.File]:
     BadInput
         There is none, or it is damaged: what goes wrong while it is read counts.
     """
+    import h5py
+
     path = directory / RESULTS
     if not is_published(path):
         raise BadInput(f"{directory} holds no finished run: expected {path.name} in it")

@@ -59,6 +59,11 @@ def get_opener(uri: str) -> Opener:
     return _opener
 
 
+def get_public() -> bytes | None:
+    """Return the key for what only this run shall read again; None without one."""
+    return _opener.public if _opener else None
+
+
 def get_trusted() -> tuple[bytes, ...]:
     """Return the public keys of who must have sealed objects; none for anybody."""
     return _trusted

@@ -5,14 +5,18 @@ is here gives what its filters give, shuffle and then deflate, and every reader 
 it; chunks are cut by their place in the column, so they do not depend on who made them.
 """
 
+from __future__ import annotations
+
 import zlib
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 from zlib_ng import zlib_ng
+
+if TYPE_CHECKING:
+    import h5py
 
 CHUNK_ROWS = 1 << 14
 # Bytes of one significance side by side pack better, and three times as fast
@@ -59,7 +63,7 @@ def pack_chunks(values: NDArray[Any], *, ascending: bool = False) -> list[bytes]
     """
     firsts = range(0, len(values), CHUNK_ROWS)
     planes = (_shuffle(values[first : first + CHUNK_ROWS]) for first in firsts)
-    deflate = _deflate if ascending else _deflate_runs
+    deflate = _deflate if ascending else deflate_runs
     return [deflate(plane) for plane in planes]
 
 
@@ -74,8 +78,11 @@ def _deflate(data: bytes) -> bytes:
     return zlib.compress(data, 1)
 
 
-def _deflate_runs(data: bytes) -> bytes:
-    """Return what zlib would, byte for byte, by zlib-ng: runs leave it no choice."""
+def deflate_runs(data: bytes) -> bytes:
+    """Return what zlib's stream of runs is, byte for byte, by zlib-ng.
+
+    It looks for runs of one byte alone, which leaves it no choice.
+    """
     deflate = zlib_ng.compressobj(1, strategy=zlib_ng.Z_RLE)
     packed: bytes = deflate.compress(data) + deflate.flush()
     return packed

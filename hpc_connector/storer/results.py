@@ -1,17 +1,21 @@
 """Columns to files: results.h5, a table of text, and shards of large outputs."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from hpc_connector.publish import publish
 from hpc_connector.storer.chunks import PACKED, PackedColumn, write_chunks
 from hpc_connector.storer.hdf5_file import Sink
+
+if TYPE_CHECKING:
+    import h5py
 
 FORMAT_VERSION = 1
 
@@ -23,7 +27,7 @@ def save_output(
     *,
     packed: Mapping[str, PackedColumn] | None = None,
     chunks: Iterable[tuple[str, bytes]] = (),
-    tiles: "Shards | None" = None,
+    tiles: Shards | None = None,
 ) -> None:
     """Write columns to an HDF5 file, published by rename.
 
@@ -58,6 +62,8 @@ def publish_hdf5(path: Path) -> Iterator[h5py.File]:
     OSError
         The file cannot be written.
     """
+    import h5py
+
     with publish(path, seeks=True) as stream:
         sink = Sink(stream.fileno())
         try:
@@ -70,6 +76,8 @@ def publish_hdf5(path: Path) -> Iterator[h5py.File]:
 
 def _write_column(file: h5py.File, name: str, column: Any) -> None:
     """Write one array, or one sequence of text as UTF-8."""
+    import h5py
+
     array = np.asarray(column)
     if array.dtype.kind in "UOT":
         file.create_dataset(name, data=list(column), dtype=h5py.string_dtype())
@@ -121,6 +129,8 @@ class Shards:
 
     def has(self, tile: int) -> bool:
         """Return whether a tile is there and can be opened."""
+        import h5py
+
         try:
             with h5py.File(self.get_path(tile)) as file:
                 return "tile" in file
@@ -129,6 +139,8 @@ class Shards:
 
     def link(self, file: h5py.File) -> None:
         """Make the virtual dataset in `file`, which stands beside the folder."""
+        import h5py
+
         layout = h5py.VirtualLayout(self.shape, np.float32)
         layout.dcpl.set_obj_track_times(False)  # the same bytes whenever it is made
         for path in sorted(self.directory.glob("*.h5")):

@@ -1,10 +1,11 @@
 """A finished run of mdr-epistasis as its report needs it: read, and checked, once."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from hpc_connector.errors import BadInput
@@ -12,6 +13,9 @@ from hpc_connector.manifest import read_whole_manifest
 from hpc_connector.report.results_file import open_results
 from hpc_connector.run_record import RunRecord
 from hpc_connector.storer.results import FORMAT_VERSION
+
+if TYPE_CHECKING:
+    import h5py
 
 LISTED = 1000  # models that a report can show; the best by the classic rule is added
 LISTED_SETS = 20  # pairs of sets

@@ -1,11 +1,12 @@
 """What a run has found, as exports take it from its results.h5."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import h5py
 import numpy as np
 
 from hpc_connector.learner.annotation.normalisation import normalise
@@ -19,6 +20,9 @@ from hpc_connector.run_record import RunRecord
 from hpc_connector.storer.columns import TEXT, to_plain
 from metabolite_annotation import schema
 from metabolite_annotation.options import PROGRAM
+
+if TYPE_CHECKING:
+    import h5py
 
 # Of the file, in the order in which exports give them
 ATTRIBUTES = (
@@ -100,6 +104,8 @@ def open_found(directory: Path, record: RunRecord, norm: str) -> Iterator[Found]
     BadInput
         There is no results.h5, or it is damaged.
     """
+    import h5py
+
     with open_results(directory, PROGRAM) as file:
         columns = read_columns(file, schema.ANNOTATIONS, schema.ANNOTATIONS.names)
         pixels = read_columns(file, schema.PIXELS, schema.PIXELS.names)

@@ -47,7 +47,7 @@ def save_ion(
             shutil.copyfile(folder / first, folder / other)
 
 
-def pack_ion(
+def archive_ion(
     archive: ZipFile, names: Sequence[Named], grid: Grid, images: ImageSet, ion: int
 ) -> None:
     """Put the images of an ion into an archive, by the same names."""
@@ -57,7 +57,7 @@ def pack_ion(
             archive.writestr(ZipInfo(file), png)
 
 
-def pack_images(path: Path, packed: Iterable[bytes]) -> None:
+def publish_archive(path: Path, packed: Iterable[bytes]) -> None:
     """Publish the images of archives as one; images are packed as they are."""
     with publish(path) as stream, ZipFile(stream, "w") as archive:
         for part in packed:

@@ -4,7 +4,8 @@ A task makes the images of a few ions. It writes their files, and packs those ch
 the columns of results.h5 that begin among their values; for the last of a column it
 makes images of ions after its own as well. Where the values of an ion belong is known
 beforehand, since pixels are counted in no time. The chunks wait in files until rank 0
-puts them together: no rank holds more than what it works on.
+puts them together: no rank holds more than what it works on, but for the small pictures
+of a page.
 """
 
 import io
@@ -35,11 +36,18 @@ from metabolite_annotation.options import Options
 from metabolite_annotation.output.chest import Chest, open_chest
 from metabolite_annotation.output.images import (
     Named,
-    pack_images,
-    pack_ion,
+    archive_ion,
+    publish_archive,
     save_ion,
 )
 from metabolite_annotation.patterns import Patterns
+from metabolite_annotation.report.images import (
+    Packed,
+    Pictures,
+    choose_pictures,
+    pack_images,
+)
+from metabolite_annotation.report.run_file import IonImages
 from metabolite_annotation.spectra import Spectra
 
 IMAGES = "images"
@@ -65,12 +73,15 @@ class Plan(NamedTuple):
         Of each image, int64 (ions, images).
     cuts
         The first ion of each task, and the end, int64 (tasks + 1,).
+    image
+        The place in `ion` of that of each annotation, best first, int64 (n,).
     """
 
     ion: np.ndarray
     names: list[list[Named]]
     n_pixels: np.ndarray
     cuts: np.ndarray
+    image: np.ndarray
 
     def get_start(self, column: str) -> np.ndarray:
         """Return where the values of each ion begin in a column, int64 (ions + 1,)."""
@@ -88,10 +99,13 @@ class Part(NamedTuple):
         (3, ions, images).
     n_bytes
         Of each chunk, by column.
+    pictures
+        Of the ions that a page shows, by their place among all.
     """
 
     moments: np.ndarray
     n_bytes: dict[str, list[int]]
+    pictures: dict[int, Packed]
 
 
 class Stored(NamedTuple):
@@ -100,6 +114,10 @@ class Stored(NamedTuple):
     plan: Plan
     parts: list[Part]
     chest: Chest
+
+    def get_pictures(self) -> dict[int, Packed]:
+        """Return the pictures of all ions that a page shows."""
+        return {ion: one for part in self.parts for ion, one in part.pictures.items()}
 
     def list_columns(self) -> dict[str, PackedColumn]:
         """Return the columns that are packed, by name."""
@@ -143,17 +161,20 @@ def make_images(
         if comm.rank == 0 and not chest.reader:
             pictures.mkdir(exist_ok=True)
     plan = make_plan(comm, spectra, patterns, annotations, options.ppm)
+    grid = spectra.grid
+    shown = choose_pictures(plan.image, grid.x, grid.y, (grid.width, grid.height))
     found: dict[int, Part] = {}
 
     def run_task(number: int, thread: int) -> None:
         images, errors = draw(number, plan, spectra, patterns, options.ppm)
         named = plan.names[slice(*plan.cuts[number:][:2])]
         if chest.reader:
-            chest.save(number, IMAGES, pack_ions(named, spectra.grid, images))
+            chest.save(number, IMAGES, archive_ions(named, grid, images))
         else:
             for k, names in enumerate(named):
-                save_ion(pictures, names, spectra.grid, images, k)
-        found[number] = save_part(chest, number, plan, images, errors)
+                save_ion(pictures, names, grid, images, k)
+        small = pack_pictures(number, plan, shown, images, errors)
+        found[number] = save_part(chest, number, plan, images, errors, small)
 
     outcome = run_on_ranks(
         comm,
@@ -171,12 +192,14 @@ def make_images(
     return Stored(plan, [known[number] for number in sorted(known)], chest)
 
 
-def pack_ions(named: Sequence[Sequence[Named]], grid: Grid, images: ImageSet) -> bytes:
+def archive_ions(
+    named: Sequence[Sequence[Named]], grid: Grid, images: ImageSet
+) -> bytes:
     """Return an archive of the images of some ions, which have these names."""
     target = io.BytesIO()
     with ZipFile(target, "w") as archive:
         for k, names in enumerate(named):
-            pack_ion(archive, names, grid, images, k)
+            archive_ion(archive, names, grid, images, k)
     return target.getvalue()
 
 
@@ -188,7 +211,7 @@ def publish_images(out: Path, stored: Stored) -> None:
     chest = stored.chest
     if chest.reader:
         numbers = range(len(stored.parts))
-        pack_images(out / f"{IMAGES}.zip", (chest.read(n, IMAGES) for n in numbers))
+        publish_archive(out / f"{IMAGES}.zip", (chest.read(n, IMAGES) for n in numbers))
     else:
         shutil.rmtree(out / IMAGES, ignore_errors=True)
         (out / "images.partial").rename(out / IMAGES)
@@ -203,17 +226,19 @@ def make_plan(
     ppm: float,
 ) -> Plan:
     """Return the plan on every rank; each counts the pixels of a share of the ions."""
-    ion, names = comm.bcast(list_ions(annotations) if annotations else None)
+    ion, names, image = comm.bcast(list_ions(annotations) if annotations else None)
     mz = patterns.mz[ion]
     count = np.zeros(mz.shape, np.int64)
     own = count_pixels(spectra.peaks, spectra.grid, mz[comm.rank :: comm.size], ppm=ppm)
     for rank, share in enumerate(comm.allgather(own)):
         count[rank :: comm.size] = share
-    return Plan(ion, names, count, cut(count.sum(axis=1)))
+    return Plan(ion, names, count, cut(count.sum(axis=1)), image)
 
 
-def list_ions(annotations: Annotations) -> tuple[np.ndarray, list[list[Named]]]:
-    """Return the annotated ions, and the names of the images of each.
+def list_ions(
+    annotations: Annotations,
+) -> tuple[np.ndarray, list[list[Named]], np.ndarray]:
+    """Return the annotated ions, the names of the images of each, and whose each is.
 
     Annotations of one name in several databases have the same images; were they not,
     those of the last would be kept.
@@ -226,7 +251,8 @@ def list_ions(annotations: Annotations) -> tuple[np.ndarray, list[list[Named]]]:
     }
     for name in sorted(ion_of):
         names[ion_of[name]].append(name)
-    return np.array(list(names), np.int64), list(names.values())
+    ion = np.array(list(names), np.int64)
+    return ion, list(names.values()), np.searchsorted(ion, annotations.ion)
 
 
 def cut(n_values: np.ndarray) -> np.ndarray:
@@ -259,8 +285,40 @@ def draw(
     return images, errors
 
 
+def pack_pictures(
+    number: int, plan: Plan, shown: Pictures, images: ImageSet, errors: np.ndarray
+) -> dict[int, Packed]:
+    """Return those of a task's ions that a page shows, as it embeds them.
+
+    Parameters
+    ----------
+    images, errors
+        Of these ions, and some after them.
+    """
+    first, last = plan.cuts[number : number + 2].tolist()
+    begin = plan.get_start("mz_error")[first : last + 1]
+    begin = (begin - begin[0]).tolist()
+    n = images.total.shape[1]
+    packed = {}
+    for ion in set(shown.ions) & set(range(first, last)):
+        k = ion - first
+        ends = images.start[n * k : n * (k + 1) + 1].tolist()
+        four = [
+            (images.pixel[a:b], images.intensity[a:b])
+            for a, b in itertools.pairwise(ends)
+        ]
+        of_ion = IonImages(four, errors[begin[k] : begin[k + 1]])
+        packed[ion] = pack_images(shown.grid, of_ion)
+    return packed
+
+
 def save_part(
-    chest: Chest, number: int, plan: Plan, images: ImageSet, errors: np.ndarray
+    chest: Chest,
+    number: int,
+    plan: Plan,
+    images: ImageSet,
+    errors: np.ndarray,
+    pictures: dict[int, Packed],
 ) -> Part:
     """Pack the chunks that begin among the values of a task's ions, for rank 0.
 
@@ -268,6 +326,8 @@ def save_part(
     ----------
     images, errors
         Of these ions, and some after them.
+    pictures
+        Of these ions, as a page embeds them.
     """
     first, last = plan.cuts[number : number + 2].tolist()
     columns = {"pixel": images.pixel, "intensity": images.intensity, "mz_error": errors}
@@ -279,4 +339,4 @@ def save_part(
         chest.save(number, name, b"".join(chunks))
         n_bytes[name] = [len(chunk) for chunk in chunks]
     moments = np.stack([images.mz_mean, images.mz_std, images.total])
-    return Part(moments[:, : last - first], n_bytes)
+    return Part(moments[:, : last - first], n_bytes, pictures)

@@ -4,7 +4,7 @@ import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,9 +19,17 @@ from metabolite_annotation.export.formats import list_outputs
 from metabolite_annotation.inputs.files import Library, Setup
 from metabolite_annotation.options import Options
 from metabolite_annotation.output.colocalisation import TABLE
+from metabolite_annotation.report.images import Packed
 from metabolite_annotation.spectra import Spectra
 
 logger = logging.getLogger(__name__)
+
+
+class Found(NamedTuple):
+    """What a run has found, and the pictures of the ions that its report shows."""
+
+    annotations: Annotations
+    pictures: Mapping[int, Packed]
 
 
 def describe_run(
@@ -107,22 +115,17 @@ def count_levels(columns: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def finish(
-    options: Options, record: RunRecord, annotations: Annotations | None
-) -> None:
-    """Write the manifest and the report.
-
-    `annotations` are None where the run was stopped.
-    """
+def finish(options: Options, record: RunRecord, found: Found | None) -> None:
+    """Write the manifest and the report; of a run that was stopped, the first."""
     from metabolite_annotation.report.page import save_report  # by one rank, at the end
 
     record |= {"finished": get_time()}
-    if annotations is None:
+    if found is None:
         save_manifest(options.out, record | {"status": "stopped"})
         logger.warning("stopped on request; %s can be resumed (--resume)", options.out)
         return
-    scored, version = annotations.scored, options.analysis_version
-    summary = {"ions": len(scored.ions)} | count_levels(annotations.columns)
+    scored, version = found.annotations.scored, options.analysis_version
+    summary = {"ions": len(scored.ions)} | count_levels(found.annotations.columns)
     if not summary["annotations"]:  # why there are none
         summary |= describe_search(scored, version, record["dataset"]["mz_range"])
     images = "images.zip" if get_readers() else "images"
@@ -131,5 +134,5 @@ def finish(
     outputs = name_outputs([*names, *list_outputs(options.export)])
     record |= {"status": "done", "annotation": summary, "outputs": outputs}
     save_manifest(options.out, record)
-    save_report(options.out, options)
+    save_report(options.out, options, found.pictures)
     shutil.rmtree(options.out / "ledger")  # last: without it the run is complete

@@ -37,9 +37,8 @@ def save_results(
 ) -> None:
     """Write results.h5, and give the folder of images its name."""
     scored, columns = annotations.scored, annotations.columns
-    image = np.searchsorted(stored.plan.ion, annotations.ion)
     groups = {
-        "annotations": columns | {"image": image},
+        "annotations": columns | {"image": stored.plan.image},
         "scores": list_scores(scored),
         "images": list_ions(scored, patterns, stored),
         "pixels": {"x": spectra.grid.x, "y": spectra.grid.y} | spectra.norms,

@@ -6,13 +6,13 @@ A pixel has 16 bits in the first isotope image and 8 in the others, which are lo
 import base64
 import hashlib
 import math
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from hpc_connector.storer.chunks import deflate_runs
 from metabolite_annotation.report.run_file import (
     AnnotationRun,
     IonImages,
@@ -70,12 +70,31 @@ class Packed(NamedTuple):
     digest: bytes
 
 
-def get_shown_ions(run: AnnotationRun) -> list[int]:
-    """Return the best ions, those with a picture; of small images more."""
-    ions = list(dict.fromkeys(run.rows["image"].tolist()))
-    block = get_block(run.width, run.height, MOST_IONS)
-    n_cells = math.prod(get_shape(run.width, run.height, block))
-    return ions[: max(MOST_IONS, MOST_VALUES // max(n_cells, 1))]
+class Pictures(NamedTuple):
+    """The ions with a picture, best first, and the cells of their images."""
+
+    ions: list[int]
+    grid: ReducedGrid
+
+
+def choose_pictures(
+    image: np.ndarray, x: np.ndarray, y: np.ndarray, size: tuple[int, int]
+) -> Pictures:
+    """Return the best ions, those with a picture; of small images more.
+
+    Parameters
+    ----------
+    image
+        The ion of each annotation, best first.
+    x, y
+        Of the spectra.
+    size
+        Width and height of an image, pixels.
+    """
+    ions = list(dict.fromkeys(image.tolist()))
+    n_cells = math.prod(get_shape(*size, get_block(*size, MOST_IONS)))
+    shown = ions[: max(MOST_IONS, MOST_VALUES // max(n_cells, 1))]
+    return Pictures(shown, make_grid(x, y, size, get_block(*size, len(shown))))
 
 
 def get_shape(width: int, height: int, block: int) -> tuple[int, int]:
@@ -93,10 +112,12 @@ def get_block(width: int, height: int, n_ions: int) -> int:
     return block
 
 
-def make_grid(run: AnnotationRun, block: int) -> ReducedGrid:
-    """Return the cells of images, each a block of pixels."""
-    width, height = get_shape(run.width, run.height, block)
-    cell = run.pixels["y"].astype(np.int64) // block * width + run.pixels["x"] // block
+def make_grid(
+    x: np.ndarray, y: np.ndarray, size: tuple[int, int], block: int
+) -> ReducedGrid:
+    """Return the cells of images of a width and height, each a block of pixels."""
+    width, height = get_shape(*size, block)
+    cell = y.astype(np.int64) // block * width + x // block
     n_spectra = np.bincount(cell, minlength=width * height)
     return ReducedGrid(block, width, height, cell, n_spectra)
 
@@ -134,7 +155,7 @@ def reduce_errors(
 
 def pack_text(data: bytes) -> str:
     """Return bytes as text of a page: zlib's stream of them, in base64."""
-    return base64.b64encode(zlib.compress(data, 1)).decode()
+    return base64.b64encode(deflate_runs(data)).decode()
 
 
 def pack_images(grid: ReducedGrid, ion: IonImages) -> Packed:
@@ -165,11 +186,11 @@ def pack_mask(grid: ReducedGrid) -> str:
     return pack_text((grid.n_spectra > 0).tobytes())
 
 
-def pack_ions(run: AnnotationRun, grid: ReducedGrid) -> Iterator[tuple[int, Packed]]:
+def pack_ions(run: AnnotationRun, chosen: Pictures) -> Iterator[tuple[int, Packed]]:
     """Yield the ions with a picture, and their images."""
-    ions = get_shown_ions(run)
+    ions = chosen.ions
     for ion, found in zip(ions, read_images(run, ions), strict=True):
-        yield ion, pack_images(grid, found)
+        yield ion, pack_images(chosen.grid, found)
 
 
 def pack_total(run: AnnotationRun, grid: ReducedGrid) -> Packed:

@@ -1,5 +1,6 @@
 """report.html of a metabolite-annotation run: one page, from its files alone."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +22,8 @@ from metabolite_annotation.report.data import make_data
 from metabolite_annotation.report.extras import Extras, add_extras
 from metabolite_annotation.report.failure import list_checks, list_steps
 from metabolite_annotation.report.images import (
-    get_block,
-    get_shown_ions,
-    make_grid,
+    Packed,
+    choose_pictures,
     pack_ions,
 )
 from metabolite_annotation.report.run_file import (
@@ -85,13 +85,20 @@ class Scores(NamedTuple):
     n_decoys: int
 
 
-def save_report(directory: Path, options: PageOptions | None = None) -> Path:
+def save_report(
+    directory: Path,
+    options: PageOptions | None = None,
+    pictures: Mapping[int, Packed] | None = None,
+) -> Path:
     """Write ``report.html`` of a finished run, published by rename.
 
     Parameters
     ----------
     options
         What the page is to have beyond what it has.
+    pictures
+        Of the ions that are shown, where ranks have packed them already; else they are
+        read of the run's files, and are the same.
 
     Raises
     ------
@@ -99,23 +106,31 @@ def save_report(directory: Path, options: PageOptions | None = None) -> Path:
         The folder holds no finished run, or a damaged one; or options that cannot be.
     """
     run, extras = add_extras(read_annotation_run(directory), options)
-    page = make_page(run, extras)
+    page = make_page(run, extras, pictures)
     return save_page(directory / "report.html", page)
 
 
-def make_page(run: AnnotationRun, extras: Extras = Extras()) -> str:  # noqa: B008
-    """Fill ``view/page.html`` with what was annotated."""
-    block = get_block(run.width, run.height, len(get_shown_ions(run)))
-    grid = make_grid(run, block)
-    images = dict(pack_ions(run, grid))
+def make_page(
+    run: AnnotationRun,
+    extras: Extras = Extras(),  # noqa: B008
+    pictures: Mapping[int, Packed] | None = None,
+) -> str:
+    """Fill ``view/page.html`` with what was annotated; see :func:`save_report`."""
+    x, y = run.pixels["x"], run.pixels["y"]
+    chosen = choose_pictures(run.rows["image"], x, y, (run.width, run.height))
+    images = (
+        dict(pack_ions(run, chosen))
+        if pictures is None
+        else {ion: pictures[ion] for ion in chosen.ions}
+    )
     values = {
         "run": run,
         "name": shorten(run.dataset, 60),
         "finished": str(run.record.get("finished", ""))[:10],
         "levels": {level: summary.format_level(level) for level in LEVELS},
-        "data": make_data(run, grid, images, extras),
+        "data": make_data(run, chosen.grid, images, extras),
         "images": images.items(),
-        "block": grid.block,
+        "block": chosen.grid.block,
         "scripts": SCRIPTS,
         "facts": list_facts(run.record, PARTS, WORDS),
         "inputs": list_inputs(run.record),

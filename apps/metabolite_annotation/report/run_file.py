@@ -1,11 +1,12 @@
 """A finished run of metabolite-annotation as its report needs it, read and checked."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import h5py
 import numpy as np
 
 from hpc_connector.errors import BadInput
@@ -17,6 +18,9 @@ from hpc_connector.storer.columns import TEXT
 from hpc_connector.storer.results import FORMAT_VERSION
 from metabolite_annotation.options import PROGRAM
 from metabolite_annotation.schema import ANNOTATIONS
+
+if TYPE_CHECKING:
+    import h5py
 
 LEVELS = (0.05, 0.1, 0.2, 0.5)
 PEAKS = 4
