@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import formats
 from hpc_connector.commands.main import main
+from hpc_connector.confidential.evidence.levels import describe_level
 from hpc_connector.confidential.keys import load_key
 from hpc_connector.confidential.openers import open_by_key
 from hpc_connector.crypt4gh import SEGMENT_BYTES, Writer
@@ -37,6 +38,7 @@ from programs import assert_same, get_end, make_command, wait_for
 from s3 import BUCKET, make_client
 from web import serve
 
+PROVED = describe_level(0, from_file=True)
 DATA = Path(__file__).parent / "data"
 GOLDEN = DATA / "confidential"
 COHORT = ("cohort.bed", "cohort.bim", "cohort.fam")
@@ -195,7 +197,8 @@ def test_search__is_that_of_the_plain_cohort(cohort, searched, keys):
     assert search(cohort / "cohort.bed.c4gh", out, *words) == 0
     assert_same(out, searched)
     record = read_manifest(out)
-    assert record["confidential"] == {"key": "96ad89ea4a836609", "evidence": 0}
+    facts = {"key": "96ad89ea4a836609", "evidence": 0, "proved": PROVED}
+    assert record["confidential"] == facts
     assert not {"key", "trust", "passphrase_fd"} & record["parameters"].keys()
     seal = {"signer": "8d8e22c81eaae8ba", "version": 1}
     assert [one["seal"] for one in record["inputs"]] == [seal] * 3
@@ -340,7 +343,8 @@ def test_inputs__of_a_disk_need_no_client_of_stores(cohort, searched, keys):
     words += ["--key", keys / "reader.sec", *SEARCH.split()]
     command = [sys.executable, "-c", code, *map(str, words)]
     code, lines, _ = get_end(command)
-    assert (code, len(lines)) == (0, 1)  # a note of variants that are left out
+    assert (code, len(lines)) == (0, 2)  # also a note of variants that are left out
+    assert lines[0].endswith(PROVED)
     assert_same(cohort / "out", searched)
 
 
@@ -364,7 +368,7 @@ def test_ranks__open_their_own_segments(large, keys, tmp_path, ranks):
     words += ["--key", keys / "reader.sec"]
     launch = ["mpirun", "-n", str(ranks), sys.executable, "-c", COUNTING, tmp_path]
     code, lines, _ = get_end([*map(str, launch), *map(str, words)])
-    assert (code, lines) == (0, [])
+    assert (code, lines) == (0, [f"mdr-epistasis: {PROVED}"])
     assert_same(tmp_path / "out", large / "plain")
     name = str(large / "a.bed.c4gh")
     opened = [
@@ -389,7 +393,7 @@ def test_run__goes_on_after_a_kill(large, keys, tmp_path):
     wait_for(lambda: [*out.glob("ledger/*.npz")] or process.poll() is not None)
     process.kill()
     assert process.wait() < 0
-    assert get_end([*command, "--resume"])[:2] == (0, [])
+    assert get_end([*command, "--resume"])[:2] == (0, [f"mdr-epistasis: {PROVED}"])
     assert_same(out, large / "plain")
     assert read_manifest(out)["attempt"] == 2
 
