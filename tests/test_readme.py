@@ -33,6 +33,7 @@ SUBSTITUTES = {  # what pages leave open, or has from a store
 # What others show: jobs (test_cluster*.py), and what an extra is for, which is answered
 # in one line where it is not installed
 ELSEWHERE = {
+    r"hpc-connector submit .*--grant ": "options",
     r"hpc-connector (status|cancel|logs) ": "options",
     r"hpc-connector submit .*--failed": "options",
     r"hpc-connector submit .*--check": "options",
@@ -43,7 +44,8 @@ ELSEWHERE = {
     r"metabolite-annotation export ": "options",
     r"run cohort\.(pgen|vcz) ": "extra",
     r"metabolite-annotation simulate ": "extra",
-    r"hpc-connector (keys|encrypt|decrypt|seal) ": "extra",
+    r"hpc-connector (keys|encrypt|decrypt|seal|keeper|scone) ": "extra",
+    r"--(key|encrypt-to) ": "options",
     r"metabolite-annotation databases convert ": "options",
     r"hpc-connector telemetry (train|forecast) ": "options",
     r"doctor --launch 'srun": "options",
