@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,20 @@ from pathlib import Path
 import pytest
 
 from hpc_connector.commands.main import main
+from hpc_connector.confidential.keys import load_key, load_recipients, load_trusted
+from hpc_connector.confidential.openers import open_by_key
+from hpc_connector.crypt4gh.header import (
+    EDIT_LIST,
+    MAGIC,
+    START,
+    VERSION,
+    list_packets,
+    seal_packets,
+)
+from hpc_connector.errors import BadInput
+from hpc_connector.storage import key_ring
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.objects import forget, get_version
 
 GOLDEN = Path(__file__).parent / "data" / "confidential"
 KEYS = GOLDEN / "keys"
@@ -150,6 +165,42 @@ def test_decrypt__of_what_was_not_sealed(
     options = ["--trust", keys / "signer.pub.pem"]
     assert words in refuse(capsys, "seal", "verify", encrypted, *options)
     assert not list(tmp_path.glob("plain*"))
+
+
+def add_packet(path, content, reader):
+    """Add a packet to the header of a file, by the public key of a reader alone."""
+    data = path.read_bytes()
+    packets = list_packets(data, "it")
+    more = list_packets(seal_packets([content], load_recipients([reader])), "more")
+    start = START.pack(MAGIC, VERSION, len(packets) + 1)
+    body = data[START.size + sum(map(len, packets)) :]
+    path.write_bytes(start + b"".join(packets + more) + body)
+
+
+@pytest.fixture
+def trusting(keys):
+    """Have this process read what the signer has sealed, by the key of the reader."""
+    trusted = load_trusted([keys / "signer.pub.pem"])
+    key_ring.set_opener(open_by_key(load_key(keys / "reader.sec")), trusted)
+    yield
+    key_ring.forget_keys()
+    forget()
+
+
+@pytest.mark.usefixtures("trusting")
+def test_edit_list__of_anybody_is_not_what_was_sealed(
+    encrypted, keys, tmp_path, capsys
+):
+    """A header can be given one without a session key: a public key is enough."""
+    edits = struct.pack("<IIQ", EDIT_LIST, 1, 5)
+    add_packet(encrypted, edits, keys / "reader.pub")
+    out, key = tmp_path / "plain", keys / "reader.sec"
+    words = ["decrypt", encrypted, "--key", key, "--out", out]
+    trust = ["--trust", keys / "signer.pub.pem"]
+    assert "has an edit list, which a seal does not" in refuse(capsys, *words, *trust)
+    assert main([*map(str, words)]) == 0
+    with pytest.raises(BadInput, match="has an edit list"):
+        get_version(Source(str(encrypted)))
 
 
 def test_decrypt__refuses(encrypted, keys, tmp_path, capsys):

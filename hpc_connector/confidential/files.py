@@ -33,6 +33,7 @@ from hpc_connector.crypt4gh.seal import (
     check_segments,
     check_signer,
     check_size,
+    check_uncut,
     find_page,
     list_marks,
     make_seal,
@@ -146,7 +147,10 @@ def decrypt_file(
     """
 
     def open_header(name: str, header: bytes, seal: bytes | None) -> Header:
-        return read_header(header, key, name)
+        opened = read_header(header, key, name)
+        if trusted:
+            check_uncut(opened.edits, name)
+        return opened
 
     decrypt_by(open_header, path, target, trusted)
 

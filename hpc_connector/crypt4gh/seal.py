@@ -20,7 +20,7 @@ import binascii
 import hashlib
 import json
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,6 +193,24 @@ def check_signer(seal: Seal, trusted: Iterable[bytes], name: str) -> None:
     if seal.signer not in set(trusted):
         found = hashlib.sha256(seal.signer).hexdigest()[:16]
         raise BadInput(f"{name} was signed by {found}: expected one of --trust")
+
+
+def check_uncut(edits: Sequence[int] | None, name: str) -> None:
+    """Raise where a header that nobody has signed leaves something of a body out.
+
+    Whoever knows the public key of a reader can put an edit list into a header, without
+    a session key, and every segment is still the one that was sealed.
+
+    Parameters
+    ----------
+    edits
+        Of the header, None without an edit list.
+    """
+    if edits is not None:
+        raise BadInput(
+            f"{name} has an edit list, which a seal does not cover: anybody may have "
+            "put it there: expected none with --trust"
+        )
 
 
 def check_size(seal: Seal, body_bytes: int, name: str) -> None:
