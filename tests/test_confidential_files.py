@@ -350,6 +350,14 @@ def test_keys_new__can_be_used(passphrase, plain, tmp_path):
     assert out.read_bytes() == plain.read_bytes()
 
 
+def test_keys_new__with_a_passphrase_that_did_not_come(tmp_path, capsys):
+    """Who names where it comes from wants no key without one."""
+    with open(os.devnull, "rb") as stream:
+        words = ["keys", "new", tmp_path / "me", "--passphrase-fd", stream.fileno()]
+        assert "its first line is empty" in refuse(capsys, *words)
+    assert not list(tmp_path.glob("me*"))
+
+
 def test_keys_new__never_writes_over_a_key(tmp_path, capsys):
     assert main(["keys", "new", str(tmp_path / "me"), "--signer"]) == 0
     before = (tmp_path / "me.pem").read_bytes()

@@ -430,6 +430,7 @@ def test_key__with_a_passphrase(cohort, keys, searched, capfd):
         (("--key", "none.sec"), "No such file or directory"),
         (("--key", "signer.pem"), "signer.pem"),
         (("--key", "fd:99"), "--key fd:99: Bad file descriptor"),
+        (("--key", f"fd:{1 << 80}"), "too large: expected an open file"),
         (("--key", "fd:x"), "expected the number of an open file"),
         (("--trust", "signer.pub.pem"), "expected --key with"),
         (("--key", "reader.sec", "--trust", "other_signer.pub.pem"), "was signed by"),
@@ -441,6 +442,14 @@ def test_options__that_are_refused(words, said, cohort, keys, capfd):
     words = [keys / word if (keys / word).exists() else word for word in words]
     line = refuse(capfd, cohort / "cohort.bed.c4gh", cohort / "out", *words)
     assert said in line
+
+
+def test_key__without_standard_input(keys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    key = load_key(keys / "reader.sec")
+    assert key.private_bytes_raw()
+    with pytest.raises(BadInput, match="needs its passphrase"):
+        load_key(keys / "reader_passphrase.sec")
 
 
 def test_key__open_to_others(cohort, keys, capfd):

@@ -23,6 +23,7 @@ from hpc_connector.confidential.keys import (
     save_new_keys,
     save_new_signer,
 )
+from hpc_connector.errors import BadInput
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,10 +59,17 @@ def run(args: argparse.Namespace) -> int:
         recipients = load_recipients(args.to)
         print(reencrypt_file(args.file, get_key(args), recipients, args.out))
         return cli.DONE
-    passphrase = read_passphrase(args.passphrase_fd) or b""
+    passphrase = read_passphrase(args.passphrase_fd)
+    if passphrase == b"":
+        raise BadInput(
+            f"--passphrase-fd {args.passphrase_fd}: its first line is empty: expected "
+            "a passphrase"
+        )
+    if args.signer and passphrase:
+        raise BadInput("--passphrase-fd: the key of a signer has none here")
     name = args.name
     for path in (
-        save_new_signer(name) if args.signer else save_new_keys(name, passphrase)
+        save_new_signer(name) if args.signer else save_new_keys(name, passphrase or b"")
     ):
         print(path)
     return cli.DONE
