@@ -1,7 +1,10 @@
 """A keeper over TLS, with a real munged: what it releases, and what it refuses."""
 
 import hashlib
+import json
 import os
+import socket
+import ssl
 import subprocess
 import time
 
@@ -10,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from conftest import require
 from hpc_connector.confidential.files import read_start
-from hpc_connector.confidential.keeper import munge
+from hpc_connector.confidential.keeper import munge, server
 from hpc_connector.confidential.keeper.database import (
     list_grants,
     revoke,
@@ -142,6 +145,8 @@ REFUSED = {
     "no nonce of the keeper": ("nonce", {"nonce": encode(bytes(32))}),
     "nonce that is too short": ("body", {"nonce": encode(bytes(31))}),
     "key that all know": ("body", {"job_public": encode(bytes(32))}),
+    "start of no job": ("body", {"restart": 1 << 63}),
+    "measurement that is none": ("body", {"measurement": "z" * 64}),
     "another format": ("body", {"format_version": 2}),
     "more than it may say": ("body", {"header": ""}),
 }
@@ -169,6 +174,56 @@ def test_release__refuses_by_its_word(case, keeper, grant, jobs):
     last = read_last(keeper)
     assert last["event"] == "refuse"
     assert last["reason"].startswith(f"{word}: ")
+
+
+def test_release__refuses_what_is_no_text(keeper, grant):
+    """JSON can escape half a character, which no database and no log can hold."""
+    body = make_body(keeper, grant, X25519PrivateKey.generate(), job_id="\ud800")
+    data = json.dumps(body).encode()
+    headers = {"X-Munge": sign(data)}
+    status, said = ask(keeper, "POST", "/v1/release", data, headers)
+    assert (status, said["refused"]) == (400, "body")
+    assert read_last(keeper)["reason"].startswith("body: ")
+
+
+def test_database__with_a_full_disk_goes_on_when_it_can(keeper):
+    database, others = keeper.keeper.database, []
+    (pages,) = database.rows.execute("pragma page_count").fetchone()
+    database.rows.execute(f"pragma max_page_count = {pages}")
+    token = keeper.make_token("nd-role")
+    headers = {"Authorization": f"Bearer {token}"}
+    wanted = pack({"data": ["open"], "program": "mdr-epistasis"})
+    try:
+        with pytest.raises(OSError, match="full"):
+            others += [make_grant(keeper, program="p" * 1000) for _ in range(1000)]
+        while (answer := ask(keeper, "POST", "/v1/grants", wanted, headers))[0] == 200:
+            others.append(answer[1]["grant"])
+        assert answer == (503, {"reason": "not now"})
+    finally:
+        database.rows.execute(f"pragma max_page_count = {1 << 30}")
+    assert {grant.name for grant in list_grants(database)} >= set(others)
+    assert ask(keeper, "POST", "/v1/grants", wanted, headers)[0] == 200
+
+
+def test_server__ends_a_connection_that_lasts(keeper, monkeypatch):
+    """A client that says a byte now and then holds no thread for ever."""
+    monkeypatch.setattr(server, "MOST_S", 1.0)
+    context = ssl.create_default_context(cafile=keeper.folder / "keeper.pem")
+    port = int(keeper.url.rpartition(":")[2])
+    begin_s = time.monotonic()
+
+    def drip(connection):
+        while time.monotonic() < begin_s + 20:
+            connection.sendall(b"G")
+            time.sleep(0.1)
+
+    with (
+        socket.create_connection(("127.0.0.1", port)) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+        pytest.raises(OSError, match=r"(?i)pipe|reset|eof|closed|abort"),
+    ):
+        drip(secured)
+    assert ask(keeper, "GET", "/v1/nonces")[0] == 200
 
 
 def test_release__refuses_what_is_too_long(keeper):
