@@ -570,6 +570,21 @@ def test_seal__that_does_not_hold(fault, cohort, keys, capfd):
     assert said in line
 
 
+def test_trust__of_plain_data(keys, tmp_path, capfd):
+    words = ["--key", keys / "reader.sec", "--trust", keys / "signer.pub.pem"]
+    line = refuse(capfd, GOLDEN / "cohort.bed", tmp_path / "out", *words)
+    assert "cohort.bed is plain, which nobody has sealed" in line
+    imzml = DATA / "imzml/Untreated_3_434_tiny.imzML"
+    database = DATA / "databases/lipidmaps_2017-12-12-v2.tsv.gz"
+
+    def run(path, out, *more):
+        words = ["--database", database, "--out", out, "--quiet", *more]
+        return annotate(["run", str(path), *map(str, words)])
+
+    line = refuse(capfd, imzml, tmp_path / "out", *words, program=run)
+    assert "tiny.imzML is plain" in line
+
+
 def test_seal__that_is_missing_is_said_once(cohort, keys, caplog, searched):
     for path in cohort.glob("*.seal"):
         path.unlink()
