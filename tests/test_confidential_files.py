@@ -274,6 +274,22 @@ def test_seal_make__names_the_session_keys_that_are_used(encrypted, keys, capsys
     assert read_seal(seal.read_bytes(), "it").head["key_digests"] == before
 
 
+CORES = """
+import resource, sys
+from hpc_connector.commands.main import main
+resource.setrlimit(resource.RLIMIT_CORE, (1 << 30, 1 << 30))
+code = main(sys.argv[1:])
+print(code, resource.getrlimit(resource.RLIMIT_CORE)[0])
+"""
+
+
+def test_key__is_in_no_core_file_of_a_command(encrypted, keys, tmp_path):
+    command = [sys.executable, "-c", CORES, "decrypt", encrypted, "--out"]
+    command += [tmp_path / "plain", "--key", keys / "reader.sec"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.split() == ["0", "0"]
+
+
 def test_decrypt__refuses(encrypted, keys, tmp_path, capsys):
     def decrypt(file, key, *more):
         out = tmp_path / "plain"
@@ -356,6 +372,20 @@ def test_keys_new__with_a_passphrase_that_did_not_come(tmp_path, capsys):
         words = ["keys", "new", tmp_path / "me", "--passphrase-fd", stream.fileno()]
         assert "its first line is empty" in refuse(capsys, *words)
     assert not list(tmp_path.glob("me*"))
+
+
+def test_keys_new__writes_what_nobody_has_open(tmp_path):
+    """A half file of others, which they can read or have linked, is not written to."""
+    half = tmp_path / "me.sec.partial"
+    half.touch(0o666)
+    (tmp_path / "other.sec.partial").symlink_to(tmp_path / "elsewhere")
+    with half.open("rb") as stream:
+        assert main(["keys", "new", str(tmp_path / "me")]) == 0
+        assert stream.read() == b""
+    assert (tmp_path / "me.sec").stat().st_mode & 0o777 == 0o600
+    assert main(["keys", "new", str(tmp_path / "other")]) == 0
+    assert not (tmp_path / "elsewhere").exists()
+    assert not (tmp_path / "other.sec").is_symlink()
 
 
 def test_keys_new__never_writes_over_a_key(tmp_path, capsys):

@@ -218,9 +218,6 @@ def _save_pair(files: dict[str, bytes], name: Path) -> list[Path]:
         if path.exists():
             raise BadInput(f"{path} is there: expected the name of a new key")
     for path, data in zip(paths, files.values(), strict=True):
-        is_secret = path is paths[0]
-        with publish(path) as stream:
-            if is_secret:
-                os.fchmod(stream.fileno(), 0o600)
+        with publish(path, private=path is paths[0]) as stream:
             stream.write(data)
     return paths

@@ -24,6 +24,7 @@ from hpc_connector.confidential.keys import (
     save_new_signer,
 )
 from hpc_connector.errors import BadInput
+from hpc_connector.pipeline.cores import forbid_cores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         recipients = load_recipients(args.to)
         print(reencrypt_file(args.file, get_key(args), recipients, args.out))
         return cli.DONE
+    forbid_cores()
     passphrase = read_passphrase(args.passphrase_fd)
     if passphrase == b"":
         raise BadInput(
