@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import signal
 import socket
 import ssl
@@ -201,12 +202,13 @@ class Handler(BaseHTTPRequestHandler):
             It is too long; nothing of it is read.
         """
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > MOST_BYTES:
+        if not re.fullmatch("[0-9]{1,9}", length) or int(length) > MOST_BYTES:
             refused = Refused("size", f"expected at most {MOST_BYTES} bytes")
             add_event(self.server.keeper.log, "refuse", reason=str(refused))
             raise refused
-        self.is_read = True
-        return self.rfile.read(int(length))
+        data = self.rfile.read(int(length))
+        self.is_read = True  # else what is left of it would be the next request
+        return data
 
     def send(self, status: HTTPStatus, data: bytes, kind: str = JSON) -> None:
         """Send an answer; the connection ends if something of a request is left."""
