@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from conftest import require
-from hpc_connector.confidential.files import read_start
+from hpc_connector.confidential.files import encrypt_file, read_start
 from hpc_connector.confidential.keeper import munge, server
 from hpc_connector.confidential.keeper.database import (
     list_grants,
@@ -31,10 +31,15 @@ from hpc_connector.confidential.keeper.messages import (
 from hpc_connector.confidential.keeper.nonces import LIFE_S, Nonces
 from hpc_connector.confidential.keeper.registry import add_file
 from hpc_connector.confidential.keeper.state import get_run_key
-from hpc_connector.confidential.keys import load_key, load_signer, load_trusted
+from hpc_connector.confidential.keys import (
+    load_key,
+    load_recipients,
+    load_signer,
+    load_trusted,
+)
 from hpc_connector.confidential.refused import Refused
 from hpc_connector.crypt4gh.body import open_segments
-from hpc_connector.crypt4gh.header import read_header
+from hpc_connector.crypt4gh.header import make_header, read_header
 from hpc_connector.crypt4gh.seal import make_seal, read_seal
 from hpc_connector.errors import BadInput
 from keepers import (
@@ -361,6 +366,26 @@ def test_release__of_the_newest_version_alone(keeper, grant, tmp_path):
     assert revoke(keeper.keeper.database, names[1]) == "object"
     body = make_body(keeper, grant, X25519PrivateKey.generate(), objects=names[1:])
     assert send(keeper, body)[1]["refused"] == "object"
+
+
+def test_add_file__takes_no_header_that_anybody_has_changed(keeper, tmp_path):
+    """Who trusts a signer keeps no edit list, and no session key but those sealed."""
+    plain, signer = tmp_path / "x", load_signer(copy_key("signer.pem", tmp_path))
+    plain.write_bytes(b"data")
+    recipients = load_recipients([GOLDEN / "keys/reader.pub"])
+    path = tmp_path / "x.c4gh"
+    encrypt_file(plain, path, recipients, signer)
+    data, trusted = path.read_bytes(), [signer.public_key().public_bytes_raw()]
+    header = read_header(data, keeper.keeper.key, "x")
+    edited = make_header(header.session_keys, recipients, (0, 1))
+    path.write_bytes(edited + data[header.size :])
+    with pytest.raises(BadInput, match="has an edit list"):
+        add_file(keeper.keeper, "open", path, trusted)
+    path.write_bytes(make_header([bytes(32)], recipients) + data[header.size :])
+    with pytest.raises(BadInput, match="has no session key that was sealed"):
+        add_file(keeper.keeper, "open", path)
+    path.write_bytes(data)
+    assert add_file(keeper.keeper, "open", path, trusted).name == "x.c4gh"
 
 
 def copy_key(name, folder):
