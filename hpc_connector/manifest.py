@@ -167,6 +167,7 @@ def begin_run(
     """
     out: Path = args.out
     check_burst(args, inputs)
+    check_trust(args, inputs)
     before = read_manifest(out) if resume and (out / NAME).exists() else None
     earlier = before.get("inputs", []) if before else []
     is_known = before is not None and all(map(get_fingerprint, earlier))
@@ -313,6 +314,20 @@ def check_burst(args: RunOptions, inputs: Sequence[str]) -> None:
         raise BadInput(
             f"--burst does not go with encrypted inputs ({sealed[0]}): what functions "
             "are given would lie in a bucket as plaintext"
+        )
+
+
+def check_trust(args: RunOptions, inputs: Sequence[str]) -> None:
+    """Refuse data in plain where somebody must have sealed them.
+
+    What else a run is given, lists and tables that its options name, may be plain.
+    """
+    n_data = max(1, len(getattr(args, "genotypes", ())))  # which stand first
+    plain = [path for path in inputs[:n_data] if not is_encrypted(path)]
+    if plain and getattr(args, "trust", None):
+        raise BadInput(
+            f"--trust: {plain[0]} is plain, which nobody has sealed: expected an "
+            "encrypted file"
         )
 
 

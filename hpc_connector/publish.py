@@ -64,7 +64,7 @@ def name_outputs(names: Iterable[str]) -> list[str]:
 
 @contextlib.contextmanager
 def publish(
-    path: Path, kind: Kind = "result", *, seeks: bool = False
+    path: Path, kind: Kind = "result", *, seeks: bool = False, private: bool = False
 ) -> Iterator[BinaryIO]:
     """Give a stream to write; the file is renamed to `path` when it is on the disk.
 
@@ -78,9 +78,11 @@ def publish(
         Whether the stream must have a descriptor, and any place in it be written. An
         encrypted one is in memory then, until it is whole; and after that, for
         :func:`open_kept`.
+    private
+        Whether only its owner may read it, from its first byte on.
     """
     if _readers is None or kind == "open":
-        with _publish(path) as stream:
+        with _publish(path, private=private) as stream:
             yield stream
         return
     public = _readers.result if kind == "result" else _readers.ledger
@@ -102,7 +104,7 @@ def publish(
 
 
 @contextlib.contextmanager
-def _publish(path: Path) -> Iterator[BinaryIO]:
+def _publish(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
     """Give the file to write.
 
     Without the sync a crash of the machine could leave an empty file of that name. An
@@ -110,7 +112,10 @@ def _publish(path: Path) -> Iterator[BinaryIO]:
     """
     partial = path.with_name(path.name + ".partial")
     try:
-        with open(partial, "w+b") as stream:
+        if private:  # who has opened what was there before would read what comes
+            partial.unlink(missing_ok=True)
+        opener = _open_private if private else None
+        with open(partial, "w+b", opener=opener) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -121,6 +126,10 @@ def _publish(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)
         raise
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
 
 @contextlib.contextmanager

@@ -5,13 +5,35 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
 from hpc_connector.commands.main import main
+from hpc_connector.confidential.keys import load_key, load_recipients, load_trusted
+from hpc_connector.confidential.openers import open_by_key
+from hpc_connector.crypt4gh.body import SEALED_BYTES, SEGMENT_BYTES
+from hpc_connector.crypt4gh.header import (
+    EDIT_LIST,
+    MAGIC,
+    START,
+    VERSION,
+    get_header_size,
+    list_packets,
+    seal_packets,
+)
+from hpc_connector.crypt4gh.seal import read_seal
+from hpc_connector.errors import BadInput
+from hpc_connector.storage import key_ring
+from hpc_connector.storage.address import Source
+from hpc_connector.storage.objects import forget, get_version
+from hpc_connector.storage.ranges import fetch
 
 GOLDEN = Path(__file__).parent / "data" / "confidential"
 KEYS = GOLDEN / "keys"
@@ -152,6 +174,122 @@ def test_decrypt__of_what_was_not_sealed(
     assert not list(tmp_path.glob("plain*"))
 
 
+def add_packet(path, content, reader):
+    """Add a packet to the header of a file, by the public key of a reader alone."""
+    data = path.read_bytes()
+    packets = list_packets(data, "it")
+    more = list_packets(seal_packets([content], load_recipients([reader])), "more")
+    start = START.pack(MAGIC, VERSION, len(packets) + 1)
+    body = data[START.size + sum(map(len, packets)) :]
+    path.write_bytes(start + b"".join(packets + more) + body)
+
+
+@pytest.fixture
+def trusting(keys):
+    """Have this process read what the signer has sealed, by the key of the reader."""
+    trusted = load_trusted([keys / "signer.pub.pem"])
+    key_ring.set_opener(open_by_key(load_key(keys / "reader.sec")), trusted)
+    yield
+    key_ring.forget_keys()
+    forget()
+
+
+@pytest.mark.usefixtures("trusting")
+def test_edit_list__of_anybody_is_not_what_was_sealed(
+    encrypted, keys, tmp_path, capsys
+):
+    """A header can be given one without a session key: a public key is enough."""
+    edits = struct.pack("<IIQ", EDIT_LIST, 1, 5)
+    add_packet(encrypted, edits, keys / "reader.pub")
+    out, key = tmp_path / "plain", keys / "reader.sec"
+    words = ["decrypt", encrypted, "--key", key, "--out", out]
+    trust = ["--trust", keys / "signer.pub.pem"]
+    assert "has an edit list, which a seal does not" in refuse(capsys, *words, *trust)
+    assert main([*map(str, words)]) == 0
+    with pytest.raises(BadInput, match="has an edit list"):
+        get_version(Source(str(encrypted)))
+
+
+def forge(sealed, plain, session_key):
+    """Return a segment of another plaintext and key, of the nonce and tag of one.
+
+    Whoever chooses the key knows what Poly1305 computes: sixteen bytes near the end are
+    those that make the tag what it was. None where they would be more than sixteen.
+    """
+    nonce, tag, prime = sealed[:12], sealed[-16:], (1 << 130) - 5
+    cipher = ChaCha20Poly1305(session_key)
+    data = cipher.encrypt(nonce, plain, None)[:-16]
+    stream = Cipher(ChaCha20(session_key, bytes(4) + nonce), mode=None).encryptor()
+    block = stream.update(bytes(32))
+    r = int.from_bytes(block[:16], "little") & 0x0FFFFFFC0FFFFFFC0FFFFFFC0FFFFFFF
+    s, total = int.from_bytes(block[16:], "little"), 0
+    for at in range(0, len(data) - 16, 16):
+        total = (total + int.from_bytes(data[at : at + 16], "little") + (1 << 128)) * r
+        total %= prime
+    lengths = (len(data) << 64) + (1 << 128)
+    wanted = (int.from_bytes(tag, "little") - s) % (1 << 128)
+    inverse = pow(r, -1, prime)
+    for carry in range(4):
+        last = ((wanted + (carry << 128)) * inverse - lengths) * inverse - total
+        last = last % prime - (1 << 128)
+        if 0 <= last < 1 << 128 and wanted + (carry << 128) < prime:
+            return nonce + data[:-16] + last.to_bytes(16, "little") + tag
+    return None
+
+
+@pytest.mark.usefixtures("trusting")
+def test_session_key__of_anybody_is_not_what_was_sealed(
+    encrypted, keys, tmp_path, capsys
+):
+    """A header can be given one; by it a segment can have the tag that was sealed."""
+    data = encrypted.read_bytes()
+    size = get_header_size(data, "it")
+    made = (
+        (
+            session_key,
+            forge(data[size:][:SEALED_BYTES], bytes(SEGMENT_BYTES), session_key),
+        )
+        for session_key in iter(lambda: os.urandom(32), b"")
+    )
+    session_key, forged = next(pair for pair in made if pair[1])
+    encrypted.write_bytes(data[:size] + forged + data[size + SEALED_BYTES :])
+    add_packet(encrypted, bytes(8) + session_key, keys / "reader.pub")
+    out, trust = tmp_path / "plain", ["--trust", keys / "signer.pub.pem"]
+    words = ["decrypt", encrypted, "--key", keys / "reader.sec", "--out", out]
+    assert "segment 0 is damaged" in refuse(capsys, *words, *trust)
+    source = Source(str(encrypted))
+    with pytest.raises(BadInput, match="segment 0 is damaged"):
+        fetch(source, get_version(source), [(0, 10)])
+    encrypted.with_name("cohort.bin.c4gh.seal").unlink()
+    assert main([*map(str, words)]) == 0  # it opens, but for the seal
+    assert out.read_bytes()[: SEGMENT_BYTES - 16] == bytes(SEGMENT_BYTES - 16)
+
+
+def test_seal_make__names_the_session_keys_that_are_used(encrypted, keys, capsys):
+    seal = encrypted.with_name("cohort.bin.c4gh.seal")
+    before = read_seal(seal.read_bytes(), "before").head["key_digests"]
+    add_packet(encrypted, bytes(8) + os.urandom(32), keys / "reader.pub")
+    words = ["--key", keys / "reader.sec", "--sign", keys / "signer.pem"]
+    assert main(["seal", "make", str(encrypted), *map(str, words)]) == 0
+    assert read_seal(seal.read_bytes(), "it").head["key_digests"] == before
+
+
+CORES = """
+import resource, sys
+from hpc_connector.commands.main import main
+resource.setrlimit(resource.RLIMIT_CORE, (1 << 30, 1 << 30))
+code = main(sys.argv[1:])
+print(code, resource.getrlimit(resource.RLIMIT_CORE)[0])
+"""
+
+
+def test_key__is_in_no_core_file_of_a_command(encrypted, keys, tmp_path):
+    command = [sys.executable, "-c", CORES, "decrypt", encrypted, "--out"]
+    command += [tmp_path / "plain", "--key", keys / "reader.sec"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.split() == ["0", "0"]
+
+
 def test_decrypt__refuses(encrypted, keys, tmp_path, capsys):
     def decrypt(file, key, *more):
         out = tmp_path / "plain"
@@ -226,6 +364,28 @@ def test_keys_new__can_be_used(passphrase, plain, tmp_path):
     file, out = plain.with_name("cohort.bin.c4gh"), tmp_path / "plain"
     assert call("decrypt", file, "--key", tmp_path / "me.sec", "--out", out) == 0
     assert out.read_bytes() == plain.read_bytes()
+
+
+def test_keys_new__with_a_passphrase_that_did_not_come(tmp_path, capsys):
+    """Who names where it comes from wants no key without one."""
+    with open(os.devnull, "rb") as stream:
+        words = ["keys", "new", tmp_path / "me", "--passphrase-fd", stream.fileno()]
+        assert "its first line is empty" in refuse(capsys, *words)
+    assert not list(tmp_path.glob("me*"))
+
+
+def test_keys_new__writes_what_nobody_has_open(tmp_path):
+    """A half file of others, which they can read or have linked, is not written to."""
+    half = tmp_path / "me.sec.partial"
+    half.touch(0o666)
+    (tmp_path / "other.sec.partial").symlink_to(tmp_path / "elsewhere")
+    with half.open("rb") as stream:
+        assert main(["keys", "new", str(tmp_path / "me")]) == 0
+        assert stream.read() == b""
+    assert (tmp_path / "me.sec").stat().st_mode & 0o777 == 0o600
+    assert main(["keys", "new", str(tmp_path / "other")]) == 0
+    assert not (tmp_path / "elsewhere").exists()
+    assert not (tmp_path / "other.sec").is_symlink()
 
 
 def test_keys_new__never_writes_over_a_key(tmp_path, capsys):

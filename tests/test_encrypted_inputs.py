@@ -434,6 +434,7 @@ def test_key__with_a_passphrase(cohort, keys, searched, capfd):
         (("--key", "none.sec"), "No such file or directory"),
         (("--key", "signer.pem"), "signer.pem"),
         (("--key", "fd:99"), "--key fd:99: Bad file descriptor"),
+        (("--key", f"fd:{1 << 80}"), "too large: expected an open file"),
         (("--key", "fd:x"), "expected the number of an open file"),
         (("--trust", "signer.pub.pem"), "expected --key with"),
         (("--key", "reader.sec", "--trust", "other_signer.pub.pem"), "was signed by"),
@@ -445,6 +446,14 @@ def test_options__that_are_refused(words, said, cohort, keys, capfd):
     words = [keys / word if (keys / word).exists() else word for word in words]
     line = refuse(capfd, cohort / "cohort.bed.c4gh", cohort / "out", *words)
     assert said in line
+
+
+def test_key__without_standard_input(keys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    key = load_key(keys / "reader.sec")
+    assert key.private_bytes_raw()
+    with pytest.raises(BadInput, match="needs its passphrase"):
+        load_key(keys / "reader_passphrase.sec")
 
 
 def test_key__open_to_others(cohort, keys, capfd):
@@ -563,6 +572,21 @@ def test_seal__that_does_not_hold(fault, cohort, keys, capfd):
     words = ["--key", keys / "reader.sec", "--trust", keys / "signer.pub.pem"]
     line = refuse(capfd, cohort / "cohort.bed.c4gh", cohort / "out", *words)
     assert said in line
+
+
+def test_trust__of_plain_data(keys, tmp_path, capfd):
+    words = ["--key", keys / "reader.sec", "--trust", keys / "signer.pub.pem"]
+    line = refuse(capfd, GOLDEN / "cohort.bed", tmp_path / "out", *words)
+    assert "cohort.bed is plain, which nobody has sealed" in line
+    imzml = DATA / "imzml/Untreated_3_434_tiny.imzML"
+    database = DATA / "databases/lipidmaps_2017-12-12-v2.tsv.gz"
+
+    def run(path, out, *more):
+        words = ["--database", database, "--out", out, "--quiet", *more]
+        return annotate(["run", str(path), *map(str, words)])
+
+    line = refuse(capfd, imzml, tmp_path / "out", *words, program=run)
+    assert "tiny.imzML is plain" in line
 
 
 def test_seal__that_is_missing_is_said_once(cohort, keys, caplog, searched):

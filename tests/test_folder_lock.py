@@ -319,8 +319,8 @@ def test_run__that_fails_or_is_stopped_leaves_no_lock(tmp_path, how, ranks):
     """The last rank fails, or all are stopped where they compute nothing."""
     code = f"""
 import sys, time
-from argparse import Namespace
 from pathlib import Path
+from hpc_connector.options import RunOptions
 from hpc_connector.pipeline.program import open_session
 
 
@@ -333,7 +333,7 @@ def run(comm):
     time.sleep(99)
 
 
-args = Namespace(out=Path("out"), resume=True, telemetry=False)
+args = RunOptions(out=Path("out"), resume=True)
 with open_session("x", args) as comm:
     run(comm)
 """

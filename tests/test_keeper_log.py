@@ -49,6 +49,14 @@ def get_public(place):
     return place.key.public_key().public_bytes_raw()
 
 
+def test_save_public__of_another_key_of_the_keeper(place):
+    """What it signed would not hold in the log that is there."""
+    other = LogPlace(place.path, place.checkpoints, Ed25519PrivateKey.generate())
+    with pytest.raises(BadInput, match="is of another key of the keeper"):
+        save_public(other)
+    save_public(place)
+
+
 def test_verify_log__of_what_threads_wrote(written):
     assert verify_log(written.path, get_public(written), written.checkpoints) == N
     lines = [json.loads(line) for line in written.path.read_text().splitlines()]

@@ -14,7 +14,9 @@ from hpc_connector.confidential.evidence.measurement import measure
 from hpc_connector.confidential.keeper import client, opener
 from hpc_connector.confidential.keeper.database import bind_grant, revoke
 from hpc_connector.confidential.keeper.state import get_run_key
+from hpc_connector.errors import BadInput
 from hpc_connector.manifest import read_manifest
+from hpc_connector.options import KeyOptions
 from keepers import (
     CLUSTER,
     GOLDEN,
@@ -203,3 +205,23 @@ def test_run__no_rank_hangs_while_the_keeper_is_away(away, keeper, in_job, tmp_p
         command, env=os.environ, capture_output=True, text=True, timeout=PATIENCE_S
     )
     assert done.returncode == 75, done.stderr
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"nonce": 1, "uid": 0},
+        {"nonce": "é", "uid": 0},
+        {"nonce": "AA==", "uid": "0"},
+        {"nonce": "AA==", "uid": 0, "run_key": "AA=="},
+    ],
+)
+def test_open_by_keeper__of_what_is_none(answer, monkeypatch):
+    """Another server may answer JSON too."""
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setattr(opener, "exchange", lambda *_: answer)
+    monkeypatch.setattr(opener, "make_credential", lambda *_: "MUNGE:x:")
+    options = KeyOptions(key="keeper:https://127.0.0.1:1", grant="0" * 16)
+    with pytest.raises(BadInput):
+        opener.open_by_keeper("https://127.0.0.1:1", options)

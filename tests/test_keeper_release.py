@@ -1,7 +1,10 @@
 """A keeper over TLS, with a real munged: what it releases, and what it refuses."""
 
 import hashlib
+import json
 import os
+import socket
+import ssl
 import subprocess
 import time
 
@@ -9,8 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from conftest import require
-from hpc_connector.confidential.files import read_start
-from hpc_connector.confidential.keeper import munge
+from hpc_connector.confidential.files import encrypt_file, read_start
+from hpc_connector.confidential.keeper import munge, server
 from hpc_connector.confidential.keeper.database import (
     list_grants,
     revoke,
@@ -28,10 +31,15 @@ from hpc_connector.confidential.keeper.messages import (
 from hpc_connector.confidential.keeper.nonces import LIFE_S, Nonces
 from hpc_connector.confidential.keeper.registry import add_file
 from hpc_connector.confidential.keeper.state import get_run_key
-from hpc_connector.confidential.keys import load_key, load_signer, load_trusted
+from hpc_connector.confidential.keys import (
+    load_key,
+    load_recipients,
+    load_signer,
+    load_trusted,
+)
 from hpc_connector.confidential.refused import Refused
 from hpc_connector.crypt4gh.body import open_segments
-from hpc_connector.crypt4gh.header import read_header
+from hpc_connector.crypt4gh.header import make_header, read_header
 from hpc_connector.crypt4gh.seal import make_seal, read_seal
 from hpc_connector.errors import BadInput
 from keepers import (
@@ -142,6 +150,8 @@ REFUSED = {
     "no nonce of the keeper": ("nonce", {"nonce": encode(bytes(32))}),
     "nonce that is too short": ("body", {"nonce": encode(bytes(31))}),
     "key that all know": ("body", {"job_public": encode(bytes(32))}),
+    "start of no job": ("body", {"restart": 1 << 63}),
+    "measurement that is none": ("body", {"measurement": "z" * 64}),
     "another format": ("body", {"format_version": 2}),
     "more than it may say": ("body", {"header": ""}),
 }
@@ -171,10 +181,61 @@ def test_release__refuses_by_its_word(case, keeper, grant, jobs):
     assert last["reason"].startswith(f"{word}: ")
 
 
+def test_release__refuses_what_is_no_text(keeper, grant):
+    """JSON can escape half a character, which no database and no log can hold."""
+    body = make_body(keeper, grant, X25519PrivateKey.generate(), job_id="\ud800")
+    data = json.dumps(body).encode()
+    headers = {"X-Munge": sign(data)}
+    status, said = ask(keeper, "POST", "/v1/release", data, headers)
+    assert (status, said["refused"]) == (400, "body")
+    assert read_last(keeper)["reason"].startswith("body: ")
+
+
+def test_database__with_a_full_disk_goes_on_when_it_can(keeper):
+    database, others = keeper.keeper.database, []
+    (pages,) = database.rows.execute("pragma page_count").fetchone()
+    database.rows.execute(f"pragma max_page_count = {pages}")
+    token = keeper.make_token("nd-role")
+    headers = {"Authorization": f"Bearer {token}"}
+    wanted = pack({"data": ["open"], "program": "mdr-epistasis"})
+    try:
+        with pytest.raises(OSError, match="full"):
+            others += [make_grant(keeper, program="p" * 1000) for _ in range(1000)]
+        while (answer := ask(keeper, "POST", "/v1/grants", wanted, headers))[0] == 200:
+            others.append(answer[1]["grant"])
+        assert answer == (503, {"reason": "not now"})
+    finally:
+        database.rows.execute(f"pragma max_page_count = {1 << 30}")
+    assert {grant.name for grant in list_grants(database)} >= set(others)
+    assert ask(keeper, "POST", "/v1/grants", wanted, headers)[0] == 200
+
+
+def test_server__ends_a_connection_that_lasts(keeper, monkeypatch):
+    """A client that says a byte now and then holds no thread for ever."""
+    monkeypatch.setattr(server, "MOST_S", 1.0)
+    context = ssl.create_default_context(cafile=keeper.folder / "keeper.pem")
+    port = int(keeper.url.rpartition(":")[2])
+    begin_s = time.monotonic()
+
+    def drip(connection):
+        while time.monotonic() < begin_s + 20:
+            connection.sendall(b"G")
+            time.sleep(0.1)
+
+    with (
+        socket.create_connection(("127.0.0.1", port)) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+        pytest.raises(OSError, match=r"(?i)pipe|reset|eof|closed|abort"),
+    ):
+        drip(secured)
+    assert ask(keeper, "GET", "/v1/nonces")[0] == 200
+
+
 def test_release__refuses_what_is_too_long(keeper):
-    headers = {"Content-Length": str(MOST_BYTES + 1)}  # nothing of it is read
-    status, said = ask(keeper, "POST", "/v1/release", b"", headers)
-    assert (status, said["refused"]) == (403, "size")
+    for length in (str(MOST_BYTES + 1), "9" * 5000):  # nothing of it is read
+        headers = {"Content-Length": length}
+        status, said = ask(keeper, "POST", "/v1/release", b"", headers)
+        assert (status, said["refused"]) == (403, "size")
     assert read_last(keeper)["reason"].startswith("size: ")
 
 
@@ -305,6 +366,26 @@ def test_release__of_the_newest_version_alone(keeper, grant, tmp_path):
     assert revoke(keeper.keeper.database, names[1]) == "object"
     body = make_body(keeper, grant, X25519PrivateKey.generate(), objects=names[1:])
     assert send(keeper, body)[1]["refused"] == "object"
+
+
+def test_add_file__takes_no_header_that_anybody_has_changed(keeper, tmp_path):
+    """Who trusts a signer keeps no edit list, and no session key but those sealed."""
+    plain, signer = tmp_path / "x", load_signer(copy_key("signer.pem", tmp_path))
+    plain.write_bytes(b"data")
+    recipients = load_recipients([GOLDEN / "keys/reader.pub"])
+    path = tmp_path / "x.c4gh"
+    encrypt_file(plain, path, recipients, signer)
+    data, trusted = path.read_bytes(), [signer.public_key().public_bytes_raw()]
+    header = read_header(data, keeper.keeper.key, "x")
+    edited = make_header(header.session_keys, recipients, (0, 1))
+    path.write_bytes(edited + data[header.size :])
+    with pytest.raises(BadInput, match="has an edit list"):
+        add_file(keeper.keeper, "open", path, trusted)
+    path.write_bytes(make_header([bytes(32)], recipients) + data[header.size :])
+    with pytest.raises(BadInput, match="has no session key that was sealed"):
+        add_file(keeper.keeper, "open", path)
+    path.write_bytes(data)
+    assert add_file(keeper.keeper, "open", path, trusted).name == "x.c4gh"
 
 
 def copy_key(name, folder):

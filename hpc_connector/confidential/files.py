@@ -9,14 +9,13 @@ from typing import BinaryIO, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from hpc_connector.crypt4gh.body import (
     SEALED_BYTES,
     SEGMENT_BYTES,
     get_plain_size,
+    make_ciphers,
     open_into,
-    open_segments,
 )
 from hpc_connector.crypt4gh.edits import make_edits
 from hpc_connector.crypt4gh.header import (
@@ -33,6 +32,9 @@ from hpc_connector.crypt4gh.seal import (
     check_segments,
     check_signer,
     check_size,
+    check_uncut,
+    choose_keys,
+    digest_key,
     find_page,
     list_marks,
     make_seal,
@@ -78,7 +80,12 @@ def encrypt_file(
         writer.close()
         if signer:
             seal = make_seal(
-                b"".join(marks), n_bytes, signer, name=target.name, created=get_time()
+                b"".join(marks),
+                n_bytes,
+                signer,
+                name=target.name,
+                created=get_time(),
+                key_digests=[writer.key_digest],
             )
             save(name_seal(target), seal)
     return [target, name_seal(target)] if signer else [target]
@@ -146,7 +153,10 @@ def decrypt_file(
     """
 
     def open_header(name: str, header: bytes, seal: bytes | None) -> Header:
-        return read_header(header, key, name)
+        opened = read_header(header, key, name)
+        if trusted:
+            check_uncut(opened.edits, name)
+        return opened
 
     decrypt_by(open_header, path, target, trusted)
 
@@ -164,10 +174,12 @@ def decrypt_by(
         header = open_header(name, start, None)
         n_bytes = os.fstat(stream.fileno()).st_size - len(start)
         size = get_plain_size(n_bytes, name)
+        sealed = open_seal(path, n_bytes, trusted)
+        keys = header.session_keys
+        ciphers = make_ciphers(choose_keys(sealed[0], keys, name) if sealed else keys)
         edits = make_edits(header.edits, size, name)
-        ciphers = [ChaCha20Poly1305(session_key) for session_key in header.session_keys]
         plain = memoryview(bytearray(AT_ONCE * SEGMENT_BYTES))
-        for first, data in read_segments(path, stream, n_bytes, trusted):
+        for first, data in read_segments(path, stream, n_bytes, sealed):
             at = first * SEGMENT_BYTES
             here = plain[: get_plain_size(len(data), name)]
             if pieces := edits.keep(at, at + len(here)):
@@ -177,7 +189,7 @@ def decrypt_by(
 
 
 def read_segments(
-    path: Path, stream: BinaryIO, n_bytes: int, trusted: Sequence[bytes]
+    path: Path, stream: BinaryIO, n_bytes: int, sealed: tuple[Seal, bytes] | None
 ) -> Iterator[tuple[int, memoryview]]:
     """Yield the segments of a body, some at a time, with the number of their first.
 
@@ -189,9 +201,10 @@ def read_segments(
         Of the file, at the begin of its body.
     n_bytes
         Of the body.
+    sealed
+        Its seal, as open_seal returns it.
     """
     memory = memoryview(bytearray(AT_ONCE * SEALED_BYTES))
-    sealed = open_seal(path, n_bytes, trusted)
     page = b""
     for first in range(0, -(-n_bytes // SEALED_BYTES), AT_ONCE):
         data = memory[: n_bytes - first * SEALED_BYTES]
@@ -234,25 +247,44 @@ def open_seal(
     return seal, data
 
 
-def read_marks(path: Path, key: X25519PrivateKey) -> tuple[bytes, int]:
-    """Return nonce and tag of each segment of a file, which the key opens; its size."""
-    name, marks, size = str(path), list[bytes](), 0
+def read_marks(path: Path, key: X25519PrivateKey) -> tuple[bytes, int, set[str]]:
+    """Return nonce and tag of each segment of a file, which the key opens; its size.
+
+    Also the digests of the session keys that have opened a segment: a header may have
+    others, which are nobody's word.
+    """
+    name, marks, size, used = str(path), list[bytes](), 0, set[str]()
     with open_input(path) as stream:
         header = read_header(read_start(stream, name), key, name)
         get_plain_size(os.fstat(stream.fileno()).st_size - header.size, name)
-        while data := stream.read(AT_ONCE * SEALED_BYTES):
-            size += len(open_segments(data, header.session_keys, len(marks), name))
-            marks += list_marks(data)
-    return b"".join(marks), size
+        ciphers = make_ciphers(header.session_keys)
+        digests = {
+            id(cipher): digest_key(session_key)
+            for cipher, session_key in zip(ciphers, header.session_keys, strict=True)
+        }
+        plain = memoryview(bytearray(SEGMENT_BYTES))
+        while sealed := stream.read(SEALED_BYTES):
+            here = plain[: get_plain_size(len(sealed), name)]
+            open_into(sealed, ciphers, len(marks), name, here)
+            used.add(digests[id(ciphers[0])])  # the one that opened it
+            size += len(here)
+            marks += list_marks(sealed)
+    return b"".join(marks), size, used
 
 
 def seal_file(
     path: Path, key: X25519PrivateKey, signer: Ed25519PrivateKey, version: int = 1
 ) -> Path:
     """Write the seal of a file that the key can open, beside it; return its path."""
-    marks, size = read_marks(path, key)
+    marks, size, used = read_marks(path, key)
     seal = make_seal(
-        marks, size, signer, name=path.name, created=get_time(), version=version
+        marks,
+        size,
+        signer,
+        name=path.name,
+        created=get_time(),
+        version=version,
+        key_digests=used,
     )
     save(name_seal(path), seal)
     return name_seal(path)
@@ -273,7 +305,7 @@ def verify_seal(path: Path, trusted: Sequence[bytes]) -> Seal:
         sealed = open_seal(path, n_bytes, trusted)
         if sealed is None:
             raise BadInput(f"{name_seal(path)} is missing: expected a seal to verify")
-        for _ in read_segments(path, stream, n_bytes, trusted):
+        for _ in read_segments(path, stream, n_bytes, sealed):
             pass
     return sealed[0]
 

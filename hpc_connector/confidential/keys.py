@@ -6,7 +6,7 @@ import stat
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -48,6 +48,26 @@ def read_secret(path: Path) -> bytes:
         return stream.read(MOST_KEY_BYTES)
 
 
+def open_descriptor(number: int, option: str) -> BinaryIO:
+    """Open a file that is open already, to read; it stays open.
+
+    Parameters
+    ----------
+    option
+        That named it, for messages.
+
+    Raises
+    ------
+    BadInput
+        It is not open.
+    """
+    try:
+        return cast("BinaryIO", open(number, "rb", closefd=False))
+    except (OSError, OverflowError, TypeError) as error:  # a number beyond an int
+        said = getattr(error, "strerror", None) or "too large"
+        raise BadInput(f"{option}: {said}: expected an open file") from None
+
+
 def read_passphrase(descriptor: int | None) -> bytes | None:
     """Return the first line of an open file, None without one.
 
@@ -58,13 +78,12 @@ def read_passphrase(descriptor: int | None) -> bytes | None:
     """
     if descriptor is None:
         return None
+    option = f"--passphrase-fd {descriptor}"
     try:
-        with open(descriptor, "rb", closefd=False) as stream:
-            return stream.readline().rstrip(b"\r\n")
+        with open_descriptor(descriptor, option) as stream:
+            return stream.readline(MOST_KEY_BYTES).rstrip(b"\r\n")
     except OSError as error:
-        raise BadInput(
-            f"--passphrase-fd {descriptor}: {error.strerror}: expected an open file"
-        ) from None
+        raise BadInput(f"{option}: {error.strerror}: expected an open file") from None
 
 
 def load_key(path: Path, passphrase: bytes | None = None) -> X25519PrivateKey:
@@ -81,7 +100,7 @@ def load_key(path: Path, passphrase: bytes | None = None) -> X25519PrivateKey:
         It is not one, others may read it, or the passphrase is wrong.
     """
     data, name = read_secret(path), str(path)
-    if passphrase is not None or not sys.stdin.isatty():
+    if passphrase is not None or not is_terminal():
         return read_private_key(data, name, passphrase or b"")
     typed = b""
     for left in range(TRIES, -1, -1):
@@ -94,6 +113,11 @@ def load_key(path: Path, passphrase: bytes | None = None) -> X25519PrivateKey:
     raise AssertionError  # the last try returns or raises
 
 
+def is_terminal() -> bool:
+    """Return whether somebody can be asked; there may be no standard input at all."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def load_open_key(descriptor: int, passphrase: bytes | None) -> X25519PrivateKey:
     """Return the private key of a reader from an open file.
 
@@ -104,7 +128,7 @@ def load_open_key(descriptor: int, passphrase: bytes | None) -> X25519PrivateKey
     """
     name = f"--key fd:{descriptor}"
     try:
-        with open(descriptor, "rb", closefd=False) as stream:
+        with open_descriptor(descriptor, name) as stream:
             data = stream.read(MOST_KEY_BYTES)
     except OSError as error:
         raise BadInput(f"{name}: {error.strerror}: expected an open file") from None
@@ -194,9 +218,6 @@ def _save_pair(files: dict[str, bytes], name: Path) -> list[Path]:
         if path.exists():
             raise BadInput(f"{path} is there: expected the name of a new key")
     for path, data in zip(paths, files.values(), strict=True):
-        is_secret = path is paths[0]
-        with publish(path) as stream:
-            if is_secret:
-                os.fchmod(stream.fileno(), 0o600)
+        with publish(path, private=path is paths[0]) as stream:
             stream.write(data)
     return paths

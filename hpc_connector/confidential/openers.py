@@ -15,8 +15,10 @@ from hpc_connector.confidential.keys import (
     read_passphrase,
 )
 from hpc_connector.crypt4gh.header import Header, get_fingerprint, read_header
+from hpc_connector.crypt4gh.seal import check_uncut
 from hpc_connector.errors import BadInput
 from hpc_connector.options import KeyOptions
+from hpc_connector.storage import key_ring
 from hpc_connector.storage.key_ring import Opener
 
 KEY_ALONE = 0  # level of evidence: whoever has the key can open
@@ -53,7 +55,10 @@ def open_by_key(key: X25519PrivateKey) -> Opener:
     """Return the opener of a private key, which stays in this process."""
 
     def open_header(name: str, header: bytes, seal: bytes | None) -> Header:
-        return read_header(header, key, name)
+        opened = read_header(header, key, name)
+        if seal is not None and key_ring.get_trusted():
+            check_uncut(opened.edits, name)
+        return opened
 
     public = key.public_key().public_bytes_raw()
     facts = {"key": get_fingerprint(public), "evidence": KEY_ALONE}

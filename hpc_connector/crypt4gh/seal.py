@@ -11,8 +11,10 @@ head        JSON with sorted keys: what is sealed, SHA-256 of its pages, the sig
 pages       for each segment its nonce and its tag, 28 bytes, in order
 ==========  =======================================================================
 
-A page is what stands there of 4,096 segments. It holds against everybody who has no
-session key; a reader of the file could make another segment of an equal tag.
+A page is what stands there of 4,096 segments. Who knows the key of a segment can make
+another of an equal tag, and a header takes session keys of anybody; so the head has
+digests of those that were used (``key_digests``; older seals lack them). It holds then
+against everybody who has none of them, but not against the readers of the file.
 """
 
 import base64
@@ -20,7 +22,7 @@ import binascii
 import hashlib
 import json
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +41,7 @@ START = struct.Struct("<8sI")
 MARK_BYTES = NONCE_BYTES + TAG_BYTES  # of a segment
 PAGE_SEGMENTS = 4096
 SIGNATURE_BYTES = 64
+KEY_LABEL = b"hpc_connector sealed session key v1\0"
 MOST_HEAD_BYTES = 64 << 20
 KINDS = {
     "format_version": int,
@@ -80,6 +83,7 @@ def make_seal(
     name: str,
     created: str,
     version: int = 1,
+    key_digests: Iterable[str] = (),
 ) -> bytes:
     """Return the seal of a body.
 
@@ -95,6 +99,9 @@ def make_seal(
         Time in UTC (RFC 3339).
     version
         A later one replaces those before.
+    key_digests
+        Of the session keys of the segments; without them the seal does not say by which
+        keys they must open.
     """
     page_bytes = PAGE_SEGMENTS * MARK_BYTES
     public = signer.public_key().public_bytes_raw()
@@ -110,10 +117,17 @@ def make_seal(
         "pages": [hashlib.sha256(page).hexdigest() for page in pages],
         "signer": base64.b64encode(public).decode(),
     }
+    if digests := sorted(key_digests):
+        head["key_digests"] = digests
     words = json.dumps(head, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     packed = words.encode()
     signed = START.pack(MAGIC, len(packed)) + packed
     return signed + signer.sign(signed) + marks
+
+
+def digest_key(session_key: bytes) -> str:
+    """Return what a seal says of a session key, which it does not tell."""
+    return hashlib.sha256(KEY_LABEL + session_key).hexdigest()
 
 
 def get_seal_size(data: bytes, name: str) -> int:
@@ -171,6 +185,8 @@ def _read_head(packed: bytes, name: str) -> dict[str, Any]:
     is_right = isinstance(head, dict) and all(
         type(head.get(key)) is kind for key, kind in KINDS.items()
     )
+    if is_right and type(head.get("key_digests", [])) is not list:
+        is_right = False
     if not is_right:
         raise BadInput(f"{name}: its head lacks one of {', '.join(KINDS)}")
     if head["format_version"] != 1 or head["page_segments"] != PAGE_SEGMENTS:
@@ -193,6 +209,43 @@ def check_signer(seal: Seal, trusted: Iterable[bytes], name: str) -> None:
     if seal.signer not in set(trusted):
         found = hashlib.sha256(seal.signer).hexdigest()[:16]
         raise BadInput(f"{name} was signed by {found}: expected one of --trust")
+
+
+def check_uncut(edits: Sequence[int] | None, name: str) -> None:
+    """Raise where a header that nobody has signed leaves something of a body out.
+
+    Whoever knows the public key of a reader can put an edit list into a header, without
+    a session key, and every segment is still the one that was sealed.
+
+    Parameters
+    ----------
+    edits
+        Of the header, None without an edit list.
+    """
+    if edits is not None:
+        raise BadInput(
+            f"{name} has an edit list, which a seal does not cover: anybody may have "
+            "put it there: expected none with --trust"
+        )
+
+
+def choose_keys(
+    seal: Seal, session_keys: Sequence[bytes], name: str
+) -> tuple[bytes, ...]:
+    """Return those session keys of a header by which the segments were sealed.
+
+    Raises
+    ------
+    BadInput
+        It is none of them.
+    """
+    known = seal.head.get("key_digests")
+    if known is None:
+        return tuple(session_keys)
+    found = tuple(key for key in session_keys if digest_key(key) in known)
+    if not found:
+        raise BadInput(f"{name}: its header has no session key that was sealed")
+    return found
 
 
 def check_size(seal: Seal, body_bytes: int, name: str) -> None:

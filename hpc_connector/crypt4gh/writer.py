@@ -15,6 +15,7 @@ from hpc_connector.crypt4gh.header import (
     TAG_BYTES,
     make_header,
 )
+from hpc_connector.crypt4gh.seal import digest_key
 
 Tell = Callable[[bytes, bytes], None]
 
@@ -45,6 +46,7 @@ class Writer(io.RawIOBase):
         if not recipients:
             raise ValueError("expected at least one recipient")
         session_key = os.urandom(KEY_BYTES)
+        self.key_digest = digest_key(session_key)  # as a seal records it
         self._stream, self._tell = stream, tell
         self._cipher = ChaCha20Poly1305(session_key)
         self._left = bytearray()

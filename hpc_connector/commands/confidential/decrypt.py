@@ -1,7 +1,6 @@
 """``hpc-connector decrypt``: the plaintext of an encrypted file."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -36,7 +35,6 @@ def run(args: argparse.Namespace) -> int:
     if str(args.out) == "-":
         decrypt_file(args.file, sys.stdout.buffer, key, trusted)
         return cli.DONE
-    with publish(args.out) as stream:
-        os.fchmod(stream.fileno(), 0o600)
+    with publish(args.out, private=True) as stream:
         decrypt_file(args.file, stream, key, trusted)
     return cli.DONE

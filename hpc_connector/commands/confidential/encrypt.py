@@ -6,6 +6,7 @@ from hpc_connector import cli
 from hpc_connector.commands.confidential.words import add_recipients, name_beside
 from hpc_connector.confidential.files import ENCRYPTED, encrypt_file
 from hpc_connector.confidential.keys import load_recipients, load_signer
+from hpc_connector.pipeline.cores import forbid_cores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Encrypt files; print the paths of what was written."""
     recipients = load_recipients(args.to)
+    forbid_cores()
     signer = load_signer(args.sign) if args.sign else None
     for path in args.files:
         target = name_beside(path, args.out, path.name + ENCRYPTED)

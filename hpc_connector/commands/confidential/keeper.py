@@ -15,6 +15,7 @@ from hpc_connector.confidential.keeper.server import serve, wait_for_end
 from hpc_connector.confidential.keeper.settings import read_settings
 from hpc_connector.confidential.keeper.state import Keeper, open_keeper
 from hpc_connector.confidential.keys import load_key, load_trusted, read_passphrase
+from hpc_connector.pipeline.cores import forbid_cores
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ def _add(commands: Any, name: str, said: str) -> cli.OneLineParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run one of the commands."""
+    """Run one of the commands; its process, which has the key, leaves no core file."""
+    forbid_cores()
     settings = read_settings(args.config)
     passphrase = read_passphrase(args.passphrase_fd)
     keeper = open_keeper(settings, load_key(settings.keeper.key, passphrase))

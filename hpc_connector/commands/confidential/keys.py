@@ -23,6 +23,8 @@ from hpc_connector.confidential.keys import (
     save_new_keys,
     save_new_signer,
 )
+from hpc_connector.errors import BadInput
+from hpc_connector.pipeline.cores import forbid_cores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,10 +60,18 @@ def run(args: argparse.Namespace) -> int:
         recipients = load_recipients(args.to)
         print(reencrypt_file(args.file, get_key(args), recipients, args.out))
         return cli.DONE
-    passphrase = read_passphrase(args.passphrase_fd) or b""
+    forbid_cores()
+    passphrase = read_passphrase(args.passphrase_fd)
+    if passphrase == b"":
+        raise BadInput(
+            f"--passphrase-fd {args.passphrase_fd}: its first line is empty: expected "
+            "a passphrase"
+        )
+    if args.signer and passphrase:
+        raise BadInput("--passphrase-fd: the key of a signer has none here")
     name = args.name
     for path in (
-        save_new_signer(name) if args.signer else save_new_keys(name, passphrase)
+        save_new_signer(name) if args.signer else save_new_keys(name, passphrase or b"")
     ):
         print(path)
     return cli.DONE

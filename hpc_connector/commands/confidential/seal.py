@@ -44,8 +44,9 @@ def _add_file(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run one of the commands."""
     if args.what == "make":
+        key = get_key(args)
         signer = load_signer(args.sign)
-        print(seal_file(args.file, get_key(args), signer, args.seal_version))
+        print(seal_file(args.file, key, signer, args.seal_version))
         return cli.DONE
     seal = verify_seal(args.file, load_trusted(args.trust))
     signer_said = hashlib.sha256(seal.signer).hexdigest()[:16]

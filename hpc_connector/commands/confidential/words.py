@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hpc_connector import cli
 from hpc_connector.confidential.keys import load_key, read_passphrase
+from hpc_connector.pipeline.cores import forbid_cores
 
 
 def add_key(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +39,7 @@ def get_token(args: argparse.Namespace) -> str:
     # slow to import, and most commands need no token
     from hpc_connector.confidential.identity.source import load_token
 
+    forbid_cores()
     return load_token(descriptor=args.token_fd, command=args.token_command)
 
 
@@ -55,7 +57,8 @@ def add_recipients(parser: argparse.ArgumentParser) -> None:
 
 
 def get_key(args: argparse.Namespace) -> X25519PrivateKey:
-    """Return the key of the reader."""
+    """Return the key of the reader; this process leaves no core file from then on."""
+    forbid_cores()
     return load_key(args.key, read_passphrase(args.passphrase_fd))
 
 

@@ -6,6 +6,7 @@ import subprocess
 
 from hpc_connector.confidential.identity.device import TOKEN
 from hpc_connector.confidential.identity.login import get_login
+from hpc_connector.confidential.keys import open_descriptor
 from hpc_connector.errors import BadInput
 
 MOST_BYTES = 1 << 16
@@ -39,7 +40,7 @@ def load_token(*, descriptor: int | None = None, command: str = "") -> str:
 
 def _read(descriptor: int) -> bytes:
     try:
-        with open(descriptor, "rb", closefd=False) as stream:
+        with open_descriptor(descriptor, f"--token-fd {descriptor}") as stream:
             return stream.readline(MOST_BYTES)
     except OSError as error:
         raise BadInput(

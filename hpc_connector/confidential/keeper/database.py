@@ -122,20 +122,36 @@ class Database:
 
     @contextlib.contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
-        """Give the rows, of which all changes are made or none."""
-        with self.lock:
+        """Give the rows, of which all changes are made or none.
+
+        Raises
+        ------
+        OSError
+            They cannot be changed now: the disk is full, another process writes.
+        """
+        with self.lock, explain():
             self.rows.execute("begin immediate")
             try:
                 yield self.rows
+                self.rows.execute("commit")
             except BaseException:
-                self.rows.execute("rollback")
+                if self.rows.in_transaction:  # an error of the disk may have ended it
+                    self.rows.execute("rollback")
                 raise
-            self.rows.execute("commit")
 
     def ask(self, question: str, *values: Any) -> list[Any]:
         """Return the rows that answer a question."""
-        with self.lock:
+        with self.lock, explain():
             return self.rows.execute(question, values).fetchall()
+
+
+@contextlib.contextmanager
+def explain() -> Iterator[None]:
+    """Raise an OSError for one of SQLite: nothing was asked for that cannot be."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise OSError(f"the keeper's database: {error}") from None
 
 
 def save_object(database: Database, one: Stored) -> None:

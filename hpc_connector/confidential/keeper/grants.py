@@ -20,6 +20,7 @@ from hpc_connector.confidential.keeper.database import (
     save_grant,
 )
 from hpc_connector.confidential.keeper.log import add_event
+from hpc_connector.confidential.keeper.messages import pack
 from hpc_connector.confidential.keeper.settings import Policy, Settings
 from hpc_connector.confidential.keeper.state import Keeper
 from hpc_connector.confidential.keys import read_secret
@@ -27,6 +28,7 @@ from hpc_connector.confidential.refused import Refused
 
 NAME_BYTES = 8  # of a grant
 USES, MOST_USES = 21, 1000  # a job of ours is queued again twenty times
+MOST_PROGRAM = 100  # characters of its name
 HOURS = 24.0
 VALUES = re.compile(r"session=([^,]+)(?:,secret=([^,]+))?")
 JOB = {"cluster": r"[\w-]{1,40}", "job_id": r"\d{1,20}"}
@@ -42,6 +44,7 @@ def read_json(data: bytes, fields: Mapping[str, tuple[type, ...]]) -> dict[str, 
     """
     try:
         told = json.loads(data)
+        pack(told)  # half a surrogate pair is no text
         is_right = told.keys() <= fields.keys() and all(
             type(told[name]) in kinds for name, kinds in fields.items() if name in told
         )
@@ -63,7 +66,8 @@ def make_grant(keeper: Keeper, person: Claims, data: bytes) -> dict[str, Any]:
     kinds = {"data": (list,), "program": (str,), "hours": (int, float), "uses": (int,)}
     told = {"hours": HOURS, "uses": USES} | read_json(data, kinds)
     names = [name for name in told.get("data", []) if isinstance(name, str)]
-    if not names or len(names) != len(told["data"]) or "program" not in told:
+    is_named = 0 < len(told.get("program", "")) <= MOST_PROGRAM
+    if not names or len(names) != len(told["data"]) or not is_named:
         raise Refused("body", "expected names of data sets, and a program")
     settings = keeper.settings
     for name in names:

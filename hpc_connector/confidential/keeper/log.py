@@ -51,13 +51,23 @@ def name_public(path: Path) -> Path:
 
 
 def save_public(place: LogPlace) -> None:
-    """Write the public key of a log beside it, if it is not there."""
-    if not (path := name_public(place.path)).exists():
-        key = place.key.public_key()
+    """Write the public key of a log beside it, if it is not there.
+
+    Raises
+    ------
+    BadInput
+        That of another key is: what this one signs would not hold in that log.
+    """
+    key = place.key.public_key()
+    public = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    path = name_public(place.path)
+    if not path.exists():
         with publish(path) as stream:
-            stream.write(
-                key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-            )
+            stream.write(public)
+    elif path.read_bytes() != public:
+        raise BadInput(
+            f"{path} is of another key of the keeper: expected a new log for a new key"
+        )
 
 
 def add_event(place: LogPlace, event: str, **what: Any) -> None:

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,9 @@ from hpc_connector.confidential.refused import Refused
 FORMAT_VERSION = 1
 MOST_BYTES = 1 << 20  # of a request
 MOST_OBJECTS = 1000  # of one
+MOST_RESTARTS = (1 << 31) - 1
 ID_DIGITS = 32  # of an object
+MEASUREMENT = re.compile("[0-9a-f]{64}")
 KINDS = {  # of what a job sends
     "format_version": int,
     "grant": str,
@@ -73,6 +76,7 @@ def read_body(data: bytes) -> dict[str, Any]:
     """
     try:
         body = json.loads(data)
+        pack(body)  # half a surrogate pair is no text
     except (ValueError, RecursionError):
         raise ValueError("expected JSON") from None
     if not isinstance(body, dict) or body.keys() != KINDS.keys():
@@ -82,6 +86,10 @@ def read_body(data: bytes) -> dict[str, Any]:
         raise ValueError(f"wrong {', '.join(wrong) or 'format_version'}")
     if not all(isinstance(one, str) for one in body["objects"]):
         raise ValueError("objects: expected a list of ids")
+    if not 0 <= body["restart"] <= MOST_RESTARTS:
+        raise ValueError(f"restart: expected 0 to {MOST_RESTARTS}")
+    if not MEASUREMENT.fullmatch(body["measurement"]):
+        raise ValueError("measurement: expected 64 hex digits")
     if len(body["objects"]) > MOST_OBJECTS:
         raise ValueError(f"objects: expected at most {MOST_OBJECTS}")
     return body

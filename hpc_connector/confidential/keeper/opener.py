@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Sequence
 from http.client import HTTPSConnection
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from hpc_connector.confidential.evidence.levels import LEVELS
 from hpc_connector.confidential.evidence.measurement import measure
 from hpc_connector.confidential.evidence.quotes import make_evidence
 from hpc_connector.confidential.keeper.client import (
@@ -40,6 +41,7 @@ from hpc_connector.options import KeyOptions
 from hpc_connector.storage.key_ring import Opener
 
 logger = logging.getLogger(__name__)
+Kind = TypeVar("Kind")
 
 PAUSE_S = 1.0  # before what may be granted in a moment is asked again
 HELP = {
@@ -78,11 +80,13 @@ def open_by_keeper(url: str, options: KeyOptions) -> Opener:
     key, lock = X25519PrivateKey.generate(), threading.Lock()
     about = describe_run(key, options)
     first = ask_release(url, about, ())
-    packed = read_header(decode(first["run_key"]), key, "the key of the run")
+    packed = read_header(take_bytes(first, "run_key"), key, "the key of the run")
+    if (level := take(first, "level", int)) not in range(len(LEVELS)):
+        raise BadInput(f"--key keeper:URL: level {level}: expected one of evidence")
     run_key = X25519PrivateKey.from_private_bytes(packed.session_keys[0])
     facts = {
         "key": get_fingerprint(key),
-        "evidence": first["level"],
+        "evidence": level,
         "grant": options.grant,
         "keeper": url,
     }
@@ -90,12 +94,37 @@ def open_by_keeper(url: str, options: KeyOptions) -> Opener:
     def open_header(name: str, header: bytes, seal: bytes | None) -> Header:
         if seal is None:
             return read_own(header, run_key, name)
+        wanted = name_object(seal)
         with lock:
-            answer = ask_release(url, about, [name_object(seal)], name)
-        (released,) = answer["headers"].values()
-        return read_header(decode(released), key, name)
+            answer = ask_release(url, about, [wanted], name)
+        released = take_bytes(take(answer, "headers", dict), wanted)
+        return read_header(released, key, name)
 
     return Opener(open_header, facts, run_key.public_key().public_bytes_raw())
+
+
+def take(answer: dict[str, Any], name: str, kind: type[Kind]) -> Kind:
+    """Return what an answer says by a name.
+
+    Raises
+    ------
+    BadInput
+        It is not what a keeper answers.
+    """
+    found = answer.get(name)
+    if not isinstance(found, kind):
+        raise BadInput(f"--key keeper:URL: an answer without {name}: expected a keeper")
+    return found
+
+
+def take_bytes(answer: dict[str, Any], name: str) -> bytes:
+    """Return the bytes that an answer has by a name, in base64; as :func:`take`."""
+    try:
+        return decode(take(answer, name, str))
+    except ValueError as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"--key keeper:URL: {name}: {error}") from None
 
 
 def read_own(header: bytes, run_key: X25519PrivateKey, name: str) -> Header:
@@ -168,7 +197,7 @@ def send(
     """Return what a keeper releases for one request, which only this job can send."""
     nonce = exchange(connection, "GET", "/v1/nonces")
     evidence = make_evidence(
-        decode(nonce["nonce"]),
+        take_bytes(nonce, "nonce"),
         decode(about["job_public"]),
         about["measurement"],
         about["node"],
@@ -176,5 +205,5 @@ def send(
     asked = {"nonce": nonce["nonce"], "objects": list(objects), "evidence": evidence}
     data = pack(about | asked)
     digest = hashlib.sha256(data).digest()
-    headers = {"X-Munge": make_credential(digest, int(nonce["uid"]))}
+    headers = {"X-Munge": make_credential(digest, take(nonce, "uid", int))}
     return exchange(connection, "POST", "/v1/release", data, headers)

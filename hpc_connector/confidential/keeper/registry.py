@@ -18,6 +18,7 @@ from hpc_connector.confidential.keeper.log import add_event
 from hpc_connector.confidential.keeper.messages import name_object
 from hpc_connector.confidential.keeper.state import Keeper
 from hpc_connector.crypt4gh.header import read_header
+from hpc_connector.crypt4gh.seal import check_uncut, choose_keys
 from hpc_connector.errors import BadInput
 
 
@@ -44,11 +45,14 @@ def add_file(
     with open_input(path) as stream:
         header = read_start(stream, str(path))
         n_bytes = os.fstat(stream.fileno()).st_size - len(header)
-    read_header(header, keeper.key, str(path))
+    opened = read_header(header, keeper.key, str(path))
+    if trusted:
+        check_uncut(opened.edits, str(path))
     sealed = open_seal(path, n_bytes, trusted)
     if sealed is None:
         raise BadInput(f"{path} has no seal: expected hpc-connector seal make first")
     seal, whole = sealed
+    choose_keys(seal, opened.session_keys, str(path))
     name = name_object(whole[: seal.size])
     version = seal.head["version"]
     one = Stored(name, data, path.name, version, header, time.time())

@@ -2,10 +2,12 @@
 
 import contextlib
 import logging
+import re
 import signal
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
@@ -37,6 +39,7 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 32  # connections that are served
 WAITING = 4096  # that wait to be
 PATIENCE_S = 20.0  # with a client that says nothing
+MOST_S = 90.0  # of a connection: one that says a byte now and then is held up too
 JSON, PEM = "application/json", "application/x-pem-file"
 
 
@@ -51,6 +54,7 @@ class Server(HTTPServer):
     def __init__(self, keeper: Keeper, context: ssl.SSLContext) -> None:
         self.keeper, self.context = keeper, context
         self.pool = ThreadPoolExecutor(AT_ONCE, "keeper")
+        self.ends_s: dict[ssl.SSLSocket, float] = {}  # of connections that are served
         host, port = keeper.settings.keeper.listen
         if ":" in host:
             self.address_family = socket.AF_INET6
@@ -67,13 +71,30 @@ class Server(HTTPServer):
         """Hand a connection to a thread."""
         self.pool.submit(self.serve, request, client_address)
 
+    def service_actions(self) -> None:
+        """End the connections that last too long: their threads are for others too."""
+        now_s = time.monotonic()
+        for secured, end_s in list(self.ends_s.items()):
+            if now_s >= end_s:
+                self.ends_s.pop(secured, None)
+                with contextlib.suppress(OSError):  # it has just ended
+                    # Not its own method, which would first have it go on in plain
+                    socket.socket.shutdown(secured, socket.SHUT_RDWR)
+
     def serve(self, request: socket.socket, client_address: Any) -> None:
         """Serve a connection to its end."""
         request.settimeout(PATIENCE_S)
         request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            with self.context.wrap_socket(request, server_side=True) as secured:
-                self.finish_request(secured, client_address)
+            with self.context.wrap_socket(
+                request, server_side=True, do_handshake_on_connect=False
+            ) as secured:
+                self.ends_s[secured] = time.monotonic() + MOST_S
+                try:
+                    secured.do_handshake()
+                    self.finish_request(secured, client_address)
+                finally:
+                    self.ends_s.pop(secured, None)
         except OSError as error:  # of TLS too; the client has gone, or is none
             logger.debug("%s: %s", client_address[0], error)
         except Exception:
@@ -181,12 +202,13 @@ class Handler(BaseHTTPRequestHandler):
             It is too long; nothing of it is read.
         """
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > MOST_BYTES:
+        if not re.fullmatch("[0-9]{1,9}", length) or int(length) > MOST_BYTES:
             refused = Refused("size", f"expected at most {MOST_BYTES} bytes")
             add_event(self.server.keeper.log, "refuse", reason=str(refused))
             raise refused
-        self.is_read = True
-        return self.rfile.read(int(length))
+        data = self.rfile.read(int(length))
+        self.is_read = True  # else what is left of it would be the next request
+        return data
 
     def send(self, status: HTTPStatus, data: bytes, kind: str = JSON) -> None:
         """Send an answer; the connection ends if something of a request is left."""

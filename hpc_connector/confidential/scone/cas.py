@@ -89,7 +89,7 @@ def make_cas(
     read_secret(key)
 
     def get_passphrase() -> bytes:
-        if passphrase is None and sys.stdin.isatty():
+        if passphrase is None and sys.stdin is not None and sys.stdin.isatty():
             return getpass.getpass(f"Passphrase of {key}: ").encode()
         return passphrase or b""
 

@@ -1,5 +1,6 @@
 """Opening of encrypted objects: header and seal are read, the body is not."""
 
+import logging
 import posixpath
 
 from hpc_connector.crypt4gh.body import get_plain_size
@@ -8,6 +9,7 @@ from hpc_connector.crypt4gh.header import get_header_size
 from hpc_connector.crypt4gh.seal import (
     check_signer,
     check_size,
+    choose_keys,
     get_seal_size,
     read_seal,
 )
@@ -22,6 +24,12 @@ from hpc_connector.storage.stores import NoSuchObject, NotAllowed
 
 FIRST_BYTES = 1 << 16  # what a header, or the head of a seal, seldom exceeds
 SEAL = ".seal"
+NO_DIGESTS = (
+    "%s: its seal does not name session keys, and holds against those alone who do not "
+    "know the public key of a reader: expected hpc-connector seal make once more"
+)
+
+logger = logging.getLogger(__name__)
 
 
 def open_body(file: Source, stored: Version) -> Body:
@@ -52,6 +60,10 @@ def open_body(file: Source, stored: Version) -> Body:
         check_size(seal.seal, n_stored, name)
     n_bytes = get_plain_size(n_stored, name)
     _, session_keys, edits = opener.open(name, header, signed)
+    if seal:
+        session_keys = choose_keys(seal.seal, session_keys, name)
+        if key_ring.get_trusted() and "key_digests" not in seal.seal.head:
+            logger.info(NO_DIGESTS, name)
     pieces = make_edits(edits, n_bytes, name)
     sizes = len(header), tuple(session_keys), n_bytes
     body = Body(file, stored, *sizes, pieces, seal)
