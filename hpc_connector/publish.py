@@ -6,7 +6,7 @@ open: nothing becomes readable because somebody forgot it.
 
 import contextlib
 import os
-import tempfile
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, cast
@@ -164,13 +164,8 @@ def publish_by_name(paths: Iterable[Path]) -> Iterator[list[Path]]:
         Of one folder.
     """
     wanted = list(paths)
-    with (
-        contextlib.ExitStack() as stack,
-        tempfile.TemporaryDirectory(
-            prefix=f"{wanted[0].name}.", dir=wanted[0].parent
-        ) as folder,
-    ):
-        own = [Path(folder) / path.name for path in wanted]
+    with contextlib.ExitStack() as stack, make_partial(wanted[0]) as folder:
+        own = [folder / path.name for path in wanted]
         if _readers is None:
             yield own
             for path, target in zip(own, wanted, strict=True):
@@ -183,6 +178,21 @@ def publish_by_name(paths: Iterable[Path]) -> Iterator[list[Path]]:
         for plain, target in zip(memory, wanted, strict=True):
             with publish(target) as sealed:
                 _copy(plain, sealed)
+
+
+@contextlib.contextmanager
+def make_partial(path: Path) -> Iterator[Path]:
+    """Give an empty folder, beside `path`, for what has its name once it is whole.
+
+    What a process that was killed had left there is removed first.
+    """
+    folder = path.with_name(path.name + ".partial")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> None:

@@ -5,7 +5,6 @@ the coordinate system "global". That is micrometres where the dataset says how l
 pixels are, and else pixels; the first pixel is from 0 to 1 of its length.
 """
 
-import tempfile
 import warnings
 from collections.abc import Mapping
 from functools import partial
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hpc_connector.publish import make_partial
 from metabolite_annotation.export.ann_data import make_anndata
 from metabolite_annotation.export.found import Found, read_first_images
 
@@ -33,15 +33,12 @@ def save_spatialdata(path: Path, found: Found) -> None:
     BadInput
         results.h5 cannot be read.
     """
-    with (
-        warnings.catch_warnings(),
-        tempfile.TemporaryDirectory(dir=path.parent) as folder,
-    ):
+    with warnings.catch_warnings(), make_partial(path) as folder:
         warnings.simplefilter("ignore")  # of the library's own calls
-        store = Path(folder) / path.name
+        store = folder / path.name
         make_spatialdata(found).write(store)
         if path.exists():
-            path.rename(Path(folder) / "before")
+            path.rename(folder / "before")
         store.rename(path)
 
 
