@@ -1,6 +1,5 @@
 """``manifest.json``: how it begins, is written and read, and whether a run goes on."""
 
-import hashlib
 import json
 import logging
 import os
@@ -300,7 +299,9 @@ def add_seal(found: Input) -> Input:
             said = "%s has no seal: nothing proves that its segments are all there"
             logger.warning(said, found["path"])
         else:
-            signer = hashlib.sha256(stored.seal.signer).hexdigest()[:16]
+            from hpc_connector.crypt4gh import header  # of an extra
+
+            signer = header.get_fingerprint(stored.seal.signer)
             version = stored.seal.head["version"]
             found["seal"] = {"signer": signer, "version": version}
     return found

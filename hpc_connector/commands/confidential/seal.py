@@ -1,12 +1,12 @@
 """``hpc-connector seal``: sign what an encrypted file is, and prove it."""
 
 import argparse
-import hashlib
 
 from hpc_connector import cli
 from hpc_connector.commands.confidential.words import add_key, get_key
 from hpc_connector.confidential.files import seal_file, verify_seal
 from hpc_connector.confidential.keys import load_signer, load_trusted
+from hpc_connector.crypt4gh.header import get_fingerprint
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,9 +48,9 @@ def run(args: argparse.Namespace) -> int:
         print(seal_file(args.file, get_key(args), signer, args.seal_version))
         return cli.DONE
     seal = verify_seal(args.file, load_trusted(args.trust))
-    signer_said = hashlib.sha256(seal.signer).hexdigest()[:16]
     print(
         f"{args.file}: {seal.head['segments']:,} segments as sealed, version "
-        f"{seal.head['version']} of {seal.head['created']}, signed by {signer_said}"
+        f"{seal.head['version']} of {seal.head['created']}, signed by "
+        f"{get_fingerprint(seal.signer)}"
     )
     return cli.DONE
