@@ -3,7 +3,7 @@
 import argparse
 
 from hpc_connector import cli
-from hpc_connector.commands.confidential.words import add_key, get_key
+from hpc_connector.commands.confidential.words import add_key, add_trust, get_key
 from hpc_connector.confidential.files import seal_file, verify_seal
 from hpc_connector.confidential.keys import load_signer, load_trusted
 from hpc_connector.crypt4gh.header import get_fingerprint
@@ -25,15 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     verify = cli.add_command(commands, "verify", "compare a file with its seal")
     _add_file(verify)
-    said = "public key of who must have signed; several times for one of several"
-    verify.add_argument(
-        "--trust",
-        type=cli.local,
-        required=True,
-        action="append",
-        metavar="SIGNER.pub.pem",
-        help=said,
-    )
+    add_trust(verify, required=True)
 
 
 def _add_file(parser: argparse.ArgumentParser) -> None:
