@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from hpc_connector.learner.annotation.normalisation import NORMS
@@ -71,6 +70,7 @@ def save_anndata(path: Path, found: Found) -> None:
 
 def pack_anndata(data: "AnnData") -> bytes:
     """Return the file that anndata writes, which takes no stream, made in memory."""
+    import h5py
     from anndata.io import write_elem
 
     packed = {"compression": "gzip"}
