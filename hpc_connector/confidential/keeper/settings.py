@@ -145,18 +145,15 @@ def texts(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def hours(value: Any) -> float:
-    """Return a number above 0."""
-    if type(value) not in (int, float) or not 0 < value < math.inf:
-        raise ValueError("hours above 0")
-    return float(value)
+def above_zero(unit: str) -> Callable[[Any], float]:
+    """Return a reader of a number of a unit, above 0."""
 
+    def read(value: Any) -> float:
+        if type(value) not in (int, float) or not 0 < value < math.inf:
+            raise ValueError(f"{unit} above 0")
+        return float(value)
 
-def seconds(value: Any) -> float:
-    """Return seconds above 0."""
-    if type(value) not in (int, float) or not 0 < value < math.inf:
-        raise ValueError("seconds above 0")
-    return float(value)
+    return read
 
 
 def issuer(value: Any) -> str:
@@ -233,7 +230,7 @@ OIDC: dict[str, Reader] = {
     "issuer": issuer,
     "audience": text,
     "role": role,
-    "most_life_s": seconds,
+    "most_life_s": above_zero("seconds"),
 }
 MUNGE: dict[str, Reader] = {"clusters": texts, "socket": text}
 POLICY: dict[str, Reader] = {
@@ -245,7 +242,7 @@ POLICY: dict[str, Reader] = {
     "measurements": digests,
     "enclaves": enclaves,
     "tcb_statuses": texts,
-    "most_hours": hours,
+    "most_hours": above_zero("hours"),
 }
 NODE: dict[str, Reader] = {"key": text, "pcrs": digests, "registers": registers}
 SECTIONS = ("keeper", "oidc", "munge", "subjects", "data", "nodes", "values")
