@@ -7,7 +7,6 @@ when it holds for each of its nodes: the plaintext is in the memory of all.
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -150,5 +149,5 @@ def decode(text: object) -> bytes:
     """Return the bytes of base64."""
     try:
         return base64.b64decode(str(text), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise Refused(WORD, "a quote that is not base64") from None
