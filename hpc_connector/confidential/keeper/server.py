@@ -21,11 +21,7 @@ from hpc_connector.confidential.keeper.grants import (
     make_grant,
 )
 from hpc_connector.confidential.keeper.log import add_event
-from hpc_connector.confidential.keeper.messages import (
-    MOST_BYTES,
-    encode,
-    pack,
-)
+from hpc_connector.confidential.keeper.messages import MOST_BYTES, encode, pack
 from hpc_connector.confidential.keeper.release import release
 from hpc_connector.confidential.keeper.settings import Place
 from hpc_connector.confidential.keeper.state import Keeper, read_authority
@@ -38,6 +34,11 @@ AT_ONCE = 32  # connections that are served
 WAITING = 4096  # that wait to be
 PATIENCE_S = 20.0  # with a client that says nothing
 JSON, PEM = "application/json", "application/x-pem-file"
+STATUS = {  # of refusals, by their words; of others FORBIDDEN
+    "body": HTTPStatus.BAD_REQUEST,
+    "token": HTTPStatus.UNAUTHORIZED,
+    "values": HTTPStatus.NOT_FOUND,
+}
 
 
 class Server(HTTPServer):
@@ -205,13 +206,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the log of the keeper does."""
-
-
-STATUS = {
-    "body": HTTPStatus.BAD_REQUEST,
-    "token": HTTPStatus.UNAUTHORIZED,
-    "values": HTTPStatus.NOT_FOUND,
-}
 
 
 def make_context(place: Place) -> ssl.SSLContext:
