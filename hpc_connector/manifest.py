@@ -308,12 +308,18 @@ def add_seal(found: Input) -> Input:
 
 
 def check_burst(args: RunOptions, inputs: Sequence[str]) -> None:
-    """Refuse functions of a cloud for encrypted inputs: they would get plaintext."""
-    sealed = [path for path in inputs if is_encrypted(path)]
-    if sealed and getattr(args, "burst", None):
+    """Refuse functions of a cloud for encrypted inputs: they would get plaintext.
+
+    Raises
+    ------
+    BadInput
+        There are some, and the message has the first.
+    """
+    encrypted = [path for path in inputs if is_encrypted(path)]
+    if encrypted and getattr(args, "burst", None):
         raise BadInput(
-            f"--burst does not go with encrypted inputs ({sealed[0]}): what functions "
-            "are given would lie in a bucket as plaintext"
+            f"--burst does not go with encrypted inputs ({encrypted[0]}): what "
+            "functions are given would lie in a bucket as plaintext"
         )
 
 
