@@ -189,6 +189,11 @@ def check_signer(seal: Seal, trusted: Iterable[bytes], name: str) -> None:
     ----------
     trusted
         Public keys, 32 bytes each.
+
+    Raises
+    ------
+    BadInput
+        The message has the fingerprint of who it is of.
     """
     if seal.signer not in set(trusted):
         found = get_fingerprint(seal.signer)

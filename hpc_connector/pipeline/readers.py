@@ -68,7 +68,7 @@ def share_readers(comm: Communicator) -> None:
 
 
 def end_readers() -> None:
-    """Write for anybody again, and forget the keys; what was kept in memory is gone."""
+    """Write for anybody again; forget the keys, and what was kept in memory."""
     set_readers(None)
     key_ring.forget_keys()
     allow_cores()
