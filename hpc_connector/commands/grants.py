@@ -111,7 +111,13 @@ def bind(granted: Granted, number: str) -> None:
 
 
 def get_cluster() -> str:
-    """Return the name of this cluster."""
+    """Return the name of this cluster.
+
+    Raises
+    ------
+    BadInput
+        Slurm does not say one.
+    """
     for line in ask_config().splitlines():
         name, _, value = line.partition("=")
         if name.strip() == "ClusterName":

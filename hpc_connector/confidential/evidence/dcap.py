@@ -115,6 +115,11 @@ def check_enclave(
         MRENCLAVE or MRTD, hex.
     statuses
         Of firmware, that are good enough.
+
+    Raises
+    ------
+    Refused
+        The message says what it is not.
     """
     if enclave.report_data != report_data:
         raise Refused(WORD, "a quote for another nonce, key or code")

@@ -114,7 +114,13 @@ def read_quote(attest: bytes) -> Quote:
 
 
 def read_signature(data: bytes) -> bytes:
-    """Return the DER of a TPMT_SIGNATURE, which must be ECDSA with SHA-256."""
+    """Return the DER of a TPMT_SIGNATURE, which must be ECDSA with SHA-256.
+
+    Raises
+    ------
+    Refused
+        It is another, or cut.
+    """
     fields = Fields(data)
     kinds = fields.number(2), fields.number(2)
     if kinds != (ECDSA, SHA256):

@@ -90,6 +90,13 @@ def make_credential(payload: bytes, uid: int, socket: str = "") -> str:
     ----------
     uid
         Of that user.
+
+    Raises
+    ------
+    BadInput
+        There is no MUNGE on this machine.
+    OSError
+        The daemon does not answer.
     """
     made = ctypes.c_void_p()
     options = {OPT_TTL: TTL_S, OPT_UID_RESTRICTION: uid}

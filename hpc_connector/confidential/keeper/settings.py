@@ -280,7 +280,13 @@ def read_settings(path: Path) -> Settings:
 
 
 def get_table(given: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
-    """Return a section of a file."""
+    """Return a section of a file.
+
+    Raises
+    ------
+    BadInput
+        It is needed and missing, or is none.
+    """
     if name not in given and name in NEEDED:
         raise BadInput(f"{where}: [{name}] is missing")
     found = given.get(name, {})
@@ -351,7 +357,13 @@ def take_policies(given: Mapping[str, Any], where: str) -> dict[str, Policy]:
 def take_nodes(
     given: Mapping[str, Any], where: str, file: Callable[[Any], Path]
 ) -> dict[str, Node]:
-    """Return how nodes sign, by their names."""
+    """Return how nodes sign, by their names.
+
+    Raises
+    ------
+    BadInput
+        A key cannot be read, or one of a node is not as it must be.
+    """
     found = {}
     for name, table in given.items():
         here = f"{where}: [nodes.{name}]"
