@@ -21,9 +21,11 @@ from hpc_connector.confidential.keeper.database import (
     list_grants,
     use_grant,
 )
+from hpc_connector.confidential.keeper.grants import JOB, NAME_BYTES
 from hpc_connector.confidential.keeper.jobs import ask_job, list_nodes
 from hpc_connector.confidential.keeper.log import add_event
 from hpc_connector.confidential.keeper.messages import (
+    ID_DIGITS,
     MOST_BYTES,
     decode,
     encode,
@@ -35,8 +37,8 @@ from hpc_connector.confidential.refused import Refused
 from hpc_connector.crypt4gh.header import KEY_BYTES, make_header, reencrypt_header
 
 NONCE_BYTES = 32
-SHOWN = {"grant": r"[0-9a-f]{16}", "cluster": r"[\w-]{1,40}", "job_id": r"\d{1,20}"}
-OBJECT = re.compile("[0-9a-f]{32}")
+SHOWN = {"grant": rf"[0-9a-f]{{{2 * NAME_BYTES}}}"} | JOB
+OBJECT = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
 
 
 @dataclass(frozen=True)
