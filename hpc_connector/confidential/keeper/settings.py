@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hpc_connector.confidential.evidence.check import REGISTERS, Node
+from hpc_connector.confidential.evidence.levels import MOST_LEVEL
 from hpc_connector.confidential.evidence.tpm import load_attestation_key
 from hpc_connector.confidential.identity.claims import Settings as Oidc
 from hpc_connector.confidential.identity.claims import read_role
@@ -16,7 +17,6 @@ from hpc_connector.errors import BadInput
 from hpc_connector.fields import Reader, fill, whole
 from hpc_connector.text import read_toml
 
-MOST_LEVEL = 3
 HEX = frozenset("0123456789abcdef")
 Kind = TypeVar("Kind")
 
