@@ -15,9 +15,9 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from hpc_connector.confidential.evidence import dcap, tpm
+from hpc_connector.confidential.evidence.binding import WORD
 from hpc_connector.confidential.refused import Refused
 
-WORD = "evidence"
 REGISTERS = tuple(range(8))  # PCRs of firmware and of what boots
 KINDS = {"tpm": ("quoted", "signature"), "dcap": ("quote", "collateral")}
 
