@@ -1,6 +1,5 @@
 """``manifest.json``: how it begins, is written and read, and whether a run goes on."""
 
-import hashlib
 import json
 import logging
 import os
@@ -301,19 +300,27 @@ def add_seal(found: Input) -> Input:
             said = "%s has no seal: nothing proves that its segments are all there"
             logger.warning(said, found["path"])
         else:
-            signer = hashlib.sha256(stored.seal.signer).hexdigest()[:16]
+            from hpc_connector.crypt4gh import header  # of an extra
+
+            signer = header.get_fingerprint(stored.seal.signer)
             version = stored.seal.head["version"]
             found["seal"] = {"signer": signer, "version": version}
     return found
 
 
 def check_burst(args: RunOptions, inputs: Sequence[str]) -> None:
-    """Refuse functions of a cloud for encrypted inputs: they would get plaintext."""
-    sealed = [path for path in inputs if is_encrypted(path)]
-    if sealed and getattr(args, "burst", None):
+    """Refuse functions of a cloud for encrypted inputs: they would get plaintext.
+
+    Raises
+    ------
+    BadInput
+        There are some, and the message has the first.
+    """
+    encrypted = [path for path in inputs if is_encrypted(path)]
+    if encrypted and getattr(args, "burst", None):
         raise BadInput(
-            f"--burst does not go with encrypted inputs ({sealed[0]}): what functions "
-            "are given would lie in a bucket as plaintext"
+            f"--burst does not go with encrypted inputs ({encrypted[0]}): what "
+            "functions are given would lie in a bucket as plaintext"
         )
 
 

@@ -36,13 +36,13 @@ def stage(comm: Communicator, imzml: Imzml, scratch: Path | None) -> Iterator[Im
         yield imzml
         return
     rank, size, _ = get_node(comm)
-    is_sealed = is_encrypted(imzml.ibd_path)
-    name = comm.bcast(f"{uuid.uuid4().hex}.ibd") + ENCRYPTED * is_sealed
+    ending = ENCRYPTED if is_encrypted(imzml.ibd_path) else ""
+    name = comm.bcast(f"{uuid.uuid4().hex}.ibd{ending}")
     path = Path(os.path.expandvars(scratch)) / name
     try:
         with end_together(comm):
             copy_part(imzml.ibd_path, path, rank, size)
-        if is_sealed:
+        if ending:
             know_copy(imzml.ibd_path, str(path))
         yield replace(imzml, ibd_path=str(path))
     finally:

@@ -16,7 +16,6 @@ logger = logging.getLogger(__name__)
 
 KEEPER = "keeper:"
 LEAST_BYTES = 1 << 20  # of what is not known: --mem says it
-SIZED = {"ntasks": "--ntasks", "mem": "--mem", "time": "--time"}
 
 
 class Granted(NamedTuple):
@@ -64,15 +63,15 @@ def get_cost(args: argparse.Namespace) -> Cost:
         It is not said how large the job is to be.
     """
     n_ranks = args.ntasks or args.ntasks_per_node
-    lacking = [SIZED[name] for name in ("mem", "time") if not getattr(args, name)]
-    lacking += [] if n_ranks else ["--ntasks"]
+    said = {"--mem": args.mem, "--time": args.time, "--ntasks": n_ranks}
+    lacking = [name for name, value in said.items() if not value]
     if lacking:
         raise BadInput(
             "only the job itself can look into inputs that a keeper opens: expected "
             + " and ".join(lacking)
         )
-    said = "sized as asked: only the job can look into its inputs"
-    return Cost(0.0, 0.0, LEAST_BYTES, 0, n_ranks, (said,))
+    note = "sized as asked: only the job can look into its inputs"
+    return Cost(0.0, 0.0, LEAST_BYTES, 0, n_ranks, (note,))
 
 
 def prepare(args: argparse.Namespace) -> Granted | None:
@@ -111,7 +110,13 @@ def bind(granted: Granted, number: str) -> None:
 
 
 def get_cluster() -> str:
-    """Return the name of this cluster."""
+    """Return the name of this cluster.
+
+    Raises
+    ------
+    BadInput
+        Slurm does not say one.
+    """
     for line in ask_config().splitlines():
         name, _, value = line.partition("=")
         if name.strip() == "ClusterName":

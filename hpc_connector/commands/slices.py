@@ -37,10 +37,7 @@ FORMATS = {
     (".vcf.gz", ".vcf.bgz"): ("vcf_gzip:VCFGZip", "vcf_gzip:partition_num_chunks"),
     (".bcf",): ("bcf:BCF", "vcf_gzip:partition_num_chunks"),
     (".vcf",): ("text:VCF", "text:partition_num_chunks"),
-    (".fastq.gz", ".fq.gz"): (
-        "fastq_gzip:FASTQGZip",
-        "fastq_gzip:partition_num_chunks",
-    ),
+    FASTQ_ENDINGS: ("fastq_gzip:FASTQGZip", "fastq_gzip:partition_num_chunks"),
     FASTA_ENDINGS: ("fasta:FASTA", "fasta:partition_chunks_strategy"),
     (".imzml",): ("imzml:ImzML", "imzml:partition_chunks_strategy"),
     (".copc.laz",): ("copc:COPC", "las:square_split_strategy"),

@@ -136,7 +136,13 @@ def load_open_key(descriptor: int, passphrase: bytes | None) -> X25519PrivateKey
 
 
 def load_recipients(paths: Iterable[Path]) -> list[bytes]:
-    """Return the public keys of readers, 32 bytes each, each once."""
+    """Return the public keys of readers, 32 bytes each, each once.
+
+    Raises
+    ------
+    BadInput
+        One cannot be read, or is none.
+    """
     keys = [read_public_key(_read(path), str(path)) for path in paths]
     return list(dict.fromkeys(keys))
 
@@ -159,7 +165,13 @@ def load_signer(path: Path) -> Ed25519PrivateKey:
 
 
 def load_trusted(paths: Iterable[Path]) -> list[bytes]:
-    """Return the public keys of those who are trusted to sign, 32 bytes each."""
+    """Return the public keys of those who are trusted to sign, 32 bytes each.
+
+    Raises
+    ------
+    BadInput
+        One cannot be read, or is none of Ed25519.
+    """
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     found = []

@@ -8,6 +8,10 @@ class Refused(BadInput):
 
     Parameters
     ----------
+    word
+        Which check; programs tell refusals apart by it.
+    reason
+        What was expected, for people.
     again
         The same may be granted in a moment.
     """

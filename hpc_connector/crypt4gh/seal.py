@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from hpc_connector.crypt4gh.body import SEALED_BYTES, get_plain_size
-from hpc_connector.crypt4gh.header import NONCE_BYTES, TAG_BYTES
+from hpc_connector.crypt4gh.header import NONCE_BYTES, TAG_BYTES, get_fingerprint
 from hpc_connector.errors import BadInput
 
 MAGIC = b"hpcseal1"
@@ -205,9 +205,14 @@ def check_signer(seal: Seal, trusted: Iterable[bytes], name: str) -> None:
     ----------
     trusted
         Public keys, 32 bytes each.
+
+    Raises
+    ------
+    BadInput
+        The message has the fingerprint of who it is of.
     """
     if seal.signer not in set(trusted):
-        found = hashlib.sha256(seal.signer).hexdigest()[:16]
+        found = get_fingerprint(seal.signer)
         raise BadInput(f"{name} was signed by {found}: expected one of --trust")
 
 

@@ -167,7 +167,7 @@ class ObjectFile(io.RawIOBase):
         self.at, self.first = 0, 0
         self.held: bytes | memoryview = b""
         self.n_bytes = FIRST_BYTES // 2
-        self.is_sealed = is_encrypted(path)
+        self.is_encrypted = is_encrypted(path)
         self.most = MOST_BYTES if is_remote(path) else AHEAD_BYTES
 
     def readable(self) -> bool:
@@ -188,7 +188,7 @@ class ObjectFile(io.RawIOBase):
         """Read as many bytes as there are, and as the buffer holds."""
         if self.at >= self.size:
             return 0
-        if len(buffer) >= DIRECT_BYTES and self.is_sealed:
+        if len(buffer) >= DIRECT_BYTES and self.is_encrypted:
             return self.read_into(buffer)
         if not self.first <= self.at < self.first + len(self.held):
             self.fetch_more(len(buffer))
@@ -211,13 +211,13 @@ class ObjectFile(io.RawIOBase):
         goes_on = self.at == self.first + len(self.held)
         self.n_bytes = min(2 * self.n_bytes, self.most) if goes_on else FIRST_BYTES
         last = self.at + self.n_bytes
-        if self.is_sealed:
+        if self.is_encrypted:
             last -= last % FIRST_BYTES  # where a segment ends: none is begun
         last = min(max(last, self.at + least), self.size)
         self.first = self.at
         if last <= FIRST_BYTES and self.at == 0:
             self.held = read_head(*get_object(self.path))
-        elif self.is_sealed:
+        elif self.is_encrypted:
             self.held = read_array(self.path, self.at, last).data
         else:
             self.held = read_range(self.path, self.at, last)

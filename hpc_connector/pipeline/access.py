@@ -1,6 +1,8 @@
 """Access of a run to its encrypted inputs: begun by the first rank, shared with all."""
 
+import contextlib
 import logging
+from collections.abc import Iterator
 
 from hpc_connector.errors import BadInput
 from hpc_connector.options import KeyOptions
@@ -14,6 +16,23 @@ NEEDED = (
     "encrypted inputs and results need cryptography: expected "
     "pip install 'hpc_connector[confidential]'"
 )
+
+
+@contextlib.contextmanager
+def explain_missing() -> Iterator[None]:
+    """Say how to install cryptography, where it is imported and not there.
+
+    Raises
+    ------
+    BadInput
+        It is not there.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "cryptography":
+            raise
+        raise BadInput(NEEDED) from None
 
 
 def begin_access(options: KeyOptions) -> None:
@@ -31,14 +50,10 @@ def begin_access(options: KeyOptions) -> None:
                 "--trust, --grant and --passphrase-fd: expected --key with them"
             )
         return
-    try:
+    with explain_missing():
         from hpc_connector.confidential.evidence.levels import describe_level
         from hpc_connector.confidential.keys import load_trusted
         from hpc_connector.confidential.openers import make_opener
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "cryptography":
-            raise
-        raise BadInput(NEEDED) from None
     forbid_cores()
     opener = make_opener(options)
     trusted = load_trusted(options.trust) if options.trust else ()

@@ -20,7 +20,7 @@ def forbid_cores() -> None:
 
 
 def allow_cores() -> None:
-    """Have it as it was."""
+    """Give this process the limit that it had."""
     global _before
     if _before is not None:
         resource.setrlimit(resource.RLIMIT_CORE, _before)

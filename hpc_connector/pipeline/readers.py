@@ -7,7 +7,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.manifest import read_whole_manifest
 from hpc_connector.options import ReaderOptions
 from hpc_connector.partitioner.communicator import Communicator
-from hpc_connector.pipeline.access import NEEDED, begin_access
+from hpc_connector.pipeline.access import begin_access, explain_missing
 from hpc_connector.pipeline.cores import allow_cores, forbid_cores
 from hpc_connector.publish import Readers, get_readers, set_readers
 from hpc_connector.report.results_file import RESULTS
@@ -48,13 +48,9 @@ def begin_readers(options: ReaderOptions) -> None:
     set_readers(None)
     if not options.encrypt_to:
         return
-    try:
+    with explain_missing():
         from hpc_connector.confidential.keys import load_recipients
         from hpc_connector.crypt4gh.header import get_fingerprint
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "cryptography":
-            raise
-        raise BadInput(NEEDED) from None
     readers = tuple(load_recipients(options.encrypt_to))
     own = key_ring.get_public()
     both = dict.fromkeys([*readers, *([own] if own else [])])
@@ -72,7 +68,7 @@ def share_readers(comm: Communicator) -> None:
 
 
 def end_readers() -> None:
-    """Write for anybody again, and forget the keys; what was kept in memory is gone."""
+    """Write for anybody again; forget the keys, and what was kept in memory."""
     set_readers(None)
     key_ring.forget_keys()
     allow_cores()

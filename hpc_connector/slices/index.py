@@ -4,8 +4,6 @@ JSON behind eight bytes of its length, then the arrays, each at a known place: a
 may fetch a part of one array and nothing else. There is no code in it to run.
 """
 
-import hashlib
-import io
 import json
 import struct
 from dataclasses import dataclass, field
@@ -118,8 +116,10 @@ def find_index(source: Source, kind: str, version: Version) -> Source:
     tag = "".join(c for c in version.etag if c.isalnum() or c in "-_")
     name = f".index/{kind}-{version.size}-{tag}"
     if address.is_encrypted(source.uri):
-        reader = hashlib.sha256(get_reader(source)).hexdigest()[:16]
-        name += f"-{reader}{address.ENCRYPTED}"
+        reader = get_reader(source)
+        from hpc_connector.crypt4gh.header import get_fingerprint  # of an extra
+
+        name += f"-{get_fingerprint(reader)}{address.ENCRYPTED}"
     return source.beside(name)
 
 
@@ -146,12 +146,10 @@ def seal_index(data: bytes, place: Source) -> bytes:
     """Return an index as it is stored: that of an encrypted object for its reader."""
     if not address.is_encrypted(place.uri):
         return data
-    from hpc_connector.crypt4gh.writer import Writer  # which needs cryptography
+    reader = get_reader(place)
+    from hpc_connector.crypt4gh.whole import encrypt  # of an extra
 
-    stream = io.BytesIO()
-    with Writer(stream, [get_reader(place)]) as writer:
-        writer.write(data)
-    return stream.getvalue()
+    return encrypt(data, reader)
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,8 @@ def get_version(source: Source) -> Version:
     found = look(source)
     if not address.is_encrypted(source.uri):
         return found
-    from hpc_connector.storage.sealed.bodies import (
-        open_body,  # which needs cryptography
-    )
+    # of an extra
+    from hpc_connector.storage.sealed.bodies import open_body
 
     return Version(open_body(source, found).size, found.etag)
 

@@ -47,9 +47,8 @@ def fetch_together(wanted: Sequence[Wanted]) -> list[bytes]:
         for each in ranges:
             check_range(source, version, each)
     if any(address.is_encrypted(source.uri) for source, _, _ in wanted):
-        from hpc_connector.storage.sealed.plaintext import (
-            fetch_opened,  # needs cryptography
-        )
+        # of an extra
+        from hpc_connector.storage.sealed.plaintext import fetch_opened
 
         return fetch_opened(wanted, fetch_stored)
     return fetch_stored(wanted)
@@ -66,9 +65,8 @@ def fetch_into(
         As :func:`fetch_together`.
     """
     if address.is_encrypted(source.uri):
-        from hpc_connector.storage.sealed.plaintext import (
-            read_into,  # needs cryptography
-        )
+        # of an extra
+        from hpc_connector.storage.sealed.plaintext import read_into
 
         check_range(source, version, (first, first + len(target)))
         read_into(source, version, first, target, fetch_stored)
@@ -78,7 +76,13 @@ def fetch_into(
 
 
 def check_range(source: Source, version: Version, wanted: Range) -> None:
-    """Refuse bytes that an object has not."""
+    """Refuse bytes that an object has not.
+
+    Raises
+    ------
+    BadInput
+        They begin or end beyond it.
+    """
     first, last = wanted
     if not 0 <= first <= last <= version.size:
         raise BadInput(f"{source.uri}: bytes {first} to {last} of {version.size}")

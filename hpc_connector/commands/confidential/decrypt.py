@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from hpc_connector import cli
-from hpc_connector.commands.confidential.words import add_key, get_key
+from hpc_connector.commands.confidential.words import add_key, add_trust, get_key
 from hpc_connector.confidential.files import decrypt_file
 from hpc_connector.confidential.keys import load_trusted
 from hpc_connector.publish import publish
@@ -16,15 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("file", type=cli.local, metavar="FILE.c4gh", help="encrypted by Crypt4GH")
     add_key(parser)
-    said = "public key of who must have sealed it; several times for one of several"
-    add(
-        "--trust",
-        type=cli.local,
-        action="append",
-        default=[],
-        metavar="SIGNER.pub.pem",
-        help=said,
-    )
+    add_trust(parser)
     said = "of the plaintext, for its owner alone; - is standard output"
     add("--out", type=Path, required=True, metavar="FILE", help=said)
 

@@ -5,7 +5,7 @@ import logging
 from typing import Any
 
 from hpc_connector import cli
-from hpc_connector.commands.confidential.words import add_passphrase
+from hpc_connector.commands.confidential.words import add_passphrase, add_trust
 from hpc_connector.confidential.keeper.registry import (
     add_file,
     describe_all,
@@ -28,15 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("data", metavar="DATASET", help="as keeper.toml names it")
     said = "encrypted for the keeper, with a seal beside it"
     add.add_argument("files", type=cli.local, nargs="+", metavar="FILE.c4gh", help=said)
-    said = "public key of who must have sealed it; several times for one of several"
-    add.add_argument(
-        "--trust",
-        type=cli.local,
-        action="append",
-        default=[],
-        metavar="SIGNER.pub.pem",
-        help=said,
-    )
+    add_trust(add)
     _add(commands, "list", "print objects and grants, a line each")
     revoke = _add(commands, "revoke", "release nothing more by grants, or of objects")
     said = "of a grant or an object, as list prints it"

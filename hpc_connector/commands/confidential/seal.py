@@ -1,12 +1,12 @@
 """``hpc-connector seal``: sign what an encrypted file is, and prove it."""
 
 import argparse
-import hashlib
 
 from hpc_connector import cli
-from hpc_connector.commands.confidential.words import add_key, get_key
+from hpc_connector.commands.confidential.words import add_key, add_trust, get_key
 from hpc_connector.confidential.files import seal_file, verify_seal
 from hpc_connector.confidential.keys import load_signer, load_trusted
+from hpc_connector.crypt4gh.header import get_fingerprint
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,15 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     verify = cli.add_command(commands, "verify", "compare a file with its seal")
     _add_file(verify)
-    said = "public key of who must have signed; several times for one of several"
-    verify.add_argument(
-        "--trust",
-        type=cli.local,
-        required=True,
-        action="append",
-        metavar="SIGNER.pub.pem",
-        help=said,
-    )
+    add_trust(verify, required=True)
 
 
 def _add_file(parser: argparse.ArgumentParser) -> None:
@@ -49,9 +41,9 @@ def run(args: argparse.Namespace) -> int:
         print(seal_file(args.file, key, signer, args.seal_version))
         return cli.DONE
     seal = verify_seal(args.file, load_trusted(args.trust))
-    signer_said = hashlib.sha256(seal.signer).hexdigest()[:16]
     print(
         f"{args.file}: {seal.head['segments']:,} segments as sealed, version "
-        f"{seal.head['version']} of {seal.head['created']}, signed by {signer_said}"
+        f"{seal.head['version']} of {seal.head['created']}, signed by "
+        f"{get_fingerprint(seal.signer)}"
     )
     return cli.DONE

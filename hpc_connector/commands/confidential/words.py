@@ -56,6 +56,20 @@ def add_recipients(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_trust(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Add the public keys of signers, one of whom must have sealed a file."""
+    said = "public key of who must have sealed it; several times for one of several"
+    parser.add_argument(
+        "--trust",
+        type=cli.local,
+        required=required,
+        action="append",
+        default=[],
+        metavar="SIGNER.pub.pem",
+        help=said,
+    )
+
+
 def get_key(args: argparse.Namespace) -> X25519PrivateKey:
     """Return the key of the reader; this process leaves no core file from then on."""
     forbid_cores()

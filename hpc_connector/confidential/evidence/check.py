@@ -7,7 +7,6 @@ when it holds for each of its nodes: the plaintext is in the memory of all.
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,9 +15,9 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from hpc_connector.confidential.evidence import dcap, tpm
+from hpc_connector.confidential.evidence.binding import WORD
 from hpc_connector.confidential.refused import Refused
 
-WORD = "evidence"
 REGISTERS = tuple(range(8))  # PCRs of firmware and of what boots
 KINDS = {"tpm": ("quoted", "signature"), "dcap": ("quote", "collateral")}
 
@@ -113,7 +112,13 @@ def check_evidence(
 
 
 def read_quotes(evidence: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:
-    """Return the quotes of one kind, by their nodes."""
+    """Return the quotes of one kind, by their nodes.
+
+    Raises
+    ------
+    Refused
+        They are not of that form.
+    """
     found: Any = evidence.get(kind, {})
     is_right = isinstance(found, dict) and all(
         isinstance(quote, dict) and quote.keys() == set(KINDS[kind])
@@ -126,7 +131,13 @@ def read_quotes(evidence: Mapping[str, Any], kind: str) -> dict[str, dict[str, A
 
 
 def check_node(quote: Mapping[str, Any], node: Node, extra_data: bytes) -> None:
-    """Refuse the quote of a TPM that is not of a node, this job, an approved boot."""
+    """Refuse the quote of a TPM that is not of a node, this job, an approved boot.
+
+    Raises
+    ------
+    Refused
+        The message says which of these.
+    """
     attest, signature = (decode(quote[field]) for field in KINDS["tpm"])
     found = tpm.verify_quote(attest, signature, node.key)
     if found.extra_data != extra_data:
@@ -140,7 +151,13 @@ def check_node(quote: Mapping[str, Any], node: Node, extra_data: bytes) -> None:
 def check_processor(
     quote: Mapping[str, Any], report_data: bytes, policy: Approved, now_s: float
 ) -> None:
-    """Refuse the quote of a processor that is not of this job and approved."""
+    """Refuse the quote of a processor that is not of this job and approved.
+
+    Raises
+    ------
+    Refused
+        The message says what it is not.
+    """
     collateral = json.dumps(quote["collateral"])
     enclave = dcap.verify_enclave(decode(quote["quote"]), collateral, now_s)
     dcap.check_enclave(enclave, report_data, policy.enclaves, policy.statuses)
@@ -150,5 +167,5 @@ def decode(text: object) -> bytes:
     """Return the bytes of base64."""
     try:
         return base64.b64decode(str(text), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise Refused(WORD, "a quote that is not base64") from None

@@ -4,18 +4,17 @@ Collateral lives for some 30 days: it comes with a quote, and decides at the tim
 release. What is out of time is refused, as what is forged.
 """
 
-import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from hpc_connector.confidential.evidence.binding import WORD, hash_binding
 from hpc_connector.confidential.refused import Refused
 from hpc_connector.errors import BadInput
 
 LABEL = b"hpc_connector tee v1\0"
 REPORT_BYTES = 64  # of report_data: 32 that we bind, and as many zeros
 SGX_DEBUG, TD_DEBUG = 0x02, 0x01  # of the first byte of attributes
-WORD = "evidence"
 
 
 @dataclass(frozen=True)
@@ -41,17 +40,9 @@ class Enclave:
 
 
 def get_report_data(nonce: bytes, job_public: bytes, measurement: str) -> bytes:
-    """Return what an enclave must have quoted for a job: 64 bytes.
-
-    Parameters
-    ----------
-    nonce, job_public
-        32 bytes each.
-    measurement
-        64 hex digits.
-    """
-    said = nonce + job_public + bytes.fromhex(measurement)
-    return hashlib.sha256(LABEL + said).digest().ljust(REPORT_BYTES, b"\0")
+    """Return what an enclave must have quoted: 64 bytes; see :func:`hash_binding`."""
+    digest = hash_binding(LABEL, nonce, job_public, measurement)
+    return digest.ljust(REPORT_BYTES, b"\0")
 
 
 def verify_enclave(quote: bytes, collateral: str, now_s: float) -> Enclave:
@@ -115,6 +106,11 @@ def check_enclave(
         MRENCLAVE or MRTD, hex.
     statuses
         Of firmware, that are good enough.
+
+    Raises
+    ------
+    Refused
+        The message says what it is not.
     """
     if enclave.report_data != report_data:
         raise Refused(WORD, "a quote for another nonce, key or code")

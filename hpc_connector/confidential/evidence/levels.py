@@ -34,6 +34,7 @@ LEVELS = (
         "who watches side channels, or stops the job",
     ),
 )
+MOST_LEVEL = len(LEVELS) - 1
 
 
 def describe_level(level: int, *, from_file: bool = False) -> str:
@@ -55,8 +56,9 @@ def describe_level(level: int, *, from_file: bool = False) -> str:
     'Evidence level 0: the key of a reader, from a file. It keeps out who has no key; \
 not anybody else.'
     """
-    if not 0 <= level < len(LEVELS) or (from_file and level):
-        raise ValueError(f"level {level}: expected 0 to {0 if from_file else 3}")
+    most = 0 if from_file else MOST_LEVEL
+    if not 0 <= level <= most:
+        raise ValueError(f"level {level}: expected 0 to {most}")
     proof, keeps_out, not_out = LEVELS[level]
     if from_file:
         proof, keeps_out = FROM_FILE, "who has no key"

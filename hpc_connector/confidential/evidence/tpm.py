@@ -6,7 +6,6 @@ are big endian. A key that only signs what its TPM made (restricted) signs nothi
 begins with the magic number for anybody else.
 """
 
-import hashlib
 import struct
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from hpc_connector.confidential.evidence.binding import WORD, hash_binding
 from hpc_connector.confidential.refused import Refused
 from hpc_connector.errors import BadInput
 
@@ -23,7 +23,6 @@ MAGIC, QUOTE = 0xFF544347, 0x8018
 SHA256, ECDSA = 0x000B, 0x0018
 CLOCK = struct.Struct(">QIIBQ")  # clock, resets, restarts, safe; version of firmware
 LABEL = b"hpc_connector tpm v1\0"
-WORD = "evidence"
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,8 @@ class Quote:
 
 
 def get_extra_data(nonce: bytes, job_public: bytes, measurement: str) -> bytes:
-    """Return what a TPM must sign for a job: 32 bytes.
-
-    Parameters
-    ----------
-    nonce, job_public
-        32 bytes each.
-    measurement
-        64 hex digits.
-    """
-    said = nonce + job_public + bytes.fromhex(measurement)
-    return hashlib.sha256(LABEL + said).digest()
+    """Return what a TPM must sign for a job: 32 bytes; see :func:`hash_binding`."""
+    return hash_binding(LABEL, nonce, job_public, measurement)
 
 
 class Fields:
@@ -114,7 +104,13 @@ def read_quote(attest: bytes) -> Quote:
 
 
 def read_signature(data: bytes) -> bytes:
-    """Return the DER of a TPMT_SIGNATURE, which must be ECDSA with SHA-256."""
+    """Return the DER of a TPMT_SIGNATURE, which must be ECDSA with SHA-256.
+
+    Raises
+    ------
+    Refused
+        It is another, or cut.
+    """
     fields = Fields(data)
     kinds = fields.number(2), fields.number(2)
     if kinds != (ECDSA, SHA256):

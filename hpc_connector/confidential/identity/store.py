@@ -65,7 +65,13 @@ def get_folder() -> Path:
 
 @contextlib.contextmanager
 def locked() -> Iterator[Path]:
-    """Give the path of the login, which no other process of the user changes now."""
+    """Give the path of the login, which no other process of the user changes now.
+
+    Raises
+    ------
+    BadInput
+        There is no folder for it; see :func:`get_folder`.
+    """
     folder = get_folder()
     folder.mkdir(mode=0o700, exist_ok=True)
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

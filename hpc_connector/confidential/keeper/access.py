@@ -29,6 +29,12 @@ def check_person(settings: Settings, authorization: str) -> Claims:
 
 
 def need_role(claims: Claims, roles: Sequence[str]) -> None:
-    """Refuse who has none of some roles."""
+    """Refuse who has none of some roles.
+
+    Raises
+    ------
+    Refused
+        By the word ``role``.
+    """
     if not any(has_role(claims, role) for role in roles):
         raise Refused("role", f"expected {' or '.join(roles)}")

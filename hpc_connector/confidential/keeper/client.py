@@ -8,7 +8,7 @@ import random
 import re
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
 
@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 ADDRESS = re.compile(r"https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?/?")
 PORT = 443
+MOST_ANSWER = 64 * MOST_BYTES  # of an answer: headers of many objects
 PATIENCE_S = 60.0  # with a keeper, in all
 ANSWER_S = 30.0  # with one answer
 PAUSES_S = (2.0, 8.0, 15.0, 20.0)  # between tries, at most
@@ -56,7 +57,9 @@ def ask_keeper(
     return keep_asking(url, ask)
 
 
-def keep_asking(url: str, ask: Any) -> dict[str, Any]:
+def keep_asking(
+    url: str, ask: Callable[[HTTPSConnection], dict[str, Any]]
+) -> dict[str, Any]:
     """Return what a keeper answers, which is asked five times within a minute.
 
     Parameters
@@ -77,8 +80,7 @@ def keep_asking(url: str, ask: Any) -> dict[str, Any]:
     for pause_s in (*PAUSES_S, None):
         try:
             with connect(url, min(ANSWER_S, end_s - time.monotonic())) as connection:
-                found: dict[str, Any] = ask(connection)
-                return found
+                return ask(connection)
         except NoAnswer as error:
             said = f"{url} does not answer: {error}"
         if pause_s is None or time.monotonic() + pause_s >= end_s:
@@ -147,7 +149,7 @@ def exchange(
 def read_json(answer: HTTPResponse) -> dict[str, Any] | None:
     """Return what an answer says, None if it is not a JSON object."""
     try:
-        told = json.loads(answer.read(64 * MOST_BYTES))
+        told = json.loads(answer.read(MOST_ANSWER))
     except (ValueError, RecursionError):
         return None
     return told if isinstance(told, dict) else None

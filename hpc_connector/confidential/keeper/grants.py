@@ -95,7 +95,13 @@ def make_grant(keeper: Keeper, person: Claims, data: bytes) -> dict[str, Any]:
 def check_policy(
     settings: Settings, person: Claims, name: str, told: Mapping[str, Any]
 ) -> None:
-    """Refuse a data set that is not there, or not for this."""
+    """Refuse a data set that is not there, or not for this.
+
+    Raises
+    ------
+    Refused
+        ``data``, ``role``, ``program`` or ``hours``.
+    """
     if name not in settings.data:
         raise Refused("data", f"{name[:80]!r}: there is no such data set")
     policy = settings.data[name]

@@ -58,6 +58,11 @@ def parse_job(line: str) -> JobNow:
     """Return a job from its record in one line.
 
     A name and a comment are what a user likes: what stands there twice is not believed.
+
+    Raises
+    ------
+    Refused
+        It is not that of a job.
     """
     pairs = [word.partition("=")[::2] for word in line.split()]
     names = [name for name, _ in pairs]
@@ -68,12 +73,10 @@ def parse_job(line: str) -> JobNow:
     if not user or not told["Restarts"].isdecimal():
         raise Refused("job", "its record is not that of a job")
     job_id = told["JobId"]
-    words = line.split(maxsplit=2)
-    array = words[1].partition("=") if len(words) > 1 else ("", "", "")
-    is_element = array[0] == "ArrayJobId"
+    name, array = pairs[1]  # of an element; of another job something else
     return JobNow(
         job_id,
-        array[2] if is_element else job_id,
+        array if name == "ArrayJobId" else job_id,
         int(user[1]),
         told["JobState"],
         int(told["Restarts"]),
@@ -82,7 +85,7 @@ def parse_job(line: str) -> JobNow:
 
 
 def list_nodes(job: JobNow, cluster: str = "") -> list[str]:
-    """Return the names of the nodes that a job runs on."""
+    """Return the names of the nodes that a job runs on; see :func:`ask`."""
     if not any(mark in job.nodes for mark in LIST_MARKS):
         return [job.nodes]
     return ask("show", "hostnames", job.nodes, cluster=cluster, word="node").split()

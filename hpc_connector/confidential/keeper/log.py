@@ -4,7 +4,6 @@ Whoever changes, drops or moves a line breaks the chain at that line. What is cu
 the end shows against a checkpoint alone, which lies in another file.
 """
 
-import base64
 import fcntl
 import hashlib
 import json
@@ -22,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from hpc_connector.confidential.keeper.messages import pack
+from hpc_connector.confidential.keeper.messages import decode, encode, pack
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
 
@@ -135,7 +134,7 @@ def add_checkpoint(place: LogPlace, seq: int, digest: str) -> None:
 
 def sign(key: Ed25519PrivateKey, kind: bytes, told: Mapping[str, Any]) -> str:
     """Return the signature of a line, base64."""
-    return base64.b64encode(key.sign(kind + pack(told))).decode()
+    return encode(key.sign(kind + pack(told)))
 
 
 def verify_log(path: Path, public: bytes, checkpoints: Path | None = None) -> int:
@@ -190,12 +189,18 @@ def read_lines(path: Path) -> Iterator[bytes]:
 def check_line(
     line: bytes, public: Ed25519PublicKey, kind: bytes, where: str
 ) -> dict[str, Any]:
-    """Return what a line says, once its signature was found to hold."""
+    """Return what a line says, once its signature was found to hold.
+
+    Raises
+    ------
+    BadInput
+        It does not, or it is no line of a log.
+    """
     try:
         told = json.loads(line)
-        signature = base64.b64decode(told.pop("sig"), validate=True)
+        signature = decode(told.pop("sig"))
         public.verify(signature, kind + pack(told))
-        if pack(told | {"sig": base64.b64encode(signature).decode()}) != line:
+        if pack(told | {"sig": encode(signature)}) != line:
             raise ValueError("written another way")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BadInput(f"{where}: it is no line of a log") from None

@@ -25,7 +25,6 @@ class Said(NamedTuple):
 
     payload: bytes
     uid: int
-    gid: int
 
 
 @functools.cache
@@ -90,6 +89,13 @@ def make_credential(payload: bytes, uid: int, socket: str = "") -> str:
     ----------
     uid
         Of that user.
+
+    Raises
+    ------
+    BadInput
+        There is no MUNGE on this machine.
+    OSError
+        The daemon does not answer.
     """
     made = ctypes.c_void_p()
     options = {OPT_TTL: TTL_S, OPT_UID_RESTRICTION: uid}
@@ -111,14 +117,13 @@ def read_credential(credential: str, socket: str = "") -> Said:
     """
     if not credential.startswith(START):
         raise Refused("munge", "expected a credential of MUNGE")
-    payload, size = ctypes.c_void_p(), ctypes.c_int()
-    uid, gid = ctypes.c_uint32(), ctypes.c_uint32()
-    found = map(ctypes.byref, (payload, size, uid, gid))
+    payload, size, uid = ctypes.c_void_p(), ctypes.c_int(), ctypes.c_uint32()
+    found = *map(ctypes.byref, (payload, size, uid)), None  # without the group
     with open_context(socket, {}) as context:
         status = load_library().munge_decode(credential.encode(), context, *found)
         data = take(payload, size.value)  # which a refused one may carry too
         check(status)
-    return Said(data, uid.value, gid.value)
+    return Said(data, uid.value)
 
 
 def take(pointer: ctypes.c_void_p, size: int | None) -> bytes:

@@ -21,9 +21,11 @@ from hpc_connector.confidential.keeper.database import (
     list_grants,
     use_grant,
 )
+from hpc_connector.confidential.keeper.grants import JOB, NAME_BYTES
 from hpc_connector.confidential.keeper.jobs import ask_job, list_nodes
 from hpc_connector.confidential.keeper.log import add_event
 from hpc_connector.confidential.keeper.messages import (
+    ID_DIGITS,
     MOST_BYTES,
     decode,
     encode,
@@ -35,8 +37,8 @@ from hpc_connector.confidential.refused import Refused
 from hpc_connector.crypt4gh.header import KEY_BYTES, make_header, reencrypt_header
 
 NONCE_BYTES = 32
-SHOWN = {"grant": r"[0-9a-f]{16}", "cluster": r"[\w-]{1,40}", "job_id": r"\d{1,20}"}
-OBJECT = re.compile("[0-9a-f]{32}")
+SHOWN = {"grant": rf"[0-9a-f]{{{2 * NAME_BYTES}}}"} | JOB
+OBJECT = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,15 @@ def release(keeper: Keeper, data: bytes, credential: str) -> dict[str, Any]:
 def read_request(
     keeper: Keeper, data: bytes, credential: str, told: dict[str, Any]
 ) -> Asked:
-    """Return a request that is new, and as its sender wrote it."""
+    """Return a request that is new, and as its sender wrote it.
+
+    Raises
+    ------
+    Refused
+        ``size``, ``munge``, ``digest``, ``body`` or ``nonce``.
+    OSError
+        MUNGE does not answer.
+    """
     if len(data) > MOST_BYTES:
         raise Refused("size", f"over {MOST_BYTES} bytes")
     said = munge.read_credential(credential, keeper.settings.munge.socket)
@@ -125,7 +135,13 @@ def describe(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_grant(keeper: Keeper, asked: Asked) -> Grant:
-    """Return the grant of a request, which holds now."""
+    """Return the grant of a request, which holds now.
+
+    Raises
+    ------
+    Refused
+        By the word ``grant``.
+    """
     body = asked.body
     found = list_grants(keeper.database, body["grant"])
     if not found:
@@ -146,7 +162,13 @@ def check_grant(keeper: Keeper, asked: Asked) -> Grant:
 
 
 def check_user(asked: Asked, grant: Grant) -> None:
-    """Refuse a user of the cluster whose grant it is not."""
+    """Refuse a user of the cluster whose grant it is not.
+
+    Raises
+    ------
+    Refused
+        By the word ``uid``.
+    """
     if asked.uid != grant.uid:
         raise Refused("uid", f"{asked.uid} has no part in this grant")
 
@@ -157,6 +179,13 @@ def check_job(keeper: Keeper, asked: Asked, grant: Grant) -> list[str]:
     Returns
     -------
     The names of its nodes.
+
+    Raises
+    ------
+    Refused
+        ``job`` or ``node``.
+    OSError
+        Slurm does not answer.
     """
     body, clusters = asked.body, keeper.settings.munge.clusters
     job_id, cluster = body["job_id"], body["cluster"]
@@ -181,7 +210,13 @@ def check_job(keeper: Keeper, asked: Asked, grant: Grant) -> list[str]:
 
 
 def check_code(asked: Asked, grant: Grant, policies: Sequence[Policy]) -> None:
-    """Refuse a program or a code that one of the data sets is not for."""
+    """Refuse a program or a code that one of the data sets is not for.
+
+    Raises
+    ------
+    Refused
+        ``program`` or ``measurement``.
+    """
     program, measurement = asked.body["program"], asked.body["measurement"]
     programs = [one.programs for one in policies if one.programs]
     if program != grant.program or any(program not in one for one in programs):
@@ -231,7 +266,13 @@ def prove_for(
 
 
 def find(keeper: Keeper, name: str, grant: Grant) -> Stored:
-    """Return an object that is of a grant, and the newest of its name."""
+    """Return an object that is of a grant, and the newest of its name.
+
+    Raises
+    ------
+    Refused
+        By the word ``object``.
+    """
     found = find_object(keeper.database, name)
     if found is None or found[0].data not in grant.data:
         raise Refused("object", "not of the data sets of this grant")

@@ -23,11 +23,7 @@ from hpc_connector.confidential.keeper.grants import (
     make_grant,
 )
 from hpc_connector.confidential.keeper.log import add_event
-from hpc_connector.confidential.keeper.messages import (
-    MOST_BYTES,
-    encode,
-    pack,
-)
+from hpc_connector.confidential.keeper.messages import MOST_BYTES, encode, pack
 from hpc_connector.confidential.keeper.release import release
 from hpc_connector.confidential.keeper.settings import Place
 from hpc_connector.confidential.keeper.state import Keeper, read_authority
@@ -41,6 +37,11 @@ WAITING = 4096  # that wait to be
 PATIENCE_S = 20.0  # with a client that says nothing
 MOST_S = 90.0  # of a connection: one that says a byte now and then is held up too
 JSON, PEM = "application/json", "application/x-pem-file"
+STATUS = {  # of refusals, by their words; of others FORBIDDEN
+    "body": HTTPStatus.BAD_REQUEST,
+    "token": HTTPStatus.UNAUTHORIZED,
+    "values": HTTPStatus.NOT_FOUND,
+}
 
 
 class Server(HTTPServer):
@@ -227,13 +228,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the log of the keeper does."""
-
-
-STATUS = {
-    "body": HTTPStatus.BAD_REQUEST,
-    "token": HTTPStatus.UNAUTHORIZED,
-    "values": HTTPStatus.NOT_FOUND,
-}
 
 
 def make_context(place: Place) -> ssl.SSLContext:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hpc_connector.confidential.evidence.check import REGISTERS, Node
+from hpc_connector.confidential.evidence.levels import MOST_LEVEL
 from hpc_connector.confidential.evidence.tpm import load_attestation_key
 from hpc_connector.confidential.identity.claims import Settings as Oidc
 from hpc_connector.confidential.identity.claims import read_role
@@ -16,7 +17,6 @@ from hpc_connector.errors import BadInput
 from hpc_connector.fields import Reader, fill, whole
 from hpc_connector.text import read_toml
 
-MOST_LEVEL = 3
 HEX = frozenset("0123456789abcdef")
 Kind = TypeVar("Kind")
 
@@ -145,18 +145,15 @@ def texts(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def hours(value: Any) -> float:
-    """Return a number above 0."""
-    if type(value) not in (int, float) or not 0 < value < math.inf:
-        raise ValueError("hours above 0")
-    return float(value)
+def above_zero(unit: str) -> Callable[[Any], float]:
+    """Return a reader of a number of a unit, above 0."""
 
+    def read(value: Any) -> float:
+        if type(value) not in (int, float) or not 0 < value < math.inf:
+            raise ValueError(f"{unit} above 0")
+        return float(value)
 
-def seconds(value: Any) -> float:
-    """Return seconds above 0."""
-    if type(value) not in (int, float) or not 0 < value < math.inf:
-        raise ValueError("seconds above 0")
-    return float(value)
+    return read
 
 
 def issuer(value: Any) -> str:
@@ -233,7 +230,7 @@ OIDC: dict[str, Reader] = {
     "issuer": issuer,
     "audience": text,
     "role": role,
-    "most_life_s": seconds,
+    "most_life_s": above_zero("seconds"),
 }
 MUNGE: dict[str, Reader] = {"clusters": texts, "socket": text}
 POLICY: dict[str, Reader] = {
@@ -245,7 +242,7 @@ POLICY: dict[str, Reader] = {
     "measurements": digests,
     "enclaves": enclaves,
     "tcb_statuses": texts,
-    "most_hours": hours,
+    "most_hours": above_zero("hours"),
 }
 NODE: dict[str, Reader] = {"key": text, "pcrs": digests, "registers": registers}
 SECTIONS = ("keeper", "oidc", "munge", "subjects", "data", "nodes", "values")
@@ -283,7 +280,13 @@ def read_settings(path: Path) -> Settings:
 
 
 def get_table(given: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
-    """Return a section of a file."""
+    """Return a section of a file.
+
+    Raises
+    ------
+    BadInput
+        It is needed and missing, or is none.
+    """
     if name not in given and name in NEEDED:
         raise BadInput(f"{where}: [{name}] is missing")
     found = given.get(name, {})
@@ -354,7 +357,13 @@ def take_policies(given: Mapping[str, Any], where: str) -> dict[str, Policy]:
 def take_nodes(
     given: Mapping[str, Any], where: str, file: Callable[[Any], Path]
 ) -> dict[str, Node]:
-    """Return how nodes sign, by their names."""
+    """Return how nodes sign, by their names.
+
+    Raises
+    ------
+    BadInput
+        A key cannot be read, or one of a node is not as it must be.
+    """
     found = {}
     for name, table in given.items():
         here = f"{where}: [nodes.{name}]"

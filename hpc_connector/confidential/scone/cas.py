@@ -105,7 +105,13 @@ def make_cas(
 
 
 def load_authority(path: Path) -> ssl.SSLContext:
-    """Return a context of TLS that trusts the authorities of a file, and no other."""
+    """Return a context of TLS that trusts the authorities of a file, and no other.
+
+    Raises
+    ------
+    BadInput
+        It cannot be read, or has none.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -200,6 +206,11 @@ def upload(cas: Cas, data: bytes) -> str:
     data
         The policy, in which lint finds no fault. Its predecessor is that which CAS
         says, whatever it has: a hash cannot be computed outside of SCONE.
+
+    Raises
+    ------
+    BadInput
+        CAS refuses it, cannot be reached, or says no hash of its predecessor.
     """
     source = read_source(data)
     name = source.data["name"]
@@ -224,6 +235,11 @@ def set_predecessor(text: str, source: Source, before: str | None) -> str:
     before
         Hash of that which it follows; a policy that follows one has no
         ``namespace_hash``.
+
+    Raises
+    ------
+    BadInput
+        Its keys do not each begin a line.
     """
     lines = text.splitlines(keepends=True)
     first = source.lines["name",] - 1

@@ -118,7 +118,13 @@ def render(path: Path, program: str, launcher: str) -> Rendered:
 
 
 def read_enclave(path: Path) -> tuple[Site, Enclave]:
-    """Return what the file of a site says of jobs, and of enclaves."""
+    """Return what the file of a site says of jobs, and of enclaves.
+
+    Raises
+    ------
+    BadInput
+        It cannot be read, lacks something, or a value is not one word.
+    """
     lines = read_lines(path)
     own = {name: text for name, text in lines.items() if name.startswith(PREFIX)}
     site = make_site({k: v for k, v in lines.items() if k not in own}, str(path))

@@ -126,7 +126,13 @@ def load_yaml() -> Any:
 
 
 def parse(text: str, twice: list[tuple[int, str]]) -> Node:
-    """Return the one document of a text."""
+    """Return the one document of a text.
+
+    Raises
+    ------
+    BadYaml
+        It is not YAML, or has none, or several.
+    """
     yaml = load_yaml()
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:

@@ -42,6 +42,11 @@ def fetch_opened(wanted: Sequence[Wanted], fetch: Fetch) -> list[bytes]:
     ----------
     fetch
         Returns ranges of objects as they are stored.
+
+    Raises
+    ------
+    BadInput
+        One was not opened, was changed, or cannot be read.
     """
     plans: list[tuple[Body, Plan] | int] = []
     asked: list[Wanted] = []
@@ -76,6 +81,11 @@ def read_into(
     """Read the plaintext of an encrypted object from `first` on into memory.
 
     Of a file in steps; of what is in a store all at once, for each request waits.
+
+    Raises
+    ------
+    BadInput
+        It was not opened, was changed, or cannot be read.
     """
     body = find_body(source, version)
     is_file = not address.is_remote(source.uri)
