@@ -114,12 +114,6 @@ _thread = _Thread()
 _pages: dict[tuple[Source, str, int], bytes] = {}  # of seals, that were checked
 
 
-def forget_segments() -> None:
-    """Forget what this thread has opened, and the pages of seals."""
-    _thread.segments.clear()
-    _pages.clear()
-
-
 def make_plan(body: Body, ranges: Iterable[Range]) -> Plan:
     """Return what has to be asked of stores for ranges of plaintext."""
     pieces = [body.edits.locate(*wanted) for wanted in ranges]
