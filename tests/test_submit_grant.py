@@ -4,7 +4,8 @@ import pytest
 
 from hpc_connector.commands import grants
 from hpc_connector.commands.main import main
-from hpc_connector.errors import BadInput
+from hpc_connector.confidential.keeper import client
+from hpc_connector.errors import BadInput, Later
 
 URL = "https://keeper.example.org:8443"
 RUN = ["run", "cohort.bed.c4gh", "--out", "out"]
@@ -59,3 +60,24 @@ def test_submit__says_what_a_grant_needs(words, said, capsys):
 def test_check_jobs__of_several():
     with pytest.raises(BadInput, match="expected one job, or one array; these are 2"):
         grants.check_jobs([object(), object()])
+
+
+@pytest.mark.parametrize(
+    ("ended", "expected"),
+    [
+        (BadInput("refused"), BadInput),
+        (Later("away"), BadInput),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ],
+)
+def test_bind__that_fails_cancels_the_job(ended, expected, monkeypatch):
+    def refuse(*_):
+        raise ended
+
+    cancelled = []
+    monkeypatch.setattr(client, "ask_keeper", refuse)
+    monkeypatch.setattr(grants, "get_cluster", lambda: "c1")
+    monkeypatch.setattr(grants, "ask", lambda *words: cancelled.append(words))
+    with pytest.raises(expected):
+        grants.bind(grants.Granted(URL, "0" * 16, "token"), "7")
+    assert cancelled == [("scancel", "7")]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from hpc_connector.allocation.cost import Cost
 from hpc_connector.cluster.batch import Job
-from hpc_connector.errors import BadInput
+from hpc_connector.errors import BadInput, Later
 from hpc_connector.slurm import ask, ask_config
 from hpc_connector.text import read_toml
 
@@ -104,9 +104,12 @@ def bind(granted: Granted, number: str) -> None:
     path = f"/v1/grants/{granted.name}/job"
     try:
         ask_keeper(granted.url, "PUT", path, job, granted.token)
-    except Exception as error:
+    except (BadInput, Later) as error:
         ask("scancel", number)
         raise BadInput(f"job {number} is cancelled, it has no grant: {error}") from None
+    except BaseException:  # also of Ctrl-C: without its grant the job would fail
+        ask("scancel", number)
+        raise
 
 
 def get_cluster() -> str:
