@@ -231,6 +231,10 @@ def test_search__of_other_formats(name, tmp_path, keys):
     words = ["--labels", f"{labels}.c4gh", "--key", keys / "reader.sec"]
     assert search(f"{path}.c4gh", tmp_path / "out", *words) == 0
     assert_same(tmp_path / "out", tmp_path / "plain")
+    objects = {f"/{one.name}": one.read_bytes() for one in tmp_path.glob("*.c4gh*")}
+    with serve(objects) as web:
+        assert search(f"{web.address}/{name}.c4gh", tmp_path / "web", *words) == 0
+    assert_same(tmp_path / "web", tmp_path / "plain")
 
 
 def test_search__by_lists_and_covariates_that_are_encrypted(cohort, keys):
@@ -291,6 +295,16 @@ def test_annotation__is_that_of_the_plain_dataset(tissue, keys, tmp_path, monkey
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
 
 
+@pytest.mark.parametrize("ranks", [2, 7])
+def test_annotation__on_ranks(tissue, keys, tmp_path, ranks):
+    words = [tissue / f"{IMZML}.c4gh", "--key", keys / "reader.sec", "--adducts", "+H"]
+    words += ["--database", tissue / f"{DATABASE}.c4gh", "--out", tmp_path / "out"]
+    words += ["--pattern-cache", tissue / "cache", "--quiet"]
+    command = make_command(ranks, *words, program="metabolite_annotation")
+    assert get_end(command)[0] == 0
+    assert_same(tmp_path / "out", tissue / "plain")
+
+
 def test_annotation__takes_a_plain_companion(tissue, keys, tmp_path, capfd):
     for name in (f"{IMZML}.c4gh", f"{IMZML}.c4gh.seal", DATABASE):
         shutil.copy(tissue / name, tmp_path)
@@ -328,12 +342,17 @@ def test_inputs__in_a_bucket(cohort, tissue, searched, keys, s3_endpoint, tmp_pa
     assert_same(tmp_path / "out", tissue / "plain")
 
 
-def test_inputs__of_a_server(cohort, searched, keys):
-    objects = {f"/{path.name}": path.read_bytes() for path in cohort.glob("*.c4gh*")}
-    with serve(objects) as web:
-        url = f"{web.address}/cohort.bed.c4gh"
-        assert search(url, cohort / "out", "--key", keys / "reader.sec") == 0
+def test_inputs__of_a_server(cohort, tissue, searched, keys):
+    paths = [*cohort.glob("*.c4gh*"), *tissue.glob("*.c4gh*")]
+    key = ["--key", str(keys / "reader.sec")]
+    with serve({f"/{path.name}": path.read_bytes() for path in paths}) as web:
+        assert search(f"{web.address}/cohort.bed.c4gh", cohort / "out", *key) == 0
+        words = ["--database", tissue / DATABASE, "--out", cohort / "tissue", "--quiet"]
+        words += ["--adducts", "+H", "--pattern-cache", tissue / "cache", *key]
+        url = f"{web.address}/{IMZML}.c4gh"
+        assert annotate(["run", url, *map(str, words)]) == 0
     assert_same(cohort / "out", searched)
+    assert_same(cohort / "tissue", tissue / "plain")
 
 
 def test_inputs__of_a_disk_need_no_client_of_stores(cohort, searched, keys):
