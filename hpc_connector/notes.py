@@ -84,10 +84,11 @@ def log_notes(notes: Mapping[str, Any]) -> None:
 
     Where results are encrypted, what was assumed is in them alone: it may be of data.
     """
-    if get_readers():
-        logger.info("note: assumed, as the report says: %d", len(notes["assumed"]))
-    else:
-        for entry in notes["assumed"]:
+    assumed = notes["assumed"]
+    if get_readers() and assumed:
+        logger.info("note: assumed, as the report says: %d", len(assumed))
+    elif not get_readers():
+        for entry in assumed:
             logger.warning("%s", Assumption(**entry))
     for name, n in notes["counted"].items():
         logger.info("note: %s: %d", name, n)
