@@ -118,9 +118,8 @@ def warned(users, alone):
         folder = user.make_folder(f"job-{program}")
         command = f"hpc-connector submit {program} {run} --out out"
         jobs[program] = user.run(command, folder), folder
-    begun = {"mdr-epistasis": "ledger/*.npz", "metabolite-annotation": "manifest.json"}
-    for program, (job, folder) in jobs.items():
-        wait(lambda found=f"out/{begun[program]}", f=folder: any(f.glob(found)), folder)
+    for job, folder in jobs.values():
+        wait((folder / "out/manifest.json").exists, folder)
         user.run(f"scancel --signal=USR1 {job}")
     return jobs
 
