@@ -339,16 +339,16 @@ def run_task(task, thread):
     if {stops} and comm.rank == 0 and len(done) == 30:
         os.kill(os.getpid(), signal.SIGTERM)
 
-saved = []
+saved = {{}}  # by thread, what it has saved last: all that it has finished
 outcome = run_on_ranks(
-    comm, run_task, range(2000), lambda _, tasks: saved.append(list(tasks)),
+    comm, run_task, range(2000), lambda at, tasks: saved.update({{at: list(tasks)}}),
     threads={threads}
 )
 is_done = outcome.is_done
 assert is_done is not {stops}
 everyone = sorted(task for tasks in comm.allgather(done) for task in tasks)
 assert len(set(everyone)) == len(everyone)
-assert sorted(task for tasks in saved for task in tasks) == sorted(done)
+assert sorted(task for tasks in saved.values() for task in tasks) == sorted(done)
 assert (everyone == list(range(2000))) is is_done
 assert is_done or comm.rank > 0 or {threads} > 1 or len(done) == 30
 """
