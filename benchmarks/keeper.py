@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hpc_connector.confidential.keeper import munge
 from hpc_connector.confidential.keeper.client import exchange
-from hpc_connector.confidential.keeper.messages import encode, name_object, pack
-from hpc_connector.crypt4gh.seal import read_seal
+from hpc_connector.confidential.keeper.messages import encode, name_object
+from hpc_connector.crypt4gh.seal import pack_json, read_seal
 from keepers import CLUSTER, GOLDEN, JOB, NODE, make_grant, run_with_cohort
 
 MEASURED = hashlib.sha256(b"the code").hexdigest()
@@ -42,7 +42,7 @@ def release(context: ssl.SSLContext, port: int, grant: str, name: str) -> float:
     body |= {"program": "mdr-epistasis", "version": "0", "measurement": MEASURED}
     connection = HTTPSConnection("127.0.0.1", port, timeout=60, context=context)
     nonce = exchange(connection, "GET", "/v1/nonces")
-    data = pack(body | {"nonce": nonce["nonce"], "objects": [name]})
+    data = pack_json(body | {"nonce": nonce["nonce"], "objects": [name]})
     digest = hashlib.sha256(data).digest()
     headers = {"X-Munge": munge.make_credential(digest, nonce["uid"])}
     told = exchange(connection, "POST", "/v1/release", data, headers)

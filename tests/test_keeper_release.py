@@ -26,7 +26,6 @@ from hpc_connector.confidential.keeper.messages import (
     decode,
     encode,
     name_object,
-    pack,
 )
 from hpc_connector.confidential.keeper.nonces import LIFE_S, Nonces
 from hpc_connector.confidential.keeper.registry import add_file
@@ -40,7 +39,7 @@ from hpc_connector.confidential.keys import (
 from hpc_connector.confidential.refused import Refused
 from hpc_connector.crypt4gh.body import open_segments
 from hpc_connector.crypt4gh.header import make_header, read_header
-from hpc_connector.crypt4gh.seal import make_seal, read_seal
+from hpc_connector.crypt4gh.seal import make_seal, pack_json, read_seal
 from hpc_connector.errors import BadInput
 from keepers import (
     CLUSTER,
@@ -97,7 +96,7 @@ def sign(data, uid=None):
 
 
 def send(keeper, body, credential=None):
-    data = pack(body)
+    data = pack_json(body)
     headers = {"X-Munge": sign(data) if credential is None else credential}
     return ask(keeper, "POST", "/v1/release", data, headers)
 
@@ -197,7 +196,7 @@ def test_database__with_a_full_disk_goes_on_when_it_can(keeper):
     database.rows.execute(f"pragma max_page_count = {pages}")
     token = keeper.make_token("nd-role")
     headers = {"Authorization": f"Bearer {token}"}
-    wanted = pack({"data": ["open"], "program": "mdr-epistasis"})
+    wanted = pack_json({"data": ["open"], "program": "mdr-epistasis"})
     try:
         with pytest.raises(OSError, match="full"):
             others += [make_grant(keeper, program="p" * 1000) for _ in range(1000)]
@@ -241,7 +240,7 @@ def test_release__refuses_what_is_too_long(keeper):
 
 def test_release__refuses_a_second_use_of_a_credential(keeper, grant):
     body = make_body(keeper, grant, X25519PrivateKey.generate())
-    credential = sign(pack(body))
+    credential = sign(pack_json(body))
     assert send(keeper, body, credential)[0] == 200
     status, said = send(keeper, body, credential)
     assert (status, said["refused"]) == (403, "munge")
@@ -258,7 +257,7 @@ def test_release__refuses_a_credential_of_something_else(keeper, grant):
     body = make_body(keeper, grant, X25519PrivateKey.generate())
     other = X25519PrivateKey.generate().public_key().public_bytes_raw()
     changed = body | {"job_public": encode(other)}  # by who sees it on its way
-    assert send(keeper, changed, sign(pack(body)))[1]["refused"] == "digest"
+    assert send(keeper, changed, sign(pack_json(body)))[1]["refused"] == "digest"
 
 
 def flip(credential):
@@ -271,9 +270,9 @@ def flip(credential):
 def test_release__refuses_a_credential_that_is_none(made, keeper, grant):
     body = make_body(keeper, grant, X25519PrivateKey.generate())
     if made == "changed":
-        made = flip(sign(pack(body)))
+        made = flip(sign(pack_json(body)))
     elif made == "for another user":
-        made = sign(pack(body), 12345)
+        made = sign(pack_json(body), 12345)
     assert send(keeper, body, made)[1]["refused"] == "munge"
 
 
@@ -282,7 +281,7 @@ def test_release__refuses_another_user(keeper, grant):
     command = ["setpriv", "--reuid=65534", "--clear-groups", require("munge")]
     done = subprocess.run(
         [*command, f"--socket={munge.SOCKET}", f"--restrict-uid={os.geteuid()}"],
-        input=hashlib.sha256(pack(body)).digest(),
+        input=hashlib.sha256(pack_json(body)).digest(),
         capture_output=True,
         check=True,
     )
@@ -413,7 +412,7 @@ def test_add_file__refuses_what_it_could_not_release(keeper, tmp_path):
 
 def test_release__is_to_be_asked_again_without_munge(keeper, monkeypatch):
     body = make_body(keeper, "0" * 16, X25519PrivateKey.generate())
-    credential = sign(pack(body))
+    credential = sign(pack_json(body))
 
     def read(*_):
         raise OSError("munge: socket communication error")

@@ -119,8 +119,7 @@ def make_seal(
     }
     if digests := sorted(key_digests):
         head["key_digests"] = digests
-    words = json.dumps(head, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    packed = words.encode()
+    packed = pack_json(head)
     signed = START.pack(MAGIC, len(packed)) + packed
     return signed + signer.sign(signed) + marks
 
@@ -128,6 +127,12 @@ def make_seal(
 def digest_key(session_key: bytes) -> str:
     """Return what a seal says of a session key, which it does not tell."""
     return hashlib.sha256(KEY_LABEL + session_key).hexdigest()
+
+
+def pack_json(value: Any) -> bytes:
+    """Return canonical JSON, as it is signed: sorted keys, no blanks, UTF-8."""
+    words = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return words.encode()
 
 
 def get_seal_size(data: bytes, name: str) -> int:

@@ -8,7 +8,7 @@ from hpc_connector import cli
 from hpc_connector.commands.confidential.words import add_token, get_token
 from hpc_connector.confidential.keeper.client import ask_keeper
 from hpc_connector.confidential.keeper.grants import HOURS, USES
-from hpc_connector.confidential.keeper.messages import pack
+from hpc_connector.crypt4gh.seal import pack_json
 from hpc_connector.options import positive
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def add_command(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the name of a grant, which is no secret."""
     asked = {"data": args.data, "program": args.program, "hours": args.hours}
-    data = pack(asked | {"uses": args.uses})
+    data = pack_json(asked | {"uses": args.uses})
     told = ask_keeper(args.keeper, "POST", "/v1/grants", data, get_token(args))
     logger.info("until %s, for %d starts of one job", told["ends"], told["uses"])
     print(told["grant"])

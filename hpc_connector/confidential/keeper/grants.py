@@ -20,11 +20,11 @@ from hpc_connector.confidential.keeper.database import (
     save_grant,
 )
 from hpc_connector.confidential.keeper.log import add_event
-from hpc_connector.confidential.keeper.messages import pack
 from hpc_connector.confidential.keeper.settings import Policy, Settings
 from hpc_connector.confidential.keeper.state import Keeper
 from hpc_connector.confidential.keys import read_secret
 from hpc_connector.confidential.refused import Refused
+from hpc_connector.crypt4gh.seal import pack_json
 
 NAME_BYTES = 8  # of a grant
 USES, MOST_USES = 21, 1000  # a job of ours is queued again twenty times
@@ -44,7 +44,7 @@ def read_json(data: bytes, fields: Mapping[str, tuple[type, ...]]) -> dict[str, 
     """
     try:
         told = json.loads(data)
-        pack(told)  # half a surrogate pair is no text
+        pack_json(told)  # half a surrogate pair is no text
         is_right = told.keys() <= fields.keys() and all(
             type(told[name]) in kinds for name, kinds in fields.items() if name in told
         )

@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from hpc_connector.confidential.keeper.messages import decode, encode, pack
+from hpc_connector.confidential.keeper.messages import decode, encode
+from hpc_connector.crypt4gh.seal import pack_json
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
 
@@ -86,7 +87,7 @@ def add_event(place: LogPlace, event: str, **what: Any) -> None:
         seq, before = read_end(stream)
         told = dict.fromkeys(FIELDS) | what
         told |= {"seq": seq + 1, "time": get_time(), "event": event, "prev": before}
-        line = pack(told | {"sig": sign(place.key, LINE, told)})
+        line = pack_json(told | {"sig": sign(place.key, LINE, told)})
         write(stream, line)
         if (seq + 1) % EVERY == 0 or event == "stop":
             add_checkpoint(place, seq + 1, hashlib.sha256(line).hexdigest())
@@ -129,12 +130,12 @@ def add_checkpoint(place: LogPlace, seq: int, digest: str) -> None:
     """Append the number and the SHA-256 of a line to the file of checkpoints."""
     told = {"seq": seq, "hash": digest}
     with open(place.checkpoints, "ab") as stream:
-        write(stream, pack(told | {"sig": sign(place.key, CHECKPOINT, told)}))
+        write(stream, pack_json(told | {"sig": sign(place.key, CHECKPOINT, told)}))
 
 
 def sign(key: Ed25519PrivateKey, kind: bytes, told: Mapping[str, Any]) -> str:
     """Return the signature of a line, base64."""
-    return encode(key.sign(kind + pack(told)))
+    return encode(key.sign(kind + pack_json(told)))
 
 
 def verify_log(path: Path, public: bytes, checkpoints: Path | None = None) -> int:
@@ -199,8 +200,8 @@ def check_line(
     try:
         told = json.loads(line)
         signature = decode(told.pop("sig"))
-        public.verify(signature, kind + pack(told))
-        if pack(told | {"sig": encode(signature)}) != line:
+        public.verify(signature, kind + pack_json(told))
+        if pack_json(told | {"sig": encode(signature)}) != line:
             raise ValueError("written another way")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BadInput(f"{where}: it is no line of a log") from None

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpc_connector.confidential.refused import Refused
+from hpc_connector.crypt4gh.seal import pack_json
 
 FORMAT_VERSION = 1
 MOST_BYTES = 1 << 20  # of a request
@@ -30,12 +31,6 @@ KINDS = {  # of what a job sends
     "objects": list,
     "evidence": dict,
 }
-
-
-def pack(value: Any) -> bytes:
-    """Return canonical JSON: sorted keys, no blanks, UTF-8."""
-    words = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return words.encode()
 
 
 def encode(data: bytes) -> str:
@@ -75,7 +70,7 @@ def read_body(data: bytes) -> dict[str, Any]:
     """
     try:
         body = json.loads(data)
-        pack(body)  # half a surrogate pair is no text
+        pack_json(body)  # half a surrogate pair is no text
     except (ValueError, RecursionError):
         raise ValueError("expected JSON") from None
     if not isinstance(body, dict) or body.keys() != KINDS.keys():

@@ -31,11 +31,11 @@ from hpc_connector.confidential.keeper.messages import (
     decode,
     encode,
     name_object,
-    pack,
 )
 from hpc_connector.confidential.keeper.munge import make_credential
 from hpc_connector.confidential.refused import Refused
 from hpc_connector.crypt4gh.header import Header, get_fingerprint, read_header
+from hpc_connector.crypt4gh.seal import pack_json
 from hpc_connector.errors import BadInput
 from hpc_connector.options import KeyOptions
 from hpc_connector.storage.key_ring import Opener
@@ -203,7 +203,7 @@ def send(
         about["node"],
     )
     asked = {"nonce": nonce["nonce"], "objects": list(objects), "evidence": evidence}
-    data = pack(about | asked)
+    data = pack_json(about | asked)
     digest = hashlib.sha256(data).digest()
     headers = {"X-Munge": make_credential(digest, take(nonce, "uid", int))}
     return exchange(connection, "POST", "/v1/release", data, headers)

@@ -23,11 +23,12 @@ from hpc_connector.confidential.keeper.grants import (
     make_grant,
 )
 from hpc_connector.confidential.keeper.log import add_event
-from hpc_connector.confidential.keeper.messages import MOST_BYTES, encode, pack
+from hpc_connector.confidential.keeper.messages import MOST_BYTES, encode
 from hpc_connector.confidential.keeper.release import release
 from hpc_connector.confidential.keeper.settings import Place
 from hpc_connector.confidential.keeper.state import Keeper, read_authority
 from hpc_connector.confidential.refused import Refused
+from hpc_connector.crypt4gh.seal import pack_json
 from hpc_connector.errors import BadInput
 
 logger = logging.getLogger(__name__)
@@ -136,33 +137,35 @@ class Handler(BaseHTTPRequestHandler):
             found = act()
             if found is None:
                 said = {"refused": "path", "reason": "there is no such thing"}
-                self.send(HTTPStatus.NOT_FOUND, pack(said))
+                self.send(HTTPStatus.NOT_FOUND, pack_json(said))
             else:
                 self.send(HTTPStatus.OK, *found)
         except Refused as refused:
             said = {"refused": refused.word, "reason": refused.reason}
             code = STATUS.get(refused.word, HTTPStatus.FORBIDDEN)
-            self.send(code, pack(said | {"again": refused.again}))
+            self.send(code, pack_json(said | {"again": refused.again}))
         except (OSError, BadInput) as error:  # of MUNGE, Slurm, the disk, the issuer
             logger.warning("%s", error)
-            self.send(HTTPStatus.SERVICE_UNAVAILABLE, pack({"reason": "not now"}))
+            self.send(HTTPStatus.SERVICE_UNAVAILABLE, pack_json({"reason": "not now"}))
         except Exception:
             logger.exception("%s", self.command)
-            self.send(HTTPStatus.INTERNAL_SERVER_ERROR, pack({"reason": "a fault"}))
+            self.send(
+                HTTPStatus.INTERNAL_SERVER_ERROR, pack_json({"reason": "a fault"})
+            )
 
     def get(self) -> tuple[bytes, str] | None:
         """Return the answer to a GET, None where there is none."""
         keeper, path = self.server.keeper, self.path
         if path == "/v1/nonces":
             nonce = encode(keeper.nonces.make())
-            return pack({"nonce": nonce, "uid": keeper.uid}), JSON
+            return pack_json({"nonce": nonce, "uid": keeper.uid}), JSON
         if path == "/v1/ca.pem":
             return read_authority(keeper.settings), PEM
         if path == "/v1/data":
-            return pack(describe_data(keeper, self.person())), JSON
+            return pack_json(describe_data(keeper, self.person())), JSON
         if path.startswith(start := "/v1/values/"):
             query = path.removeprefix(start)
-            return pack(get_values(keeper, self.person(), query)), JSON
+            return pack_json(get_values(keeper, self.person(), query)), JSON
         return None
 
     def post(self) -> tuple[bytes, str] | None:
@@ -170,10 +173,10 @@ class Handler(BaseHTTPRequestHandler):
         keeper = self.server.keeper
         if self.path == "/v1/release":
             credential = self.headers.get("X-Munge", "")
-            return pack(release(keeper, self.read(), credential)), JSON
+            return pack_json(release(keeper, self.read(), credential)), JSON
         if self.path == "/v1/grants":
             data = self.read()
-            return pack(make_grant(keeper, self.person(), data)), JSON
+            return pack_json(make_grant(keeper, self.person(), data)), JSON
         return None
 
     def put(self) -> tuple[bytes, str] | None:
@@ -182,7 +185,7 @@ class Handler(BaseHTTPRequestHandler):
         if len(parts) != 5 or parts[1:3] != ["v1", "grants"] or parts[4] != "job":
             return None
         data = self.read()
-        return pack(bind(self.server.keeper, self.person(), parts[3], data)), JSON
+        return pack_json(bind(self.server.keeper, self.person(), parts[3], data)), JSON
 
     def person(self) -> Claims:
         """Return who asks, by the token; the log says who was refused, and why."""
