@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from hpc_connector import folder_lock
-from hpc_connector.confidential.published import name_encrypted, read_published
+from hpc_connector.confidential.published import read_published
 from hpc_connector.errors import BadInput
 from hpc_connector.options import RunOptions
-from hpc_connector.publish import Kind, get_readers, publish
+from hpc_connector.publish import Kind, get_readers, name_encrypted, publish
 from hpc_connector.run_record import OPEN, Input, RunRecord
 from hpc_connector.storage import key_ring
 from hpc_connector.storage.address import is_encrypted, is_remote

@@ -52,9 +52,14 @@ def get_readers() -> Readers | None:
     return _readers
 
 
+def name_encrypted(path: Path) -> Path:
+    """Return the path of a published file if it is encrypted."""
+    return path.with_name(path.name + ENCRYPTED)
+
+
 def name_published(path: Path) -> Path:
     """Return the path that :func:`publish` gives a result."""
-    return path.with_name(path.name + ENCRYPTED) if _readers else path
+    return name_encrypted(path) if _readers else path
 
 
 def name_outputs(names: Iterable[str]) -> list[str]:

@@ -43,8 +43,8 @@ from hpc_connector.crypt4gh.seal import (
 from hpc_connector.crypt4gh.writer import Writer
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
+from hpc_connector.storage.address import SEAL
 
-ENCRYPTED, SEAL = ".c4gh", ".seal"
 AT_ONCE = 16  # segments, 1 MiB: what stays in a cache; a page of a seal is 256 such
 
 

@@ -3,14 +3,8 @@
 from pathlib import Path
 from typing import BinaryIO
 
-from hpc_connector.publish import open_kept, open_memory
+from hpc_connector.publish import name_encrypted, open_kept, open_memory
 from hpc_connector.storage import key_ring
-from hpc_connector.storage.address import ENCRYPTED
-
-
-def name_encrypted(path: Path) -> Path:
-    """Return the path of a published file if it is encrypted."""
-    return path.with_name(path.name + ENCRYPTED)
 
 
 def is_published(path: Path) -> bool:

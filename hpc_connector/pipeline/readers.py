@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from hpc_connector.confidential.published import name_encrypted
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import read_whole_manifest
 from hpc_connector.options import ReaderOptions
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.pipeline.access import begin_access, explain_missing
 from hpc_connector.pipeline.cores import allow_cores, forbid_cores
-from hpc_connector.publish import Readers, get_readers, set_readers
+from hpc_connector.publish import Readers, get_readers, name_encrypted, set_readers
 from hpc_connector.report.results_file import RESULTS
 from hpc_connector.storage import key_ring
 

@@ -23,6 +23,7 @@ WEB = ("http", "https")
 STORES = ("s3", *WEB)
 RESERVED = "%:/?[]@!$&'()*+,;=-._~"  # of a URL: not encoded again
 ENCRYPTED = ".c4gh"  # the ending of what is encrypted
+SEAL = ".seal"  # and of its seal, behind that
 HIDDEN = "***"
 STARS = re.compile(r"\*\*\*\d*")  # it, of one or another
 MOST_BYTES = 200  # of a name in a folder

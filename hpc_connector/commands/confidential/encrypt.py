@@ -4,9 +4,10 @@ import argparse
 
 from hpc_connector import cli
 from hpc_connector.commands.confidential.words import add_recipients, name_beside
-from hpc_connector.confidential.files import ENCRYPTED, encrypt_file
+from hpc_connector.confidential.files import encrypt_file
 from hpc_connector.confidential.keys import load_recipients, load_signer
 from hpc_connector.pipeline.cores import forbid_cores
+from hpc_connector.storage.address import ENCRYPTED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from hpc_connector.crypt4gh.seal import (
 )
 from hpc_connector.errors import BadInput
 from hpc_connector.storage import address, key_ring
-from hpc_connector.storage.address import Source
+from hpc_connector.storage.address import SEAL, Source
 from hpc_connector.storage.ranges import fetch_stored
 from hpc_connector.storage.requests import look
 from hpc_connector.storage.sealed.segments import Body, StoredSeal
@@ -23,7 +23,6 @@ from hpc_connector.storage.store import Version
 from hpc_connector.storage.stores import NoSuchObject, NotAllowed
 
 FIRST_BYTES = 1 << 16  # what a header, or the head of a seal, seldom exceeds
-SEAL = ".seal"
 NO_DIGESTS = (
     "%s: its seal does not name session keys, and holds against those alone who do not "
     "know the public key of a reader: expected hpc-connector seal make once more"
