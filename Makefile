@@ -1,6 +1,6 @@
 # make          set up .venv
 # make demo     planted pairs of a cohort, lipids of a tissue; on two MPI ranks
-# make test     lint, types, tests
+# make test     lint, types, tests; with -j 2 those of the cluster beside the others
 # make versions the oldest and newest libraries, by quick tests
 # make docs     the documentation, build/docs/index.html
 # make bench    measure
@@ -17,7 +17,7 @@ LIPIDS := tests/data/databases/lipidmaps_2017-12-12-v2.tsv.gz
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: setup demo test versions docs bench slurm clean
+.PHONY: setup demo lint test test-cluster test-others versions docs bench slurm clean
 setup: .venv/installed
 
 .venv/installed: setup.cfg pyproject.toml
@@ -36,11 +36,19 @@ demo: setup
 		--database $(LIPIDS) --instrument FTICR --resolving-power 280000@200 \
 		--out demo/spheroid --pattern-cache demo/patterns
 
-test: setup
+test: test-cluster test-others
+
+lint: setup
 	ruff check
 	ruff format --check
 	mypy
-	pytest
+
+# Two processes with `make -j 2 test`: there is one Slurm cluster on a machine.
+test-cluster: lint
+	pytest -m cluster
+
+test-others: lint
+	pytest -m 'not cluster'
 
 versions: setup
 	.ci/versions $(PYTHON)

@@ -37,6 +37,15 @@ settings.register_profile("patient", deadline=None, derandomize="CI" in os.envir
 settings.load_profile("patient")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark files that need the one Slurm cluster: others may run beside them."""
+    there = {i.path for i in items if "cluster" in getattr(i, "fixturenames", ())}
+    for item in items:
+        if item.path in there:
+            item.add_marker("cluster")
+
+
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory):
     """Return the prefix of a small cohort with a planted pair."""
