@@ -24,7 +24,8 @@ class SegmentState:
     tail
         Position of its last record; that of `first` if there is none.
     n_records, n_bytes
-        What is kept; None where the stream does not tell.
+        What is kept; None where the stream does not tell. Who numbers records with
+        gaps has fewer.
     writer
         Who holds it, for people; empty if nobody does, or nobody knows.
     """
