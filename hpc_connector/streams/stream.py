@@ -189,7 +189,10 @@ class Stream(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go what is held, and have all on the disk that was appended."""
+        """Let go what is held, and have all on the disk that was appended.
+
+        A stream that is used after that takes what it needs again.
+        """
         ...
 
     def __enter__(self) -> Self:
