@@ -34,7 +34,7 @@ SEAL_KEY = 0xFFFF
 SEAL_VALUE = b'{"sealed": true}'
 SEAL_BYTES = RECORD.size + len(SEAL_VALUE)
 MOST_BODY = 2 + MOST_BYTES
-FILE = re.compile(r"(\d{4})-([0-9a-f]{16})\.seg")
+FILE = re.compile(r"\d{4}-[0-9a-f]{16}\.seg", re.A)
 PLACE = re.compile(r"(-?\d{1,20})(?::(\d{4}-[0-9a-f]{16}\.seg):(\d{1,20}))?", re.A)
 
 
@@ -141,13 +141,11 @@ def get_first(name: str) -> int:
     return int(name[5:21], 16)
 
 
-def list_files(folder: Path) -> dict[int, list[str]]:
-    """Return the names of the files of each segment, in the order of sequences."""
-    found: dict[int, list[str]] = {}
-    for name in sorted(os.listdir(folder)):
-        if match := FILE.fullmatch(name):
-            found.setdefault(int(match[1]), []).append(name)
-    return found
+def list_files(folder: Path, segment: int) -> list[str]:
+    """Return the names of the files of a segment, in the order of sequences."""
+    start = f"{segment:04d}-"
+    names = [name for name in os.listdir(folder) if name.startswith(start)]
+    return sorted(name for name in names if FILE.fullmatch(name))
 
 
 def make_head(sequence: int) -> bytes:
