@@ -35,7 +35,7 @@ SEAL_VALUE = b'{"sealed": true}'
 SEAL_BYTES = RECORD.size + len(SEAL_VALUE)
 MOST_BODY = 2 + MOST_BYTES
 FILE = re.compile(r"\d{4}-[0-9a-f]{16}\.seg", re.A)
-PLACE = re.compile(r"(-?\d{1,20})(?::(\d{4}-[0-9a-f]{16}\.seg):(\d{1,20}))?", re.A)
+PLACE = re.compile(r"(\d{1,20})(?::(\d{4}-[0-9a-f]{16}\.seg):(\d{1,20}))?", re.A)
 
 
 @dataclass(frozen=True)

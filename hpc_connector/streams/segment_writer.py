@@ -258,7 +258,7 @@ class SegmentWriter:
         finally:
             self.let_go()
             writer_lock.release(self.lock_path, self.lock)
-            self.lock = "{}"
+            self.lock = ""
 
 
 class LateSync:
