@@ -3,8 +3,9 @@
     python benchmarks/streams.py [FOLDER] [--streams URL ...] [--profile FILE]
 
 Records of 4 KiB and of 71 bytes, in FOLDER (a temporary one), in turns: the medians of
-three, of one process; appends by the clock, replay by its CPU seconds. With ``--streams``, new names of streams of running servers are
-appended to as well (``nats://127.0.0.1:4222/BENCHMARK``). Tables are Markdown.
+three, of one process; appends by the clock, replay by its CPU seconds. With
+``--streams``, new names of streams of running servers are appended to as well
+(``nats://127.0.0.1:4222/BENCHMARK``). Tables are Markdown.
 """
 
 import argparse
