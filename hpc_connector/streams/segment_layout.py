@@ -155,9 +155,9 @@ def make_head(sequence: int) -> bytes:
 
 def make_record(sequence: int, key: bytes, value: bytes, time_ns: int) -> bytes:
     """Return the bytes of a record."""
-    tail = TAIL.pack(2 + len(key) + len(value), sequence, time_ns, len(key))
-    rest = b"".join((tail, key, value))
-    return CHECKSUM.pack(crc32(rest)) + rest
+    tail = TAIL.pack(2 + len(key) + len(value), sequence, time_ns, len(key)) + key
+    checksum = crc32(value, crc32(tail))
+    return b"".join((CHECKSUM.pack(checksum), tail, value))
 
 
 def make_seal(sequence: int) -> bytes:
