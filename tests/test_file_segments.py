@@ -427,7 +427,8 @@ def test_take__of_a_dead_lock_is_by_one_of_many(folder):
     assert sorted(path.suffix for path in folder.iterdir()) == [".json", ".seg"]
 
 
-def test_append__behind_bytes_of_somebody_else(folder):
+def test_append__behind_bytes_of_somebody_else(folder, monkeypatch):
+    monkeypatch.setattr(segment_writer, "CHECK_S", 0.0)
     with open_files(folder) as stream:
         stream.append(0, b"", b"first")
         with open(get_last_file(folder), "ab") as file:
