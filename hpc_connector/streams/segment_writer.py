@@ -165,7 +165,7 @@ class SegmentWriter:
             self.late.check()
 
     def check_alone(self) -> None:
-        """Refuse to go on behind bytes that another has written, whatever the lock says.
+        """Refuse to go on behind bytes of another writer, whatever the lock says.
 
         Raises
         ------
