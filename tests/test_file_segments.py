@@ -424,6 +424,7 @@ def test_append__where_a_process_died_as_it_took_over(folder):
     other = run_writer(folder.parent / "other", "os._exit(0)")
     other.communicate()
     claim.write_text((folder.parent / "other/0000.writer").read_text())
+    (folder / "0000.writer.1-left").write_text(claim.read_text())
     with open_files(folder) as stream:
         stream.append(0, b"", b"ours")
     assert read_values(folder) == [b"theirs", b"ours"]
