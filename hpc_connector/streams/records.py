@@ -1,0 +1,73 @@
+"""What every stream holds: records, where they stand, and how long they may be."""
+
+import hashlib
+from typing import NamedTuple
+
+from hpc_connector.errors import BadInput
+
+Position = str  # opaque: each kind of stream has its own
+START, END = "start", "end"
+MOST_KEY_BYTES = 65_534
+MOST_BYTES = (1 << 20) - 64  # of key and value together
+MOST_SEGMENTS = 10_000
+MOST_SEQUENCE = (1 << 63) - 1
+
+
+class Record(NamedTuple):
+    """One record of a stream.
+
+    Parameters
+    ----------
+    segment
+        Order holds inside of it.
+    position
+        Of this record: reading from there gives those behind it.
+    sequence
+        Its number, higher than that of the record before it in its segment; without
+        gaps, from 0 on, unless who appends it numbers otherwise.
+    time_ns
+        Since 1970, by the clock of the writer or server. It is told and orders nothing.
+    """
+
+    segment: int
+    position: Position
+    sequence: int
+    key: bytes
+    value: bytes
+    time_ns: int
+
+
+def segment_of(key: bytes, n_segments: int) -> int:
+    """Return the segment that a key belongs to, the same everywhere.
+
+    Examples
+    --------
+    >>> [segment_of(b"line%d" % k, 4) for k in range(3)]
+    [3, 1, 0]
+    """
+    digest = hashlib.sha256(key).digest()
+    return int.from_bytes(digest[:8], "big") % n_segments
+
+
+def check_record(key: bytes, value: bytes, where: str) -> None:
+    """Refuse a record that is too long, before anything of it is written.
+
+    Parameters
+    ----------
+    where
+        The stream, for the message.
+
+    Raises
+    ------
+    BadInput
+        More than :data:`MOST_KEY_BYTES` of key, or :data:`MOST_BYTES` of both.
+    """
+    if len(key) > MOST_KEY_BYTES:
+        raise BadInput(
+            f"{where}: a key of {len(key)} bytes: expected at most {MOST_KEY_BYTES}"
+        )
+    if (n := len(key) + len(value)) > MOST_BYTES:
+        raise BadInput(
+            f"{where}: a record of {n} bytes: expected at most {MOST_BYTES} of key and "
+            "value; longer values are cut by who appends them"
+        )
