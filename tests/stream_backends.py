@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from hpc_connector.streams.stream import open_stream
+from hpc_connector.streams.open import open_stream
 from nats_servers import BINARIES, name_streams, serve_nats
 
 

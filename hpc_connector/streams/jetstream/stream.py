@@ -13,6 +13,7 @@ seal      a last message with the header Sealed: 1; when all segments have their
 A key too long for a header stands before the value, and Key-Bytes says where it ends.
 """
 
+import contextlib
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Self, TypeVar
 
@@ -32,7 +33,7 @@ from hpc_connector.streams.jetstream.messages import (
 )
 from hpc_connector.streams.jetstream.profile import Profile
 from hpc_connector.streams.jetstream.reader import Reader
-from hpc_connector.streams.jetstream.writer import Writer
+from hpc_connector.streams.jetstream.writer import OtherWriter, Writer
 from hpc_connector.streams.records import (
     END,
     MOST_SEGMENTS,
@@ -45,6 +46,7 @@ from hpc_connector.streams.stream import SegmentState, StreamState
 
 T = TypeVar("T")
 DUPLICATES_S = 120.0
+TRIES = 5  # to begin as the writer of a segment
 WINDOW_RECORDS, WINDOW_BYTES = 4096, 4 << 20  # appended by one call
 
 
@@ -166,7 +168,7 @@ class NatsStream:
         self._check(segment)
         position: Position | None = None
         for window in self._cut(records):
-            position = self._run(self._append(segment, window, sequence))
+            position = self._run(self._append_first(segment, window, sequence))
             sequence = None if sequence is None else sequence + len(window)
         return self.tail(segment) if position is None else position
 
@@ -185,6 +187,21 @@ class NatsStream:
                 window, n_bytes = [], 0
         if window:
             yield window
+
+    async def _append_first(
+        self, segment: int, records: list[tuple[bytes, bytes]], sequence: int | None
+    ) -> Position:
+        """Append as a writer that begins again if it was not the first to append.
+
+        What another sent may arrive after that has died.
+        """
+        for _ in range(TRIES):
+            with contextlib.suppress(OtherWriter):
+                return await self._append(segment, records, sequence)
+            if not self._writers[segment].is_new:
+                break
+            del self._writers[segment]
+        return await self._append(segment, records, sequence)
 
     async def _append(
         self, segment: int, records: list[tuple[bytes, bytes]], sequence: int | None

@@ -43,6 +43,10 @@ WRONG_ID, WRONG_NUMBER, SEALED = 10070, 10071, 10109  # err_code of a refusal
 FULL = (10023, 10047, 10077)  # resources, storage, a limit of the stream
 
 
+class OtherWriter(BadInput):
+    """Another writer has appended to a segment since this one took it."""
+
+
 @dataclass
 class Writer:
     """Who appends to a segment, and where it stands.
@@ -55,6 +59,8 @@ class Writer:
         Of the last message, and of the last record.
     most
         Messages under way at once: one where other segments are written, too.
+    is_new
+        Whether it has appended nothing: then it may begin again behind what it sees.
     """
 
     segment: int
@@ -62,6 +68,7 @@ class Writer:
     position: int
     sequence: int
     most: int = 1
+    is_new: bool = True
 
 
 class Message(NamedTuple):
@@ -168,8 +175,10 @@ async def publish(
 
     Raises
     ------
+    OtherWriter
+        Another writer has appended.
     BadInput
-        Another writer has appended, or the segment is sealed.
+        The segment is sealed, or a record is longer than the server takes.
     OSError
         The server has no space left.
     Later
@@ -231,7 +240,7 @@ def move_behind(
     for k, one in enumerate(messages):
         if not (position := read_ack(connection, said[k])):
             return k
-        writer.position = position
+        writer.position, writer.is_new = position, False
         if one.given.sequence is not None:
             writer.sequence = one.given.sequence
     return len(messages)
@@ -266,10 +275,11 @@ async def look_again(
     refuse_sealed(connection, writer.segment, last)
     assert last.sequence is not None
     if last.writer != writer.name:
-        raise BadInput(
+        raise OtherWriter(
             f"{connection.where}: segment {writer.segment} is written by {last.name}, "
             f"which appended sequence {last.sequence}: expected one writer a segment"
         )
     writer.position, writer.sequence = last.position, last.sequence
+    writer.is_new = False
     sent = [one.given.sequence for one in todo]
     return todo[sent.index(last.sequence) + 1 :] if last.sequence in sent else todo
