@@ -3,8 +3,8 @@
 ========  ===========================================================================
 stream    its name, in capitals; subjects NAME.0, NAME.1, ..., one a segment
 message   body: the value. Headers: Nats-Msg-Id (segment, sequence, writer), Seq, Key
-          (base64), Writer (host and process, for people) and
-          Nats-Expected-Last-Subject-Sequence, the message before it in its segment
+          (base64), Behind (position of the one before it in its segment) and Writer
+          (host and process, for people)
 position  number of the message in the stream
 seal      a last message with the header Sealed: 1; when all segments have theirs, the
           stream is configured as sealed
@@ -47,7 +47,7 @@ from hpc_connector.streams.stream import SegmentState, StreamState
 T = TypeVar("T")
 DUPLICATES_S = 120.0
 TRIES = 5  # to begin as the writer of a segment
-WINDOW_RECORDS, WINDOW_BYTES = 4096, 4 << 20  # appended by one call
+WINDOW_RECORDS, WINDOW_BYTES = 4096, 16 << 20  # appended by one call
 
 
 class NatsStream:
