@@ -80,7 +80,7 @@ class SegmentWriter:
 
     def open_end(self) -> None:
         """Find the end, and cut what is behind it: a write that was not finished."""
-        files = list_files(self.folder).get(self.segment, [])
+        files = list_files(self.folder, self.segment)
         end = find_end(self.folder, files)
         self.last, self.is_sealed = end.last, end.is_sealed
         self.name = end.last.file if end.last.byte else ""
@@ -220,7 +220,7 @@ class SegmentWriter:
         """
         if sequence == self.last.sequence and self.last.byte:
             return self.last
-        files = list_files(self.folder).get(self.segment, [])
+        files = list_files(self.folder, self.segment)
         names = [name for name in files if get_first(name) <= sequence]
         if names and (self.index is None or self.index[0] != names[-1]):
             self.index = (names[-1], *index_records(self.folder / names[-1], files[-1]))
