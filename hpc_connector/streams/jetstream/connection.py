@@ -22,7 +22,7 @@ from hpc_connector.errors import BadInput, Later
 from hpc_connector.streams.jetstream.profile import Profile, make_context
 
 T = TypeVar("T")
-OPENS_S, ANSWERS_S = 4.0, 4.0
+OPENS_S, ANSWERS_S, CLOSES_S = 4.0, 4.0, 0.5
 PATIENCE_S = 30.0  # with a server that answered before: it may be started again
 
 
@@ -217,7 +217,7 @@ class Connection:
     async def _close(self) -> None:
         """Close the client, and wait for what it has begun."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.client.close(), ANSWERS_S)
+            await asyncio.wait_for(self.client.close(), CLOSES_S)
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()
