@@ -284,6 +284,15 @@ def test_append__of_more_than_the_server_takes(server, tmp_path):
         assert [len(r.value) for r in read_all(stream)] == [(1 << 20) - 500]
 
 
+def test_stream__that_was_deleted(server, url, stream):
+    stream.append(0, b"", b"v")
+    use_server(server, lambda js: js.delete_stream(stream._name))
+    with pytest.raises(BadInput, match="not there any more"):
+        stream.append(0, b"", b"v")
+    with pytest.raises(BadInput, match=r"refused by the server: .*not found"):
+        stream.read(0, most_records=1)
+
+
 def test_append__where_the_store_is_full(server, url, stream):
     async def limit(js):
         config = (await js.stream_info(stream._name)).config

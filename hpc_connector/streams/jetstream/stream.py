@@ -15,6 +15,7 @@ A key too long for a header stands before the value, and Key-Bytes says where it
 
 import contextlib
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from nats.js import api
@@ -332,16 +333,15 @@ class NatsStream:
 
     async def _retain(self, before: int | None, keep_bytes: int | None) -> int:
         """Delete what is before a time, and then what is too much."""
+        connection, name = self._connection, self._name
         n_bytes = await self._measure()
         for segment in range(self._n_segments) if before is not None else ():
-            assert before is not None
-            since = await retention.find_since(
-                self._connection, self._name, segment, before
-            )
-            await self._delete(segment, since)
+            find = partial(retention.find_since, connection, name, segment, before)
+            await self._delete(segment, await connection.keep_asking(find))
         if keep_bytes is not None:
             excess = await self._measure() - keep_bytes
-            oldest = await retention.find_oldest(self._connection, self._name, excess)
+            find_all = partial(retention.find_oldest, connection, name, excess)
+            oldest = await connection.keep_asking(find_all)
             for segment, position in oldest.items():
                 await self._delete(segment, position + 1)
         return n_bytes - await self._measure()

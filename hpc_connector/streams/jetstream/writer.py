@@ -45,6 +45,7 @@ MOST_UNDER_WAY = 4096
 FLUSHED = 64  # messages
 ACKS_S = 10.0
 WRONG_ID, WRONG_NUMBER, SEALED = 10070, 10071, 10109  # err_code of a refusal
+NO_STREAM = 10059
 FULL = (10023, 10047, 10077)  # resources, storage, a limit of the stream
 
 
@@ -93,7 +94,8 @@ async def get_last(connection: Connection, stream: str, segment: int) -> Stored:
         found = await connection.keep_asking(
             lambda: connection.jetstream.get_last_msg(stream, f"{stream}.{segment}")
         )
-    except NotFoundError:
+    except NotFoundError as error:
+        refuse_missing(connection, error)
         return Stored()
     return read_headers(found.headers, found.seq or 0, connection.where)
 
@@ -108,9 +110,16 @@ async def get_next(
                 stream, seq=position, subject=f"{stream}.{segment}", next=True
             )
         )
-    except NotFoundError:
+    except NotFoundError as error:
+        refuse_missing(connection, error)
         return None
     return read_headers(found.headers, found.seq or 0, connection.where)
+
+
+def refuse_missing(connection: Connection, error: NotFoundError) -> None:
+    """Tell a stream that has been deleted from a segment without messages."""
+    if error.err_code == NO_STREAM:
+        raise BadInput(f"{connection.where}: the stream is not there any more")
 
 
 async def take_segment(connection: Connection, stream: str, segment: int) -> Writer:
