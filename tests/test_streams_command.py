@@ -168,6 +168,7 @@ FAULTS = {
     "read /a/path": "expected file:///folder",
     "read nats://user:secret@host:4222/X": "no credentials",
     "read pravega://user:secret@host:9090/a/b": "no credentials",
+    "read {url} --profile x.toml": "expected nats://",
     "read {url}x": "no stream is there",
     "append {url}x": "no stream is there",
     "seal {url}x": "no stream is there",

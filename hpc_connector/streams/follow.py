@@ -15,7 +15,7 @@ from hpc_connector.publish import name_published, publish
 from hpc_connector.streams.records import START, Position, Record
 from hpc_connector.streams.stream import Stream
 
-MOST_RECORDS = 4096
+MOST_RECORDS = 1024
 # Between two looks at all segments, longer each time, unless there is much to read
 LEAST_POLL_S, BUSY_POLL_S, IDLE_POLL_S = 0.005, 0.25, 1.0
 

@@ -35,7 +35,7 @@ SEAL_VALUE = b'{"sealed": true}'
 SEAL_BYTES = RECORD.size + len(SEAL_VALUE)
 MOST_BODY = 2 + MOST_BYTES
 FILE = re.compile(r"\d{4}-[0-9a-f]{16}\.seg", re.A)
-PLACE = re.compile(r"(-?\d{1,20})(?::(\d{4}-[0-9a-f]{16}\.seg):(\d{1,20}))?", re.A)
+PLACE = re.compile(r"(\d{1,20})(?::(\d{4}-[0-9a-f]{16}\.seg):(\d{1,20}))?", re.A)
 
 
 @dataclass(frozen=True)
@@ -155,9 +155,9 @@ def make_head(sequence: int) -> bytes:
 
 def make_record(sequence: int, key: bytes, value: bytes, time_ns: int) -> bytes:
     """Return the bytes of a record."""
-    tail = TAIL.pack(2 + len(key) + len(value), sequence, time_ns, len(key))
-    rest = b"".join((tail, key, value))
-    return CHECKSUM.pack(crc32(rest)) + rest
+    tail = TAIL.pack(2 + len(key) + len(value), sequence, time_ns, len(key)) + key
+    checksum = crc32(value, crc32(tail))
+    return b"".join((CHECKSUM.pack(checksum), tail, value))
 
 
 def make_seal(sequence: int) -> bytes:
