@@ -22,7 +22,7 @@ from hpc_connector.errors import BadInput, Later
 from hpc_connector.streams.jetstream.profile import Profile, make_context
 
 T = TypeVar("T")
-OPENS_S, ANSWERS_S, CLOSES_S = 3.5, 4.0, 0.5
+OPENS_S, ANSWERS_S, CLOSES_S = 3.0, 4.0, 0.5
 PATIENCE_S = 30.0  # with a server that answered before: it may be started again
 
 
@@ -65,7 +65,7 @@ class Connection:
     Raises
     ------
     BadInput
-        Nobody answers there within 3.5 s, or refuses us.
+        Nobody answers there within 3 s, or refuses us.
     """
 
     def __init__(self, where: str, host: str, port: int, profile: Profile) -> None:
@@ -154,7 +154,7 @@ class Connection:
             )
         if isinstance(error, TimeoutError):
             error = self._last_error or error
-        reason = str(error) or type(error).__name__
+        reason = str(error) or f"nothing came in {OPENS_S:.0f} s"
         return (
             f"{self.where}: {self._server} does not answer ({reason}): expected a "
             "server of NATS"

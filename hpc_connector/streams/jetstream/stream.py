@@ -335,9 +335,10 @@ class NatsStream:
         """Delete what is before a time, and then what is too much."""
         connection, name = self._connection, self._name
         n_bytes = await self._measure()
-        for segment in range(self._n_segments) if before is not None else ():
-            find = partial(retention.find_since, connection, name, segment, before)
-            await self._delete(segment, await connection.keep_asking(find))
+        if before is not None:
+            for segment in range(self._n_segments):
+                find = partial(retention.find_since, connection, name, segment, before)
+                await self._delete(segment, await connection.keep_asking(find))
         if keep_bytes is not None:
             excess = await self._measure() - keep_bytes
             find_all = partial(retention.find_oldest, connection, name, excess)
