@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hpc_connector.streams.stream import open_stream
+from pravega_server import serve_pravega
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,17 @@ def serve_files(folder: Path) -> Iterator[Backend]:
     yield Backend(lambda: f"file://{folder}/{next(names)}")
 
 
+@contextlib.contextmanager
+def serve_in_pravega(folder: Path) -> Iterator[Backend]:
+    """Give streams of a real server, which keeps all in memory: a kill loses it."""
+    names = iter(range(10**9))
+    with serve_pravega() as address:
+        yield Backend(lambda: f"pravega://{address}/tests/s{next(names)}")
+
+
 # By its name: a context that serves a kind of stream from a folder of its own. It skips
 # the test where its server or its client is not installed (conftest.give_up).
 BACKENDS: dict[str, Callable[[Path], AbstractContextManager[Backend]]] = {
     "file": serve_files,
+    "pravega": serve_in_pravega,
 }
