@@ -1,4 +1,4 @@
-"""Appending to a segment in Pravega: each writer begins a part, and ends the one before.
+"""Appending to a segment in Pravega: each writer begins a part, and ends that before.
 
 Who comes last takes a segment over: the part before is ended first, and read after.
 What another writer was appending is then in it, and acknowledged, or is refused.
