@@ -4,9 +4,11 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from hpc_connector.streams.stream import open_stream
+from hpc_connector.streams.open import open_stream
+from nats_servers import BINARIES, name_streams, serve_nats
 from pravega_server import serve_pravega
 
 
@@ -52,9 +54,18 @@ def serve_in_pravega(folder: Path) -> Iterator[Backend]:
         yield Backend(lambda: f"pravega://{address}/tests/s{next(names)}")
 
 
+@contextlib.contextmanager
+def serve_jetstream(binary: str, folder: Path) -> Iterator[Backend]:
+    """Give streams of a server of NATS."""
+    names = name_streams()
+    with serve_nats(binary, folder) as server:
+        yield Backend(lambda: server.make_url(next(names)), server.restart)
+
+
 # By its name: a context that serves a kind of stream from a folder of its own. It skips
 # the test where its server or its client is not installed (conftest.give_up).
 BACKENDS: dict[str, Callable[[Path], AbstractContextManager[Backend]]] = {
     "file": serve_files,
+    **{name: partial(serve_jetstream, binary) for name, binary in BINARIES.items()},
     "pravega": serve_in_pravega,
 }

@@ -56,6 +56,8 @@ HOMES = {
     ),
     "jwt": ("", ["hpc_connector/confidential/identity/"]),
     "dcap_qvl": ("lazily", ["hpc_connector/confidential/evidence/dcap.py"]),
+    "nats": ("", ["hpc_connector/streams/jetstream/"]),
+    "nkeys": ("lazily", ["hpc_connector/streams/jetstream/profile.py"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/"]),
     "PIL": ("lazily", ["apps/metabolite_annotation/report/optical.py"]),
     "spatialdata": ("lazily", ["apps/metabolite_annotation/export/spatial_data.py"]),

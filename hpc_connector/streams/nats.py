@@ -1,0 +1,60 @@
+"""Streams in JetStream, the store of a server of NATS."""
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hpc_connector.errors import BadInput
+from hpc_connector.streams.stream import Stream
+
+PORT = 4222
+NAME = re.compile("[A-Z0-9_]+")
+EXPECTED = "nats://host:4222/NAME, in capitals, digits and _"
+
+
+def open_nats(url: str, *, profile: Path | None = None) -> Stream:
+    """Return the stream of a URL; nothing is connected until it is used.
+
+    Parameters
+    ----------
+    url
+        ``nats://host:4222/NAME``, without credentials.
+    profile
+        TOML file with what the server asks for, which nobody but its owner can read;
+        see :class:`hpc_connector.streams.jetstream.profile.Profile`.
+
+    Raises
+    ------
+    BadInput
+        A URL or profile that cannot be, or nats-py is missing.
+    """
+    host, port, name = split_url(url)
+    try:
+        from hpc_connector.streams.jetstream.profile import read_profile
+        from hpc_connector.streams.jetstream.stream import NatsStream
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "nats":
+            raise
+        raise BadInput(
+            f"{url} needs nats: expected pip install 'hpc_connector[streams]'"
+        ) from None
+    return NatsStream(url, host, port, name, read_profile(profile))
+
+
+def split_url(url: str) -> tuple[str, int, str]:
+    """Return host, port and name of a stream.
+
+    Examples
+    --------
+    >>> split_url("nats://node7/SCAN_12")
+    ('node7', 4222, 'SCAN_12')
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or PORT
+    except ValueError:
+        host, port = None, PORT
+    name = parts.path.removeprefix("/") if host else ""
+    if not host or not NAME.fullmatch(name) or parts.query or parts.fragment:
+        raise BadInput(f"{url}: no stream of NATS: expected {EXPECTED}")
+    return host, port, name
