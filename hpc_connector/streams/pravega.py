@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from hpc_connector.errors import BadInput
 from hpc_connector.streams.pravega_calls import Calls, check_client
-from hpc_connector.streams.pravega_parts import Parts
+from hpc_connector.streams.pravega_parts import PIECE_BYTES, Parts
 from hpc_connector.streams.pravega_writer import PartWriter
 from hpc_connector.streams.records import END, MOST_SEGMENTS, START, Position, Record
 from hpc_connector.streams.segment_layout import (
@@ -98,7 +98,7 @@ class PravegaStream:
         if self.name not in self.calls("list", self.scope, self.name):
             return None
         try:
-            data = self.calls("read", self.scope, self.name, 0, ROLL_BYTES)
+            data = self.calls("read", self.scope, self.name, 0, PIECE_BYTES)
             settings = Settings(**json.loads(data)) if data else None
         except (BadInput, ValueError, TypeError) as error:
             raise BadInput(

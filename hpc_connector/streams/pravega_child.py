@@ -8,11 +8,14 @@ for a minute where nobody answers, and its panics are no `Exception`.
 """
 
 import sys
+import time
 from collections import OrderedDict
 from multiprocessing.connection import Connection
 from typing import Any
 
 MOST_OPEN = 16  # parts that are read; each has buffers of its own
+POLL_S = 0.02
+MISSING = "status: NotFound"
 TAKEN = ("ConditionalCheckFailure", "RecvError", "failed to send request")
 
 
@@ -40,10 +43,15 @@ class Client:
         return bool(self.manager.create_stream(scope, name, 1))
 
     def open(self, scope: str, name: str) -> Any:
-        """Return what reads a part."""
+        """Return what reads a part, None if there is none, or it is being made."""
         found = self.opened.pop((scope, name), None)
         if found is None:
-            found = self.manager.create_byte_stream(scope, name)
+            try:
+                found = self.manager.create_byte_stream(scope, name)
+            except BaseException as error:  # a PanicException is no Exception
+                if MISSING in str(error):
+                    return None
+                raise
         self.opened[scope, name] = found
         while len(self.opened) > MOST_OPEN:
             self.opened.popitem(last=False)
@@ -51,11 +59,17 @@ class Client:
 
     def size(self, scope: str, name: str) -> int:
         """Return how many bytes a part has."""
-        return int(self.open(scope, name).current_tail_offset())
-
-    def read(self, scope: str, name: str, byte: int, most: int) -> bytes:
-        """Return bytes of a part, as many as there are; it never waits for more."""
         part = self.open(scope, name)
+        return int(part.current_tail_offset()) if part else 0
+
+    def read(self, scope: str, name: str, byte: int, most: int) -> bytes | None:
+        """Return bytes of a part, as many as there are; it never waits for more.
+
+        None if there is no such part, or it is being made.
+        """
+        part = self.open(scope, name)
+        if part is None:
+            return None
         data = bytearray(max(0, min(most, self.size(scope, name) - byte)))
         if data and part.tell() != byte:
             part.seek(byte, 0)
@@ -75,8 +89,10 @@ class Client:
 
         The client appends behind what it appended itself: that is all there may be.
         """
-        self.written[scope, name] = self.manager.create_byte_stream(scope, name)
-        return int(self.written[scope, name].current_tail_offset())
+        while not (part := self.open(scope, name)):
+            time.sleep(POLL_S)  # another is making it; whoever asks has a deadline
+        self.written[scope, name] = self.opened.pop((scope, name))
+        return int(part.current_tail_offset())
 
     def append(self, scope: str, name: str, data: bytes) -> bool:
         """Append bytes to a part, whole or not at all; return whether that was done.

@@ -62,6 +62,7 @@ class Parts:
         self.calls, self.scope, self.stream = calls, scope, stream
         self.windows: dict[int, Window] = {}
         self.ends: dict[int, Found] = {}
+        self.newest: dict[int, str] = {}  # the last part, when it was looked for
 
     def ask(self, what: str, name: str, *arguments: Any) -> Any:
         """Call Pravega for one part."""
@@ -72,7 +73,9 @@ class Parts:
         before = f"{self.stream}-"
         found = self.calls("list", self.scope, f"{before}{segment:04d}-")
         names = [name.removeprefix(before) for name in found]
-        return [name for name in names if FILE.fullmatch(name)]
+        names = [name for name in names if FILE.fullmatch(name)]
+        self.newest[segment] = names[-1] if names else ""
+        return names
 
     def get_size(self, name: str) -> int:
         """Return how many bytes a part has."""
@@ -92,10 +95,14 @@ class Parts:
         Raises
         ------
         BadInput
-            The part is none of a stream of ours.
+            The part is none of a stream of ours, or was deleted meanwhile.
         """
         start = byte if byte > HEAD_BYTES else 0
-        data: bytes = self.ask("read", name, start, PIECE_BYTES)
+        data: bytes | None = self.ask("read", name, start, PIECE_BYTES)
+        if data is None and name == self.newest[segment]:
+            data = b""  # it is listed before it is there
+        if data is None:
+            raise BadInput(f"{self.calls.where}: {name} was deleted: expected it there")
         expected = make_head(get_first(name))
         if start == 0 and data and data[:HEAD_BYTES] != expected:
             raise BadInput(f"{self.calls.where}: {name}: expected {expected!r} first")
