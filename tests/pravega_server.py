@@ -23,6 +23,15 @@ LISTENS = "You could access it at"
 MEMORY = (
     "-Xmx512m -XX:MaxDirectMemorySize=192m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 )
+WARM_UP = """
+import sys, pravega_client
+manager = pravega_client.StreamManager("tcp://" + sys.argv[1])
+manager.create_scope("first")
+manager.create_stream("first", "one", 1)
+first = manager.create_byte_stream("first", "one")
+first.write(b"1")
+first.flush()
+"""
 PORTS = ("controller.rpc.port", "segmentStore.port", "zk.port")
 
 
@@ -78,4 +87,6 @@ def serve_pravega():
         Path(place, "config").mkdir()
         Path(place, "config", "standalone-config.properties").write_text(lines)
         with serve(command, LISTENS, cwd=place, pass_fds=passed):
-            yield f"127.0.0.1:{ports[0]}"
+            address = f"127.0.0.1:{ports[0]}"
+            subprocess.run([sys.executable, "-c", WARM_UP, address], check=True)
+            yield address

@@ -15,7 +15,7 @@ from typing import Any
 
 MOST_OPEN = 16  # parts that are read; each has buffers of its own
 POLL_S = 0.02
-MISSING = "status: NotFound"
+MISSING = ("status: NotFound", "NoSuchSegment")  # or it is being made
 TAKEN = ("ConditionalCheckFailure", "RecvError", "failed to send request")
 
 
@@ -42,35 +42,37 @@ class Client:
         """Make a part; return whether it was not there."""
         return bool(self.manager.create_stream(scope, name, 1))
 
-    def open(self, scope: str, name: str) -> Any:
-        """Return what reads a part, None if there is none, or it is being made."""
+    def open(self, scope: str, name: str) -> tuple[Any, int] | None:
+        """Return what reads a part, and its bytes; None if there is none."""
         found = self.opened.pop((scope, name), None)
-        if found is None:
-            try:
+        try:
+            if found is None:
                 found = self.manager.create_byte_stream(scope, name)
-            except BaseException as error:  # a PanicException is no Exception
-                if MISSING in str(error):
-                    return None
-                raise
+            n_bytes = int(found.current_tail_offset())
+        except BaseException as error:  # a PanicException is no Exception
+            if any(word in str(error) for word in MISSING):
+                return None
+            raise
         self.opened[scope, name] = found
         while len(self.opened) > MOST_OPEN:
             self.opened.popitem(last=False)
-        return found
+        return found, n_bytes
 
     def size(self, scope: str, name: str) -> int:
-        """Return how many bytes a part has."""
-        part = self.open(scope, name)
-        return int(part.current_tail_offset()) if part else 0
+        """Return how many bytes a part has, 0 if there is none."""
+        found = self.open(scope, name)
+        return found[1] if found else 0
 
     def read(self, scope: str, name: str, byte: int, most: int) -> bytes | None:
         """Return bytes of a part, as many as there are; it never waits for more.
 
         None if there is no such part, or it is being made.
         """
-        part = self.open(scope, name)
-        if part is None:
+        found = self.open(scope, name)
+        if found is None:
             return None
-        data = bytearray(max(0, min(most, self.size(scope, name) - byte)))
+        part, n_bytes = found
+        data = bytearray(max(0, min(most, n_bytes - byte)))
         if data and part.tell() != byte:
             part.seek(byte, 0)
         done = 0
@@ -89,10 +91,10 @@ class Client:
 
         The client appends behind what it appended itself: that is all there may be.
         """
-        while not (part := self.open(scope, name)):
-            time.sleep(POLL_S)  # another is making it; whoever asks has a deadline
+        while not (found := self.open(scope, name)):
+            time.sleep(POLL_S)  # it is being made; whoever asks has a deadline
         self.written[scope, name] = self.opened.pop((scope, name))
-        return int(part.current_tail_offset())
+        return found[1]
 
     def append(self, scope: str, name: str, data: bytes) -> bool:
         """Append bytes to a part, whole or not at all; return whether that was done.
