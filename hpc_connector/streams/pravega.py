@@ -49,7 +49,8 @@ def open_pravega(url: str) -> "PravegaStream":
         host, port = parts.hostname, parts.port or PORT
     except ValueError:
         host, port = None, 0
-    if not host or len(names) != 2 or not all(map(NAME.fullmatch, names)):
+    is_named = len(names) == 2 and all(map(NAME.fullmatch, names))
+    if not (host and is_named) or parts.query or parts.fragment:
         raise BadInput(f"{url}: no stream in Pravega: expected {EXPECTED}")
     check_client(url)
     return PravegaStream(url, Calls(host, port, url), *names)

@@ -3,14 +3,15 @@
 import socket
 import subprocess
 import sys
-import time
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from typing import Any
 
 from hpc_connector.errors import BadInput
 
-PROBE_S, ANSWER_S = 2.0, 4.0  # the second is of the first call in all
+PROBE_S, FIRST_S = 2.0, 4.0  # until it is said that nobody answers
+LATER_S = 30.0  # where somebody did: a server may be busy, or move a segment
+START_S = 60.0  # of the process here
 NEWEST = (3, 11)  # Python that the client has wheels for
 
 
@@ -59,13 +60,18 @@ class Calls:
     ----------
     where
         The stream, for messages.
+
+    Attributes
+    ----------
+    asked
+        What asks the process; another one if that is another, None without one.
     """
 
     def __init__(self, host: str, port: int, where: str) -> None:
         self.host, self.port, self.where = host, port, where
         self.process: subprocess.Popen[bytes] | None = None
         self.asked: Connection | None = None
-        self.n_started = 0
+        self.has_answered = False
 
     def __call__(self, name: str, *arguments: Any) -> Any:
         """Return what a method of :class:`pravega_child.Client` does.
@@ -75,20 +81,21 @@ class Calls:
         BadInput
             Pravega refuses it, or does not answer in time.
         """
-        end_s = time.monotonic() + ANSWER_S
-        asked = self.asked or self.start()
+        limit_s = LATER_S if self.asked and self.has_answered else FIRST_S
         try:
+            asked = self.asked or self.start()
             asked.send((name, arguments))
-            if not asked.poll(max(0.0, end_s - time.monotonic())):
+            if not asked.poll(limit_s):
                 self.kill()
                 raise BadInput(
-                    f"{self.where}: no answer within {ANSWER_S:g} s: expected "
-                    f"Pravega's controller at {self.host}, port {self.port}"
+                    f"{self.where}: no answer within {limit_s:g} s: expected Pravega's "
+                    f"controller at {self.host}, port {self.port}"
                 )
             is_done, found = asked.recv()
         except (EOFError, ConnectionError):
             self.kill()
             raise BadInput(f"{self.where}: the client of Pravega broke down") from None
+        self.has_answered = True
         if not is_done:
             raise BadInput(f"{self.where}: Pravega: {found}")
         return found
@@ -110,8 +117,10 @@ class Calls:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # what interrupts this process is not for it
             )
-        self.n_started += 1
         self.asked = Connection(ours.detach())
+        self.has_answered = False
+        if self.asked.poll(START_S):
+            self.asked.recv()  # that it is there
         return self.asked
 
     def kill(self) -> None:

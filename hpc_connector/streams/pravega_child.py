@@ -145,6 +145,7 @@ def main() -> None:
     uri, descriptor = sys.argv[1:]
     with Connection(int(descriptor)) as asked:
         client = Client(uri)
+        asked.send("here")
         while True:
             try:
                 name, arguments = asked.recv()

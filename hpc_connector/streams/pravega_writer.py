@@ -38,7 +38,7 @@ class PartWriter:
         self.parts, self.segment, self.where = parts, segment, where
         self.roll_bytes = roll_bytes
         self.name, self.size = "", 0  # of the part that is appended to
-        self.process = 0  # the number of that which does so, and alone can go on
+        self.asked: object = None  # the process that does so, and alone can go on
         self.last = Place(-1)
         self.index: dict[int, Place] = {}  # the records of one part
         self.is_lost = False
@@ -53,7 +53,7 @@ class PartWriter:
         """
         if self.is_lost:
             raise self.refuse()
-        if self.name and self.process == self.parts.calls.n_started:
+        if self.name and self.asked is self.parts.calls.asked:
             return
         names = self.parts.list_names(self.segment)
         newest = names[-1] if names else ""
@@ -76,7 +76,7 @@ class PartWriter:
         if self.parts.ask("begin", name):
             raise self.refuse()
         self.name, self.size = name, 0
-        self.process = self.parts.calls.n_started
+        self.asked = self.parts.calls.asked
 
     def refuse(self) -> BadInput:
         """Return what is raised if another has appended."""
