@@ -23,10 +23,10 @@ from hpc_connector.streams.segment_layout import (
     Place,
     Whole,
     get_first,
+    is_seal,
     is_torn,
     list_files,
     make_head,
-    make_seal,
     walk,
 )
 
@@ -99,7 +99,7 @@ def read_pieces(
             if (is_end or is_sealed or is_stuck) and not is_torn_end:
                 raise Damaged(
                     f"{path}: damaged at byte {byte}, record {after + 1}: expected a "
-                    "whole record there; --skip-damaged reads on at the next file"
+                    "whole record there"
                 )
             n_bytes = min(4 * n_bytes, PIECE_BYTES)
 
@@ -136,7 +136,7 @@ def read_records(
         What comes next is.
     """
     found: list[Record] = []
-    files = list_files(folder).get(segment, [])
+    files = list_files(folder, segment)
     k, byte = find_start(folder, segment, files, place)
     after = place.sequence
     for name in files[k:]:
@@ -155,7 +155,9 @@ def read_records(
             if skipped is None and found:
                 return found  # it is raised by who reads on from there
             if skipped is None:
-                raise
+                raise Damaged(
+                    f"{error}; --skip-damaged reads on at the next file"
+                ) from None
             if str(error) not in skipped:
                 skipped.add(str(error))
                 logger.warning("%s", error)
@@ -240,8 +242,8 @@ def find_record(folder: Path, files: list[str], sequence: int) -> Place | None:
             folder / name, HEAD_BYTES, get_first(name) - 1, is_last=name == files[-1]
         )
         for _, byte, wholes in pieces:
-            for start, _, number, _, _ in wholes:
-                if number == sequence:
+            for start, _, number, _, key_bytes in wholes:
+                if number == sequence and key_bytes != SEAL_KEY:
                     return Place(sequence, name, byte + start)
         return None
     return None
@@ -283,9 +285,7 @@ def may_be_sealed(folder: Path, files: list[str]) -> bool:
     with open(folder / files[-1], "rb", buffering=0) as stream:
         size = stream.seek(0, os.SEEK_END)
         data = os.pread(stream.fileno(), SEAL_BYTES, max(0, size - SEAL_BYTES))
-    if len(data) < SEAL_BYTES:
-        return False
-    return data == make_seal(RECORD.unpack_from(data)[2])
+    return is_seal(data)
 
 
 def index_records(path: Path, last: str) -> tuple["array[int]", "array[int]"]:
