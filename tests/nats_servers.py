@@ -37,6 +37,14 @@ class NatsServer:
     port: int = field(default_factory=find_port)
     process: subprocess.Popen | None = None
 
+    @property
+    def version(self):
+        """Return the version of the server."""
+        said = subprocess.run(
+            [self.binary, "--version"], capture_output=True, text=True
+        )
+        return said.stdout.strip().rpartition(" ")[2].removeprefix("v")
+
     def start(self):
         """Start it, and wait until it answers."""
         store = f"jetstream {{ store_dir: {json.dumps(str(self.folder / 'store'))} }}"

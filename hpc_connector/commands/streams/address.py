@@ -12,7 +12,7 @@ def add_stream(parser: argparse.ArgumentParser) -> None:
     """Add the URL of a stream, and how its server is reached."""
     add = parser.add_argument
     add("url", metavar="URL", help=EXPECTED)
-    said = "of NATS: TOML with token, nkey, ca, cert and key (default: none)"
+    said = "of NATS: TOML with token or nkey, ca, certificate (default: none)"
     add("--profile", type=cli.local, metavar="FILE", help=said)
 
 

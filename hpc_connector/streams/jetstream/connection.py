@@ -22,7 +22,7 @@ from hpc_connector.errors import BadInput, Later
 from hpc_connector.streams.jetstream.profile import Profile, make_context
 
 T = TypeVar("T")
-OPENS_S, ANSWERS_S = 4.0, 4.0
+OPENS_S, ANSWERS_S, CLOSES_S = 3.0, 4.0, 0.5
 PATIENCE_S = 30.0  # with a server that answered before: it may be started again
 
 
@@ -65,7 +65,7 @@ class Connection:
     Raises
     ------
     BadInput
-        Nobody answers there within 4 s, or refuses us.
+        Nobody answers there within 3 s, or refuses us.
     """
 
     def __init__(self, where: str, host: str, port: int, profile: Profile) -> None:
@@ -87,10 +87,19 @@ class Connection:
             raise
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do work in the thread of the connection, and return its result."""
+        """Do work in the thread of the connection, and return its result.
+
+        Raises
+        ------
+        BadInput
+            The server refuses it.
+        """
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
+        except errors.Error as error:
+            said = getattr(error, "description", None) or str(error)
+            raise BadInput(f"{self.where}: refused by the server: {said}") from None
         finally:
             future.cancel()  # if we are interrupted: else it is done
 
@@ -145,7 +154,7 @@ class Connection:
             )
         if isinstance(error, TimeoutError):
             error = self._last_error or error
-        reason = str(error) or type(error).__name__
+        reason = str(error) or f"nothing came in {OPENS_S:.0f} s"
         return (
             f"{self.where}: {self._server} does not answer ({reason}): expected a "
             "server of NATS"
@@ -217,7 +226,7 @@ class Connection:
     async def _close(self) -> None:
         """Close the client, and wait for what it has begun."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.client.close(), ANSWERS_S)
+            await asyncio.wait_for(self.client.close(), CLOSES_S)
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()

@@ -11,9 +11,9 @@ from hpc_connector.streams.records import START, Position, Record
 Headers = Mapping[str, str]
 MOST_HEADER_KEY = 32_768  # bytes of a key: all headers together have at most 64 KiB
 ID, SEQUENCE, KEY, KEY_BYTES = "Nats-Msg-Id", "Seq", "Key", "Key-Bytes"
-SEALED, WRITER = "Sealed", "Writer"
-BEHIND = "Nats-Expected-Last-Subject-Sequence"
-BEHIND_ID = "Nats-Expected-Last-Msg-Id"
+SEALED, WRITER, BEHIND = "Sealed", "Writer", "Behind"
+LAST_NUMBER = "Nats-Expected-Last-Subject-Sequence"  # of the segment
+LAST_ID = "Nats-Expected-Last-Msg-Id"  # of the stream
 
 
 class Given(NamedTuple):

@@ -1,6 +1,6 @@
 """Which messages of a stream are old: found by time, or counted by their bytes."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from nats.js import api
 
@@ -12,6 +12,7 @@ from hpc_connector.streams.jetstream.messages import (
 )
 from hpc_connector.streams.jetstream.reader import Reader, end, request
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_AT_ONCE = 512
 SIZE = "Nats-Msg-Size"
 STORED_BYTES = 34  # beside subject, headers and body, in a file of the server
@@ -21,7 +22,7 @@ async def find_since(
     connection: Connection, stream: str, segment: int, time_ns: int
 ) -> int:
     """Return the position of the first message of a segment since a time, 0 if none."""
-    since = datetime.fromtimestamp(time_ns / 1e9, UTC)
+    since = EPOCH + timedelta(microseconds=time_ns // 1000)
     reader = await begin_headers(connection, stream, f"{stream}.{segment}", since)
     found = await request(connection, stream, reader, 0, 0.0)
     await end(connection, stream, reader)

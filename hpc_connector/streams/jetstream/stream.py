@@ -3,8 +3,8 @@
 ========  ===========================================================================
 stream    its name, in capitals; subjects NAME.0, NAME.1, ..., one a segment
 message   body: the value. Headers: Nats-Msg-Id (segment, sequence, writer), Seq, Key
-          (base64), Writer (host and process, for people) and
-          Nats-Expected-Last-Subject-Sequence, the message before it in its segment
+          (base64), Behind (position of the one before it in its segment) and Writer
+          (host and process, for people)
 position  number of the message in the stream
 seal      a last message with the header Sealed: 1; when all segments have theirs, the
           stream is configured as sealed
@@ -14,7 +14,8 @@ A key too long for a header stands before the value, and Key-Bytes says where it
 """
 
 import contextlib
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from nats.js import api
@@ -47,7 +48,7 @@ from hpc_connector.streams.stream import SegmentState, StreamState
 T = TypeVar("T")
 DUPLICATES_S = 120.0
 TRIES = 5  # to begin as the writer of a segment
-WINDOW_RECORDS, WINDOW_BYTES = 4096, 4 << 20  # appended by one call
+WINDOW_RECORDS, WINDOW_BYTES = 4096, 16 << 20  # appended by one call
 
 
 class NatsStream:
@@ -78,14 +79,16 @@ class NatsStream:
             self._opened = Connection(self.url, *self._address)
         return self._opened
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._connection.run(work)
+    def _run(
+        self, work: Callable[..., Coroutine[Any, Any, T]], *given: Any, **more: Any
+    ) -> T:
+        return self._connection.run(work(*given, **more))
 
     @property
     def n_segments(self) -> int:
         """Number of segments."""
         if not self._n_segments:
-            info = self._run(self._get_info())
+            info = self._run(self._get_info)
             if info is None:
                 raise BadInput(
                     f"{self.url}: no such stream: expected one that hpc-connector "
@@ -123,8 +126,8 @@ class NatsStream:
             raise BadInput(
                 f"{self.url}: {n_segments} segments: expected 1 to {MOST_SEGMENTS}"
             )
-        if self._run(self._get_info()) is None:
-            self._run(self._add(n_segments))
+        if self._run(self._get_info) is None:
+            self._run(self._add, n_segments)
         if self.n_segments != n_segments:
             raise BadInput(
                 f"{self.url} has {self.n_segments} segments: expected {n_segments}"
@@ -168,7 +171,7 @@ class NatsStream:
         self._check(segment)
         position: Position | None = None
         for window in self._cut(records):
-            position = self._run(self._append_first(segment, window, sequence))
+            position = self._run(self._append_first, segment, window, sequence)
             sequence = None if sequence is None else sequence + len(window)
         return self.tail(segment) if position is None else position
 
@@ -249,7 +252,7 @@ class NatsStream:
     ) -> list[Record]:
         """Return the records behind a position, in order, as many as there are."""
         self._check(segment)
-        return self._run(self._read(segment, position, most_records, wait_s))
+        return self._run(self._read, segment, position, most_records, wait_s)
 
     async def _read(
         self, segment: int, position: Position, most: int, wait_s: float
@@ -284,13 +287,13 @@ class NatsStream:
     def tail(self, segment: int) -> Position:
         """Return the position of the last record."""
         self._check(segment)
-        last = self._run(self._get_last(segment))
+        last = self._run(self._get_last, segment)
         return make_position(last.record)
 
     def is_sealed(self, segment: int) -> bool:
         """Return whether nothing can be appended to a segment any more."""
         self._check(segment)
-        if segment not in self._sealed and self._run(self._get_last(segment)).is_seal:
+        if segment not in self._sealed and self._run(self._get_last, segment).is_seal:
             self._sealed.add(segment)
         return segment in self._sealed
 
@@ -300,9 +303,9 @@ class NatsStream:
             self._check(segment)
         for one in range(self.n_segments) if segment is None else [segment]:
             if not self.is_sealed(one):
-                self._run(self._seal(one))
+                self._run(self._seal, one)
         if all(self.is_sealed(one) for one in range(self.n_segments)):
-            self._run(self._seal_all())
+            self._run(self._seal_all)
 
     async def _seal(self, segment: int) -> None:
         """Append the seal of a segment."""
@@ -326,20 +329,20 @@ class NatsStream:
             The stream is sealed: the server deletes nothing of one.
         """
         _ = self.n_segments
-        return self._run(self._retain(before, keep_bytes))
+        return self._run(self._retain, before, keep_bytes)
 
     async def _retain(self, before: int | None, keep_bytes: int | None) -> int:
         """Delete what is before a time, and then what is too much."""
+        connection, name = self._connection, self._name
         n_bytes = await self._measure()
-        for segment in range(self._n_segments) if before is not None else ():
-            assert before is not None
-            since = await retention.find_since(
-                self._connection, self._name, segment, before
-            )
-            await self._delete(segment, since)
+        if before is not None:
+            for segment in range(self._n_segments):
+                find = partial(retention.find_since, connection, name, segment, before)
+                await self._delete(segment, await connection.keep_asking(find))
         if keep_bytes is not None:
             excess = await self._measure() - keep_bytes
-            oldest = await retention.find_oldest(self._connection, self._name, excess)
+            find_all = partial(retention.find_oldest, connection, name, excess)
+            oldest = await connection.keep_asking(find_all)
             for segment, position in oldest.items():
                 await self._delete(segment, position + 1)
         return n_bytes - await self._measure()
@@ -366,11 +369,11 @@ class NatsStream:
     def describe(self) -> StreamState:
         """Return what there is."""
         numbers = range(self.n_segments)
-        info = self._run(self._get_info(subjects_filter=f"{self._name}.*"))
+        info = self._run(self._get_info, subjects_filter=f"{self._name}.*")
         assert info is not None
         counts = info.state.subjects or {}
         segments = [
-            self._run(self._describe(one, counts.get(f"{self._name}.{one}", 0)))
+            self._run(self._describe, one, counts.get(f"{self._name}.{one}", 0))
             for one in numbers
         ]
         return StreamState(self.url, str(info.created), tuple(segments))
@@ -392,7 +395,7 @@ class NatsStream:
         """Close the connection; readers at the server are forgotten."""
         if self._opened is not None:
             for _, reader in self._readers.values():
-                self._run(reading.end(self._opened, self._name, reader))
+                self._run(reading.end, self._opened, self._name, reader)
             self._opened.close()
         self._opened = None
         self._writers, self._readers = {}, {}

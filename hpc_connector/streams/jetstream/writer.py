@@ -1,10 +1,13 @@
 """Appending to a segment: a message is taken only behind the one it names.
 
-Each names the number of the message before it in its segment, by which a second writer
-is found out. Several under way at once name the numbers that those before them will
-have, and their IDs, in which the writer is: if one is refused, so are all behind it.
+One alone names the number of the message before it in its segment, so that a second
+writer is refused. Behind it more are under way at once: each names the ID of the one
+before it, in which the writer is, as the last of the stream. So its number is known
+before it is taken, and if one is refused, all behind it are. (Numbers would not do:
+what another writer appends between two of them has just the number that is expected.)
 """
 
+import asyncio
 import json
 import os
 import secrets
@@ -26,8 +29,9 @@ from hpc_connector.streams.jetstream.connection import (
 )
 from hpc_connector.streams.jetstream.messages import (
     BEHIND,
-    BEHIND_ID,
     ID,
+    LAST_ID,
+    LAST_NUMBER,
     WRITER,
     Given,
     Stored,
@@ -37,9 +41,11 @@ from hpc_connector.streams.jetstream.messages import (
     read_headers,
 )
 
-MOST_UNDER_WAY = 1024
+MOST_UNDER_WAY = 4096
+FLUSHED = 64  # messages
 ACKS_S = 10.0
 WRONG_ID, WRONG_NUMBER, SEALED = 10070, 10071, 10109  # err_code of a refusal
+NO_STREAM = 10059
 FULL = (10023, 10047, 10077)  # resources, storage, a limit of the stream
 
 
@@ -57,6 +63,8 @@ class Writer:
         Drawn for it.
     position, sequence
         Of the last message, and of the last record.
+    last_id
+        ID of the last message, if it was ours and seems the last of the stream, too.
     most
         Messages under way at once: one where other segments are written, too.
     is_new
@@ -69,6 +77,7 @@ class Writer:
     sequence: int
     most: int = 1
     is_new: bool = True
+    last_id: str = ""
 
 
 class Message(NamedTuple):
@@ -85,7 +94,8 @@ async def get_last(connection: Connection, stream: str, segment: int) -> Stored:
         found = await connection.keep_asking(
             lambda: connection.jetstream.get_last_msg(stream, f"{stream}.{segment}")
         )
-    except NotFoundError:
+    except NotFoundError as error:
+        refuse_missing(connection, error)
         return Stored()
     return read_headers(found.headers, found.seq or 0, connection.where)
 
@@ -100,9 +110,16 @@ async def get_next(
                 stream, seq=position, subject=f"{stream}.{segment}", next=True
             )
         )
-    except NotFoundError:
+    except NotFoundError as error:
+        refuse_missing(connection, error)
         return None
     return read_headers(found.headers, found.seq or 0, connection.where)
+
+
+def refuse_missing(connection: Connection, error: NotFoundError) -> None:
+    """Tell a stream that has been deleted from a segment without messages."""
+    if error.err_code == NO_STREAM:
+        raise BadInput(f"{connection.where}: the stream is not there any more")
 
 
 async def take_segment(connection: Connection, stream: str, segment: int) -> Writer:
@@ -193,7 +210,7 @@ async def publish(
         if n == len(sent):
             writer.most = min(2 * writer.most, MOST_UNDER_WAY)
         else:
-            writer.most = 1
+            writer.most, writer.last_id = 1, ""
             todo = await look_again(connection, stream, writer, todo)
         if n:
             end_s = time.monotonic() + PATIENCE_S
@@ -209,16 +226,18 @@ async def send(
     name = f"{socket.gethostname()}, process {os.getpid()}"
 
     async def send_all(reply: str) -> None:
-        behind_id = ""
+        last_id = writer.last_id
         for k, one in enumerate(messages):
             own_id = make_id(writer.segment, one.given, writer.name)
-            place = {ID: own_id, BEHIND: str(writer.position + k), WRITER: name}
-            if behind_id:
-                place[BEHIND_ID] = behind_id
+            behind = str(writer.position + k)
+            place = {LAST_ID: last_id} if last_id else {LAST_NUMBER: behind}
+            own = {ID: own_id, BEHIND: behind, WRITER: name}
             await connection.client.publish(
-                subject, one.body, f"{reply}.{k}", one.headers | place
+                subject, one.body, f"{reply}.{k}", one.headers | own | place
             )
-            behind_id = own_id
+            last_id = own_id
+            if k % FLUSHED == 0:
+                await asyncio.sleep(0)  # the server works while we write
 
     try:
         answers = await connection.inbox.ask(
@@ -241,6 +260,7 @@ def move_behind(
         if not (position := read_ack(connection, said[k])):
             return k
         writer.position, writer.is_new = position, False
+        writer.last_id = make_id(writer.segment, one.given, writer.name)
         if one.given.sequence is not None:
             writer.sequence = one.given.sequence
     return len(messages)
