@@ -10,7 +10,8 @@ import pytest
 
 from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
-from hpc_connector.streams import pravega_calls, pravega_client
+from hpc_connector.streams import pravega_client
+from hpc_connector.streams.bytestream import calls
 from hpc_connector.streams.open import open_stream
 from pravega_server import has_client, serve_pravega
 
@@ -43,6 +44,7 @@ def read_values(stream):
         "pravega://127.0.0.1:9090/scope/a_b",
         "pravega://127.0.0.1:port/scope/stream",
         "pravega:///scope/stream",
+        "pravega://[::1/scope/stream",
         "pravega://127.0.0.1:9090/scope/stream?tls=1",
     ],
 )
@@ -66,8 +68,8 @@ def test_command__where_nobody_listens(capsys):
 
 @needs_client
 def test_command__where_a_server_is_silent(capsys, monkeypatch):
-    assert pravega_calls.PROBE_S < pravega_calls.FIRST_S < 4.5
-    monkeypatch.setattr(pravega_calls, "FIRST_S", 0.5)
+    assert calls.PROBE_S < calls.FIRST_S < 4.5
+    monkeypatch.setattr(calls, "FIRST_S", 0.5)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -93,7 +95,7 @@ def test_stream_manager__of_pravega_where_nobody_listens():
     [((3, 11), "pip install 'hpc_connector"), ((3, 13), "no wheels for CPython 3.13")],
 )
 def test_open__without_the_client(monkeypatch, version, said):
-    monkeypatch.setattr(pravega_calls, "find_spec", lambda name: None)
+    monkeypatch.setattr(calls, "find_spec", lambda name: None)
     monkeypatch.setattr(sys, "version_info", version)
     with pytest.raises(BadInput, match=said):
         open_stream("pravega://127.0.0.1:9090/scope/stream")
@@ -102,14 +104,14 @@ def test_open__without_the_client(monkeypatch, version, said):
 @pytest.mark.parametrize("segments", [1, 2])
 def test_open__of_events_of_another_program(address, segments):
     name = f"events{segments}"
-    calls = pravega_calls.Calls(*split(address), "here")
-    calls("create_scope", "pravega")
+    client = calls.Calls(*split(address), "here")
+    client("create_scope", "pravega")
     try:
         make = "manager.create_stream('pravega', sys.argv[2], int(sys.argv[3]))"
         write = "manager.create_writer('pravega', sys.argv[2]).write_event('event')"
         run_client(f"{make}; {write}", address, name, segments)
     finally:
-        calls.kill()
+        client.kill()
     with open_stream(f"pravega://{address}/pravega/{name}") as stream:
         for use in (lambda: stream.n_segments, lambda: stream.create(segments)):
             with pytest.raises(BadInput, match="a stream of another program"):
@@ -149,7 +151,7 @@ def test_append__goes_on_after_its_process_hung(url, monkeypatch):
         stream.append(0, b"", b"0", 0)
         os.kill(stream.calls.process.pid, signal.SIGSTOP)
         with monkeypatch.context() as patch:
-            patch.setattr(pravega_calls, "LATER_S", 0.3)
+            patch.setattr(calls, "LATER_S", 0.3)
             with pytest.raises(BadInput, match=r"no answer within 0\.3 s"):
                 stream.append(0, b"", b"1", 1)
         stream.append(0, b"", b"1", 1)

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from hpc_connector.streams.bytestream.calls import check_client, probe
 from hpc_connector.streams.open import open_stream
-from hpc_connector.streams.pravega_calls import check_client, probe
 from hpc_connector.streams.records import START, Position, Record, segment_of
 from hpc_connector.streams.stream import Stream
 

@@ -1,6 +1,6 @@
 """The process that calls the client of Pravega: it may be killed at any moment.
 
-python -m hpc_connector.streams.pravega_child tcp://HOST:PORT SOCKET
+python -m hpc_connector.streams.bytestream.child tcp://HOST:PORT SOCKET
 
 What is asked comes on a socket as name and arguments, and goes back as whether it was
 done, and its result or why not. Nothing else is in this process, for the client waits

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 
 from hpc_connector.errors import BadInput
-from hpc_connector.streams.pravega_parts import Parts
+from hpc_connector.streams.bytestream.parts import Parts
 from hpc_connector.streams.records import MOST_SEQUENCE, Position, check_record
 from hpc_connector.streams.segment_layout import (
     HEAD_BYTES,

@@ -74,7 +74,7 @@ class Calls:
         self.has_answered = False
 
     def __call__(self, name: str, *arguments: Any) -> Any:
-        """Return what a method of :class:`pravega_child.Client` does.
+        """Return what a method of :class:`child.Client` does.
 
         Raises
         ------
@@ -107,7 +107,7 @@ class Calls:
         host = f"[{self.host}]" if ":" in self.host else self.host
         ours, theirs = socket.socketpair()
         with theirs:
-            child = "hpc_connector.streams.pravega_child"
+            child = "hpc_connector.streams.bytestream.child"
             command = [sys.executable, "-m", child, f"tcp://{host}:{self.port}"]
             self.process = subprocess.Popen(
                 [*command, str(theirs.fileno())],

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hpc_connector.errors import BadInput
-from hpc_connector.streams.pravega_calls import Calls
+from hpc_connector.streams.bytestream.calls import Calls
 from hpc_connector.streams.records import Record
 from hpc_connector.streams.segment_layout import (
     FILE,
