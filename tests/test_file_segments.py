@@ -314,6 +314,39 @@ def test_skip_damaged__goes_on_at_the_next_file(tmp_path, caplog):
     assert len([r for r in caplog.records if "damaged" in r.message]) == 2  # a stream
 
 
+def test_read__where_a_file_is_missing(tmp_path):
+    shutil.copytree(GOLDEN / "four_segments_rolled", tmp_path / "s")
+    (tmp_path / "s/0001-000000000000003e.seg").unlink()
+    stream = open_files(tmp_path / "s")
+    records = stream.read(1, most_records=1000)
+    assert len(records) == 62
+    with pytest.raises(Damaged, match="begins with record 122 and not 62"):
+        stream.read(1, records[-1].position, most_records=1)
+    assert "begins with record 122" in verify_stream(stream)[1].faults[0]
+    skipping = open_files(tmp_path / "s", skip_damaged=True)
+    assert len(skipping.read(1, most_records=1000)) == 155 - 60
+
+
+def test_append__after_one_that_was_interrupted(folder, monkeypatch):
+    stream = open_files(folder)
+    stream.append(0, b"", b"before")
+    stream.append(0, b"", b"", 0)  # which is there, so that it is looked for
+    real = os.write
+
+    def interrupt(file, data):
+        real(file, data)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segment_writer.os, "write", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            stream.append(0, b"", b"was written")
+    stream.append(0, b"", b"after")
+    assert stream.append(0, b"", b"", 1) == stream.read(0, most_records=9)[1].position
+    stream.close()
+    assert read_values(folder) == [b"before", b"was written", b"after"]
+
+
 def test_read__of_a_sealed_file_that_goes_on(folder):
     with open_files(folder) as stream:
         stream.append(0, b"", b"first")
@@ -391,6 +424,7 @@ def test_append__where_a_process_died_as_it_took_over(folder):
     other = run_writer(folder.parent / "other", "os._exit(0)")
     other.communicate()
     claim.write_text((folder.parent / "other/0000.writer").read_text())
+    (folder / "0000.writer.1-left").write_text(claim.read_text())
     with open_files(folder) as stream:
         stream.append(0, b"", b"ours")
     assert read_values(folder) == [b"theirs", b"ours"]

@@ -85,6 +85,7 @@ class SegmentWriter:
         """Find the end, and cut what is behind it: a write that was not finished."""
         files = list_files(self.folder, self.segment)
         end = find_end(self.folder, files)
+        self.index = None
         self.last, self.is_sealed = end.last, end.is_sealed
         self.name = end.last.file if end.last.byte else ""
         self.size = end.byte
@@ -208,29 +209,31 @@ class SegmentWriter:
             if not self.size:
                 self.size = write_all(self.file, make_head(get_first(self.name)))
             write_all(self.file, data)
-        except OSError as error:
-            error.filename = str(self.folder / self.name)
+            self.move_end(sequence, records, len(data))
+        except BaseException as error:  # nobody knows how much was written
+            if isinstance(error, OSError):
+                error.filename = str(self.folder / self.name)
             self.let_go()
             raise
+        if self.sync != "none":
+            self.make_durable()
+
+    def move_end(self, sequence: int, records: list[bytes], n_bytes: int) -> None:
+        """Move the end behind records that were written."""
         if self.index and self.index[0] == self.name:
             self.index[1].extend(range(sequence, sequence + len(records)))
             self.index[2].extend(accumulate(map(len, records[:-1]), initial=self.size))
-        self.size += len(data)
+        self.size += n_bytes
         byte = self.size - len(records[-1])
         self.last = Place(sequence + len(records) - 1, self.name, byte)
-        if self.sync != "none":
-            self.make_durable()
 
     def roll(self) -> None:
         """Begin a new file."""
         self.make_durable(is_end=True)
         self.let_go()
         name = name_file(self.segment, self.last.sequence + 1)
-        self.file, self.name, self.size = (
-            os.open(self.folder / name, NEW, 0o666),
-            name,
-            0,
-        )
+        self.file = os.open(self.folder / name, NEW, 0o666)
+        self.name, self.size = name, 0
         if self.sync != "none":
             sync_folder(self.folder)
 
