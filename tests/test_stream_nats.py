@@ -350,6 +350,18 @@ def test_retain__keeps_as_many_bytes_as_are_asked(server, url, stream):
     assert len(read_all(stream, position=stream.describe().segments[0].first)) < 60
 
 
+def test_retain__of_nothing_that_is_old(stream):
+    stream.append_many(0, [(b"", b"%d" % k) for k in range(5)])
+    records = read_all(stream)
+    for before in (0, records[0].time_ns - 10**9, records[0].time_ns):
+        assert stream.retain(before=before) == 0
+    assert stream.retain(keep_bytes=1 << 30) == 0
+    assert read_all(stream) == records
+    assert stream.retain(before=records[-1].time_ns + 10**9) > 0
+    assert stream.retain(before=records[-1].time_ns + 10**9) == 0
+    assert read_all(stream, position=records[3].position) == records[4:]
+
+
 def test_process__that_closes_nothing_says_nothing(url, stream):
     stream.append(0, b"", b"v")
     code = (

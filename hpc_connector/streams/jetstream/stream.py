@@ -359,12 +359,15 @@ class NatsStream:
         return info.state.bytes
 
     async def _delete(self, segment: int, position: int) -> None:
-        """Delete what is before a position, 0 for all, but the last record."""
+        """Delete what is before a position, 0 for all, but the last record.
+
+        A server that is asked to delete what is before number 1 deletes all.
+        """
         last = (await self._get_last(segment)).record
-        if last:
-            await retention.delete_before(
-                self._connection, self._name, segment, min(position or last, last)
-            )
+        first = await writing.get_next(self._connection, self._name, segment, 1)
+        until = min(position or last, last)
+        if first and until > first.position:
+            await retention.delete_before(self._connection, self._name, segment, until)
 
     def describe(self) -> StreamState:
         """Return what there is."""

@@ -226,7 +226,7 @@ async def send(
     name = f"{socket.gethostname()}, process {os.getpid()}"
 
     async def send_all(reply: str) -> None:
-        last_id = writer.last_id
+        last_id = writer.last_id if len(messages) > 1 else ""
         for k, one in enumerate(messages):
             own_id = make_id(writer.segment, one.given, writer.name)
             behind = str(writer.position + k)
