@@ -45,8 +45,7 @@ def install_pravega(folder):
     goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
     call(
         require("mvn"),
-        *("-B", "-q", goal, "-f", POM),
-        *(f"-DoutputDirectory={folder}", f"-DbuildDirectory={folder.parent}"),
+        *("-B", "-q", goal, "-f", POM, f"-DoutputDirectory={folder}"),
     )
 
 
