@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hpc_connector.streams.open import open_stream
 from nats_servers import BINARIES, name_streams, serve_nats
+from pravega_server import serve_pravega
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,14 @@ def serve_files(folder: Path) -> Iterator[Backend]:
 
 
 @contextlib.contextmanager
+def serve_in_pravega(folder: Path) -> Iterator[Backend]:
+    """Give streams of a real server, which keeps all in memory: a kill loses it."""
+    names = iter(range(10**9))
+    with serve_pravega() as address:
+        yield Backend(lambda: f"pravega://{address}/tests/s{next(names)}")
+
+
+@contextlib.contextmanager
 def serve_jetstream(binary: str, folder: Path) -> Iterator[Backend]:
     """Give streams of a server of NATS."""
     names = name_streams()
@@ -58,4 +67,5 @@ def serve_jetstream(binary: str, folder: Path) -> Iterator[Backend]:
 BACKENDS: dict[str, Callable[[Path], AbstractContextManager[Backend]]] = {
     "file": serve_files,
     **{name: partial(serve_jetstream, binary) for name, binary in BINARIES.items()},
+    "pravega": serve_in_pravega,
 }

@@ -58,6 +58,13 @@ HOMES = {
     "dcap_qvl": ("lazily", ["hpc_connector/confidential/evidence/dcap.py"]),
     "nats": ("", ["hpc_connector/streams/jetstream/"]),
     "nkeys": ("lazily", ["hpc_connector/streams/jetstream/profile.py"]),
+    "pravega_client": (
+        "lazily",
+        [
+            "hpc_connector/streams/bytestream/child.py",
+            "hpc_connector/streams/pravega_client.py",
+        ],
+    ),
     "anndata": ("lazily", ["apps/metabolite_annotation/"]),
     "PIL": ("lazily", ["apps/metabolite_annotation/report/optical.py"]),
     "spatialdata": ("lazily", ["apps/metabolite_annotation/export/spatial_data.py"]),

@@ -1,0 +1,1 @@
+"""Streams in byte streams of Pravega."""
