@@ -24,7 +24,8 @@ class SegmentState:
     tail
         Position of its last record; that of `first` if there is none.
     n_records, n_bytes
-        What is kept; None where the stream does not tell.
+        What is kept; None where the stream does not tell. Who numbers records with
+        gaps has fewer.
     writer
         Who holds it, for people; empty if nobody does, or nobody knows.
     """
@@ -188,7 +189,10 @@ class Stream(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go what is held, and have all on the disk that was appended."""
+        """Let go what is held, and have all on the disk that was appended.
+
+        A stream that is used after that takes what it needs again.
+        """
         ...
 
     def __enter__(self) -> Self:

@@ -1,0 +1,113 @@
+"""One writer a segment: a file says which, and a dead one is taken over.
+
+The file has its content from its first moment on: it is linked to its name, which
+fails where there is one, as O_CREAT | O_EXCL does. What a process left behind that was
+killed, at whatever moment, is found to be its, and is replaced by one other alone.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+from hpc_connector.errors import BadInput
+from hpc_connector.folder_lock import (
+    POLL_S,
+    TRIES,
+    describe_process,
+    is_at_work,
+    parse_holder,
+    read_text,
+)
+
+
+def take(path: Path, where: str) -> str:
+    """Take a lock, also of a process that is gone; return what it says.
+
+    Parameters
+    ----------
+    where
+        What it locks, for the message.
+
+    Raises
+    ------
+    BadInput
+        Another process holds it, or may do so.
+    """
+    lock = f"{json.dumps(describe_process())}\n"
+    own = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(8).hex()}")
+    own.write_text(lock)
+    try:
+        for _ in range(TRIES):
+            if link(own, path) or replace_dead(own, path, where):
+                return lock
+            time.sleep(POLL_S)
+        raise BadInput(f"{where}: other writers begin and end there all the time")
+    finally:
+        own.unlink(missing_ok=True)
+
+
+def link(own: Path, path: Path) -> bool:
+    """Give a file a second name; return whether it was free."""
+    try:
+        os.link(own, path)
+    except FileExistsError:
+        return False
+    return True
+
+
+def replace_dead(own: Path, path: Path, where: str) -> bool:
+    """Replace the lock of a process that is gone; return whether this one did.
+
+    Who replaces one holds a lock of its own for that, named by what the dead one says:
+    nobody else does so meanwhile. That may be left behind as well, and is taken so.
+
+    Raises
+    ------
+    BadInput
+        The process is there, or may be.
+    """
+    if (text := read_text(path)) is None:
+        return False
+    holder = parse_holder(path, text)
+    at_work = is_at_work(holder, path)
+    if at_work is not False:
+        job = f"job {holder['job']}, " if holder["job"] else ""
+        unless = "" if at_work else f"; remove {path} if that is over"
+        raise BadInput(
+            f"{where}: {job}process {holder['pid']} on {holder['host']}, has appended "
+            f"there since {holder['started']}: expected one writer a segment{unless}"
+        )
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    claim = path.with_name(".".join([*path.name.split(".")[:2], digest]))
+    if not (link(own, claim) or replace_dead(own, claim, where)):
+        return False
+    try:
+        if read_text(path) != text:
+            return False
+        fresh = claim.with_suffix(".next")
+        fresh.write_text(own.read_text())
+        fresh.replace(path)
+        return True
+    finally:
+        claim.unlink(missing_ok=True)
+
+
+def release(path: Path, lock: str) -> None:
+    """Remove a lock, if it still is that of this process."""
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads(lock)["pid"] == os.getpid() and read_text(path) == lock:
+            path.unlink()
+
+
+def describe_holder(path: Path) -> str:
+    """Return who holds a lock, for people; empty if nobody does."""
+    if (text := read_text(path)) is None:
+        return ""
+    with contextlib.suppress(BadInput):
+        holder = parse_holder(path, text)
+        job = f"job {holder['job']}, " if holder["job"] else ""
+        return f"{job}process {holder['pid']} on {holder['host']}"
+    return "unknown"
