@@ -21,6 +21,7 @@ from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.storage.checksums import get_checksum
 from hpc_connector.streams.beside import prepare_stream
+from hpc_connector.streams.records import START
 from hpc_connector.streams.stream import Stream, open_stream
 from mdr_epistasis.options import Options
 from mdr_epistasis.output.summary import SHOWN
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 TABLE = "models.tsv"
 EVERY_S = 1.0  # a record at most
-LAST = 1 << 62  # sequence of the last record: appended again, it is there once
+MOST_RECORDS = 1000  # that are read at a time
 
 
 class BestStream:
@@ -134,8 +135,18 @@ def end_stream(args: Options) -> None:
     record = {"file": TABLE, "sha256": get_checksum(str(args.out / TABLE))}
     try:
         with open_stream(url, profile=profile) as stream:
-            if not stream.is_sealed(0):
-                stream.append(0, TABLE.encode(), json.dumps(record).encode(), LAST)
+            if not has_last(stream):
+                stream.append(0, TABLE.encode(), json.dumps(record).encode())
             stream.seal()
     except (BadInput, OSError) as error:
         warn(error)
+
+
+def has_last(stream: Stream) -> bool:
+    """Return whether the last record is there, of an attempt that was killed then."""
+    if stream.is_sealed(0):
+        return True
+    key, position = b"", START
+    while records := stream.read(0, position, most_records=MOST_RECORDS):
+        key, position = records[-1].key, records[-1].position
+    return key == TABLE.encode()

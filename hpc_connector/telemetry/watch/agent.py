@@ -31,7 +31,7 @@ from hpc_connector.telemetry.watch.ranks import (
 )
 
 FORMAT_VERSION = 1
-HEAD = f"{','.join(COLUMNS)}\n"
+HEAD = f"{','.join(COLUMNS)}\n".encode()
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 START_S = 60.0  # for the first rank to appear
 SCAN_S = 30.0  # between two looks for new processes, at most
@@ -101,7 +101,7 @@ def watch_node(
         try:
             for elapsed_s in get_ticks(node, interval_s, stop):
                 sample(node, elapsed_s, interval_s)
-                rows = format_rows(node, elapsed_s)
+                rows = format_rows(node, elapsed_s).encode()
                 append(file, rows, node)
                 tell(f"{node.name}.csv", rows if node.n_samples > 1 else HEAD + rows)
                 if prometheus and is_due(elapsed_s, interval_s, SHOW_S):
@@ -110,8 +110,8 @@ def watch_node(
             if prometheus and os.path.exists(prometheus):
                 os.unlink(prometheus)  # or it would be scraped for ever
         record = {"started_s": started_s, "interval_s": interval_s} | describe(node)
+        tell(f"{node.name}.json", json.dumps(record).encode())
         save_record(os.path.join(folder, f"{node.name}.json"), record)
-        tell(f"{node.name}.json", json.dumps(record))
     return 0
 
 
@@ -261,7 +261,7 @@ def open_rows(path: str) -> int:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
     size = os.fstat(file).st_size
     if not size:
-        os.write(file, HEAD.encode())
+        os.write(file, HEAD)
     elif os.pread(file, 1, size - 1) != b"\n":
         os.write(file, b"\n")
     return file
@@ -292,9 +292,8 @@ def show(figure: int | None) -> int | str:
     return "" if figure is None else figure
 
 
-def append(file: int, text: str, node: Node) -> None:
+def append(file: int, data: bytes, node: Node) -> None:
     """Write the rows of a sample; the run goes on where the disk is full."""
-    data = text.encode()
     try:
         if os.write(file, data) < len(data):
             os.write(file, b"\n")

@@ -12,7 +12,7 @@ from hpc_connector.errors import BadInput
 
 AGAIN_S = 60.0  # from an append that failed to the next: a server may keep it 5 s
 
-Tell = Callable[[str, str], None]  # is given the name of a file, and what it gets
+Tell = Callable[[str, bytes], None]  # is given the name of a file, and what it gets
 
 
 @contextlib.contextmanager
@@ -30,7 +30,7 @@ def open_copy(url: str, segment: int, profile: str, notes: list[str]) -> Iterato
         At the beginning: there is no such stream or segment.
     """
     if not url:
-        yield lambda name, text: None
+        yield lambda name, data: None
         return
     from pathlib import Path  # what most agents need not load
 
@@ -42,12 +42,12 @@ def open_copy(url: str, segment: int, profile: str, notes: list[str]) -> Iterato
         raise BadInput(f"{url}: segment {segment}: expected 0 to {n - 1}")
     again_s = 0.0
 
-    def tell(name: str, text: str) -> None:
+    def tell(name: str, data: bytes) -> None:
         nonlocal again_s
         if time.monotonic() < again_s:
             return
         try:
-            stream.append(segment, name.encode(), text.encode())
+            stream.append(segment, name.encode(), data)
         except (BadInput, OSError) as error:
             again_s = time.monotonic() + AGAIN_S
             note = f"rows were not told to a stream: {error}"
