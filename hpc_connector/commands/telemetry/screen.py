@@ -90,17 +90,18 @@ def draw(view: View, console: "Console") -> "Group":
     lines = [Text(clean(say_run(state)), no_wrap=True) for state in view.states]
     if not view.figures:
         return Group(*lines, Text("no rows yet", style="dim"))
-    table = draw_table(view, console.width, console.height - AROUND - len(lines))
-    return Group(*lines, table, Text(STARS, style="dim", no_wrap=True))
+    rows = list_rows(view, max(1, console.height - AROUND - len(lines)))
+    names = choose_columns(rows, console.width)
+    has_stars = any("*" in HEADS.get(name, "") for name in names)
+    foot = [Text(STARS, style="dim")] if has_stars else []
+    return Group(*lines, draw_table(rows, names), *foot)
 
 
-def draw_table(view: View, width: int, most_rows: int) -> "Table":
-    """Return the table of nodes: as many columns and rows as there is room for."""
+def draw_table(rows: list[dict[str, str]], names: list[str]) -> "Table":
+    """Return a table of some columns; what a silent node has last told is dim."""
     from rich.table import Table
     from rich.text import Text
 
-    rows = list_rows(view, max(most_rows, 1))
-    names = choose_columns(rows, width)
     table = Table(box=None, pad_edge=False, show_edge=False)
     for name in names:
         align: Any = "left" if name in LEFT else "right"

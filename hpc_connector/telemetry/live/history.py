@@ -38,7 +38,8 @@ class History:
             if window > self._window[column]:
                 self._window[column] = window
                 self._values[:, :, column] = 0
-            used_s, seen_s, most = self._values[:, self._find((node, step.rank))]
+            row = self._find((node, step.rank))  # it may make room
+            used_s, seen_s, most = self._values[:, row]
             used_s[column] += step.cores * step.length_s
             seen_s[column] += step.length_s
             most[column] = max(most[column], step.memory_bytes)
