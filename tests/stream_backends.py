@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hpc_connector.streams.stream import open_stream
+from hpc_connector.streams.open import open_stream
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args
     "burst": "show what of a run would go to functions of a cloud",
     "telemetry": "watch runs, learn what the next will need",
     "inspect": "show what a run with --telemetry used",
+    "streams": "keep records in order: append, read, follow",
     "slices": "cut an object near the data, index, list, get",
     "keys": "make keys, give encrypted files to other readers",
     "encrypt": "encrypt files for their readers (Crypt4GH)",
@@ -30,7 +31,8 @@ COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args
     "scone": "check, write and upload policies of enclaves",
 }
 PLACES = {name: f"confidential.{name}" for name in CONFIDENTIAL} | {
-    "telemetry": "telemetry.main"
+    "telemetry": "telemetry.main",
+    "streams": "streams.main",
 }  # of modules in folders
 
 

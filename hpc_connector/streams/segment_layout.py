@@ -168,6 +168,12 @@ def make_seal(sequence: int) -> bytes:
     return CHECKSUM.pack(crc32(rest)) + rest
 
 
+def is_seal(data: bytes) -> bool:
+    """Return whether bytes are those of a seal."""
+    is_long = len(data) == SEAL_BYTES
+    return is_long and data == make_seal(RECORD.unpack_from(data)[2])
+
+
 def walk(data: bytes, after: int, start: int = 0) -> Iterator[Whole]:
     """Give the records of a buffer, up to the first that is not whole, or a seal.
 
@@ -204,12 +210,14 @@ def is_torn(rest: bytes) -> bool:
 
     Returns
     -------
-    Whether it ends where its record would, or before; or is nothing but zeros, as a
-    machine that died leaves them.
+    Whether it ends where its record would, or before, and with no seal; or is nothing
+    but zeros, as a machine that died leaves them.
     """
     if len(rest) < RECORD.size or not rest.strip(b"\0"):
         return True
     n: int = RECORD.unpack_from(rest)[1]
+    if is_seal(rest[-SEAL_BYTES:]):
+        return False
     return 2 <= n <= MOST_BODY and BODY_AT + n >= len(rest)
 
 

@@ -23,10 +23,10 @@ from hpc_connector.streams.segment_layout import (
     Place,
     Whole,
     get_first,
+    is_seal,
     is_torn,
     list_files,
     make_head,
-    make_seal,
     walk,
 )
 
@@ -240,8 +240,8 @@ def find_record(folder: Path, files: list[str], sequence: int) -> Place | None:
             folder / name, HEAD_BYTES, get_first(name) - 1, is_last=name == files[-1]
         )
         for _, byte, wholes in pieces:
-            for start, _, number, _, _ in wholes:
-                if number == sequence:
+            for start, _, number, _, key_bytes in wholes:
+                if number == sequence and key_bytes != SEAL_KEY:
                     return Place(sequence, name, byte + start)
         return None
     return None
@@ -283,9 +283,7 @@ def may_be_sealed(folder: Path, files: list[str]) -> bool:
     with open(folder / files[-1], "rb", buffering=0) as stream:
         size = stream.seek(0, os.SEEK_END)
         data = os.pread(stream.fileno(), SEAL_BYTES, max(0, size - SEAL_BYTES))
-    if len(data) < SEAL_BYTES:
-        return False
-    return data == make_seal(RECORD.unpack_from(data)[2])
+    return is_seal(data)
 
 
 def index_records(path: Path, last: str) -> tuple["array[int]", "array[int]"]:

@@ -1,0 +1,1 @@
+"""``hpc-connector streams``: records in order, in files, NATS or Pravega."""
