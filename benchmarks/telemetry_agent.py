@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from hpc_connector.streams.stream import open_stream
+from hpc_connector.streams.open import open_stream
 from hpc_connector.telemetry.watch.proc import Process
 
 RANK = (

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hpc_connector.errors import BadInput
-from hpc_connector.streams.stream import open_stream
+from hpc_connector.streams.open import open_stream
 
 
 def prepare_stream(

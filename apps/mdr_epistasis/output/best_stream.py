@@ -21,8 +21,9 @@ from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.ledger import Arrays
 from hpc_connector.storage.checksums import get_checksum
 from hpc_connector.streams.beside import prepare_stream
+from hpc_connector.streams.open import open_stream
 from hpc_connector.streams.records import START
-from hpc_connector.streams.stream import Stream, open_stream
+from hpc_connector.streams.stream import Stream
 from mdr_epistasis.options import Options
 from mdr_epistasis.output.summary import SHOWN
 from mdr_epistasis.tasks import get_best

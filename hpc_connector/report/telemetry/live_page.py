@@ -60,7 +60,7 @@ def make_live_page(view: View, every_s: float) -> str:
         n_nodes=say_count(len(rows), "node"),
         n_ranks=say_count(n_ranks, "rank"),
         runs=[say_run(state) for state in view.states],
-        figures=[(said, total[k]) for k, said in TILES.items() if total[k] != NONE],
+        figures=[(said, total[k]) for k, said in TILES.items() if k in names],
         silent=[row["node"] for row in rows if row["state"].startswith("silent")],
         heads=[HEADS[name] for name in names],
         rows=[[row[name] for name in names] for row in rows],

@@ -8,8 +8,9 @@ from typing import NamedTuple, Protocol
 from hpc_connector.cluster.state import RunState, get_end, is_run
 from hpc_connector.errors import BadInput
 from hpc_connector.storage.address import is_url
+from hpc_connector.streams.open import open_stream
 from hpc_connector.streams.records import Position, Record
-from hpc_connector.streams.stream import Stream, open_stream
+from hpc_connector.streams.stream import Stream
 from hpc_connector.telemetry.columns import COLUMNS
 from hpc_connector.telemetry.records import (
     LONGEST_HEAD,

@@ -34,7 +34,7 @@ def open_copy(url: str, segment: int, profile: str, notes: list[str]) -> Iterato
         return
     from pathlib import Path  # what most agents need not load
 
-    from hpc_connector.streams.stream import open_stream
+    from hpc_connector.streams.open import open_stream
 
     known = Path(profile) if profile else None
     stream = open_stream(url, profile=known, sync="none")

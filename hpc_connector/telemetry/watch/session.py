@@ -17,7 +17,7 @@ from hpc_connector.options import RunOptions
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together, wait_asleep
 from hpc_connector.streams.beside import prepare_stream
-from hpc_connector.streams.stream import open_stream
+from hpc_connector.streams.open import open_stream
 from hpc_connector.telemetry.columns import get_name
 from hpc_connector.telemetry.watch.proc import RANK_NAMES
 
