@@ -116,8 +116,9 @@ def test_append_many__writes_what_append_does(tmp_path, monkeypatch):
     monkeypatch.setattr(segment_writer.time, "time_ns", lambda: 7)
     for name in ("one", "many"):
         with open_files(tmp_path / name) as stream:
-            stream.create(1, roll_bytes=3000)
-            records = [(b"%d" % k, b"x" * (37 * k % 900)) for k in range(100)]
+            stream.create(1, roll_bytes=3 * 1000 + 16)
+            records = [(b"", b"x" * (1000 - 26))] * 9  # three fill a file
+            records += [(b"%d" % k, b"x" * (37 * k % 900)) for k in range(100)]
             if name == "many":
                 stream.append_many(0, records)
             else:

@@ -209,7 +209,7 @@ class FileStream:
     def list_files(self, segment: int) -> list[str]:
         """Return the names of the files of a segment."""
         self.name_segment(segment)
-        return list_files(self.folder).get(segment, [])
+        return list_files(self.folder, segment)
 
     def name_segment(self, segment: int) -> str:
         """Return the name of a segment for messages.

@@ -34,8 +34,8 @@ SEAL_KEY = 0xFFFF
 SEAL_VALUE = b'{"sealed": true}'
 SEAL_BYTES = RECORD.size + len(SEAL_VALUE)
 MOST_BODY = 2 + MOST_BYTES
-FILE = re.compile(r"(\d{4})-([0-9a-f]{16})\.seg")
-PLACE = re.compile(r"(-?\d{1,20})(?::(\d{4}-[0-9a-f]{16}\.seg):(\d{1,20}))?", re.A)
+FILE = re.compile(r"\d{4}-[0-9a-f]{16}\.seg", re.A)
+PLACE = re.compile(r"(\d{1,20})(?::(\d{4}-[0-9a-f]{16}\.seg):(\d{1,20}))?", re.A)
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,11 @@ def get_first(name: str) -> int:
     return int(name[5:21], 16)
 
 
-def list_files(folder: Path) -> dict[int, list[str]]:
-    """Return the names of the files of each segment, in the order of sequences."""
-    found: dict[int, list[str]] = {}
-    for name in sorted(os.listdir(folder)):
-        if match := FILE.fullmatch(name):
-            found.setdefault(int(match[1]), []).append(name)
-    return found
+def list_files(folder: Path, segment: int) -> list[str]:
+    """Return the names of the files of a segment, in the order of sequences."""
+    start = f"{segment:04d}-"
+    names = [name for name in os.listdir(folder) if name.startswith(start)]
+    return sorted(name for name in names if FILE.fullmatch(name))
 
 
 def make_head(sequence: int) -> bytes:
@@ -157,9 +155,9 @@ def make_head(sequence: int) -> bytes:
 
 def make_record(sequence: int, key: bytes, value: bytes, time_ns: int) -> bytes:
     """Return the bytes of a record."""
-    tail = TAIL.pack(2 + len(key) + len(value), sequence, time_ns, len(key))
-    rest = b"".join((tail, key, value))
-    return CHECKSUM.pack(crc32(rest)) + rest
+    tail = TAIL.pack(2 + len(key) + len(value), sequence, time_ns, len(key)) + key
+    checksum = crc32(value, crc32(tail))
+    return b"".join((CHECKSUM.pack(checksum), tail, value))
 
 
 def make_seal(sequence: int) -> bytes:

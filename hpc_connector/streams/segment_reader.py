@@ -99,7 +99,7 @@ def read_pieces(
             if (is_end or is_sealed or is_stuck) and not is_torn_end:
                 raise Damaged(
                     f"{path}: damaged at byte {byte}, record {after + 1}: expected a "
-                    "whole record there; --skip-damaged reads on at the next file"
+                    "whole record there"
                 )
             n_bytes = min(4 * n_bytes, PIECE_BYTES)
 
@@ -136,7 +136,7 @@ def read_records(
         What comes next is.
     """
     found: list[Record] = []
-    files = list_files(folder).get(segment, [])
+    files = list_files(folder, segment)
     k, byte = find_start(folder, segment, files, place)
     after = place.sequence
     for name in files[k:]:
@@ -155,7 +155,9 @@ def read_records(
             if skipped is None and found:
                 return found  # it is raised by who reads on from there
             if skipped is None:
-                raise
+                raise Damaged(
+                    f"{error}; --skip-damaged reads on at the next file"
+                ) from None
             if str(error) not in skipped:
                 skipped.add(str(error))
                 logger.warning("%s", error)

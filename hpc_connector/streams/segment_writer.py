@@ -80,7 +80,7 @@ class SegmentWriter:
 
     def open_end(self) -> None:
         """Find the end, and cut what is behind it: a write that was not finished."""
-        files = list_files(self.folder).get(self.segment, [])
+        files = list_files(self.folder, self.segment)
         end = find_end(self.folder, files)
         self.last, self.is_sealed = end.last, end.is_sealed
         self.name = end.last.file if end.last.byte else ""
@@ -103,7 +103,8 @@ class SegmentWriter:
             sequence = self.last.sequence + 1
         elif sequence <= self.last.sequence:
             return self.find(sequence).write()
-        self.check_sequence(sequence)
+        else:
+            self.check_sequence(sequence)
         self.write([(sequence, make_record(sequence, key, value, time.time_ns()))])
         return self.last.write()
 
@@ -172,7 +173,7 @@ class SegmentWriter:
 
     def get_room(self) -> int:
         """Return how many bytes the last file takes before it is rolled."""
-        return max(0, self.roll_bytes - self.size)
+        return max(0, self.roll_bytes - max(self.size, HEAD_BYTES))
 
     def write(self, records: list[tuple[int, bytes]], *, is_seal: bool = False) -> None:
         """Append records, by sequence and bytes, to one file."""
@@ -180,13 +181,12 @@ class SegmentWriter:
         is_full = self.size > HEAD_BYTES and len(data) > self.get_room()
         if not self.name or (is_full and not is_seal):
             self.roll()
-        path = self.folder / self.name
         try:
             if not self.size:
                 self.size = write_all(self.file, make_head(get_first(self.name)))
             write_all(self.file, data)
         except OSError as error:
-            error.filename = str(path)
+            error.filename = str(self.folder / self.name)
             self.let_go()
             raise
         for sequence, one in records:
@@ -220,7 +220,7 @@ class SegmentWriter:
         """
         if sequence == self.last.sequence and self.last.byte:
             return self.last
-        files = list_files(self.folder).get(self.segment, [])
+        files = list_files(self.folder, self.segment)
         names = [name for name in files if get_first(name) <= sequence]
         if names and (self.index is None or self.index[0] != names[-1]):
             self.index = (names[-1], *index_records(self.folder / names[-1], files[-1]))
@@ -258,7 +258,7 @@ class SegmentWriter:
         finally:
             self.let_go()
             writer_lock.release(self.lock_path, self.lock)
-            self.lock = "{}"
+            self.lock = ""
 
 
 class LateSync:

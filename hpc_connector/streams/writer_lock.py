@@ -110,8 +110,9 @@ def get_digest(text: str) -> str:
 
 def release(path: Path, lock: str) -> None:
     """Remove a lock, if it still is that of this process."""
-    with contextlib.suppress(OSError, ValueError):
-        if json.loads(lock)["pid"] == os.getpid() and read_text(path) == lock:
+    with contextlib.suppress(OSError):
+        is_ours = bool(lock) and json.loads(lock)["pid"] == os.getpid()
+        if is_ours and read_text(path) == lock:
             path.unlink()
 
 
