@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from browser import is_wider, list_faults
 from hpc_connector.commands.main import main
 from hpc_connector.commands.telemetry import screen
 from hpc_connector.folder_lock import take_folder
@@ -371,6 +372,14 @@ def test_page__shows_a_name_that_is_html():
     page = make_live_page(make_view(2, name="<script>x</script>{}"), 5.0)
     assert "<script" not in page
     assert page.count("&lt;script&gt;x&lt;/script&gt;0") >= 2
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (500, True)])
+def test_page__has_no_serious_fault(tmp_path, open_page, width, dark):
+    (tmp_path / "page.html").write_text(make_live_page(make_view(3, is_over=True), 5.0))
+    page = open_page(tmp_path / "page.html", width=width, dark=dark)
+    assert list_faults(page) == []
+    assert not is_wider(page)
 
 
 # what is foretold
