@@ -21,6 +21,7 @@ from hpc_connector.storage import address
 from hpc_connector.text import read_toml
 
 KEY = "option"  # of the metadata of a field
+STREAMS = "streams: file:///DIR, nats://HOST:PORT/NAME"  # a group
 
 # Values of options, from text; what cannot be raises ValueError, and BadInput if it
 # says why
@@ -189,6 +190,7 @@ _burst = partial(option, group="functions of a cloud (Lithops)")
 _key = partial(option, group="encrypted inputs (Crypt4GH)")
 _readers = partial(option, group="encrypted results (Crypt4GH)")
 _run = partial(option, group="the run")
+_stream = partial(option, group=STREAMS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,6 +328,14 @@ class RunOptions(ReaderOptions, BurstOptions):
     quiet: bool = _run(False, "show no progress")
     telemetry: bool = _run(
         False, "watch the ranks of each node: a row a second in DIR/telemetry"
+    )
+    telemetry_stream: str | None = _stream(
+        None,
+        "as --telemetry, and append the rows to this stream, a segment a node",
+        metavar="URL",
+    )
+    stream_profile: Path | None = _stream(
+        None, "credentials and certificates for NATS", read=Path, metavar="FILE"
     )
     plan: bool = _run(
         False, "print what the run takes (CPU seconds, bytes) as JSON, and end"

@@ -80,6 +80,7 @@ HOMES = {
         ],
     ),
     "sklearn": ("", ["hpc_connector/forecast/", "apps/mdr_epistasis/estimator.py"]),
+    "rich": ("lazily", ["hpc_connector/commands/telemetry/screen.py"]),
     "jinja2": ("", ["hpc_connector/report/templates.py"]),
     "h5py": (
         "lazily",

@@ -4,10 +4,18 @@ from dataclasses import MISSING, dataclass
 from functools import partial
 from typing import Any
 
-from hpc_connector.options import RunOptions, at_least, fraction, option, source
+from hpc_connector.options import (
+    STREAMS,
+    RunOptions,
+    at_least,
+    fraction,
+    option,
+    source,
+)
 
 MOST_DISTANCE = 10**12  # no genome is as long
 
+_stream = partial(option, group=STREAMS)
 _input = partial(option, group="genotypes and labels")
 _trait = partial(option, group="trait and covariates")
 _reading = partial(option, group="what genotypes are")
@@ -272,4 +280,10 @@ class Options(RunOptions):
         "of --compat bsc: FIRST-SECOND a line (default: all pairs of files)",
         read=source,
         metavar="FILE",
+    )
+
+    results_stream: str | None = _stream(
+        None,
+        "append the best models as they are found, a segment a rank",
+        metavar="URL",
     )

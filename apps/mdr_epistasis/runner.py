@@ -1,14 +1,15 @@
 """One run: plan, load, search, merge, store."""
 
+import contextlib
 import logging
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ from hpc_connector.pipeline.progress import begin_tasks
 from hpc_connector.pipeline.resources import Usage, get_resources, say_fetched
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.publish import get_readers, name_outputs
-from hpc_connector.run_record import RunRecord
+from hpc_connector.run_record import Input, Resources, RunRecord
 from hpc_connector.storage.checksums import Hasher
 from mdr_epistasis.cohort.loading import Cohort, load_cohort
 from mdr_epistasis.cohort.pruning import read_pruning
@@ -67,8 +68,10 @@ from mdr_epistasis.tasks import (
     merge,
 )
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from mdr_epistasis.output.best_stream import BestStream
 
+logger = logging.getLogger(__name__)
 
 LEAST_CANDIDATES = 1000  # test accuracies by integers may be off by 0.005
 REMOTE = "mdr_epistasis.remote"  # which runs tasks in functions
@@ -88,71 +91,160 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
 
 def search(comm: Communicator, args: Options, since: Usage, hasher: Hasher) -> Ending:
     """See :func:`run`; the inputs are hashed meanwhile."""
-    start_s = time.time()
-    record: Any = None
-    inputs: Any = None
-    with end_together(comm):
-        if comm.rank == 0:
-            record = begin(args)
-    record = comm.bcast(record)
+    measure = partial(get_resources, comm, args.threads, time.time(), since=since)
+    record = begin_together(comm, args)
     if record["status"] == "done":
         logger.info("%s is complete, nothing is left to do", args.out)
+        if comm.rank == 0:
+            end_best(args)
         return Ending(True)
+    with tell_best(comm, args) as best:
+        return search_rest(comm, args, record, hasher, measure, best)
+
+
+def tell_best(
+    comm: Communicator, args: Options
+) -> contextlib.AbstractContextManager["BestStream | None"]:
+    """Return what makes the stream of a run that has one, and closes it."""
+    if args.results_stream is None:
+        return contextlib.nullcontext()
+    from mdr_epistasis.output.best_stream import open_best  # most runs have none
+
+    return open_best(comm, args)
+
+
+def end_best(args: Options) -> None:
+    """End the stream of a complete run that has one."""
+    if args.results_stream is not None:
+        from mdr_epistasis.output.best_stream import end_stream  # most runs have none
+
+        end_stream(args)
+
+
+def search_rest(
+    comm: Communicator,
+    args: Options,
+    record: RunRecord,
+    hasher: Hasher,
+    measure: Callable[[list[Input]], Resources],
+    best: "BestStream | None",
+) -> Ending:
+    """Search what earlier attempts have left, and write the results.
+
+    Parameters
+    ----------
+    record
+        Of the run so far.
+    measure
+        Returns what the run has used, given its inputs.
+    best
+        Which tells the best models as they are found; None without a stream.
+    """
     with end_together(comm):
         if is_hashing(comm):
             begin_fingerprints(record, hasher)
+    inputs = read_together(comm, args)
+    with load(comm, args, inputs) as cohort:
+        question, members = ask(comm, args, cohort, inputs)
+        add_fingerprints(comm, record, hasher)
+        describe_inputs(comm, args, cohort, inputs, record)
+        search = make_search(cohort, question, inputs.trait)
+        n_first = get_n_first(cohort, get_before(inputs))
+        tasks = make_tasks(cohort.planes.shape, args.order, args.permutations, n_first)
+        shards = make_shards(args, cohort)
+        if best:
+            best.begin(cohort.variants["id"], question)
+        is_done, findings = run_tasks(comm, args, search, tasks, shards, record, best)
+        across = None
+        if members and comm.bcast(is_done):
+            across = search_sets(comm, search, members, args.threads)
+        used, result = measure(record["inputs"]), None
+        with end_together(comm):
+            if comm.rank == 0:
+                describe_run(args, cohort, inputs, tasks, record, used)
+                if is_done:
+                    of_sets = None
+                    if inputs.sets and members and across:
+                        known = (cohort, question, inputs.sets, members, across)
+                        of_sets = describe_sets(
+                            *known, findings["maximum"], inputs.trait
+                        )
+                    asked = (cohort, question, findings, record, inputs.trait, of_sets)
+                    result = make_result(*asked)
+                finish(args, record, result, shards)
+    return Ending(is_done, result)
+
+
+def begin_together(comm: Communicator, args: Options) -> RunRecord:
+    """Return the record of the run so far, on all ranks."""
+    record: Any = None
+    with end_together(comm):
+        if comm.rank == 0:
+            record = begin(args)
+    found: RunRecord = comm.bcast(record)
+    return found
+
+
+def read_together(comm: Communicator, args: Options) -> Inputs:
+    """Return the inputs, which one rank reads, and share their keys."""
+    inputs: Any = None
     calls = look_for_calls(comm, args)
     with end_together(comm):
         if comm.rank == 0:
             inputs = read_inputs(args, calls)
-    inputs = comm.bcast(inputs)
+    found: Inputs = comm.bcast(inputs)
     share_keys(comm)
+    return found
+
+
+def load(
+    comm: Communicator, args: Options, inputs: Inputs
+) -> contextlib.AbstractContextManager[Cohort]:
+    """Return what loads the cohort for a block."""
     files, match, fold, lists, choice, sets, is_male, trait = inputs
     chosen = (args, lists, choice, sets, is_male)
     filters = make_filters(*chosen, of_all=not has_controls(trait))
-    before = lists.first if lists.second else None
-    wanted = (match, fold, filters, before, read_pruning(args.ld_prune))
+    known = (match, fold, filters, get_before(inputs), read_pruning(args.ld_prune))
     in_order = args.all_models  # its array is of places
-    with load_cohort(comm, files, *wanted, in_order=in_order) as cohort:
-        with end_together(comm):
-            members = find_members(sets, cohort.variants["id"]) if sets else None
-            question = make_question(args, cohort, lists, members)
-            check_models(question, cohort.n_variants)
-        add_fingerprints(comm, record, hasher)
-        describe_inputs(comm, args, cohort, inputs, record)
-        n_first = get_n_first(cohort, before)
-        shape = cohort.planes.shape
-        tasks = make_tasks(shape, args.order, args.permutations, n_first)
-        search = make_search(cohort, question, trait)
-        shards = make_shards(args, cohort)
-        work, mine, earlier = prepare(comm, args, search, tasks, shards, record)
-        execute = choose_executor(comm, args, record, REMOTE, search, tasks)
-        record["resources"] = {"start_s": args.get_age_s()}
-        is_done, away, burst = execute(*work, show=make_progress(quiet=args.quiet))
-        if burst:
-            record["burst"] = burst
-        findings = join_findings(comm, [*earlier, *away], mine, search.question.top)
-        across = None
-        if members and comm.bcast(is_done):
-            across = search_sets(comm, search, members, args.threads)
-        used = get_resources(comm, args.threads, start_s, record["inputs"], since)
-        result = None
-        with end_together(comm):
-            if comm.rank == 0:
-                say_fetched(used)
-                record["cohort"] = describe_cohort(cohort, match.notes, trait)
-                record["search"] = describe_search(args, cohort, tasks)
-                used = record["resources"] | used
-                record |= {"resources": used, "finished": get_time()}
-                if is_done:
-                    of_sets = None
-                    if sets and members and across:
-                        known = (cohort, question, sets, members, across)
-                        of_sets = describe_sets(*known, findings["maximum"], trait)
-                    asked = (cohort, question, findings, record)
-                    result = make_result(*asked, trait, of_sets)
-                finish(args, record, result, shards)
-    return Ending(is_done, result)
+    return load_cohort(comm, files, *known, in_order=in_order)
+
+
+def get_before(inputs: Inputs) -> frozenset[str] | None:
+    """Return the variants that come before the others: of two lists, the first."""
+    return inputs.lists.first if inputs.lists.second else None
+
+
+def ask(
+    comm: Communicator, args: Options, cohort: Cohort, inputs: Inputs
+) -> tuple[learner.Question, list[np.ndarray] | None]:
+    """Return the question of the search, and the members of sets if it has some."""
+    with end_together(comm):
+        ids = cohort.variants["id"]
+        members = find_members(inputs.sets, ids) if inputs.sets else None
+        question = make_question(args, cohort, inputs.lists, members)
+        check_models(question, cohort.n_variants)
+    return question, members
+
+
+def run_tasks(
+    comm: Communicator,
+    args: Options,
+    search: Search,
+    tasks: Tasks,
+    shards: storer.Shards | None,
+    record: RunRecord,
+    best: "BestStream | None",
+) -> tuple[bool, Arrays]:
+    """Run the tasks that are left; return whether that is done, and all findings."""
+    work, mine, earlier = prepare(comm, args, search, tasks, shards, record, best)
+    execute = choose_executor(comm, args, record, REMOTE, search, tasks)
+    record["resources"] = {"start_s": args.get_age_s()}
+    is_done, away, burst = execute(*work, show=make_progress(quiet=args.quiet))
+    if burst:
+        record["burst"] = burst
+    if best:
+        best.close()  # before the last rank goes on to the end of all segments
+    return is_done, join_findings(comm, [*earlier, *away], mine, search.question.top)
 
 
 def make_search(
@@ -196,6 +288,22 @@ def describe_inputs(
     record["plan"] = asdict(make_cost(args, inputs, n_read, is_missing))
 
 
+def describe_run(
+    args: Options,
+    cohort: Cohort,
+    inputs: Inputs,
+    tasks: Tasks,
+    record: RunRecord,
+    used: Resources,
+) -> None:
+    """Add to the record what was searched, and what that has used."""
+    say_fetched(used)
+    record["cohort"] = describe_cohort(cohort, inputs.match.notes, inputs.trait)
+    record["search"] = describe_search(args, cohort, tasks)
+    record["resources"] = record["resources"] | used
+    record["finished"] = get_time()
+
+
 def finish(
     args: Options,
     record: RunRecord,
@@ -212,6 +320,7 @@ def finish(
     save_manifest(args.out, record)
     save_report(args.out)
     shutil.rmtree(args.out / "ledger")  # last: without it the run is complete
+    end_best(args)
 
 
 def prepare(
@@ -221,8 +330,15 @@ def prepare(
     tasks: Tasks,
     shards: storer.Shards | None,
     record: RunRecord,
+    best: "BestStream | None" = None,
 ) -> tuple[Work, list[Findings], list[Arrays]]:
-    """Return the work that is left, where it is found, and what was found before."""
+    """Return the work that is left, where it is found, and what was found before.
+
+    Parameters
+    ----------
+    best
+        Which tells what is found, each time that it is saved.
+    """
     finished: NDArray[np.int64] | None = None
     earlier: list[Arrays] = []
     with end_together(comm):
@@ -233,8 +349,14 @@ def prepare(
     findings = [search.make_findings() for _ in range(args.threads)]
     name = partial(name_ledger, args.out, record["attempt"], comm.rank)
 
+    if best:
+        best.add(earlier)
+
     def save(thread: int, done: list[int]) -> None:
-        save_ledger(name(f"{thread:03d}"), done, findings[thread].to_arrays())
+        found = findings[thread].to_arrays()
+        save_ledger(name(f"{thread:03d}"), done, found)
+        if best:
+            best.tell(thread, len(done), found)
 
     run_task = make_run_task(search, tasks, findings, shards)
     return Work(run_task, todo, save), findings, earlier

@@ -367,7 +367,7 @@ def make_job(
     cost: Cost,
 ) -> Job:
     """Return a job, or an array of them that all ask for the same."""
-    if args.telemetry or "--telemetry" in arguments[0]:
+    if args.telemetry or any(w.startswith("--telemetry") for w in arguments[0]):
         cost = add_collecting(cost)
     asked, limits = ask_within(args, place, cost)
     if args.deadline or args.policy or args.history:

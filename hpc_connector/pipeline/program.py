@@ -82,7 +82,7 @@ def watch(
     comm: Communicator, options: RunOptions | None
 ) -> contextlib.AbstractContextManager[None]:
     """Return the watch over a run, if its options ask for telemetry."""
-    if options is None or not options.telemetry:
+    if options is None or not (options.telemetry or options.telemetry_stream):
         return contextlib.nullcontext()
     from hpc_connector.telemetry.watch.session import watch_ranks
 

@@ -16,6 +16,7 @@ REFUSED = {  # options that write, or send, what nothing encrypts yet
     "all_models": "the errors of all models are not encrypted",
     "compat": "what that writes is not encrypted",
     "burst": "what functions are sent is not encrypted",
+    "results_stream": "its records are not encrypted",
 }
 
 

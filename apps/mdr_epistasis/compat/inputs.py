@@ -17,6 +17,7 @@ FIXED: dict[str, Any] = {
     "order": 2,
     "slice": None,
     "burst": None,
+    "results_stream": None,
     "engine": "mpi",
     "permutations": 0,
     "all_models": False,

@@ -1,6 +1,7 @@
 """``hpc-connector telemetry agent``: watch the ranks on this node."""
 
 import argparse
+import os
 import sys
 
 from hpc_connector.errors import BadInput
@@ -22,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     said = "for its textfile collector, .prom (default: not written)"
     add("--prometheus", metavar="FILE", help=said)
+    said = "stream that the rows are appended to as well, which is there"
+    add("--stream", default="", metavar="URL", help=said)
+    said = "of the stream (default: the number of this node in its job)"
+    add("--segment", type=int, metavar="N", help=said)
+    said = "credentials and certificates for NATS"
+    add("--stream-profile", default="", metavar="FILE", help=said)
 
 
 def interval(text: str) -> float:
@@ -39,7 +46,11 @@ def roots(text: str) -> dict[int, int | None]:
 
 def run(args: argparse.Namespace) -> int:
     """Watch until the ranks have ended, or a signal."""
-    return watch_node(args.out, args.pid, args.interval, args.prometheus)
+    segment = args.segment
+    if segment is None:
+        segment = int(os.environ.get("SLURM_NODEID", 0))
+    asked = (args.out, args.pid, args.interval, args.prometheus)
+    return watch_node(*asked, args.stream, segment, args.stream_profile)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from hpc_connector import cli
 
 COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args)
     "agent": "watch the ranks on this node",
+    "follow": "show what runs use, while they go on",
     "collect": "join the rows of all nodes of a run",
     "train": "learn to forecast from runs",
     "forecast": "say what a run will use next",

@@ -29,12 +29,12 @@ FAR = 4  # times what was used: more would flatten the lines
 NARROW = 0.5  # pixels by which cells overlap, or seams would show
 
 
-def draw_ranks(timeline: Timeline, threads: int) -> Markup:
+def draw_ranks(timeline: Timeline, threads: float) -> Markup:
     """Return a row for each rank, a cell for each window, the darker the busier."""
     shown = timeline.ranks[:MOST_RANKS]
     row = float(np.clip(480 / len(shown), 2, 22))
     frame = Frame(LEFT, 8, WIDTH - 16, 8 + row * len(shown) + 4)
-    x = frame.make_x(0, timeline.edges[-1])
+    x = frame.make_x(timeline.edges[0], timeline.edges[-1])
     every = next((n for n in STEPS if n * row >= LABEL), STEPS[-1])
     parts = []
     for k, cores in enumerate(shown):
@@ -82,9 +82,10 @@ def draw_nodes(
     is_near = 0 < held <= FAR * high
     high = max(high, 1.08 * held) if is_near else high
     frame = Frame(LEFT, 12, WIDTH - 16, HEIGHT - FOOT)
-    x, y = frame.make_x(0, timeline.edges[-1]), frame.make_y(0, high)
+    x = frame.make_x(timeline.edges[0], timeline.edges[-1])
+    y = frame.make_y(0, high)
     parts = [draw_rows(y, (0, high), frame, about=5)]
-    width_s = float(timeline.edges[1])
+    width_s = float(timeline.edges[1] - timeline.edges[0])
     for k, line in enumerate(shown):
         steps = join_steps(x, y, timeline.edges[:-1], width_s, line)
         parts.append(draw_path(steps, get_line(k), timeline.nodes[k]))
@@ -112,15 +113,19 @@ def list_node_classes(names: Sequence[str]) -> dict[str, str]:
 
 
 def draw_time(x: Scale, timeline: Timeline, frame: Frame) -> list[str]:
-    """Return the axis of time, its numbers and their unit."""
-    end_s = float(timeline.edges[-1])
-    size, unit = get_time_unit(end_s)
+    """Return the axis of time, its numbers and their unit.
+
+    Times of a run that goes on are below 0: before now.
+    """
+    limits = float(timeline.edges[0]), float(timeline.edges[-1])
+    size, unit = get_time_unit(limits[1] - limits[0])
+    since = "before now" if limits[0] < 0 else "since the first sample"
     return [
-        draw_ticks(x, (0, end_s), frame, about=10, unit=size),
+        draw_ticks(x, limits, frame, about=10, unit=size),
         draw_text(
             (frame.left + frame.right) / 2,
             frame.bottom + 36,
-            f"time since the first sample, {unit}",
+            f"time {since}, {unit}",
             "middle soft",
         ),
     ]

@@ -17,6 +17,7 @@ from typing import Any
 from hpc_connector.errors import BadInput
 from hpc_connector.telemetry.columns import COLUMNS, get_name
 from hpc_connector.telemetry.watch import cgroup, energy, proc
+from hpc_connector.telemetry.watch.copy import open_copy
 from hpc_connector.telemetry.watch.prometheus import format_metrics, save_metrics
 from hpc_connector.telemetry.watch.ranks import (
     Rank,
@@ -30,6 +31,7 @@ from hpc_connector.telemetry.watch.ranks import (
 )
 
 FORMAT_VERSION = 1
+HEAD = f"{','.join(COLUMNS)}\n".encode()
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 START_S = 60.0  # for the first rank to appear
 SCAN_S = 30.0  # between two looks for new processes, at most
@@ -62,7 +64,13 @@ class Node:
 
 
 def watch_node(
-    out: str, pids: dict[int, int | None], interval_s: float, prometheus: str | None
+    out: str,
+    pids: dict[int, int | None],
+    interval_s: float,
+    prometheus: str | None,
+    stream: str = "",
+    segment: int = 0,
+    profile: str = "",
 ) -> int:
     """Watch until the ranks have ended, or a signal.
 
@@ -79,6 +87,8 @@ def watch_node(
         Between samples.
     prometheus
         File of metrics, None for none.
+    stream, segment, profile
+        To which the rows are told too; see :func:`open_copy`.
     """
     stop = catch_signals()
     gc.disable()  # nothing here makes cycles, and looking for them takes time
@@ -86,21 +96,22 @@ def watch_node(
     folder = os.path.join(out, "telemetry")
     os.makedirs(folder, exist_ok=True)
     started_s = time.time()
-    file = open_rows(os.path.join(folder, f"{node.name}.csv"))
-    try:
-        for elapsed_s in get_ticks(node, interval_s, stop):
-            sample(node, elapsed_s, interval_s)
-            append(file, format_rows(node, elapsed_s), node)
-            if prometheus and is_due(elapsed_s, interval_s, SHOW_S):
-                ranks = list_ranks(node.watch)
-                save_metrics(
-                    prometheus, format_metrics(get_labels(node), node.row, ranks)
-                )
-    finally:
-        if prometheus and os.path.exists(prometheus):
-            os.unlink(prometheus)  # or it would be scraped for ever
-    record = {"started_s": started_s, "interval_s": interval_s} | describe(node)
-    save_record(os.path.join(folder, f"{node.name}.json"), record)
+    with open_copy(stream, segment, profile, node.notes) as tell:
+        file = open_rows(os.path.join(folder, f"{node.name}.csv"))
+        try:
+            for elapsed_s in get_ticks(node, interval_s, stop):
+                sample(node, elapsed_s, interval_s)
+                rows = format_rows(node, elapsed_s).encode()
+                append(file, rows, node)
+                tell(f"{node.name}.csv", rows if node.n_samples > 1 else HEAD + rows)
+                if prometheus and is_due(elapsed_s, interval_s, SHOW_S):
+                    show_metrics(node, prometheus)
+        finally:
+            if prometheus and os.path.exists(prometheus):
+                os.unlink(prometheus)  # or it would be scraped for ever
+        record = {"started_s": started_s, "interval_s": interval_s} | describe(node)
+        tell(f"{node.name}.json", json.dumps(record).encode())
+        save_record(os.path.join(folder, f"{node.name}.json"), record)
     return 0
 
 
@@ -129,6 +140,12 @@ def open_node(pids: dict[int, int | None]) -> Node:
         if not os.path.exists(f"{proc.ROOT}/{pid}"):
             raise BadInput(f"--pid {pid}: there is no such process")
     return Node(Watch(pids, job, skip=os.getpid()))
+
+
+def show_metrics(node: Node, path: str) -> None:
+    """Write the metrics of a node for Prometheus."""
+    ranks = list_ranks(node.watch)
+    save_metrics(path, format_metrics(get_labels(node), node.row, ranks))
 
 
 def get_labels(node: Node) -> dict[str, str]:
@@ -244,7 +261,7 @@ def open_rows(path: str) -> int:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
     size = os.fstat(file).st_size
     if not size:
-        os.write(file, f"{','.join(COLUMNS)}\n".encode())
+        os.write(file, HEAD)
     elif os.pread(file, 1, size - 1) != b"\n":
         os.write(file, b"\n")
     return file
@@ -275,9 +292,8 @@ def show(figure: int | None) -> int | str:
     return "" if figure is None else figure
 
 
-def append(file: int, text: str, node: Node) -> None:
+def append(file: int, data: bytes, node: Node) -> None:
     """Write the rows of a sample; the run goes on where the disk is full."""
-    data = text.encode()
     try:
         if os.write(file, data) < len(data):
             os.write(file, b"\n")

@@ -7,15 +7,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from hpc_connector.errors import BadInput
-from hpc_connector.manifest import has_ended
+from hpc_connector.manifest import has_ended, read_manifest
 from hpc_connector.options import RunOptions
 from hpc_connector.partitioner.communicator import Communicator
-from hpc_connector.partitioner.ending import wait_asleep
+from hpc_connector.partitioner.ending import end_together, wait_asleep
+from hpc_connector.streams.beside import prepare_stream
+from hpc_connector.streams.open import open_stream
 from hpc_connector.telemetry.columns import get_name
 from hpc_connector.telemetry.watch.proc import RANK_NAMES
 
@@ -36,7 +38,10 @@ def watch_ranks(comm: Communicator, options: RunOptions) -> Iterator[None]:
     if comm.bcast(comm.rank == 0 and has_ended(out, resume=options.resume)):
         yield
         return
-    agent = start_agent(out, comm.allgather((get_name(), os.getpid())), comm.rank)
+    places = comm.allgather((get_name(), os.getpid()))
+    nodes = list(dict.fromkeys(node for node, _ in places))
+    to_stream = prepare_copy(comm, options, nodes)
+    agent = start_agent(out, places, comm.rank, to_stream)
     yield
     wait_asleep(comm)  # the last sample sees all ranks
     if agent is not None:
@@ -44,10 +49,46 @@ def watch_ranks(comm: Communicator, options: RunOptions) -> Iterator[None]:
     comm.Barrier()
     if comm.rank == 0:
         collect(out)
+        if options.telemetry_stream:
+            end_copy(out, options.telemetry_stream, options.stream_profile)
+
+
+def prepare_copy(
+    comm: Communicator, options: RunOptions, nodes: list[str]
+) -> list[str]:
+    """Make the stream of a run if it has one; return what its agent here is told.
+
+    Raises
+    ------
+    BadInput
+        The stream cannot be made or reached, or is no room for all nodes.
+    """
+    url, profile = options.telemetry_stream, options.stream_profile
+    if url is None:
+        return []
+    with end_together(comm):
+        if comm.rank == 0:
+            prepare_stream(url, len(nodes), "node", profile)
+    told = ["--stream", url, "--segment", str(nodes.index(get_name()))]
+    return [*told, "--stream-profile", str(profile)] if profile else told
+
+
+def end_copy(out: Path, url: str, profile: Path | None) -> None:
+    """Seal the stream of a run that is complete; one that was stopped goes on in it."""
+    if read_manifest(out).get("status") != "done":
+        return
+    try:
+        with open_stream(url, profile=profile) as stream:
+            stream.seal()
+    except (OSError, BadInput) as error:
+        logger.warning("the stream of telemetry is not sealed: %s", error)
 
 
 def start_agent(
-    out: Path, places: list[tuple[str, int]], rank: int
+    out: Path,
+    places: list[tuple[str, int]],
+    rank: int,
+    options: Sequence[str] = (),
 ) -> subprocess.Popen[bytes] | None:
     """Start the agent if this is the first rank of its node; return its process.
 
@@ -55,12 +96,15 @@ def start_agent(
     ----------
     places
         Node and process of each rank.
+    options
+        More of the agent, as its command line has them.
     """
     here = [(pid, k) for k, (node, pid) in enumerate(places) if node == get_name()]
     if here[0][1] != rank:
         return None
     command = [sys.executable, "-m", "hpc_connector.commands.telemetry.agent"]
     command += ["--out", str(out), "--pid", ",".join(f"{pid}:{k}" for pid, k in here)]
+    command += options
     ranks = {name.decode() for name in RANK_NAMES}
     environment = {k: text for k, text in os.environ.items() if k not in ranks}
     try:
