@@ -405,7 +405,7 @@ def test_follow__ends_where_all_is_sealed(backend, url):
         writer.create(3)
         seen, positions = {}, {}
         keys = itertools.count()
-        for records in follow(reader, positions, most_records=2, wait_s=0.01):
+        for records in follow(reader, positions, most_records=1, wait_s=0.01):
             move_positions(positions, records)
             seen.update((r.value, seen.get(r.value, 0) + 1) for r in records)
             k = next(keys)

@@ -183,7 +183,7 @@ class FileStream:
         )
 
     def describe(self) -> StreamState:
-        """Return what there is of each segment; it reads all of it."""
+        """Return what there is of each segment; it reads the last file of each."""
         segments = tuple(map(self.describe_segment, range(self.n_segments)))
         return StreamState(self.url, self.settings.created, segments)
 
@@ -209,7 +209,7 @@ class FileStream:
     def list_files(self, segment: int) -> list[str]:
         """Return the names of the files of a segment."""
         self.name_segment(segment)
-        return list_files(self.folder).get(segment, [])
+        return list_files(self.folder, segment)
 
     def name_segment(self, segment: int) -> str:
         """Return the name of a segment for messages.

@@ -6,6 +6,7 @@ crash, the records behind them were not counted, and those before them were.
 """
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from hpc_connector.publish import name_published, publish
 from hpc_connector.streams.records import START, Position, Record
 from hpc_connector.streams.stream import Stream
 
-MOST_RECORDS = 4096
-POLL_S = 0.05
+MOST_RECORDS = 1024
+# Between two looks at all segments, longer each time, unless there is much to read
+LEAST_POLL_S, BUSY_POLL_S, IDLE_POLL_S = 0.005, 0.25, 1.0
 
 Positions = dict[int, Position]  # of the last record of each segment that is counted
 
@@ -53,26 +55,28 @@ def follow(
     """
     numbers = range(stream.n_segments) if segments is None else segments
     at: Positions = {number: positions.get(number, START) for number in numbers}
+    delay_s, heard_s = LEAST_POLL_S, time.monotonic()
     while at:
-        waited_s = wait_s if len(at) == 1 else min(wait_s, POLL_S)
-        is_idle = True
+        most_found = 0
         for number in sorted(at):
-            is_sealed = stream.is_sealed(number)  # before the read: then it was all
-            last = is_idle and number == max(at)
-            records = stream.read(
-                number,
-                at[number],
-                most_records=most_records,
-                wait_s=waited_s if last else 0.0,
-            )
+            is_sealed = stream.is_sealed(number)  # before the read: then it has all
+            records = stream.read(number, at[number], most_records=most_records)
             if records:
-                is_idle = False
+                most_found = max(most_found, len(records))
                 at[number] = records[-1].position
                 yield records
             elif is_sealed:
                 del at[number]
-        if at and is_idle:
+        if most_found:
+            heard_s = time.monotonic()
+        elif at and time.monotonic() - heard_s >= wait_s:
+            heard_s = time.monotonic()
             yield []
+        if most_found == most_records or not at:
+            delay_s = LEAST_POLL_S
+            continue
+        time.sleep(min(delay_s, wait_s))
+        delay_s = min(2 * delay_s, BUSY_POLL_S if most_found else IDLE_POLL_S)
 
 
 def save_result(path: Path, result: Any, positions: Positions) -> None:

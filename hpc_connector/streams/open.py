@@ -40,6 +40,8 @@ def open_stream(
     scheme = get_scheme(url)
     if scheme in ("nats", "pravega") and "@" in url:
         raise BadInput(f"{scheme}://***: no credentials in a URL: expected --profile")
+    if profile is not None and scheme != "nats":
+        raise BadInput(f"{url}: takes no --profile: expected nats://host:4222/NAME")
     if scheme == "file":
         from hpc_connector.streams.file_segments import FileStream
 

@@ -38,11 +38,9 @@ def list_deletable(
     keep_bytes
         Of all segments: the oldest files are deleted until they have no more.
     """
-    files = list_files(folder)
-    n_bytes = sum(
-        (folder / name).stat().st_size for n in segments for name in files.get(n, [])
-    )
-    old = [one for n in segments for one in list_old(folder, files.get(n, []))]
+    files = [list_files(folder, segment) for segment in segments]
+    n_bytes = sum((folder / name).stat().st_size for names in files for name in names)
+    old = [one for names in files for one in list_old(folder, names)]
     found = []
     for one in sorted(old):
         is_old = before is not None and one.until_ns <= before

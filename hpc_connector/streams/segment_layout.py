@@ -34,8 +34,8 @@ SEAL_KEY = 0xFFFF
 SEAL_VALUE = b'{"sealed": true}'
 SEAL_BYTES = RECORD.size + len(SEAL_VALUE)
 MOST_BODY = 2 + MOST_BYTES
-FILE = re.compile(r"(\d{4})-([0-9a-f]{16})\.seg")
-PLACE = re.compile(r"(-?\d{1,20})(?::(\d{4}-[0-9a-f]{16}\.seg):(\d{1,20}))?", re.A)
+FILE = re.compile(r"\d{4}-[0-9a-f]{16}\.seg", re.A)
+PLACE = re.compile(r"(\d{1,20})(?::(\d{4}-[0-9a-f]{16}\.seg):(\d{1,20}))?", re.A)
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,11 @@ def get_first(name: str) -> int:
     return int(name[5:21], 16)
 
 
-def list_files(folder: Path) -> dict[int, list[str]]:
-    """Return the names of the files of each segment, in the order of sequences."""
-    found: dict[int, list[str]] = {}
-    for name in sorted(os.listdir(folder)):
-        if match := FILE.fullmatch(name):
-            found.setdefault(int(match[1]), []).append(name)
-    return found
+def list_files(folder: Path, segment: int) -> list[str]:
+    """Return the names of the files of a segment, in the order of sequences."""
+    start = f"{segment:04d}-"
+    names = [name for name in os.listdir(folder) if name.startswith(start)]
+    return sorted(name for name in names if FILE.fullmatch(name))
 
 
 def make_head(sequence: int) -> bytes:
@@ -157,15 +155,21 @@ def make_head(sequence: int) -> bytes:
 
 def make_record(sequence: int, key: bytes, value: bytes, time_ns: int) -> bytes:
     """Return the bytes of a record."""
-    tail = TAIL.pack(2 + len(key) + len(value), sequence, time_ns, len(key))
-    rest = b"".join((tail, key, value))
-    return CHECKSUM.pack(crc32(rest)) + rest
+    tail = TAIL.pack(2 + len(key) + len(value), sequence, time_ns, len(key)) + key
+    checksum = crc32(value, crc32(tail))
+    return b"".join((CHECKSUM.pack(checksum), tail, value))
 
 
 def make_seal(sequence: int) -> bytes:
     """Return the bytes of a seal, whose time is 0."""
     rest = TAIL.pack(2 + len(SEAL_VALUE), sequence, 0, SEAL_KEY) + SEAL_VALUE
     return CHECKSUM.pack(crc32(rest)) + rest
+
+
+def is_seal(data: bytes) -> bool:
+    """Return whether bytes are those of a seal."""
+    is_long = len(data) == SEAL_BYTES
+    return is_long and data == make_seal(RECORD.unpack_from(data)[2])
 
 
 def walk(data: bytes, after: int, start: int = 0) -> Iterator[Whole]:
@@ -204,12 +208,14 @@ def is_torn(rest: bytes) -> bool:
 
     Returns
     -------
-    Whether it ends where its record would, or before; or is nothing but zeros, as a
-    machine that died leaves them.
+    Whether it ends where its record would, or before, and with no seal; or is nothing
+    but zeros, as a machine that died leaves them.
     """
     if len(rest) < RECORD.size or not rest.strip(b"\0"):
         return True
     n: int = RECORD.unpack_from(rest)[1]
+    if is_seal(rest[-SEAL_BYTES:]):
+        return False
     return 2 <= n <= MOST_BODY and BODY_AT + n >= len(rest)
 
 
@@ -222,6 +228,8 @@ def find_whole(rest: bytes, after: int) -> int:
     -------
     Its byte, -1 if there is none.
     """
+    if not rest.strip(b"\0"):
+        return -1
     for start in range(1, len(rest) - RECORD.size + 1):
         n = int.from_bytes(rest[start + 4 : start + 8], "little")
         size = BODY_AT + n

@@ -4,6 +4,7 @@ Nothing is kept open between two reads: over NFS, only what is opened anew is se
 is by now.
 """
 
+import contextlib
 import logging
 import os
 from array import array
@@ -23,10 +24,10 @@ from hpc_connector.streams.segment_layout import (
     Place,
     Whole,
     get_first,
+    is_seal,
     is_torn,
     list_files,
     make_head,
-    make_seal,
     walk,
 )
 
@@ -99,7 +100,7 @@ def read_pieces(
             if (is_end or is_sealed or is_stuck) and not is_torn_end:
                 raise Damaged(
                     f"{path}: damaged at byte {byte}, record {after + 1}: expected a "
-                    "whole record there; --skip-damaged reads on at the next file"
+                    "whole record there"
                 )
             n_bytes = min(4 * n_bytes, PIECE_BYTES)
 
@@ -136,33 +137,70 @@ def read_records(
         What comes next is.
     """
     found: list[Record] = []
-    files = list_files(folder).get(segment, [])
+    files = list_files(folder, segment)
     k, byte = find_start(folder, segment, files, place)
-    after = place.sequence
-    for name in files[k:]:
-        before = max(after, get_first(name) - 1)
-        pieces = read_pieces(
-            folder / name,
-            byte,
-            before,
-            is_last=name == files[-1],
-            most=most - len(found),
+    after, is_whole = place.sequence, True
+    try:
+        for name in files[k:]:
+            path, before = folder / name, max(after, get_first(name) - 1)
+            left, is_last = most - len(found), name == files[-1]
+            if name != files[k] and is_whole:
+                with pass_over(skipped):
+                    check_next(path, after)
+            is_whole = False
+            with pass_over(skipped):
+                for piece in read_pieces(
+                    path, byte, before, is_last=is_last, most=left
+                ):
+                    found += make_records(segment, name, *piece)
+                is_whole = True
+            if len(found) == most:
+                break
+            after, byte = found[-1].sequence if found else after, HEAD_BYTES
+    except Damaged:
+        if not found:
+            raise
+    return found  # what is damaged is told to who reads on from there
+
+
+@contextlib.contextmanager
+def pass_over(skipped: set[str] | None) -> Iterator[None]:
+    """Go on behind damage, which is told once, or say how to do so.
+
+    Raises
+    ------
+    Damaged
+        Nothing is to be skipped.
+    """
+    try:
+        yield
+    except Damaged as error:
+        if skipped is None:
+            said = f"{error}; --skip-damaged reads on at the next file"
+            raise Damaged(said) from None
+        if str(error) not in skipped:
+            skipped.add(str(error))
+            logger.warning("%s", error)
+
+
+def check_next(path: Path, after: int) -> None:
+    """Check that a file goes on behind the one before it.
+
+    Parameters
+    ----------
+    after
+        The sequence of the last record of that.
+
+    Raises
+    ------
+    Damaged
+        There must have been another between them.
+    """
+    if (first := get_first(path.name)) != after + 1:
+        raise Damaged(
+            f"{path}: begins with record {first} and not {after + 1}: expected the "
+            "files between them"
         )
-        try:
-            for piece in pieces:
-                found += make_records(segment, name, *piece)
-        except Damaged as error:
-            if skipped is None and found:
-                return found  # it is raised by who reads on from there
-            if skipped is None:
-                raise
-            if str(error) not in skipped:
-                skipped.add(str(error))
-                logger.warning("%s", error)
-        if len(found) == most:
-            break
-        after, byte = found[-1].sequence if found else after, HEAD_BYTES
-    return found
 
 
 def make_records(
@@ -240,8 +278,8 @@ def find_record(folder: Path, files: list[str], sequence: int) -> Place | None:
             folder / name, HEAD_BYTES, get_first(name) - 1, is_last=name == files[-1]
         )
         for _, byte, wholes in pieces:
-            for start, _, number, _, _ in wholes:
-                if number == sequence:
+            for start, _, number, _, key_bytes in wholes:
+                if number == sequence and key_bytes != SEAL_KEY:
                     return Place(sequence, name, byte + start)
         return None
     return None
@@ -277,15 +315,13 @@ def find_end(folder: Path, files: list[str]) -> End:
 
 
 def may_be_sealed(folder: Path, files: list[str]) -> bool:
-    """Return whether the last bytes of a segment look like a seal, at no cost."""
+    """Return whether the last bytes of a segment look like a seal."""
     if not files:
         return False
     with open(folder / files[-1], "rb", buffering=0) as stream:
         size = stream.seek(0, os.SEEK_END)
         data = os.pread(stream.fileno(), SEAL_BYTES, max(0, size - SEAL_BYTES))
-    if len(data) < SEAL_BYTES:
-        return False
-    return data == make_seal(RECORD.unpack_from(data)[2])
+    return is_seal(data)
 
 
 def index_records(path: Path, last: str) -> tuple["array[int]", "array[int]"]:

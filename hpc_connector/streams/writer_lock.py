@@ -38,8 +38,8 @@ def take(path: Path, where: str) -> str:
     """
     lock = f"{json.dumps(describe_process())}\n"
     own = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(8).hex()}")
-    own.write_text(lock)
     try:
+        write(own, lock)
         for _ in range(TRIES):
             if link(own, path) or replace_dead(own, path, where):
                 return lock
@@ -47,6 +47,15 @@ def take(path: Path, where: str) -> str:
         raise BadInput(f"{where}: other writers begin and end there all the time")
     finally:
         own.unlink(missing_ok=True)
+
+
+def write(path: Path, lock: str) -> None:
+    """Write what a lock says; an error names the file."""
+    try:
+        path.write_text(lock)
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def link(own: Path, path: Path) -> bool:
@@ -80,25 +89,30 @@ def replace_dead(own: Path, path: Path, where: str) -> bool:
             f"{where}: {job}process {holder['pid']} on {holder['host']}, has appended "
             f"there since {holder['started']}: expected one writer a segment{unless}"
         )
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    claim = path.with_name(".".join([*path.name.split(".")[:2], digest]))
+    claim = path.with_name(".".join([*path.name.split(".")[:2], get_digest(text)]))
     if not (link(own, claim) or replace_dead(own, claim, where)):
         return False
     try:
         if read_text(path) != text:
             return False
         fresh = claim.with_suffix(".next")
-        fresh.write_text(own.read_text())
+        write(fresh, own.read_text())
         fresh.replace(path)
         return True
     finally:
         claim.unlink(missing_ok=True)
 
 
+def get_digest(text: str) -> str:
+    """Return the name of what a lock says."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def release(path: Path, lock: str) -> None:
     """Remove a lock, if it still is that of this process."""
-    with contextlib.suppress(OSError, ValueError):
-        if json.loads(lock)["pid"] == os.getpid() and read_text(path) == lock:
+    with contextlib.suppress(OSError):
+        is_ours = bool(lock) and json.loads(lock)["pid"] == os.getpid()
+        if is_ours and read_text(path) == lock:
             path.unlink()
 
 
