@@ -178,7 +178,7 @@ def begin_run(
         "attempt": 1,
         "job": os.environ.get("SLURM_JOB_ID", ""),
         "started": get_time(),
-        "command": shlex.join([program, "run", *map(str, getattr(args, "words", []))]),
+        "command": shlex.join([program, args.command, *map(str, args.words)]),
         "parameters": get_parameters(args),
         "inputs": [describe_input(path, checksum=is_known) for path in inputs],
         "software": get_software(),

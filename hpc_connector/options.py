@@ -293,8 +293,9 @@ class RunOptions(ReaderOptions, BurstOptions):
 
     Parameters
     ----------
-    words
-        The options that are no defaults, as one would write them; for the manifest.
+    words, command
+        The options that are no defaults, as one would write them, and the command they
+        are of; for the manifest.
     started_s
         When the run was asked for, by the monotonic clock.
     """
@@ -342,6 +343,7 @@ class RunOptions(ReaderOptions, BurstOptions):
     )
     json: bool = _run(False, "print the summary as one JSON object")
     words: tuple[str, ...] = ()
+    command: str = "run"
     started_s: float = field(default_factory=time.monotonic, compare=False)
 
     def get_age_s(self) -> float:

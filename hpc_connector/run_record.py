@@ -171,8 +171,9 @@ class RunRecord(TypedDict, total=False):
     progress: Begun
     assumed: list[dict[str, str]]  # see ``notes.Assumption``
     counted: dict[str, int]  # what was left out or changed, by a phrase
-    cohort: dict[str, Any]  # these five are the programs' own
+    cohort: dict[str, Any]  # these six are the programs' own
     trait: dict[str, Any]
+    acquired: dict[str, Any]  # of a stream, by ``metabolite-annotation follow``
     dataset: dict[str, Any]
     search: dict[str, Any]
     annotation: dict[str, Any]

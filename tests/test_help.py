@@ -16,7 +16,10 @@ from metabolite_annotation import program as annotation
 FOLDERS = ("burst", "slices", "keys", "seal", "keeper", "scone")
 COMMANDS = [
     *(f"mdr-epistasis {name}" for name in ("run", "report", "simulate")),
-    *(f"metabolite-annotation {n}" for n in ("run", "report", "compare", "simulate")),
+    *(
+        f"metabolite-annotation {n}"
+        for n in ("run", "follow", "report", "compare", "simulate")
+    ),
     "metabolite-annotation export",
     *(f"metabolite-annotation databases {n}" for n in ("list", "check", "convert")),
     *(f"hpc-connector {n}" for n in program.COMMANDS if n not in FOLDERS),

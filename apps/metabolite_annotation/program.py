@@ -13,6 +13,7 @@ OTHERS = {  # commands that are no run; each has a package with a module `comman
     "compare": "compare the annotations of runs",
     "databases": "list, check and convert databases of molecules",
     "export": "write exports of a finished run",
+    "follow": "annotate a dataset while it is acquired",
     "simulate": "make a dataset with known ions",
 }
 # Values begin with + or -

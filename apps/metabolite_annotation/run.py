@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Literal
+from threading import Event
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from hpc_connector.loader.spectra.imzml import Imzml
 from hpc_connector.manifest import begin_run
 from hpc_connector.notes import log_notes
 from hpc_connector.partitioner.communicator import Communicator
@@ -39,6 +41,7 @@ from metabolite_annotation.inputs.files import (
     Library,
     Setup,
     list_inputs,
+    list_known,
     read_inputs,
 )
 from metabolite_annotation.options import PROGRAM, Options
@@ -69,6 +72,24 @@ REMOTE = "metabolite_annotation.remote"  # which runs tasks in functions
 Ending = Literal["done", "complete", "stopped"]  # complete: nothing was left to do
 
 
+class Acquired(NamedTuple):
+    """A dataset that is not read from its file, but has been received.
+
+    Parameters
+    ----------
+    imzml
+        What is known of it, whose peaks lie in a file that all ranks read.
+    told
+        What the manifest has of it.
+    is_stopped
+        Ends the search once it is set, as a signal does.
+    """
+
+    imzml: Imzml
+    told: RunRecord
+    is_stopped: Event
+
+
 def run(comm: Communicator, options: Options, since: Usage = Usage()) -> Ending:  # noqa: B008
     """Annotate a dataset and write the results to ``options.out``; say how it ended.
 
@@ -77,22 +98,49 @@ def run(comm: Communicator, options: Options, since: Usage = Usage()) -> Ending:
     since
         What this process had used before; nothing, where it was started for the run.
     """
-    with Hasher() as hasher:
-        return search(comm, options, since, hasher)
+    record, found, ending = search(comm, options, since)
+    with end_together(comm):
+        if comm.rank == 0 and ending != "complete":
+            finish(options, record, found)
+    return ending
 
 
 def search(
-    comm: Communicator, options: Options, since: Usage, hasher: Hasher
-) -> Ending:
-    """See :func:`run`; the inputs are hashed meanwhile."""
+    comm: Communicator,
+    options: Options,
+    since: Usage = Usage(),  # noqa: B008
+    acquired: Acquired | None = None,
+) -> tuple[RunRecord, Found | None, Ending]:
+    """Annotate a dataset; write all but the report and the end of the manifest.
+
+    Parameters
+    ----------
+    since
+        As in :func:`run`.
+    acquired
+        The dataset of a search that reads no file of one, on rank 0.
+    """
+    with Hasher() as hasher:
+        return _search(comm, options, since, hasher, acquired)
+
+
+def _search(
+    comm: Communicator,
+    options: Options,
+    since: Usage,
+    hasher: Hasher,
+    acquired: Acquired | None,
+) -> tuple[RunRecord, Found | None, Ending]:
+    """See :func:`search`; the inputs are hashed meanwhile."""
     start_s = time.time()
-    record, inputs = begin(comm, options, hasher)
+    record, inputs = begin(comm, options, hasher, acquired)
     record, setup = comm.bcast((record, inputs and inputs.setup))
     if setup is None:
         logger.info("%s is complete, nothing is left to do", options.out)
-        return "complete"
+        return record, None, "complete"
     patterns = get_patterns(comm, options, setup.ions, setup.resolution)
     found, is_done = None, False
+    is_stopped = acquired and acquired.is_stopped
     used: Resources = {"start_s": options.get_age_s()}
     if patterns is not None:
         library = inputs and inputs.library
@@ -102,7 +150,9 @@ def search(
                 comm, options, spectra, patterns, tasks, record
             )
             packed = (spectra, patterns, tasks, options.ppm)
-            execute = choose_executor(comm, options, record, REMOTE, *packed)
+            execute = choose_executor(
+                comm, options, record, REMOTE, *packed, is_stopped=is_stopped
+            )
             show = make_progress(quiet=options.quiet)
             is_done, away, burst = execute(*work, show=show)
             if burst:
@@ -110,19 +160,17 @@ def search(
             here = comm.allgather(join([*itertools.chain(*scored), *away]))
             if is_done:
                 scores = spread([*known, *here], len(patterns.mz))
-                found, is_done = store(
-                    comm, options, inputs, spectra, patterns, scores, record
-                )
+                given = (inputs, spectra, patterns, scores, record)
+                found, is_done = store(comm, options, *given, is_stopped)
     used |= get_resources(comm, options.threads, start_s, record["inputs"], since)
-    with end_together(comm):
-        if comm.rank == 0:
-            say_fetched(used)
-            finish(options, record | {"resources": used}, found)
-    return "done" if is_done else "stopped"
+    if comm.rank == 0:
+        say_fetched(used)
+    ending: Ending = "done" if is_done else "stopped"
+    return record | {"resources": used}, found, ending
 
 
 def begin(
-    comm: Communicator, options: Options, hasher: Hasher
+    comm: Communicator, options: Options, hasher: Hasher, acquired: Acquired | None
 ) -> tuple[RunRecord, Inputs | None]:
     """Read the inputs on rank 0, while the others load what kernels need.
 
@@ -137,8 +185,10 @@ def begin(
         if comm.rank == 0:
             check_options(options)
             check_folders(options.export)
-            files = list_inputs(options)
+            files = list_known(options) if acquired else list_inputs(options)
             record = begin_run(PROGRAM, options, files, resume=options.resume)
+            if acquired:
+                record |= acquired.told
     record = comm.bcast(record)
     share_keys(comm)
     if record["status"] == "done":
@@ -147,7 +197,8 @@ def begin(
         if is_hashing(comm):
             begin_checksums(options, record, hasher)
         if comm.rank == 0:
-            inputs = read_inputs(options, checksum=False)
+            imzml = acquired and acquired.imzml
+            inputs = read_inputs(options, imzml, checksum=False)
             record["plan"] = asdict(make_cost(inputs.setup))
         else:
             load_compiler()
@@ -196,6 +247,7 @@ def store(
     patterns: Patterns,
     scores: np.ndarray,
     record: RunRecord,
+    is_stopped: Event | None,
 ) -> tuple[Found | None, bool]:
     """Write all but the report and the manifest.
 
@@ -225,7 +277,9 @@ def store(
         assert overview is not None
         save_tables(options, annotations, overview.colocalised)
 
-    stored = make_images(comm, options, spectra, patterns, annotations, save_rest)
+    stored = make_images(
+        comm, options, spectra, patterns, annotations, save_rest, is_stopped
+    )
     drop_shared(comm, spectra.peaks.to_tuple())
     with on_signals(lambda: None), end_together(comm):  # the end is near: go on
         if annotations and overview and stored:

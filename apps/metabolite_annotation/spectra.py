@@ -85,11 +85,18 @@ def make_grid(imzml: Imzml) -> tuple[Grid, np.ndarray]:
 
     Spectra of one place are one pixel.
     """
-    x, y = imzml.x - imzml.x.min(), imzml.y - imzml.y.min()
-    width, height = int(x.max()) + 1, int(y.max()) + 1
+    (left, right), (top, bottom) = imzml.box or find_box(imzml)
+    x, y = imzml.x - left, imzml.y - top
+    width, height = right - left + 1, bottom - top + 1
     place, pixel_of = np.unique(y.astype(np.int64) * width + x, return_inverse=True)
     column, row = (place % width).astype(np.int32), (place // width).astype(np.int32)
     return Grid(column, row, height, width), pixel_of.astype(np.uint32)
+
+
+def find_box(imzml: Imzml) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the least and greatest x, and y, of the spectra."""
+    x, y = imzml.x, imzml.y
+    return (int(x.min()), int(x.max())), (int(y.min()), int(y.max()))
 
 
 def make_chunks(imzml: Imzml, part: int, n_parts: int) -> list[Chunk]:

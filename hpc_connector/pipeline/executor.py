@@ -1,6 +1,7 @@
 """Where the tasks of a run are done, as a value: by ranks, or also by functions."""
 
 import importlib
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -53,6 +54,7 @@ def choose_executor(
     record: RunRecord,
     module: str,
     *packed: Any,
+    is_stopped: threading.Event | None = None,
 ) -> Executor:
     """Return the executor that the options of a run ask for.
 
@@ -63,9 +65,12 @@ def choose_executor(
     module
         For functions, and loaded for these alone: its ``pack(*packed, folder)`` puts
         what tasks need into a store, and ``run_tasks(package, tasks)`` runs some.
+    is_stopped
+        As in :func:`~hpc_connector.pipeline.ranks.run_on_ranks`.
     """
     if options.burst is None:
-        return partial(run_on_ranks, comm, threads=options.threads)
+        threads = options.threads
+        return partial(run_on_ranks, comm, threads=threads, is_stopped=is_stopped)
     from hpc_connector.burst.connection import make_remote
     from hpc_connector.burst.run import run_tasks
 

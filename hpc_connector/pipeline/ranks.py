@@ -131,6 +131,7 @@ def run_on_ranks(
     show: Callable[[int, int], None] | None = None,
     first: Callable[[], None] | None = None,
     away: Callable[[Seat], int] | None = None,
+    is_stopped: threading.Event | None = None,
 ) -> Outcome:
     """Run tasks on all ranks, each rank and thread taking the next that is left.
 
@@ -150,6 +151,8 @@ def run_on_ranks(
     away
         Runs beside the threads, and has tasks done elsewhere; returns how many of those
         that it took need not be run again.
+    is_stopped
+        Ends the run as a signal does, once it is set on any rank.
 
     Returns
     -------
@@ -161,7 +164,7 @@ def run_on_ranks(
     and then that rank raises.
     """
     return_memory()
-    is_stopped = threading.Event()
+    is_stopped = is_stopped or threading.Event()
     with on_signals(is_stopped.set), count_tickets(comm, len(todo)) as (take, end):
         queue = Queue(todo, take, end, is_stopped)
         shown = show if comm.rank == 0 else None

@@ -23,13 +23,16 @@ from metabolite_annotation.options import Options
 def begin_checksums(options: Options, record: RunRecord, hasher: Hasher) -> None:
     """Begin to hash the inputs, but for an .ibd file that will be copied.
 
+    The dataset is not among them where it is no file.
+
     Raises
     ------
     BadInput
         An input that is not there any more.
     """
     algorithms: dict[str, tuple[str, ...]] = {}
-    if not is_remote(options.dataset):
+    is_input = options.dataset in [one["path"] for one in record["inputs"]]
+    if is_input and not is_remote(options.dataset):
         path = find_ibd(options.dataset)
         is_asked = options.check and not is_encrypted(path)
         own = guess_algorithm(options.dataset) if is_asked else None

@@ -73,15 +73,23 @@ class Inputs(NamedTuple):
 
 def list_inputs(options: Options) -> list[str]:
     """Return the files that decide the results."""
-    model = [options.model] if options.model else []
-    return [options.dataset, find_ibd(options.dataset), *options.database, *model]
+    return [options.dataset, find_ibd(options.dataset), *list_known(options)]
 
 
-def read_inputs(options: Options, *, checksum: bool = True) -> Inputs:
+def list_known(options: Options) -> list[str]:
+    """Return the files that decide the results beside the dataset."""
+    return [*options.database, *([options.model] if options.model else [])]
+
+
+def read_inputs(
+    options: Options, imzml: Imzml | None = None, *, checksum: bool = True
+) -> Inputs:
     """Read all but the spectra, and make the ions.
 
     Parameters
     ----------
+    imzml
+        What is known of the dataset, where that is not read from its file.
     checksum
         Whether to compare that of the .ibd file, for which it is read, here; if at all.
 
@@ -94,8 +102,9 @@ def read_inputs(options: Options, *, checksum: bool = True) -> Inputs:
     read_given(options)  # what cannot be used is told before the search
     model = read_model(options)
     adducts = read_adducts(options)
-    imzml = read_imzml(options.dataset, section=options.section)
-    check_ibd(imzml, uuid=options.check, checksum=options.check and checksum)
+    if imzml is None:
+        imzml = read_imzml(options.dataset, section=options.section)
+        check_ibd(imzml, uuid=options.check, checksum=options.check and checksum)
     polarity = choose_polarity(options, imzml, adducts)
     instrument = choose_instrument(options, imzml)
     width = choose_sigma(options, instrument.value)

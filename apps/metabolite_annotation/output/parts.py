@@ -11,6 +11,7 @@ of a page.
 import io
 import itertools
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -141,6 +142,7 @@ def make_images(
     patterns: Patterns,
     annotations: Annotations | None,
     first: Callable[[], None],
+    is_stopped: threading.Event | None = None,
 ) -> Stored | None:
     """Make the images of all annotated ions on all ranks, and their files.
 
@@ -150,6 +152,8 @@ def make_images(
         On rank 0.
     first
         Work for rank 0, which it does while the others make images.
+    is_stopped
+        As in :func:`~hpc_connector.pipeline.ranks.run_on_ranks`.
 
     Returns
     -------
@@ -184,6 +188,7 @@ def make_images(
         threads=options.threads,
         show=make_progress(quiet=options.quiet),
         first=first if comm.rank == 0 else None,
+        is_stopped=is_stopped,
     )
     shares = comm.gather(found) or []
     known = {number: part for share in shares for number, part in share.items()}

@@ -11,6 +11,7 @@ from hpc_connector.report.page import render_page, save_page
 from hpc_connector.report.text import shorten
 from metabolite_annotation.options import PageOptions
 from metabolite_annotation.report import summary
+from metabolite_annotation.report.acquiring import get_acquiring
 from metabolite_annotation.report.charts import (
     HUES,
     draw_curve,
@@ -45,6 +46,7 @@ PARTS = (
 SCRIPTS = (
     "elements",
     "data",
+    "acquiring",
     "colours",
     "state",
     "groups",
@@ -123,6 +125,7 @@ def make_page(
         if pictures is None
         else {ion: pictures[ion] for ion in chosen.ions}
     )
+    acquiring = get_acquiring(run)
     values = {
         "run": run,
         "name": shorten(run.dataset, 60),
@@ -131,7 +134,8 @@ def make_page(
         "data": make_data(run, chosen.grid, images, extras),
         "images": images.items(),
         "block": chosen.grid.block,
-        "scripts": SCRIPTS,
+        "acquiring": acquiring,
+        "scripts": [s for s in SCRIPTS if acquiring or s != "acquiring"],
         "facts": list_facts(run.record, PARTS, WORDS),
         "inputs": list_inputs(run.record),
     }

@@ -14,6 +14,7 @@ COMMANDS = {
     "retain": "delete old records",
     "list": "say what there is of each segment",
     "verify": "read all, and say what is damaged",
+    "from-imzml": "replay a dataset of spectra as an instrument would",
 }
 # Modules beside this one, with add_arguments(parser, name) and run(args, name)
 PLACES = dict.fromkeys(("create", "seal", "retain", "list", "verify"), "keep")

@@ -64,7 +64,9 @@ class Imzml:
     from 1 where it has positions of a stage; ``n_peaks``; place and size in the .ibd
     file, bytes; ``tic``, ``lowest_mz`` and ``highest_mz``, NaN where they are not
     given. ``assumed`` and ``counted`` are as in :mod:`hpc_connector.notes`.
-    ``pixel_size_um``, along x and y, is None where the file does not give it.
+    ``pixel_size_um``, along x and y, is None where the file does not give it. ``box``,
+    least and greatest x and y, is that of images of which a part is there so far; None
+    where all is there.
     """
 
     path: str
@@ -92,6 +94,7 @@ class Imzml:
     assumed: tuple[Assumption, ...] = ()
     counted: Mapping[str, int] = field(default_factory=dict)
     pixel_size_um: Size | None = None
+    box: tuple[tuple[int, int], tuple[int, int]] | None = None
 
     @property
     def polarity(self) -> str:

@@ -1,0 +1,1 @@
+"""Annotation of a dataset while the instrument acquires it."""

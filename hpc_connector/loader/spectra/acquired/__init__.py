@@ -1,0 +1,1 @@
+"""Spectra one by one, as an instrument acquires them: records of a stream."""
