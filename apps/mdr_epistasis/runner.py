@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector import storer
+from hpc_connector.actions.area import near_data
+from hpc_connector.actions.counts import Row, save_moved
 from hpc_connector.learner.gmdr.search import get_candidates
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.manifest import get_time, save_manifest
@@ -60,11 +62,14 @@ from mdr_epistasis.report.page import save_report
 from mdr_epistasis.set_search import search_sets
 from mdr_epistasis.tasks import (
     Findings,
+    MergeFindings,
     Search,
     Tasks,
+    join_packed,
     make_run_task,
     make_tasks,
     merge,
+    pack,
 )
 
 logger = logging.getLogger(__name__)
@@ -131,7 +136,9 @@ def search(comm: Communicator, args: Options, since: Usage, hasher: Hasher) -> E
         is_done, away, burst = execute(*work, show=make_progress(quiet=args.quiet))
         if burst:
             record["burst"] = burst
-        findings = join_findings(comm, [*earlier, *away], mine, search.question.top)
+        findings, moved = join_findings(
+            comm, [*earlier, *away], mine, search.question.top
+        )
         across = None
         if members and comm.bcast(is_done):
             across = search_sets(comm, search, members, args.threads)
@@ -151,7 +158,7 @@ def search(comm: Communicator, args: Options, since: Usage, hasher: Hasher) -> E
                         of_sets = describe_sets(*known, findings["maximum"], trait)
                     asked = (cohort, question, findings, record)
                     result = make_result(*asked, trait, of_sets)
-                finish(args, record, result, shards)
+                finish(args, record, result, shards, moved)
     return Ending(is_done, result)
 
 
@@ -175,11 +182,17 @@ def make_search(
 
 def join_findings(
     comm: Communicator, known: Sequence[Arrays], mine: Sequence[Findings], top: int
-) -> Arrays:
-    """Return the findings of all attempts, ranks and threads, on rank 0."""
+) -> tuple[Arrays, list[Row]]:
+    """Return the findings of all attempts, ranks and threads, on rank 0.
+
+    Those of a node are merged on it; what moved then is counted.
+    """
     here = merge([*known, *(each.to_arrays() for each in mine)], top)
-    found: Arrays = comm.reduce(here, lambda a, b: merge([a, b], top))
-    return found
+    with near_data(comm) as area:
+        best = area.create("best models", partial(MergeFindings, top))
+        best.write([pack(here)])
+        found: Arrays = area.reduce(best.name, partial(join_packed, top=top))
+    return found, area.rows
 
 
 def describe_inputs(
@@ -201,13 +214,15 @@ def finish(
     record: RunRecord,
     result: Result | None,
     shards: storer.Shards | None,
+    moved: list[Row],
 ) -> None:
     """Write the results and the manifest; without results the run was stopped."""
     if result is None:
         save_manifest(args.out, record | {"status": "stopped"})
         logger.warning("stopped on request; %s can be resumed (--resume)", args.out)
         return
-    outputs = name_outputs([*save_results(args.out, result, shards), "report.html"])
+    names = [*save_results(args.out, result, shards), *save_moved(args.out, moved)]
+    outputs = name_outputs([*names, "report.html"])
     record |= {"status": "done", "outputs": outputs}
     save_manifest(args.out, record)
     save_report(args.out)

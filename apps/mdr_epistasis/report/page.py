@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 
+from hpc_connector.actions.counts import Row, read_counts
+from hpc_connector.report.actions import list_actions
 from hpc_connector.report.facts import list_facts, list_inputs
 from hpc_connector.report.page import render_page, save_page
 from hpc_connector.report.text import shorten
@@ -59,11 +61,12 @@ def save_report(directory: Path) -> Path:
     BadInput
         The folder holds no finished run, or a damaged one.
     """
-    return save_page(directory / "report.html", make_page(read_run(directory)))
+    page = make_page(read_run(directory), read_counts(directory))
+    return save_page(directory / "report.html", page)
 
 
-def make_page(run: SearchRun) -> str:
-    """Fill ``page.html`` with what a run found."""
+def make_page(run: SearchRun, moved: list[Row] | None = None) -> str:
+    """Fill ``page.html`` with what a run found, and what its actions moved."""
     values = {
         "run": run,
         "name": shorten(run.get_name(run.best), 60),
@@ -76,6 +79,7 @@ def make_page(run: SearchRun) -> str:
         "ranked_by": WORDS[run.rank_by],
         "facts": list_facts(run.record | trait.get_facts(run), PARTS),
         "inputs": list_inputs(run.record),
+        "actions": list_actions(moved),
     }
     parts = (_get_header(run), _get_table(run), _get_charts(run), _get_pictures(run))
     for part in parts:
