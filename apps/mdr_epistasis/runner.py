@@ -2,6 +2,7 @@
 
 import logging
 import math
+import pickle
 import shutil
 import time
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from hpc_connector import storer
 from hpc_connector.actions.area import near_data
 from hpc_connector.actions.counts import Row, save_moved
+from hpc_connector.actions.reduced import Reduce
 from hpc_connector.learner.gmdr.search import get_candidates
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.manifest import get_time, save_manifest
@@ -62,14 +64,11 @@ from mdr_epistasis.report.page import save_report
 from mdr_epistasis.set_search import search_sets
 from mdr_epistasis.tasks import (
     Findings,
-    MergeFindings,
     Search,
     Tasks,
-    join_packed,
     make_run_task,
     make_tasks,
     merge,
-    pack,
 )
 
 logger = logging.getLogger(__name__)
@@ -187,11 +186,12 @@ def join_findings(
 
     Those of a node are merged on it; what moved then is counted.
     """
-    here = merge([*known, *(each.to_arrays() for each in mine)], top)
+    join = partial(merge, top=top)
+    here = join([*known, *(each.to_arrays() for each in mine)])
     with near_data(comm) as area:
-        best = area.create("best models", partial(MergeFindings, top))
-        best.write([pack(here)])
-        found: Arrays = area.reduce(best.name, partial(join_packed, top=top))
+        best = area.create("best models", partial(Reduce, pickle.loads, join))
+        best.write([pickle.dumps(here)])
+        found: Arrays = area.reduce(best.name)
     return found, area.rows
 
 

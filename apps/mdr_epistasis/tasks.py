@@ -1,8 +1,7 @@
 """The tasks of a run: a tile each, searched as it is or under some permutations."""
 
 import math
-import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -211,38 +210,6 @@ def merge(found: Sequence[Arrays], top: int) -> Arrays:
 def get_best(arrays: Arrays) -> learner.Best:
     """Return the best models of what was found."""
     return learner.Best(**{name: arrays[name] for name in learner.Best._fields})
-
-
-class MergeFindings:
-    """An action: what the ranks of a node have found is merged before it travels.
-
-    Parameters
-    ----------
-    top
-        Models to keep.
-    """
-
-    def __init__(self, top: int) -> None:
-        self._top, self._found = top, list[bytes]()
-
-    def on_write(self, records: Iterable[memoryview]) -> None:
-        """Take the findings of a rank."""
-        found = join_packed([*self._found, *map(bytes, records)], self._top)
-        self._found = [pack(found)]
-
-    def on_read(self) -> Sequence[bytes]:
-        """Return the findings of all."""
-        return self._found
-
-
-def pack(found: Arrays) -> bytes:
-    """Return findings as they travel."""
-    return pickle.dumps(found)
-
-
-def join_packed(packed: Sequence[bytes], top: int) -> Arrays:
-    """Return what :func:`merge` makes of packed findings."""
-    return merge([pickle.loads(one) for one in packed], top)
 
 
 def search_all(search: Search, tasks: Tasks, threads: int) -> Arrays:

@@ -117,7 +117,6 @@ class Area:
         self.host: Host | None = None
         self.line: Any = None
         self.rows: list[Row] = []
-        self._merges: dict[str, Any] = {}
 
     def create(
         self, name: str, make: Callable[[], Any], interleaving: bool = False
@@ -136,7 +135,6 @@ class Area:
         with end_together(self._comm):
             if self.host:
                 self.host.create(name, make, interleaving)
-        self._merges[name] = getattr(getattr(make, "func", make), "merge", None)
         return Written(self, name)
 
     def reduce(self, name: str, merge: Merge | None = None) -> Any:
@@ -159,8 +157,8 @@ class Area:
         self.count(name).moved_bytes += len(data) if self._nodes.number else 0
         results = self._nodes.gather(data)
         with end_together(self._comm):
-            if self._comm.rank == 0 and results is not None:
-                found = (merge or self._merges[name])(results)
+            if self.host and results is not None:
+                found = (merge or self.host.hosted[name].action.merge)(results)
         return found
 
     def write(self, name: str, records: Iterable[Any], node: int | None) -> None:

@@ -1,7 +1,7 @@
 """What actions took in, gave, and moved between nodes: counted where it is sent."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -82,15 +82,19 @@ def add_up(rows: Iterable[Row]) -> Row:
     return asdict(total) | {"ratio": total.moved_bytes / would if would else None}
 
 
-def save_counts(out: Path, rows: list[Row]) -> str:
+def save_counts(out: Path, rows: Sequence[Row]) -> str:
     """Write ``actions.json`` to the folder of a run; return its name."""
-    record = {"format_version": FORMAT_VERSION, "actions": rows, "total": add_up(rows)}
+    record = {
+        "format_version": FORMAT_VERSION,
+        "actions": list(rows),
+        "total": add_up(rows),
+    }
     with publish(out / NAME) as stream:
         stream.write(f"{json.dumps(record, indent=2)}\n".encode())
     return NAME
 
 
-def save_moved(out: Path, rows: list[Row]) -> list[str]:
+def save_moved(out: Path, rows: Sequence[Row]) -> list[str]:
     """Write ``actions.json`` of a run of several nodes; return the names of files.
 
     On one node nothing moves to another.

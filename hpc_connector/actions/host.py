@@ -228,8 +228,9 @@ class Host:
         """End all lines, and wait for their threads."""
         for line, _ in self._served:
             line.end()
-        for _, thread in self._served:
+        for line, thread in self._served:
             thread.join()
+            line.close()
 
     def _serve(self, line: HostLine) -> None:
         """Answer the messages of a line until it ends."""

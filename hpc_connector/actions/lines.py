@@ -61,6 +61,9 @@ class HostLine(Protocol):
     def end(self) -> None:
         """Have all that wait for a message see the end."""
 
+    def close(self) -> None:
+        """Give back what the line needs; nobody waits any more."""
+
 
 class MemoryLine:
     """A rank's end inside a node.
@@ -128,6 +131,10 @@ class MemoryHostLine:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
+    def close(self) -> None:
+        """Close the line."""
+        self._socket.close()
+
 
 class PostLine:
     """A rank's end of a line to the host of another node; all that it sends counts."""
@@ -180,6 +187,9 @@ class PostHostLine:
     def end(self) -> None:
         """Have all that wait for a message see the end."""
         self.put(bytearray())
+
+    def close(self) -> None:
+        """Give nothing back."""
 
 
 def open_door() -> socket.socket:
