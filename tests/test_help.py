@@ -12,7 +12,7 @@ from hpc_connector.commands.telemetry import main as telemetry
 from mdr_epistasis import program as mdr
 from metabolite_annotation import program as annotation
 
-FOLDERS = ("burst", "slices", "keys", "seal", "keeper", "scone")
+FOLDERS = ("actions", "burst", "slices", "keys", "seal", "keeper", "scone")
 COMMANDS = [
     *(f"mdr-epistasis {name}" for name in ("run", "report", "simulate")),
     *(f"metabolite-annotation {n}" for n in ("run", "report", "compare", "simulate")),
@@ -21,6 +21,7 @@ COMMANDS = [
     *(f"hpc-connector {n}" for n in program.COMMANDS if n not in FOLDERS),
     *(f"hpc-connector telemetry {name}" for name in telemetry.COMMANDS),
     *(f"hpc-connector slices {what}" for what in ("index", "list", "get", "verify")),
+    *(f"hpc-connector actions {what}" for what in ("run", "list", "report")),
     "hpc-connector burst plan",
     *(f"hpc-connector {what}" for what in ("keys new", "keys reencrypt")),
     *(f"hpc-connector {what}" for what in ("seal make", "seal verify")),
