@@ -27,6 +27,7 @@ from hpc_connector.actions.lines import (
     call_host,
     get_answer,
     open_door,
+    pack_error,
 )
 from hpc_connector.actions.scratch import Scratch
 from hpc_connector.errors import BadInput
@@ -247,8 +248,8 @@ def iterate(line: Line, records: Iterable[Any]) -> Iterator[NDArray[np.uint8]]:
     """Yield records as bytes; a host is told where there is none, but an error."""
     try:
         yield from (np.frombuffer(record, np.uint8) for record in records)
-    except Exception:
-        line.ask(BREAK)
+    except Exception as error:
+        line.ask(BREAK, pack_error(error))
         raise
 
 

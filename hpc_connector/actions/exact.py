@@ -41,7 +41,7 @@ class ExactSum:
         try:
             return self.steps / (1 << -LEAST)
         except OverflowError:
-            return math.copysign(math.inf, self.steps)
+            return math.inf if self.steps > 0 else -math.inf
 
 
 def add_exactly(values: NDArray[np.float64]) -> ExactSum:

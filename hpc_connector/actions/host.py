@@ -25,13 +25,18 @@ from hpc_connector.actions.lines import (
     WRITE,
     HostLine,
     pack_error,
+    unpack_error,
 )
 from hpc_connector.actions.scratch import Scratch, ScratchFile
 from hpc_connector.errors import BadInput
 
 
-class BrokenOff(BadInput):
-    """The records of a write have not come to their end."""
+class BrokenOff(BaseException):
+    """The records of a write have not come to their end, for what a rank raised."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
 
 
 class Action(Protocol):
@@ -171,7 +176,7 @@ class Records:
         if kind == END:
             raise StopIteration
         if kind == BREAK:
-            raise BrokenOff(f"a write to action {self._hosted.name} broke off")
+            raise BrokenOff(unpack_error(record))
         self._hosted.counts.records += 1
         self._hosted.counts.in_bytes += len(record)
         return record
@@ -231,6 +236,7 @@ class Host:
         for line, thread in self._served:
             thread.join()
             line.close()
+        self._scratch.close()
 
     def _serve(self, line: HostLine) -> None:
         """Answer the messages of a line until it ends."""
@@ -282,6 +288,9 @@ class Host:
             except EOFError:
                 hosted.failed = ConnectionError(f"a rank that wrote to {name} is gone")
                 raise
+            except BrokenOff as broken:
+                hosted.failed = broken.error
+                raise broken.error from None
             except BaseException as error:
                 hosted.failed = error
                 raise

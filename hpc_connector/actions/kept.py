@@ -57,11 +57,6 @@ class Keep:
             data = self._pack(file.read())
             yield FRAME.pack(rank, len(data)) + data
 
-    def on_delete(self) -> None:
-        """Give room back."""
-        for file in self._files.values():
-            file.close()
-
     def merge(self, results: Sequence[bytes]) -> bytes:
         """Return what all nodes have kept, in the order of ranks."""
         frames = sorted(frame for result in results for frame in cut_frames(result))

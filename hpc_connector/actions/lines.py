@@ -12,7 +12,7 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -246,6 +246,12 @@ def pack_error(error: BaseException) -> bytes:
         return pickle.dumps(BadInput(str(error)))
 
 
+def unpack_error(data: bytes | memoryview) -> BaseException:
+    """Return an exception that has travelled."""
+    error: BaseException = pickle.loads(data)
+    return error
+
+
 def get_answer(answer: Answer) -> bytes:
     """Return the data of an answer.
 
@@ -256,7 +262,7 @@ def get_answer(answer: Answer) -> bytes:
     """
     kind, data = answer
     if kind == ERROR:
-        raise cast("BaseException", pickle.loads(data))
+        raise unpack_error(data)
     return data
 
 

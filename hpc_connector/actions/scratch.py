@@ -36,13 +36,21 @@ class Scratch:
                 )
         self._most_bytes, self._n_bytes = most_bytes, 0
         self._lock = threading.Lock()
+        self._files: list[Any] = []
 
     def open(self) -> "ScratchFile":
-        """Return a new file."""
+        """Return a new file, open until the end."""
         if self._folder is None:
-            return ScratchFile(open_memory(), "memory", self)
-        file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
-        return ScratchFile(file, str(self._folder), self)
+            file: Any = open_memory()
+        else:
+            file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115
+        self._files.append(file)
+        return ScratchFile(file, str(self._folder or "memory"), self)
+
+    def close(self) -> None:
+        """Give all room back."""
+        for file in self._files:
+            file.close()
 
     def take(self, n_bytes: int) -> None:
         """Count bytes that are to be written.
@@ -82,7 +90,3 @@ class ScratchFile:
         self._file.seek(0)
         data: bytes = self._file.read()
         return data
-
-    def close(self) -> None:
-        """Give its room back."""
-        self._file.close()
