@@ -48,11 +48,14 @@ def run_actions(args: argparse.Namespace) -> int:
     """Run a specification on all ranks."""
     comm = get_mpicomm()
     cli.set_up_log(NAME, rank=comm.rank)
-    with abort_on_error(comm, lambda error: cli.explain(NAME, error)):
-        room = args.scratch, args.scratch_bytes
-        rows = run_spec(comm, args.spec, args.out, *room)
-        if comm.rank == 0 and (told := list_actions(rows)):
-            print(f"{told.said}\nresults: {args.out}")
+    try:
+        with abort_on_error(comm, lambda error: cli.explain(NAME, error)):
+            room = args.scratch, args.scratch_bytes
+            rows = run_spec(comm, args.spec, args.out, *room)
+            if comm.rank == 0 and (told := list_actions(rows)):
+                print(f"{told.said}\nresults: {args.out}")
+    except SystemExit as end:
+        return int(end.code or 0)
     return cli.DONE
 
 
