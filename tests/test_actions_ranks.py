@@ -9,14 +9,19 @@ import subprocess
 import sys
 from collections import Counter
 
+import h5py
+import numpy as np
 import pytest
 
 from hpc_connector.actions.counts import read_counts
 from hpc_connector.commands.main import main
+from hpc_connector.storer import Shards
+from mdr_epistasis.output.all_models import count_earlier, list_earlier
+from mdr_epistasis.tasks import count_errors, make_tasks
 from programs import PATIENCE_S, get_end, make_command
 from test_flow import COHORT
 
-SEARCH = [*COHORT.split()[1:], "--permutations", "3", "--quiet"]
+SEARCH = [*COHORT.split()[1:], "--permutations", "0", "--quiet", "--all-models"]
 SPEC = """
 inputs = ["*.csv"]
 table = true
@@ -223,21 +228,48 @@ def test_near_data__writes_to_a_node_from_another():
     assert (code, said) == (0, f"[b'0', b'1'] [(0, {sent}), (8, 1)]\n")
 
 
-def test_search__moves_one_list_a_node(tmp_path):
-    command = make_command(4, *SEARCH, "--out", tmp_path / "out")
+def test_search__reduces_on_each_node(tmp_path):
+    """One list of models, and one histogram of all errors, travels a node."""
     two = os.environ | {"MPIR_CVAR_NUM_CLIQUES": "2"}
+    command = make_command(4, *SEARCH, "--out", tmp_path / "out")
     assert get_end(command, env=two)[:2] == (0, [])
-    alone = make_command(1, *SEARCH, "--out", tmp_path / "alone")
-    assert get_end(alone)[:2] == (0, [])
-    names = ["models.tsv", "results.h5"]
+    assert get_end(make_command(1, *SEARCH, "--out", tmp_path / "alone"))[:2] == (0, [])
     folders = tmp_path / "alone", tmp_path / "out"
+    names = ["models.tsv", "results.h5", "all_models/000000.h5"]
     assert filecmp.cmpfiles(*folders, names, shallow=False)[0] == names
-    first, second = read_counts(tmp_path / "out")
-    assert first["moved_bytes"] == 0
-    assert second["records"] == second["ranks"] == 2
-    assert second["moved_bytes"] == second["out_bytes"] < second["in_bytes"]
+    rows = read_counts(tmp_path / "out")
+    assert {row["action"] for row in rows} == {"best models", "errors of all models"}
+    for row in rows:
+        assert row["records"] == row["ranks"] == 2
+        assert row["moved_bytes"] == (row["out_bytes"] if row["node"] else 0)
+    with h5py.File(tmp_path / "out/results.h5") as file:
+        errors = file["all_models/error"][:]
+    known = errors[~np.isnan(errors)]
+    counts = Counter(int(error * np.float32(200)) for error in known)
+    for folder in folders:
+        record = json.loads((folder / "manifest.json").read_text())
+        n_models = record["all_models"]["models"]
+        assert n_models == len(known) == record["search"]["models"]
+        found = record["all_models"]["errors"]
+        assert dict(counts) == {k: n for k, n in enumerate(found) if n}
     page = (tmp_path / "out/report.html").read_text()
     assert "Near the data" in page
-    assert "best models" in page
+    assert "Errors of all models" in page
     assert not (tmp_path / "alone/actions.json").exists()
     assert "Near the data" not in (tmp_path / "alone/report.html").read_text()
+
+
+def test_count_earlier__is_of_tiles_that_are_stored(tmp_path):
+    tasks = make_tasks((20, 8, 2, 16), 2, 16, None)
+    n_tiles = len(tasks.tiles)
+    assert len(tasks) > n_tiles > 3
+    todo = np.setdiff1d(np.arange(len(tasks)), [0, 2, len(tasks) - 1])
+    assert list_earlier(tasks, todo) == [0, 2]
+    shards = Shards(tmp_path, "error", (320, 320))
+    errors = np.random.default_rng(1).random((2, 128, 128)).astype(np.float32)
+    errors[0, :5] = np.nan
+    for tile, values in zip((0, 2), errors, strict=True):
+        shards.save(tile, [0, 0], values)
+    found = count_earlier(shards, [0, 2])
+    assert found.tolist() == count_errors(errors).tolist()
+    assert found.sum() == 2 * 128**2 - 5 * 128

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hpc_connector import storer
 from hpc_connector.actions.area import near_data
 from hpc_connector.actions.counts import Row, save_moved
-from hpc_connector.actions.reduced import Reduce
+from hpc_connector.actions.reduced import Reduce, add_arrays
 from hpc_connector.learner.gmdr.search import get_candidates
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.manifest import get_time, save_manifest
@@ -49,6 +49,11 @@ from mdr_epistasis.inputs import (
     read_inputs,
 )
 from mdr_epistasis.options import Options
+from mdr_epistasis.output.all_models import (
+    count_earlier,
+    describe_errors,
+    list_earlier,
+)
 from mdr_epistasis.output.record import (
     begin,
     describe_cohort,
@@ -135,9 +140,13 @@ def search(comm: Communicator, args: Options, since: Usage, hasher: Hasher) -> E
         is_done, away, burst = execute(*work, show=make_progress(quiet=args.quiet))
         if burst:
             record["burst"] = burst
-        findings, moved = join_findings(
-            comm, [*earlier, *away], mine, search.question.top
-        )
+        counts = None
+        if shards and comm.bcast(is_done):
+            tiles = list_earlier(tasks, work.todo)[comm.rank :: comm.size]
+            with end_together(comm):
+                counts = count_earlier(shards, tiles)
+        known = [*earlier, *away]
+        joined = join_findings(comm, known, mine, search.question.top, counts)
         across = None
         if members and comm.bcast(is_done):
             across = search_sets(comm, search, members, args.threads)
@@ -148,16 +157,18 @@ def search(comm: Communicator, args: Options, since: Usage, hasher: Hasher) -> E
                 say_fetched(used)
                 record["cohort"] = describe_cohort(cohort, match.notes, trait)
                 record["search"] = describe_search(args, cohort, tasks)
+                if joined.counts is not None:
+                    record["all_models"] = describe_errors(joined.counts)
                 used = record["resources"] | used
                 record |= {"resources": used, "finished": get_time()}
                 if is_done:
-                    of_sets = None
+                    of_sets, found = None, joined.found
                     if sets and members and across:
-                        known = (cohort, question, sets, members, across)
-                        of_sets = describe_sets(*known, findings["maximum"], trait)
-                    asked = (cohort, question, findings, record)
+                        of = (cohort, question, sets, members, across)
+                        of_sets = describe_sets(*of, found["maximum"], trait)
+                    asked = (cohort, question, found, record)
                     result = make_result(*asked, trait, of_sets)
-                finish(args, record, result, shards, moved)
+                finish(args, record, result, shards, joined.moved)
     return Ending(is_done, result)
 
 
@@ -179,12 +190,36 @@ def make_search(
     return Search(*known, asked, trait.scores, trait.strata)
 
 
-def join_findings(
-    comm: Communicator, known: Sequence[Arrays], mine: Sequence[Findings], top: int
-) -> tuple[Arrays, list[Row]]:
-    """Return the findings of all attempts, ranks and threads, on rank 0.
+class Joined(NamedTuple):
+    """What all ranks have found, on rank 0.
 
-    Those of a node are merged on it; what moved then is counted.
+    Parameters
+    ----------
+    counts
+        Of all models by their error; None if they are not wanted.
+    moved
+        What was counted of what moved between nodes.
+    """
+
+    found: Arrays
+    counts: NDArray[np.int64] | None
+    moved: list[Row]
+
+
+def join_findings(
+    comm: Communicator,
+    known: Sequence[Arrays],
+    mine: Sequence[Findings],
+    top: int,
+    counts: NDArray[np.int64] | None = None,
+) -> Joined:
+    """Return the findings of all attempts, ranks and threads, merged on each node.
+
+    Parameters
+    ----------
+    counts
+        Errors of all models that earlier attempts have stored, this rank's share; None
+        where they are not wanted.
     """
     join = partial(merge, top=top)
     here = join([*known, *(each.to_arrays() for each in mine)])
@@ -192,7 +227,11 @@ def join_findings(
         best = area.create("best models", partial(Reduce, pickle.loads, join))
         best.write([pickle.dumps(here)])
         found: Arrays = area.reduce(best.name)
-    return found, area.rows
+        if counts is not None:
+            errors = area.create("errors of all models", add_arrays(np.int64))
+            errors.write([sum((each.errors for each in mine), counts)])
+            counts = area.reduce(errors.name)
+    return Joined(found, counts, area.rows)
 
 
 def describe_inputs(

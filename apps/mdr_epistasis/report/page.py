@@ -15,6 +15,7 @@ from mdr_epistasis.report import genome, summary, tables, trait
 from mdr_epistasis.report.cells import draw_cells
 from mdr_epistasis.report.charts import (
     WORDS,
+    draw_errors,
     draw_permutations,
     draw_scatter,
     get_line,
@@ -120,10 +121,13 @@ def _get_charts(run: SearchRun) -> dict[str, Any]:
     """Return accuracies and permutations drawn, None where there are none."""
     has_test = run.folds > 1 and not np.isnan(run.score).all()
     line = get_line(run)
+    counts = run.get_part("all_models").get("errors", [])
     return {
         "scatter": draw_scatter(run) if has_test and len(run.score) > 1 else None,
         "permutations": draw_permutations(run) if len(run.maximum) else None,
         "line": "" if line is None else f"{line:.3f}",
+        "errors": draw_errors(counts) if any(counts) else None,
+        "n_models": sum(counts),
     }
 
 
