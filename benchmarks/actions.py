@@ -122,19 +122,28 @@ def compare_merges():
 
 
 def compare_words(folder):
-    """Print what a word count moves on two nodes, of 32 MB of text."""
+    """Print what a word count moves on two nodes, by the size of the text."""
     random = np.random.default_rng(1)
+    words = " ".join(f"w{n}" for n in random.zipf(1.3, 1_000_000) % 5_000)
+    text = words.replace(" w7 ", "\n") + "\n"
+    for copies in (1, 4):
+        count_text(Path(folder, str(copies)), text, copies)
+
+
+def count_text(folder, text, copies):
+    """Print what a word count moves, and whether it is right."""
+    folder.mkdir()
     for k in range(4):
-        rank = random.zipf(1.3, 1_500_000) % 20_000
-        words = " ".join(f"w{n}" for n in rank)
-        Path(folder, f"{k}.txt").write_text(words.replace(" w7 ", "\n") + "\n")
+        (folder / f"{k}.txt").write_text(copies * text)
     asked = '[[action]]\nname = "words"\ndo = "count-words"\ninterleaving = true\n'
     Path(folder, "spec.toml").write_text(f'inputs = ["*.txt"]\n{asked}')
     command = ["mpirun", "-n", "4", "hpc-connector", "actions", "run"]
     command += [f"{folder}/spec.toml", "--out", f"{folder}/out"]
     two = os.environ | {"MPIR_CVAR_NUM_CLIQUES": "2"}
     done = subprocess.run(command, env=two, check=True, capture_output=True, text=True)
-    print(f"word count, 2 nodes: {done.stdout.splitlines()[0]}")
+    n_bytes = sum(path.stat().st_size for path in folder.glob("*.txt"))
+    said = done.stdout.splitlines()[0]
+    print(f"word count of {n_bytes / 1e6:.0f} MB, 2 nodes: {said}")
     text = b" ".join(path.read_bytes() for path in Path(folder).glob("*.txt"))
     lines = Path(folder, "out/words.txt").read_bytes().splitlines()[1:]
     found = {word: int(n) for word, n in (line.split(b"\t") for line in lines)}

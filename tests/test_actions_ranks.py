@@ -4,10 +4,12 @@ import filecmp
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -152,6 +154,28 @@ def test_run__word_count_moves_little(tmp_path, capsys):
     assert 0 < moved <= 0.005 * would
     assert main(["actions", "report", str(tmp_path / "out")]) == 0
     assert "Reduced on the 2 nodes where it was" in capsys.readouterr().out
+
+
+def test_example__counts_words_and_moves_little(tmp_path):
+    words = [f"word{k % 97} other{k % 89}" for k in range(150_000)]
+    for name in "ab":
+        (tmp_path / name).write_text("\n".join(words) + "\n")
+    example = Path(__file__).parents[1] / "examples/word_count_near_data.py"
+    done = subprocess.run(
+        ["mpirun", "-n", "4", sys.executable, example, tmp_path / "a", tmp_path / "b"],
+        env=os.environ | {"MPIR_CVAR_NUM_CLIQUES": "2"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
+    )
+    *lines, told = done.stdout.splitlines()
+    expected = Counter(2 * " ".join(words).split())
+    counts = {word: int(n) for n, word in map(str.split, lines)}
+    assert len(counts) == 10
+    assert all(expected[word] == n for word, n in counts.items())
+    moved, would = (int(n) for n in re.findall(r"\d+", told.replace(",", "")))
+    assert 0 < moved <= 0.005 * would
 
 
 ENDING = """
