@@ -171,6 +171,7 @@ class RunRecord(TypedDict, total=False):
     progress: Begun
     assumed: list[dict[str, str]]  # see ``notes.Assumption``
     counted: dict[str, int]  # what was left out or changed, by a phrase
+    all_models: dict[str, Any]  # how many have which error
     cohort: dict[str, Any]  # these six are the programs' own
     trait: dict[str, Any]
     acquired: dict[str, Any]  # of a stream, by ``metabolite-annotation follow``

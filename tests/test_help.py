@@ -13,7 +13,7 @@ from hpc_connector.commands.telemetry import main as telemetry
 from mdr_epistasis import program as mdr
 from metabolite_annotation import program as annotation
 
-FOLDERS = ("burst", "slices", "keys", "seal", "keeper", "scone")
+FOLDERS = ("actions", "burst", "slices", "keys", "seal", "keeper", "scone")
 COMMANDS = [
     *(f"mdr-epistasis {name}" for name in ("run", "report", "simulate")),
     *(
@@ -26,6 +26,7 @@ COMMANDS = [
     *(f"hpc-connector telemetry {name}" for name in telemetry.COMMANDS),
     *(f"hpc-connector streams {name}" for name in streams.COMMANDS),
     *(f"hpc-connector slices {what}" for what in ("index", "list", "get", "verify")),
+    *(f"hpc-connector actions {what}" for what in ("run", "list", "report")),
     "hpc-connector burst plan",
     *(f"hpc-connector {what}" for what in ("keys new", "keys reencrypt")),
     *(f"hpc-connector {what}" for what in ("seal make", "seal verify")),

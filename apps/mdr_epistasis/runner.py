@@ -3,18 +3,22 @@
 import contextlib
 import logging
 import math
+import pickle
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector import storer
+from hpc_connector.actions.area import near_data
+from hpc_connector.actions.counts import Row, save_moved
+from hpc_connector.actions.reduced import Reduce, add_arrays
 from hpc_connector.learner.gmdr.search import get_candidates
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.manifest import get_time, save_manifest
@@ -46,6 +50,11 @@ from mdr_epistasis.inputs import (
     read_inputs,
 )
 from mdr_epistasis.options import Options
+from mdr_epistasis.output.all_models import (
+    count_earlier,
+    describe_errors,
+    list_earlier,
+)
 from mdr_epistasis.output.record import (
     begin,
     describe_cohort,
@@ -154,7 +163,7 @@ def search_rest(
         shards = make_shards(args, cohort)
         if best:
             best.begin(cohort.variants["id"], question)
-        is_done, findings = run_tasks(comm, args, search, tasks, shards, record, best)
+        is_done, joined = run_tasks(comm, args, search, tasks, shards, record, best)
         across = None
         if members and comm.bcast(is_done):
             across = search_sets(comm, search, members, args.threads)
@@ -162,8 +171,10 @@ def search_rest(
         with end_together(comm):
             if comm.rank == 0:
                 describe_run(args, cohort, inputs, tasks, record, used)
+                if joined.counts is not None:
+                    record["all_models"] = describe_errors(joined.counts)
                 if is_done:
-                    of_sets = None
+                    of_sets, findings = None, joined.found
                     if inputs.sets and members and across:
                         known = (cohort, question, inputs.sets, members, across)
                         of_sets = describe_sets(
@@ -171,7 +182,7 @@ def search_rest(
                         )
                     asked = (cohort, question, findings, record, inputs.trait, of_sets)
                     result = make_result(*asked)
-                finish(args, record, result, shards)
+                finish(args, record, result, shards, joined.moved)
     return Ending(is_done, result)
 
 
@@ -226,6 +237,22 @@ def ask(
     return question, members
 
 
+class Joined(NamedTuple):
+    """What all ranks have found, on rank 0.
+
+    Parameters
+    ----------
+    counts
+        Of all models by their error; None if they are not wanted.
+    moved
+        What was counted of what moved between nodes.
+    """
+
+    found: Arrays
+    counts: NDArray[np.int64] | None
+    moved: list[Row]
+
+
 def run_tasks(
     comm: Communicator,
     args: Options,
@@ -234,7 +261,7 @@ def run_tasks(
     shards: storer.Shards | None,
     record: RunRecord,
     best: "BestStream | None",
-) -> tuple[bool, Arrays]:
+) -> tuple[bool, Joined]:
     """Run the tasks that are left; return whether that is done, and all findings."""
     work, mine, earlier = prepare(comm, args, search, tasks, shards, record, best)
     execute = choose_executor(comm, args, record, REMOTE, search, tasks)
@@ -244,7 +271,13 @@ def run_tasks(
         record["burst"] = burst
     if best:
         best.close()  # before the last rank goes on to the end of all segments
-    return is_done, join_findings(comm, [*earlier, *away], mine, search.question.top)
+    counts = None
+    if shards and comm.bcast(is_done):
+        tiles = list_earlier(tasks, work.todo)[comm.rank :: comm.size]
+        with end_together(comm):
+            counts = count_earlier(shards, tiles)
+    known = [*earlier, *away]
+    return is_done, join_findings(comm, known, mine, search.question.top, counts)
 
 
 def make_search(
@@ -266,12 +299,31 @@ def make_search(
 
 
 def join_findings(
-    comm: Communicator, known: Sequence[Arrays], mine: Sequence[Findings], top: int
-) -> Arrays:
-    """Return the findings of all attempts, ranks and threads, on rank 0."""
-    here = merge([*known, *(each.to_arrays() for each in mine)], top)
-    found: Arrays = comm.reduce(here, lambda a, b: merge([a, b], top))
-    return found
+    comm: Communicator,
+    known: Sequence[Arrays],
+    mine: Sequence[Findings],
+    top: int,
+    counts: NDArray[np.int64] | None = None,
+) -> Joined:
+    """Return the findings of all attempts, ranks and threads, merged on each node.
+
+    Parameters
+    ----------
+    counts
+        Errors of all models that earlier attempts have stored, this rank's share; None
+        where they are not wanted.
+    """
+    join = partial(merge, top=top)
+    here = join([*known, *(each.to_arrays() for each in mine)])
+    with near_data(comm) as area:
+        best = area.create("best models", partial(Reduce, pickle.loads, join))
+        best.write([pickle.dumps(here)])
+        found: Arrays = area.reduce(best.name)
+        if counts is not None:
+            errors = area.create("errors of all models", add_arrays(np.int64))
+            errors.write([sum((each.errors for each in mine), counts)])
+            counts = area.reduce(errors.name)
+    return Joined(found, counts, area.rows)
 
 
 def describe_inputs(
@@ -309,13 +361,15 @@ def finish(
     record: RunRecord,
     result: Result | None,
     shards: storer.Shards | None,
+    moved: list[Row],
 ) -> None:
     """Write the results and the manifest; without results the run was stopped."""
     if result is None:
         save_manifest(args.out, record | {"status": "stopped"})
         logger.warning("stopped on request; %s can be resumed (--resume)", args.out)
         return
-    outputs = name_outputs([*save_results(args.out, result, shards), "report.html"])
+    names = [*save_results(args.out, result, shards), *save_moved(args.out, moved)]
+    outputs = name_outputs([*names, "report.html"])
     record |= {"status": "done", "outputs": outputs}
     save_manifest(args.out, record)
     save_report(args.out)

@@ -22,6 +22,7 @@ TILES_AN_EDGE = 16  # of the triangle, unless that makes tiles too small or too 
 TILE_BLOCKS = {2: (8, 64), 3: (8, 16)}
 PERMUTATIONS_A_TASK = 16
 PERMUTED_BLOCKS = 128
+ERROR_BINS = 200  # of the errors of all models, from 0 to 1
 PERMUTED_BYTES = 1 << 26  # of the genotypes that a task holds under its permutations
 
 
@@ -96,6 +97,7 @@ class Findings:
     def __init__(self, question: learner.Question, folds: int) -> None:
         self.best = learner.make_best(question, folds)
         self.maximum = np.full(question.permutations, -np.inf)
+        self.errors = np.zeros(ERROR_BINS, np.int64)  # of all models, where stored
 
     def to_arrays(self) -> Arrays:
         """Return the arrays that a ledger records."""
@@ -174,6 +176,7 @@ def make_run_task(
         kernel(mine.best, task.tile, errors)
         if shards:
             shards.save(number, [LANES * b for b in task.tile[::2]], errors)
+            mine.errors += count_errors(errors)
 
     return run_task
 
@@ -198,6 +201,24 @@ def make_errors(tile: tuple[int, ...]) -> np.ndarray:
     """Return an array for the errors of a tile."""
     edges = [(b - a) * LANES for a, b in zip(tile[::2], tile[1::2], strict=True)]
     return np.full(edges, np.nan, np.float32)
+
+
+def count_errors(errors: np.ndarray) -> NDArray[np.int64]:
+    """Return how many errors are in each of bins as wide as another, from 0 to 1.
+
+    Parameters
+    ----------
+    errors
+        float32, NaN where there is no model.
+
+    Examples
+    --------
+    >>> count_errors(np.array([0.0, 0.004, 0.5, 1.0, np.nan], np.float32)).nonzero()
+    (array([  0, 100, 199]),)
+    """
+    known = errors[~np.isnan(errors)]
+    bins = np.minimum((known * np.float32(ERROR_BINS)).astype(np.int64), ERROR_BINS - 1)
+    return np.bincount(bins, minlength=ERROR_BINS)
 
 
 def merge(found: Sequence[Arrays], top: int) -> Arrays:

@@ -287,7 +287,8 @@ def store(
             save_results(*given, overview, stored)
             if options.export:
                 save_asked(options, record)
-            found = Found(annotations, stored.get_pictures())
+            moved = overview.colocalised.moved
+            found = Found(annotations, stored.get_pictures(), moved)
     return found, stored is not None
 
 

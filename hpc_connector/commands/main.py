@@ -22,6 +22,7 @@ COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args
     "telemetry": "watch runs, learn what the next will need",
     "inspect": "show what a run with --telemetry used",
     "streams": "keep records in order: append, read, follow",
+    "actions": "reduce text on the nodes that read it, and say what moved",
     "slices": "cut an object near the data, index, list, get",
     "keys": "make keys, give encrypted files to other readers",
     "encrypt": "encrypt files for their readers (Crypt4GH)",

@@ -43,6 +43,12 @@ class ParallelCommunicator(Communicator, Protocol):
     def Split_type(self, split_type: int, /) -> Any:
         """Return the communicator of the ranks that share something, as memory."""
 
+    def Split(self, color: int, /) -> Any:
+        """Return the communicator of the ranks of a colour."""
+
+    def Dup(self) -> Any:
+        """Return a communicator of the same ranks, whose messages are its own."""
+
     def Iallreduce(self, sendbuf: Any, recvbuf: Any, op: Any = ..., /) -> Any:
         """Begin to join arrays of all ranks; return the request."""
 

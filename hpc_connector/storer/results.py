@@ -127,6 +127,14 @@ class Shards:
         """Return the file of a tile."""
         return self.directory / f"{tile:06d}.h5"
 
+    def read(self, tile: int) -> np.ndarray:
+        """Return a tile that is there."""
+        import h5py
+
+        with h5py.File(self.get_path(tile)) as file:
+            values: np.ndarray = file["tile"][:]
+        return values
+
     def has(self, tile: int) -> bool:
         """Return whether a tile is there and can be opened."""
         import h5py

@@ -1,5 +1,7 @@
 """Charts of all models of a report: accuracies, and the permutations."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from markupsafe import Markup
 
@@ -88,6 +90,33 @@ def draw_permutations(run: SearchRun) -> Markup:
         parts.append(_draw_name(run, x(value), 30))
     parts += draw_axis_names(f"highest {WORDS[run.rank_by]}", "permutations")
     return make_svg(WIDTH, HEIGHT, "Permutations", "".join(parts))
+
+
+def draw_errors(counts: Sequence[int]) -> Markup:
+    """Draw how many of all models have which error, on a scale of powers of ten.
+
+    Parameters
+    ----------
+    counts
+        Of bins as wide as another, from 0 to 1.
+    """
+    edges = np.linspace(0, 1, len(counts) + 1)
+    (known,) = np.nonzero(np.asarray(counts))
+    x = CHART.make_x(*(spread := get_limits(edges[[known[0], known[-1] + 1]])))
+    tens = np.log10(np.maximum(counts, 1))
+    top = 1.12 * float(tens.max() + 0.3)
+    y = CHART.make_y(0, top)
+    parts = [draw_ticks(x, spread)]
+    for power in range(int(top) + 1):
+        said = f"{10**power:,}" if power < 5 else f"1e{power}"
+        parts.append(draw_text(EDGE - 8, y(power + 0.3) + 4, said, "end soft"))
+    for k in known.tolist():
+        wide = max(x(edges[k + 1]) - x(edges[k]) - 0.5, 0.5)
+        high = y(0) - y(float(tens[k]) + 0.3)
+        said = f"{counts[k]:,} models from {edges[k]:.3f} to {edges[k + 1]:.3f}"
+        parts.append(draw_rect(x(edges[k]), y(0) - high, wide, high, "bar", said))
+    parts += draw_axis_names("error", "models")
+    return make_svg(WIDTH, HEIGHT, "Errors of all models", "".join(parts))
 
 
 def _draw_diagonal(x: Scale, y: Scale, low: float, high: float) -> list[str]:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 
+from hpc_connector.actions.counts import Row, read_counts
+from hpc_connector.report.actions import list_actions
 from hpc_connector.report.facts import list_facts, list_inputs
 from hpc_connector.report.page import render_page, save_page
 from hpc_connector.report.text import shorten
@@ -13,6 +15,7 @@ from mdr_epistasis.report import genome, summary, tables, trait
 from mdr_epistasis.report.cells import draw_cells
 from mdr_epistasis.report.charts import (
     WORDS,
+    draw_errors,
     draw_permutations,
     draw_scatter,
     get_line,
@@ -59,11 +62,12 @@ def save_report(directory: Path) -> Path:
     BadInput
         The folder holds no finished run, or a damaged one.
     """
-    return save_page(directory / "report.html", make_page(read_run(directory)))
+    page = make_page(read_run(directory), read_counts(directory))
+    return save_page(directory / "report.html", page)
 
 
-def make_page(run: SearchRun) -> str:
-    """Fill ``page.html`` with what a run found."""
+def make_page(run: SearchRun, moved: list[Row] | None = None) -> str:
+    """Fill ``page.html`` with what a run found, and what its actions moved."""
     values = {
         "run": run,
         "name": shorten(run.get_name(run.best), 60),
@@ -76,6 +80,7 @@ def make_page(run: SearchRun) -> str:
         "ranked_by": WORDS[run.rank_by],
         "facts": list_facts(run.record | trait.get_facts(run), PARTS),
         "inputs": list_inputs(run.record),
+        "actions": list_actions(moved),
     }
     parts = (_get_header(run), _get_table(run), _get_charts(run), _get_pictures(run))
     for part in parts:
@@ -116,10 +121,13 @@ def _get_charts(run: SearchRun) -> dict[str, Any]:
     """Return accuracies and permutations drawn, None where there are none."""
     has_test = run.folds > 1 and not np.isnan(run.score).all()
     line = get_line(run)
+    counts = run.get_part("all_models").get("errors", [])
     return {
         "scatter": draw_scatter(run) if has_test and len(run.score) > 1 else None,
         "permutations": draw_permutations(run) if len(run.maximum) else None,
         "line": "" if line is None else f"{line:.3f}",
+        "errors": draw_errors(counts) if any(counts) else None,
+        "n_models": sum(counts),
     }
 
 

@@ -6,10 +6,14 @@ and memory is that of a strip.
 """
 
 import threading
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from hpc_connector.actions.area import near_data
+from hpc_connector.actions.counts import Row
+from hpc_connector.actions.reduced import add_arrays
 from hpc_connector.learner.annotation.dataset.colocalisation import (
     get_limits,
     get_nearest,
@@ -30,10 +34,17 @@ STRIPS_A_WORKER = 4
 
 
 class Colocalised(NamedTuple):
-    """Ions, ascending numbers (n,), and the products of their images, (n, n)."""
+    """Ions, ascending numbers (n,), and the products of their images, (n, n).
+
+    Parameters
+    ----------
+    moved
+        What adding them up moved between nodes.
+    """
 
     ion: np.ndarray
     products: np.ndarray
+    moved: Sequence[Row] = ()
 
 
 def find_colocalised(
@@ -60,8 +71,22 @@ def find_colocalised(
     if not is_done:
         return None, False
     products, is_done = add_products(comm, options, spectra, mz, limits)
-    total = comm.reduce(products)
-    return (None if total is None else Colocalised(ion, total)), is_done
+    total, moved = add_up(comm, products)
+    return (None if total is None else Colocalised(ion, total, moved)), is_done
+
+
+def add_up(
+    comm: Communicator, products: np.ndarray
+) -> tuple[np.ndarray | None, list[Row]]:
+    """Return the sum of the products of all ranks, on rank 0, added up on each node.
+
+    They are whole numbers, so the order makes no difference.
+    """
+    with near_data(comm) as area:
+        action = area.create("products of images", add_arrays(np.float64))
+        action.write([products])
+        total = area.reduce(action.name)
+    return (None if total is None else total.reshape(products.shape)), area.rows
 
 
 def choose_ions(ion: np.ndarray) -> np.ndarray:

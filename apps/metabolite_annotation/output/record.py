@@ -2,12 +2,13 @@
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from hpc_connector.actions.counts import Row, save_moved
 from hpc_connector.learner.annotation.fdr import LEVELS
 from hpc_connector.manifest import get_time, save_manifest
 from hpc_connector.notes import add_counts, make_notes
@@ -26,10 +27,17 @@ logger = logging.getLogger(__name__)
 
 
 class Found(NamedTuple):
-    """What a run has found, and the pictures of the ions that its report shows."""
+    """What a run has found, and the pictures of the ions that its report shows.
+
+    Parameters
+    ----------
+    moved
+        What its actions moved between nodes.
+    """
 
     annotations: Annotations
     pictures: Mapping[int, Packed]
+    moved: Sequence[Row]
 
 
 def describe_run(
@@ -130,7 +138,7 @@ def finish(options: Options, record: RunRecord, found: Found | None) -> None:
         summary |= describe_search(scored, version, record["dataset"]["mz_range"])
     images = "images.zip" if get_readers() else "images"
     names = ["annotations.tsv", "results.h5", images, "report.html"]
-    names += [TABLE] * options.colocalisation
+    names += [TABLE] * options.colocalisation + save_moved(options.out, found.moved)
     outputs = name_outputs([*names, *list_outputs(options.export)])
     record |= {"status": "done", "annotation": summary, "outputs": outputs}
     save_manifest(options.out, record)

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from hpc_connector.actions.counts import Row, read_counts
+from hpc_connector.report.actions import list_actions
 from hpc_connector.report.facts import list_facts, list_inputs
 from hpc_connector.report.page import render_page, save_page
 from hpc_connector.report.text import shorten
@@ -108,7 +110,7 @@ def save_report(
         The folder holds no finished run, or a damaged one; or options that cannot be.
     """
     run, extras = add_extras(read_annotation_run(directory), options)
-    page = make_page(run, extras, pictures)
+    page = make_page(run, extras, pictures, read_counts(directory))
     return save_page(directory / "report.html", page)
 
 
@@ -116,6 +118,7 @@ def make_page(
     run: AnnotationRun,
     extras: Extras = Extras(),  # noqa: B008
     pictures: Mapping[int, Packed] | None = None,
+    moved: list[Row] | None = None,
 ) -> str:
     """Fill ``view/page.html`` with what was annotated; see :func:`save_report`."""
     x, y = run.pixels["x"], run.pixels["y"]
@@ -138,6 +141,7 @@ def make_page(
         "scripts": [s for s in SCRIPTS if acquiring or s != "acquiring"],
         "facts": list_facts(run.record, PARTS, WORDS),
         "inputs": list_inputs(run.record),
+        "actions": list_actions(moved),
     }
     for part in (_get_header(run), _get_browser(run, len(images)), _get_charts(run)):
         values |= part
