@@ -88,9 +88,14 @@ class Pooled:
 
     @cached_property
     def carriers(self) -> NDArray[np.int32]:
-        """Carriers of 0, 1, 2 by place, int32 (blocks, groups, 3, 16)."""
+        """Carriers of 0, 1, 2 by place, int32 (blocks, groups, 3, 16).
+
+        A place of no variant is as if all carried 2 among complete ones, whose cells
+        with 2 follow from the others, and as if all lacked it elsewhere.
+        """
         n_places = self.layout.n_blocks * LANES
-        carriers = np.zeros((n_places, *self.counts.shape[1:2], 3), np.int32)
+        carriers = np.zeros((n_places, len(self.size), 3), np.int32)
+        carriers[: self.layout.n_complete_blocks * LANES, :, 2] = self.size
         carriers[self.layout.place] = self.counts[:, :, :3]
         return np.ascontiguousarray(to_batches(carriers))
 
