@@ -92,9 +92,7 @@ class Layout:
         rows, rest = list(cut(0, first, edge)), list(cut(first, last, edge))
         tiles = [Tile((*a, *b), 4) for k, a in enumerate(whole) for b in whole[k:]]
         tiles += [Tile((*a, *b), 9) for a in rows for b in rest]
-        return tiles + [
-            Tile((*a, *b), 9) for k, a in enumerate(rest) for b in rest[k:]
-        ]
+        return tiles + [Tile((*a, *b), 9) for k, a in enumerate(rest) for b in rest[k:]]
 
     def split(
         self, pairs: NDArray[np.int64], most: int

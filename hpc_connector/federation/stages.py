@@ -103,9 +103,7 @@ def sum_sizes(link: Link, n_cases: int, n_controls: int) -> tuple[int, int] | No
     return found
 
 
-def sum_variants(
-    party: Party, sizes: tuple[int, int]
-) -> NDArray[np.int64] | None:
+def sum_variants(party: Party, sizes: tuple[int, int]) -> NDArray[np.int64] | None:
     """Add up the carriers of every variant (stage 0).
 
     Returns

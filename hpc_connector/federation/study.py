@@ -126,7 +126,9 @@ def text(value: Any) -> str:
 def name(value: Any) -> str:
     """Return a name of letters, digits, dots, dashes and underscores."""
     if not isinstance(value, str) or not NAME.fullmatch(value):
-        raise BadInput(f"{value!r}: expected letters, digits, dots, dashes, underscores")
+        raise BadInput(
+            f"{value!r}: expected letters, digits, dots, dashes, underscores"
+        )
     return value
 
 

@@ -448,9 +448,7 @@ def score_lanes(
     score_whole(cells, n_cells, total, statistics)
     if folds > 1:
         low = rules.tie_low
-        score_folds(
-            cells, n_cells, folds, nobody, False, low, fold_train, statistics
-        )
+        score_folds(cells, n_cells, folds, nobody, False, low, fold_train, statistics)
 
 
 @kernel

@@ -141,9 +141,7 @@ def _fill_nine(
                 at = (first + column) * block_size
                 for group in range(n_groups):
                     begin, end = start[group], start[group + 1]
-                    count_two_rows(
-                        rows, 0, planes, at, begin, end, counts, group * 288
-                    )
+                    count_two_rows(rows, 0, planes, at, begin, end, counts, group * 288)
                 for row in range(2):
                     to = (base + (lane + row) * n_columns + column) * size
                     for group in range(n_groups):
