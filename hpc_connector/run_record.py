@@ -173,6 +173,7 @@ class RunRecord(TypedDict, total=False):
     counted: dict[str, int]  # what was left out or changed, by a phrase
     cohort: dict[str, Any]  # these five are the programs' own
     trait: dict[str, Any]
+    federation: dict[str, Any]  # of a search over sites, see ``federated.run``
     dataset: dict[str, Any]
     search: dict[str, Any]
     annotation: dict[str, Any]

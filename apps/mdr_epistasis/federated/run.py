@@ -47,7 +47,7 @@ from hpc_connector.federation.variants import (
 )
 from hpc_connector.loader.genotypes.sample_file import SampleFile
 from hpc_connector.loader.individuals import Match
-from hpc_connector.manifest import begin_run, get_time, save_manifest
+from hpc_connector.manifest import begin_run, describe_input, get_time, save_manifest
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.resources import get_resources
@@ -115,11 +115,11 @@ def run(comm: Communicator, options: FederateOptions, args: Options) -> Ending:
     with end_together(comm):
         gathered = comm.gather(tell_sent(begun, link, used))
         resources = get_resources(comm, 1, start_s)
-        if comm.rank == 0 and result is not None:
+        if comm.rank == 0:
             record["federation"] |= {"sites": gathered}
             record |= {"resources": resources, "finished": get_time()}
             finish(args, record, *result)
-    return Ending(True, None if result is None else result[0])
+    return Ending(True, result[0] if comm.rank == 0 else None)
 
 
 def check_ranks(comm: Communicator, study: Study, options: FederateOptions) -> None:
@@ -138,6 +138,7 @@ def begin(options: FederateOptions, args: Options, study: Study) -> RunRecord:
     """Make the folder of the results; return the record so far."""
     inputs = [str(options.study), str(study.reference)]
     record = begin_run(PROGRAM, args, inputs, resume=False)
+    record["inputs"] = [describe_input(path) for path in inputs]
     record["command"] = shlex.join([PROGRAM, "federate", *args.words])
     record["federation"] = {
         "study": study.name,
