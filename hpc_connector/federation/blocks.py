@@ -212,7 +212,8 @@ class Tables:
         start = packed.arrangement.group_start
         n = count_batches(tile.blocks) * (len(start) - 1) * tile.n_counted * LANES
         tables = np.empty(n, dtype)
-        fill_tables(planes, start, tile.blocks, tile.n_counted, tables)
+        signed = tables.view(f"i{tables.itemsize}")
+        fill_tables(planes, start, tile.blocks, tile.n_counted, signed)
         return tables
 
     def count_pairs(

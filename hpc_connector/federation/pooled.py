@@ -177,7 +177,7 @@ def collect(
     bound, pairs = np.empty(n), np.empty((n, 2), np.int64)
     is_open = tile.n_counted == 9
     n_found = collect_batches(
-        sums.astype(np.int32),
+        to_signed(sums),
         tile.n_counted,
         pooled.get_n_cells(tile.n_counted),
         tile.blocks,
@@ -200,7 +200,7 @@ def collect(
 def score_all(pooled: Pooled, tile: Tile, sums: Numbers, best: Best) -> None:
     """Score every pair of a tile by its tables of folds."""
     found = score_tile(
-        sums.astype(np.int32),
+        to_signed(sums),
         tile.n_counted,
         pooled.get_n_cells(tile.n_counted),
         tile.blocks,
@@ -229,7 +229,7 @@ def score_listed(
         for column in pairs.T
     ]
     found = score_batches(
-        sums.astype(np.int32),
+        to_signed(sums),
         n_counted,
         pooled.get_n_cells(n_counted),
         *margins,
@@ -242,6 +242,11 @@ def score_listed(
     )
     if found < 0:
         refuse("stage B, tables of folds")
+
+
+def to_signed(sums: Numbers) -> NDArray[Any]:
+    """Return the bits of unsigned numbers as signed ones, as the kernels take them."""
+    return sums.view(f"i{sums.itemsize}")
 
 
 def complete(

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hpc_connector.federation.masks import Numbers, add_masks, sum_blocks
+from hpc_connector.partitioner.ending import wait_asleep
 from hpc_connector.partitioner.sums import sum_arrays
 
 
@@ -56,10 +57,12 @@ class RankTransport:
 
     def tell(self, value: Any) -> Any:
         """Return the value of the first rank."""
+        wait_asleep(self.comm)
         return self.comm.bcast(value)
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all ranks."""
+        wait_asleep(self.comm)
         found: list[Any] = self.comm.allgather(value)
         return found
 

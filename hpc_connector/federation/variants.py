@@ -72,28 +72,40 @@ class Reference:
         return len(self.columns.position)
 
     @cached_property
-    def rows(self) -> dict[Key, tuple[int, str]]:
-        """Rows by each way to name a variant, with what that way is."""
-        found: dict[Key, tuple[int, str]] = {}
+    def rows(self) -> dict[Key, int]:
+        """Rows by keys.
+
+        Raises
+        ------
+        BadInput
+            Two rows are the same variant.
+        """
+        found: dict[Key, int] = {}
         for row, key in enumerate(list_keys(self.columns)):
-            for other, case in list_names(key):
-                if other not in found:
-                    found[other] = row, case
-                elif case == SAME:
-                    raise BadInput(
-                        f"reference list: {self.columns.id[row]} is the variant of "
-                        f"{self.columns.id[found[other][0]]} again"
-                    )
+            first = found.setdefault(key, row)
+            first = min(first, found.get((*key[:2], key[3], key[2]), first))
+            if first < row:
+                raise BadInput(
+                    f"reference list: {self.columns.id[row]} is the variant of "
+                    f"{self.columns.id[first]} again"
+                )
         return found
 
     @cached_property
     def places(self) -> set[tuple[str, int]]:
         """Chromosome and position of all variants."""
-        return {key[:2] for key in list_keys(self.columns)}
+        return {key[:2] for key in self.rows}
+
+    def find(self, key: Key) -> tuple[int, str]:
+        """Return the row of a variant, and how it is named; -1 if there is none."""
+        for other, case in list_names(key):
+            if (row := self.rows.get(other)) is not None:
+                return row, case
+        return -1, ""
 
 
 def list_names(key: Key) -> Iterator[tuple[Key, str]]:
-    """Yield the keys by which a variant may be named, and what each is."""
+    """Yield the keys that a variant may have in the list, and what each is."""
     chromosome, position, counted, other = key
     yield key, SAME
     yield (chromosome, position, other, counted), EXCHANGED
@@ -262,7 +274,7 @@ def harmonise(
     row = np.full(len(variants.position), -1, np.int64)
     is_exchanged = np.zeros(len(row), bool)
     for n, key in enumerate(list_keys(variants)):
-        place, case = reference.rows.get(key, (-1, ""))
+        place, case = reference.find(key)
         if place < 0:
             is_near = key[:2] in reference.places
             cases[OTHER_ALLELES if is_near else ELSEWHERE] += 1

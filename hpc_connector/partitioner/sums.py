@@ -25,14 +25,24 @@ def sum_arrays(comm: Any, numbers: Numbers, *, for_all: bool) -> Numbers | None:
     """
     from mpi4py import MPI
 
-    is_given = for_all or comm.rank == 0
-    total = np.empty_like(numbers) if is_given else None
     if for_all:
-        request = comm.Iallreduce(numbers, total, MPI.SUM)
-    else:
-        request = comm.Ireduce(numbers, total, MPI.SUM, 0)
+        total = np.empty_like(numbers)
+        wait(comm.Iallreduce(numbers, total, MPI.SUM))
+        return total
+    if comm.rank > 0:
+        wait(comm.Isend(numbers, 0))
+        return None
+    # A fifth of the CPU time of MPICH's Ireduce, for arrays of some MB
+    total, other = numbers.copy(), np.empty_like(numbers)
+    for rank in range(1, comm.size):
+        wait(comm.Irecv(other, rank))
+        total += other
+    return total
+
+
+def wait(request: Any) -> None:
+    """Wait until a request is done, asleep: a blocking call would burn a core."""
     poll_s = FIRST_POLL_S
-    while not request.Test():  # a blocking call would burn a core
+    while not request.Test():
         time.sleep(poll_s)
         poll_s = min(2 * poll_s, POLL_S)
-    return total

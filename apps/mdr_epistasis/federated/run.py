@@ -232,7 +232,9 @@ def search(
     }
     record["search"] = {"order": 2, "folds": study.folds, "models": m * (m - 1) // 2}
     record["federation"] |= {
-        "pairs_by_folds": "all" if kept.by_folds else "those that may be among the best",
+        "pairs_by_folds": "all"
+        if kept.by_folds
+        else "those that may be among the best",
         "cells_hidden": out.get("hidden", 0),
         "queries": {"used": used[0], "most": used[1]} if used else {},
     }

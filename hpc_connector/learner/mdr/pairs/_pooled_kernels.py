@@ -41,6 +41,7 @@ from hpc_connector.learner.mdr._simd import (
     Vector,
     any_lane,
     load,
+    load_counts,
     select,
     smallest,
     spread,
@@ -49,13 +50,14 @@ from hpc_connector.learner.mdr._simd import (
 )
 
 Ints = NDArray[np.int32]
+Tables = NDArray[np.int16] | NDArray[np.int32]
 NO_BOUND = 4.0  # of an accuracy, which is at most 1
 ROUNDING = 1e-5  # of bounds, which are in single precision
 
 
 @bare
 def fill_cells(
-    tables: Ints,
+    tables: Tables,
     at: int,
     n_counted: int,
     n_cells: int,
@@ -72,7 +74,8 @@ def fill_cells(
     Parameters
     ----------
     tables, at
-        Counts [group][cell][pair] at tables[at:].
+        Counts [group][cell][pair] at tables[at:], int16 of the bits of unsigned ones, or
+        int32.
     n_counted, n_cells
         Cells that were counted, 4 or 9, and that there are, 9 or 16.
     of_rows, row, of_columns, column
@@ -90,17 +93,17 @@ def fill_cells(
         n0, n1, n2 = load(of_rows, m), load(of_rows, m + 16), load(of_rows, m + 32)
         m0 = load(of_columns, n)
         m1, m2 = load(of_columns, n + 16), load(of_columns, n + 32)
-        c00, c01 = load(tables, t), load(tables, t + 16)
+        c00, c01 = load_counts(tables, t), load_counts(tables, t + 16)
         if n_counted == 4:
-            c10, c11 = load(tables, t + 32), load(tables, t + 48)
+            c10, c11 = load_counts(tables, t + 32), load_counts(tables, t + 48)
             c02, c12 = n0 - c00 - c01, n1 - c10 - c11
             c20, c21 = m0 - c00 - c10, m1 - c01 - c11
             c22 = n2 - c20 - c21
         else:
-            c02, c10 = load(tables, t + 32), load(tables, t + 48)
-            c11, c12 = load(tables, t + 64), load(tables, t + 80)
-            c20, c21 = load(tables, t + 96), load(tables, t + 112)
-            c22 = load(tables, t + 128)
+            c02, c10 = load_counts(tables, t + 32), load_counts(tables, t + 48)
+            c11, c12 = load_counts(tables, t + 64), load_counts(tables, t + 80)
+            c20, c21 = load_counts(tables, t + 96), load_counts(tables, t + 112)
+            c22 = load_counts(tables, t + 128)
         x0, x1 = n0 - c00 - c01 - c02, n1 - c10 - c11 - c12
         x2 = n2 - c20 - c21 - c22
         y0, y1 = m0 - c00 - c10 - c20, m1 - c01 - c11 - c21
@@ -134,7 +137,7 @@ def fill_cells(
 
 @kernel
 def collect_batches(
-    tables: Ints,
+    tables: Tables,
     n_counted: int,
     n_cells: int,
     tile: tuple[int, ...],
@@ -154,7 +157,7 @@ def collect_batches(
     Parameters
     ----------
     tables
-        Sums of cases and of controls, int32 [batch][2][cell][pair].
+        Sums of cases and of controls [batch][2][cell][pair], see :func:`fill_cells`.
     carriers, size
         Of cases and of controls: int32 (blocks * 2 * 3 * 16,), (2,).
     number
@@ -298,7 +301,7 @@ def _larger(a: Vector, b: Vector) -> Vector:
 
 @kernel
 def score_batches(
-    tables: Ints,
+    tables: Tables,
     n_counted: int,
     n_cells: int,
     of_rows: Ints,
@@ -315,7 +318,7 @@ def score_batches(
     Parameters
     ----------
     tables
-        int32 [batch][group][cell][pair].
+        [batch][group][cell][pair], see :func:`fill_cells`.
     of_rows, of_columns
         Carriers of both variants, int32 [batch][group][genotype][pair].
     size
@@ -357,7 +360,7 @@ def score_batches(
 
 @kernel
 def score_tile(
-    tables: Ints,
+    tables: Tables,
     n_counted: int,
     n_cells: int,
     tile: tuple[int, ...],

@@ -5,18 +5,23 @@ count of every group and cell: four cells, (0,0), (0,1), (1,0), (1,1), where the
 follow from marginals, or all nine.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc_connector._jit import bare, kernel
+from hpc_connector._jit import bare, inlined, kernel
 from hpc_connector.learner.mdr._count_kernels import copy_rows as copy_some_rows
 from hpc_connector.learner.mdr._count_kernels import count_two_rows
-from hpc_connector.learner.mdr._simd import add_common_bits, load, spread, store
+from hpc_connector.learner.mdr._simd import (
+    Vector,
+    add_common_bits,
+    load,
+    spread,
+    store,
+    store_lower,
+)
 from hpc_connector.learner.mdr.pairs._panel_kernels import copy_rows, count_groups
 
-Numbers = NDArray[np.unsignedinteger[Any]]
+Numbers = NDArray[np.int16] | NDArray[np.int32]
 
 
 @kernel
@@ -56,8 +61,9 @@ def fill_tables(
     n_cells
         4 or 9.
     tables
-        The result, unsigned (batches * groups * cells * 16,): [batch][group][cell]
-        [pair]; batches as :func:`count_batches` counts them, row by row.
+        The result, int16 or int32 (batches * groups * cells * 16,), of the bits of
+        unsigned numbers: [batch][group][cell][pair]; batches as :func:`count_batches`
+        counts them, row by row.
     """
     n_groups, n_words = start.shape[0] - 1, start[-1]
     if n_cells == 4:
@@ -104,17 +110,26 @@ def _fill_four(
         base += 16 * n_columns
 
 
+@inlined
+def _store(tables: Numbers, at: int, count: Vector) -> None:
+    """Write sixteen counts, of which tables of 16 bits hold the lower ones."""
+    if tables.itemsize == 2:
+        store_lower(tables, at, count)
+    else:
+        store(tables, at, count)
+
+
 @bare
 def _write_differences(
     counts: NDArray[np.int32], at: int, n_groups: int, tables: Numbers, to: int
 ) -> None:
     """Write what each group has alone, of counts up to its end (256 values a group)."""
-    for k in range(64):
-        tables[to + k] = counts[at + k]
-    for group in range(1, n_groups):
-        here = at + group * 256
-        for k in range(64):
-            tables[to + group * 64 + k] = counts[here + k] - counts[here - 256 + k]
+    for cell in range(0, 64, 16):
+        before = spread(np.int32(0))
+        for group in range(n_groups):
+            upto = load(counts, at + group * 256 + cell)
+            _store(tables, to + group * 64 + cell, upto - before)
+            before = upto
 
 
 @bare
@@ -146,8 +161,9 @@ def _fill_nine(
                     to = (base + (lane + row) * n_columns + column) * size
                     for group in range(n_groups):
                         here = group * 288 + row * 144
-                        for k in range(144):
-                            tables[to + group * 144 + k] = counts[here + k]
+                        for cell in range(0, 144, 16):
+                            count = load(counts, here + cell)
+                            _store(tables, to + group * 144 + cell, count)
         base += 16 * n_columns
 
 
