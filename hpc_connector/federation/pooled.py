@@ -113,14 +113,14 @@ class Pooled:
         return get_slack(self.size) if self.question.rank_by == STATISTICS[0] else 0.0
 
     @cached_property
-    def lacking(self) -> NDArray[np.float32]:
+    def lacking(self) -> NDArray[np.floating[Any]]:
         """Who lacks a genotype, as ``collect_batches`` takes it; empty if no matter."""
         is_bound = self.question.rank_by == STATISTICS[0]
         if not is_bound or self.layout.is_complete.all() or self.is_level:
-            return np.empty(0, np.float32)
+            return np.empty(0, type(self.one))
         called = self.carriers.sum(axis=2)
         missing = self.size[:, None] - called
-        return np.concatenate([missing.reshape(-1), self.size]).astype(np.float32)
+        return np.concatenate([missing.reshape(-1), self.size]).astype(type(self.one))
 
     def make_best(self, *, is_exact: bool) -> Best:
         """Return an empty list of models; without winners of folds if not exact."""
@@ -184,7 +184,7 @@ def collect(
         pooled.class_carriers.reshape(-1),
         pooled.of_class,
         pooled.layout.number,
-        pooled.lacking if is_open else np.empty(0, np.float32),
+        pooled.lacking if is_open else pooled.lacking[:0],
         pooled.folds,
         pooled.slack + MARGIN,
         least,

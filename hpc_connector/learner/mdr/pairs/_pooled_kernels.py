@@ -144,7 +144,7 @@ def collect_batches(
     carriers: Ints,
     size: Ints,
     number: NDArray[np.int64],
-    lacking: NDArray[np.float32],
+    lacking: Floats,
     n_folds: int,
     slack: float,
     least: float,
@@ -163,7 +163,7 @@ def collect_batches(
     number
         Of the variant of each place, int64 (places,), -1 of none.
     lacking
-        Individuals of each fold, cases and then controls, who lack a genotype, float32
+        Individuals of each fold, cases and then controls, who lack a genotype, floating
         (blocks * 2 * folds * 16,), followed by the individuals of each of those groups;
         empty where everybody is counted.
     slack
@@ -183,7 +183,7 @@ def collect_batches(
     cells = np.zeros(2 * n_cells * 16, np.asarray(one).dtype)
     statistics, bounds = np.empty(48), np.empty(16)
     of_row = np.empty(96, np.int32)
-    lacked = np.empty(2 * n_folds * 16, np.float32)
+    lacked = np.empty(2 * n_folds * 16, cells.dtype)
     batch, n = 0, 0
     for block_i in range(first_row, last_row):
         first = max(first_column, block_i)
@@ -241,8 +241,8 @@ def collect_batches(
 def _bound_lanes(
     cells: Floats,
     n_cells: int,
-    of_row: NDArray[np.float32],
-    lacking: NDArray[np.float32],
+    of_row: Floats,
+    lacking: Floats,
     column: int,
     n_folds: int,
     statistics: NDArray[np.float64],
@@ -257,16 +257,17 @@ def _bound_lanes(
         Who lacks the variant of the row, [group][pair]; and those of the columns, at
         lacking[column:], with the individuals of each group at its end.
     """
-    zero, one = spread(np.float32(0)), spread(np.float32(1))
+    kind = cells.dtype.type
+    zero, one = spread(kind(0)), spread(kind(1))
     counted_1 = counted_0 = zero
     for cell in range(n_cells):
         at = cell * 16
-        counted_1 = counted_1 + _narrow(cells, at)
-        counted_0 = counted_0 + _narrow(cells, at + n_cells * 16)
+        counted_1 = counted_1 + load(cells, at)
+        counted_0 = counted_0 + load(cells, at + n_cells * 16)
     is_bad = (zero >= counted_1) | (zero >= counted_0)
     over_1 = one / select(counted_1 > zero, counted_1, one)
     over_0 = one / select(counted_0 > zero, counted_0, one)
-    mean, half = spread(np.float32(1.0 / n_folds)), spread(np.float32(0.5))
+    mean, half = spread(kind(1.0 / n_folds)), spread(kind(0.5))
     sizes = lacking.shape[0] - 2 * n_folds
     total = zero
     for fold in range(n_folds):
@@ -282,15 +283,9 @@ def _bound_lanes(
         total = total + _larger(high_1 - low_0, high_0 - low_1)
         total = total + half * _larger(high_1 - mean, mean - low_1)
         total = total + half * _larger(high_0 - mean, mean - low_0)
-    slack = half * total + spread(np.float32(ROUNDING))
-    slack = select(is_bad, spread(np.float32(NO_BOUND)), slack)
+    slack = half * total + spread(kind(ROUNDING))
+    slack = select(is_bad, spread(kind(NO_BOUND)), slack)
     store(statistics, 16, to_float(slack, statistics[0]))
-
-
-@inlined
-def _narrow(cells: Floats, at: int) -> Vector:
-    """Return counts in single precision, which holds them exactly."""
-    return to_float(load(cells, at), np.float32(1))
 
 
 @inlined
