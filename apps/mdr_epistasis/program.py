@@ -166,7 +166,8 @@ def load_federated_run() -> Callable[..., Any]:
         if (error.name or "").partition(".")[0] != "cryptography":
             raise
         raise BadInput(
-            "masks need cryptography: expected pip install 'hpc_connector[confidential]'"
+            "masks need cryptography: expected "
+            "pip install 'hpc_connector[confidential]'"
         ) from None
     return run
 

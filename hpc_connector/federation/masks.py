@@ -98,13 +98,13 @@ def add_masks(
             piece = numbers[at : at + step]
             some = stream[: len(piece)]
             encryptor.update_into(
-                memoryview(zeros)[: some.nbytes], memoryview(some).cast("B")
+                memoryview(zeros)[: some.nbytes], some.view(np.uint8).data
             )
             change(piece, some, out=piece)
 
 
 def sum_blocks(blocks: Sequence[Numbers]) -> Numbers:
-    """Return the sum of the masked blocks of all sites, modulo 2^w: the masks cancel."""
+    """Return the sum of the blocks of all sites, modulo 2^w: their masks cancel."""
     total = blocks[0].copy()
     for block in blocks[1:]:
         total += block

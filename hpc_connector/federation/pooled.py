@@ -19,7 +19,6 @@ from hpc_connector.learner.mdr.pairs._pooled_kernels import (
     score_tile,
 )
 from hpc_connector.learner.mdr.search import (
-    EXACT_IN_SINGLE,
     STATISTICS,
     Best,
     Question,
@@ -50,23 +49,17 @@ class Pooled:
     @property
     def folds(self) -> int:
         """Number of folds."""
-        return self.counts.shape[1] // 2
+        return len(self.size) // 2
 
     @cached_property
     def size(self) -> NDArray[np.int32]:
         """Individuals of each group, int32 (groups,)."""
-        return self.counts[0].sum(axis=1).astype(np.int32)
+        return np.asarray(self.counts[0].sum(axis=1), np.int32)
 
     @cached_property
     def of_class(self) -> NDArray[np.int32]:
         """Cases and controls, int32 (2,)."""
-        return self.size.reshape(2, -1).sum(axis=1, dtype=np.int32)
-
-    @cached_property
-    def one(self) -> np.floating[Any]:
-        """1 of the type that holds every product of counts."""
-        n1, n0 = (int(n) for n in self.of_class)
-        return np.float32(1) if n1 * n0 <= EXACT_IN_SINGLE else np.float64(1)
+        return np.asarray(self.size.reshape(2, -1).sum(axis=1), np.int32)
 
     @cached_property
     def is_level(self) -> bool:
@@ -113,14 +106,14 @@ class Pooled:
         return get_slack(self.size) if self.question.rank_by == STATISTICS[0] else 0.0
 
     @cached_property
-    def lacking(self) -> NDArray[np.floating[Any]]:
+    def lacking(self) -> NDArray[np.float64]:
         """Who lacks a genotype, as ``collect_batches`` takes it; empty if no matter."""
         is_bound = self.question.rank_by == STATISTICS[0]
         if not is_bound or self.layout.is_complete.all() or self.is_level:
-            return np.empty(0, type(self.one))
+            return np.empty(0)
         called = self.carriers.sum(axis=2)
         missing = self.size[:, None] - called
-        return np.concatenate([missing.reshape(-1), self.size]).astype(type(self.one))
+        return np.concatenate([missing.reshape(-1), self.size]).astype(np.float64)
 
     def make_best(self, *, is_exact: bool) -> Best:
         """Return an empty list of models; without winners of folds if not exact."""
@@ -188,7 +181,6 @@ def collect(
         pooled.folds,
         pooled.slack + MARGIN,
         least,
-        pooled.one,
         bound,
         pairs,
     )
@@ -208,7 +200,6 @@ def score_all(pooled: Pooled, tile: Tile, sums: Numbers, best: Best) -> None:
         pooled.size,
         pooled.folds,
         pooled.layout.number,
-        pooled.one,
         make_rules(pooled.question),
         best,
     )
@@ -224,19 +215,19 @@ def score_listed(
     numbers = np.full((n, 2), -1, np.int64)
     numbers[: len(pairs)] = pooled.layout.number[pairs]
     of_places = np.moveaxis(pooled.carriers, -1, 1).reshape(-1, len(pooled.size), 3)
-    margins = [
+    of_rows, of_columns = (
         np.ascontiguousarray(to_batches(of_places[column])).reshape(-1)
         for column in pairs.T
-    ]
+    )
     found = score_batches(
         to_signed(sums),
         n_counted,
         pooled.get_n_cells(n_counted),
-        *margins,
+        of_rows,
+        of_columns,
         pooled.size,
         pooled.folds,
         numbers,
-        pooled.one,
         make_rules(pooled.question),
         best,
     )

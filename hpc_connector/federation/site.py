@@ -107,8 +107,7 @@ def choose_folds(
     ids = list(match.individuals)
     if study.fold_mode == "hash":
         return hash_folds(study.salt, ids, study.folds)
-    known: dict[str, tuple[int, int]] = {name: tuple(n) for name, n in sizes.items()}
-    return deal_folds(study.salt, ids, match.is_case, study.folds, site, known)
+    return deal_folds(study.salt, ids, match.is_case, study.folds, site, sizes)
 
 
 def read_site(
@@ -155,8 +154,8 @@ def read_site(
     apart = check_frequencies(reference.frequency, here)
     is_present = np.zeros(len(reference), bool)
     is_present[list(seen)] = True
-    arranged = [Packed(*each) for each in zip(codes, (in_folds, whole), strict=True)]
-    return Read(Local(*arranged, is_present), cases, apart)
+    local = Local(Packed(codes[0], in_folds), Packed(codes[1], whole), is_present)
+    return Read(local, cases, apart)
 
 
 def get_frequency(counts: NDArray[np.int64]) -> NDArray[np.float64]:

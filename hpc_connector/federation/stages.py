@@ -1,4 +1,4 @@
-"""The stages of a federated search: variants, pairs, and the folds of those that matter.
+"""The stages of a federated search: variants, pairs, folds of those that matter.
 
 Every party calls the same functions in the same order; what it is told by the scorer
 decides what is sent next.
@@ -22,12 +22,10 @@ from hpc_connector.federation.blocks import (
     Layout,
     Local,
     Tables,
-    Tile,
     cut,
     from_batches,
     get_most_pairs,
 )
-from hpc_connector.federation.masks import Numbers
 from hpc_connector.federation.pooled import (
     Pooled,
     check_variants,
@@ -94,8 +92,8 @@ class Party:
         return np.dtype(self.dtype).itemsize
 
 
-def sum_sizes(link: Link, n_cases: int, n_controls: int) -> tuple[int, int] | None:
-    """Return the cases and controls of all sites to the scorer, who tells them."""
+def sum_sizes(link: Link, n_cases: int, n_controls: int) -> tuple[int, int]:
+    """Return the cases and controls of all sites."""
     numbers = np.array([n_cases, n_controls], np.uint32)
     total = link.add(SIZES, 0, numbers)
     told = None if total is None else tuple(int(n) for n in total)

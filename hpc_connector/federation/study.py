@@ -293,6 +293,8 @@ def check_given(
     names = [one.get("name") for one in sites]
     if None in names:
         raise BadInput(f"{path}: site {names.index(None) + 1} has no name")
+    if "all" in names:
+        raise BadInput(f"{path}: a site is named all: expected another name")
     if twice := sorted({one for one in names if one and names.count(one) > 1}):
         raise BadInput(f"{path}: two sites are named {twice[0]}")
     if len(names) < LEAST_SITES:

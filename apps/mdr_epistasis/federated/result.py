@@ -75,7 +75,8 @@ def let_out(study: Study, columns: Columns) -> dict[str, Any]:
     """Return what may be let out of the models."""
     out: dict[str, Any] = {"columns": check_columns(columns)}
     if study.release.columns == "tables":
-        known = (columns[name] for name in ("cases", "controls", "high_risk"))
-        tables, n_hidden = make_tables(*known, study.release.least_cell)
+        cases, controls = columns["cases"], columns["controls"]
+        least = study.release.least_cell
+        tables, n_hidden = make_tables(cases, controls, columns["high_risk"], least)
         out |= {"tables": tables, "hidden": n_hidden}
     return out

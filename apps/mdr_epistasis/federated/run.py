@@ -12,6 +12,7 @@ from hpc_connector import storer
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.joining import PrivateKey, join, load_mask_key
 from hpc_connector.federation.pooled import RANK_BY
+from hpc_connector.federation.records import open_log, tell
 from hpc_connector.federation.release import (
     describe_sent,
     get_pooled_fingerprint,
@@ -19,7 +20,6 @@ from hpc_connector.federation.release import (
     use_budget,
 )
 from hpc_connector.federation.site import (
-    Read,
     Sizes,
     check_site,
     check_total,
@@ -64,6 +64,7 @@ from mdr_epistasis.report.page import save_report
 logger = logging.getLogger(__name__)
 
 PROGRAM = "mdr-epistasis"
+POOLED = "all"  # of whose records those of who scores are
 
 
 class Begun(NamedTuple):
@@ -109,10 +110,14 @@ def run(comm: Communicator, options: FederateOptions, args: Options) -> Ending:
         for line in describe_cases(read.cases):
             logger.info("variants of %s: %s", begun.name, line)
     with end_together(comm):
-        used = spend(options, begun, read)
+        cohort = get_fingerprint(begun.match, read.local)
+        used = spend(options, study, begun.name, cohort, f"site {begun.name}")
     party = Party(study, link, read.local, get_type(sum(total)))
     result = search(comm, options, args, party, begun, total, record)
     with end_together(comm):
+        log = open_log(options.get_records(), study, begun.name)
+        n_bytes = count_bytes(link)
+        tell(log, study, begun.name, "end", cohort=cohort, bytes=n_bytes)
         gathered = comm.gather(tell_sent(begun, link, used))
         resources = get_resources(comm, 1, start_s)
         if comm.rank == 0:
@@ -123,7 +128,7 @@ def run(comm: Communicator, options: FederateOptions, args: Options) -> Ending:
 
 
 def check_ranks(comm: Communicator, study: Study, options: FederateOptions) -> None:
-    """Refuse another number of ranks than sites, and a study that others do not have."""
+    """Refuse another number of ranks than sites."""
     if comm.size != len(study.sites):
         raise BadInput(
             f"{options.study} has {len(study.sites)} sites, and there are {comm.size} "
@@ -175,12 +180,23 @@ def begin_site(
     return Begun(study, name, files, match, sizes, private, reference)
 
 
-def spend(options: FederateOptions, begun: Begun, read: Read) -> tuple[int, int]:
-    """Count the query in the budget of the site; return what is used, and there is."""
-    study, name = begun.study, begun.name
-    path = options.get_records() / f"{study.name}.{name}.queries.json"
-    fingerprint = get_fingerprint(begun.match, read.local)
-    return use_budget(path, study, fingerprint, f"site {name}")
+def spend(
+    options: FederateOptions, study: Study, party: str, cohort: str, who: str
+) -> tuple[int, int]:
+    """Count a query in the budget of a party; return what is used, and there is.
+
+    It is in the log of the party too, also where it is refused.
+    """
+    records = options.get_records()
+    log = open_log(records, study, party)
+    path = records / f"{study.name}.{party}.queries.json"
+    try:
+        used = use_budget(path, study, cohort, who)
+    except BadInput as error:
+        tell(log, study, party, "refuse", cohort=cohort, reason=str(error))
+        raise
+    tell(log, study, party, "query", cohort=cohort)
+    return used
 
 
 def search(
@@ -198,9 +214,8 @@ def search(
     used = None
     with end_together(comm):
         if counts is not None:
-            path = options.get_records() / f"{study.name}.pooled.queries.json"
-            fingerprint = get_pooled_fingerprint(counts)
-            used = use_budget(path, study, fingerprint, "all sites together")
+            cohort = get_pooled_fingerprint(counts)
+            used = spend(options, study, POOLED, cohort, "all sites together")
     kept, pooled = choose_variants(party, counts)
     say_kept(begun, kept)
     best = search_pairs(party, kept, pooled, make_progress(quiet=args.quiet))
@@ -249,13 +264,17 @@ def say_kept(begun: Begun, kept: Kept) -> None:
         logger.info("note: variants left out, %s: %d", reason, n_removed)
 
 
+def count_bytes(link: Link) -> int:
+    """Return the masked bytes that left a site."""
+    return sum(n for name, n in link.sent.items() if name.endswith("bytes"))
+
+
 def tell_sent(begun: Begun, link: Link, used: tuple[int, int]) -> dict[str, Any]:
     """Return what the manifest says of a site: what left it, and its budget."""
     sizes = begun.sizes if begun.study.fold_mode == "dealt" else None
-    n_bytes = sum(n for name, n in link.sent.items() if name.endswith("bytes"))
     return {
         "name": begun.name,
-        "bytes": n_bytes,
+        "bytes": count_bytes(link),
         "let_out": describe_sent(dict(link.sent), sizes, begun.name),
         "queries": {"used": used[0], "most": used[1]},
     }

@@ -28,13 +28,14 @@ def list_sites(run: SearchRun) -> dict[str, Any] | None:
     ]
     hidden = part.get("cells_hidden", 0)
     said = f"{hidden:,} cells of tables are not shown" if hidden else ""
+    of_all = say_queries(part.get("queries"))
     return {
         "name": str(part.get("study", "")),
         "sites": sites,
         "who": SCORERS.get(str(part.get("scorer")), ""),
         "rules": list(part.get("rules", [])),
         "hidden": said,
-        "queries": f"searches of all sites together: {say_queries(part.get('queries'))}",
+        "queries": f"searches of all sites together: {of_all}",
     }
 
 

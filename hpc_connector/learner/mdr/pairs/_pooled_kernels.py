@@ -24,13 +24,11 @@ with either variant, at least those without both missing apart. No bound holds w
 fold may have no case or no control.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector._jit import bare, inlined, kernel
-from hpc_connector.learner.mdr._arguments import Best, Floats, Rules
+from hpc_connector.learner.mdr._arguments import Best, Rules
 from hpc_connector.learner.mdr._score_kernels import score_folds, score_whole
 from hpc_connector.learner.mdr._search_kernels import (
     get_least,
@@ -50,9 +48,10 @@ from hpc_connector.learner.mdr._simd import (
 )
 
 Ints = NDArray[np.int32]
+Doubles = NDArray[np.float64]
 Tables = NDArray[np.int16] | NDArray[np.int32]
 NO_BOUND = 4.0  # of an accuracy, which is at most 1
-ROUNDING = 1e-5  # of bounds, which are in single precision
+ROUNDING = 1e-9  # of bounds
 
 
 @bare
@@ -67,15 +66,15 @@ def fill_cells(
     of_columns: Ints,
     column: int,
     size: Ints,
-    cells: Floats,
+    cells: Doubles,
 ) -> bool:
     """Complete the cells of a batch; return whether they can be true.
 
     Parameters
     ----------
     tables, at
-        Counts [group][cell][pair] at tables[at:], int16 of the bits of unsigned ones, or
-        int32.
+        Counts [group][cell][pair] at tables[at:], int16 of the bits of unsigned
+        ones, or int32.
     n_counted, n_cells
         Cells that were counted, 4 or 9, and that there are, 9 or 16.
     of_rows, row, of_columns, column
@@ -83,7 +82,7 @@ def fill_cells(
     size
         Individuals of each group, int32 (groups,).
     cells
-        The result, floating [group][cell][pair].
+        The result, float64 [group][cell][pair].
     """
     none = spread(np.int32(0))
     least = none
@@ -111,23 +110,23 @@ def fill_cells(
         rest = spread(size[group]) - n0 - n1 - n2
         z = rest - y0 - y1 - y2
         step = 64 if n_cells == 16 else 48
-        store(cells, to, to_float(c00, cells[0]))
-        store(cells, to + 16, to_float(c01, cells[0]))
-        store(cells, to + 32, to_float(c02, cells[0]))
-        store(cells, to + step, to_float(c10, cells[0]))
-        store(cells, to + step + 16, to_float(c11, cells[0]))
-        store(cells, to + step + 32, to_float(c12, cells[0]))
-        store(cells, to + 2 * step, to_float(c20, cells[0]))
-        store(cells, to + 2 * step + 16, to_float(c21, cells[0]))
-        store(cells, to + 2 * step + 32, to_float(c22, cells[0]))
+        store(cells, to, to_float(c00, 1.0))
+        store(cells, to + 16, to_float(c01, 1.0))
+        store(cells, to + 32, to_float(c02, 1.0))
+        store(cells, to + step, to_float(c10, 1.0))
+        store(cells, to + step + 16, to_float(c11, 1.0))
+        store(cells, to + step + 32, to_float(c12, 1.0))
+        store(cells, to + 2 * step, to_float(c20, 1.0))
+        store(cells, to + 2 * step + 16, to_float(c21, 1.0))
+        store(cells, to + 2 * step + 32, to_float(c22, 1.0))
         if n_cells == 16:
-            store(cells, to + 48, to_float(x0, cells[0]))
-            store(cells, to + 112, to_float(x1, cells[0]))
-            store(cells, to + 176, to_float(x2, cells[0]))
-            store(cells, to + 192, to_float(y0, cells[0]))
-            store(cells, to + 208, to_float(y1, cells[0]))
-            store(cells, to + 224, to_float(y2, cells[0]))
-            store(cells, to + 240, to_float(z, cells[0]))
+            store(cells, to + 48, to_float(x0, 1.0))
+            store(cells, to + 112, to_float(x1, 1.0))
+            store(cells, to + 176, to_float(x2, 1.0))
+            store(cells, to + 192, to_float(y0, 1.0))
+            store(cells, to + 208, to_float(y1, 1.0))
+            store(cells, to + 224, to_float(y2, 1.0))
+            store(cells, to + 240, to_float(z, 1.0))
         least = smallest(least, smallest(smallest(c00, c01), smallest(c10, c11)))
         least = smallest(least, smallest(smallest(c02, c12), smallest(c20, c21)))
         least = smallest(least, smallest(smallest(c22, z), smallest(x0, x1)))
@@ -144,11 +143,10 @@ def collect_batches(
     carriers: Ints,
     size: Ints,
     number: NDArray[np.int64],
-    lacking: Floats,
+    lacking: Doubles,
     n_folds: int,
     slack: float,
     least: float,
-    one: np.floating[Any],
     bound: NDArray[np.float64],
     pairs: NDArray[np.int64],
 ) -> int:
@@ -163,15 +161,13 @@ def collect_batches(
     number
         Of the variant of each place, int64 (places,), -1 of none.
     lacking
-        Individuals of each fold, cases and then controls, who lack a genotype, floating
+        Individuals of each fold, cases and then controls, who lack a genotype, float64
         (blocks * 2 * folds * 16,), followed by the individuals of each of those groups;
         empty where everybody is counted.
     slack
         What the statistic may exceed the whole accuracy by where `lacking` is empty.
     least
         Statistic that a pair must be able to reach.
-    one
-        Of the floating type that holds every product of counts.
     bound, pairs
         The result, float64 (n,) and places int64 (n, 2).
 
@@ -180,10 +176,10 @@ def collect_batches(
     How many were collected; -1 - pair where a table cannot be true.
     """
     first_row, last_row, first_column, last_column = tile
-    cells = np.zeros(2 * n_cells * 16, np.asarray(one).dtype)
+    cells = np.zeros(2 * n_cells * 16, np.float64)
     statistics, bounds = np.empty(48), np.empty(16)
     of_row = np.empty(96, np.int32)
-    lacked = np.empty(2 * n_folds * 16, cells.dtype)
+    lacked = np.empty(2 * n_folds * 16)
     batch, n = 0, 0
     for block_i in range(first_row, last_row):
         first = max(first_column, block_i)
@@ -239,10 +235,10 @@ def collect_batches(
 
 @bare
 def _bound_lanes(
-    cells: Floats,
+    cells: Doubles,
     n_cells: int,
-    of_row: Floats,
-    lacking: Floats,
+    of_row: Doubles,
+    lacking: Doubles,
     column: int,
     n_folds: int,
     statistics: NDArray[np.float64],
@@ -257,8 +253,7 @@ def _bound_lanes(
         Who lacks the variant of the row, [group][pair]; and those of the columns, at
         lacking[column:], with the individuals of each group at its end.
     """
-    kind = cells.dtype.type
-    zero, one = spread(kind(0)), spread(kind(1))
+    zero, one = spread(0.0), spread(1.0)
     counted_1 = counted_0 = zero
     for cell in range(n_cells):
         at = cell * 16
@@ -267,7 +262,7 @@ def _bound_lanes(
     is_bad = (zero >= counted_1) | (zero >= counted_0)
     over_1 = one / select(counted_1 > zero, counted_1, one)
     over_0 = one / select(counted_0 > zero, counted_0, one)
-    mean, half = spread(kind(1.0 / n_folds)), spread(kind(0.5))
+    mean, half = spread(1.0 / n_folds), spread(0.5)
     sizes = lacking.shape[0] - 2 * n_folds
     total = zero
     for fold in range(n_folds):
@@ -283,15 +278,16 @@ def _bound_lanes(
         total = total + _larger(high_1 - low_0, high_0 - low_1)
         total = total + half * _larger(high_1 - mean, mean - low_1)
         total = total + half * _larger(high_0 - mean, mean - low_0)
-    slack = half * total + spread(kind(ROUNDING))
-    slack = select(is_bad, spread(kind(NO_BOUND)), slack)
-    store(statistics, 16, to_float(slack, statistics[0]))
+    slack = half * total + spread(ROUNDING)
+    slack = select(is_bad, spread(NO_BOUND), slack)
+    store(statistics, 16, slack)
 
 
 @inlined
 def _larger(a: Vector, b: Vector) -> Vector:
     """Return the larger of two numbers, lane by lane."""
-    return select(a > b, a, b)
+    larger: Vector = select(a > b, a, b)
+    return larger
 
 
 @kernel
@@ -304,7 +300,6 @@ def score_batches(
     size: Ints,
     folds: int,
     numbers: NDArray[np.int64],
-    one: np.floating[Any],
     rules: Rules,
     best: Best,
 ) -> int:
@@ -327,9 +322,9 @@ def score_batches(
     """
     n_groups = size.shape[0]
     total = 2 * folds if folds > 1 else 0
-    cells = np.zeros((n_groups + 2) * n_cells * 16, np.asarray(one).dtype)
+    cells = np.zeros((n_groups + 2) * n_cells * 16, np.float64)
     fold_train, statistics = np.full(folds * 16, -1.0), np.empty(48)
-    nobody = np.zeros(n_groups + 2, cells.dtype)
+    nobody = np.zeros(n_groups + 2)
     for batch in range(numbers.shape[0] // 16):
         margins = batch * n_groups * 48
         at = batch * n_groups * n_counted * 16
@@ -363,7 +358,6 @@ def score_tile(
     size: Ints,
     folds: int,
     number: NDArray[np.int64],
-    one: np.floating[Any],
     rules: Rules,
     best: Best,
 ) -> int:
@@ -379,9 +373,9 @@ def score_tile(
     first_row, last_row, first_column, last_column = tile
     n_groups = size.shape[0]
     total = 2 * folds if folds > 1 else 0
-    cells = np.zeros((n_groups + 2) * n_cells * 16, np.asarray(one).dtype)
+    cells = np.zeros((n_groups + 2) * n_cells * 16, np.float64)
     fold_train, statistics = np.full(folds * 16, -1.0), np.empty(48)
-    nobody = np.zeros(n_groups + 2, cells.dtype)
+    nobody = np.zeros(n_groups + 2)
     of_row, numbers = np.empty(n_groups * 48, np.int32), np.empty((16, 2), np.int64)
     batch = 0
     for block_i in range(first_row, last_row):
@@ -425,11 +419,11 @@ def score_tile(
 
 @bare
 def score_lanes(
-    cells: Floats,
+    cells: Doubles,
     n_cells: int,
     folds: int,
     total: int,
-    nobody: Floats,
+    nobody: Doubles,
     rules: Rules,
     fold_train: NDArray[np.float64],
     statistics: NDArray[np.float64],

@@ -210,7 +210,7 @@ def count_all_carriers(
     planes
         int32 (blocks, words, n, 16).
     """
-    n_blocks, n_words, stored = planes.shape[:3]
+    n_blocks, stored = planes.shape[0], planes.shape[2]
     n_groups = start.shape[0] - 1
     carriers = np.zeros((n_blocks, n_groups, stored, 16), np.int32)
     for block in range(n_blocks):
