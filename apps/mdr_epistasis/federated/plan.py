@@ -5,6 +5,7 @@ from typing import Any
 
 from hpc_connector.federation.blocks import MESSAGE_BYTES
 from hpc_connector.federation.study import Study
+from hpc_connector.learner.mdr.bitplanes import LANES
 
 GBIT_BYTES_A_S = 125e6
 HUB_BYTES_A_S = 157 * 2**20  # that Python adds up, of all sites, with TLS
@@ -32,7 +33,7 @@ def make_plan(study: Study, n_variants: int, n_individuals: int) -> dict[str, An
     stages = {
         "variants": n_variants * (4 * groups + 1) * itemsize,
         **{
-            kind: count_pairs(study, pairs, n_cells, itemsize, by_folds=by_folds)
+            kind: count_pairs(study, n_variants, n_cells, itemsize, by_folds=by_folds)
             for kind, n_cells in (("complete", FOUR), ("with_missing", NINE))
         },
     }
@@ -74,14 +75,19 @@ def sends_folds(study: Study, n_variants: int) -> bool:
 
 
 def count_pairs(
-    study: Study, pairs: int, n_cells: int, itemsize: int, *, by_folds: bool
+    study: Study, n_variants: int, n_cells: int, itemsize: int, *, by_folds: bool
 ) -> int:
-    """Return the bytes of the tables of all pairs, and of those by folds."""
+    """Return the bytes of the tables of all pairs, and of those by folds.
+
+    Tiles are of whole blocks of variants, each with itself too.
+    """
+    n_blocks, pairs = -(-n_variants // LANES), math.comb(n_variants, 2)
+    tiled = n_blocks * (n_blocks + 1) // 2 * LANES**2
     of_folds = n_cells * 2 * study.folds * itemsize
     if by_folds:
-        return pairs * of_folds
+        return tiled * of_folds + min(study.top, pairs) * NINE * of_folds // n_cells
     top = min(study.top, pairs)
     listed = min(pairs, int(4 * top * (1 + math.log(max(pairs / top, 1)))))
     if n_cells == NINE and study.missing == "exclude" and study.rank_by == "test":
         listed = max(listed, int(MISSING_SHARE * pairs))
-    return pairs * n_cells * 2 * itemsize + listed * of_folds
+    return tiled * n_cells * 2 * itemsize + listed * of_folds
