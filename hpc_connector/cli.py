@@ -104,7 +104,9 @@ def join_dashed(argv: list[str], options: Collection[str]) -> list[str]:
 
 
 def add_options(
-    parser: argparse.ArgumentParser, kind: type, names: Collection[str] = ()
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup,
+    kind: type,
+    names: Collection[str] = (),
 ) -> dict[str, argparse.Action]:
     """Add the options of a dataclass to a parser, in their groups; return them by name.
 

@@ -172,9 +172,10 @@ class RunRecord(TypedDict, total=False):
     assumed: list[dict[str, str]]  # see ``notes.Assumption``
     counted: dict[str, int]  # what was left out or changed, by a phrase
     all_models: dict[str, Any]  # how many have which error
-    cohort: dict[str, Any]  # these six are the programs' own
+    cohort: dict[str, Any]  # these seven are the programs' own
     trait: dict[str, Any]
     acquired: dict[str, Any]  # of a stream, by ``metabolite-annotation follow``
+    federation: dict[str, Any]  # of a search over sites, see ``federated.run``
     dataset: dict[str, Any]
     search: dict[str, Any]
     annotation: dict[str, Any]

@@ -52,6 +52,7 @@ HOMES = {
             "hpc_connector/crypt4gh/",
             "hpc_connector/confidential/",
             "hpc_connector/commands/confidential/",
+            "hpc_connector/federation/",
         ],
     ),
     "jwt": ("", ["hpc_connector/confidential/identity/"]),

@@ -13,9 +13,11 @@ from hpc_connector.commands.telemetry import main as telemetry
 from mdr_epistasis import program as mdr
 from metabolite_annotation import program as annotation
 
-FOLDERS = ("actions", "burst", "slices", "keys", "seal", "keeper", "scone")
+FOLDERS = (
+    *("actions", "burst", "slices", "keys", "seal", "keeper", "federate", "scone"),
+)
 COMMANDS = [
-    *(f"mdr-epistasis {name}" for name in ("run", "report", "simulate")),
+    *(f"mdr-epistasis {name}" for name in ("run", "report", "federate", "simulate")),
     *(
         f"metabolite-annotation {n}"
         for n in ("run", "follow", "report", "compare", "simulate")
@@ -32,6 +34,7 @@ COMMANDS = [
     *(f"hpc-connector {what}" for what in ("seal make", "seal verify")),
     *(f"hpc-connector scone {n}" for n in ("lint", "render", "upload", "show")),
     *(f"hpc-connector keys {what}" for what in ("grant", "log verify")),
+    *(f"hpc-connector federate {what}" for what in ("invite", "check", "log")),
     *(f"hpc-connector keeper {what}" for what in ("run", "add", "list", "revoke")),
 ]
 MAINS = {

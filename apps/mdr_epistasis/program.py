@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
+from hpc_connector.errors import BadInput
 from hpc_connector.options import ReaderOptions
 from mdr_epistasis.options import Options
 
@@ -28,6 +29,9 @@ def make_parser() -> tuple[cli.OneLineParser, cli.OneLineParser]:
     report = cli.add_command(commands, "report", "write report.html of a run again")
     report.add_argument("directory", type=Path, metavar="DIR", help="folder of the run")
     cli.add_options(report, ReaderOptions)
+    said = "search over sites that share no genotypes"
+    federate = cli.add_command(commands, "federate", said)
+    federate.set_defaults(parser=federate)
     said = "make a cohort with a known interaction"
     simulate = cli.add_command(commands, "simulate", said)
     simulate.set_defaults(parser=simulate)
@@ -38,8 +42,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run the program; return its exit code."""
     if argv is None:  # a process of its own
         cli.hold_collection()
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["federate"]:
+        return run_federate(argv[1:])
     try:
-        options = read_command(sys.argv[1:] if argv is None else argv)
+        options = read_command(argv)
     except Exception as error:
         return cli.explain(NAME, error)
     if isinstance(options, int):
@@ -105,6 +112,74 @@ def run_simulate(argv: list[str]) -> int:
     cli.set_up_log(NAME)
     simulate(str(options.out), options.get_design(), options.format)
     logger.info("%s: %d variants written", options.out, options.variants)
+    return cli.DONE
+
+
+def run_federate(argv: list[str]) -> int:
+    """Run ``mdr-epistasis federate``; return its exit code."""
+    from hpc_connector.federation.study import read_study
+    from mdr_epistasis.federated import options as federated
+
+    parser = cli.make_parser(
+        f"{NAME} federate", "Search over sites that share no genotypes."
+    )
+    cli.add_options(parser, federated.FederateOptions)
+    of_run = (*federated.OF_SITES, *federated.OF_RUNS)
+    said = "as of run, of each site or of all"
+    cli.add_options(parser.add_argument_group(said), Options, of_run)
+    args = parser.parse_args(argv)
+    asked = cli.take_options(federated.FederateOptions, args)
+    given = {name: getattr(args, name) for name in of_run}
+    cli.use_one_blas_thread()
+    cli.import_numba()
+    try:
+        study = read_study(asked.study)
+        if args.plan:
+            return print_federated_plan(study)
+        options = federated.make_run_options(asked, study, given, argv)
+        run = load_federated_run()
+    except Exception as error:
+        return cli.explain(NAME, error)
+    from hpc_connector.pipeline.program import open_session
+
+    try:
+        with open_session(NAME, options) as comm:
+            outcome = run(comm, asked, options)
+            if outcome.result:
+                print_top(options, outcome.result)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return cli.DONE
+
+
+def load_federated_run() -> Callable[..., Any]:
+    """Return the function that runs a federated search, which is imported now.
+
+    Raises
+    ------
+    BadInput
+        There is no library of masks.
+    """
+    try:
+        from mdr_epistasis.federated.run import run
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "cryptography":
+            raise
+        raise BadInput(
+            "masks need cryptography: expected "
+            "pip install 'hpc_connector[confidential]'"
+        ) from None
+    return run
+
+
+def print_federated_plan(study: Any) -> int:
+    """Print what a federated search sends, as one JSON object."""
+    from hpc_connector.federation.variants import read_reference
+    from mdr_epistasis.federated.plan import make_plan
+
+    cli.set_up_log(NAME)
+    reference = read_reference(study.reference, study.palindromic)
+    print(json.dumps(make_plan(study, len(reference), 0)))
     return cli.DONE
 
 

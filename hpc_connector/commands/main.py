@@ -29,6 +29,7 @@ COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args
     "decrypt": "decrypt a file",
     "seal": "sign what an encrypted file is, and prove it",
     "keeper": "hold headers of encrypted files, release them to jobs",
+    "federate": "prepare a search over sites, and prove its logs",
     "scone": "check, write and upload policies of enclaves",
 }
 PLACES = {name: f"confidential.{name}" for name in CONFIDENTIAL} | {

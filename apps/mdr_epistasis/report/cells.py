@@ -40,8 +40,10 @@ def draw_cells(run: SearchRun, model: int) -> list[Markup]:
     """Draw the genotype combinations of a model, a panel a genotype of a third."""
     ids = run.get_ids(model)
     genotypes = [get_genotype_names(run, v) for v in run.models["variant"][model]]
-    draw = bind_means(run, model) if run.is_scored else bind_bars(run, model)
-    what = "Mean scores" if run.is_scored else "Cases and controls"
+    draw, what = bind_risks(run, model), "Risks"
+    if run.has_tables:
+        draw = bind_means(run, model) if run.is_scored else bind_bars(run, model)
+        what = "Mean scores" if run.is_scored else "Cases and controls"
     label = f"{what} of the genotypes of {' and '.join(ids)}"
     panels = []
     for k in range(run.levels ** (run.order - 2)):
@@ -52,6 +54,19 @@ def draw_cells(run: SearchRun, model: int) -> list[Markup]:
         title = f"{shorten(ids[0])} {genotypes[0][k]}" if run.order == 3 else ""
         panels.append(_make_panel(title, run.levels, "".join(parts), label))
     return panels
+
+
+def bind_risks(run: SearchRun, model: int) -> Draw:
+    """Return what draws the risk of a cell alone, given its place and name."""
+    (high_risk,) = get_tables(run, model)
+
+    def draw(at: tuple[int, int, int], name: str) -> str:
+        risk = "high" if high_risk[at] else "low"
+        x, y = LEFT + at[2] * CELL, TOP + at[1] * CELL
+        shape = draw_rect(x + 2, y + 2, CELL - 4, CELL - 4, f"cell {risk}", name)
+        return shape + draw_text(x + CELL / 2, y + CELL / 2 + 4, risk, "middle")
+
+    return draw
 
 
 def bind_bars(run: SearchRun, model: int) -> Draw:

@@ -22,6 +22,7 @@ from mdr_epistasis.report.charts import (
 )
 from mdr_epistasis.report.network import draw_network
 from mdr_epistasis.report.run_file import SearchRun, read_run
+from mdr_epistasis.report.sites import list_sites
 
 PARTS = (
     "cohort",
@@ -81,6 +82,7 @@ def make_page(run: SearchRun, moved: list[Row] | None = None) -> str:
         "facts": list_facts(run.record | trait.get_facts(run), PARTS),
         "inputs": list_inputs(run.record),
         "actions": list_actions(moved),
+        "federation": list_sites(run),
     }
     parts = (_get_header(run), _get_table(run), _get_charts(run), _get_pictures(run))
     for part in parts:
@@ -145,6 +147,7 @@ def _get_pictures(run: SearchRun) -> dict[str, Any]:
 
 
 def _make_cells(run: SearchRun, model: int) -> Cells:
-    alone = ", ".join(f"{value:.3f}" for value in summary.get_alone(run, model))
+    values = summary.get_alone(run, model)
+    alone = ", ".join(f"{value:.3f}" for value in values) if run.has_tables else ""
     whole = f"{run.models['balanced_accuracy'][model]:.3f}"
     return Cells(run.get_ids(model), draw_cells(run, model), alone, whole)

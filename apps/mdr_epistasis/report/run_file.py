@@ -53,6 +53,7 @@ OPTIONAL = {"p_value", "fold_test_balanced_accuracy", *RATIOS, "sensitivity"} | 
     "hwe_p",
 }
 OPTIONAL |= {"effect_p", *SCORES}
+OPTIONAL |= {"cases", "controls"}  # tables, which a federated search lets out seldom
 KINDS = {"iu": INTEGERS, "b": BOOLEANS, "fiu": FRACTIONS + RATIOS + SCORES}
 TEXTS = ("id", "chromosome", "counted", "other")
 
@@ -115,6 +116,16 @@ class SearchRun:
     def is_scored(self) -> bool:
         """Whether individuals are scored, and not plain cases and controls."""
         return set(SCORES) <= self.models.keys()
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether it has how many cases and controls have which genotypes."""
+        return {"cases", "controls"} <= self.models.keys()
+
+    @property
+    def has_consistency(self) -> bool:
+        """Whether it is known which model is the best of each fold."""
+        return self.folds > 1 and "cv_consistency" in self.models
 
     @property
     def score_name(self) -> str:
@@ -219,6 +230,8 @@ def _read_models(group: h5py.Group, order: int, folds: int, levels: int) -> Colu
             if name in OPTIONAL and name not in group:
                 continue
             column = group[name]
+            if name == "cv_consistency" and np.isnan(column[:]).all():  # not computed
+                continue
             expected = (m, *widths.get(name, ()))
             if column.shape != expected or column.dtype.kind not in kinds:
                 raise BadInput(

@@ -67,13 +67,20 @@ def get_best(run: SearchRun) -> Best:
     return Best(
         ids=run.get_ids(run.best),
         score=f"{run.score[run.best]:.3f}",
-        consistency=str(run.models["cv_consistency"][run.best]) if has_folds else "",
+        consistency=_get_consistency(run),
         p_value="" if np.isnan(p) else f"{p:.2g}",
         reached=str(count_reached(run) or "none"),
         alone=say_alone(run),
         first=[] if is_first else run.get_ids(0),
         first_score="" if is_first else f"{run.score[0]:.3f}",
     )
+
+
+def _get_consistency(run: SearchRun) -> str:
+    """Return in how many folds the best model is the best, empty if not known."""
+    if not run.has_consistency:
+        return ""
+    return str(run.models["cv_consistency"][run.best])
 
 
 def get_kind(run: SearchRun) -> str:
@@ -101,8 +108,11 @@ def count_reached(run: SearchRun) -> int:
 def get_alone(run: SearchRun, model: int) -> list[float]:
     """Return the balanced accuracy that each variant of a model reaches alone.
 
-    On the individuals of the model, all data: from the margins of its table.
+    On the individuals of the model, all data: from the margins of its table; NaN where
+    that is not known.
     """
+    if not run.has_tables:
+        return [np.nan] * run.order
     shape = (run.levels,) * run.order
     is_scored = CELL_SCORES[0] in run.models
     names = CELL_SCORES[:2] if is_scored else ("cases", "controls")
@@ -157,8 +167,12 @@ def say_search(run: SearchRun) -> str:
     cohort, search = run.get_part("cohort"), run.get_part("search")
     n_variants = len(run.variants["id"])
     n_models = search.get("models", comb(n_variants, run.order))
-    cases = cohort.get("cases", int(run.models["cases"][run.best].sum()))
-    controls = cohort.get("controls", int(run.models["controls"][run.best].sum()))
+    cases, controls = (
+        cohort[name]
+        if name in cohort or not run.has_tables
+        else int(run.models[name][run.best].sum())
+        for name in ("cases", "controls")
+    )
     kind = get_kind(run) + ("" if n_models == 1 else "s")
     are = "was" if n_models == 1 else "were"
     who = f"{format_count(cases)} cases and {format_count(controls)} controls"
@@ -199,6 +213,12 @@ def _doubt_accuracy(run: SearchRun) -> Iterator[str]:
         return
     if not run.score[run.best] >= CHANCE_BA:
         yield "Test accuracy is close to 0.5: the best model hardly predicts."
+    if not run.has_consistency:
+        yield (
+            "Whether the folds agree on this model is not known: the study has not "
+            "asked for it (cvc)."
+        )
+        return
     agreeing = int(run.models["cv_consistency"][run.best])
     if 2 * agreeing <= run.folds:
         yield (
@@ -241,6 +261,8 @@ def _doubt_model(run: SearchRun) -> Iterator[str]:
     if run.models["balanced_accuracy"][run.best] - max(alone) < 0.01:
         name = shorten(run.get_ids(run.best)[int(np.argmax(alone))])
         yield f"Nearly all of its accuracy is the effect of {name} alone."
+    if not run.has_tables:
+        return
     sizes = run.models["cases"][run.best] + run.models["controls"][run.best]
     few = int((sizes < FEW).sum())
     if few:
@@ -255,7 +277,7 @@ def list_tiles(run: SearchRun) -> list[Tile]:
     m, models = run.best, run.models
     score = "test balanced accuracy" if run.folds > 1 else "balanced accuracy, all data"
     tiles = [Tile(f"{run.score[m]:.3f}", score)]
-    if run.folds > 1:
+    if run.has_consistency:
         consistency = str(models["cv_consistency"][m])
         tiles.append(Tile(consistency, "folds that choose it (CVC)", str(run.folds)))
     if not np.isnan(p := get_p_value(run)):

@@ -95,6 +95,8 @@ def list_columns(run: SearchRun) -> list[str]:
     absent = set() if run.folds > 1 else OF_FOLDS
     if run.is_scored:
         absent = absent | OF_CLASSES
+    if not run.has_consistency:
+        absent = absent | {"cv_consistency"}
     if "fold_test_balanced_accuracy" not in run.models:
         absent = absent | {"folds"}
     known = {*run.models, *NOT_NUMBERS} - absent

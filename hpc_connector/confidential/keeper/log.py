@@ -38,11 +38,19 @@ FIELDS = ("actor", "uid", "job", "grant", "objects", "level", "reason")
 
 @dataclass(frozen=True)
 class LogPlace:
-    """Where a log is written, and by which key it is signed."""
+    """Where a log is written, by which key it is signed, and what it may say.
+
+    Parameters
+    ----------
+    events, fields
+        That a line may have; those of a keeper unless it is the log of another.
+    """
 
     path: Path
     checkpoints: Path
     key: Ed25519PrivateKey
+    events: frozenset[str] = EVENTS
+    fields: tuple[str, ...] = FIELDS
 
 
 def name_public(path: Path) -> Path:
@@ -76,16 +84,16 @@ def add_event(place: LogPlace, event: str, **what: Any) -> None:
     Parameters
     ----------
     event
-        One of ``EVENTS``.
+        One of those of the log.
     what
-        Of ``FIELDS``; null where it is not given. No secret may be in it.
+        Of its fields; null where it is not given. No secret may be in it.
     """
-    if event not in EVENTS or not set(what) <= set(FIELDS):
+    if event not in place.events or not set(what) <= set(place.fields):
         raise ValueError(f"{event} {sorted(what)}: not of a log")
     with open(place.path, "a+b") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)  # other threads, and other processes
         seq, before = read_end(stream)
-        told = dict.fromkeys(FIELDS) | what
+        told = dict.fromkeys(place.fields) | what
         told |= {"seq": seq + 1, "time": get_time(), "event": event, "prev": before}
         line = pack_json(told | {"sig": sign(place.key, LINE, told)})
         write(stream, line)

@@ -142,6 +142,22 @@ def store_fours(
 
 
 @intrinsic
+def load_counts(typingctx: Any, array: types.Array, index: types.Type) -> Intrinsic:
+    """Return sixteen values of an int32 array; of int16, 0 .. 65535 by their bits."""
+    n_bits = array.dtype.bitwidth
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        at = _pointer(context, builder, array, args[0], args[1], VECTOR_OF[array.dtype])
+        stored = ir.VectorType(ir.IntType(n_bits), LANES)
+        found = builder.load(
+            builder.bitcast(at, stored.as_pointer()), align=n_bits // 8
+        )
+        return found if n_bits == 32 else builder.zext(found, COUNT.llvm)
+
+    return COUNT(array, types.intp), codegen
+
+
+@intrinsic
 def store_lower(
     typingctx: Any, array: types.Array, index: types.Type, value: Vector
 ) -> Intrinsic:

@@ -57,7 +57,9 @@ class Arrangement:
 
 
 def make_arrangement(
-    is_case: NDArray[np.integer[Any]], fold: NDArray[np.int64]
+    is_case: NDArray[np.integer[Any]],
+    fold: NDArray[np.int64],
+    folds: int | None = None,
 ) -> Arrangement:
     """Deal individuals to groups by class and fold.
 
@@ -67,8 +69,10 @@ def make_arrangement(
         1 for a case, 0 for a control, shape (individuals,).
     fold
         Fold of each individual, 0 .. folds - 1, shape (individuals,).
+    folds
+        Of them, where the last may have nobody; up to the last that has if None.
     """
-    folds = int(fold.max(initial=0)) + 1
+    folds = int(fold.max(initial=0)) + 1 if folds is None else folds
     group = np.where(np.asarray(is_case, bool), 0, folds) + fold
     size = np.bincount(group, minlength=2 * folds)
     start = np.concatenate([[0], np.cumsum(-(-size // WORD_BITS))])

@@ -113,9 +113,26 @@ def describe_models(
     (models, cells); balanced accuracies of each fold (models, folds); and the
     statistics of :func:`get_statistics`.
     """
-    folds = arrangement.folds
     counts = count_models(planes, arrangement, models, level=level)
-    counts = counts.reshape(len(models), 2, folds, -1)
+    return describe_counts(counts, tie_low=tie_low)
+
+
+def describe_counts(
+    counts: NDArray[np.int64], *, tie_low: bool
+) -> dict[str, NDArray[Any]]:
+    """Return what is reported of models by their tables.
+
+    Parameters
+    ----------
+    counts
+        Of each group in each cell, int64 (models, groups, cells).
+
+    Returns
+    -------
+    As :func:`describe_models`.
+    """
+    folds = counts.shape[1] // 2
+    counts = counts.reshape(len(counts), 2, folds, -1)
     cases, controls = counts.sum(axis=2).transpose(1, 0, 2)
     high_risk = get_risk_array(cases, controls, tie_low=tie_low)
     columns = {"cases": cases, "controls": controls, "high_risk": high_risk}

@@ -1,0 +1,128 @@
+"""The options of ``mdr-epistasis federate``."""
+
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hpc_connector.errors import BadInput
+from hpc_connector.federation.study import Study
+from hpc_connector.options import fill, local, option, source
+from mdr_epistasis.options import Options
+
+# Of ``run``, what is a site's own: the study says the rest
+OF_SITES = (
+    "labels",
+    "label_column",
+    "id_column",
+    "zero_one",
+    "sample_file",
+    "fam",
+    "bim",
+    "psam",
+    "pvar",
+    "vcf_field",
+    "imputation_threshold",
+    "half_call",
+    "chromosome",
+    "pass_only",
+    "keep",
+    "remove",
+)
+OF_RUNS = ("out", "quiet", "json", "plan")
+
+_sites = partial(option, group="the study and its sites")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FederateOptions:
+    """What ``mdr-epistasis federate`` takes beside options of ``run``."""
+
+    study: Path = _sites(
+        MISSING,
+        "STUDY.toml: sites, variants, settings, and what may be let out",
+        flag="",
+        read=local,
+        metavar="STUDY",
+    )
+    genotypes: tuple[str, ...] | None = _sites(
+        None,
+        "of each site: {site} is its name, {rank} the number of its rank, from 0; so "
+        "in other options",
+        read=source,
+        many="words",
+        metavar="GENOTYPES",
+    )
+    build: str | None = _sites(
+        None,
+        "of the genotypes (default: by the contigs of a VCF, else the study's)",
+        choices=("GRCh37", "GRCh38"),
+    )
+    mask_key: str | None = _sites(
+        None,
+        "private key of each site's masks (default: new ones, if the study has none)",
+        read=source,
+        metavar="KEY",
+    )
+    records: Path | None = _sites(
+        None,
+        "folder of budgets and logs of the sites (default: beside the study)",
+        read=local,
+        metavar="DIR",
+    )
+
+    def get_records(self) -> Path:
+        """Return the folder of budgets and logs."""
+        return self.study.parent / "records" if self.records is None else self.records
+
+
+def make_run_options(
+    options: FederateOptions, study: Study, given: dict[str, Any], words: Sequence[str]
+) -> Options:
+    """Return the options of the search that the study asks for.
+
+    Parameters
+    ----------
+    given
+        Values of :data:`OF_SITES` and :data:`OF_RUNS`.
+    words
+        Of the command line.
+    """
+    settings = {
+        "order": study.order,
+        "folds": study.folds,
+        "top": study.top,
+        "rank_by": study.rank_by,
+        "min_maf": study.min_maf,
+        "max_missing": study.max_missing,
+        "missing": study.missing,
+        "tie": study.tie,
+    }
+    genotypes = list(options.genotypes or ())
+    values = given | settings | {"genotypes": genotypes}
+    return fill(Options, values, words=tuple(words))
+
+
+def place(value: Any, site: str, rank: int) -> Any:
+    """Return an option with the name and number of a site in its places.
+
+    Raises
+    ------
+    BadInput
+        Another name stands in braces.
+    """
+    if isinstance(value, tuple):
+        return tuple(place(one, site, rank) for one in value)
+    if not isinstance(value, str) or "{" not in value:
+        return value
+    try:
+        return value.format(site=site, rank=rank)
+    except (KeyError, IndexError, ValueError):
+        raise BadInput(f"{value}: expected {{site}} or {{rank}} in braces") from None
+
+
+def place_all(options: Options, site: str, rank: int) -> dict[str, Any]:
+    """Return the options of one site, of those that name its files."""
+    names: Sequence[str] = ("genotypes", *OF_SITES)
+    return {name: place(getattr(options, name), site, rank) for name in names}

@@ -1,0 +1,241 @@
+"""What a site counts, and the blocks in which it is added up.
+
+All sites lay out the same variants in the same order: those of which nobody at any site
+lacks a genotype, then the others, each from a block of sixteen on. A message is the
+tables of a tile of the pairs, or of a list of pairs.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpc_connector.federation.masks import Numbers
+from hpc_connector.learner.mdr.bitplanes import (
+    LANES,
+    Arrangement,
+    make_planes,
+    place_codes,
+)
+from hpc_connector.learner.mdr.pairs._table_kernels import (
+    count_all_carriers,
+    count_batches,
+    count_listed,
+    fill_tables,
+)
+
+MESSAGE_BYTES = 4 << 20
+VARIANTS, PAIRS, FOLDS, SIZES = 0, 1, 2, 3  # stages
+COUNTED_VARIANTS = 4096  # of a site at once
+FOUR = [0, 1, 3, 4]  # cells of nine from which the others follow
+
+
+class Tile(NamedTuple):
+    """Blocks of rows and of columns, and the cells that are counted of their pairs."""
+
+    blocks: tuple[int, int, int, int]
+    n_counted: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The variants that are searched, in the order of all sites.
+
+    Parameters
+    ----------
+    rows
+        Their places in the reference list, int64 (variants,), ascending.
+    is_complete
+        Whether nobody lacks a genotype, bool (variants,).
+    """
+
+    rows: NDArray[np.int64]
+    is_complete: NDArray[np.bool_]
+
+    @cached_property
+    def place(self) -> NDArray[np.int64]:
+        """Place of each variant in the planes, int64 (variants,)."""
+        place = np.empty(len(self.rows), np.int64)
+        n = int(self.is_complete.sum())
+        place[self.is_complete] = np.arange(n)
+        first = -(-n // LANES) * LANES
+        place[~self.is_complete] = first + np.arange(len(self.rows) - n)
+        return place
+
+    @cached_property
+    def number(self) -> NDArray[np.int64]:
+        """Number of the variant at each place, int64 (places,), -1 of none."""
+        number = np.full(self.n_blocks * LANES, -1, np.int64)
+        number[self.place] = np.arange(len(self.rows))
+        return number
+
+    @property
+    def n_complete_blocks(self) -> int:
+        """Blocks of complete variants, which come first."""
+        return -(-int(self.is_complete.sum()) // LANES)
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks of all variants."""
+        return self.n_complete_blocks + -(-int((~self.is_complete).sum()) // LANES)
+
+    def list_tiles(self, n_groups: int, itemsize: int) -> list[Tile]:
+        """Return the tiles of all pairs, each a message."""
+        first, last = self.n_complete_blocks, self.n_blocks
+        edge = get_edge(n_groups, 4, itemsize)
+        whole = list(cut(0, first, edge))
+        edge = get_edge(n_groups, 9, itemsize)
+        rows, rest = list(cut(0, first, edge)), list(cut(first, last, edge))
+        tiles = [Tile((*a, *b), 4) for k, a in enumerate(whole) for b in whole[k:]]
+        tiles += [Tile((*a, *b), 9) for a in rows for b in rest]
+        return tiles + [Tile((*a, *b), 9) for k, a in enumerate(rest) for b in rest[k:]]
+
+    def split(
+        self, pairs: NDArray[np.int64], most: int
+    ) -> Iterator[tuple[NDArray[np.int64], int]]:
+        """Yield parts of listed pairs, with the cells that are counted of them.
+
+        Parameters
+        ----------
+        pairs
+            Places, int64 (pairs, 2).
+        most
+            Pairs of a message.
+        """
+        is_whole = pairs.max(axis=1, initial=-1) < self.n_complete_blocks * LANES
+        for some, n_counted in ((pairs[is_whole], 4), (pairs[~is_whole], 9)):
+            for at in range(0, len(some), most):
+                yield some[at : at + most], n_counted
+
+
+def cut(first: int, last: int, edge: int) -> Iterator[tuple[int, int]]:
+    """Yield first and last of parts of a range, none longer than an edge."""
+    for at in range(first, last, edge):
+        yield at, min(at + edge, last)
+
+
+def get_edge(n_groups: int, n_cells: int, itemsize: int) -> int:
+    """Return the blocks along an edge of a tile, whose tables make a message."""
+    n_bytes = LANES * LANES * n_groups * n_cells * itemsize
+    return max(1, math.isqrt(MESSAGE_BYTES // n_bytes))
+
+
+def get_most_pairs(n_groups: int, itemsize: int) -> int:
+    """Return the listed pairs of a message."""
+    return max(LANES, MESSAGE_BYTES // (n_groups * 9 * itemsize) // LANES * LANES)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Genotypes of a site in one arrangement of its individuals.
+
+    Parameters
+    ----------
+    codes
+        Of every variant of the reference list, int32 (variants, 2, words), all missing
+        where the site has none; see ``bitplanes.pack_genotypes``.
+    """
+
+    codes: NDArray[np.int32]
+    arrangement: Arrangement
+
+    def make_planes(
+        self, rows: NDArray[np.int64], place: NDArray[np.int64], n_blocks: int, n: int
+    ) -> NDArray[np.int32]:
+        """Return planes of `n` genotypes of some variants at their places."""
+        n_words = self.codes.shape[2]
+        planes = make_planes(n_blocks * LANES, n_words, missing=n == 3)
+        place_codes(self.codes[rows], place, planes)
+        return planes
+
+
+@dataclass(frozen=True)
+class Local:
+    """What a site holds, and nobody else sees.
+
+    Parameters
+    ----------
+    in_folds, whole
+        Its genotypes, arranged by class and fold, and by class alone.
+    is_present
+        Whether it has each variant of the reference list, bool (variants,).
+    """
+
+    in_folds: Packed
+    whole: Packed
+    is_present: NDArray[np.bool_]
+
+    def count_variants(self) -> Iterator[NDArray[np.int64]]:
+        """Yield carriers of 0, 1, 2 and missing, some variants after others.
+
+        Each int64 (variants, groups, 4).
+        """
+        packed, n = self.in_folds, len(self.is_present)
+        size = packed.arrangement.group_size
+        for first, last in cut(0, n, COUNTED_VARIANTS):
+            n_blocks = -(-(last - first) // LANES)
+            rows = np.arange(first, last)
+            planes = packed.make_planes(rows, rows - first, n_blocks, 3)
+            counted = count_all_carriers(planes, packed.arrangement.group_start)
+            counted = counted.transpose(0, 3, 1, 2).reshape(-1, len(size), 3)
+            called = counted[: last - first].astype(np.int64)
+            missing = size[:, None] - called.sum(axis=2, keepdims=True)
+            yield np.concatenate([called, missing], axis=2)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The planes of a site, of the variants that are searched."""
+
+    local: Local
+    layout: Layout
+
+    @cached_property
+    def _whole(self) -> NDArray[np.int32]:
+        rows, place = self.layout.rows, self.layout.place
+        n = 2 if self.layout.is_complete.all() else 3
+        return self.local.whole.make_planes(rows, place, self.layout.n_blocks, n)
+
+    @cached_property
+    def _in_folds(self) -> NDArray[np.int32]:
+        rows, place = self.layout.rows, self.layout.place
+        return self.local.in_folds.make_planes(rows, place, self.layout.n_blocks, 3)
+
+    def count_tile(self, tile: Tile, dtype: Any, *, in_folds: bool) -> Numbers:
+        """Return the tables of a tile, see ``_table_kernels``."""
+        packed = self.local.in_folds if in_folds else self.local.whole
+        planes = self._in_folds if in_folds else self._whole
+        start = packed.arrangement.group_start
+        n = count_batches(tile.blocks) * (len(start) - 1) * tile.n_counted * LANES
+        tables = np.empty(n, dtype)
+        signed = tables.view(f"i{tables.itemsize}")
+        fill_tables(planes, start, tile.blocks, tile.n_counted, signed)
+        return tables
+
+    def count_pairs(
+        self, pairs: NDArray[np.int64], n_counted: int, dtype: Any
+    ) -> Numbers:
+        """Return the tables by fold of listed pairs, in batches of sixteen."""
+        arrangement = self.local.in_folds.arrangement
+        counts = np.zeros((len(pairs), len(arrangement.group_size), 9), np.int32)
+        count_listed(self._in_folds, arrangement.group_start, pairs, counts)
+        chosen = counts[:, :, FOUR] if n_counted == 4 else counts
+        return np.ascontiguousarray(to_batches(chosen), dtype).reshape(-1)
+
+
+def to_batches(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values of pairs, the pairs of a batch last: (batches, ..., 16)."""
+    n = -(-len(values) // LANES) * LANES
+    padded = np.zeros((n, *values.shape[1:]), values.dtype)
+    padded[: len(values)] = values
+    return np.moveaxis(padded.reshape(-1, LANES, *values.shape[1:]), 1, -1)
+
+
+def from_batches(batches: NDArray[Any], n: int) -> NDArray[Any]:
+    """Return the values of `n` pairs from batches: (pairs, ...)."""
+    moved = np.moveaxis(batches, -1, 1)
+    return moved.reshape(-1, *moved.shape[2:])[:n]

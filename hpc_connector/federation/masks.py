@@ -1,0 +1,111 @@
+"""Masks of what a site sends: they cancel in the sum of all sites, and nowhere before.
+
+Every two sites share a stream of random numbers, which the one adds to its counts and
+the other subtracts, modulo 2^16 or 2^32 (Bonawitz et al. 2017, doi:10.1145/3133956.
+3133982, without recovery of sites that drop out). The stream is ChaCha20 (RFC 8439) of
+a key that X25519 (RFC 7748) and HKDF (RFC 5869) give to the two alone.
+"""
+
+import hashlib
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import (
+    X25519PrivateKey,
+    X25519PublicKey,
+)
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.unsignedinteger[Any]]
+
+PIECE_BYTES = 1 << 17  # of a stream at once, which stay in the second-level cache
+INFO = b"hpc_connector mask v1"
+
+
+def make_run(study: bytes, attempt: int, nonces: Mapping[str, bytes]) -> bytes:
+    """Return what tells the masks of an attempt from those of any other, 32 bytes.
+
+    Parameters
+    ----------
+    study
+        SHA-256 of the study.
+    nonces
+        32 random bytes of each site, by its name.
+    """
+    ordered = [nonces[name] for name in sorted(nonces, key=str.encode)]
+    return hashlib.sha256(
+        study + attempt.to_bytes(8, "little") + b"".join(ordered)
+    ).digest()
+
+
+def derive_key(
+    private: X25519PrivateKey, mine: str, public: bytes, other: str, run: bytes
+) -> bytes:
+    """Return the key that two sites share in a run, 32 bytes.
+
+    Parameters
+    ----------
+    mine, other
+        Names of the site of the private key, and of that of the public one.
+    public
+        32 bytes.
+    run
+        From :func:`make_run`.
+    """
+    first, second = sorted((mine.encode(), other.encode()))
+    shared = private.exchange(X25519PublicKey.from_public_bytes(public))
+    info = b"\0".join((INFO, first, second))
+    return HKDF(SHA256(), 32, salt=run, info=info).derive(shared)
+
+
+def get_keys(
+    private: X25519PrivateKey, mine: str, publics: Mapping[str, bytes], run: bytes
+) -> dict[str, bytes]:
+    """Return the key of a site with each of the others, by their names."""
+    others = sorted(publics.keys() - {mine})
+    return {
+        other: derive_key(private, mine, publics[other], other, run) for other in others
+    }
+
+
+def add_masks(
+    numbers: Numbers, keys: Mapping[str, bytes], mine: str, stage: int, block: int
+) -> None:
+    """Mask a block in place, modulo 2^w.
+
+    Parameters
+    ----------
+    numbers
+        uint16 or uint32, contiguous; of these it takes their bits, w.
+    keys
+        From :func:`get_keys`.
+    stage, block
+        No two blocks of a run have both the same.
+    """
+    nonce = struct.pack("<IB3xQ", 0, stage, block)  # counter of 32 bits, then 96 bits
+    step = PIECE_BYTES // numbers.itemsize
+    zeros, stream = bytes(PIECE_BYTES), np.empty(step, numbers.dtype.newbyteorder("<"))
+    for other, key in keys.items():
+        encryptor = Cipher(ChaCha20(key, nonce), mode=None).encryptor()
+        change = np.add if mine.encode() < other.encode() else np.subtract
+        for at in range(0, len(numbers), step):
+            piece = numbers[at : at + step]
+            some = stream[: len(piece)]
+            encryptor.update_into(
+                memoryview(zeros)[: some.nbytes], some.view(np.uint8).data
+            )
+            change(piece, some, out=piece)
+
+
+def sum_blocks(blocks: Sequence[Numbers]) -> Numbers:
+    """Return the sum of the blocks of all sites, modulo 2^w: their masks cancel."""
+    total = blocks[0].copy()
+    for block in blocks[1:]:
+        total += block
+    return total

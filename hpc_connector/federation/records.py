@@ -1,0 +1,63 @@
+"""What a party keeps of its searches: a log, chained and signed as that of a keeper."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hpc_connector.confidential.keeper.log import (
+    LogPlace,
+    add_event,
+    name_public,
+    read_lines,
+    save_public,
+    verify_log,
+)
+from hpc_connector.confidential.keys import load_signer, load_trusted, save_new_signer
+from hpc_connector.errors import BadInput
+from hpc_connector.federation.study import Study
+
+EVENTS = frozenset(("join", "query", "refuse", "end"))
+FIELDS = ("study", "sha256", "party", "cohort", "bytes", "reason")
+
+
+def open_log(records: Path, study: Study, party: str) -> LogPlace:
+    """Return the log of a party, which has a key of its own from its first event on.
+
+    Parameters
+    ----------
+    records
+        Folder of the party's budgets and logs.
+    """
+    records.mkdir(parents=True, exist_ok=True)
+    stem = records / f"{study.name}.{party}"
+    private = stem.with_name(f"{stem.name}.signer.pem")
+    if not private.exists():
+        save_new_signer(stem.with_name(f"{stem.name}.signer"))
+    log, marks = (stem.with_name(f"{stem.name}.{end}") for end in ("log", "marks"))
+    place = LogPlace(log, marks, load_signer(private), EVENTS, FIELDS)
+    save_public(place)
+    return place
+
+
+def tell(place: LogPlace, study: Study, party: str, event: str, **what: Any) -> None:
+    """Add an event of a study to the log of a party; no secret may be in it."""
+    known = {"study": study.name, "sha256": study.sha256, "party": party}
+    add_event(place, event, **known, **what)
+
+
+def verify_all(records: Path) -> Iterator[tuple[Path, int, list[str]]]:
+    """Yield the logs of a folder: how many lines hold, and the lines.
+
+    Raises
+    ------
+    BadInput
+        There is none, or one was changed; the message has the first line.
+    """
+    paths = sorted(records.glob("*.log"))
+    if not paths:
+        raise BadInput(f"{records} holds no log: expected the folder of --records")
+    for path in paths:
+        (public,) = load_trusted([name_public(path)])
+        marks = path.with_suffix(".marks")
+        n = verify_log(path, public, marks if marks.exists() else None)
+        yield path, n, [line.decode() for line in read_lines(path)]

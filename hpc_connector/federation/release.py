@@ -1,0 +1,255 @@
+"""What may be let out of a study, and how often a cohort may be asked.
+
+Whoever scores applies these rules. There is no noise on tables: one person is in every
+pair, and noise that hides a person would hide most cells as well.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpc_connector.errors import BadInput
+from hpc_connector.federation.study import Release, Study
+from hpc_connector.manifest import get_time
+from hpc_connector.publish import publish
+
+KEPT_BACK = ("cases", "controls")  # columns of tables
+HIDDEN = "hidden"
+CLASSES = ("cases", "controls")
+NOT_SETTINGS = ("sites", "release", "reference", "sha256", "salt")
+
+
+class Query(NamedTuple):
+    """A search of a cohort, as its budget has it."""
+
+    study: str
+    time: str
+    settings: dict[str, Any]
+
+
+def check_columns(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the columns of models that are let out: no tables."""
+    return {name: c for name, c in columns.items() if name not in KEPT_BACK}
+
+
+def hide_cells(
+    counts: NDArray[np.int64], high_risk: NDArray[np.bool_], least: int
+) -> NDArray[np.bool_]:
+    """Return which cells of a table are not shown.
+
+    Those below the least number; and then more, the smallest first, until none of them
+    is what all others of a row, a column, the high-risk cells, the low-risk cells or
+    the table leave of a sum that is known.
+
+    Parameters
+    ----------
+    counts
+        Of one class, int64 (levels, levels).
+    high_risk
+        Of the same shape.
+    least
+        Number that is shown.
+    """
+    hidden = counts < least
+    groups = list(list_groups(high_risk))
+    while True:
+        alone = [g for g in groups if (hidden & g).sum() == 1 and (g & ~hidden).any()]
+        if not alone:
+            return hidden
+        others = np.where(alone[0] & ~hidden, counts, np.iinfo(np.int64).max)
+        hidden[np.unravel_index(int(np.argmin(others)), others.shape)] = True
+
+
+def list_groups(high_risk: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
+    """Yield the cells whose sum may be known: of rows, columns, both risks, and all."""
+    n = len(high_risk)
+    for k in range(n):
+        row, column = np.zeros((n, n), bool), np.zeros((n, n), bool)
+        row[k], column[:, k] = True, True
+        yield row
+        yield column
+    yield high_risk
+    yield ~high_risk
+    yield np.ones((n, n), bool)
+
+
+def make_tables(
+    cases: NDArray[np.int64],
+    controls: NDArray[np.int64],
+    high_risk: NDArray[np.bool_],
+    least: int,
+) -> tuple[dict[str, list[Any]], int]:
+    """Return the tables that are let out, a row a model and class; and cells hidden.
+
+    Parameters
+    ----------
+    cases, controls, high_risk
+        (models, cells).
+    """
+    n_levels = round(cases.shape[1] ** 0.5) if len(cases) else 3
+    names = [f"{i}/{j}" for i in range(n_levels) for j in range(n_levels)]
+    rows: list[list[Any]] = []
+    n_hidden = 0
+    shape = (n_levels, n_levels)
+    for model in range(len(cases)):
+        for said, of_class in zip(CLASSES, (cases, controls), strict=True):
+            table = of_class[model].reshape(shape)
+            hidden = hide_cells(table, high_risk[model].reshape(shape), least)
+            n_hidden += int(hidden.sum())
+            cells = zip(table.ravel().tolist(), hidden.ravel().tolist(), strict=True)
+            shown = [say_cell(n, least, is_hidden) for n, is_hidden in cells]
+            rows.append([model + 1, said, *shown])
+    heads = ["model", "class", *names]
+    columns = zip(*rows, strict=True) if rows else [[] for _ in heads]
+    return dict(zip(heads, map(list, columns), strict=True)), n_hidden
+
+
+def say_cell(count: int, least: int, is_hidden: bool) -> str:
+    """Return a cell as it is shown: one that is hidden for another alike if it can."""
+    if not is_hidden:
+        return str(count)
+    return f"<{least}" if count < least else HIDDEN
+
+
+def read_queries(path: Path) -> tuple[str, list[Query]]:
+    """Return the fingerprint of a cohort, empty if new, and what was asked of it.
+
+    Raises
+    ------
+    BadInput
+        The file is damaged.
+    """
+    try:
+        found = json.loads(path.read_text())
+        queries = [Query(**one) for one in found["queries"]]
+        return str(found["cohort"]), queries
+    except FileNotFoundError:
+        return "", []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path} is not a budget of queries: {error}") from None
+
+
+def use_budget(path: Path, study: Study, fingerprint: str, who: str) -> tuple[int, int]:
+    """Count a query of a cohort, before anything is sent.
+
+    The same study of the same cohort gives the same answer, and is no new query.
+
+    Parameters
+    ----------
+    path
+        Of the budget.
+    fingerprint
+        Of the cohort.
+    who
+        Whose budget it is, for messages.
+
+    Returns
+    -------
+    Queries used, and that there may be.
+
+    Raises
+    ------
+    BadInput
+        The cohort has changed, or the budget is used up; the message says by what.
+    """
+    cohort, queries = read_queries(path)
+    most = study.release.most_queries
+    asked = "; ".join(describe_query(one) for one in queries)
+    if cohort and cohort != fingerprint:
+        raise BadInput(
+            f"{who}: the cohort is not that of the last query of study {study.name} "
+            f"({asked}): the difference of two answers would tell of the individuals "
+            f"who differ (budget {path})"
+        )
+    if study.sha256 not in {one.study for one in queries}:
+        if len(queries) >= most:
+            raise BadInput(
+                f"{who}: the budget of {most} quer{'y' if most == 1 else 'ies'} of "
+                f"study {study.name} is used up: asked was {asked} (budget {path})"
+            )
+        queries.append(Query(study.sha256, get_time(), get_settings(study)))
+        record = {"cohort": fingerprint, "queries": [one._asdict() for one in queries]}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with publish(path, "open") as stream:
+            stream.write(f"{json.dumps(record, indent=2)}\n".encode())
+    return len(queries), most
+
+
+def describe_query(query: Query) -> str:
+    """Return a query in words: what was asked, and when."""
+    settings = ", ".join(f"{name} {value}" for name, value in query.settings.items())
+    return f"study {query.study[:12]} of {query.time} ({settings})"
+
+
+def get_settings(study: Study) -> dict[str, Any]:
+    """Return the settings of a study."""
+    return {k: v for k, v in vars(study).items() if k not in NOT_SETTINGS}
+
+
+def get_pooled_fingerprint(counts: NDArray[np.int64]) -> str:
+    """Return the fingerprint of the cohorts of all sites: the sums of stage 0.
+
+    Parameters
+    ----------
+    counts
+        int64 (variants, groups, 4).
+    """
+    of_class = counts.reshape(len(counts), 2, -1, 4).sum(axis=2)
+    return hashlib.sha256(of_class.astype("<i8").tobytes()).hexdigest()
+
+
+def describe_sent(
+    sent: dict[str, int], sizes: Sequence[int] | None, site: str
+) -> list[str]:
+    """Return in sentences what a site has let out, for a data protection officer.
+
+    Parameters
+    ----------
+    sent
+        Bytes and blocks by stage, of a link.
+    sizes
+        Cases and controls, if the others were told those; else None.
+    """
+    said = []
+    if sizes is not None:
+        n_cases, n_controls = sizes
+        said.append(
+            f"in plain, to all sites: that it has {n_cases:,} cases and "
+            f"{n_controls:,} controls, by which folds are dealt"
+        )
+    for stage, what in STAGES.items():
+        if n_bytes := sent.get(f"stage {stage} bytes"):
+            blocks = sent[f"stage {stage} blocks"]
+            said.append(f"masked, {n_bytes:,} bytes in {blocks:,} blocks: {what}")
+    return said
+
+
+STAGES = {
+    3: "how many cases and controls it has",
+    0: "of each variant how many have which genotype, in each fold and class",
+    1: "of each pair of variants how many cases and controls have which genotypes",
+    2: "the same in each fold, of the pairs that may be among the best",
+}
+
+
+def list_rules(release: Release, top: int) -> Iterable[str]:
+    """Yield the rules of release of a study, in words."""
+    yield f"the {top:,} best models at most, and no other"
+    if release.columns == "tables":
+        yield (
+            f"who has which genotypes of those, but cells below {release.least_cell} "
+            "individuals, and cells by which one could be worked out"
+        )
+    else:
+        yield "of those no table of who has which genotypes"
+    yield (
+        f"sites of {release.least_site} individuals or more, {release.least_class} of "
+        f"each class; {release.least_total} or more in all"
+    )
+    yield f"{release.most_queries} searches of these cohorts, which may not change"
+    yield "nothing of a single site, nor who is in which fold"

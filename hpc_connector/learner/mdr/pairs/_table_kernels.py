@@ -1,0 +1,247 @@
+"""Tables of pairs as they are, for whoever adds them to those of others.
+
+A batch is sixteen pairs: a row with the sixteen variants of a block. Its table has a
+count of every group and cell: four cells, (0,0), (0,1), (1,0), (1,1), where the others
+follow from marginals, or all nine.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpc_connector._jit import bare, inlined, kernel
+from hpc_connector.learner.mdr._count_kernels import copy_rows as copy_some_rows
+from hpc_connector.learner.mdr._count_kernels import count_two_rows
+from hpc_connector.learner.mdr._simd import (
+    Vector,
+    add_common_bits,
+    load,
+    spread,
+    store,
+    store_lower,
+)
+from hpc_connector.learner.mdr.pairs._panel_kernels import copy_rows, count_groups
+
+Numbers = NDArray[np.int16] | NDArray[np.int32]
+
+
+@kernel
+def count_batches(tile: tuple[int, ...]) -> int:
+    """Return the batches of a tile: all rows of a block with each block not before it.
+
+    Parameters
+    ----------
+    tile
+        First and last row block, first and last column block.
+    """
+    first_row, last_row, first_column, last_column = tile
+    n = 0
+    for block in range(first_row, last_row):
+        n += 16 * max(0, last_column - max(first_column, block))
+    return n
+
+
+@kernel
+def fill_tables(
+    planes: NDArray[np.int32],
+    start: NDArray[np.int64],
+    tile: tuple[int, ...],
+    n_cells: int,
+    tables: Numbers,
+) -> None:
+    """Count the tables of the pairs of a tile.
+
+    Parameters
+    ----------
+    planes
+        int32 (blocks, words, 2 or 3, 16), see ``bitplanes``; 3 for nine cells.
+    start
+        First word of each group, int64 (groups + 1,).
+    tile
+        First and last row block, first and last column block.
+    n_cells
+        4 or 9.
+    tables
+        The result, int16 or int32 (batches * groups * cells * 16,), of the bits of
+        unsigned numbers: [batch][group][cell][pair]; batches as :func:`count_batches`
+        counts them, row by row.
+    """
+    n_groups, n_words = start.shape[0] - 1, start[-1]
+    if n_cells == 4:
+        rows = np.empty(4 * n_words * 8, np.int32)
+        counts = np.empty(n_groups * 256, np.int32)
+        _fill_four(planes, planes.reshape(-1), start, tile, rows, counts, tables)
+    else:
+        rows = np.empty(n_words * 6, np.int32)
+        counts = np.empty(n_groups * 288, np.int32)
+        _fill_nine(planes.reshape(-1), start, tile, rows, counts, tables)
+
+
+@bare
+def _fill_four(
+    stored_planes: NDArray[np.int32],
+    planes: NDArray[np.int32],
+    start: NDArray[np.int64],
+    tile: tuple[int, ...],
+    rows: NDArray[np.int32],
+    counts: NDArray[np.int32],
+    tables: Numbers,
+) -> None:
+    """Count four cells of a tile with what :func:`fill_tables` has allocated."""
+    first_row, last_row, first_column, last_column = tile
+    n_groups, n_words = start.shape[0] - 1, start[-1]
+    stored = stored_planes.shape[2]
+    block_size, size, base = n_words * stored * 16, n_groups * 64, 0
+    for block_i in range(first_row, last_row):
+        first = max(first_column, block_i)
+        n_columns = last_column - first
+        if n_columns <= 0:
+            continue
+        copy_rows(planes, block_i * block_size, n_words, stored, rows, 0)
+        for four in range(4):
+            at_row = four * n_words * 8
+            for column in range(n_columns):
+                at = (first + column) * block_size
+                count_groups(
+                    start, n_words, rows, at_row, planes, at, stored, counts, 0
+                )
+                for row in range(4):
+                    batch = base + (four * 4 + row) * n_columns + column
+                    _write_differences(counts, row * 64, n_groups, tables, batch * size)
+        base += 16 * n_columns
+
+
+@inlined
+def _store(tables: Numbers, at: int, count: Vector) -> None:
+    """Write sixteen counts, of which tables of 16 bits hold the lower ones."""
+    if tables.itemsize == 2:
+        store_lower(tables, at, count)
+    else:
+        store(tables, at, count)
+
+
+@bare
+def _write_differences(
+    counts: NDArray[np.int32], at: int, n_groups: int, tables: Numbers, to: int
+) -> None:
+    """Write what each group has alone, of counts up to its end (256 values a group)."""
+    for cell in range(0, 64, 16):
+        before = spread(np.int32(0))
+        for group in range(n_groups):
+            upto = load(counts, at + group * 256 + cell)
+            _store(tables, to + group * 64 + cell, upto - before)
+            before = upto
+
+
+@bare
+def _fill_nine(
+    planes: NDArray[np.int32],
+    start: NDArray[np.int64],
+    tile: tuple[int, ...],
+    rows: NDArray[np.int32],
+    counts: NDArray[np.int32],
+    tables: Numbers,
+) -> None:
+    """Count nine cells of a tile with what :func:`fill_tables` has allocated."""
+    first_row, last_row, first_column, last_column = tile
+    n_groups, n_words = start.shape[0] - 1, start[-1]
+    block_size, size, base = n_words * 48, n_groups * 144, 0
+    for block_i in range(first_row, last_row):
+        first = max(first_column, block_i)
+        n_columns = last_column - first
+        if n_columns <= 0:
+            continue
+        for lane in range(0, 16, 2):
+            copy_some_rows(planes, block_i * block_size, n_words, 3, lane, 2, rows)
+            for column in range(n_columns):
+                at = (first + column) * block_size
+                for group in range(n_groups):
+                    begin, end = start[group], start[group + 1]
+                    count_two_rows(rows, 0, planes, at, begin, end, counts, group * 288)
+                for row in range(2):
+                    to = (base + (lane + row) * n_columns + column) * size
+                    for group in range(n_groups):
+                        here = group * 288 + row * 144
+                        for cell in range(0, 144, 16):
+                            count = load(counts, here + cell)
+                            _store(tables, to + group * 144 + cell, count)
+        base += 16 * n_columns
+
+
+@kernel
+def count_listed(
+    planes: NDArray[np.int32],
+    start: NDArray[np.int64],
+    pairs: NDArray[np.int64],
+    tables: NDArray[np.int32],
+) -> None:
+    """Count the nine cells of some pairs.
+
+    Parameters
+    ----------
+    planes
+        int32 (blocks, words, 3, 16).
+    pairs
+        Places of their variants, int64 (pairs, 2).
+    tables
+        The result, int32 (pairs, groups, 9).
+    """
+    n_words, n_groups = start[-1], start.shape[0] - 1
+    flat = planes.reshape(-1)
+    size = n_words * 48
+    rows, counts = np.empty(n_words * 6, np.int32), np.empty(288, np.int32)
+    for pair in range(pairs.shape[0]):
+        i, j = pairs[pair]
+        copy_some_rows(flat, i // 16 * size, n_words, 3, i % 16 // 2 * 2, 2, rows)
+        for group in range(n_groups):
+            begin, end = start[group], start[group + 1]
+            count_two_rows(rows, 0, flat, j // 16 * size, begin, end, counts, 0)
+            for cell in range(9):
+                tables[pair, group, cell] = counts[i % 2 * 144 + cell * 16 + j % 16]
+
+
+@kernel
+def count_all_carriers(
+    planes: NDArray[np.int32], start: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """Return the carriers of each genotype with a plane, int32 (blocks, groups, n, 16).
+
+    Parameters
+    ----------
+    planes
+        int32 (blocks, words, n, 16).
+    """
+    n_blocks, stored = planes.shape[0], planes.shape[2]
+    n_groups = start.shape[0] - 1
+    carriers = np.zeros((n_blocks, n_groups, stored, 16), np.int32)
+    for block in range(n_blocks):
+        flat, into = planes[block].reshape(-1), carriers[block].reshape(-1)
+        for group in range(n_groups):
+            for plane in range(stored):
+                _count_plane(
+                    flat,
+                    start[group],
+                    start[group + 1],
+                    stored * 16,
+                    plane * 16,
+                    into,
+                    (group * stored + plane) * 16,
+                )
+    return carriers
+
+
+@bare
+def _count_plane(
+    words: NDArray[np.int32],
+    first: int,
+    last: int,
+    step: int,
+    at: int,
+    into: NDArray[np.int32],
+    to: int,
+) -> None:
+    """Count the bits of sixteen variants in some words."""
+    total = spread(np.int32(0))
+    for word in range(first, last):
+        bits = load(words, word * step + at)
+        total = add_common_bits(total, bits, bits)
+    store(into, to, total)
