@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from conftest import require
+from hpc_connector.chain import pack_json
 from hpc_connector.confidential.files import encrypt_file, read_start
 from hpc_connector.confidential.keeper import munge, server
 from hpc_connector.confidential.keeper.database import (
@@ -39,7 +40,7 @@ from hpc_connector.confidential.keys import (
 from hpc_connector.confidential.refused import Refused
 from hpc_connector.crypt4gh.body import open_segments
 from hpc_connector.crypt4gh.header import make_header, read_header
-from hpc_connector.crypt4gh.seal import make_seal, pack_json, read_seal
+from hpc_connector.crypt4gh.seal import make_seal, read_seal
 from hpc_connector.errors import BadInput
 from keepers import (
     CLUSTER,

@@ -5,10 +5,10 @@ import logging
 from typing import Any
 
 from hpc_connector import cli
+from hpc_connector.chain import pack_json
 from hpc_connector.commands.confidential.words import add_token, get_token
 from hpc_connector.confidential.keeper.client import ask_keeper
 from hpc_connector.confidential.keeper.grants import HOURS, USES
-from hpc_connector.crypt4gh.seal import pack_json
 from hpc_connector.options import positive
 
 logger = logging.getLogger(__name__)

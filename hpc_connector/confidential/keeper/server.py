@@ -14,6 +14,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+from hpc_connector.chain import pack_json
 from hpc_connector.confidential.identity.claims import Claims
 from hpc_connector.confidential.keeper.access import check_person
 from hpc_connector.confidential.keeper.grants import (
@@ -28,7 +29,6 @@ from hpc_connector.confidential.keeper.release import release
 from hpc_connector.confidential.keeper.settings import Place
 from hpc_connector.confidential.keeper.state import Keeper, read_authority
 from hpc_connector.confidential.refused import Refused
-from hpc_connector.crypt4gh.seal import pack_json
 from hpc_connector.errors import BadInput
 
 logger = logging.getLogger(__name__)
