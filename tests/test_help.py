@@ -7,6 +7,7 @@ import pytest
 
 from hpc_connector import cli
 from hpc_connector.commands import doctor
+from hpc_connector.commands.catalog import main as catalog
 from hpc_connector.commands import main as program
 from hpc_connector.commands.telemetry import main as telemetry
 from mdr_epistasis import program as mdr
@@ -20,6 +21,7 @@ COMMANDS = [
     *(f"metabolite-annotation databases {n}" for n in ("list", "check", "convert")),
     *(f"hpc-connector {n}" for n in program.COMMANDS if n not in FOLDERS),
     *(f"hpc-connector telemetry {name}" for name in telemetry.COMMANDS),
+    *(f"hpc-connector catalog {name}" for name in catalog.COMMANDS),
     *(f"hpc-connector slices {what}" for what in ("index", "list", "get", "verify")),
     "hpc-connector burst plan",
     *(f"hpc-connector {what}" for what in ("keys new", "keys reencrypt")),
@@ -107,7 +109,7 @@ def find_faults(parser, action):
 def test_help__says_what_each_option_is(command, monkeypatch):
     parser = get_parser(command, monkeypatch)
     options = get_options(parser)
-    assert options or command.endswith("telemetry")
+    assert options or command.endswith(("telemetry", "catalog"))
     assert parser.description
     assert [f for action in options for f in find_faults(parser, action)] == []
 

@@ -4,7 +4,14 @@ from dataclasses import MISSING, dataclass
 from functools import partial
 from typing import Any
 
-from hpc_connector.options import RunOptions, at_least, fraction, option, source
+from hpc_connector.options import (
+    RunOptions,
+    at_least,
+    fraction,
+    is_of_catalog,
+    option,
+    source,
+)
 
 MOST_DISTANCE = 10**12  # no genome is as long
 
@@ -273,3 +280,19 @@ class Options(RunOptions):
         read=source,
         metavar="FILE",
     )
+
+
+def choose_inputs(options: Options) -> Options:
+    """Return options with the files of data sets that a catalogue names.
+
+    Raises
+    ------
+    BadInput
+        One may not be used, has changed, or is not what is searched.
+    """
+    if not any(map(is_of_catalog, options.genotypes)):
+        return options
+    # which a run on files does not need
+    from hpc_connector.catalogue.inputs import take_inputs
+
+    return take_inputs(options, {"genotypes": ("genotypes",), "labels": ("labels",)})

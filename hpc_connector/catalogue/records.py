@@ -8,10 +8,11 @@ from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
 from hpc_connector.errors import BadInput
+from hpc_connector.options import CATALOG
 
 ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 REFERENCE = re.compile(rf"({ID.pattern})(?:@([1-9]\d{{0,8}}))?")
-CATALOG = "catalog:"  # before a reference, where a program takes files
+
 ACCESS = ("public", "restricted", "non-public")
 ROLES = {  # of an object in its data set
     "genotypes": "genotypes, by which the data set is run",

@@ -22,6 +22,7 @@ COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args
     "telemetry": "watch runs, learn what the next will need",
     "inspect": "show what a run with --telemetry used",
     "slices": "cut an object near the data, index, list, get",
+    "catalog": "which data sets there are, and who may use them",
     "keys": "make keys, give encrypted files to other readers",
     "encrypt": "encrypt files for their readers (Crypt4GH)",
     "decrypt": "decrypt a file",
@@ -30,7 +31,8 @@ COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args
     "scone": "check, write and upload policies of enclaves",
 }
 PLACES = {name: f"confidential.{name}" for name in CONFIDENTIAL} | {
-    "telemetry": "telemetry.main"
+    "telemetry": "telemetry.main",
+    "catalog": "catalog.main",
 }  # of modules in folders
 
 
