@@ -27,7 +27,13 @@ def hash_line(line: bytes) -> str:
 
 def get_time() -> str:
     """Return the time in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return format_time(datetime.now(UTC))
+
+
+def format_time(when: datetime) -> str:
+    """Return a time in UTC, to the millisecond."""
+    text = when.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 def read_last(stream: BinaryIO) -> bytes:

@@ -54,6 +54,13 @@ HOMES = {
             "hpc_connector/commands/confidential/",
         ],
     ),
+    "rdflib": ("", ["hpc_connector/catalogue/graph/"]),
+    "pyshacl": ("lazily", ["hpc_connector/catalogue/graph/"]),
+    "rocrate": ("", ["hpc_connector/catalogue/graph/"]),
+    "sqlite3": (
+        "",
+        ["hpc_connector/catalogue/", "hpc_connector/confidential/keeper/"],
+    ),
     "jwt": ("", ["hpc_connector/confidential/identity/"]),
     "dcap_qvl": ("lazily", ["hpc_connector/confidential/evidence/dcap.py"]),
     "anndata": ("lazily", ["apps/metabolite_annotation/"]),

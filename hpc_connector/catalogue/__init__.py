@@ -12,8 +12,12 @@ OFFERED = {  # each loaded when it is asked for: module of this folder
     "SliceIndex": "records",
     "StoredObject": "records",
     "add": "gather",
-    "export_dcat": "dcat",
+    "export_dcat": "graph.dcat",
+    "find": "lookup",
+    "get": "lookup",
+    "import_dcat": "graph.read",
     "open_catalog": "catalog",
+    "search": "search",
     "verify": "verify",
 }
 

@@ -64,7 +64,7 @@ CREATE TABLE provenance(
 CREATE TABLE event(
     seq INTEGER PRIMARY KEY, time TEXT, actor TEXT, what TEXT, prev TEXT, sig TEXT,
     file TEXT, line INTEGER);
-CREATE INDEX event_of ON event(json_extract(what, '$.id'));
+CREATE INDEX event_of ON event(json_extract(what, '$.id'), time, file, line, seq);
 CREATE TABLE journal(
     file TEXT PRIMARY KEY, bytes INTEGER, lines INTEGER, last TEXT, damaged TEXT);
 CREATE VIRTUAL TABLE text USING fts5(id, title, description, keywords, facts);

@@ -84,6 +84,13 @@ def get_role(name: str) -> str:
     return next((role for end, role in ROLES.items() if end in _plain(name)), "other")
 
 
+def guess_role(name: str) -> str:
+    """Return the role of an object by its name alone."""
+    if _ends(name, (IMZML,)):
+        return "metadata"
+    return "genotypes" if _ends(name, GENOTYPES) else get_role(name)
+
+
 def _plain(name: str) -> str:
     return address.get_name(name).lower().rpartition("/")[2]
 

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 from hpc_connector.catalogue.database import dump, writing
 from hpc_connector.catalogue.events import (
     Event,
+    apply,
     get_actor,
     insert_event,
     pack_event,
@@ -81,6 +82,15 @@ def list_journals(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{ENDING}"))
 
 
+class Placed(NamedTuple):
+    """An event, and what puts it in order."""
+
+    time: str
+    file: str
+    line: int
+    event: Event
+
+
 class Known(NamedTuple):
     """What of a journal is in the tables: so many bytes, and the last line's digest."""
 
@@ -98,11 +108,28 @@ def merge(folder: Path, connection: sqlite3.Connection) -> None:
         return
     with writing(connection):
         known = _get_known(connection, there)
-        touched: set[str] = set()
+        found: dict[str, list[Placed]] = {}
         for name in there:
-            touched |= _take_journal(connection, folder / name, known[name])
-        for one in sorted(touched):
-            replay(connection, one)
+            for one in _take_journal(connection, folder / name, known[name]):
+                found.setdefault(one.event.what["id"], []).append(one)
+        for name, placed in found.items():
+            take_events(connection, name, sorted(placed))
+
+
+def take_events(connection: sqlite3.Connection, name: str, new: list[Placed]) -> None:
+    """Add new events of a data set, in order, and do them; after earlier ones anew."""
+    last = connection.execute(
+        "SELECT time, file, line FROM event WHERE json_extract(what, '$.id') = ? "
+        "ORDER BY time DESC, file DESC, line DESC LIMIT 1",
+        (name,),
+    ).fetchone()
+    for one in new:
+        insert_event(connection, one.event, one.file, one.line)
+    if last and new[0][:3] < last:
+        replay(connection, name)
+        return
+    for one in new:
+        apply(connection, one.event)
 
 
 def _get_known(
@@ -118,16 +145,17 @@ def _get_known(
     return {name: known.get(name, Known()) for name in there}
 
 
-def _take_journal(connection: sqlite3.Connection, path: Path, known: Known) -> set[str]:
-    """Add the new events of a journal; return the data sets that they are of."""
-    problems, touched = json.loads(known.damaged), set()
+def _take_journal(
+    connection: sqlite3.Connection, path: Path, known: Known
+) -> list[Placed]:
+    """Return the new events of a journal, which is known as far as they go then."""
+    problems, found = json.loads(known.damaged), []
     n_bytes, last = known.bytes, known.last
     lines = read_whole(path, n_bytes)
     for number, line in enumerate(lines, known.lines + 1):
         try:
             event = unpack_event(line)
-            insert_event(connection, event, path.name, number)
-            touched.add(event.what["id"])
+            found.append(Placed(event.time, path.name, number, event))
             if event.prev != last:
                 problems.append([number, "it does not follow the line before it"])
         except ValueError as error:
@@ -137,7 +165,7 @@ def _take_journal(connection: sqlite3.Connection, path: Path, known: Known) -> s
         "INSERT OR REPLACE INTO journal VALUES(?, ?, ?, ?, ?)",
         (path.name, n_bytes, known.lines + len(lines), last, dump(problems)),
     )
-    return touched
+    return found
 
 
 def list_damage(connection: sqlite3.Connection) -> list[str]:

@@ -15,9 +15,11 @@ COMMANDS = {  # what each does, in a module beside this one
     "verify": "prove that objects are as they were when they were added",
     "grant": "let somebody use a data set",
     "revoke": "take a grant back",
+    "export": "write data sets for other catalogues, or a run as an RO-Crate",
+    "import": "take data sets of another catalogue",
     "who": "say who may use a data set, and who was refused",
 }
-MODULES = {"list": "list_sets"}  # whose names are no good ones of a module
+MODULES = {"list": "list_sets", "import": "import_sets"}  # as Python has those words
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,6 +1,8 @@
 """Options that the commands of a catalogue share, and how they show what is in it."""
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from hpc_connector.catalogue.records import read_day, read_id, read_reference
 from hpc_connector.errors import BadInput
 from hpc_connector.options import local
 
+EXTRA = ("rdflib", "pyshacl", "rocrate")
 PLACE = "~/.local/share/hpc_connector/catalog.sqlite"
 
 
@@ -69,6 +72,26 @@ as_id = cli.as_type(read_id)
 as_reference = cli.as_type(reference)
 as_role = cli.as_type(role)
 as_receiver = cli.as_type(receiver)
+
+
+@contextlib.contextmanager
+def explain_missing() -> Iterator[None]:
+    """Say how to install what exports need, where it is imported and not there.
+
+    Raises
+    ------
+    BadInput
+        It is not there.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (name := (error.name or "").partition(".")[0]) not in EXTRA:
+            raise
+        raise BadInput(
+            f"graphs and crates need {name}: expected pip install "
+            "'hpc_connector[catalog]'"
+        ) from None
 
 
 def show_table(rows: list[tuple[Any, ...]]) -> str:
