@@ -68,7 +68,7 @@ def run(place, folder, writers, n, kills, seed=1):
 
 
 def check(place, told, n):
-    """Compare what is in a catalogue with what was told; return the number of events."""
+    """Compare a catalogue with what was told; return the number of its events."""
     with open_catalog(place) as catalog:
         found = Counter(
             (event.what["id"], int(event.what["reason"]))

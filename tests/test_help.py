@@ -7,8 +7,8 @@ import pytest
 
 from hpc_connector import cli
 from hpc_connector.commands import doctor
-from hpc_connector.commands.catalog import main as catalog
 from hpc_connector.commands import main as program
+from hpc_connector.commands.catalog import main as catalog
 from hpc_connector.commands.telemetry import main as telemetry
 from mdr_epistasis import program as mdr
 from metabolite_annotation import program as annotation

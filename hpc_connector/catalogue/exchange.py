@@ -11,7 +11,7 @@ from hpc_connector.catalogue.events import Event, pack_event, unpack_event
 from hpc_connector.catalogue.journal import read_whole
 from hpc_connector.catalogue.lookup import find, list_events
 from hpc_connector.catalogue.records import DataSet, to_json
-from hpc_connector.chain import get_time
+from hpc_connector.chain import FIRST, get_time, hash_line
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
 
@@ -51,11 +51,12 @@ def _take(catalog: Catalog, one: DataSet) -> dict[str, Any] | None:
 
 def save_events(catalog: Catalog, path: Path) -> int:
     """Write all events of a catalogue as one journal; return their number."""
-    n = 0
+    n, prev = 0, FIRST
     with publish(path, "open") as stream:
-        for event, _, _ in list_events(catalog):
-            stream.write(pack_event(event) + b"\n")
-            n += 1
+        for n, (event, _, _) in enumerate(list_events(catalog), 1):
+            line = pack_event(replace(event, seq=n, prev=prev))
+            stream.write(line + b"\n")
+            prev = hash_line(line)
     return n
 
 

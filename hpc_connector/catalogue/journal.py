@@ -4,6 +4,7 @@ Nobody writes to the file of another, so that there is nothing to lock. Readers 
 all files in order of (time, file, line) into tables on their local disk.
 """
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -51,8 +52,14 @@ class Journal:
         return event
 
     def _open(self) -> BinaryIO:
-        """Return the file, which is new: a process of this number and start is us."""
-        self._stream = open(self.path, "xb")  # noqa: SIM115
+        """Return the file, which is new: one that this process has closed stays so."""
+        first, number = self.path, 1
+        while self._stream is None:
+            with contextlib.suppress(FileExistsError):
+                self._stream = open(self.path, "xb")  # noqa: SIM115
+            number += 1
+            if self._stream is None:
+                self.path = first.with_stem(f"{first.stem}-{number}")
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)  # that the file is there is on the disk too
@@ -156,11 +163,13 @@ def _take_journal(
         try:
             event = unpack_event(line)
             found.append(Placed(event.time, path.name, number, event))
-            if event.prev != last:
+            if last and event.prev != last:
                 problems.append([number, "it does not follow the line before it"])
+            last = hash_line(line)
         except ValueError as error:
             problems.append([number, str(error)])
-        n_bytes, last = n_bytes + len(line) + 1, hash_line(line)
+            last = ""  # what follows names the line as it was
+        n_bytes += len(line) + 1
     connection.execute(
         "INSERT OR REPLACE INTO journal VALUES(?, ?, ?, ?, ?)",
         (path.name, n_bytes, known.lines + len(lines), last, dump(problems)),
