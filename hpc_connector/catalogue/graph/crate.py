@@ -102,15 +102,22 @@ def _add_result(crate: ROCrate, run: Path, path: Path) -> Entity:
 
 
 def _add_input(crate: ROCrate, one: Input) -> Entity:
-    """Add an input by its data set, or by its base name."""
+    """Add an input by its data set, or by its base name.
+
+    It is a work and no file, for data that a crate names must be parts of it.
+    """
     if known := one.get("dataset"):
         name = f"{known['id']}@{known['version']}"
         iri = f"urn:hpc-connector:dataset:{known['id']}:{known['version']}"
-        told = {"@type": "Dataset", "name": name, "identifier": known["fingerprint"]}
+        told = {
+            "@type": "CreativeWork",
+            "name": name,
+            "identifier": known["fingerprint"],
+        }
         return crate.add(ContextEntity(crate, iri, told))
     name = posixpath.basename(address.cut_query(one["path"]).rstrip("/"))
     digest = one.get("sha256", "")
-    told = {"@type": "File", "name": name, "contentSize": str(one["bytes"])}
+    told = {"@type": "CreativeWork", "name": name, "contentSize": str(one["bytes"])}
     told |= {"sha256": digest} if digest else {}
     iri = f"urn:sha256:{digest}" if digest else f"#input-{quote(name)}"
     return crate.add(ContextEntity(crate, iri, told))
