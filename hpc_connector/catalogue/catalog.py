@@ -130,7 +130,7 @@ def open_catalog(path: str | os.PathLike[str], *, is_new: bool = False) -> Catal
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{place}: {error.strerror}: expected a folder") from None
-    connection = open_database(find_cache(place), is_new=True)
+    connection = open_database(find_cache(place), is_new=True, sync="NORMAL")
     found = Catalog(place, connection, Journal(place))
     found.refresh()
     return found

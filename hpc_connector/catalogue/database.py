@@ -87,13 +87,18 @@ def name_network(path: Path) -> str:
     return NETWORK.get(found.f_type & 0xFFFFFFFF, "")
 
 
-def open_database(path: Path, *, is_new: bool = False) -> sqlite3.Connection:
+def open_database(
+    path: Path, *, is_new: bool = False, sync: str = "FULL"
+) -> sqlite3.Connection:
     """Return the connection of a catalogue's file, which is made if there is none.
 
     Parameters
     ----------
     is_new
         Whether it may be made.
+    sync
+        Of SQLite: with FULL what is told done is on the disk; NORMAL does for tables
+        that can be made again.
 
     Raises
     ------
@@ -118,6 +123,7 @@ def open_database(path: Path, *, is_new: bool = False) -> sqlite3.Connection:
         raise BadInput(f"{path}: cannot be opened: {error}") from None
     try:
         _prepare(connection, path)
+        connection.execute(f"PRAGMA synchronous = {sync}")
     except BaseException:
         connection.close()
         raise
@@ -131,7 +137,6 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         if found == 0:
             connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = FULL")  # what is told done is on disk
         if found == 0:
             found = _make_tables(connection, path)
     except sqlite3.DatabaseError as error:
