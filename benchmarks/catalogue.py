@@ -28,7 +28,7 @@ from hpc_connector.catalogue.graph.dcat import export_dcat
 from hpc_connector.catalogue.records import DataSet, Policy, StoredObject, to_json
 from hpc_connector.catalogue.search import search
 from hpc_connector.catalogue.verify import verify
-from hpc_connector.chain import FIRST, get_time, hash_line
+from hpc_connector.confidential.chain import FIRST, get_time, hash_line
 
 COHORT = Path(__file__).parents[1] / "tests/data/bitepi_plink_100snps_2000/bfile.bed"
 TIMES, AT_ONCE = 5, 16

@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from hpc_connector.chain import pack_json
 from hpc_connector.confidential.keeper import munge
 from hpc_connector.confidential.keeper.client import exchange
 from hpc_connector.confidential.keeper.messages import encode, name_object
 from hpc_connector.crypt4gh.seal import read_seal
+from hpc_connector.text import pack_json
 from keepers import CLUSTER, GOLDEN, JOB, NODE, make_grant, run_with_cohort
 
 MEASURED = hashlib.sha256(b"the code").hexdigest()

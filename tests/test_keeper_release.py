@@ -12,7 +12,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from conftest import require
-from hpc_connector.chain import pack_json
 from hpc_connector.confidential.files import encrypt_file, read_start
 from hpc_connector.confidential.keeper import munge, server
 from hpc_connector.confidential.keeper.database import (
@@ -42,6 +41,7 @@ from hpc_connector.crypt4gh.body import open_segments
 from hpc_connector.crypt4gh.header import make_header, read_header
 from hpc_connector.crypt4gh.seal import make_seal, read_seal
 from hpc_connector.errors import BadInput
+from hpc_connector.text import pack_json
 from keepers import (
     CLUSTER,
     GOLDEN,

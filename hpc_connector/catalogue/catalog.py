@@ -20,8 +20,8 @@ from hpc_connector.catalogue.events import (
     pack_event,
 )
 from hpc_connector.catalogue.journal import Journal, merge
-from hpc_connector.chain import FIRST, get_time, hash_line
 from hpc_connector.cluster.site import get_site
+from hpc_connector.confidential.chain import FIRST, get_time, hash_line
 from hpc_connector.errors import BadInput
 
 What = dict[str, Any]

@@ -21,7 +21,7 @@ from hpc_connector.catalogue.records import (
     read_day,
     read_id,
 )
-from hpc_connector.chain import pack_json
+from hpc_connector.text import pack_json
 
 KINDS = ("add", "index", "grant", "revoke", "deny")
 EVENT = "seq, time, actor, what, prev, sig"  # columns of an event

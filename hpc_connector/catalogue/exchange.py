@@ -11,7 +11,7 @@ from hpc_connector.catalogue.events import Event, pack_event, unpack_event
 from hpc_connector.catalogue.journal import read_whole
 from hpc_connector.catalogue.lookup import find, list_events
 from hpc_connector.catalogue.records import DataSet, to_json
-from hpc_connector.chain import FIRST, get_time, hash_line
+from hpc_connector.confidential.chain import FIRST, get_time, hash_line
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
 

@@ -21,7 +21,7 @@ from hpc_connector.catalogue.records import (
     read_id,
     to_json,
 )
-from hpc_connector.chain import get_time
+from hpc_connector.confidential.chain import get_time
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest
 from hpc_connector.publish import name_encrypted

@@ -7,7 +7,7 @@ from typing import Any
 from hpc_connector.catalogue.catalog import Catalog
 from hpc_connector.catalogue.lookup import get
 from hpc_connector.catalogue.records import DataSet, SliceIndex
-from hpc_connector.chain import get_time
+from hpc_connector.confidential.chain import get_time
 from hpc_connector.errors import BadInput
 from hpc_connector.slices.cloud_object import CloudObject
 from hpc_connector.slices.data_slice import DataSlice

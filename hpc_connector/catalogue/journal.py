@@ -21,7 +21,7 @@ from hpc_connector.catalogue.events import (
     replay,
     unpack_event,
 )
-from hpc_connector.chain import FIRST, append_line, get_time, hash_line
+from hpc_connector.confidential.chain import FIRST, append_line, get_time, hash_line
 from hpc_connector.errors import BadInput
 from hpc_connector.folder_lock import get_birth
 

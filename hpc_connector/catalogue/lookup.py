@@ -24,7 +24,7 @@ from hpc_connector.catalogue.records import (
     StoredObject,
     read_reference,
 )
-from hpc_connector.chain import FIRST, hash_line
+from hpc_connector.confidential.chain import FIRST, hash_line
 from hpc_connector.errors import BadInput
 
 OF_VERSION = "dataset = :dataset AND version = :version"

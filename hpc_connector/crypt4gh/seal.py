@@ -32,10 +32,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PublicKey,
 )
 
-from hpc_connector.chain import pack_json
 from hpc_connector.crypt4gh.body import SEALED_BYTES, get_plain_size
 from hpc_connector.crypt4gh.header import NONCE_BYTES, TAG_BYTES, get_fingerprint
 from hpc_connector.errors import BadInput
+from hpc_connector.text import pack_json
 
 MAGIC = b"hpcseal1"
 START = struct.Struct("<8sI")

@@ -31,7 +31,7 @@ from hpc_connector.catalogue.records import (
 )
 from hpc_connector.errors import BadInput
 
-TITLE, DESCRIPTION = "Catalogue", "Data sets"
+TITLE, DESCRIPTION = "Catalogue", "Records"
 
 
 def export_dcat(

@@ -28,7 +28,7 @@ from hpc_connector.catalogue.records import (
     check_data_set,
     check_kinds,
 )
-from hpc_connector.chain import format_time
+from hpc_connector.confidential.chain import format_time
 from hpc_connector.errors import BadInput
 
 KNOWN = {  # properties of a data set that are fields, or follow from some

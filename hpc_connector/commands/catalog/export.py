@@ -44,7 +44,7 @@ def add_dcat(add: Callable[..., argparse.Action]) -> None:
     """Add what is told of the catalogue itself."""
     said = "of the catalogue (default: %(default)s)"
     add("--title", default="Catalogue", metavar="TEXT", help=said)
-    add("--description", default="Data sets", metavar="TEXT", help=said)
+    add("--description", default="Records", metavar="TEXT", help=said)
     said = "of the catalogue (default: that of all data sets)"
     add("--publisher", default="", metavar="NAME", help=said)
     said = "SHACL of others that it must hold too, Turtle; several times for several"

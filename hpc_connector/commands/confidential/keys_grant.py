@@ -5,11 +5,11 @@ import logging
 from typing import Any
 
 from hpc_connector import cli
-from hpc_connector.chain import pack_json
 from hpc_connector.commands.confidential.words import add_token, get_token
 from hpc_connector.confidential.keeper.client import ask_keeper
 from hpc_connector.confidential.keeper.grants import HOURS, USES
 from hpc_connector.options import positive
+from hpc_connector.text import pack_json
 
 logger = logging.getLogger(__name__)
 

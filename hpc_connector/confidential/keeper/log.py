@@ -18,17 +18,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from hpc_connector.chain import (
+from hpc_connector.confidential.chain import (
     FIRST,
     append_line,
     get_time,
     hash_line,
-    pack_json,
     read_last,
 )
 from hpc_connector.confidential.keeper.messages import decode, encode
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
+from hpc_connector.text import pack_json
 
 LINE, CHECKPOINT = b"hpc_connector log v1\0", b"hpc_connector checkpoint v1\0"
 EVERY = 100  # events a checkpoint

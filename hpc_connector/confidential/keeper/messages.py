@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hpc_connector.chain import pack_json
 from hpc_connector.confidential.refused import Refused
+from hpc_connector.text import pack_json
 
 FORMAT_VERSION = 1
 MOST_BYTES = 1 << 20  # of a request

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from hpc_connector.chain import pack_json
 from hpc_connector.confidential.evidence.levels import LEVELS
 from hpc_connector.confidential.evidence.measurement import measure
 from hpc_connector.confidential.evidence.quotes import make_evidence
@@ -39,6 +38,7 @@ from hpc_connector.crypt4gh.header import Header, get_fingerprint, read_header
 from hpc_connector.errors import BadInput
 from hpc_connector.options import KeyOptions
 from hpc_connector.storage.key_ring import Opener
+from hpc_connector.text import pack_json
 
 logger = logging.getLogger(__name__)
 Kind = TypeVar("Kind")

@@ -14,7 +14,6 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
-from hpc_connector.chain import pack_json
 from hpc_connector.confidential.identity.claims import Claims
 from hpc_connector.confidential.keeper.access import check_person
 from hpc_connector.confidential.keeper.grants import (
@@ -30,6 +29,7 @@ from hpc_connector.confidential.keeper.settings import Place
 from hpc_connector.confidential.keeper.state import Keeper, read_authority
 from hpc_connector.confidential.refused import Refused
 from hpc_connector.errors import BadInput
+from hpc_connector.text import pack_json
 
 logger = logging.getLogger(__name__)
 

@@ -5,19 +5,12 @@ the end does not show.
 """
 
 import hashlib
-import json
 import os
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 FIRST = "0" * 64  # before the first line
 TAIL_BYTES = 1 << 12
-
-
-def pack_json(value: Any) -> bytes:
-    """Return canonical JSON, as it is signed: sorted keys, no blanks, UTF-8."""
-    words = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return words.encode()
 
 
 def hash_line(line: bytes) -> str:
