@@ -26,7 +26,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hpc_connector.confidential.keeper import munge
 from hpc_connector.confidential.keeper.client import exchange
 from hpc_connector.confidential.keeper.messages import encode, name_object
-from hpc_connector.crypt4gh.seal import pack_json, read_seal
+from hpc_connector.crypt4gh.seal import read_seal
+from hpc_connector.text import pack_json
 from keepers import CLUSTER, GOLDEN, JOB, NODE, make_grant, run_with_cohort
 
 MEASURED = hashlib.sha256(b"the code").hexdigest()

@@ -16,7 +16,7 @@ from hpc_connector.confidential.published import read_published
 from hpc_connector.errors import BadInput
 from hpc_connector.options import RunOptions
 from hpc_connector.publish import Kind, get_readers, name_encrypted, publish
-from hpc_connector.run_record import OPEN, Input, RunRecord
+from hpc_connector.run_record import OPEN, FromCatalogue, Input, RunRecord
 from hpc_connector.storage import key_ring
 from hpc_connector.storage.address import is_encrypted, is_remote
 from hpc_connector.storage.checksums import get_checksum, list_files
@@ -31,6 +31,7 @@ NO_RUN |= {"job.json", "job.json.partial"}
 NO_RUN |= {folder_lock.NAME, folder_lock.PARTIAL}
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
 NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
+NOT_PARAMETERS |= {"catalog", "purpose", "datasets"}
 NOT_PARAMETERS |= {"key", "passphrase_fd", "grant", "trust", "encrypt_to"}
 NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}
 NOT_PARAMETERS |= {"engine", "telemetry", "policy", "history", "words", "started_s"}
@@ -180,7 +181,10 @@ def begin_run(
         "started": get_time(),
         "command": shlex.join([program, args.command, *map(str, args.words)]),
         "parameters": get_parameters(args),
-        "inputs": [describe_input(path, checksum=is_known) for path in inputs],
+        "inputs": [
+            add_data_set(describe_input(path, checksum=is_known), args)
+            for path in inputs
+        ],
         "software": get_software(),
     }
     if readers := get_readers():
@@ -282,6 +286,13 @@ def describe_input(path: str, *, checksum: bool = True) -> Input:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     return add_seal(found)
+
+
+def add_data_set(found: Input, args: RunOptions) -> Input:
+    """Return a description with the data set that named the input, if one did."""
+    if known := args.datasets.get(found["path"]):
+        found["dataset"] = cast("FromCatalogue", dict(known))
+    return found
 
 
 def add_seal(found: Input) -> Input:

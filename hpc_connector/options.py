@@ -95,6 +95,14 @@ def local(text: str) -> Path:
     return Path(text)
 
 
+CATALOG = "catalog:"  # before the id of a data set, where files are named
+
+
+def is_of_catalog(name: str) -> bool:
+    """Return whether a name is that of a data set of a catalogue, and of no file."""
+    return name.startswith(CATALOG)
+
+
 def source(text: str) -> str:
     """Return a file, or an object in a store, as it may be shown."""
     return address.take(text)
@@ -188,6 +196,7 @@ def _name_flag(each: dataclasses.Field[Any]) -> Option:
 
 _burst = partial(option, group="functions of a cloud (Lithops)")
 _key = partial(option, group="encrypted inputs (Crypt4GH)")
+_catalog = partial(option, group="data sets of a catalogue (catalog:ID)")
 _readers = partial(option, group="encrypted results (Crypt4GH)")
 _run = partial(option, group="the run")
 _stream = partial(option, group=STREAMS)
@@ -288,7 +297,24 @@ class ReaderOptions(KeyOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(ReaderOptions, BurstOptions):
+class CatalogOptions:
+    """Where data sets are found that a catalogue names, and for what they are used."""
+
+    catalog: str | None = _catalog(
+        None,
+        "file or folder of journals (default: the site's CONNECTOR_CATALOG, else "
+        "~/.local/share/hpc_connector/catalog.sqlite)",
+        metavar="FILE",
+    )
+    purpose: str | None = _catalog(
+        None,
+        "of the use, a word of its policy; hpc-connector catalog show says which",
+        metavar="WORD",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(ReaderOptions, CatalogOptions, BurstOptions):
     """The options that a run of every program has.
 
     Parameters
@@ -296,6 +322,9 @@ class RunOptions(ReaderOptions, BurstOptions):
     words, command
         The options that are no defaults, as one would write them, and the command they
         are of; for the manifest.
+    datasets
+        By the names of inputs, the data sets of a catalogue that they are of
+        (``run_record.FromCatalogue``).
     started_s
         When the run was asked for, by the monotonic clock.
     """
@@ -344,6 +373,7 @@ class RunOptions(ReaderOptions, BurstOptions):
     json: bool = _run(False, "print the summary as one JSON object")
     words: tuple[str, ...] = ()
     command: str = "run"
+    datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     started_s: float = field(default_factory=time.monotonic, compare=False)
 
     def get_age_s(self) -> float:

@@ -14,6 +14,14 @@ class SealFacts(TypedDict):
     version: int  # a later one replaces those before
 
 
+class FromCatalogue(TypedDict):
+    """Which data set of a catalogue an input is of."""
+
+    id: str
+    version: int
+    fingerprint: str  # SHA-256 of what all of its objects are, hexadecimal
+
+
 class Input(TypedDict):
     """A file that decides the results; it has one of the two fingerprints.
 
@@ -25,6 +33,7 @@ class Input(TypedDict):
     seal: NotRequired[SealFacts | str]  # of an encrypted file; "none" without one
     sha256: NotRequired[str]  # of a file, hexadecimal
     etag: NotRequired[str]  # of an object of a store
+    dataset: NotRequired[FromCatalogue]  # if it was named by its catalogue
 
 
 class Resources(TypedDict, total=False):

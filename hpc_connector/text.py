@@ -1,6 +1,7 @@
 """Text as people's programs write it: its encoding, its lines, its fields."""
 
 import codecs
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -111,3 +112,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(decode_text(path.read_bytes(), str(path))[0])
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise BadInput(f"{path}: cannot be read as TOML: {error}") from None
+
+
+def pack_json(value: Any) -> bytes:
+    """Return canonical JSON, as it is signed: sorted keys, no blanks, UTF-8."""
+    words = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return words.encode()

@@ -55,6 +55,13 @@ HOMES = {
             "hpc_connector/federation/",
         ],
     ),
+    "rdflib": ("", ["hpc_connector/catalogue/graph/"]),
+    "pyshacl": ("lazily", ["hpc_connector/catalogue/graph/"]),
+    "rocrate": ("", ["hpc_connector/catalogue/graph/"]),
+    "sqlite3": (
+        "",
+        ["hpc_connector/catalogue/", "hpc_connector/confidential/keeper/"],
+    ),
     "jwt": ("", ["hpc_connector/confidential/identity/"]),
     "dcap_qvl": ("lazily", ["hpc_connector/confidential/evidence/dcap.py"]),
     "nats": ("", ["hpc_connector/streams/jetstream/"]),

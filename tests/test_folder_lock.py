@@ -334,7 +334,7 @@ def run(comm):
 
 
 args = RunOptions(out=Path("out"), resume=True)
-with open_session("x", args) as comm:
+with open_session("x", args, lambda args: args) as (comm, _):
     run(comm)
 """
     launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []

@@ -8,6 +8,7 @@ import pytest
 from hpc_connector import cli
 from hpc_connector.commands import doctor
 from hpc_connector.commands import main as program
+from hpc_connector.commands.catalog import main as catalog
 from hpc_connector.commands.streams import main as streams
 from hpc_connector.commands.telemetry import main as telemetry
 from mdr_epistasis import program as mdr
@@ -27,6 +28,7 @@ COMMANDS = [
     *(f"hpc-connector {n}" for n in program.COMMANDS if n not in FOLDERS),
     *(f"hpc-connector telemetry {name}" for name in telemetry.COMMANDS),
     *(f"hpc-connector streams {name}" for name in streams.COMMANDS),
+    *(f"hpc-connector catalog {name}" for name in catalog.COMMANDS),
     *(f"hpc-connector slices {what}" for what in ("index", "list", "get", "verify")),
     *(f"hpc-connector actions {what}" for what in ("run", "list", "report")),
     "hpc-connector burst plan",
@@ -116,7 +118,7 @@ def find_faults(parser, action):
 def test_help__says_what_each_option_is(command, monkeypatch):
     parser = get_parser(command, monkeypatch)
     options = get_options(parser)
-    assert options or command.endswith(("telemetry", "streams"))
+    assert options or command.endswith(("telemetry", "streams", "catalog"))
     assert parser.description
     assert [f for action in options for f in find_faults(parser, action)] == []
 

@@ -39,8 +39,9 @@ from hpc_connector.confidential.keys import (
 from hpc_connector.confidential.refused import Refused
 from hpc_connector.crypt4gh.body import open_segments
 from hpc_connector.crypt4gh.header import make_header, read_header
-from hpc_connector.crypt4gh.seal import make_seal, pack_json, read_seal
+from hpc_connector.crypt4gh.seal import make_seal, read_seal
 from hpc_connector.errors import BadInput
+from hpc_connector.text import pack_json
 from keepers import (
     CLUSTER,
     GOLDEN,

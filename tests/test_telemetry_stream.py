@@ -198,4 +198,3 @@ def test_prepare_stream__takes_one_with_room_and_no_other(tmp_path):
     prepare_stream(url, 1, "rank")
     with pytest.raises(BadInput, match="sealed: expected the URL of a new stream"):
         prepare_stream(url, 2, "rank")
-

@@ -17,7 +17,7 @@ from mdr_epistasis.cohort.folds import CLASSES, SIDES, deal_folds
 from mdr_epistasis.cohort.lists import Lists
 from mdr_epistasis.cohort.loading import make_cohort
 from mdr_epistasis.cohort.traits import check_permutation, has_controls
-from mdr_epistasis.options import Options
+from mdr_epistasis.options import Options, choose_inputs
 from mdr_epistasis.output.record import make_record
 from mdr_epistasis.output.result import Result, load, make_result
 from mdr_epistasis.possible import check_models
@@ -299,7 +299,7 @@ def run(
         if options.get(name):
             raise BadInput(f"{name}: it is for the command alone")
     chosen = make_options(Options, {"genotypes": genotypes, "out": out} | options)
-    outcome = call(run_files, chosen, comm)
+    outcome = call(run_files, chosen, choose_inputs, comm)
     if not outcome.is_done:
         raise KeyboardInterrupt(f"stopped; resume=True goes on with {chosen.out}")
     return load(chosen.out)

@@ -9,6 +9,7 @@ from hpc_connector.options import (
     RunOptions,
     at_least,
     fraction,
+    is_of_catalog,
     option,
     source,
 )
@@ -287,3 +288,19 @@ class Options(RunOptions):
         "append the best models as they are found, a segment a rank",
         metavar="URL",
     )
+
+
+def choose_inputs(options: Options) -> Options:
+    """Return options with the files of data sets that a catalogue names.
+
+    Raises
+    ------
+    BadInput
+        One may not be used, has changed, or is not what is searched.
+    """
+    if not any(map(is_of_catalog, options.genotypes)):
+        return options
+    # which a run on files does not need
+    from hpc_connector.catalogue.inputs import take_inputs
+
+    return take_inputs(options, {"genotypes": ("genotypes",), "labels": ("labels",)})

@@ -10,7 +10,7 @@ from typing import Any
 from hpc_connector import cli
 from hpc_connector.errors import BadInput
 from hpc_connector.options import ReaderOptions
-from mdr_epistasis.options import Options
+from mdr_epistasis.options import Options, choose_inputs
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     from hpc_connector.pipeline.program import open_session
 
     try:
-        with open_session(NAME, options) as comm:
+        with open_session(NAME, options, choose_inputs) as (comm, options):
             run = load_run(options)
             cli.begin_collection()
             outcome = run(comm, options)
@@ -86,7 +86,7 @@ def read_command(argv: list[str]) -> Options | int:
     if options.plan:
         from mdr_epistasis.plan import get_cost
 
-        return cli.print_plan(NAME, lambda: get_cost(options))
+        return cli.print_plan(NAME, lambda: get_cost(choose_inputs(options)))
     return options
 
 

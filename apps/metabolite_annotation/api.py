@@ -11,7 +11,7 @@ from weakref import finalize
 from hpc_connector.errors import BadInput
 from hpc_connector.options import make_options
 from hpc_connector.pipeline.call import call
-from metabolite_annotation.options import PROGRAM, Options
+from metabolite_annotation.options import PROGRAM, Options, choose_inputs
 from metabolite_annotation.result import Result, load
 from metabolite_annotation.run import run
 
@@ -95,7 +95,7 @@ def annotate(
 def _run(given: dict[str, Any], out: File, comm: Any = None) -> Result:
     """Run a search in a folder; return what is found there."""
     options = make_options(Options, given | {"out": out})
-    if call(run, options, comm) == "stopped":
+    if call(run, options, choose_inputs, comm) == "stopped":
         raise KeyboardInterrupt(f"stopped; resume=True goes on with {options.out}")
     return load(options.out)
 

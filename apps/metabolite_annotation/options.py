@@ -10,6 +10,7 @@ from hpc_connector.options import (
     RunOptions,
     at_least,
     fraction,
+    is_of_catalog,
     local,
     option,
     positive,
@@ -213,3 +214,20 @@ class Options(PageOptions, RunOptions):
         read=local,
         metavar="DIR",
     )
+
+
+def choose_inputs(options: Options) -> Options:
+    """Return options with the files of data sets that a catalogue names.
+
+    Raises
+    ------
+    BadInput
+        One may not be used, has changed, or is not what is annotated, or by.
+    """
+    if not any(map(is_of_catalog, (options.dataset, *options.database))):
+        return options
+    # which a run on files does not need
+    from hpc_connector.catalogue.inputs import take_inputs
+
+    roles = {"dataset": ("metadata",), "database": ("database", "other", "labels")}
+    return take_inputs(options, roles)

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from hpc_connector import cli
 from hpc_connector.options import ReaderOptions
-from metabolite_annotation.options import PROGRAM, Options, PageOptions
+from metabolite_annotation.options import (
+    PROGRAM,
+    Options,
+    PageOptions,
+    choose_inputs,
+)
 
 OTHERS = {  # commands that are no run; each has a package with a module `command`
     "compare": "compare the annotations of runs",
@@ -67,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     from metabolite_annotation.run import run
 
     try:
-        with open_session(PROGRAM, options) as comm:
+        with open_session(PROGRAM, options, choose_inputs) as (comm, options):
             cli.begin_collection()
             ending = run(comm, options)
             if ending == "done" and comm.rank == 0:
@@ -98,7 +103,7 @@ def read_command(argv: list[str]) -> Options | int:
     if options.plan:
         from metabolite_annotation.plan import get_cost
 
-        return cli.print_plan(PROGRAM, lambda: get_cost(options))
+        return cli.print_plan(PROGRAM, lambda: get_cost(choose_inputs(options)))
     return options
 
 

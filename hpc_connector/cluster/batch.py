@@ -91,6 +91,7 @@ def render_sbatch(job: Job, site: Site) -> str:
         f"CONNECTOR_FIGURES={','.join(FIGURES)}",
         *(["CONNECTOR_TELEMETRY=1"] if job.telemetry else []),
         *_format_limits(job),
+        *_format_catalog(site),
         "export SLURM_EXPORT_ENV=ALL # to the ranks, whatever the job itself got",
         *format_arguments(job.arguments or (), job.indices),
         "",
@@ -156,6 +157,12 @@ def _format_limits(job: Job) -> list[str]:
         "NODE_MEM_GB": job.most_node_bytes / 1e9,
     }
     return [f"export CONNECTOR_{n}={value!r}" for n, value in most.items() if value]
+
+
+def _format_catalog(site: Site) -> list[str]:
+    """Return the line that says where the catalogue of a site is, if it has one."""
+    name = shlex.quote(site.catalog)
+    return [f"export CONNECTOR_CATALOG={name}"] if site.catalog else []
 
 
 def submit(script: str) -> str:

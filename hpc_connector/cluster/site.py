@@ -26,6 +26,7 @@ SITE_KEYS = {
     "CONNECTOR_NODE_MEM_GB": "node_mem_gb",
     "CONNECTOR_MOST_NODES": "most_nodes",
     "CONNECTOR_MOST_HOURS": "most_hours",
+    "CONNECTOR_CATALOG": "catalog",
 }
 
 PER_NODE, PER_CPU = "per-node", "per-cpu"
@@ -51,6 +52,8 @@ class Site:
         What memory is asked for by: "per-node", or "per-cpu" where a site wants that.
     node_cores, node_mem_gb, most_nodes, most_hours
         Of the nodes that `qos` and `slurm_partition` give; 0 where it is not known.
+    catalog
+        File, or folder of journals, of its catalogue of data sets, if it has one.
     """
 
     account: str = ""
@@ -66,6 +69,7 @@ class Site:
     node_mem_gb: float = 0
     most_nodes: int = 0
     most_hours: float = 0
+    catalog: str = ""
 
 
 def get_site(path: Path | None = None) -> Site:

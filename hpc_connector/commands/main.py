@@ -24,6 +24,7 @@ COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args
     "streams": "keep records in order: append, read, follow",
     "actions": "reduce text on the nodes that read it, and say what moved",
     "slices": "cut an object near the data, index, list, get",
+    "catalog": "which data sets there are, and who may use them",
     "keys": "make keys, give encrypted files to other readers",
     "encrypt": "encrypt files for their readers (Crypt4GH)",
     "decrypt": "decrypt a file",
@@ -35,6 +36,7 @@ COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args
 PLACES = {name: f"confidential.{name}" for name in CONFIDENTIAL} | {
     "telemetry": "telemetry.main",
     "streams": "streams.main",
+    "catalog": "catalog.main",
 }  # of modules in folders
 
 

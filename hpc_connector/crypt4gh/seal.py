@@ -35,6 +35,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 from hpc_connector.crypt4gh.body import SEALED_BYTES, get_plain_size
 from hpc_connector.crypt4gh.header import NONCE_BYTES, TAG_BYTES, get_fingerprint
 from hpc_connector.errors import BadInput
+from hpc_connector.text import pack_json
 
 MAGIC = b"hpcseal1"
 START = struct.Struct("<8sI")
@@ -127,12 +128,6 @@ def make_seal(
 def digest_key(session_key: bytes) -> str:
     """Return what a seal says of a session key, which it does not tell."""
     return hashlib.sha256(KEY_LABEL + session_key).hexdigest()
-
-
-def pack_json(value: Any) -> bytes:
-    """Return canonical JSON, as it is signed: sorted keys, no blanks, UTF-8."""
-    words = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return words.encode()
 
 
 def get_seal_size(data: bytes, name: str) -> int:

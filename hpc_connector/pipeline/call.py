@@ -8,21 +8,22 @@ from typing import Any, TypeVar
 
 from hpc_connector.errors import BadInput
 from hpc_connector.folder_lock import release_folder
-from hpc_connector.options import RunOptions
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.partitioner.launch import get_mpicomm
-from hpc_connector.pipeline.program import begin, watch
+from hpc_connector.pipeline.program import Choose, Options, begin, watch
 from hpc_connector.pipeline.readers import end_readers, share_readers
 from hpc_connector.pipeline.resources import Usage, read_usage
 from hpc_connector.storage.objects import forget
 from hpc_connector.undo import remove_empty, undo_run
 
-Options = TypeVar("Options", bound=RunOptions)
 Found = TypeVar("Found")
 
 
 def call(
-    run: Callable[[Any, Options, Usage], Found], options: Options, comm: Any = None
+    run: Callable[[Any, Options, Usage], Found],
+    options: Options,
+    choose: Choose[Options],
+    comm: Any = None,
 ) -> Found:
     """Return the outcome of a program's run.
 
@@ -30,6 +31,8 @@ def call(
     ----------
     run
         Takes the communicator, the options, and what this process has used before.
+    choose
+        As of :func:`hpc_connector.pipeline.program.open_session`.
     comm
         Of mpi4py, each of whose ranks calls this; of this process alone if None.
 
@@ -46,7 +49,8 @@ def call(
     try:
         with end_together(comm):
             if comm.rank == 0:
-                before, lock = begin(options)
+                before, lock, options = begin(choose(options))
+        options = comm.bcast(options)
         share_readers(comm)
         with watch(comm, options):
             return run(comm, options, used)

@@ -1,7 +1,8 @@
 """A program on all ranks, from its lock of the folder to its exit code."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from hpc_connector import cli
 from hpc_connector.errors import BadInput
@@ -22,12 +23,17 @@ from hpc_connector.pipeline.signals import on_signals
 from hpc_connector.storage.objects import forget
 from hpc_connector.undo import Before, look_before, remove_empty, undo_run
 
+Options = TypeVar("Options", bound=RunOptions)
+Choose = Callable[[Options], Options]
+
 
 @contextlib.contextmanager
 def open_session(
-    name: str, options: RunOptions | None = None
-) -> Iterator[Communicator]:
+    name: str, options: Options, choose: Choose[Options]
+) -> Iterator[tuple[Communicator, Options]]:
     """Run a program on all ranks, none of which is left behind.
+
+    Gives the communicator, and the options that were chosen.
 
     What is raised within is told in a line, and ends the program.
 
@@ -36,6 +42,9 @@ def open_session(
     options
         Of the run; with ``telemetry`` an agent watches the ranks of each node. Of a new
         run that bad input ends before its first task, ``out`` keeps nothing.
+    choose
+        Returns options that name files otherwise; called on the first rank alone,
+        before anything is read.
 
     Raises
     ------
@@ -52,14 +61,14 @@ def open_session(
     lock = ""
 
     def leave() -> None:
-        if lock and options:
+        if lock:
             release_folder(options.out, lock)
 
     def refuse(error: BaseException) -> int:
         leave()
         if before is not None:
             undo_run(before) if isinstance(error, BadInput) else remove_empty(before)
-        return cli.explain(name, error, is_run=options is not None)
+        return cli.explain(name, error, is_run=True)
 
     def stop() -> None:
         leave()
@@ -67,11 +76,11 @@ def open_session(
 
     try:
         with abort_on_error(comm, refuse), on_signals(stop):
-            if options:
-                before, lock = comm.bcast(begin(options) if comm.rank == 0 else None)
-                share_readers(comm)
+            begun = begin(choose(options)) if comm.rank == 0 else None
+            before, lock, options = comm.bcast(begun)
+            share_readers(comm)
             with watch(comm, options):
-                yield comm
+                yield comm, options
     finally:
         end_readers()
         if comm.rank == 0:
@@ -79,24 +88,25 @@ def open_session(
 
 
 def watch(
-    comm: Communicator, options: RunOptions | None
+    comm: Communicator, options: RunOptions
 ) -> contextlib.AbstractContextManager[None]:
     """Return the watch over a run, if its options ask for telemetry."""
-    if options is None or not (options.telemetry or options.telemetry_stream):
+    if not (options.telemetry or options.telemetry_stream):
         return contextlib.nullcontext()
     from hpc_connector.telemetry.watch.session import watch_ranks
 
     return watch_ranks(comm, options)
 
 
-def begin(options: RunOptions) -> tuple[Before, str]:
-    """Return the state before a run, and the lock of its folder; have its keys."""
+def begin(options: Options) -> tuple[Before, str, Options]:
+    """Return the state before a run, the lock of its folder, its options; have keys."""
     check_readers(options)
     begin_access(options)
     begin_readers(options)
     before = look_before(options.out)
     try:
-        return before, enter_folder(options.out, resume=options.resume)
+        lock = enter_folder(options.out, resume=options.resume)
     except BadInput:
         remove_empty(before)
         raise
+    return before, lock, options

@@ -8,8 +8,8 @@ from hpc_connector import cli
 from hpc_connector.commands.confidential.words import add_token, get_token
 from hpc_connector.confidential.keeper.client import ask_keeper
 from hpc_connector.confidential.keeper.grants import HOURS, USES
-from hpc_connector.crypt4gh.seal import pack_json
 from hpc_connector.options import positive
+from hpc_connector.text import pack_json
 
 logger = logging.getLogger(__name__)
 

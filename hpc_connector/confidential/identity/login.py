@@ -91,6 +91,18 @@ def get_settings(login: Login) -> Settings:
     return Settings(login.issuer, login.audience, login.role)
 
 
+def get_user() -> Claims:
+    """Return who has logged in, by a token that was verified.
+
+    Raises
+    ------
+    BadInput
+        Nobody has, or the token does not hold.
+    """
+    login = get_login()
+    return validate_token(login.access, get_settings(login))
+
+
 def log_out() -> None:
     """Forget the login here, and then at its server.
 

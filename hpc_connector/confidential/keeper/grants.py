@@ -24,7 +24,7 @@ from hpc_connector.confidential.keeper.settings import Policy, Settings
 from hpc_connector.confidential.keeper.state import Keeper
 from hpc_connector.confidential.keys import read_secret
 from hpc_connector.confidential.refused import Refused
-from hpc_connector.crypt4gh.seal import pack_json
+from hpc_connector.text import pack_json
 
 NAME_BYTES = 8  # of a grant
 USES, MOST_USES = 21, 1000  # a job of ours is queued again twenty times

@@ -5,12 +5,9 @@ the end shows against a checkpoint alone, which lies in another file.
 """
 
 import fcntl
-import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,15 +18,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from hpc_connector.confidential.chain import (
+    FIRST,
+    append_line,
+    get_time,
+    hash_line,
+    read_last,
+)
 from hpc_connector.confidential.keeper.messages import decode, encode
-from hpc_connector.crypt4gh.seal import pack_json
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
+from hpc_connector.text import pack_json
 
 LINE, CHECKPOINT = b"hpc_connector log v1\0", b"hpc_connector checkpoint v1\0"
-FIRST = "0" * 64  # before the first line
 EVERY = 100  # events a checkpoint
-TAIL_BYTES = 1 << 12
 EVENTS = frozenset(
     ("login", "grant", "bind", "release", "refuse", "add", "revoke", "start", "stop")
 )
@@ -96,49 +98,24 @@ def add_event(place: LogPlace, event: str, **what: Any) -> None:
         told = dict.fromkeys(place.fields) | what
         told |= {"seq": seq + 1, "time": get_time(), "event": event, "prev": before}
         line = pack_json(told | {"sig": sign(place.key, LINE, told)})
-        write(stream, line)
+        append_line(stream, line)
         if (seq + 1) % EVERY == 0 or event == "stop":
-            add_checkpoint(place, seq + 1, hashlib.sha256(line).hexdigest())
-
-
-def get_time() -> str:
-    """Return the time in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            add_checkpoint(place, seq + 1, hash_line(line))
 
 
 def read_end(stream: BinaryIO) -> tuple[int, str]:
-    """Return the number of the last line, 0 if there is none, and its SHA-256.
-
-    What a crash has left of a line is cut off: nothing was done by it yet.
-    """
-    size, want = stream.seek(0, os.SEEK_END), TAIL_BYTES
-    while True:
-        stream.seek(max(0, size - want))
-        data = stream.read()
-        whole, newline, torn = data.rpartition(b"\n")
-        if (newline and b"\n" in whole) or want >= size:
-            break
-        want *= 2
-    if torn:
-        stream.truncate(size - len(torn))
-    if not newline:
-        return 0, FIRST
-    last = whole.rpartition(b"\n")[2]
-    return int(json.loads(last)["seq"]), hashlib.sha256(last).hexdigest()
-
-
-def write(stream: BinaryIO, line: bytes) -> None:
-    """Append a line, and wait until it is on the disk."""
-    stream.write(line + b"\n")
-    stream.flush()
-    os.fdatasync(stream.fileno())
+    """Return the number of the last line, 0 if there is none, and its SHA-256."""
+    last = read_last(stream)
+    return (int(json.loads(last)["seq"]), hash_line(last)) if last else (0, FIRST)
 
 
 def add_checkpoint(place: LogPlace, seq: int, digest: str) -> None:
     """Append the number and the SHA-256 of a line to the file of checkpoints."""
     told = {"seq": seq, "hash": digest}
     with open(place.checkpoints, "ab") as stream:
-        write(stream, pack_json(told | {"sig": sign(place.key, CHECKPOINT, told)}))
+        append_line(
+            stream, pack_json(told | {"sig": sign(place.key, CHECKPOINT, told)})
+        )
 
 
 def sign(key: Ed25519PrivateKey, kind: bytes, told: Mapping[str, Any]) -> str:
@@ -167,7 +144,7 @@ def verify_log(path: Path, public: bytes, checkpoints: Path | None = None) -> in
         found = told.get("seq"), told.get("prev")
         if found != (n, before):
             raise BadInput(f"{path}, line {n}: it does not follow the line before it")
-        before = hashlib.sha256(line).hexdigest()
+        before = hash_line(line)
         if known.get(n, before) != before:
             raise BadInput(f"{path}, line {n}: a checkpoint says another line")
     if known and max(known) > n:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpc_connector.confidential.refused import Refused
-from hpc_connector.crypt4gh.seal import pack_json
+from hpc_connector.text import pack_json
 
 FORMAT_VERSION = 1
 MOST_BYTES = 1 << 20  # of a request

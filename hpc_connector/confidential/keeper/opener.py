@@ -35,10 +35,10 @@ from hpc_connector.confidential.keeper.messages import (
 from hpc_connector.confidential.keeper.munge import make_credential
 from hpc_connector.confidential.refused import Refused
 from hpc_connector.crypt4gh.header import Header, get_fingerprint, read_header
-from hpc_connector.crypt4gh.seal import pack_json
 from hpc_connector.errors import BadInput
 from hpc_connector.options import KeyOptions
 from hpc_connector.storage.key_ring import Opener
+from hpc_connector.text import pack_json
 
 logger = logging.getLogger(__name__)
 Kind = TypeVar("Kind")

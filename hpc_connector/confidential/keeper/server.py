@@ -28,8 +28,8 @@ from hpc_connector.confidential.keeper.release import release
 from hpc_connector.confidential.keeper.settings import Place
 from hpc_connector.confidential.keeper.state import Keeper, read_authority
 from hpc_connector.confidential.refused import Refused
-from hpc_connector.crypt4gh.seal import pack_json
 from hpc_connector.errors import BadInput
+from hpc_connector.text import pack_json
 
 logger = logging.getLogger(__name__)
 

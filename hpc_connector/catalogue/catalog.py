@@ -1,0 +1,156 @@
+"""A catalogue, opened: where it is, what is read of it, how it is written."""
+
+import hashlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from hpc_connector.catalogue.database import name_network, open_database, writing
+from hpc_connector.catalogue.events import (
+    EVENT,
+    Event,
+    apply,
+    get_actor,
+    insert_event,
+    make_event,
+    pack_event,
+)
+from hpc_connector.catalogue.journal import Journal, merge
+from hpc_connector.cluster.site import get_site
+from hpc_connector.confidential.chain import FIRST, get_time, hash_line
+from hpc_connector.errors import BadInput
+
+What = dict[str, Any]
+USUAL = Path("~/.local/share/hpc_connector/catalog.sqlite")
+
+
+@dataclass
+class Catalog:
+    """A catalogue.
+
+    Parameters
+    ----------
+    path
+        The file, or the folder of journals.
+    connection
+        Of the file, or of the tables that are made of the journals.
+    journal
+        Of this process; None where events are in the file.
+    """
+
+    path: Path
+    connection: sqlite3.Connection
+    journal: Journal | None = None
+
+    def __enter__(self) -> Self:
+        """Return the catalogue."""
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        """Close it."""
+        self.connection.close()
+        if self.journal:
+            self.journal.close()
+
+    def refresh(self) -> None:
+        """See what other writers have written to their journals."""
+        if self.journal:
+            merge(self.path, self.connection)
+
+    def write(self, make: Callable[[], What | None]) -> What | None:
+        """Write an event; it is on the disk when this returns.
+
+        Parameters
+        ----------
+        make
+            Returns what the event does, by what is in the catalogue: of a file no other
+            writes meanwhile. None for nothing.
+        """
+        if self.journal:
+            self.refresh()
+            if what := make():
+                self.journal.append(what)
+                self.refresh()
+            return what
+        with writing(self.connection):
+            if what := make():
+                self._append(what)
+        return what
+
+    def _append(self, what: What) -> None:
+        """Add an event to the chain of the file, and do it."""
+        last = read_last(self.connection)
+        seq, prev, before = 1, FIRST, ""
+        if last:
+            seq, prev = last.seq + 1, hash_line(pack_event(last))
+            before = last.time
+        event = Event(seq, max(get_time(), before), get_actor(), what, prev)
+        insert_event(self.connection, event)
+        apply(self.connection, event)
+
+
+def read_last(connection: sqlite3.Connection) -> Event | None:
+    """Return the last event of a file."""
+    row = connection.execute(
+        f"SELECT {EVENT} FROM event ORDER BY seq DESC LIMIT 1"
+    ).fetchone()
+    return make_event(row) if row else None
+
+
+def find_place(chosen: str | None, site: Path | None = None) -> str:
+    """Return where the catalogue is: as chosen, of the site, else the usual place."""
+    return chosen or get_site(site).catalog or str(USUAL.expanduser())
+
+
+def open_catalog(path: str | os.PathLike[str], *, is_new: bool = False) -> Catalog:
+    """Open a catalogue: a file, or with a slash at its end a folder of journals.
+
+    Parameters
+    ----------
+    is_new
+        It may be made.
+
+    Raises
+    ------
+    BadInput
+        There is none, or it cannot be used.
+    """
+    place = Path(path)
+    if not (os.fspath(path).endswith("/") or place.is_dir()):
+        return Catalog(place, open_database(place, is_new=is_new))
+    if not place.is_dir() and not is_new:
+        raise BadInput(
+            f"{place}/: there is no catalogue: hpc-connector catalog add makes one"
+        )
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{place}: {error.strerror}: expected a folder") from None
+    connection = open_database(find_cache(place), is_new=True, sync="NORMAL")
+    found = Catalog(place, connection, Journal(place))
+    found.refresh()
+    return found
+
+
+def find_cache(folder: Path) -> Path:
+    """Return the file of the tables of a folder, on a local disk."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    base = base / "hpc_connector"
+    if name_network(_find_existing(base)):
+        base = Path(tempfile.gettempdir(), f"hpc_connector-{os.geteuid()}")
+    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if base.stat().st_uid != os.geteuid():
+        raise BadInput(f"{base} is of another user: expected XDG_CACHE_HOME of yours")
+    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
+    return base / f"catalog-{name[:32]}.sqlite"
+
+
+def _find_existing(path: Path) -> Path:
+    """Return the first folder above a path that is there."""
+    while not path.exists():
+        path = path.parent
+    return path

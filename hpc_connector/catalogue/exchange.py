@@ -1,0 +1,83 @@
+"""Data sets and events of other catalogues, taken into one; all of a file, or none."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hpc_connector.catalogue.catalog import Catalog
+from hpc_connector.catalogue.events import Event, pack_event, unpack_event
+from hpc_connector.catalogue.journal import read_whole
+from hpc_connector.catalogue.lookup import find, list_events
+from hpc_connector.catalogue.records import DataSet, to_json
+from hpc_connector.confidential.chain import FIRST, get_time, hash_line
+from hpc_connector.errors import BadInput
+from hpc_connector.publish import publish
+
+
+def take_records(catalog: Catalog, records: Sequence[DataSet]) -> int:
+    """Add data sets as they are to a catalogue; return how many were not in it.
+
+    One that is there with other objects, or other words, becomes a new version.
+
+    Raises
+    ------
+    BadInput
+        An id is taken by another data set: nothing is taken then.
+    """
+    for one in records:
+        before = find(catalog, one.id)
+        if before and before.objects[0].url != one.objects[0].url:
+            raise BadInput(f"{one.id} is taken by {before.objects[0].url}")
+    makes = [partial(_take, catalog, one) for one in records]
+    return sum(catalog.write(make) is not None for make in makes)
+
+
+def _take(catalog: Catalog, one: DataSet) -> dict[str, Any] | None:
+    """Return the event by which a data set is added, None if it is there."""
+    if find(catalog, one.id, one.version) == one:
+        return None
+    before = find(catalog, one.id)
+    if before and one.version <= before.version:
+        one = replace(one, version=before.version + 1)
+    modified = one.modified or get_time()
+    if before:
+        modified = max(get_time(), before.modified)
+    one = replace(one, modified=modified, created=one.created or modified)
+    base = before.modified if before else ""
+    return {"do": "add", "id": one.id, "base": base, "dataset": to_json(one)}
+
+
+def save_events(catalog: Catalog, path: Path) -> int:
+    """Write all events of a catalogue as one journal; return their number."""
+    n, prev = 0, FIRST
+    with publish(path, "open") as stream:
+        for n, (event, _, _) in enumerate(list_events(catalog), 1):
+            line = pack_event(replace(event, seq=n, prev=prev))
+            stream.write(line + b"\n")
+            prev = hash_line(line)
+    return n
+
+
+def take_events(catalog: Catalog, path: Path) -> int:
+    """Do all that a journal says in a catalogue; return the number of its events.
+
+    Raises
+    ------
+    BadInput
+        A line of it is damaged, or it is none: nothing is done then.
+    """
+    try:
+        lines = read_whole(path, 0)
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}: expected a journal") from None
+    events: list[Event] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            events.append(unpack_event(line))
+        except ValueError as error:
+            raise BadInput(f"{path}, line {number}: {error}") from None
+    for event in events:
+        catalog.write(partial(dict, event.what))
+    return len(events)

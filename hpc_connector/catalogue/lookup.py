@@ -1,0 +1,182 @@
+"""What is in a catalogue: data sets in their versions, and the events of them."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hpc_connector.catalogue.catalog import Catalog
+from hpc_connector.catalogue.events import (
+    DATASET,
+    EVENT,
+    ORDER,
+    Event,
+    make_event,
+    pack_event,
+)
+from hpc_connector.catalogue.journal import list_damage
+from hpc_connector.catalogue.records import (
+    DataSet,
+    Grant,
+    Policy,
+    Provenance,
+    SliceIndex,
+    StoredObject,
+    read_reference,
+)
+from hpc_connector.confidential.chain import FIRST, hash_line
+from hpc_connector.errors import BadInput
+
+OF_VERSION = "dataset = :dataset AND version = :version"
+
+
+def get(catalog: Catalog, reference: str) -> DataSet:
+    """Return a data set by ``ID`` or ``ID@VERSION``.
+
+    Raises
+    ------
+    BadInput
+        There is none.
+    """
+    name, version = read_reference(reference)
+    found = find(catalog, name, version)
+    if found is None:
+        shown = f"{name}@{version}" if version else name
+        raise BadInput(
+            f"{shown} is not in {catalog.path}: hpc-connector catalog list says what is"
+        )
+    return found
+
+
+def find(catalog: Catalog, name: str, version: int = 0) -> DataSet | None:
+    """Return a data set in a version, 0 for the newest; None if there is none."""
+    connection = catalog.connection
+    where = "id = :id AND (version = :version OR (:version = 0 AND is_newest))"
+    asked = {"id": name, "version": version}
+    found = select(connection, "dataset", where, asked)
+    if not found:
+        return None
+    (own,) = found
+    own = {n: own[n] for n in DATASET if n != "fingerprint"}
+    key = {"dataset": name, "version": own["version"]}
+    words = select(connection, "keyword", OF_VERSION, key, "rowid")
+    facts = select(connection, "facts", OF_VERSION, key, "name")
+    return DataSet(
+        objects=_read_objects(connection, key),
+        keywords=tuple(row["word"] for row in words),
+        facts={row["name"]: row["value"] for row in facts},
+        policy=_read_policy(connection, name),
+        provenance=_read_provenance(connection, key),
+        **own,
+    )
+
+
+def select(
+    connection: sqlite3.Connection,
+    table: str,
+    where: str,
+    key: Mapping[str, Any],
+    order: str = "1",
+) -> list[dict[str, Any]]:
+    """Return rows of a table, by the names of their columns."""
+    found = connection.execute(
+        f"SELECT * FROM {table} WHERE {where} ORDER BY {order}", key
+    )
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def _read_objects(
+    connection: sqlite3.Connection, key: Mapping[str, Any]
+) -> tuple[StoredObject, ...]:
+    indexes: dict[int, SliceIndex] = {}
+    for row in select(connection, "slice_index", OF_VERSION, key):
+        n = _take_key(row)
+        row["parameters"] = json.loads(row["parameters"])
+        indexes[n] = SliceIndex(**row)
+    found = []
+    for row in select(connection, "object", OF_VERSION, key, "n"):
+        n = _take_key(row)
+        found.append(StoredObject(index=indexes.get(n), **row))
+    return tuple(found)
+
+
+def _take_key(row: dict[str, Any]) -> int:
+    """Remove the key of an object from a row; return its number."""
+    del row["dataset"], row["version"]
+    return int(row.pop("n"))
+
+
+def _read_policy(connection: sqlite3.Connection, name: str) -> Policy:
+    (row,) = select(connection, "policy", "dataset = :dataset", {"dataset": name})
+    del row["dataset"]
+    row["grants"] = tuple(Grant(**one) for one in json.loads(row["grants"]))
+    row["roles"] = tuple(json.loads(row["roles"]))
+    row["purposes"] = tuple(json.loads(row.pop("purpose")))
+    return Policy(**row)
+
+
+def _read_provenance(
+    connection: sqlite3.Connection, key: Mapping[str, Any]
+) -> Provenance | None:
+    for row in select(connection, "provenance", OF_VERSION, key):
+        del row["dataset"], row["version"]
+        return Provenance(**row | {"parents": tuple(json.loads(row["parents"]))})
+    return None
+
+
+def list_ids(catalog: Catalog) -> list[str]:
+    """Return the ids of all data sets, in order."""
+    rows = catalog.connection.execute("SELECT id FROM dataset WHERE is_newest")
+    return sorted(name for (name,) in rows)
+
+
+def list_versions(catalog: Catalog, name: str) -> list[int]:
+    """Return the versions of a data set, in order."""
+    rows = catalog.connection.execute(
+        "SELECT version FROM dataset WHERE id = ? ORDER BY version", (name,)
+    )
+    return [version for (version,) in rows]
+
+
+def list_events(catalog: Catalog, name: str = "") -> Iterator[tuple[Event, str, int]]:
+    """Yield events in order, each with its journal and line; of a data set, or all."""
+    where = "WHERE json_extract(what, '$.id') = ?" if name else ""
+    rows = catalog.connection.execute(
+        f"SELECT {EVENT}, file, line FROM event {where} {ORDER}",
+        (name,) if name else (),
+    )
+    for *row, file, line in rows:
+        yield make_event(row), file, line
+
+
+def list_clashes(catalog: Catalog, name: str) -> list[str]:
+    """Return a phrase for each time that two wrote a data set and knew not of another.
+
+    The later one is what the catalogue shows.
+    """
+    found, seen = [], ""
+    for event, file, _ in list_events(catalog, name):
+        if event.what["do"] != "add":
+            continue
+        if event.what.get("base", "") != seen:
+            found.append(
+                f"{event.actor} wrote it at {event.time} ({file or catalog.path.name}) "
+                "without what others had written before: this is what is shown"
+            )
+        seen = event.what["dataset"]["modified"]
+    return found
+
+
+def list_faults(catalog: Catalog) -> list[str]:
+    """Return a phrase for each place where the chain of events does not hold."""
+    if catalog.journal:
+        return list_damage(catalog.connection)
+    prev, faults = FIRST, []
+    for n, (event, _, _) in enumerate(list_events(catalog), 1):
+        if (event.seq, event.prev) != (n, prev):
+            faults.append(
+                f"{catalog.path}, event {n}: it does not follow the one before"
+            )
+        prev = hash_line(pack_event(event))
+    return faults

@@ -1,0 +1,42 @@
+"""``hpc-connector catalog``: which data sets there are, and who may use them."""
+
+import argparse
+import importlib
+from typing import Any
+
+from hpc_connector import cli
+
+COMMANDS = {  # what each does, in a module beside this one
+    "add": "add files as a data set, or a new version of one",
+    "search": "find data sets by words",
+    "show": "say all of a data set",
+    "list": "list all data sets",
+    "index": "index the objects of a data set, to be cut near the data",
+    "verify": "prove that objects are as they were when they were added",
+    "grant": "let somebody use a data set",
+    "revoke": "take a grant back",
+    "export": "write data sets for other catalogues, or a run as an RO-Crate",
+    "import": "take data sets of another catalogue",
+    "who": "say who may use a data set, and who was refused",
+}
+MODULES = {"list": "list_sets", "import": "import_sets"}  # as Python has those words
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the commands; their own arguments are read by ``run``."""
+    add = parser.add_argument
+    said = "; ".join(f"{name}: {said}" for name, said in COMMANDS.items())
+    add("what", choices=COMMANDS, metavar="WHAT", help=said)
+    add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="WHAT -h says")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one of the commands; only its module is imported."""
+    said = COMMANDS[args.what]
+    name = MODULES.get(args.what, args.what)
+    chosen: Any = importlib.import_module(f"{__package__}.{name}")
+    title = f"{said[:1].upper()}{said[1:]}."
+    parser = cli.make_parser(f"hpc-connector catalog {args.what}", title)
+    chosen.add_arguments(parser)
+    code: int = chosen.run(parser.parse_args(args.arguments))
+    return code

@@ -1,0 +1,102 @@
+"""Options that the commands of a catalogue share, and how they show what is in it."""
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hpc_connector import cli
+from hpc_connector.catalogue.catalog import Catalog, find_place, open_catalog
+from hpc_connector.catalogue.records import read_day, read_id, read_reference
+from hpc_connector.errors import BadInput
+from hpc_connector.options import local
+
+EXTRA = ("rdflib", "pyshacl", "rocrate")
+PLACE = "~/.local/share/hpc_connector/catalog.sqlite"
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Add where the catalogue is."""
+    add = parser.add_argument_group("catalogue").add_argument
+    said = "file; or a folder of journals, FOLDER/, on a disk that machines share "
+    said += f"(default: the site's CONNECTOR_CATALOG, else {PLACE})"
+    add("--catalog", metavar="FILE", type=cli.as_type(local_place), help=said)
+    said = "of the cluster, as slurm/mn5.env (default: what was sourced)"
+    add("--site", type=Path, metavar="FILE", help=said)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of JSON."""
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def get_catalog(args: argparse.Namespace, *, is_new: bool = False) -> Catalog:
+    """Open the catalogue that is chosen."""
+    return open_catalog(find_place(args.catalog, args.site), is_new=is_new)
+
+
+def local_place(text: str) -> str:
+    """Return a file, or a folder, of this machine, as it is written."""
+    local(text)
+    return text
+
+
+def reference(text: str) -> str:
+    """Return ``ID`` or ``ID@VERSION``."""
+    read_reference(text)
+    return text
+
+
+def role(text: str) -> str:
+    """Return a role as a policy has it: ``PATH=VALUE``; a name alone is Keycloak's."""
+    from hpc_connector.confidential.identity.claims import ROLE, read_role
+
+    found = text if "=" in text else f"{ROLE.partition('=')[0]}={text}"
+    read_role(found)
+    return found
+
+
+def receiver(text: str) -> str:
+    """Return to whom a grant is: a subject of tokens, or ``role:ROLE``."""
+    word, colon, name = text.partition(":")
+    if colon and word == "role":
+        return f"role:{role(name)}"
+    if not text or text != text.strip():
+        raise BadInput("expected the subject of a token, or role:ROLE")
+    return text
+
+
+as_day = cli.as_type(read_day)
+as_id = cli.as_type(read_id)
+as_reference = cli.as_type(reference)
+as_role = cli.as_type(role)
+as_receiver = cli.as_type(receiver)
+
+
+@contextlib.contextmanager
+def explain_missing() -> Iterator[None]:
+    """Say how to install what exports need, where it is imported and not there.
+
+    Raises
+    ------
+    BadInput
+        It is not there.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (name := (error.name or "").partition(".")[0]) not in EXTRA:
+            raise
+        raise BadInput(
+            f"graphs and crates need {name}: expected pip install "
+            "'hpc_connector[catalog]'"
+        ) from None
+
+
+def show_table(rows: list[tuple[Any, ...]]) -> str:
+    """Return rows of texts, their columns in line."""
+    shown = [tuple(map(str, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    pairs = [zip(row, widths, strict=True) for row in shown]
+    return "\n".join("  ".join(t.ljust(w) for t, w in row).rstrip() for row in pairs)
