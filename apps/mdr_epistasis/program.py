@@ -143,7 +143,7 @@ def run_federate(argv: list[str]) -> int:
     from hpc_connector.pipeline.program import open_session
 
     try:
-        with open_session(NAME, options) as comm:
+        with open_session(NAME, options) as (comm, options):
             outcome = run(comm, asked, options)
             if outcome.result:
                 print_top(options, outcome.result)

@@ -29,7 +29,7 @@ Choose = Callable[[Options], Options]
 
 @contextlib.contextmanager
 def open_session(
-    name: str, options: Options, choose: Choose[Options]
+    name: str, options: Options, choose: Choose[Options] | None = None
 ) -> Iterator[tuple[Communicator, Options]]:
     """Run a program on all ranks, none of which is left behind.
 
@@ -76,7 +76,8 @@ def open_session(
 
     try:
         with abort_on_error(comm, refuse), on_signals(stop):
-            begun = begin(choose(options)) if comm.rank == 0 else None
+            chosen = choose(options) if choose and comm.rank == 0 else options
+            begun = begin(chosen) if comm.rank == 0 else None
             before, lock, options = comm.bcast(begun)
             share_readers(comm)
             with watch(comm, options):

@@ -26,7 +26,7 @@ def run(parser: cli.OneLineParser, argv: list[str]) -> None:
     from metabolite_annotation.follow.run import follow
     from metabolite_annotation.result import load
 
-    with open_session(PROGRAM, options) as comm:
+    with open_session(PROGRAM, options) as (comm, options):
         cli.begin_collection()
         ending = follow(comm, options)
         if ending == "done" and comm.rank == 0:
