@@ -314,6 +314,39 @@ def test_skip_damaged__goes_on_at_the_next_file(tmp_path, caplog):
     assert len([r for r in caplog.records if "damaged" in r.message]) == 2  # a stream
 
 
+def test_read__where_a_file_is_missing(tmp_path):
+    shutil.copytree(GOLDEN / "four_segments_rolled", tmp_path / "s")
+    (tmp_path / "s/0001-000000000000003e.seg").unlink()
+    stream = open_files(tmp_path / "s")
+    records = stream.read(1, most_records=1000)
+    assert len(records) == 62
+    with pytest.raises(Damaged, match="begins with record 122 and not 62"):
+        stream.read(1, records[-1].position, most_records=1)
+    assert "begins with record 122" in verify_stream(stream)[1].faults[0]
+    skipping = open_files(tmp_path / "s", skip_damaged=True)
+    assert len(skipping.read(1, most_records=1000)) == 155 - 60
+
+
+def test_append__after_one_that_was_interrupted(folder, monkeypatch):
+    stream = open_files(folder)
+    stream.append(0, b"", b"before")
+    stream.append(0, b"", b"", 0)  # which is there, so that it is looked for
+    real = os.write
+
+    def interrupt(file, data):
+        real(file, data)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segment_writer.os, "write", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            stream.append(0, b"", b"was written")
+    stream.append(0, b"", b"after")
+    assert stream.append(0, b"", b"", 1) == stream.read(0, most_records=9)[1].position
+    stream.close()
+    assert read_values(folder) == [b"before", b"was written", b"after"]
+
+
 def test_read__of_a_sealed_file_that_goes_on(folder):
     with open_files(folder) as stream:
         stream.append(0, b"", b"first")
@@ -391,10 +424,33 @@ def test_append__where_a_process_died_as_it_took_over(folder):
     other = run_writer(folder.parent / "other", "os._exit(0)")
     other.communicate()
     claim.write_text((folder.parent / "other/0000.writer").read_text())
+    (folder / "0000.writer.1-left").write_text(claim.read_text())
     with open_files(folder) as stream:
         stream.append(0, b"", b"ours")
     assert read_values(folder) == [b"theirs", b"ours"]
     assert sorted(path.suffix for path in folder.iterdir()) == [".json", ".seg"]
+
+
+@pytest.mark.parametrize(("job", "is_refused"), [("7", True), ("8", False)])
+def test_append__where_a_job_of_another_node_has_written(
+    folder, tmp_path, monkeypatch, job, is_refused
+):
+    squeue = tmp_path / "bin/squeue"
+    squeue.parent.mkdir()
+    squeue.write_text("#!/bin/sh\n[ $3 = 7 ] && echo 7 RUNNING || true\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{squeue.parent}:{os.environ['PATH']}")
+    holder = {"host": "elsewhere", "pid": 3, "job": job, "started": "2026-11-29T10:00"}
+    holder |= {"birth": "5", "namespace": "pid:[1]"}
+    (folder / "0000.writer").write_text(json.dumps(holder))
+    stream = open_files(folder)
+    if is_refused:
+        with pytest.raises(BadInput, match="job 7, process 3 on elsewhere"):
+            stream.append(0, b"", b"ours")
+    else:
+        stream.append(0, b"", b"ours")
+    stream.close()
+    assert (folder / "0000.writer").exists() == is_refused
 
 
 def test_append__beside_a_lock_that_says_nothing(folder):
@@ -427,7 +483,8 @@ def test_take__of_a_dead_lock_is_by_one_of_many(folder):
     assert sorted(path.suffix for path in folder.iterdir()) == [".json", ".seg"]
 
 
-def test_append__behind_bytes_of_somebody_else(folder):
+def test_append__behind_bytes_of_somebody_else(folder, monkeypatch):
+    monkeypatch.setattr(segment_writer, "CHECK_S", 0.0)
     with open_files(folder) as stream:
         stream.append(0, b"", b"first")
         with open(get_last_file(folder), "ab") as file:

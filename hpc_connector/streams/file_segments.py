@@ -183,7 +183,7 @@ class FileStream:
         )
 
     def describe(self) -> StreamState:
-        """Return what there is of each segment; it reads all of it."""
+        """Return what there is of each segment; it reads the last file of each."""
         segments = tuple(map(self.describe_segment, range(self.n_segments)))
         return StreamState(self.url, self.settings.created, segments)
 

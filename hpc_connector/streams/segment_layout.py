@@ -228,6 +228,8 @@ def find_whole(rest: bytes, after: int) -> int:
     -------
     Its byte, -1 if there is none.
     """
+    if not rest.strip(b"\0"):
+        return -1
     for start in range(1, len(rest) - RECORD.size + 1):
         n = int.from_bytes(rest[start + 4 : start + 8], "little")
         size = BODY_AT + n

@@ -4,6 +4,7 @@ Nothing is kept open between two reads: over NFS, only what is opened anew is se
 is by now.
 """
 
+import contextlib
 import logging
 import os
 from array import array
@@ -138,33 +139,68 @@ def read_records(
     found: list[Record] = []
     files = list_files(folder, segment)
     k, byte = find_start(folder, segment, files, place)
-    after = place.sequence
-    for name in files[k:]:
-        before = max(after, get_first(name) - 1)
-        pieces = read_pieces(
-            folder / name,
-            byte,
-            before,
-            is_last=name == files[-1],
-            most=most - len(found),
+    after, is_whole = place.sequence, True
+    try:
+        for name in files[k:]:
+            path, before = folder / name, max(after, get_first(name) - 1)
+            left, is_last = most - len(found), name == files[-1]
+            if name != files[k] and is_whole:
+                with pass_over(skipped):
+                    check_next(path, after)
+            is_whole = False
+            with pass_over(skipped):
+                for piece in read_pieces(
+                    path, byte, before, is_last=is_last, most=left
+                ):
+                    found += make_records(segment, name, *piece)
+                is_whole = True
+            if len(found) == most:
+                break
+            after, byte = found[-1].sequence if found else after, HEAD_BYTES
+    except Damaged:
+        if not found:
+            raise
+    return found  # what is damaged is told to who reads on from there
+
+
+@contextlib.contextmanager
+def pass_over(skipped: set[str] | None) -> Iterator[None]:
+    """Go on behind damage, which is told once, or say how to do so.
+
+    Raises
+    ------
+    Damaged
+        Nothing is to be skipped.
+    """
+    try:
+        yield
+    except Damaged as error:
+        if skipped is None:
+            said = f"{error}; --skip-damaged reads on at the next file"
+            raise Damaged(said) from None
+        if str(error) not in skipped:
+            skipped.add(str(error))
+            logger.warning("%s", error)
+
+
+def check_next(path: Path, after: int) -> None:
+    """Check that a file goes on behind the one before it.
+
+    Parameters
+    ----------
+    after
+        The sequence of the last record of that.
+
+    Raises
+    ------
+    Damaged
+        There must have been another between them.
+    """
+    if (first := get_first(path.name)) != after + 1:
+        raise Damaged(
+            f"{path}: begins with record {first} and not {after + 1}: expected the "
+            "files between them"
         )
-        try:
-            for piece in pieces:
-                found += make_records(segment, name, *piece)
-        except Damaged as error:
-            if skipped is None and found:
-                return found  # it is raised by who reads on from there
-            if skipped is None:
-                raise Damaged(
-                    f"{error}; --skip-damaged reads on at the next file"
-                ) from None
-            if str(error) not in skipped:
-                skipped.add(str(error))
-                logger.warning("%s", error)
-        if len(found) == most:
-            break
-        after, byte = found[-1].sequence if found else after, HEAD_BYTES
-    return found
 
 
 def make_records(
@@ -279,7 +315,7 @@ def find_end(folder: Path, files: list[str]) -> End:
 
 
 def may_be_sealed(folder: Path, files: list[str]) -> bool:
-    """Return whether the last bytes of a segment look like a seal, at no cost."""
+    """Return whether the last bytes of a segment look like a seal."""
     if not files:
         return False
     with open(folder / files[-1], "rb", buffering=0) as stream:

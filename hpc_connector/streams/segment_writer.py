@@ -10,6 +10,7 @@ import time
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import accumulate
 from pathlib import Path
 
 from hpc_connector.errors import BadInput
@@ -34,6 +35,7 @@ from hpc_connector.streams.segment_reader import (
 from hpc_connector.streams.stream import Sync
 
 SYNC_S = 1.0
+CHECK_S = 0.1  # a look costs a third of an append
 BATCH_BYTES = 1 << 20  # of several records in one write
 NEW = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
 
@@ -68,6 +70,7 @@ class SegmentWriter:
         self.name, self.size = "", 0  # of that, as far as its records are whole
         self.last = Place(-1)
         self.is_sealed = False
+        self.check_s = 0.0  # when to look next for bytes of another
         self.index: tuple[str, array[int], array[int]] | None = None
         self.late = LateSync() if sync == "1s" else None
         self.lock_path = folder / name_lock(segment)
@@ -82,6 +85,7 @@ class SegmentWriter:
         """Find the end, and cut what is behind it: a write that was not finished."""
         files = list_files(self.folder, self.segment)
         end = find_end(self.folder, files)
+        self.index = None
         self.last, self.is_sealed = end.last, end.is_sealed
         self.name = end.last.file if end.last.byte else ""
         self.size = end.byte
@@ -105,7 +109,7 @@ class SegmentWriter:
             return self.find(sequence).write()
         else:
             self.check_sequence(sequence)
-        self.write([(sequence, make_record(sequence, key, value, time.time_ns()))])
+        self.write(sequence, [make_record(sequence, key, value, time.time_ns())])
         return self.last.write()
 
     def append_many(
@@ -114,7 +118,7 @@ class SegmentWriter:
         """Append records, many in a write; return the position of the last."""
         self.prepare()
         number = self.last.sequence + 1 if sequence is None else sequence
-        batch: list[tuple[int, bytes]] = []
+        batch: list[bytes] = []
         n_bytes = 0
         place = self.last
         for key, value in records:
@@ -126,13 +130,13 @@ class SegmentWriter:
                 data = make_record(number, key, value, time.time_ns())
                 full = n_bytes + len(data) > min(BATCH_BYTES, self.get_room())
                 if batch and full:
-                    self.write(batch)
+                    self.write(number - len(batch), batch)
                     batch, n_bytes = [], 0
-                batch.append((number, data))
+                batch.append(data)
                 n_bytes += len(data)
             number += 1
         if batch:
-            self.write(batch)
+            self.write(number - len(batch), batch)
             place = self.last
         return place.write()
 
@@ -141,7 +145,7 @@ class SegmentWriter:
         self.prepare(may_be_sealed=True)
         if not self.is_sealed:
             sequence = self.last.sequence + 1
-            self.write([(sequence, make_seal(sequence))], is_seal=True)
+            self.write(sequence, [make_seal(sequence)], is_seal=True)
             self.is_sealed = True
 
     def prepare(self, *, may_be_sealed: bool = False) -> None:
@@ -156,13 +160,25 @@ class SegmentWriter:
             self.open_end()
         if self.is_sealed and not may_be_sealed:
             raise BadInput(f"{self.where} is sealed: nothing can be appended")
-        if self.file >= 0 and os.fstat(self.file).st_size != self.size:
-            raise BadInput(
-                f"{self.folder / self.name}: has {os.fstat(self.file).st_size} bytes, "
-                f"{self.size} of them of this writer: expected one writer a segment"
-            )
+        if time.monotonic() >= self.check_s:
+            self.check_alone()
         if self.late:
             self.late.check()
+
+    def check_alone(self) -> None:
+        """Refuse to go on behind bytes of another writer, whatever the lock says.
+
+        Raises
+        ------
+        BadInput
+            There are some.
+        """
+        self.check_s = time.monotonic() + CHECK_S
+        if self.file >= 0 and (size := os.fstat(self.file).st_size) != self.size:
+            raise BadInput(
+                f"{self.folder / self.name}: has {size} bytes, {self.size} of them of "
+                "this writer: expected one writer a segment"
+            )
 
     def check_sequence(self, sequence: int) -> None:
         """Refuse a number that no record can have."""
@@ -175,9 +191,17 @@ class SegmentWriter:
         """Return how many bytes the last file takes before it is rolled."""
         return max(0, self.roll_bytes - max(self.size, HEAD_BYTES))
 
-    def write(self, records: list[tuple[int, bytes]], *, is_seal: bool = False) -> None:
-        """Append records, by sequence and bytes, to one file."""
-        data = records[0][1] if len(records) == 1 else b"".join(r[1] for r in records)
+    def write(
+        self, sequence: int, records: list[bytes], *, is_seal: bool = False
+    ) -> None:
+        """Append records to one file.
+
+        Parameters
+        ----------
+        sequence
+            Of the first; the others count on.
+        """
+        data = records[0] if len(records) == 1 else b"".join(records)
         is_full = self.size > HEAD_BYTES and len(data) > self.get_room()
         if not self.name or (is_full and not is_seal):
             self.roll()
@@ -185,28 +209,31 @@ class SegmentWriter:
             if not self.size:
                 self.size = write_all(self.file, make_head(get_first(self.name)))
             write_all(self.file, data)
-        except OSError as error:
-            error.filename = str(self.folder / self.name)
+            self.move_end(sequence, records, len(data))
+        except BaseException as error:  # nobody knows how much was written
+            if isinstance(error, OSError):
+                error.filename = str(self.folder / self.name)
             self.let_go()
             raise
-        for sequence, one in records:
-            self.last = Place(sequence, self.name, self.size)
-            self.size += len(one)
-            if self.index and self.index[0] == self.name:
-                self.index[1].append(sequence)
-                self.index[2].append(self.last.byte)
-        self.make_durable()
+        if self.sync != "none":
+            self.make_durable()
+
+    def move_end(self, sequence: int, records: list[bytes], n_bytes: int) -> None:
+        """Move the end behind records that were written."""
+        if self.index and self.index[0] == self.name:
+            self.index[1].extend(range(sequence, sequence + len(records)))
+            self.index[2].extend(accumulate(map(len, records[:-1]), initial=self.size))
+        self.size += n_bytes
+        byte = self.size - len(records[-1])
+        self.last = Place(sequence + len(records) - 1, self.name, byte)
 
     def roll(self) -> None:
         """Begin a new file."""
         self.make_durable(is_end=True)
         self.let_go()
         name = name_file(self.segment, self.last.sequence + 1)
-        self.file, self.name, self.size = (
-            os.open(self.folder / name, NEW, 0o666),
-            name,
-            0,
-        )
+        self.file = os.open(self.folder / name, NEW, 0o666)
+        self.name, self.size = name, 0
         if self.sync != "none":
             sync_folder(self.folder)
 

@@ -12,7 +12,7 @@ from hpc_connector.streams.segment_layout import (
     find_whole,
     get_first,
 )
-from hpc_connector.streams.segment_reader import Damaged, read_pieces
+from hpc_connector.streams.segment_reader import Damaged, check_next, read_pieces
 from hpc_connector.streams.stream import Stream
 
 
@@ -69,9 +69,12 @@ def verify_files(stream: FileStream, segment: int) -> Verified:
     files = stream.list_files(segment)
     found, after = Verified(segment, 0, 0, False), -1
     for name in files:
-        faults = []
-        if get_first(name) <= after:
-            faults.append(f"{name}: begins before record {after + 1} of the last file")
+        faults: list[str] = []
+        if name != files[0] and not found.faults:
+            try:
+                check_next(stream.folder / name, after)
+            except Damaged as error:
+                faults.append(str(error))
         one, after = verify_file(stream.folder / name, is_last=name == files[-1])
         found = Verified(
             segment,
