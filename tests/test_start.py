@@ -15,7 +15,7 @@ from hpc_connector.learner.annotation.normalisation import get_norms
 from imzml import plant_lipids
 from programs import PATIENCE_S
 
-SLOW = {"scipy", "cffi", "yaml", "urllib.request"}
+SLOW = {"scipy", "cffi", "yaml", "urllib.request", "hpc_connector.streams"}
 # What numba loads to compile; what is compiled already needs none of it
 COMPILING = {"numba.np.arrayobj", "numba.np.arraymath", "numba.cpython.unicode"}
 LATE = {"h5py", "jinja2", "numpy.ma", "metabolite_annotation.export.save"}
