@@ -46,7 +46,7 @@ PARTS = (
 SCRIPTS = (
     "elements",
     "data",
-    "acquiring",
+    "names",
     "colours",
     "state",
     "groups",
@@ -73,6 +73,7 @@ SCRIPTS = (
     "dataset",
     "regions",
     "main",
+    "acquiring",
 )
 
 TOLD = ("polarity", "instrument", "resolving power", "pixel size", "form of spectra")
