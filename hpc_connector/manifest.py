@@ -34,6 +34,7 @@ NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
 NOT_PARAMETERS |= {"key", "passphrase_fd", "grant", "trust", "encrypt_to"}
 NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}
 NOT_PARAMETERS |= {"engine", "telemetry", "policy", "history", "words", "started_s"}
+NOT_PARAMETERS |= {"every", "stream_profile"}  # of what is followed
 
 
 def save_manifest(directory: Path, record: RunRecord) -> None:
