@@ -24,6 +24,7 @@ SEGMENTS, WORDS = 2, 40
 REPEATED = 5  # records that a writer appends again when it comes back
 AHEAD = 2000  # records that the writer is ahead of the reader, at most
 LATE_S = 0.05  # how long after a party has done something it may be killed
+EARLY, START_S = 0.25, 0.4  # share of those killed as they start, and for how long
 PATIENCE_S = 120.0
 
 
@@ -146,9 +147,11 @@ def run_kills(backend, folder, n_kills, seed=0):
     try:
         for _ in range(n_kills):
             victim = random_.choice(victims)
-            late_s = random_.uniform(0, LATE_S)
+            is_early = random_.random() < EARLY
+            late_s = random_.uniform(0, START_S if is_early else LATE_S)
             if isinstance(victim, Party):
-                wait_for(victim.has_worked, parties, backend.kill)
+                if not is_early:
+                    wait_for(victim.has_worked, parties, backend.kill)
                 time.sleep(late_s)
                 victim.kill()
             else:

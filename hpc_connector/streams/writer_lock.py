@@ -42,6 +42,7 @@ def take(path: Path, where: str) -> str:
         write(own, lock)
         for _ in range(TRIES):
             if link(own, path) or replace_dead(own, path, where):
+                remove_left(path)
                 return lock
             time.sleep(POLL_S)
         raise BadInput(f"{where}: other writers begin and end there all the time")
@@ -101,6 +102,15 @@ def replace_dead(own: Path, path: Path, where: str) -> bool:
         return True
     finally:
         claim.unlink(missing_ok=True)
+
+
+def remove_left(path: Path) -> None:
+    """Remove what processes that were killed have left beside a lock that is held."""
+    for other in path.parent.glob(f"{path.name}.*"):
+        text = read_text(other)
+        with contextlib.suppress(BadInput, OSError):
+            if text and is_at_work(parse_holder(other, text), other) is False:
+                other.unlink()
 
 
 def get_digest(text: str) -> str:
