@@ -35,7 +35,7 @@ NOT_PARAMETERS |= {"catalog", "purpose", "datasets"}
 NOT_PARAMETERS |= {"key", "passphrase_fd", "grant", "trust", "encrypt_to"}
 NOT_PARAMETERS |= {"burst", "burst_workers", "burst_share", "budget", "deadline"}
 NOT_PARAMETERS |= {"engine", "telemetry", "policy", "history", "words", "started_s"}
-NOT_PARAMETERS |= {"telemetry_stream", "results_stream", "stream_profile"}
+NOT_PARAMETERS |= {"telemetry_stream", "results_stream", "stream_profile", "every"}
 
 
 def save_manifest(directory: Path, record: RunRecord) -> None:

@@ -48,7 +48,7 @@ PARTS = (
 SCRIPTS = (
     "elements",
     "data",
-    "acquiring",
+    "names",
     "colours",
     "state",
     "groups",
@@ -75,6 +75,7 @@ SCRIPTS = (
     "dataset",
     "regions",
     "main",
+    "acquiring",
 )
 
 TOLD = ("polarity", "instrument", "resolving power", "pixel size", "form of spectra")
