@@ -25,7 +25,7 @@ import numpy as np
 
 from hpc_connector.actions import near_data
 from hpc_connector.actions.counts import add_up
-from hpc_connector.actions.reduced import Reduce
+from hpc_connector.actions.reduced import Reduce, pack
 from hpc_connector.learner.mdr.search import STATISTICS, Question, make_best
 from hpc_connector.partitioner import get_mpicomm
 from mdr_epistasis.tasks import merge
@@ -98,8 +98,9 @@ def count_crossing(nodes, width, cyclic):
 
 def compare_merges():
     """Print the bytes of merges, counted on virtual nodes and simulated."""
-    list_bytes = len(pickle.dumps(JOIN([make_findings(0)])))
-    print(f"a list of {TOP:,} models: {list_bytes:,} bytes")
+    found = JOIN([make_findings(0)])
+    list_bytes, packed_bytes = len(pickle.dumps(found)), len(pack(found))
+    print(f"a list of {TOP:,} models: {list_bytes:,} bytes, {packed_bytes:,} packed")
     two = os.environ | {"MPIR_CVAR_NUM_CLIQUES": "2"}
     for width in SIZES:
         command = ["mpirun", "-n", str(2 * width), sys.executable, __file__, "merge"]
@@ -112,12 +113,12 @@ def compare_merges():
     for nodes in NODES:
         for cyclic in (True, False):
             n = count_crossing(nodes, RANKS_A_NODE, cyclic)
-            shares = (nodes - 1) * RANKS_A_NODE
+            before_bytes, moved_bytes = n * list_bytes, (nodes - 1) * packed_bytes
             print(
                 f"simulated, {nodes} nodes of {RANKS_A_NODE} ranks, "
                 f"{'cyclic' if cyclic else 'block'}: reduce {n:,} lists "
-                f"({n * list_bytes:,} bytes), action {nodes - 1:,}, "
-                f"1/{n / (nodes - 1):.1f}; of a list a rank 1/{shares // (nodes - 1)}"
+                f"({before_bytes:,} bytes), action {nodes - 1:,} ({moved_bytes:,}), "
+                f"1/{before_bytes / moved_bytes:.1f}"
             )
 
 

@@ -227,6 +227,34 @@ def test_write__whose_records_break_off_is_no_result():
             area.reduce("log")
 
 
+def test_write__whose_records_make_another_call():
+    with near_data(SERIAL) as area:
+        log = area.create("log", Log)
+
+        def produce():
+            yield b"a"
+            yield log.read()
+
+        said = "rank 0 makes another call while its records are written"
+        for act in (lambda: log.write(produce()), log.read):
+            with pytest.raises(BadInput, match=said):
+                act()
+
+
+def test_write__threads_of_a_rank_one_after_the_other():
+    with near_data(SERIAL) as area:
+        log = area.create("log", Log, interleaving=True)
+        records = [[f"{who}{k}".encode() for k in range(20)] for who in "abc"]
+        threads = [threading.Thread(target=log.write, args=(r,)) for r in records]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE_S)
+        seen = [what.removeprefix("0:") for what in area.reduce("log")[1:]]
+    for k in range(0, 60, 20):
+        assert seen[k : k + 20] == [f"{seen[k][0]}{n}" for n in range(20)]
+
+
 def test_write__of_what_is_no_bytes():
     with near_data(SERIAL) as area:
         log = area.create("log", Log)

@@ -118,6 +118,7 @@ class Area:
         self.host: Host | None = None
         self.line: Any = None
         self.rows: list[Row] = []
+        self.lock = threading.RLock()  # threads of a rank write one after the other
 
     def create(
         self, name: str, make: Callable[[], Any], interleaving: bool = False
@@ -173,7 +174,8 @@ class Area:
             line = PostLine(self._post, self._nodes.ranks[node])
         counts = self.count(name)
         try:
-            n_bytes = write(line, name, records)
+            with self.lock:
+                n_bytes = write(line, name, records)
             counts.would_move_bytes += n_bytes if own else 0
         finally:
             if isinstance(line, PostLine):
@@ -224,7 +226,8 @@ class Written:
 
     def read(self) -> bytes:
         """Return what the action of this rank's node gives."""
-        return get_answer(self._area.line.ask(READ, self.name.encode()))
+        with self._area.lock:
+            return get_answer(self._area.line.ask(READ, self.name.encode()))
 
 
 def write(line: Line, name: str, records: Iterable[Any]) -> int:

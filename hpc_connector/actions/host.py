@@ -177,6 +177,14 @@ class Records:
             raise StopIteration
         if kind == BREAK:
             raise BrokenOff(unpack_error(record))
+        if kind != RECORD:
+            name = self._hosted.name
+            raise BrokenOff(
+                BadInput(
+                    f"action {name}: rank {self.rank} makes another call while its "
+                    "records are written: expected one after the other"
+                )
+            )
         self._hosted.counts.records += 1
         self._hosted.counts.in_bytes += len(record)
         return record
@@ -240,13 +248,11 @@ class Host:
 
     def _serve(self, line: HostLine) -> None:
         """Answer the messages of a line until it ends."""
-        acts = {WRITE: self._write, READ: self._read}
         with contextlib.suppress(EOFError):
             while True:
                 kind, data = line.receive()
-                name = bytes(data).decode()
                 try:
-                    answer = acts[kind](line, name)
+                    answer = self._act(line, kind, bytes(data))
                 except EOFError:
                     raise
                 except BaseException as error:
@@ -254,17 +260,21 @@ class Host:
                 else:
                     line.answer(DONE, answer)
 
-    def _write(self, line: HostLine, name: str) -> bytes:
+    def _act(self, line: HostLine, kind: bytes, data: bytes) -> bytes:
+        """Do what a message says, which may be of a write that is over; answer it."""
+        if kind == READ:
+            return self.read(data.decode())
+        if kind == WRITE:
+            self._write(line, data.decode())
+        return b""
+
+    def _write(self, line: HostLine, name: str) -> None:
         """Have an action take what a line writes; what it leaves is dropped."""
         with self._use(name) as hosted:
             records = Records(line, hosted)
             call(hosted.action, "on_write", records)
             for _ in records:
                 pass
-        return b""
-
-    def _read(self, _: HostLine, name: str) -> bytes:
-        return self.read(name)
 
     @contextlib.contextmanager
     def _use(self, name: str) -> Iterator[Hosted]:

@@ -5,6 +5,7 @@ others are exact, and ties are decided by the bytes of a row.
 """
 
 import pickle
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from hpc_connector.actions.exact import ExactSum, add_exactly
 
+MOST_PACKED_BYTES = 1 << 20  # of a value; a larger one takes longer than it saves
 RUNS = 64  # of sorted rows, before they are merged
 Make = Callable[[], "Reduce"]
 
@@ -54,15 +56,27 @@ class Reduce:
     def on_read(self) -> Iterator[bytes]:
         """Yield the value so far, nothing without records."""
         if self._found:
-            yield pickle.dumps(self._join(self._found))
+            yield pack(self._join(self._found))
 
     def merge(self, results: Sequence[bytes]) -> Any:
         """Return what nodes have found; None where none has a record."""
-        found = [pickle.loads(result) for result in results if result]
+        found = [unpack(result) for result in results if result]
         if not found:
             return None
         joined = self._join(found)
         return self._finish(joined) if self._finish else joined
+
+
+def pack(value: Any) -> bytes:
+    """Return a value as it travels: a pickle, and a small one is deflated."""
+    data = pickle.dumps(value)
+    return zlib.compress(data, 1) if len(data) <= MOST_PACKED_BYTES else data
+
+
+def unpack(data: bytes) -> Any:
+    """Return a value that has travelled."""
+    is_pickle = data[:1] == pickle.PROTO
+    return pickle.loads(data if is_pickle else zlib.decompress(data))
 
 
 def add_arrays(dtype: DTypeLike) -> Make:
