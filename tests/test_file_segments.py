@@ -431,6 +431,28 @@ def test_append__where_a_process_died_as_it_took_over(folder):
     assert sorted(path.suffix for path in folder.iterdir()) == [".json", ".seg"]
 
 
+@pytest.mark.parametrize(("job", "is_refused"), [("7", True), ("8", False)])
+def test_append__where_a_job_of_another_node_has_written(
+    folder, tmp_path, monkeypatch, job, is_refused
+):
+    squeue = tmp_path / "bin/squeue"
+    squeue.parent.mkdir()
+    squeue.write_text("#!/bin/sh\n[ $3 = 7 ] && echo 7 RUNNING || true\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{squeue.parent}:{os.environ['PATH']}")
+    holder = {"host": "elsewhere", "pid": 3, "job": job, "started": "2026-11-29T10:00"}
+    holder |= {"birth": "5", "namespace": "pid:[1]"}
+    (folder / "0000.writer").write_text(json.dumps(holder))
+    stream = open_files(folder)
+    if is_refused:
+        with pytest.raises(BadInput, match="job 7, process 3 on elsewhere"):
+            stream.append(0, b"", b"ours")
+    else:
+        stream.append(0, b"", b"ours")
+    stream.close()
+    assert (folder / "0000.writer").exists() == is_refused
+
+
 def test_append__beside_a_lock_that_says_nothing(folder):
     (folder / "0000.writer").touch()
     with pytest.raises(BadInput, match=r"0000\.writer: cannot be read"):
