@@ -7,6 +7,7 @@ import asyncio
 import atexit
 import contextlib
 import ipaddress
+import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -16,7 +17,7 @@ from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.errors import ServiceUnavailableError
+from nats.js.errors import APIError, ServiceUnavailableError
 
 from hpc_connector.errors import BadInput, Later
 from hpc_connector.streams.jetstream.profile import Profile, make_context
@@ -70,6 +71,8 @@ class Connection:
 
     def __init__(self, where: str, host: str, port: int, profile: Profile) -> None:
         self.where, self._server = where, f"{host}:{port}"
+        self._process = os.getpid()
+        self.jetstream: JetStreamContext
         self._last_error: Exception | None = None
         self.client = CarefulClient()
         self.client.needs_tls = profile.must_encrypt() or bool(
@@ -106,38 +109,41 @@ class Connection:
     async def _open(self, host: str, port: int, profile: Profile, context: Any) -> None:
         """Connect, and see that there is JetStream."""
         self._is_up = asyncio.Event()
-        address = f"[{host}]" if ":" in host else host
         try:
-            await asyncio.wait_for(
-                self.client.connect(
-                    f"nats://{address}:{port}",
-                    error_cb=self._note_error,
-                    disconnected_cb=self._note_break,
-                    reconnected_cb=self._note_return,
-                    allow_reconnect=False,  # whom it refuses at first is refused
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.1,  # type: ignore[arg-type] # of seconds
-                    ping_interval=5,
-                    tls=context,
-                    token=profile.token or None,
-                    nkeys_seed_str=profile.nkey or None,
-                ),
-                OPENS_S,
-            )
-        except (errors.Error, OSError) as error:
-            raise BadInput(self._explain(error)) from None
-        self.client.options["allow_reconnect"] = True
-        self._is_up.set()
-        self.jetstream: JetStreamContext = self.client.jetstream(timeout=ANSWERS_S)
-        self.inbox = Inbox(self.client)
-        await self.inbox.open()
-        try:
-            await self.jetstream.account_info()
-        except (errors.Error, OSError):
+            async with asyncio.timeout(OPENS_S):
+                await self._connect(host, port, profile, context)
+                self.jetstream = self.client.jetstream(timeout=ANSWERS_S)
+                self.inbox = Inbox(self.client)
+                await self.inbox.open()
+                await self.jetstream.account_info()
+        except (ServiceUnavailableError, APIError):
             raise BadInput(
                 f"{self.where}: {self._server} has no JetStream, or not for us: "
                 "expected jetstream { store_dir: ... } in its configuration"
             ) from None
+        except (errors.Error, OSError) as error:
+            raise BadInput(self._explain(error)) from None
+
+    async def _connect(
+        self, host: str, port: int, profile: Profile, context: Any
+    ) -> None:
+        """Connect; whom the server refuses at first is refused."""
+        address = f"[{host}]" if ":" in host else host
+        await self.client.connect(
+            f"nats://{address}:{port}",
+            error_cb=self._note_error,
+            disconnected_cb=self._note_break,
+            reconnected_cb=self._note_return,
+            allow_reconnect=False,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.1,  # type: ignore[arg-type] # of seconds
+            ping_interval=5,
+            tls=context,
+            token=profile.token or None,
+            nkeys_seed_str=profile.nkey or None,
+        )
+        self.client.options["allow_reconnect"] = True
+        self._is_up.set()
 
     def _explain(self, error: Exception) -> str:
         """Return why there is no connection."""
@@ -214,8 +220,8 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection, and end its thread; twice does no harm."""
-        if self._loop.is_closed():
-            return
+        if self._loop.is_closed() or os.getpid() != self._process:
+            return  # a process that was forked has no such thread
         atexit.unregister(self.close)
         with contextlib.suppress(errors.Error, OSError):
             self.run(self._close())

@@ -70,27 +70,29 @@ async def read(
     end_s = time.monotonic() + wait_s
     records: list[Record] = []
     while len(records) < most and not reader.is_sealed:
-        n = min(reader.n_behind, most - len(records), MOST_AT_ONCE)
         left_s = 0.0 if records else max(end_s - time.monotonic(), 0.0)
-        if n == 0 and records:
-            break
-        found = await pull(connection, stream, reader, n, left_s)
+        found, n = await pull(connection, stream, reader, most - len(records), left_s)
         records += take(connection, reader, found)
-        if not found and time.monotonic() >= end_s:
+        is_over = bool(records) or (n == 0 and time.monotonic() >= end_s)
+        if is_over and reader.n_behind == 0:
             break
     return records
 
 
 async def pull(
-    connection: Connection, stream: str, reader: Reader, n: int, wait_s: float
-) -> list[Msg]:
-    """Return the next messages, through breaks: `n` that are there, or one if any."""
+    connection: Connection, stream: str, reader: Reader, most: int, wait_s: float
+) -> tuple[list[Msg], int]:
+    """Return the next messages, through breaks, and how many were known of.
 
-    async def ask() -> list[Msg]:
+    Where none was known of, it is one, or none after a while.
+    """
+
+    async def ask() -> tuple[list[Msg], int]:
         if not reader.consumer or time.monotonic() > reader.used_s + IDLE_S:
             await begin(connection, stream, reader)
+        n = min(reader.n_behind, most, MOST_AT_ONCE)
         try:
-            return await request(connection, stream, reader, n, wait_s)
+            return await request(connection, stream, reader, n, wait_s), n
         except BREAKS:
             reader.consumer = ""  # it may be gone, or have gone on
             raise

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from nats.js import api
 
-from hpc_connector.streams.jetstream.connection import Connection
+from hpc_connector.streams.jetstream.connection import Broken, Connection
 from hpc_connector.streams.jetstream.messages import (
     Headers,
     measure_headers,
@@ -24,7 +24,11 @@ async def find_since(
     """Return the position of the first message of a segment since a time, 0 if none."""
     since = EPOCH + timedelta(microseconds=time_ns // 1000)
     reader = await begin_headers(connection, stream, f"{stream}.{segment}", since)
-    found = await request(connection, stream, reader, 0, 0.0)
+    found = []
+    if reader.n_behind:
+        found = await request(connection, stream, reader, 1, 0.0)
+        if not found:
+            raise Broken("a message is there, and does not come")
     await end(connection, stream, reader)
     return read_reply(found[0].reply)[0] if found else 0
 
@@ -63,10 +67,10 @@ async def find_oldest(
     """
     reader = await begin_headers(connection, stream, f"{stream}.*")
     last: dict[int, int] = {}
-    while n_bytes > 0 and reader.n_behind:
+    while n_bytes > 0 and reader.n_behind > 0:
         n = min(reader.n_behind, MOST_AT_ONCE)
         found = await request(connection, stream, reader, n, 0.0)
-        reader.n_behind = max(reader.n_behind - n, 0)
+        reader.n_behind -= len(found)
         for message in found:
             if n_bytes <= 0:
                 break
