@@ -98,7 +98,7 @@ def serve(command, listens="http", **options):
                 break
         else:
             raise AssertionError("".join(said[-40:]))
-        rest = threading.Thread(target=process.stdout.read)  # or it waits for a reader
+        rest = threading.Thread(target=process.stdout.read, daemon=True)  # or it waits
         rest.start()
         at_end.callback(rest.join)
         at_end.callback(process.terminate)

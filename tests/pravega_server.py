@@ -4,7 +4,9 @@ It is fetched once, by Maven, into a folder of the user's cache. It listens at a
 addresses, whatever it is told; so it runs in a network of its own.
 """
 
+import atexit
 import contextlib
+import functools
 import os
 import socket
 import subprocess
@@ -56,6 +58,15 @@ def unshare():
     if subprocess.run([*command, "true"], capture_output=True).returncode:
         give_up("unshare -n is not allowed")
     return command
+
+
+@functools.cache
+def get_pravega():
+    """Return host and port of a controller, which all tests of this process share."""
+    at_end = contextlib.ExitStack()
+    address = at_end.enter_context(serve_pravega())
+    atexit.register(at_end.close)
+    return address
 
 
 @contextlib.contextmanager

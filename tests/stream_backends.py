@@ -1,6 +1,7 @@
 """The kinds of streams that one suite is run on: each gives URLs of new streams."""
 
 import contextlib
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from hpc_connector.streams.open import open_stream
 from nats_servers import BINARIES, name_streams, serve_nats
-from pravega_server import serve_pravega
+from pravega_server import get_pravega
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,8 @@ def serve_files(folder: Path) -> Iterator[Backend]:
 @contextlib.contextmanager
 def serve_in_pravega(folder: Path) -> Iterator[Backend]:
     """Give streams of a real server, which keeps all in memory: a kill loses it."""
-    names = iter(range(10**9))
-    with serve_pravega() as address:
-        yield Backend(lambda: f"pravega://{address}/tests/s{next(names)}")
+    address = get_pravega()
+    yield Backend(lambda: f"pravega://{address}/tests/{uuid.uuid4()}")
 
 
 @contextlib.contextmanager

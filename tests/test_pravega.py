@@ -13,7 +13,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.streams import pravega_client
 from hpc_connector.streams.bytestream import calls
 from hpc_connector.streams.open import open_stream
-from pravega_server import has_client, serve_pravega
+from pravega_server import get_pravega, has_client
 
 needs_client = pytest.mark.skipif(not has_client(), reason="no wheels for this Python")
 
@@ -21,8 +21,7 @@ needs_client = pytest.mark.skipif(not has_client(), reason="no wheels for this P
 @pytest.fixture(scope="module")
 def address():
     """Return host and port of a real server."""
-    with serve_pravega() as served:
-        yield served
+    return get_pravega()
 
 
 @pytest.fixture

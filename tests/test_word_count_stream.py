@@ -10,7 +10,7 @@ import pytest
 from hpc_connector.streams import pravega_client
 from lithops_runs import run_python
 from nats_servers import BINARIES, serve_nats
-from pravega_server import serve_pravega
+from pravega_server import get_pravega
 from s3 import BUCKET, make_client
 
 ROOT = Path(__file__).parents[1]
@@ -30,8 +30,7 @@ def serve(kind, folder):
     if kind == "file":
         yield f"file://{folder}/streams"
     elif kind == "tcp":
-        with serve_pravega() as address:
-            yield f"tcp://{address}"
+        yield f"tcp://{get_pravega()}"
     else:
         with serve_nats(BINARIES[kind], folder / "nats") as server:
             yield server.make_url("")[:-1]
