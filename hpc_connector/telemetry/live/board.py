@@ -1,9 +1,12 @@
 """All nodes of runs that go on, as they are at one moment."""
 
+import contextlib
+import threading
 import time
 from collections.abc import Sequence
 
 from hpc_connector.cluster.state import RunState
+from hpc_connector.errors import BadInput
 from hpc_connector.telemetry.live.history import History
 from hpc_connector.telemetry.live.nodes import LiveNode
 from hpc_connector.telemetry.live.sources import Source
@@ -73,6 +76,7 @@ class LiveRun:
         self.nodes: dict[str, LiveNode] = {}
         self.state: RunState | None = None
         self._look_s, self._was_quiet = 0.0, False
+        self._thread = threading.Thread()
 
     def find(self, node: str, *, is_alone: bool) -> LiveNode:
         """Return a node, which may be new."""
@@ -82,13 +86,26 @@ class LiveRun:
         return self.nodes[node]
 
     def look(self) -> None:
-        """Look at the state of the run: now and then, and once its nodes are quiet."""
+        """Look at the state of the run: now and then, and once its nodes are quiet.
+
+        While rows come, a thread does so: Slurm may take its time to answer.
+        """
         is_quiet = self.is_quiet
         begins = is_quiet and not self._was_quiet
-        if begins or time.monotonic() >= self._look_s:
-            self.state = self.source.get_state()
-            self._look_s = time.monotonic() + STATE_S
         self._was_quiet = is_quiet
+        if not begins and time.monotonic() < self._look_s:
+            return
+        self._look_s = time.monotonic() + STATE_S
+        if is_quiet:
+            self._ask()
+        elif self.source.directory and not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._ask, daemon=True)
+            self._thread.start()
+
+    def _ask(self) -> None:
+        """Ask for the state of the run; it stays as it was where nothing tells it."""
+        with contextlib.suppress(BadInput, OSError):
+            self.state = self.source.get_state()
 
     @property
     def is_quiet(self) -> bool:
