@@ -38,6 +38,8 @@ from hpc_connector.catalogue.records import (
 )
 from hpc_connector.catalogue.search import search
 from hpc_connector.catalogue.verify import verify
+from hpc_connector.cluster.batch import Job, render_sbatch
+from hpc_connector.cluster.site import Site
 from hpc_connector.commands.main import main
 from hpc_connector.confidential.identity.claims import Claims
 from hpc_connector.errors import BadInput
@@ -331,6 +333,13 @@ def test_find_place__is_chosen_or_of_the_site_or_usual(tmp_path, monkeypatch):
     assert find_place(None) == usual
 
 
+def test_render_sbatch__exports_the_catalogue_of_a_site():
+    job = Job("mdr-epistasis", arguments=(("run",),))
+    line = "export CONNECTOR_CATALOG='/a b/'"
+    assert line in render_sbatch(job, Site(catalog="/a b/")).splitlines()
+    assert "CONNECTOR_CATALOG" not in render_sbatch(job, Site())
+
+
 def test_list_faults__finds_an_event_that_was_changed(tmp_path):
     path = tmp_path / "c.sqlite"
     with open_catalog(path, is_new=True) as catalog:
@@ -347,7 +356,9 @@ def test_list_faults__finds_an_event_that_was_changed(tmp_path):
 # Journals
 
 
-def test_merge__reads_others_around_a_damaged_line(tmp_path, monkeypatch):
+def test_merge__reads_others_around_a_damaged_line(
+    tmp_path, monkeypatch, capsys, caplog
+):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     place = f"{tmp_path}/journals/"
     with open_catalog(place, is_new=True) as catalog:
@@ -361,6 +372,8 @@ def test_merge__reads_others_around_a_damaged_line(tmp_path, monkeypatch):
         assert [hit.id for hit in search(catalog)] == ["a", "c"]
         (said,) = list_faults(catalog)
         assert said == f"{path.name}, line 2: its checksum does not hold"
+    assert run(capsys, place, "list")[0] == 0
+    assert "line 2: its checksum does not hold; it is left out" in caplog.text
 
 
 def test_merge__keeps_both_of_a_clash_and_shows_the_later(

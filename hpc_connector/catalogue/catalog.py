@@ -140,17 +140,10 @@ def find_cache(folder: Path) -> Path:
     """Return the file of the tables of a folder, on a local disk."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     base = base / "hpc_connector"
-    if name_network(_find_existing(base)):
+    if name_network(base):
         base = Path(tempfile.gettempdir(), f"hpc_connector-{os.geteuid()}")
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
     if base.stat().st_uid != os.geteuid():
         raise BadInput(f"{base} is of another user: expected XDG_CACHE_HOME of yours")
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
     return base / f"catalog-{name[:32]}.sqlite"
-
-
-def _find_existing(path: Path) -> Path:
-    """Return the first folder above a path that is there."""
-    while not path.exists():
-        path = path.parent
-    return path

@@ -79,8 +79,9 @@ class StatFs(ctypes.Structure):
 
 def name_network(path: Path) -> str:
     """Return the name of the network file system that a path is on, empty for none."""
-    place = path if path.exists() else path.parent
-    found = StatFs()
+    place, found = path.absolute(), StatFs()
+    while not place.exists():
+        place = place.parent
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.statfs(os.fsencode(place), ctypes.byref(found)):
         return ""

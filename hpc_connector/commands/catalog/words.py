@@ -2,15 +2,19 @@
 
 import argparse
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
 from hpc_connector.catalogue.catalog import Catalog, find_place, open_catalog
+from hpc_connector.catalogue.journal import list_damage
 from hpc_connector.catalogue.records import read_day, read_id, read_reference
 from hpc_connector.errors import BadInput
 from hpc_connector.options import local
+
+logger = logging.getLogger(__name__)
 
 EXTRA = ("rdflib", "pyshacl", "rocrate")
 PLACE = "~/.local/share/hpc_connector/catalog.sqlite"
@@ -32,8 +36,11 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def get_catalog(args: argparse.Namespace, *, is_new: bool = False) -> Catalog:
-    """Open the catalogue that is chosen."""
-    return open_catalog(find_place(args.catalog, args.site), is_new=is_new)
+    """Open the catalogue that is chosen; say which lines of journals are damaged."""
+    catalog = open_catalog(find_place(args.catalog, args.site), is_new=is_new)
+    for said in list_damage(catalog.connection):
+        logger.warning("%s; it is left out", said)
+    return catalog
 
 
 def local_place(text: str) -> str:
