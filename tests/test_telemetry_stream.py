@@ -173,7 +173,7 @@ def test_run__tells_its_rows_and_ends_the_stream(tmp_path):
 @pytest.mark.parametrize("url", ["kafka://host/topic", "nats://127.0.0.1:1/NAME"])
 def test_run__in_a_stream_that_cannot_be_is_refused(tmp_path, option, url):
     if url.startswith("nats"):
-        pytest.importorskip("nats")
+        pytest.importorskip("hpc_connector.streams.nats")
     out = tmp_path / "out"
     words = ["mdr-epistasis", "run", COHORT, "--out", out, "--quiet", option, url]
     done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S)
