@@ -17,9 +17,13 @@ from hypothesis import strategies as st
 from acquisitions import make_records, read_results, send, wait_until
 from hpc_connector.loader.spectra.ibd import read_spectra
 from hpc_connector.loader.spectra.imzml import read_imzml
+from hpc_connector.partitioner.launch import get_mpicomm
+from hpc_connector.pipeline.ranks import run_on_ranks
 from hpc_connector.streams.open import open_stream
 from imzml import plant_lipids, write_imzml
+from metabolite_annotation.follow.options import FollowOptions
 from metabolite_annotation.follow.pace import FIRST_SHARE, GROWTH, Pace
+from metabolite_annotation.follow.receive import watch_seal
 from metabolite_annotation.program import main
 from programs import PATIENCE_S
 
@@ -243,6 +247,20 @@ def test_follow__gives_the_files_of_run_on_ranks(planted, tmp_path):
     _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, said
     assert read_results(out) == read_results(expected)
+
+
+def test_watch_seal__ends_a_growing_result(tmp_path):
+    url, events = (tmp_path / "stream").as_uri(), (threading.Event(), threading.Event())
+    given = {"dataset": url, "database": ("lipids.tsv",), "out": tmp_path}
+    send(url, [(b"head", b"")], seal=False)
+    todo, run = range(9), lambda task, _: events[task == 8].wait(PATIENCE_S)
+    with watch_seal(FollowOptions(**given), *events):
+        assert not events[1].is_set()
+        send(url, [])
+        comm = get_mpicomm(serial=True)
+        found = run_on_ranks(comm, run, todo, lambda *_: None, is_stopped=events[0])
+    assert not found.is_done
+    assert events[1].is_set()
 
 
 @given(

@@ -71,7 +71,7 @@ def receive(
 
 @contextlib.contextmanager
 def watch_seal(
-    options: FollowOptions, is_stopped: threading.Event, is_over: threading.Event
+    options: FollowOptions | None, is_stopped: threading.Event, is_over: threading.Event
 ) -> Iterator[None]:
     """Set two events once the acquisition has ended: what is in hand is of less.
 
@@ -79,11 +79,16 @@ def watch_seal(
 
     Parameters
     ----------
+    options
+        None where another rank looks.
     is_stopped
         Which signals set too.
     is_over
         Which nothing else sets.
     """
+    if options is None:
+        yield
+        return
     is_left = threading.Event()
 
     def look() -> None:

@@ -97,7 +97,6 @@ def begin(comm: Communicator, options: FollowOptions) -> RunRecord:
             if record["status"] != "done":
                 read_model(options)
                 read_databases(options)
-                save_manifest(options.out, record)
     found: RunRecord = comm.bcast(record)
     return found
 
@@ -171,26 +170,25 @@ def make_result(
     """
     used, partial = read_usage(), options.out / FOLDER / "result"
     is_stopped, is_over = threading.Event(), threading.Event()
+    if source:
+        shutil.rmtree(partial, ignore_errors=True)  # of a search that was ended
     acquired = source and describe(
         source.growing, effort, options.every, is_stopped, is_last
     )
     name = comm.bcast(source and source.growing.name)
     own = make_search_options(options, name, partial, time.monotonic())
-    with contextlib.ExitStack() as stack:
-        if not is_last:
-            own = replace(own, quiet=True)
-            stack.enter_context(be_quiet())
-            if source:
-                stack.enter_context(watch_seal(options, is_stopped, is_over))
-        found_record, found, ending = search(comm, own, used, acquired)
+    if is_last:
+        searched, found, ending = search(comm, own, used, acquired)
+    else:
+        own = replace(own, quiet=True)
+        with be_quiet(), watch_seal(source and options, is_stopped, is_over):
+            searched, found, ending = search(comm, own, used, acquired)
     with end_together(comm):
         if source and found and not is_over.is_set():
-            finish(own, found_record, found)
+            finish(own, searched, found)
             publish_result(partial, options.out, record, is_final=is_last)
-            if not is_last:
-                say_result(found_record, found)
-        if source:
-            shutil.rmtree(partial, ignore_errors=True)
+            say_result(searched, found)
+            shutil.rmtree(partial)
     is_ended = comm.bcast(is_over.is_set())
     return ("done" if is_ended else ending), read_usage().since(used).cpu_s
 
@@ -228,8 +226,9 @@ def be_quiet() -> Iterator[None]:
 
 def say_result(record: RunRecord, found: Found) -> None:
     """Log how much of the dataset a growing result has, and what is found there."""
-    n = len(found.annotations.columns["fdr_level"])
-    logger.info("%s: %d annotations", say_pixels(record["acquired"]), n)
+    n, told = len(found.annotations.columns["fdr_level"]), record["acquired"]
+    if not told["final"]:
+        logger.info("%s: %d annotations", say_pixels(told), n)
 
 
 def stop(comm: Communicator, options: FollowOptions, record: RunRecord) -> Ending:
