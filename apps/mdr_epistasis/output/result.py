@@ -125,7 +125,14 @@ class Result:
         and so on, the genotypes (copies of the counted allele, -1 missing); cases,
         controls, high_risk; of a trait that is scored also mean_score, and its
         standard_error.
+
+        Raises
+        ------
+        BadInput
+            It is the result of a search over sites, which let out no tables.
         """
+        if "cases" not in self.columns:
+            raise BadInput("sites let out no tables of who has which genotypes")
         n_levels = int(self.attributes["levels"])
         shape = (n_levels,) * self.order
         genotypes = np.stack(np.unravel_index(np.arange(np.prod(shape)), shape))

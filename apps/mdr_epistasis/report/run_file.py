@@ -53,7 +53,7 @@ OPTIONAL = {"p_value", "fold_test_balanced_accuracy", *RATIOS, "sensitivity"} | 
     "hwe_p",
 }
 OPTIONAL |= {"effect_p", *SCORES}
-OPTIONAL |= {"cases", "controls"}  # tables, which a federated search lets out seldom
+TABLES = {"cases", "controls"}  # which a search over sites does not let out
 KINDS = {"iu": INTEGERS, "b": BOOLEANS, "fiu": FRACTIONS + RATIOS + SCORES}
 TEXTS = ("id", "chromosome", "counted", "other")
 
@@ -152,7 +152,9 @@ def read_run(directory: Path) -> SearchRun:
 
 def _read(file: h5py.File, record: RunRecord) -> SearchRun:
     order, folds, levels, rank_by = _read_attributes(file)
-    models = _read_models(file["models"], order, folds, levels)
+    is_of_sites = isinstance(record.get("federation"), dict)
+    optional = OPTIONAL | TABLES if is_of_sites else OPTIONAL
+    models = _read_models(file["models"], order, folds, levels, optional)
     variants = _read_variants(file["variants"])
     _check_models(models, len(variants["id"]), folds)
     maximum = np.zeros(0)
@@ -212,8 +214,10 @@ def _read_attributes(file: h5py.File) -> tuple[int, int, int, str]:
     return order, folds, levels, rank_by
 
 
-def _read_models(group: h5py.Group, order: int, folds: int, levels: int) -> Columns:
-    """Return the columns of the models that are listed."""
+def _read_models(
+    group: h5py.Group, order: int, folds: int, levels: int, optional: set[str]
+) -> Columns:
+    """Return the columns of the models that are listed; some need not be there."""
     m = len(group["rank"])
     if m == 0:
         raise BadInput("holds no models; expected at least one")
@@ -227,10 +231,11 @@ def _read_models(group: h5py.Group, order: int, folds: int, levels: int) -> Colu
     models = {}
     for kinds, names in KINDS.items():
         for name in names:
-            if name in OPTIONAL and name not in group:
+            if name in optional and name not in group:
                 continue
             column = group[name]
-            if name == "cv_consistency" and np.isnan(column[:]).all():  # not computed
+            is_unknown = name == "cv_consistency" and "cases" in optional
+            if is_unknown and np.isnan(column[:]).all():  # it was not asked for
                 continue
             expected = (m, *widths.get(name, ()))
             if column.shape != expected or column.dtype.kind not in kinds:

@@ -111,7 +111,7 @@ def get_alone(run: SearchRun, model: int) -> list[float]:
     On the individuals of the model, all data: from the margins of its table; NaN where
     that is not known.
     """
-    if not run.has_tables:
+    if "cases" not in run.models:
         return [np.nan] * run.order
     shape = (run.levels,) * run.order
     is_scored = CELL_SCORES[0] in run.models
