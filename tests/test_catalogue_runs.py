@@ -142,7 +142,7 @@ def test_run__of_encrypted_objects_asks_for_evidence(folder, tmp_path, capsys):
     assert main([*words, "--key", str(sec), "--least-level", "0"]) == 0
     with open_catalog(place) as catalog:
         one = get(catalog, "sealed")
-    assert one.facts["individuals"] == "2000"
+    assert (one.version, one.facts["individuals"]) == (1, "2000")
     assert [each.role for each in one.objects] == [
         *("genotypes", "individuals", "variants")
     ]

@@ -36,15 +36,23 @@ class Catalog:
     ----------
     path
         The file, or the folder of journals.
-    connection
-        Of the file, or of the tables that are made of the journals.
+    tables
+        Of the file, or those that are made of the journals.
     journal
         Of this process; None where events are in the file.
     """
 
     path: Path
-    connection: sqlite3.Connection
+    tables: sqlite3.Connection
     journal: Journal | None = None
+    has_own: bool = False  # events in its journal that are not in the tables yet
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The tables, with all that this process has written."""
+        if self.has_own:
+            self.refresh()
+        return self.tables
 
     def __enter__(self) -> Self:
         """Return the catalogue."""
@@ -52,14 +60,15 @@ class Catalog:
 
     def __exit__(self, *_: Any) -> None:
         """Close it."""
-        self.connection.close()
+        self.tables.close()
         if self.journal:
             self.journal.close()
 
     def refresh(self) -> None:
         """See what other writers have written to their journals."""
         if self.journal:
-            merge(self.path, self.connection)
+            merge(self.path, self.tables)
+            self.has_own = False
 
     def write(self, make: Callable[[], What | None]) -> What | None:
         """Write an event; it is on the disk when this returns.
@@ -73,24 +82,31 @@ class Catalog:
         if self.journal:
             self.refresh()
             if what := make():
-                self.journal.append(what)
-                self.refresh()
+                self.append(what)
             return what
-        with writing(self.connection):
+        with writing(self.tables):
             if what := make():
                 self._append(what)
         return what
 
+    def append(self, what: What) -> None:
+        """Write an event whatever is in the catalogue, as :meth:`write`."""
+        if self.journal is None:
+            self.write(lambda: what)
+            return
+        self.journal.append(what)
+        self.has_own = True
+
     def _append(self, what: What) -> None:
         """Add an event to the chain of the file, and do it."""
-        last = read_last(self.connection)
+        last = read_last(self.tables)
         seq, prev, before = 1, FIRST, ""
         if last:
             seq, prev = last.seq + 1, hash_line(pack_event(last))
             before = last.time
         event = Event(seq, max(get_time(), before), get_actor(), what, prev)
-        insert_event(self.connection, event)
-        apply(self.connection, event)
+        insert_event(self.tables, event)
+        apply(self.tables, event)
 
 
 def read_last(connection: sqlite3.Connection) -> Event | None:

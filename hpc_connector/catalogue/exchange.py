@@ -79,5 +79,5 @@ def take_events(catalog: Catalog, path: Path) -> int:
         except ValueError as error:
             raise BadInput(f"{path}, line {number}: {error}") from None
     for event in events:
-        catalog.write(partial(dict, event.what))
+        catalog.append(dict(event.what))
     return len(events)

@@ -32,8 +32,8 @@ ROLES = {  # of what stands beside, by its ending
     ".ibd": "spectra",
 }
 BESIDE = {  # for who cannot open what is encrypted, and so not ask the loaders
-    ".bed": (".bim", ".fam"),
-    ".pgen": (".pvar", ".pvar.zst", ".pvar.gz", ".psam"),
+    ".bed": (".fam", ".bim"),
+    ".pgen": (".psam", ".pvar", ".pvar.zst", ".pvar.gz"),
     ".bgen": (".sample", ".samples"),
     IMZML: (".ibd",),
 }

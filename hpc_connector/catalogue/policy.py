@@ -107,6 +107,6 @@ def check_use(
     subject = user.subject if user else ""
     told = what | {"purpose": purpose, "subject": subject}
     with contextlib.suppress(BadInput, sqlite3.Error):  # of who may only read it
-        catalog.write(lambda: told)
+        catalog.append(told)
     ask = one.policy.contact or one.publisher
     raise BadInput(f"{one.name}: {reason}{f'; ask {ask}' if ask else ''}")
