@@ -20,6 +20,7 @@ PAGES = [ROOT / "README.md"]
 PAGES += [p for p in sorted(ROOT.glob("docs/**/*.md")) if "tutorials" not in p.parts]
 OURS = r"(mdr-epistasis|metabolite-annotation|hpc-connector)"
 NEEDS_EXTRA = "pip install"
+COMMAND = re.compile(rf"(?!{OURS})[a-z]+(-[a-z]+)*")
 STARTS = re.compile(rf"(mpirun -n [0-9]+ )?{OURS} ")
 SUBSTITUTES = {  # what pages leave open, or has from a store
     r"mpirun -n \d+": "mpirun -n 2",
@@ -38,6 +39,10 @@ ELSEWHERE = {
     r"hpc-connector submit .*--failed": "options",
     r"hpc-connector submit .*--check": "options",
     r"hpc-connector submit (?!.*--dry-run)": "dry run",
+    r"hpc-connector (streams|actions|catalog|federate) ": "options",
+    r"hpc-connector telemetry follow ": "options",
+    r"mdr-epistasis federate |metabolite-annotation follow ": "options",
+    r"(catalog:\S| &$)": "options",
     r"--burst ": "extra",
     r"--export csv,anndata": "extra",
     r"--(optical|regions) ": "options",
@@ -169,7 +174,7 @@ def substitute(command):
 def check_options(installed, command):
     """Check that the help of a command knows each option of an example."""
     name, *words = shlex.split(command)
-    said = installed(shlex.join([name, *takewhile(str.isalpha, words), "--help"]))
+    said = installed(shlex.join([name, *takewhile(COMMAND.fullmatch, words), "--help"]))
     before = takewhile(lambda word: not re.match(OURS, word), words)
     options = [word for word in before if word.startswith("--")]
     assert said.returncode == 0
