@@ -281,7 +281,8 @@ def store(
         comm, options, spectra, patterns, annotations, save_rest, is_stopped
     )
     drop_shared(comm, spectra.peaks.to_tuple())
-    with on_signals(lambda: None), end_together(comm):  # the end is near: go on
+    note = is_stopped.set if is_stopped else lambda: None
+    with on_signals(note), end_together(comm):  # the end is near: go on
         if annotations and overview and stored:
             given = (options, record, spectra, patterns, annotations)
             save_results(*given, overview, stored)

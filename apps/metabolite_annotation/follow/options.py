@@ -27,7 +27,7 @@ class FollowOptions(Options):
     )
     every: float = option(
         60.0,
-        "at least between two growing results, such as 30s, 5m (default: 60 s)",
+        "between two growing results at least: 30s, 5m, seconds (default: %(default)g)",
         group=GROUP,
         read=seconds,
         metavar="TIME",

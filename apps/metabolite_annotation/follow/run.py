@@ -189,8 +189,9 @@ def make_result(
             publish_result(partial, options.out, record, is_final=is_last)
             say_result(searched, found)
             shutil.rmtree(partial)
-    is_ended = comm.bcast(is_over.is_set())
-    return ("done" if is_ended else ending), read_usage().since(used).cpu_s
+    if not is_last and is_stopped.is_set():  # also while what was found was written
+        ending = "done" if is_over.is_set() else "stopped"
+    return comm.bcast(ending), read_usage().since(used).cpu_s
 
 
 def describe(
