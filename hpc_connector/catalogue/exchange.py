@@ -68,10 +68,7 @@ def take_events(catalog: Catalog, path: Path) -> int:
     BadInput
         A line of it is damaged, or it is none: nothing is done then.
     """
-    try:
-        lines = read_whole(path, 0)
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}: expected a journal") from None
+    lines = read_whole(path, 0)
     events: list[Event] = []
     for number, line in enumerate(lines, 1):
         try:
