@@ -224,3 +224,26 @@ def test_export__refuses_a_run_that_is_not_done(folder, tmp_path, capsys):
     assert main([*words, "--ro-crate", str(tmp_path / "crate")]) == 2
     assert "is not done" in capsys.readouterr().err
     assert main([*words, "--dcat", str(tmp_path / "x.ttl")]) == 2
+
+
+def test_run__refuses_an_object_changed_after_the_look(
+    folder, tmp_path, capsys, monkeypatch
+):
+    own = tmp_path / "own"
+    own.mkdir()
+    for path in folder.glob("bfile.*"):
+        (own / path.name).write_bytes(path.read_bytes())
+    bed = own / "bfile.bed"
+    with open_catalog(folder / "c.sqlite") as catalog:
+        add(catalog, "raced", [str(bed)], About(title="T"))
+    look = inputs.check_objects
+
+    def change(one):
+        look(one)
+        data = bytearray(bed.read_bytes())
+        data[100] ^= 1
+        bed.write_bytes(data)
+
+    monkeypatch.setattr(inputs, "check_objects", change)
+    assert run(folder, "catalog:raced", "--out", tmp_path / "out") == 2
+    assert "is not what was added to raced" in capsys.readouterr().err
