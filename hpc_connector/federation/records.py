@@ -1,5 +1,6 @@
 """What a party keeps of its searches: a log, chained and signed as that of a keeper."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,22 @@ def tell(place: LogPlace, study: Study, party: str, event: str, **what: Any) -> 
     """Add an event of a study to the log of a party; no secret may be in it."""
     known = {"study": study.name, "sha256": study.sha256, "party": party}
     add_event(place, event, **known, **what)
+
+
+def has_queried(place: LogPlace) -> bool:
+    """Return whether the log of a party, which must hold, has a query.
+
+    Raises
+    ------
+    BadInput
+        A line of it was changed.
+    """
+    if not place.path.exists():
+        return False
+    public = place.key.public_key().public_bytes_raw()
+    marks = place.checkpoints
+    verify_log(place.path, public, marks if marks.exists() else None)
+    return any(json.loads(line)["event"] == "query" for line in read_lines(place.path))
 
 
 def verify_all(records: Path) -> Iterator[tuple[Path, int, list[str]]]:

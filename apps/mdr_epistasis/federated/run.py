@@ -12,7 +12,7 @@ from hpc_connector import storer
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.joining import PrivateKey, join, load_mask_key
 from hpc_connector.federation.pooled import RANK_BY
-from hpc_connector.federation.records import open_log, tell
+from hpc_connector.federation.records import has_queried, open_log, tell
 from hpc_connector.federation.release import (
     describe_sent,
     get_pooled_fingerprint,
@@ -191,7 +191,7 @@ def spend(
     log = open_log(records, study, party)
     path = records / f"{study.name}.{party}.queries.json"
     try:
-        used = use_budget(path, study, cohort, who)
+        used = use_budget(path, study, cohort, who, is_new=not has_queried(log))
     except BadInput as error:
         tell(log, study, party, "refuse", cohort=cohort, reason=str(error))
         raise
