@@ -1,5 +1,8 @@
 """What a search over sites refuses, and what nobody can work out of its tables."""
 
+from dataclasses import replace
+from threading import Thread
+
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -8,8 +11,15 @@ from federations import make_study
 from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.masks import derive_key
-from hpc_connector.federation.records import has_queried, open_log, tell
+from hpc_connector.federation.records import (
+    alone,
+    has_queried,
+    make_folder,
+    open_log,
+    tell,
+)
 from hpc_connector.federation.release import hide_cells, use_budget
+from hpc_connector.federation.stages import filter_variants
 from hpc_connector.federation.study import read_study
 from mdr_epistasis.federated.options import place
 
@@ -107,6 +117,42 @@ def test_budget__that_is_gone_is_not_a_new_one(tmp_path):
     log.path.write_text(log.path.read_text().replace("query", "quest"))
     with pytest.raises(BadInput, match="line 1"):
         has_queried(log)
+
+
+def test_use_budget__of_two_searches_at_once_is_used_once(tmp_path):
+    study, path = make_study(3), tmp_path / "queries.json"
+    ended = []
+
+    def search(number):
+        own = replace(study, sha256=f"{number}" * 64)
+        try:
+            with alone(tmp_path, study, "a"):
+                use_budget(path, own, "c" * 64, "site a")
+            ended.append("let")
+        except BadInput:
+            ended.append("refused")
+
+    threads = [Thread(target=search, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ended) == ["let", *["refused"] * 7]
+
+
+def test_make_folder__refuses_what_is_none(tmp_path):
+    (tmp_path / "records").write_text("x")
+    with pytest.raises(BadInput, match="expected a folder"):
+        make_folder(tmp_path / "records")
+
+
+def test_filter_variants__tells_of_folds_that_lack_a_class():
+    counts = np.zeros((3, 6, 4), np.int64)  # cases and controls of three folds
+    counts[:, [0, 1, 3, 4, 5], :3] = 5
+    study = make_study(3, folds=3, min_maf=0.0)
+    kept, _ = filter_variants(study, counts)
+    assert kept.notes == ("fold 2 has no cases: it is left out of the mean of folds",)
+    assert kept.by_folds
 
 
 def make_sums(high_risk):

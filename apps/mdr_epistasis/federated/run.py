@@ -12,7 +12,13 @@ from hpc_connector import storer
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.joining import PrivateKey, join, load_mask_key
 from hpc_connector.federation.pooled import RANK_BY
-from hpc_connector.federation.records import has_queried, open_log, tell
+from hpc_connector.federation.records import (
+    alone,
+    has_queried,
+    make_folder,
+    open_log,
+    tell,
+)
 from hpc_connector.federation.release import (
     describe_sent,
     get_pooled_fingerprint,
@@ -94,6 +100,7 @@ def run(comm: Communicator, options: FederateOptions, args: Options) -> Ending:
     with end_together(comm):
         study = read_study(options.study)
         check_ranks(comm, study, options)
+        make_folder(options.get_records())
         if comm.rank == 0:
             record = begin(options, args, study)
     record = comm.bcast(record)
@@ -188,14 +195,15 @@ def spend(
     It is in the log of the party too, also where it is refused.
     """
     records = options.get_records()
-    log = open_log(records, study, party)
     path = records / f"{study.name}.{party}.queries.json"
-    try:
-        used = use_budget(path, study, cohort, who, is_new=not has_queried(log))
-    except BadInput as error:
-        tell(log, study, party, "refuse", cohort=cohort, reason=str(error))
-        raise
-    tell(log, study, party, "query", cohort=cohort)
+    with alone(records, study, party):
+        log = open_log(records, study, party)
+        try:
+            used = use_budget(path, study, cohort, who, is_new=not has_queried(log))
+        except BadInput as error:
+            tell(log, study, party, "refuse", cohort=cohort, reason=str(error))
+            raise
+        tell(log, study, party, "query", cohort=cohort)
     return used
 
 
@@ -243,7 +251,7 @@ def search(
         "variants_read": len(begun.reference),
         "variants_kept": m,
         "removed": kept.removed,
-        "notes": [],
+        "notes": list(kept.notes),
     }
     record["search"] = {"order": 2, "folds": study.folds, "models": m * (m - 1) // 2}
     record["federation"] |= {
@@ -262,6 +270,8 @@ def say_kept(begun: Begun, kept: Kept) -> None:
     logger.info("%d of %d variants of the list kept", n, of)
     for reason, n_removed in kept.removed.items():
         logger.info("note: variants left out, %s: %d", reason, n_removed)
+    for note in kept.notes:
+        logger.info("note: %s", note)
 
 
 def count_bytes(link: Link) -> int:
