@@ -113,6 +113,19 @@ def test_journal__of_a_slow_clock_takes_a_grant_back(folder, monkeypatch):
     assert journal.add_instant("9999-12-31T23:59:59.999Z") == "9999-12-31T23:59:59.999Z"
 
 
+def test_import__of_events_takes_no_id_of_another(tmp_path, capsys):
+    place = tmp_path / "c.sqlite"
+    with open_catalog(place, is_new=True) as catalog:
+        catalog.append({"do": "add", "id": "c", "dataset": to_json(make_data_set())})
+    other = replace(make_data_set().objects[0], url="/else/c.bed")
+    told = {"do": "add", "id": "c", "dataset": to_json(make_data_set())}
+    told["dataset"]["objects"] = [to_json(other)]
+    (tmp_path / "x.jsonl").write_bytes(pack(told))
+    words = ["catalog", "import", f"{tmp_path}/x.jsonl", "--catalog", str(place)]
+    assert main(words) == 2
+    assert "c is taken by /data/c.bed" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("version", ["c", "c@1", "c@2"])
 def test_get__of_an_old_version_has_the_access_of_now(tmp_path, version):
     first = make_data_set(access="public")
