@@ -18,7 +18,7 @@ from hpc_connector.federation.records import (
     open_log,
     tell,
 )
-from hpc_connector.federation.release import hide_cells, use_budget
+from hpc_connector.federation.release import check_people, hide_cells, use_budget
 from hpc_connector.federation.stages import filter_variants
 from hpc_connector.federation.study import read_study
 from mdr_epistasis.federated.options import place
@@ -138,6 +138,15 @@ def test_use_budget__of_two_searches_at_once_is_used_once(tmp_path):
     for thread in threads:
         thread.join()
     assert sorted(ended) == ["let", *["refused"] * 7]
+
+
+def test_check_people__refuses_others_before_anything_is_told(tmp_path):
+    study, path = make_study(3), tmp_path / "queries.json"
+    check_people(path, study, "p" * 64, "site a")
+    use_budget(path, study, "c" * 64, "site a", people="p" * 64)
+    check_people(path, study, "p" * 64, "site a")
+    with pytest.raises(BadInput, match="not that of the last query"):
+        check_people(path, study, "q" * 64, "site a")
 
 
 def test_make_folder__refuses_what_is_none(tmp_path):

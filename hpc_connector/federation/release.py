@@ -158,7 +158,13 @@ def read_queries(path: Path) -> tuple[str, list[Query]]:
 
 
 def use_budget(
-    path: Path, study: Study, fingerprint: str, who: str, *, is_new: bool = True
+    path: Path,
+    study: Study,
+    fingerprint: str,
+    who: str,
+    *,
+    people: str = "",
+    is_new: bool = True,
 ) -> tuple[int, int]:
     """Count a query of a cohort, before anything of it is sent.
 
@@ -172,6 +178,8 @@ def use_budget(
         Of the cohort.
     who
         Whose budget it is, for messages.
+    people
+        Fingerprint of who is in it, as what; empty where nobody asks that alone.
     is_new
         Whether there may be none yet.
 
@@ -193,11 +201,7 @@ def use_budget(
             f"gone: expected {path}"
         )
     if cohort and cohort != fingerprint:
-        raise BadInput(
-            f"{who}: the cohort is not that of the last query of study {study.name} "
-            f"({asked}): the difference of two answers would tell of the individuals "
-            f"who differ (budget {path})"
-        )
+        refuse_change(path, study, who)
     if study.sha256 not in {one.study for one in queries}:
         if len(queries) >= most:
             raise BadInput(
@@ -205,11 +209,41 @@ def use_budget(
                 f"study {study.name} is used up: asked was {asked} (budget {path})"
             )
         queries.append(Query(study.sha256, get_time(), get_settings(study)))
-        record = {"cohort": fingerprint, "queries": [one._asdict() for one in queries]}
+        record: dict[str, Any] = {"cohort": fingerprint}
+        record |= {"people": people} if people else {}
+        record |= {"queries": [one._asdict() for one in queries]}
         path.parent.mkdir(parents=True, exist_ok=True)
         with publish(path, "open") as stream:
             stream.write(f"{json.dumps(record, indent=2)}\n".encode())
     return len(queries), most
+
+
+def refuse_change(path: Path, study: Study, who: str) -> None:
+    """Raise that a cohort is not the one that has been asked."""
+    asked = "; ".join(describe_query(one) for one in read_queries(path)[1])
+    raise BadInput(
+        f"{who}: the cohort is not that of the last query of study {study.name} "
+        f"({asked}): the difference of two answers would tell of the individuals who "
+        f"differ (budget {path})"
+    )
+
+
+def check_people(path: Path, study: Study, people: str, who: str) -> None:
+    """Refuse other individuals than those of a budget, before others are told how many.
+
+    Parameters
+    ----------
+    people
+        Fingerprint of who is in the cohort, as what.
+
+    Raises
+    ------
+    BadInput
+        They are others, or the budget is damaged.
+    """
+    _, queries = read_queries(path)
+    if queries and json.loads(path.read_text()).get("people", people) != people:
+        refuse_change(path, study, who)
 
 
 def describe_query(query: Query) -> str:

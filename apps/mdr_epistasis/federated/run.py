@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hpc_connector import storer
@@ -20,6 +21,7 @@ from hpc_connector.federation.records import (
     tell,
 )
 from hpc_connector.federation.release import (
+    check_people,
     describe_sent,
     get_pooled_fingerprint,
     list_rules,
@@ -32,6 +34,7 @@ from hpc_connector.federation.site import (
     choose_folds,
     count_classes,
     get_fingerprint,
+    hash_people,
     read_site,
 )
 from hpc_connector.federation.stages import (
@@ -106,6 +109,8 @@ def run(comm: Communicator, options: FederateOptions, args: Options) -> Ending:
     record = comm.bcast(record)
     with end_together(comm):
         begun = begin_site(options, args, study, comm.rank)
+        people = hash_people(begun.match)
+        look_back(options, study, begun.name, people)
     transport = RankTransport(comm, for_all=study.scorer == "sites")
     link, known = join(transport, study, begun.name, begun.sizes, begun.private)
     total = sum_sizes(link, *begun.sizes)
@@ -118,7 +123,8 @@ def run(comm: Communicator, options: FederateOptions, args: Options) -> Ending:
             logger.info("variants of %s: %s", begun.name, line)
     with end_together(comm):
         cohort = get_fingerprint(begun.match, read.local)
-        used = spend(options, study, begun.name, cohort, f"site {begun.name}")
+        who = f"site {begun.name}"
+        used = spend(options, study, begun.name, cohort, who, people)
     party = Party(study, link, read.local, get_type(sum(total)))
     result = search(comm, options, args, party, begun, total, record)
     with end_together(comm):
@@ -187,19 +193,42 @@ def begin_site(
     return Begun(study, name, files, match, sizes, private, reference)
 
 
+def look_back(options: FederateOptions, study: Study, party: str, people: str) -> None:
+    """Refuse other individuals than have been asked, before others hear of them."""
+    records = options.get_records()
+    path = name_budget(records, study, party)
+    try:
+        check_people(path, study, people, f"site {party}")
+    except BadInput as error:
+        log = open_log(records, study, party)
+        tell(log, study, party, "refuse", reason=str(error))
+        raise
+
+
+def name_budget(records: Path, study: Study, party: str) -> Path:
+    """Return the path of the budget of a party."""
+    return records / f"{study.name}.{party}.queries.json"
+
+
 def spend(
-    options: FederateOptions, study: Study, party: str, cohort: str, who: str
+    options: FederateOptions,
+    study: Study,
+    party: str,
+    cohort: str,
+    who: str,
+    people: str = "",
 ) -> tuple[int, int]:
     """Count a query in the budget of a party; return what is used, and there is.
 
     It is in the log of the party too, also where it is refused.
     """
     records = options.get_records()
-    path = records / f"{study.name}.{party}.queries.json"
+    path = name_budget(records, study, party)
     with alone(records, study, party):
         log = open_log(records, study, party)
         try:
-            used = use_budget(path, study, cohort, who, is_new=not has_queried(log))
+            is_new = not has_queried(log)
+            used = use_budget(path, study, cohort, who, people=people, is_new=is_new)
         except BadInput as error:
             tell(log, study, party, "refuse", cohort=cohort, reason=str(error))
             raise
