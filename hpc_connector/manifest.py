@@ -14,7 +14,7 @@ from typing import Any, cast
 from hpc_connector import folder_lock
 from hpc_connector.confidential.published import read_published
 from hpc_connector.errors import BadInput
-from hpc_connector.options import RunOptions
+from hpc_connector.options import WAS, RunOptions
 from hpc_connector.publish import Kind, get_readers, name_encrypted, publish
 from hpc_connector.run_record import OPEN, FromCatalogue, Input, RunRecord
 from hpc_connector.storage import key_ring
@@ -289,10 +289,43 @@ def describe_input(path: str, *, checksum: bool = True) -> Input:
 
 
 def add_data_set(found: Input, args: RunOptions) -> Input:
-    """Return a description with the data set that named the input, if one did."""
+    """Return a description with the data set that named the input, if one did.
+
+    Raises
+    ------
+    BadInput
+        It is not what it was then.
+    """
     if known := args.datasets.get(found["path"]):
-        found["dataset"] = cast("FromCatalogue", dict(known))
+        check_known(found["path"], found, args.datasets)
+        told = {name: value for name, value in known.items() if name != WAS}
+        found["dataset"] = cast("FromCatalogue", told)
     return found
+
+
+def check_known(
+    path: str, found: Mapping[str, Any], datasets: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Refuse an input that is not what its data set in a catalogue says.
+
+    Parameters
+    ----------
+    found
+        Size, SHA-256 or tag, as far as they are known.
+
+    Raises
+    ------
+    BadInput
+        Somebody has changed it since the run looked, or in a way that size and time of
+        a file do not show.
+    """
+    known = datasets.get(path, {})
+    was = known.get(WAS, {})
+    if any(was.get(name) and value != was[name] for name, value in found.items()):
+        raise BadInput(
+            f"{path} is not what was added to {known['id']}: expected hpc-connector "
+            "catalog add; catalog verify --full says what has changed"
+        )
 
 
 def add_seal(found: Input) -> Input:

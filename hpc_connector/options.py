@@ -95,6 +95,7 @@ def local(text: str) -> Path:
     return Path(text)
 
 
+WAS = "was"  # size, SHA-256 and tag of an object, as a catalogue has them
 CATALOG = "catalog:"  # before the id of a data set, where files are named
 
 
@@ -324,7 +325,7 @@ class RunOptions(ReaderOptions, CatalogOptions, BurstOptions):
         are of; for the manifest.
     datasets
         By the names of inputs, the data sets of a catalogue that they are of
-        (``run_record.FromCatalogue``).
+        (``run_record.FromCatalogue``), and what those objects were (:data:`WAS`).
     started_s
         When the run was asked for, by the monotonic clock.
     """

@@ -203,6 +203,33 @@ def test_export__of_a_run_names_no_user_host_or_folder(crate):
     assert "cohort-1" in words
     here = {getpass.getuser(), socket.gethostname(), *crate.parts[1:-1], "bfile.bed"}
     assert not words & here
+    page = (crate / "report.html").read_text()
+    assert "bfile.bed" in page
+    for folder in (*crate.parents[:-1], *COHORT.parents[:-1]):
+        assert str(folder) not in page
+
+
+def test_hide_folders__leaves_the_last_part_of_names():
+    crate = pytest.importorskip("hpc_connector.catalogue.graph.crate")
+    record = {
+        "command": "mdr-epistasis run '/home/me/a b/x.bed' --out data/out --top 5",
+        "parameters": {"keep": ["/home/me/k&k.txt"], "top": 5, "labels": None},
+        "inputs": [
+            {"path": "/home/me/a b/x.bed"},
+            {"path": "https://host/d/y.fam?v=1"},
+        ],
+    }
+    names = crate.list_names(record, Path("/home/me/runs/1"))
+    page = (
+        "<p>run &#39;/home/me/a b/x.bed&#39; --out data/out</p><b>/home/me/k&amp;k.txt"
+        "</b> https://host/d/y.fam?v=1 /home/me/a b/x.bim: no sex /home/me/runs/1/r.h5"
+        " <img src='data:image/png;base64,AAdata/outAA/home/me/'>"
+    )
+    assert crate.hide_folders(page, names) == (
+        "<p>run &#39;x.bed&#39; --out out</p><b>k&amp;k.txt"
+        "</b> y.fam x.bim: no sex 1/r.h5"
+        " <img src='data:image/png;base64,AAdata/outAA/home/me/'>"
+    )
 
 
 def test_add__of_a_run_keeps_where_its_results_come_from(folder, tmp_path, capsys):
@@ -224,3 +251,26 @@ def test_export__refuses_a_run_that_is_not_done(folder, tmp_path, capsys):
     assert main([*words, "--ro-crate", str(tmp_path / "crate")]) == 2
     assert "is not done" in capsys.readouterr().err
     assert main([*words, "--dcat", str(tmp_path / "x.ttl")]) == 2
+
+
+def test_run__refuses_an_object_changed_after_the_look(
+    folder, tmp_path, capsys, monkeypatch
+):
+    own = tmp_path / "own"
+    own.mkdir()
+    for path in folder.glob("bfile.*"):
+        (own / path.name).write_bytes(path.read_bytes())
+    bed = own / "bfile.bed"
+    with open_catalog(folder / "c.sqlite") as catalog:
+        add(catalog, "raced", [str(bed)], About(title="T"))
+    look = inputs.check_objects
+
+    def change(one):
+        look(one)
+        data = bytearray(bed.read_bytes())
+        data[100] ^= 1
+        bed.write_bytes(data)
+
+    monkeypatch.setattr(inputs, "check_objects", change)
+    assert run(folder, "catalog:raced", "--out", tmp_path / "out") == 2
+    assert "is not what was added to raced" in capsys.readouterr().err

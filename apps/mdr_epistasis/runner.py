@@ -155,7 +155,7 @@ def search_rest(
     inputs = read_together(comm, args)
     with load(comm, args, inputs) as cohort:
         question, members = ask(comm, args, cohort, inputs)
-        add_fingerprints(comm, record, hasher)
+        add_fingerprints(comm, record, hasher, datasets=args.datasets)
         describe_inputs(comm, args, cohort, inputs, record)
         search = make_search(cohort, question, inputs.trait)
         n_first = get_n_first(cohort, get_before(inputs))

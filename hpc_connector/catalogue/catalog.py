@@ -20,6 +20,7 @@ from hpc_connector.catalogue.events import (
     pack_event,
 )
 from hpc_connector.catalogue.journal import Journal, merge
+from hpc_connector.catalogue.records import check_text
 from hpc_connector.cluster.site import get_site
 from hpc_connector.confidential.chain import FIRST, get_time, hash_line
 from hpc_connector.errors import BadInput
@@ -94,11 +95,13 @@ class Catalog:
         if self.journal is None:
             self.write(lambda: what)
             return
-        self.journal.append(what)
+        check_text(what)
+        self.journal.append(what, read_time(self.tables, what["id"]))
         self.has_own = True
 
     def _append(self, what: What) -> None:
         """Add an event to the chain of the file, and do it."""
+        check_text(what)
         last = read_last(self.tables)
         seq, prev, before = 1, FIRST, ""
         if last:
@@ -115,6 +118,14 @@ def read_last(connection: sqlite3.Connection) -> Event | None:
         f"SELECT {EVENT} FROM event ORDER BY seq DESC LIMIT 1"
     ).fetchone()
     return make_event(row) if row else None
+
+
+def read_time(connection: sqlite3.Connection, name: str) -> str:
+    """Return the time of the last event of a data set, empty if there is none."""
+    (found,) = connection.execute(
+        "SELECT max(time) FROM event WHERE json_extract(what, '$.id') = ?", (name,)
+    ).fetchone()
+    return str(found or "")
 
 
 def find_place(chosen: str | None, site: Path | None = None) -> str:

@@ -7,6 +7,7 @@ the same file: what is torn is seen by the one, what is changed later by the oth
 import json
 import os
 import pwd
+import re
 import sqlite3
 import zlib
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,9 @@ from hpc_connector.catalogue.database import dump
 from hpc_connector.catalogue.records import (
     DataSet,
     SliceIndex,
+    check_index,
+    check_number,
+    check_text,
     from_json,
     read_day,
     read_id,
@@ -30,6 +34,7 @@ DATASET = (  # columns of that table
     *("id", "version", "title", "description", "publisher", "created", "modified"),
     *("access", "theme", "license", "fingerprint"),
 )
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 START = b'{"crc32":"%08x",'
 START_BYTES = len(START % 0)
 
@@ -87,10 +92,26 @@ def unpack_event(line: bytes) -> Event:
         raise ValueError("its checksum does not hold")
     try:
         event = Event(**json.loads(packed))
+        check_event(event)
         check_what(event.what)
     except (TypeError, KeyError, AttributeError, RecursionError):
         raise ValueError("it is no event") from None
     return event
+
+
+def check_event(event: Event) -> None:
+    """Refuse an event that no catalogue has written.
+
+    Raises
+    ------
+    ValueError, TypeError
+        It is that.
+    """
+    check_number(event.seq, "seq")
+    texts = (event.actor, event.prev, event.sig)
+    if not TIME.fullmatch(event.time) or not all(isinstance(t, str) for t in texts):
+        raise ValueError("it is no event")
+    check_text(dict(event.what))
 
 
 def check_what(what: Mapping[str, Any]) -> None:
@@ -105,10 +126,14 @@ def check_what(what: Mapping[str, Any]) -> None:
     if what["do"] == "add" and from_json(what["dataset"], "").id != what["id"]:
         raise ValueError("it is no event")
     if what["do"] == "index":
-        SliceIndex(**what["index"])
+        check_index(SliceIndex(**what["index"]))
+        for name in ("version", "n"):
+            check_number(what[name], name)
     if what["do"] == "grant":
         read_day(what["until"])
-    if what["do"] not in KINDS or not isinstance(what.get("to", ""), str):
+    if what["do"] in ("grant", "revoke") and not isinstance(what["to"], str):
+        raise ValueError("it is no event")
+    if what["do"] not in KINDS:
         raise ValueError("it is no event")
 
 

@@ -10,7 +10,7 @@ from hpc_connector.catalogue.catalog import Catalog
 from hpc_connector.catalogue.events import Event, pack_event, unpack_event
 from hpc_connector.catalogue.journal import read_whole
 from hpc_connector.catalogue.lookup import find, list_events
-from hpc_connector.catalogue.records import DataSet, to_json
+from hpc_connector.catalogue.records import DataSet, from_json, to_json
 from hpc_connector.confidential.chain import FIRST, get_time, hash_line
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
@@ -27,11 +27,22 @@ def take_records(catalog: Catalog, records: Sequence[DataSet]) -> int:
         An id is taken by another data set: nothing is taken then.
     """
     for one in records:
-        before = find(catalog, one.id)
-        if before and before.objects[0].url != one.objects[0].url:
-            raise BadInput(f"{one.id} is taken by {before.objects[0].url}")
+        check_free(catalog, one)
     makes = [partial(_take, catalog, one) for one in records]
     return sum(catalog.write(make) is not None for make in makes)
+
+
+def check_free(catalog: Catalog, one: DataSet) -> None:
+    """Refuse a data set whose id another one has.
+
+    Raises
+    ------
+    BadInput
+        It is taken.
+    """
+    before = find(catalog, one.id)
+    if before and before.objects[0].url != one.objects[0].url:
+        raise BadInput(f"{one.id} is taken by {before.objects[0].url}")
 
 
 def _take(catalog: Catalog, one: DataSet) -> dict[str, Any] | None:
@@ -66,18 +77,19 @@ def take_events(catalog: Catalog, path: Path) -> int:
     Raises
     ------
     BadInput
-        A line of it is damaged, or it is none: nothing is done then.
+        A line of it is damaged, or it is none, or an id is taken by another data set:
+        nothing is done then.
     """
-    try:
-        lines = read_whole(path, 0)
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}: expected a journal") from None
+    lines = read_whole(path, 0)
     events: list[Event] = []
     for number, line in enumerate(lines, 1):
         try:
             events.append(unpack_event(line))
         except ValueError as error:
             raise BadInput(f"{path}, line {number}: {error}") from None
+    for event in events:
+        if event.what["do"] == "add":
+            check_free(catalog, from_json(event.what["dataset"], event.what["id"]))
     for event in events:
         catalog.append(dict(event.what))
     return len(events)

@@ -13,7 +13,7 @@ from hpc_connector.catalogue.records import DataSet, StoredObject
 from hpc_connector.catalogue.verify import AT_ONCE
 from hpc_connector.confidential.identity.claims import Claims
 from hpc_connector.errors import BadInput
-from hpc_connector.options import RunOptions, is_of_catalog
+from hpc_connector.options import WAS, RunOptions, is_of_catalog
 from hpc_connector.storage.address import Source
 from hpc_connector.storage.requests import look
 
@@ -54,6 +54,7 @@ def take_inputs(options: Options, roles: Roles) -> Options:
             "id": one.id,
             "version": one.version,
             "fingerprint": one.fingerprint,
+            WAS: {"bytes": each.bytes, "sha256": each.sha256, "etag": each.tag},
         }
         for one in sets.values()
         for each in one.objects

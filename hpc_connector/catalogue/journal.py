@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import sqlite3
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -21,11 +22,18 @@ from hpc_connector.catalogue.events import (
     replay,
     unpack_event,
 )
-from hpc_connector.confidential.chain import FIRST, append_line, get_time, hash_line
+from hpc_connector.confidential.chain import (
+    FIRST,
+    append_line,
+    format_time,
+    get_time,
+    hash_line,
+)
 from hpc_connector.errors import BadInput
 from hpc_connector.folder_lock import get_birth
 
 ENDING = ".jsonl"
+INSTANT = timedelta(milliseconds=1)
 
 
 class Journal:
@@ -38,9 +46,16 @@ class Journal:
         self._stream: BinaryIO | None = None
         self._seq, self._prev, self._time = 0, FIRST, ""
 
-    def append(self, what: dict[str, Any]) -> Event:
-        """Append an event; it is on the disk when this returns."""
-        self._time = max(get_time(), self._time)
+    def append(self, what: dict[str, Any], after: str = "") -> Event:
+        """Append an event; it is on the disk when this returns.
+
+        Parameters
+        ----------
+        after
+            Time of the last event that this one knows of: its own is later, whatever
+            the clocks of the machines say.
+        """
+        self._time = max(get_time(), self._time, add_instant(after))
         seq = self._seq + 1
         event = Event(seq, self._time, get_actor(), what, self._prev)
         line = pack_event(event)
@@ -73,20 +88,44 @@ class Journal:
             self._stream.close()
 
 
+def add_instant(time: str) -> str:
+    """Return the time a millisecond after another; the last that can be said if none.
+
+    Examples
+    --------
+    >>> add_instant("2026-11-30T23:59:59.999Z")
+    '2026-12-01T00:00:00.000Z'
+    """
+    if not time:
+        return ""
+    try:
+        return format_time(datetime.fromisoformat(time) + INSTANT)
+    except (ValueError, OverflowError):
+        return time
+
+
 def read_whole(path: Path, first: int) -> list[bytes]:
     """Return the whole lines of a journal from a byte on, without their newlines.
 
     What stands behind the last newline is being written, or was torn by a crash:
     nothing was told done of it.
+
+    Raises
+    ------
+    BadInput
+        It cannot be read.
     """
-    with open(path, "rb") as stream:
-        stream.seek(first)
-        return stream.read().split(b"\n")[:-1]
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(first)
+            return stream.read().split(b"\n")[:-1]
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}: expected a journal") from None
 
 
 def list_journals(folder: Path) -> list[Path]:
     """Return the journals of a folder, in order of their names."""
-    return sorted(folder.glob(f"*{ENDING}"))
+    return sorted(path for path in folder.glob(f"*{ENDING}") if path.is_file())
 
 
 class Placed(NamedTuple):

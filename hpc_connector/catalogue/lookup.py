@@ -58,6 +58,7 @@ def find(catalog: Catalog, name: str, version: int = 0) -> DataSet | None:
         return None
     (own,) = found
     own = {n: own[n] for n in DATASET if n != "fingerprint"}
+    own["access"] = _read_access(connection, name)
     key = {"dataset": name, "version": own["version"]}
     words = select(connection, "keyword", OF_VERSION, key, "rowid")
     facts = select(connection, "facts", OF_VERSION, key, "name")
@@ -105,6 +106,13 @@ def _take_key(row: dict[str, Any]) -> int:
     """Remove the key of an object from a row; return its number."""
     del row["dataset"], row["version"]
     return int(row.pop("n"))
+
+
+def _read_access(connection: sqlite3.Connection, name: str) -> str:
+    """Return the access of a data set: as its policy, that of now for all versions."""
+    where = "id = :id AND is_newest"
+    (row,) = select(connection, "dataset", where, {"id": name})
+    return str(row["access"])
 
 
 def _read_policy(connection: sqlite3.Connection, name: str) -> Policy:

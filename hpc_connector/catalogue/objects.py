@@ -4,7 +4,7 @@ import hashlib
 import os
 from dataclasses import replace
 
-from hpc_connector.catalogue.records import StoredObject
+from hpc_connector.catalogue.records import StoredObject, refuse_secret
 from hpc_connector.errors import BadInput
 from hpc_connector.storage import address
 from hpc_connector.storage.address import Source
@@ -37,11 +37,7 @@ def check_name(text: str) -> str:
     BadInput
         Its URL gives rights to whoever has it, or it is none.
     """
-    if address.has_secrets(text):
-        raise BadInput(
-            f"{address.show(text)}: expected a name without what signs it or logs in: "
-            "a catalogue keeps no secret"
-        )
+    refuse_secret(text)
     name = address.take(text)
     return name if address.is_remote(name) else os.path.abspath(name)
 

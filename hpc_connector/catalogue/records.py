@@ -7,11 +7,17 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
+from hpc_connector.confidential.identity.claims import read_role
 from hpc_connector.errors import BadInput
 from hpc_connector.options import CATALOG
+from hpc_connector.storage import address
+from hpc_connector.text import pack_json
 
 ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 REFERENCE = re.compile(rf"({ID.pattern})(?:@([1-9]\d{{0,8}}))?")
+
+USER = re.compile(r"\w+://[^/?#@]*:[^/?#@]*@")  # and a password, in a URL
+MOST_NUMBER = 2**63 - 1  # of SQLite
 
 ACCESS = ("public", "restricted", "non-public")
 ROLES = {  # of an object in its data set
@@ -272,7 +278,39 @@ def check_data_set(one: DataSet) -> DataSet:
     for each in one.objects:
         if each.role not in ROLES:
             raise BadInput(f"{each.url}: role {each.role}: expected {', '.join(ROLES)}")
+    if one.policy.until:
+        read_day(one.policy.until)
+    for role in one.policy.roles:
+        read_role(role)
+    _check_secrets(one)
     return one
+
+
+def _check_secrets(one: DataSet) -> None:
+    """Refuse addresses that give rights to whoever has them."""
+    named = [one.theme, one.license, one.policy.keeper]
+    for each in one.objects:
+        named += [each.url, each.index.url if each.index else ""]
+    for text in named:
+        refuse_secret(text)
+
+
+def refuse_secret(text: str) -> None:
+    """Refuse an address, of whatever scheme, that gives rights to whoever has it.
+
+    Raises
+    ------
+    BadInput
+        It does; what is secret is not in the message.
+    """
+    scheme, mark, rest = text.partition("://")
+    query = rest.replace("#", "&" if "?" in rest else "?").replace(";", "&")
+    if mark and (address.has_secrets(f"https://{query}") or USER.match(text)):
+        shown = re.split("[?#]", f"{scheme}://{rest.rpartition('@')[2]}")[0]
+        raise BadInput(
+            f"{shown}: expected a name without what signs it or logs in: a catalogue "
+            "keeps no secret"
+        )
 
 
 def to_json(record: Any) -> dict[str, Any]:
@@ -341,7 +379,7 @@ def check_kinds(one: DataSet) -> None:
     for each in one.objects:
         _check_kinds(each)
         if each.index:
-            _check_kinds(each.index)
+            check_index(each.index)
     _check_kinds(one.policy)
     for grant in one.policy.grants:
         _check_kinds(grant)
@@ -352,12 +390,54 @@ def check_kinds(one: DataSet) -> None:
         raise TypeError("facts: expected texts")
 
 
+def check_index(index: SliceIndex) -> None:
+    """Refuse values of other types than those of an index.
+
+    Raises
+    ------
+    TypeError
+        There is one.
+    """
+    _check_kinds(index)
+    if not isinstance(index.parameters, Mapping):
+        raise TypeError("parameters: expected an object")
+
+
 def _check_kinds(record: Any) -> None:
     for each in fields(record):
         value = getattr(record, each.name)
         if each.type is str and not isinstance(value, str):
             raise TypeError(f"{each.name}: expected a text")
-        if each.type is int and (type(value) is not int or value < 0):
-            raise TypeError(f"{each.name}: expected a whole number of 0 or more")
-        if each.type == tuple[str, ...] and not all(isinstance(v, str) for v in value):
+        if each.type is int:
+            check_number(value, each.name)
+        if each.type == tuple[str, ...] and not (
+            isinstance(value, tuple) and all(isinstance(v, str) for v in value)
+        ):
             raise TypeError(f"{each.name}: expected texts")
+
+
+def check_number(value: Any, name: str) -> None:
+    """Refuse what is no number of a record.
+
+    Raises
+    ------
+    TypeError
+        It is that.
+    """
+    if type(value) is not int or not 0 <= value <= MOST_NUMBER:
+        raise TypeError(f"{name}: expected a whole number of 0 or more")
+
+
+def check_text(told: Any) -> None:
+    """Refuse text that no file can hold: half of a surrogate pair, a name's odd bytes.
+
+    Raises
+    ------
+    BadInput
+        There is some.
+    """
+    try:
+        pack_json(told)
+    except UnicodeEncodeError as error:
+        found = ascii(error.object[error.start : error.end])
+        raise BadInput(f"{found} in a name or text: expected UTF-8") from None

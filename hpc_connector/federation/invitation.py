@@ -3,12 +3,14 @@
 import base64
 import re
 import shutil
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 from hpc_connector.confidential.keys import load_recipients, save_new_keys
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.study import Study, read_study
+from hpc_connector.federation.variants import read_reference
 from hpc_connector.publish import publish
 
 HEADER = re.compile(r"\s*\[")
@@ -33,6 +35,8 @@ def invite(path: Path, out: Path) -> list[Path]:
     study = read_study(path)
     if out.exists() and any(out.iterdir()):
         raise BadInput(f"{out} is not empty: expected a new folder")
+    read_reference(study.reference, study.palindromic)
+    check_text(path, study)
     made, publics = [], {}
     for site in study.sites:
         folder = out / site.name
@@ -47,8 +51,32 @@ def invite(path: Path, out: Path) -> list[Path]:
         with publish(out / site.name / STUDY, "open") as stream:
             stream.write(text.encode())
         shutil.copyfile(study.reference, out / site.name / study.reference.name)
-    read_study(out / study.sites[0].name / STUDY)
     return made
+
+
+def check_text(path: Path, study: Study) -> None:
+    """Refuse a study into which keys and the list cannot be written line by line.
+
+    Raises
+    ------
+    BadInput
+        Another way of TOML was taken than [[site]] and name = "..." in lines.
+    """
+    place = study.reference.name
+    known = {n: bytes(31) + bytes([k + 1]) for k, n in enumerate(study.names)}
+    lacking = {s.name: known[s.name] for s in study.sites if s.mask_public is None}
+    try:
+        text = name_reference(add_keys(path.read_text(), lacking), study)
+        found = tomllib.loads(text)
+        keys = [one.get("mask_public") for one in found["site"]]
+        is_whole = None not in keys and found["variants"]["reference"] == place
+    except ValueError:
+        is_whole = False
+    if not is_whole or place in (STUDY, f"{KEY}.sec", f"{KEY}.pub"):
+        raise BadInput(
+            f'{path}: expected [[site]], name = "..." and reference = "..." each in a '
+            f"line of its own, and a list that is not called {STUDY}"
+        )
 
 
 def add_keys(text: str, publics: Mapping[str, bytes]) -> str:

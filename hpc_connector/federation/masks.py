@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
+from hpc_connector.errors import BadInput
+
 Numbers = NDArray[np.unsignedinteger[Any]]
 
 PIECE_BYTES = 1 << 17  # of a stream at once, which stay in the second-level cache
@@ -57,9 +59,19 @@ def derive_key(
         32 bytes.
     run
         From :func:`make_run`.
+
+    Raises
+    ------
+    BadInput
+        The public key has no private one.
     """
     first, second = sorted((mine.encode(), other.encode()))
-    shared = private.exchange(X25519PublicKey.from_public_bytes(public))
+    try:
+        shared = private.exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:  # of low order: everybody would know the masks
+        raise BadInput(
+            f"the mask_public of site {other} is nobody's: expected that of a new key"
+        ) from None
     info = b"\0".join((INFO, first, second))
     return HKDF(SHA256(), 32, salt=run, info=info).derive(shared)
 

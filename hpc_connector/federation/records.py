@@ -1,5 +1,9 @@
 """What a party keeps of its searches: a log, chained and signed as that of a keeper."""
 
+import contextlib
+import fcntl
+import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,31 @@ EVENTS = frozenset(("join", "query", "refuse", "end"))
 FIELDS = ("study", "sha256", "party", "cohort", "bytes", "reason")
 
 
+def make_folder(records: Path) -> None:
+    """Make the folder of records, if it is not there.
+
+    Raises
+    ------
+    BadInput
+        It cannot be made, or written to.
+    """
+    try:
+        records.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{records}: {error.strerror}: expected a folder") from None
+    if not os.access(records, os.W_OK | os.X_OK):
+        raise BadInput(f"{records}: expected a folder that may be written to")
+
+
+@contextlib.contextmanager
+def alone(records: Path, study: Study, party: str) -> Iterator[None]:
+    """Let one search at a time look at the budget of a party, and change it."""
+    make_folder(records)
+    with open(records / f"{study.name}.{party}.lock", "ab") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
 def open_log(records: Path, study: Study, party: str) -> LogPlace:
     """Return the log of a party, which has a key of its own from its first event on.
 
@@ -28,7 +57,7 @@ def open_log(records: Path, study: Study, party: str) -> LogPlace:
     records
         Folder of the party's budgets and logs.
     """
-    records.mkdir(parents=True, exist_ok=True)
+    make_folder(records)
     stem = records / f"{study.name}.{party}"
     private = stem.with_name(f"{stem.name}.signer.pem")
     if not private.exists():
@@ -43,6 +72,22 @@ def tell(place: LogPlace, study: Study, party: str, event: str, **what: Any) -> 
     """Add an event of a study to the log of a party; no secret may be in it."""
     known = {"study": study.name, "sha256": study.sha256, "party": party}
     add_event(place, event, **known, **what)
+
+
+def has_queried(place: LogPlace) -> bool:
+    """Return whether the log of a party, which must hold, has a query.
+
+    Raises
+    ------
+    BadInput
+        A line of it was changed.
+    """
+    if not place.path.exists():
+        return False
+    public = place.key.public_key().public_bytes_raw()
+    marks = place.checkpoints
+    verify_log(place.path, public, marks if marks.exists() else None)
+    return any(json.loads(line)["event"] == "query" for line in read_lines(place.path))
 
 
 def verify_all(records: Path) -> Iterator[tuple[Path, int, list[str]]]:

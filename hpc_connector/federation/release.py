@@ -6,7 +6,7 @@ pair, and noise that hides a person would hide most cells as well.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from hpc_connector.publish import publish
 
 KEPT_BACK = ("cases", "controls")  # columns of tables
 HIDDEN = "hidden"
+NOTHING = 1e-9  # of numbers of order 1
 CLASSES = ("cases", "controls")
 NOT_SETTINGS = ("sites", "release", "reference", "sha256", "salt")
 
@@ -43,8 +44,8 @@ def hide_cells(
     """Return which cells of a table are not shown.
 
     Those below the least number; and then more, the smallest first, until none of them
-    is what all others of a row, a column, the high-risk cells, the low-risk cells or
-    the table leave of a sum that is known.
+    is the only solution of what is known (:func:`list_known`). A cell that alone is of
+    high or of low risk follows from sensitivity and specificity, whatever is hidden.
 
     Parameters
     ----------
@@ -56,26 +57,48 @@ def hide_cells(
         Number that is shown.
     """
     hidden = counts < least
-    groups = list(list_groups(high_risk))
-    while True:
-        alone = [g for g in groups if (hidden & g).sum() == 1 and (g & ~hidden).any()]
-        if not alone:
-            return hidden
-        others = np.where(alone[0] & ~hidden, counts, np.iinfo(np.int64).max)
+    if not hidden.any():
+        return hidden
+    known = list_known(high_risk)
+    is_told = find_solved(known, np.ones_like(hidden))
+    while (find_solved(known, hidden) & ~is_told).any():
+        others = np.where(hidden, np.iinfo(np.int64).max, counts)
         hidden[np.unravel_index(int(np.argmin(others)), others.shape)] = True
+    return hidden
 
 
-def list_groups(high_risk: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
-    """Yield the cells whose sum may be known: of rows, columns, both risks, and all."""
+def list_known(high_risk: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the weights of cells in the sums of a table that others may know.
+
+    Those of rows and columns, from frequencies and hwe_p; of the high-risk and of the
+    low-risk cells, from sensitivity and specificity; and of products of genotypes, from
+    r2: float64 (sums, levels, levels).
+    """
     n = len(high_risk)
-    for k in range(n):
-        row, column = np.zeros((n, n), bool), np.zeros((n, n), bool)
-        row[k], column[:, k] = True, True
-        yield row
-        yield column
-    yield high_risk
-    yield ~high_risk
-    yield np.ones((n, n), bool)
+    place = np.arange(n)
+    i, j = np.meshgrid(place, place, indexing="ij")
+    products = np.where((i < 3) & (j < 3), i * j, 0)
+    lines = [i == k for k in place] + [j == k for k in place]
+    return np.array([*lines, high_risk, ~high_risk, products], np.float64)
+
+
+def find_solved(
+    known: NDArray[np.float64], hidden: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which hidden cells follow from the sums, once the others are shown.
+
+    That is where no change of hidden cells that keeps all sums changes them.
+
+    Parameters
+    ----------
+    known
+        From :func:`list_known`.
+    """
+    _, size, rows = np.linalg.svd(known[:, hidden])
+    free = rows[int((size > NOTHING).sum()) :]
+    solved = np.zeros_like(hidden)
+    solved[hidden] = ~(np.abs(free) > NOTHING).any(axis=0)
+    return solved
 
 
 def make_tables(
@@ -134,8 +157,16 @@ def read_queries(path: Path) -> tuple[str, list[Query]]:
         raise BadInput(f"{path} is not a budget of queries: {error}") from None
 
 
-def use_budget(path: Path, study: Study, fingerprint: str, who: str) -> tuple[int, int]:
-    """Count a query of a cohort, before anything is sent.
+def use_budget(
+    path: Path,
+    study: Study,
+    fingerprint: str,
+    who: str,
+    *,
+    people: str = "",
+    is_new: bool = True,
+) -> tuple[int, int]:
+    """Count a query of a cohort, before anything of it is sent.
 
     The same study of the same cohort gives the same answer, and is no new query.
 
@@ -147,6 +178,10 @@ def use_budget(path: Path, study: Study, fingerprint: str, who: str) -> tuple[in
         Of the cohort.
     who
         Whose budget it is, for messages.
+    people
+        Fingerprint of who is in it, as what; empty where nobody asks that alone.
+    is_new
+        Whether there may be none yet.
 
     Returns
     -------
@@ -160,12 +195,13 @@ def use_budget(path: Path, study: Study, fingerprint: str, who: str) -> tuple[in
     cohort, queries = read_queries(path)
     most = study.release.most_queries
     asked = "; ".join(describe_query(one) for one in queries)
-    if cohort and cohort != fingerprint:
+    if not (cohort or is_new):
         raise BadInput(
-            f"{who}: the cohort is not that of the last query of study {study.name} "
-            f"({asked}): the difference of two answers would tell of the individuals "
-            f"who differ (budget {path})"
+            f"{who}: the log has queries of study {study.name}, and their budget is "
+            f"gone: expected {path}"
         )
+    if cohort and cohort != fingerprint:
+        refuse_change(path, study, who)
     if study.sha256 not in {one.study for one in queries}:
         if len(queries) >= most:
             raise BadInput(
@@ -173,11 +209,41 @@ def use_budget(path: Path, study: Study, fingerprint: str, who: str) -> tuple[in
                 f"study {study.name} is used up: asked was {asked} (budget {path})"
             )
         queries.append(Query(study.sha256, get_time(), get_settings(study)))
-        record = {"cohort": fingerprint, "queries": [one._asdict() for one in queries]}
+        record: dict[str, Any] = {"cohort": fingerprint}
+        record |= {"people": people} if people else {}
+        record |= {"queries": [one._asdict() for one in queries]}
         path.parent.mkdir(parents=True, exist_ok=True)
         with publish(path, "open") as stream:
             stream.write(f"{json.dumps(record, indent=2)}\n".encode())
     return len(queries), most
+
+
+def refuse_change(path: Path, study: Study, who: str) -> None:
+    """Raise that a cohort is not the one that has been asked."""
+    asked = "; ".join(describe_query(one) for one in read_queries(path)[1])
+    raise BadInput(
+        f"{who}: the cohort is not that of the last query of study {study.name} "
+        f"({asked}): the difference of two answers would tell of the individuals who "
+        f"differ (budget {path})"
+    )
+
+
+def check_people(path: Path, study: Study, people: str, who: str) -> None:
+    """Refuse other individuals than those of a budget, before others are told how many.
+
+    Parameters
+    ----------
+    people
+        Fingerprint of who is in the cohort, as what.
+
+    Raises
+    ------
+    BadInput
+        They are others, or the budget is damaged.
+    """
+    _, queries = read_queries(path)
+    if queries and json.loads(path.read_text()).get("people", people) != people:
+        refuse_change(path, study, who)
 
 
 def describe_query(query: Query) -> str:

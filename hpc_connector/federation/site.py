@@ -180,18 +180,22 @@ def exchange(
     return changed
 
 
+def hash_people(match: Match) -> str:
+    """Return the SHA-256 of who is in a cohort, as what; it stays at the site."""
+    people = sorted(
+        hashlib.sha256(f"{name}\0{label}".encode()).digest()
+        for name, label in zip(match.individuals, match.is_case.tolist(), strict=True)
+    )
+    return hashlib.sha256(b"".join(people)).hexdigest()
+
+
 def get_fingerprint(match: Match, local: Local) -> str:
     """Return the fingerprint of a cohort: who is in it, as what, and their genotypes.
 
     It stays at the site. Individuals count by hashes of their ids, and genotypes by
     the carriers of each class, so that settings of a search do not change it.
     """
-    digest = hashlib.sha256()
-    people = sorted(
-        hashlib.sha256(f"{name}\0{label}".encode()).digest()
-        for name, label in zip(match.individuals, match.is_case.tolist(), strict=True)
-    )
-    digest.update(len(people).to_bytes(8, "little") + b"".join(people))
+    digest = hashlib.sha256(hash_people(match).encode())
     for counted in local.count_variants():
         of_class = counted.reshape(len(counted), 2, -1, 4).sum(axis=2)
         digest.update(of_class.astype("<i8").tobytes())

@@ -40,6 +40,7 @@ from hpc_connector.federation.transport import Link
 from hpc_connector.learner.mdr._search_kernels import get_least
 from hpc_connector.learner.mdr.search import Best, merge_best
 
+CLASSES = ("cases", "controls")
 FIRST_ROUND = 4  # times the models that are wanted, and then twice as many each
 MOST_TILES = 32  # of pairs whose candidates are scored together
 Show = Callable[[int, int], None] | None
@@ -61,6 +62,8 @@ class Kept(NamedTuple):
         The best model of each fold is looked for.
     removed
         Variants that are left out, by the reason.
+    notes
+        Folds without cases, or without controls.
     """
 
     layout: Layout
@@ -69,6 +72,7 @@ class Kept(NamedTuple):
     by_folds: bool
     is_exact: bool
     removed: dict[str, int]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,15 @@ def filter_variants(study: Study, counts: NDArray[np.int64]) -> tuple[Kept, Pool
     is_exact = study.is_exact(len(rows))
     by_folds = is_exact or not is_pruned(pooled)
     columns = frequency[rows], missing[rows]
-    return Kept(layout, *columns, by_folds, is_exact, removed), pooled
+    notes = tuple(list_empty(pooled))
+    return Kept(layout, *columns, by_folds, is_exact, removed, notes), pooled
+
+
+def list_empty(pooled: Pooled) -> Iterator[str]:
+    """Yield a phrase for each fold that lacks a class: it is left out of means."""
+    for of_class, said in zip(pooled.size.reshape(2, -1), CLASSES, strict=True):
+        for fold in np.flatnonzero(of_class == 0).tolist():
+            yield f"fold {fold} has no {said}: it is left out of the mean of folds"
 
 
 def search_pairs(

@@ -24,7 +24,6 @@ class Site:
 
     name: str
     mask_public: bytes | None = None
-    certificate: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def one_of(*choices: Any) -> Callable[[Any], Any]:
     """Return a reader of one of some values."""
 
     def read(value: Any) -> Any:
-        if value not in choices or isinstance(value, bool):
+        if not any(type(value) is type(one) and value == one for one in choices):
             known = ", ".join(map(repr, choices))
             raise BadInput(f"{value!r}: expected one of {known}")
         return value
@@ -215,13 +214,13 @@ READERS: dict[str, dict[str, Callable[[Any], Any]]] = {
         "most_queries": whole(1),
         "columns": one_of("models", "tables"),
     },
-    "site": {"name": name, "mask_public": public, "certificate": text},
-    "hub": {"url": text, "certificate": text},
+    "site": {"name": name, "mask_public": public},
 }
 NOT_LET_OUT = {
     "all_models": "the errors of all models are not let out",
     "permutations": "permutations are not of a federated search yet",
     "export_folds": "who is in which fold is not let out",
+    "certificate": "certificates are of a hub, and searches are over MPI yet",
 }
 
 
@@ -238,6 +237,8 @@ def read_study(path: Path) -> Study:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     found = read_toml(path)
+    if "hub" in found:
+        raise BadInput(f"{path}: [hub]: expected none: searches are over MPI yet")
     if unknown := sorted(found.keys() - READERS.keys()):
         raise BadInput(
             f"{path}: unknown table [{unknown[0]}]; expected {', '.join(READERS)}"
@@ -259,7 +260,7 @@ def read_study(path: Path) -> Study:
     )
 
 
-TABLES = ("study", "variants", "release", "hub")
+TABLES = ("study", "variants", "release")
 
 
 def read_table(path: Path, kind: str, given: Any) -> dict[str, Any]:
@@ -295,6 +296,9 @@ def check_given(
         raise BadInput(f"{path}: site {names.index(None) + 1} has no name")
     if "all" in names:
         raise BadInput(f"{path}: a site is named all: expected another name")
+    keys = [one["mask_public"] for one in sites if "mask_public" in one]
+    if len(keys) != len(set(keys)):
+        raise BadInput(f"{path}: two sites have one mask_public: expected their own")
     if twice := sorted({one for one in names if one and names.count(one) > 1}):
         raise BadInput(f"{path}: two sites are named {twice[0]}")
     if len(names) < LEAST_SITES:

@@ -6,8 +6,9 @@ known before the first task: what is in the ledger is of inputs that are known.
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
-from hpc_connector.manifest import get_fingerprint
+from hpc_connector.manifest import check_known, get_fingerprint
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.run_record import RunRecord
@@ -53,6 +54,7 @@ def add_fingerprints(
     record: RunRecord,
     hasher: Hasher,
     check: Callable[[Mapping[str, Checksums]], None] = lambda _: None,
+    datasets: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> None:
     """Wait for the fingerprints, and put them into the record of all ranks.
 
@@ -60,6 +62,8 @@ def add_fingerprints(
     ----------
     check
         Called with the checksums of each file, on the rank that has them.
+    datasets
+        Of a catalogue, by the names of inputs, with what those were.
 
     Raises
     ------
@@ -72,6 +76,8 @@ def add_fingerprints(
         if is_hashing(comm):
             found = {path: hasher.get(path) for path in paths}
             check(found)
+            for path in paths:
+                check_known(path, found[path], datasets)
     found = comm.bcast(found, root=comm.size - 1)
     for one in record["inputs"]:
         if one["path"] in found:

@@ -118,7 +118,7 @@ def place(value: Any, site: str, rank: int) -> Any:
         return value
     try:
         return value.format(site=site, rank=rank)
-    except (KeyError, IndexError, ValueError):
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError):
         raise BadInput(f"{value}: expected {{site}} or {{rank}} in braces") from None
 
 

@@ -6,14 +6,22 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hpc_connector import storer
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.joining import PrivateKey, join, load_mask_key
 from hpc_connector.federation.pooled import RANK_BY
-from hpc_connector.federation.records import open_log, tell
+from hpc_connector.federation.records import (
+    alone,
+    has_queried,
+    make_folder,
+    open_log,
+    tell,
+)
 from hpc_connector.federation.release import (
+    check_people,
     describe_sent,
     get_pooled_fingerprint,
     list_rules,
@@ -26,6 +34,7 @@ from hpc_connector.federation.site import (
     choose_folds,
     count_classes,
     get_fingerprint,
+    hash_people,
     read_site,
 )
 from hpc_connector.federation.stages import (
@@ -94,11 +103,14 @@ def run(comm: Communicator, options: FederateOptions, args: Options) -> Ending:
     with end_together(comm):
         study = read_study(options.study)
         check_ranks(comm, study, options)
+        make_folder(options.get_records())
         if comm.rank == 0:
             record = begin(options, args, study)
     record = comm.bcast(record)
     with end_together(comm):
         begun = begin_site(options, args, study, comm.rank)
+        people = hash_people(begun.match)
+        look_back(options, study, begun.name, people)
     transport = RankTransport(comm, for_all=study.scorer == "sites")
     link, known = join(transport, study, begun.name, begun.sizes, begun.private)
     total = sum_sizes(link, *begun.sizes)
@@ -111,7 +123,8 @@ def run(comm: Communicator, options: FederateOptions, args: Options) -> Ending:
             logger.info("variants of %s: %s", begun.name, line)
     with end_together(comm):
         cohort = get_fingerprint(begun.match, read.local)
-        used = spend(options, study, begun.name, cohort, f"site {begun.name}")
+        who = f"site {begun.name}"
+        used = spend(options, study, begun.name, cohort, who, people)
     party = Party(study, link, read.local, get_type(sum(total)))
     result = search(comm, options, args, party, begun, total, record)
     with end_together(comm):
@@ -180,22 +193,46 @@ def begin_site(
     return Begun(study, name, files, match, sizes, private, reference)
 
 
+def look_back(options: FederateOptions, study: Study, party: str, people: str) -> None:
+    """Refuse other individuals than have been asked, before others hear of them."""
+    records = options.get_records()
+    path = name_budget(records, study, party)
+    try:
+        check_people(path, study, people, f"site {party}")
+    except BadInput as error:
+        log = open_log(records, study, party)
+        tell(log, study, party, "refuse", reason=str(error))
+        raise
+
+
+def name_budget(records: Path, study: Study, party: str) -> Path:
+    """Return the path of the budget of a party."""
+    return records / f"{study.name}.{party}.queries.json"
+
+
 def spend(
-    options: FederateOptions, study: Study, party: str, cohort: str, who: str
+    options: FederateOptions,
+    study: Study,
+    party: str,
+    cohort: str,
+    who: str,
+    people: str = "",
 ) -> tuple[int, int]:
     """Count a query in the budget of a party; return what is used, and there is.
 
     It is in the log of the party too, also where it is refused.
     """
     records = options.get_records()
-    log = open_log(records, study, party)
-    path = records / f"{study.name}.{party}.queries.json"
-    try:
-        used = use_budget(path, study, cohort, who)
-    except BadInput as error:
-        tell(log, study, party, "refuse", cohort=cohort, reason=str(error))
-        raise
-    tell(log, study, party, "query", cohort=cohort)
+    path = name_budget(records, study, party)
+    with alone(records, study, party):
+        log = open_log(records, study, party)
+        try:
+            is_new = not has_queried(log)
+            used = use_budget(path, study, cohort, who, people=people, is_new=is_new)
+        except BadInput as error:
+            tell(log, study, party, "refuse", cohort=cohort, reason=str(error))
+            raise
+        tell(log, study, party, "query", cohort=cohort)
     return used
 
 
@@ -243,7 +280,7 @@ def search(
         "variants_read": len(begun.reference),
         "variants_kept": m,
         "removed": kept.removed,
-        "notes": [],
+        "notes": list(kept.notes),
     }
     record["search"] = {"order": 2, "folds": study.folds, "models": m * (m - 1) // 2}
     record["federation"] |= {
@@ -262,6 +299,8 @@ def say_kept(begun: Begun, kept: Kept) -> None:
     logger.info("%d of %d variants of the list kept", n, of)
     for reason, n_removed in kept.removed.items():
         logger.info("note: variants left out, %s: %d", reason, n_removed)
+    for note in kept.notes:
+        logger.info("note: %s", note)
 
 
 def count_bytes(link: Link) -> int:

@@ -76,4 +76,4 @@ def add_checksums(
         if options.check and imzml.ibd_path in found:
             check_checksum(imzml, found[imzml.ibd_path])
 
-    add_fingerprints(comm, record, hasher, check)
+    add_fingerprints(comm, record, hasher, check, options.datasets)

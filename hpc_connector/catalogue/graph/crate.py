@@ -1,12 +1,17 @@
 """An RO-Crate of a run: what it did with what, by Process Run Crate 0.5.
 
-No user, host or folder of this machine is in its metadata: inputs are named by their
-data set in a catalogue, or by the last part of their name.
+No user, host or folder of this machine is in it: inputs are named by their data set in
+a catalogue, or by the last part of their name, and so they are in pages of the run.
 """
 
+import hashlib
+import html
+import io
 import mimetypes
 import posixpath
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +29,7 @@ from hpc_connector.storage import address
 from hpc_connector.storage.checksums import get_checksum
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
+PAGE = ".html"
 MEDIA = {
     ".tsv": "text/tab-separated-values",
     ".h5": "application/x-hdf5",
@@ -56,7 +62,10 @@ def save_crate(
     if out.exists():
         raise BadInput(f"{out} is there: expected a new folder")
     crate = ROCrate(gen_preview=False)
-    results = [_add_result(crate, run, path) for path in list_results(run, record)]
+    names = list_names(record, run)
+    results = [
+        _add_result(crate, run, path, names) for path in list_results(run, record)
+    ]
     inputs = [_add_input(crate, one) for one in record["inputs"]]
     action = crate.add_action(
         _add_program(crate, record),
@@ -89,16 +98,62 @@ def list_results(run: Path, record: RunRecord) -> list[Path]:
     return found
 
 
-def _add_result(crate: ROCrate, run: Path, path: Path) -> Entity:
+def list_names(record: RunRecord, run: Path) -> list[str]:
+    """Return what a page of a run names files by: inputs, options, words of commands.
+
+    They are names with folders; those that may be part of others come last.
+    """
+    values = list(record.get("parameters", {}).values())
+    words = [str(run.absolute()), *shlex.split(record.get("command", ""))]
+    words += [one["path"] for one in record["inputs"]]
+    for value in values:
+        words += map(str, value) if isinstance(value, list) else [str(value)]
+    return sorted({word for word in words if "/" in word}, key=len, reverse=True)
+
+
+def hide_folders(page: str, names: Sequence[str]) -> str:
+    """Return a page in which files are named by the last part of their name alone.
+
+    Parameters
+    ----------
+    names
+        From :func:`list_names`.
+    """
+    for name in names:
+        last = posixpath.basename(address.cut_query(name).rstrip("/"))
+        page = replace_name(page, name, last)
+    folders = {posixpath.dirname(name) for name in names if name.startswith("/")}
+    for folder in sorted(folders - {"/"}, key=len, reverse=True):
+        page = replace_name(page, f"{folder}/", "")
+        page = replace_name(page, folder, posixpath.basename(folder))
+    return page
+
+
+def replace_name(page: str, name: str, new: str) -> str:
+    """Return a page in which a name that begins there is another."""
+    old, new = escape(name), escape(new)
+    return re.sub(rf"(?<![\w/+.:-]){re.escape(old)}", lambda _: new, page)
+
+
+def escape(text: str) -> str:
+    """Return text as pages have it."""
+    escaped = html.escape(text, quote=False)
+    return escaped.replace('"', "&#34;").replace("'", "&#39;")
+
+
+def _add_result(crate: ROCrate, run: Path, path: Path, names: Sequence[str]) -> Entity:
     """Add a file; an encrypted one is listed as it is, and not opened."""
     kind = MEDIA.get(path.suffix) or mimetypes.guess_type(path.name)[0]
-    told = {
-        "name": path.name,
-        "encodingFormat": kind or OTHER_MEDIA,
-        "contentSize": str(path.stat().st_size),
-        "sha256": get_checksum(str(path)),
-    }
-    return crate.add_file(path, path.relative_to(run).as_posix(), properties=told)
+    told = {"name": path.name, "encodingFormat": kind or OTHER_MEDIA}
+    name = path.relative_to(run).as_posix()
+    if path.suffix == PAGE:
+        data = hide_folders(path.read_text("utf-8"), names).encode()
+        told |= {"sha256": hashlib.sha256(data).hexdigest()}
+        told |= {"contentSize": str(len(data))}
+        return crate.add_file(io.BytesIO(data), name, properties=told)
+    told |= {"contentSize": str(path.stat().st_size)}
+    told |= {"sha256": get_checksum(str(path))}
+    return crate.add_file(path, name, properties=told)
 
 
 def _add_input(crate: ROCrate, one: Input) -> Entity:

@@ -101,17 +101,20 @@ def _check_value(path: Path, value: Any, depth: int) -> None:
     if not isinstance(value, dict):
         return
     for name, one in value.items():
+        _check_value(path, one, depth + 1)
         if name == "@context":
             _check_context(path, one)
         if name == "@import":
             raise BadInput(f"{path}: @import: expected a context in the file itself")
-        _check_value(path, one, depth + 1)
 
 
 def _check_context(path: Path, context: Any) -> None:
-    for one in context if isinstance(context, list) else [context]:
-        if isinstance(one, str):
-            raise BadInput(
-                f"{path}: @context {one[:80]}: expected a context in the file itself: "
-                "none is fetched"
-            )
+    """Refuse a context elsewhere, also in a list within a list: rdflib fetches that."""
+    if isinstance(context, list):
+        for one in context:
+            _check_context(path, one)
+    elif isinstance(context, str):
+        raise BadInput(
+            f"{path}: @context {context[:80]}: expected a context in the file itself: "
+            "none is fetched"
+        )
