@@ -23,7 +23,7 @@ from hpc_connector.catalogue.events import (
 )
 from hpc_connector.confidential.chain import FIRST, append_line, get_time, hash_line
 from hpc_connector.errors import BadInput
-from hpc_connector.folder_lock import get_birth
+from hpc_connector.locks.holder import get_birth
 
 ENDING = ".jsonl"
 
