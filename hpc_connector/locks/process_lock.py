@@ -191,16 +191,23 @@ def name_beside(path: Path, digest: str) -> Path:
 def remove_left(path: Path) -> None:
     """Remove what dead processes have left beside a lock that this process holds.
 
-    So goes what says nothing yet. If its writer is alive it tries again, and finds the
-    lock held: the same holds for a claim that is mistaken for that of a dead process.
+    A writer of one of them that is alive after all tries again, or finds with its claim
+    that the lock is held by now.
     """
     for other in path.parent.glob(f"{path.name}.*"):
-        if BESIDE.sub("", other.name) != path.name:
-            continue
-        text = read_text(other)
-        with contextlib.suppress(BadInput, OSError):
-            if not text or is_at_work(parse_holder(other, text), other) is False:
+        if BESIDE.sub("", other.name) == path.name and is_left(other):
+            with contextlib.suppress(OSError):
                 other.unlink()
+
+
+def is_left(path: Path) -> bool:
+    """Return whether the writer of a file is dead, or has not come to its end."""
+    try:
+        return is_at_work(parse_holder(path, read_text(path) or ""), path) is False
+    except BadInput:
+        return True
+    except OSError:
+        return False
 
 
 def release(path: Path, text: str) -> None:
