@@ -11,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
-from hpc_connector import folder_lock
 from hpc_connector.confidential.published import read_published
 from hpc_connector.errors import BadInput
+from hpc_connector.locks import folder_lock
 from hpc_connector.options import WAS, RunOptions
 from hpc_connector.publish import Kind, get_readers, name_encrypted, publish
 from hpc_connector.run_record import OPEN, FromCatalogue, Input, RunRecord
@@ -28,7 +28,6 @@ FORMAT_VERSION = 1
 NAME = "manifest.json"
 NO_RUN = {f"{NAME}.partial", "telemetry"}  # what may lie in the folder before
 NO_RUN |= {"job.json", "job.json.partial"}
-NO_RUN |= {folder_lock.NAME, folder_lock.PARTIAL}
 NOT_PARAMETERS = {"command", "config", "out", "threads", "resume"}
 NOT_PARAMETERS |= {"quiet", "json", "plan", "scratch"}
 NOT_PARAMETERS |= {"catalog", "purpose", "datasets"}
@@ -246,7 +245,12 @@ def enter_folder(out: Path, *, resume: bool) -> str:
 
 def is_in_use(out: Path) -> bool:
     """Return whether a folder holds what may not lie in that of a new run."""
-    return out.exists() and any(path.name not in NO_RUN for path in out.iterdir())
+    return out.exists() and not all(makes_no_run(path.name) for path in out.iterdir())
+
+
+def makes_no_run(name: str) -> bool:
+    """Return whether a file may lie in the folder of a run that has not begun."""
+    return name in NO_RUN or folder_lock.is_of_lock(name)
 
 
 def get_parameters(args: RunOptions) -> dict[str, Any]:

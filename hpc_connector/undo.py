@@ -9,9 +9,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from hpc_connector.manifest import NAME, NO_RUN, is_in_use
-
-NO_RESULTS = {NAME, *NO_RUN}  # what a run begins with
+from hpc_connector.manifest import NAME, is_in_use, makes_no_run
 
 
 class Before(NamedTuple):
@@ -71,7 +69,7 @@ def has_results(out: Path) -> bool:
     return any(
         path.is_file()
         for top in list_paths(out)
-        if top.name not in NO_RESULTS
+        if top.name != NAME and not makes_no_run(top.name)
         for path in (top, *top.rglob("*"))
     )
 

@@ -8,7 +8,7 @@ import pytest
 from hpc_connector.allocation.growth import list_attempts
 from hpc_connector.cluster.accounting import ask_states, rate, read_figures
 from hpc_connector.commands.main import main
-from hpc_connector.folder_lock import release_folder, take_folder
+from hpc_connector.locks.folder_lock import release_folder, take_folder
 from hpc_connector.manifest import list_jobs, read_manifest, save_manifest
 from slurm_fakes import list_calls, put_programs
 

@@ -28,7 +28,7 @@ from encrypted_runs import (
 )
 from hpc_connector.commands.main import main as hpc_connector
 from hpc_connector.errors import BadInput
-from hpc_connector.folder_lock import NAME as LOCK
+from hpc_connector.locks.folder_lock import NAME as LOCK
 from hpc_connector.manifest import read_manifest
 from hpc_connector.pipeline.progress import read_progress
 from imzml import plant_lipids

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hpc_connector.folder_lock import release_folder, take_folder
+from hpc_connector.locks.folder_lock import release_folder, take_folder
 from mdr_epistasis.program import main as search
 from metabolite_annotation.program import main as annotate
 from test_flow import COHORT, TISSUE

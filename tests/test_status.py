@@ -13,11 +13,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hpc_connector import folder_lock
 from hpc_connector.cluster.queue import ask_queue, explain_reason, find_job, read_queue
 from hpc_connector.cluster.record import save_job
 from hpc_connector.cluster.state import get_states
 from hpc_connector.commands.main import main
+from hpc_connector.locks.holder import describe_process
 from hpc_connector.manifest import read_manifest, save_manifest
 from hpc_connector.pipeline.ledger import save_ledger
 from hpc_connector.pipeline.progress import begin_tasks, read_progress
@@ -261,7 +261,7 @@ def test_status__of_a_process_that_lives_and_one_that_is_gone(
         ("d", {"host": "elsewhere", "pid": ended.pid}, "RUNNING"),
     ):
         make_run(tmp_path / name)
-        lock = folder_lock.describe_process() | lock
+        lock = describe_process() | lock
         (tmp_path / name / "running.json").write_text(json.dumps(lock))
         (found,) = see(tmp_path / name, capsys=capsys)
         assert (found["state"], found["told_by"]) == (state, "running.json")

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from browser import is_wider, list_faults
 from hpc_connector.commands.main import main
 from hpc_connector.commands.telemetry import screen
-from hpc_connector.folder_lock import take_folder
 from hpc_connector.forecast import live_outlook
 from hpc_connector.forecast.features import make_examples
 from hpc_connector.forecast.predictor import train_predictor
 from hpc_connector.forecast.windows import TARGETS, Series
+from hpc_connector.locks.folder_lock import take_folder
 from hpc_connector.report.telemetry.live_page import make_live_page
 from hpc_connector.streams.open import open_stream
 from hpc_connector.telemetry.columns import COLUMNS

@@ -30,7 +30,7 @@ from hpc_connector.confidential.chain import (
     hash_line,
 )
 from hpc_connector.errors import BadInput
-from hpc_connector.folder_lock import get_birth
+from hpc_connector.locks.holder import get_birth
 
 ENDING = ".jsonl"
 INSTANT = timedelta(milliseconds=1)

@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hpc_connector import folder_lock
 from hpc_connector.cluster.accounting import (
     ask_states,
     get_state,
@@ -26,11 +25,13 @@ from hpc_connector.cluster.queue import (
 from hpc_connector.cluster.record import NAME as JOB
 from hpc_connector.cluster.record import read_job
 from hpc_connector.errors import BadInput
+from hpc_connector.locks.folder_lock import NAME as LOCK
+from hpc_connector.locks.holder import is_at_work, parse_holder
+from hpc_connector.locks.process_lock import read_text
 from hpc_connector.manifest import NAME, read_manifest
 from hpc_connector.pipeline.progress import read_progress
 from hpc_connector.run_record import RunRecord
 
-LOCK = folder_lock.NAME
 RECORDS = (JOB, NAME, LOCK)  # a folder with one of them is that of a run
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT")
 ENDED = {*OVER, "stopped", "killed"}  # Slurm's states, and ours in small letters
@@ -162,8 +163,8 @@ def read_lock(folder: Path) -> dict[str, Any]:
     BadInput
         It cannot be read.
     """
-    text = folder_lock.read_text(folder / LOCK)
-    return {} if text is None else folder_lock.parse_holder(folder / LOCK, text)
+    text = read_text(folder / LOCK)
+    return {} if text is None else parse_holder(folder / LOCK, text)
 
 
 def get_job(run: RunFolder) -> str:
@@ -288,7 +289,7 @@ def add_lock(state: RunState, lock: dict[str, Any], path: Path) -> RunState:
         said = "it ended before it was done, and has not said why: --resume goes on"
         return replace(state, state="killed", told_by=NAME, notes=(*state.notes, said))
     host, pid = lock["host"], lock["pid"]
-    if folder_lock.is_at_work(lock, path) is False:
+    if is_at_work(lock, path) is False:
         said = f"process {pid} on {host} is gone: --resume goes on"
         return replace(state, state="killed", told_by=LOCK, notes=(*state.notes, said))
     said = f"process {pid} on {host}"

@@ -19,7 +19,7 @@ from hpc_connector.cluster.accounting import (
     read_figures,
 )
 from hpc_connector.errors import BadInput
-from hpc_connector.folder_lock import check_free
+from hpc_connector.locks.folder_lock import check_free
 from hpc_connector.manifest import (
     NAME,
     list_jobs,

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from hpc_connector import cli
 from hpc_connector.cluster.queue import JOB
-from hpc_connector.cluster.state import LOCK, RunState, get_states, is_run
+from hpc_connector.cluster.state import RunState, get_states, is_run
 from hpc_connector.errors import BadInput
+from hpc_connector.locks.folder_lock import NAME as LOCK
 from hpc_connector.slurm import ask_slurm
 
 

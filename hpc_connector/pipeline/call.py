@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from hpc_connector.errors import BadInput
-from hpc_connector.folder_lock import release_folder
+from hpc_connector.locks.folder_lock import release_folder
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.partitioner.launch import get_mpicomm
 from hpc_connector.pipeline.program import Choose, Options, begin, watch

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from hpc_connector import cli
 from hpc_connector.errors import BadInput
-from hpc_connector.folder_lock import release_folder
+from hpc_connector.locks.folder_lock import release_folder
 from hpc_connector.manifest import enter_folder
 from hpc_connector.options import RunOptions
 from hpc_connector.partitioner.communicator import Communicator

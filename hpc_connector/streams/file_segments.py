@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Self, TypeVar, get_args
 
 from hpc_connector.errors import BadInput
+from hpc_connector.locks.process_lock import describe_holder
 from hpc_connector.storage import address
-from hpc_connector.streams import writer_lock
 from hpc_connector.streams.records import (
     END,
     MOST_SEGMENTS,
@@ -199,7 +199,7 @@ class FileStream:
             end.last.sequence - first.sequence,
             sum(os.path.getsize(self.folder / name) for name in files),
             end.is_sealed,
-            writer_lock.describe_holder(self.folder / name_lock(segment)),
+            describe_holder(self.folder / name_lock(segment)),
         )
 
     def find_end(self, segment: int) -> End:

@@ -14,7 +14,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from hpc_connector.errors import BadInput
-from hpc_connector.streams import writer_lock
+from hpc_connector.locks.process_lock import Lock, release, take
 from hpc_connector.streams.records import MOST_SEQUENCE, Position, check_record
 from hpc_connector.streams.segment_layout import (
     HEAD_BYTES,
@@ -34,6 +34,7 @@ from hpc_connector.streams.segment_reader import (
 )
 from hpc_connector.streams.stream import Sync
 
+EXPECTED = "one writer a segment"
 SYNC_S = 1.0
 CHECK_S = 0.1  # a look costs a third of an append
 BATCH_BYTES = 1 << 20  # of several records in one write
@@ -74,7 +75,9 @@ class SegmentWriter:
         self.index: tuple[str, array[int], array[int]] | None = None
         self.late = LateSync() if sync == "1s" else None
         self.lock_path = folder / name_lock(segment)
-        self.lock = writer_lock.take(self.lock_path, where)
+        self.process = os.getpid()
+        lock = Lock(self.lock_path, where, "has appended there", EXPECTED, "writers")
+        self.lock = take(lock)
         try:
             self.open_end()
         except BaseException:
@@ -284,7 +287,8 @@ class SegmentWriter:
             self.make_durable(is_end=True)
         finally:
             self.let_go()
-            writer_lock.release(self.lock_path, self.lock)
+            if self.process == os.getpid():  # not in a child
+                release(self.lock_path, self.lock)
             self.lock = ""
 
 

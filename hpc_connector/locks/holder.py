@@ -1,13 +1,11 @@
-"""One run at a time works in a folder of results: ``running.json`` says which.
+"""The process that a lock names: who it is, and whether it is over.
 
-A run that is killed leaves it behind. Whether its process or its job is over is found
-out by the next run, which then takes the folder.
+By the process itself on the same machine, else by its Slurm job.
 """
 
 import contextlib
 import json
 import os
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,100 +13,10 @@ from typing import Any
 from hpc_connector.errors import BadInput
 from hpc_connector.slurm import UNKNOWN_JOB, ask_slurm
 
-NAME = "running.json"
-PARTIAL = f"{NAME}.partial"  # held for an instant, by the one run that writes the other
-TRIES, POLL_S = 50, 0.1
 AT_WORK = {"RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "SIGNALING", "STAGE_OUT"}
 # From job.sh, as a container has no squeue: when it looked, and jobs that ran then
 RUNNING = "CONNECTOR_RUNNING"
 NAMES = ("host", "job", "restarts", "started", "birth", "namespace")
-
-
-def check_free(out: Path) -> str | None:
-    """Return the lock that a run which is over has left in a folder, None if none.
-
-    Raises
-    ------
-    BadInput
-        A run works there, or may do so.
-    """
-    path = out / NAME
-    if (text := read_text(path)) is None:
-        return None
-    holder = parse_holder(path, text)
-    at_work = is_at_work(holder, path)
-    if at_work is False:
-        return text
-    job = f"job {holder['job']}, " if holder["job"] else ""
-    who = f"{job}process {holder['pid']} on {holder['host']}"
-    unless = "" if at_work else f"; remove {path} if that is over"
-    raise BadInput(
-        f"{out}: {who}, works there since {holder['started']}: expected one run at a "
-        f"time in a folder{unless}"
-    )
-
-
-def take_folder(out: Path) -> str:
-    """Take a folder, which is made if there is none; return the lock.
-
-    Of several runs that try so at a time one succeeds.
-
-    Raises
-    ------
-    BadInput
-        Another run works there, or may do so.
-    """
-    for _ in range(TRIES):
-        before = check_free(out)
-        out.mkdir(parents=True, exist_ok=True)
-        if lock := replace_lock(out, before):
-            return lock
-        time.sleep(POLL_S)
-    raise BadInput(
-        f"{out / PARTIAL}: a run begins there, or was killed as it did: remove it if "
-        "that is over"
-    )
-
-
-def replace_lock(out: Path, before: str | None) -> str:
-    """Write the lock of this run in place of one that is over; return it.
-
-    Returns
-    -------
-    Nothing where another run is doing so, or has.
-    """
-    lock = f"{json.dumps(describe_process())}\n"
-    partial = out / PARTIAL
-    try:
-        stream = open(partial, "x")  # noqa: SIM115
-    except FileExistsError:
-        return ""
-    try:
-        with stream:
-            stream.write(lock)
-            stream.flush()
-            os.fsync(stream.fileno())  # or a node that dies could leave it empty
-        if read_text(out / NAME) == before:
-            partial.replace(out / NAME)
-            return lock
-        return ""
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def release_folder(out: Path, lock: str) -> None:
-    """Remove a lock, if it still is this one."""
-    with contextlib.suppress(OSError):
-        if lock and read_text(out / NAME) == lock:
-            (out / NAME).unlink()
-
-
-def read_text(path: Path) -> str | None:
-    """Return the text of a file, None if there is none."""
-    try:
-        return path.read_text(errors="replace")
-    except FileNotFoundError:
-        return None
 
 
 def describe_process() -> dict[str, Any]:
@@ -140,8 +48,14 @@ def parse_holder(path: Path, text: str) -> dict[str, Any]:
     raise BadInput(f"{path}: cannot be read: remove it if no run works there")
 
 
+def name_holder(holder: dict[str, Any]) -> str:
+    """Return whose a lock is, for people."""
+    job = f"job {holder['job']}, " if holder["job"] else ""
+    return f"{job}process {holder['pid']} on {holder['host']}"
+
+
 def is_at_work(holder: dict[str, Any], path: Path) -> bool | None:
-    """Return whether the run that a lock names is at work; None if nothing tells."""
+    """Return whether the process of a lock is at work; None if nothing tells."""
     here = (os.uname().nodename, get_namespace())
     if (holder["host"], holder["namespace"]) == here:
         return is_alive(holder["pid"], holder["birth"])
@@ -191,7 +105,7 @@ def ask_job(job: str, started: str) -> bool | None:
     Parameters
     ----------
     started
-        When it took the folder, which may be after a job script has asked.
+        When it took the lock, which may be after a job script has asked.
     """
     if running := os.environ.get(RUNNING):
         asked, *jobs = running.split()
