@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector.actions.counts import Counts, Known, Row, make_rows
-from hpc_connector.actions.host import Host
+from hpc_connector.actions.host import Host, tell
 from hpc_connector.actions.lines import (
     BREAK,
     END,
@@ -160,7 +160,8 @@ class Area:
         results = self._nodes.gather(data)
         with end_together(self._comm):
             if self.host and results is not None:
-                found = (merge or self.host.hosted[name].action.merge)(results)
+                with tell(name):
+                    found = (merge or self.host.hosted[name].action.merge)(results)
         return found
 
     def write(self, name: str, records: Iterable[Any], node: int | None) -> None:
