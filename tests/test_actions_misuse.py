@@ -38,16 +38,21 @@ class Wrong:
             raise self.error
 
 
+def use(make):
+    """Write to an action, and have what it gives."""
+    with near_data(SERIAL) as area:
+        area.create("one", make).write([b"record"])
+        area.reduce("one")
+
+
 @pytest.mark.parametrize("method", ["on_write", "on_read", "on_delete", "merge"])
 @pytest.mark.parametrize(
     "error", [EOFError("cut"), ZeroDivisionError("zero"), SystemExit(3)]
 )
 def test_near_data__says_what_an_action_raises(method, error):
     said = f"action one raised {type(error).__name__}: {error} "
-    with pytest.raises(BadInput, match=said), near_data(SERIAL) as area:
-        one = area.create("one", lambda: Wrong(method, error))
-        one.write([b"record"])
-        area.reduce("one")
+    with pytest.raises(BadInput, match=said):
+        use(lambda: Wrong(method, error))
 
 
 class Picky(OSError):
