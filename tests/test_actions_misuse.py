@@ -1,6 +1,8 @@
 """Actions that are wrong: each ends all ranks with one line, and nobody waits."""
 
 import pickle
+import subprocess
+import sys
 
 import pytest
 
@@ -9,7 +11,23 @@ from hpc_connector.actions.lines import pack_error
 from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner import get_mpicomm
+from programs import PATIENCE_S
 
+ALONE = """
+import sys
+from hpc_connector.actions import near_data
+from hpc_connector.actions.reduced import count_words
+from hpc_connector.partitioner import get_mpicomm
+from hpc_connector.partitioner.ending import abort_on_error
+
+comm = get_mpicomm()
+with abort_on_error(comm, lambda error: print(error, file=sys.stderr) or 2):
+    with near_data(comm) as area:
+        if sys.argv[1] == "reduce":
+            area.create("one", count_words)
+        if comm.rank == int(sys.argv[2]):
+            getattr(area, sys.argv[1])("one", count_words)
+"""
 SERIAL = get_mpicomm(serial=True)
 
 
@@ -80,3 +98,20 @@ def test_run__refuses_a_table_without_a_header(do, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "empty.csv: is empty: expected a table with a header" in said
     assert not out.exists()
+
+
+def test_write__is_refused_behind_the_end():
+    with near_data(SERIAL) as area:
+        one = area.create("one", lambda: Wrong("", None))
+    for call in (lambda: one.write([b"late"]), one.read):
+        with pytest.raises(BadInput, match="the area has ended"):
+            call()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("call", ["create", "reduce"])
+def test_near_data__is_not_waited_for_where_one_rank_calls(call, rank):
+    words = ["mpirun", "-n", "2", sys.executable, "-c", ALONE, call, str(rank)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode
+    assert "expected the same calls of all ranks" in done.stderr
