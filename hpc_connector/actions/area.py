@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector.actions.counts import Counts, Known, Row, make_rows
-from hpc_connector.actions.host import Host
+from hpc_connector.actions.host import Host, tell
 from hpc_connector.actions.lines import (
     BREAK,
     END,
@@ -32,7 +33,7 @@ from hpc_connector.actions.lines import (
 from hpc_connector.actions.scratch import Scratch
 from hpc_connector.errors import BadInput
 from hpc_connector.partitioner.communicator import Communicator
-from hpc_connector.partitioner.ending import end_together
+from hpc_connector.partitioner.ending import end_together, find_least
 from hpc_connector.partitioner.nodes import Nodes, Post, open_nodes, open_post
 from hpc_connector.partitioner.shared_memory import share_array
 
@@ -95,12 +96,14 @@ def near_data(
             with serve_others(area.host, post):
                 with end_together(comm):
                     yield area
+                agree(comm, "the end of the area")
                 area.end()
         finally:
             if area.host:
                 area.host.stop()
             if area.line:
                 area.line.end()
+            area.line = None
 
 
 class Area:
@@ -135,6 +138,9 @@ class Area:
             Whether a write that waits for its next record lets other calls in.
         """
         with end_together(self._comm):
+            pass  # here, or at the end of the area
+        agree(self._comm, f"create {name}")
+        with end_together(self._comm):
             if self.host:
                 self.host.create(name, make, interleaving)
         return Written(self, name)
@@ -153,6 +159,7 @@ class Area:
         data, found = b"", None
         with end_together(self._comm):
             pass  # all have written
+        agree(self._comm, f"reduce {name}")
         with end_together(self._comm):
             if self.host:
                 data = self.host.read(name)
@@ -160,13 +167,14 @@ class Area:
         results = self._nodes.gather(data)
         with end_together(self._comm):
             if self.host and results is not None:
-                found = (merge or self.host.hosted[name].action.merge)(results)
+                with tell(name):
+                    found = (merge or self.host.hosted[name].action.merge)(results)
         return found
 
     def write(self, name: str, records: Iterable[Any], node: int | None) -> None:
         """Write records to an action; see :meth:`Written.write`."""
         own = self._nodes.number
-        line: Line = self.line
+        line: Line = self.get_line()
         if node is not None and node != own:
             if self._post is None or not 0 <= node < len(self._nodes.ranks):
                 known = f"a node of 0..{len(self._nodes.ranks) - 1}"
@@ -180,6 +188,18 @@ class Area:
         finally:
             if isinstance(line, PostLine):
                 counts.moved_bytes += line.n_sent
+
+    def get_line(self) -> Any:
+        """Return the line to the host of this node.
+
+        Raises
+        ------
+        BadInput
+            The area is no more.
+        """
+        if self.line is None:
+            raise BadInput("the area has ended: expected calls within it")
+        return self.line
 
     def count(self, name: str) -> Counts:
         """Return what this rank has counted of an action."""
@@ -227,7 +247,25 @@ class Written:
     def read(self) -> bytes:
         """Return what the action of this rank's node gives."""
         with self._area.lock:
-            return get_answer(self._area.line.ask(READ, self.name.encode()))
+            return get_answer(self._area.get_line().ask(READ, self.name.encode()))
+
+
+def agree(comm: Communicator, call: str) -> None:
+    """Make sure that all ranks make the same call: else they wait for one another.
+
+    Raises
+    ------
+    BadInput
+        Some make another.
+    """
+    code = zlib.crc32(call.encode())
+    least = find_least(comm, code, float("inf"))
+    greatest = find_least(comm, -code, float("inf"))
+    if (least, greatest) != (code, -code):
+        raise BadInput(
+            f"rank {comm.rank} is at {call}, others are not: expected the same calls "
+            "of all ranks"
+        )
 
 
 def write(line: Line, name: str, records: Iterable[Any]) -> int:

@@ -24,6 +24,7 @@ from hpc_connector.actions.lines import (
     RECORD,
     WRITE,
     HostLine,
+    LineEnd,
     pack_error,
     unpack_error,
 )
@@ -248,12 +249,12 @@ class Host:
 
     def _serve(self, line: HostLine) -> None:
         """Answer the messages of a line until it ends."""
-        with contextlib.suppress(EOFError):
+        with contextlib.suppress(LineEnd):
             while True:
                 kind, data = line.receive()
                 try:
                     answer = self._act(line, kind, bytes(data))
-                except EOFError:
+                except LineEnd:
                     raise
                 except BaseException as error:
                     line.answer(ERROR, pack_error(error))
@@ -295,7 +296,7 @@ class Host:
             try:
                 with tell(name):
                     yield hosted
-            except EOFError:
+            except LineEnd:
                 hosted.failed = ConnectionError(f"a rank that wrote to {name} is gone")
                 raise
             except BrokenOff as broken:
@@ -314,9 +315,9 @@ def tell(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (BadInput, EOFError, MemoryError, OSError):
+    except (BadInput, LineEnd, MemoryError, OSError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise BadInput(
             f"action {name} raised {type(error).__name__}: {error} "

@@ -28,6 +28,10 @@ CREDENTIALS = struct.Struct("3i")  # process, user and group of who calls
 Answer = tuple[bytes, bytes]
 
 
+class LineEnd(Exception):
+    """The other end of a line is gone."""
+
+
 class Line(Protocol):
     """A rank's end of a line."""
 
@@ -51,7 +55,7 @@ class HostLine(Protocol):
 
         Raises
         ------
-        EOFError
+        LineEnd
             The line has ended.
         """
 
@@ -176,7 +180,7 @@ class PostHostLine:
         self.wait()
         message, self._next = self._next, None
         if not message:
-            raise EOFError
+            raise LineEnd
         whole = memoryview(message).toreadonly()
         return bytes(whole[:1]), whole[1:]
 
@@ -241,7 +245,9 @@ def answer_door(
 def pack_error(error: BaseException) -> bytes:
     """Return an exception as it travels."""
     try:
-        return pickle.dumps(error)
+        data = pickle.dumps(error)
+        pickle.loads(data)  # not all that can be packed can be unpacked
+        return data
     except Exception:
         return pickle.dumps(BadInput(str(error)))
 
@@ -270,12 +276,12 @@ def _receive_answer(own: socket.socket) -> Answer:
     try:
         kind, n_bytes, _ = HEAD.unpack(_receive(own, HEAD.size))
         return kind, _receive(own, n_bytes)
-    except EOFError:
+    except LineEnd:
         raise ConnectionError("the host of this node's actions is gone") from None
 
 
 def _receive(own: socket.socket, n_bytes: int) -> bytes:
-    """Return as many bytes; raise EOFError where the other end is gone."""
+    """Return as many bytes; raise LineEnd where the other end is gone."""
     data = bytearray()
     while len(data) < n_bytes:
         try:
@@ -283,6 +289,6 @@ def _receive(own: socket.socket, n_bytes: int) -> bytes:
         except ConnectionResetError:
             piece = b""
         if not piece:
-            raise EOFError
+            raise LineEnd
         data += piece
     return bytes(data)

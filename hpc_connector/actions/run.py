@@ -85,7 +85,7 @@ def cut_inputs(spec: Spec) -> tuple[Table, list[DataSlice]]:
     Raises
     ------
     BadInput
-        A table has other columns than the first, or an input is encrypted.
+        A table has other columns than the first, or none; or an input is encrypted.
     """
     tables: dict[Table, str] = {}
     slices: list[DataSlice] = []
@@ -99,6 +99,8 @@ def cut_inputs(spec: Spec) -> tuple[Table, list[DataSlice]]:
             facts = co.attributes
         slices += [part for part in parts if part.n_bytes]
         if spec.table:
+            if not facts["columns"]:
+                raise BadInput(f"{name}: is empty: expected a table with a header")
             header = parts[0].read_bytes()[: facts["body"]]
             tables[Table(header, tuple(facts["columns"]), facts["delimiter"])] = name
     first = next(iter(tables), Table())

@@ -139,7 +139,10 @@ def _get_path(uri: str) -> str:
     host, slash, path = uri[len("file://") :].partition("/")
     if host.lower() not in ("", "localhost") or not path:
         raise BadInput(f"{uri}: expected file:///path, of this machine")
-    return os.fsdecode(unquote_to_bytes(os.fsencode(slash + path)))
+    name = os.fsdecode(unquote_to_bytes(os.fsencode(slash + path)))
+    if "\0" in name:
+        raise BadInput(f"{uri}: expected a path, which has no byte 0")
+    return name
 
 
 def _hide(url: str) -> tuple[str, tuple[str, ...], bool]:

@@ -38,7 +38,7 @@ def open_stream(
         A URL of another kind, or with credentials, or its library is missing.
     """
     scheme = get_scheme(url)
-    if scheme in ("nats", "pravega") and "@" in url:
+    if scheme in ("nats", "pravega") and {*"@?"} & {*url}:
         raise BadInput(f"{scheme}://***: no credentials in a URL: expected --profile")
     if profile is not None and scheme != "nats":
         raise BadInput(f"{url}: takes no --profile: expected nats://host:4222/NAME")

@@ -6,6 +6,8 @@ body, u64 sequence, u64 time in ns since 1970, and the body: u16 length of the k
 value. A seal is a record whose length of the key is :data:`SEAL_KEY`.
 """
 
+import contextlib
+import errno
 import json
 import os
 import re
@@ -19,7 +21,13 @@ from isal.isal_zlib import crc32  # a tenth of the time of zlib's
 
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
-from hpc_connector.streams.records import MOST_BYTES, START, Position
+from hpc_connector.streams.records import (
+    MOST_BYTES,
+    MOST_SEGMENTS,
+    MOST_SEQUENCE,
+    START,
+    Position,
+)
 
 FORMAT_VERSION = 1
 ROLL_BYTES = 64 << 20
@@ -35,6 +43,7 @@ SEAL_VALUE = b'{"sealed": true}'
 SEAL_BYTES = RECORD.size + len(SEAL_VALUE)
 MOST_BODY = 2 + MOST_BYTES
 FILE = re.compile(r"\d{4}-[0-9a-f]{16}\.seg", re.A)
+NO_PLACE = (errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 PLACE = re.compile(r"(\d{1,20})(?::(\d{4}-[0-9a-f]{16}\.seg):(\d{1,20}))?", re.A)
 
 
@@ -85,16 +94,42 @@ class Place(NamedTuple):
                 f"{where}: {position!r} is no position: expected SEQUENCE:FILE:BYTE, "
                 "as records have it"
             )
-        return cls(int(found[1]), found[2] or "", int(found[3] or 0))
+        sequence, byte = int(found[1]), int(found[3] or 0)
+        if max(sequence, byte) > MOST_SEQUENCE:
+            return cls(min(sequence, MOST_SEQUENCE))  # that of no record
+        return cls(sequence, found[2] or "", byte)
 
 
 # A record that is whole in a buffer: start, end, sequence, time_ns, bytes of its key
 Whole = tuple[int, int, int, int, int]
 
 
+@contextlib.contextmanager
+def refuse_place(folder: Path, *also: int) -> Iterator[None]:
+    """Turn errors of a folder that cannot be into wrong input.
+
+    Parameters
+    ----------
+    also
+        More numbers of such errors.
+
+    Raises
+    ------
+    BadInput
+        Its name is that of something else, too long, or in what takes no folders.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (*NO_PLACE, *also):
+            raise
+        raise BadInput(f"{folder}: {error.strerror}: expected a folder") from None
+
+
 def save_settings(folder: Path, settings: Settings) -> None:
     """Publish ``stream.json``, in a folder that is made if there is none."""
-    folder.mkdir(parents=True, exist_ok=True)
+    with refuse_place(folder, errno.ENOENT):  # as in /proc
+        folder.mkdir(parents=True, exist_ok=True)
     with publish(folder / STREAM, "open") as stream:
         stream.write(json.dumps(asdict(settings)).encode())
 
@@ -109,19 +144,25 @@ def read_settings(folder: Path) -> Settings | None:
     """
     path = folder / STREAM
     try:
-        found = json.loads(path.read_bytes())
+        with refuse_place(folder):
+            found = json.loads(path.read_bytes())
         if found["format_version"] != FORMAT_VERSION:
             raise BadInput(
                 f"{path} has format {found['format_version']}: expected "
                 f"{FORMAT_VERSION}"
             )
-        numbers = [int(found[name]) for name in ("segments", "roll_bytes")]
-        return Settings(FORMAT_VERSION, numbers[0], str(found["created"]), numbers[1])
+        segments, roll_bytes = int(found["segments"]), int(found["roll_bytes"])
+        if not 1 <= segments <= MOST_SEGMENTS or roll_bytes < 1:
+            raise BadInput(
+                f"{path}: {segments} segments of files of {roll_bytes} bytes: expected "
+                f"1 to {MOST_SEGMENTS}, and a byte or more"
+            )
+        return Settings(FORMAT_VERSION, segments, str(found["created"]), roll_bytes)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except BadInput:
         raise
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise BadInput(f"{path}: no description of a stream: {error}") from None
 
 

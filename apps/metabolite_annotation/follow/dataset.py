@@ -26,6 +26,7 @@ from hpc_connector.loader.spectra.acquired.head import (
 )
 from hpc_connector.loader.spectra.acquired.points import Point, unpack_point
 from hpc_connector.loader.spectra.imzml import Imzml
+from hpc_connector.loader.spectra.pixels import is_too_large
 from hpc_connector.streams.records import START, Position, Record
 
 UUID_BYTES = 16  # of zeros where there is none
@@ -177,6 +178,8 @@ class Growing:
         BadInput
             The first number that is.
         """
+        if len(self):
+            self.check_room()
         after = f"{self.url}: sealed after the record at {self.position}"
         if self.head is None:
             raise BadInput(f"{self.url}: sealed without a record: expected the head")
@@ -187,6 +190,24 @@ class Growing:
                     f"{after}, with {len(self)} spectra: number {number} is missing: "
                     f"expected 0 to {n - 1}"
                 )
+
+    def check_room(self) -> None:
+        """Refuse an image too large for its pixels, of which there are some.
+
+        Raises
+        ------
+        BadInput
+            What is there, or to come by the head, lies too far apart.
+        """
+        assert self.head is not None
+        width, height = (last - first + 1 for first, last in self.find_box())
+        n = max(len(self), self.head.n_spectra or 0)
+        if is_too_large(width, height, n):
+            raise BadInput(
+                f"{self.url}: record at {self.position}: an image of {width} x "
+                f"{height} for {n} spectra: expected positions of pixels, not of the "
+                "stage"
+            )
 
     def make_imzml(self) -> Imzml:
         """Return what is known of the spectra, in the order of their numbers."""

@@ -51,7 +51,8 @@ def receive(
     Raises
     ------
     BadInput
-        A record that cannot be, or a spectrum that is missing at the end.
+        A record that cannot be, a spectrum that is missing at the end, or an image too
+        large for its pixels.
     """
     at = {SEGMENT: growing.position}
     for records in follow(stream, at, most_records=MOST_RECORDS, wait_s=WAIT_S):
@@ -64,6 +65,7 @@ def receive(
             show(len(growing), pace.expected)
         is_all = len(records) < MOST_RECORDS
         if is_all and growing.has_signal and pace.is_due(now_s):
+            growing.check_room()
             return False
     growing.check_whole()
     return True

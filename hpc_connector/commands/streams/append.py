@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from hpc_connector import cli
 from hpc_connector.commands.streams.address import add_stream, open_asked
+from hpc_connector.errors import BadInput
 from hpc_connector.streams.records import segment_of
 
 PIECE_BYTES = 1 << 20
@@ -33,6 +34,9 @@ def run(args: argparse.Namespace, _: str) -> int:
         segment = args.segment
         if segment is None:
             segment = segment_of(key, stream.n_segments)
+        elif segment >= stream.n_segments:  # also where nothing comes
+            most = stream.n_segments - 1
+            raise BadInput(f"{args.url}: segment {segment}: expected 0 to {most}")
         for lines in read_lines():
             if not args.json:
                 stream.append_many(segment, ((key, line) for line in lines))
@@ -47,6 +51,8 @@ def run(args: argparse.Namespace, _: str) -> int:
 def read_lines() -> Iterator[list[bytes]]:
     """Give the lines of standard input as they come, without their ends."""
     rest = b""
+    if sys.stdin is None:
+        raise BadInput("standard input is closed: expected lines to append")
     file = sys.stdin.fileno()
     while piece := os.read(file, PIECE_BYTES):
         *lines, rest = (rest + piece).split(b"\n")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hpc_connector import cli
 from hpc_connector.commands.telemetry.screen import open_screen
+from hpc_connector.errors import BadInput
 from hpc_connector.telemetry.live.board import Board
 from hpc_connector.telemetry.live.sources import open_source
 from hpc_connector.telemetry.live.view import Told, View
@@ -47,7 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show nodes until all have ended, or Ctrl-C."""
+    """Show nodes until all have ended, or Ctrl-C.
+
+    Raises
+    ------
+    BadInput
+        Nothing is to be followed, or it has ended without a row.
+    """
     with contextlib.ExitStack() as stack:
         sources = [open_source(place, args.profile) for place in args.places]
         board = Board(sources)
@@ -60,6 +67,11 @@ def run(args: argparse.Namespace) -> int:
             board.poll()
             view = board.get_view(foretell(board))
             show(view)
+            if view.is_over and not view.figures:
+                raise BadInput(
+                    f"{', '.join(args.places)}: ended without a row of telemetry: "
+                    "expected runs with --telemetry"
+                )
             if view.is_over:
                 break
             time.sleep(max(0.0, began_s + args.interval - time.monotonic()))

@@ -133,11 +133,16 @@ def check_room(path: str, pixel: NDArray[np.int32]) -> tuple[Assumption, ...]:
     if width * height <= MOST_ROOM * len(pixel):
         return ()
     image = f"{path} has {len(pixel)} spectra in an image of {width} x {height}"
-    if width * height > max(MOST_PLACES, MOST_FILLED * len(pixel)):
+    if is_too_large(width, height, len(pixel)):
         raise BadInput(f"{image}: expected positions of pixels, not of the stage")
     if have_neighbours(pixel):
         return ()
     return (Assumption("position", "of pixels", f"{image}, most without neighbours"),)
+
+
+def is_too_large(width: int, height: int, n_pixels: int) -> bool:
+    """Return whether an image has too much room for its pixels."""
+    return width * height > max(MOST_PLACES, MOST_FILLED * n_pixels)
 
 
 def have_neighbours(pixel: NDArray[np.int32]) -> bool:

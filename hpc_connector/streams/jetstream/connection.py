@@ -231,7 +231,7 @@ class Connection:
 
     async def _close(self) -> None:
         """Close the client, and wait for what it has begun."""
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, errors.Error, OSError):
             await asyncio.wait_for(self.client.close(), CLOSES_S)
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:

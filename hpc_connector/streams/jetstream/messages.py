@@ -12,6 +12,7 @@ Headers = Mapping[str, str]
 MOST_HEADER_KEY = 32_768  # bytes of a key: all headers together have at most 64 KiB
 ID, SEQUENCE, KEY, KEY_BYTES = "Nats-Msg-Id", "Seq", "Key", "Key-Bytes"
 SEALED, WRITER, BEHIND = "Sealed", "Writer", "Behind"
+DIGITS = 18  # of a number of the server, which has 64 bits
 LAST_NUMBER = "Nats-Expected-Last-Subject-Sequence"  # of the segment
 LAST_ID = "Nats-Expected-Last-Msg-Id"  # of the stream
 
@@ -142,7 +143,7 @@ def read_position(position: Position, where: str) -> int:
     """Return the number of a message at a position."""
     if position == START:
         return 0
-    if not (position.isascii() and position.isdigit()):
+    if not (position.isascii() and position.isdigit()) or len(position) > DIGITS:
         raise BadInput(
             f"{where}: position {position!r}: expected a number, as a record has it"
         )

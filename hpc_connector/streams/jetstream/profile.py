@@ -101,8 +101,8 @@ def read_seed(value: Any) -> str:
     try:
         import nkeys
     except ModuleNotFoundError:
-        raise BadInput(
-            "nkey needs nkeys: expected pip install 'hpc_connector[streams]'"
+        raise ValueError(
+            "nkeys to be installed: pip install 'hpc_connector[streams]'"
         ) from None
     seed = read_text(value)
     try:

@@ -125,4 +125,5 @@ class LiveRun:
         if self.state is not None:
             return self.state.is_over and self.is_quiet
         nodes = self.nodes.values()
-        return bool(nodes) and all(node.has_ended for node in nodes)
+        is_none = not nodes and not self.source.has_ended
+        return not is_none and all(node.has_ended for node in nodes)

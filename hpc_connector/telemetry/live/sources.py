@@ -40,6 +40,7 @@ class Source(Protocol):
 
     name: str
     directory: Path | None  # of the run
+    has_ended: bool  # nothing comes any more, were there no node
 
     def poll(self) -> list[Came]:
         """Return what has come of each node."""
@@ -77,6 +78,7 @@ class FolderSource:
             raise BadInput(say_none(directory, []))
         self.name = directory.resolve().name
         self.directory: Path | None = directory
+        self.has_ended = False  # that is told by its state
         self._folder = directory
         self._tails: dict[Path, Tail] = {}
 
@@ -162,12 +164,14 @@ class StreamSource:
         self.name = stream.url
         self.directory: Path | None = None
         self.stream = stream
+        self.has_ended = False
         states = stream.describe().segments
         self._segments = [Segment(one.segment, one.first) for one in states]
 
     def poll(self) -> list[Came]:
         """Return what the records of each segment say."""
         found = [one.read(self.stream) for one in self._segments]
+        self.has_ended = all(one.has_ended for one in found)
         return [one for one in found if one.node]
 
     def get_state(self) -> None:
@@ -201,8 +205,20 @@ class Segment:
         return Came(self.node, rows, is_sealed or self.has_ended)
 
     def _parse(self, record: Record) -> list[Row]:
-        """Return the rows of a record; note whether it is the last of an agent."""
-        self.node, _, kind = record.key.decode(errors="replace").rpartition(".")
+        """Return the rows of a record; note whether it is the last of an agent.
+
+        Raises
+        ------
+        BadInput
+            It is none of an agent.
+        """
+        key = record.key.decode(errors="replace")
+        self.node, _, kind = key.rpartition(".")
+        if not self.node or kind not in ("csv", "json"):
+            raise BadInput(
+                f"segment {self.number}: record at {record.position}: key "
+                f"{key[:40]!r}: expected NODE.csv or NODE.json, of --telemetry-stream"
+            )
         self.has_ended = kind == "json"
         text = record.value.decode(errors="replace")
         if self.has_ended:

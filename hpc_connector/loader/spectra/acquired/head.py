@@ -17,6 +17,7 @@ from hpc_connector.notes import Assumption
 
 FORMAT_VERSION = 1
 KEY = b"head"
+WRONG = (AttributeError, LookupError, OverflowError, TypeError, ValueError)
 HERE = "the head of the stream"
 MODES = ("continuous", "processed")
 POLARITIES = ("positive", "negative", "")
@@ -173,10 +174,14 @@ def _parse(value: bytes, where: str) -> dict[str, Any]:
     """Return the object of JSON that a head is."""
     try:
         said = json.loads(value)
+        shown = json.dumps(said, ensure_ascii=False)
+        shown.encode()  # raises where there is half a character
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{where}: expected the head, JSON: {error}") from None
     if not isinstance(said, dict):
         raise BadInput(f"{where}: expected the head, an object of JSON")
+    if "\\u0000" in shown:  # which no file of XML has, nor one of HDF5
+        raise BadInput(f"{where}: expected the head, of text without characters 0")
     version = said.get("format_version", FORMAT_VERSION)
     if version != FORMAT_VERSION:
         raise BadInput(
@@ -226,7 +231,7 @@ def read_file_facts(head: Head, where: str) -> FileFacts:
         return FileFacts(Acquisition(polarities, (analyzers, (), (), ()), ""))
     try:
         return _read_facts(head.file)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except WRONG as error:
         raise BadInput(f"{where}: file of the head: cannot be read: {error}") from None
 
 
