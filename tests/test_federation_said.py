@@ -14,7 +14,9 @@ def test_describe_sent__counts_blocks():
     assert "masked, 9,296,640 bytes in 5 blocks: " in describe_sent(sent, None, "")[0]
 
 
-@pytest.mark.parametrize(("most", "said"), [(1, "one search of "), (3, "3 searches of ")])
+@pytest.mark.parametrize(
+    ("most", "said"), [(1, "one search of "), (3, "3 searches of ")]
+)
 def test_list_rules__count_searches(most, said):
     rules = list_rules(Release(most_queries=most), 1000)
     assert [rule for rule in rules if rule.startswith(said)]

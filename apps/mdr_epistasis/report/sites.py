@@ -5,6 +5,7 @@ from typing import Any
 from hpc_connector.report.facts import format_bytes
 from mdr_epistasis.report.run_file import SearchRun
 
+
 def list_sites(run: SearchRun) -> dict[str, Any] | None:
     """Return what the page says of the sites; None of a search of one cohort."""
     part = run.get_part("federation")
