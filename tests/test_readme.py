@@ -42,7 +42,7 @@ ELSEWHERE = {
     r"hpc-connector (streams|actions|catalog|federate) ": "options",
     r"hpc-connector telemetry follow ": "options",
     r"mdr-epistasis federate |metabolite-annotation follow ": "options",
-    r"(catalog:\S| &$)": "options",
+    r"(catalog:\S|file:///scratch/| &$)": "options",
     r"--burst ": "extra",
     r"--export csv,anndata": "extra",
     r"--(optical|regions) ": "options",

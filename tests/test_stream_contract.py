@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+from datetime import datetime
 
 import pytest
 
@@ -85,6 +86,8 @@ def test_create__again_changes_nothing(backend, url, stream):
         with pytest.raises(BadInput, match="1 segment"):
             other.create(2)
     assert get_values(read_all(stream)) == [b"v"]
+    created = stream.describe().created
+    assert datetime.fromisoformat(created).isoformat(timespec="seconds") == created
 
 
 @pytest.mark.parametrize("what", ["append", "read", "seal", "describe", "n_segments"])

@@ -47,9 +47,11 @@ def check_free(catalog: Catalog, one: DataSet) -> None:
 
 def _take(catalog: Catalog, one: DataSet) -> dict[str, Any] | None:
     """Return the event by which a data set is added, None if it is there."""
+    before = find(catalog, one.id)
+    if before:
+        one = keep_grants(one, before)
     if find(catalog, one.id, one.version) == one:
         return None
-    before = find(catalog, one.id)
     if before and one.version <= before.version:
         one = replace(one, version=before.version + 1)
     modified = one.modified or get_time()
@@ -58,6 +60,17 @@ def _take(catalog: Catalog, one: DataSet) -> dict[str, Any] | None:
     one = replace(one, modified=modified, created=one.created or modified)
     base = before.modified if before else ""
     return {"do": "add", "id": one.id, "base": base, "dataset": to_json(one)}
+
+
+def keep_grants(one: DataSet, before: DataSet) -> DataSet:
+    """Return a data set with the grants that are known, before new ones of others.
+
+    A graph has no grants to persons, nor does it say who gave or took back one.
+    """
+    known = before.policy.grants
+    named = {grant.to for grant in known}
+    new = [grant for grant in one.policy.grants if grant.to not in named]
+    return replace(one, policy=replace(one.policy, grants=(*known, *new)))
 
 
 def save_events(catalog: Catalog, path: Path) -> int:

@@ -291,7 +291,8 @@ def describe_sent(
     for stage, what in STAGES.items():
         if n_bytes := sent.get(f"stage {stage} bytes"):
             blocks = sent[f"stage {stage} blocks"]
-            said.append(f"masked, {n_bytes:,} bytes in {blocks:,} blocks: {what}")
+            cut = "1 block" if blocks == 1 else f"{blocks:,} blocks"
+            said.append(f"masked, {n_bytes:,} bytes in {cut}: {what}")
     return said
 
 
@@ -317,5 +318,7 @@ def list_rules(release: Release, top: int) -> Iterable[str]:
         f"sites of {release.least_site} individuals or more, {release.least_class} of "
         f"each class; {release.least_total} or more in all"
     )
-    yield f"{release.most_queries} searches of these cohorts, which may not change"
+    most = release.most_queries
+    searches = "one search" if most == 1 else f"{most:,} searches"
+    yield f"{searches} of these cohorts, which may not change"
     yield "nothing of a single site, nor who is in which fold"

@@ -11,9 +11,15 @@ LOG_EVERY_S = 60.0
 
 
 def make_progress(
-    *, quiet: bool, unit: str = "tasks"
+    *, quiet: bool, unit: str = "tasks", get_took_s: Callable[[], float] | None = None
 ) -> Callable[[int, int], None] | None:
-    """Return the display of progress: a line on a terminal, else one a minute."""
+    """Return the display of progress: a line on a terminal, else one a minute.
+
+    Parameters
+    ----------
+    get_took_s
+        Gives the seconds in which what is taken came (default: since this call).
+    """
     if quiet:
         return None
     start_s = time.monotonic()
@@ -25,9 +31,11 @@ def make_progress(
         if now_s - shown_s[0] < (0.2 if is_terminal else LOG_EVERY_S) and taken < total:
             return
         shown_s[0] = now_s
-        rate = taken / max(now_s - start_s, 1e-9)
-        left_s = (total - taken) / rate
-        line = f"{taken} of {total} {unit}, {rate:.1f}/s, {left_s:.0f} s left"
+        took_s = get_took_s() if get_took_s else now_s - start_s
+        line = f"{taken} of {total} {unit}"
+        if taken and took_s > 0:
+            rate = taken / took_s
+            line += f", {rate:.1f}/s, {(total - taken) / rate:.0f} s left"
         if is_terminal:
             end = "\n" if taken == total else ""
             print(f"\r\033[K{line}", end=end, file=sys.stderr, flush=True)

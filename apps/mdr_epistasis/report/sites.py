@@ -5,11 +5,6 @@ from typing import Any
 from hpc_connector.report.facts import format_bytes
 from mdr_epistasis.report.run_file import SearchRun
 
-SCORERS = {
-    "hub": "who scores sees the sums of all sites, the others what is let out",
-    "sites": "all sites see the sums of all",
-}
-
 
 def list_sites(run: SearchRun) -> dict[str, Any] | None:
     """Return what the page says of the sites; None of a search of one cohort."""
@@ -32,11 +27,20 @@ def list_sites(run: SearchRun) -> dict[str, Any] | None:
     return {
         "name": str(part.get("study", "")),
         "sites": sites,
-        "who": SCORERS.get(str(part.get("scorer")), ""),
+        "who": say_scorer(part, sites),
         "rules": list(part.get("rules", [])),
         "hidden": said,
         "queries": f"searches of all sites together: {of_all}",
     }
+
+
+def say_scorer(part: dict[str, Any], sites: list[dict[str, Any]]) -> str:
+    """Return who saw the sums of all sites: over MPI the first site scores."""
+    if part.get("scorer") == "sites":
+        return "all sites see the sums of all"
+    over_mpi = str(part.get("transport", "")).startswith("MPI") and sites
+    who = f"{sites[0]['name']}, which scores," if over_mpi else "who scores"
+    return f"{who} sees the sums of all sites, the others what is let out"
 
 
 def say_queries(queries: Any) -> str:

@@ -258,6 +258,10 @@ class Growing:
         x, y = self.head.x or (left, right), self.head.y or (top, bottom)
         return (min(x[0], left), max(x[1], right)), (min(y[0], top), max(y[1], bottom))
 
+    def get_took_s(self) -> float:
+        """Return the seconds from the first spectrum to the last."""
+        return (self.last_ns - self.first_ns) / 1e9
+
     def describe(self, imzml: Imzml, *, is_final: bool) -> dict[str, Any]:
         """Return what a manifest keeps of an acquisition."""
         assert self.head is not None

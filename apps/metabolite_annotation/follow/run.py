@@ -147,7 +147,8 @@ def wait(comm: Communicator, options: FollowOptions, source: Source | None) -> b
     is_last = False
     with end_together(comm):
         if source:
-            show = make_progress(quiet=options.quiet, unit="spectra")
+            took = source.growing.get_took_s
+            show = make_progress(quiet=options.quiet, unit="spectra", get_took_s=took)
             is_last = receive(source.stream, source.growing, source.pace, show)
             source.pace.begin(time.monotonic())
     return bool(comm.bcast(is_last))

@@ -46,7 +46,10 @@ def run(args: argparse.Namespace) -> int:
         one = get(catalog, args.id)
         chosen = [n for n, each in enumerate(one.objects) if can_cut(each)]
         if not chosen:
-            raise BadInput(f"{one.name}: expected an object of a format that is cut")
+            raise BadInput(
+                f"{one.name}: none of its {len(one.objects)} objects is of a format "
+                "that is cut: expected one as hpc-connector slices index takes"
+            )
         found = {}
         for n in chosen:
             co, cut = make_cut(one.objects[n].url, args.metadata)

@@ -45,8 +45,13 @@ def run(args: argparse.Namespace) -> int:
 
 def describe(found: Verified, wall_s: float) -> str:
     """Return the line of what was looked at."""
-    said = f"{found.data_sets} data sets, {found.objects} objects"
+    said = f"{count(found.data_sets, 'data set')}, {count(found.objects, 'object')}"
     if found.bytes:
         said += f", {found.bytes:,} bytes read at {found.bytes / wall_s / 1e6:.0f} MB/s"
-    n = len(found.faults)
-    return f"{said}: {f'{n} faults' if n else 'all as they were'}"
+    faults = found.faults
+    return f"{said}: {count(len(faults), 'fault') if faults else 'all as they were'}"
+
+
+def count(n: int, what: str) -> str:
+    """Return a number of things in words: 1 fault, 2 faults."""
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"

@@ -5,7 +5,8 @@ import json
 
 from hpc_connector import cli
 from hpc_connector.catalogue.lookup import get, list_events
-from hpc_connector.catalogue.records import get_today
+from hpc_connector.catalogue.policy import asks_who
+from hpc_connector.catalogue.records import DataSet, get_today
 from hpc_connector.commands.catalog.words import (
     add_json,
     add_place,
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(told))
         return cli.DONE
-    print(f"{one.name}: {one.access}")
+    print(f"{one.name}: {one.access}{say_open(one)}")
     for role in one.policy.roles:
         print(f"role {role}")
     for grant in one.policy.grants:
@@ -51,3 +52,8 @@ def run(args: argparse.Namespace) -> int:
         who = event.what.get("subject") or event.actor
         print(f"denied at {event.time}: {who}: {event.what['reason']}")
     return cli.DONE
+
+
+def say_open(one: DataSet) -> str:
+    """Return that nobody is asked for a login, where it is so."""
+    return "" if asks_who(one) else "; no role or grant is asked for, nor a login"

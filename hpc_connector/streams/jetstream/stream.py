@@ -379,7 +379,8 @@ class NatsStream:
             self._run(self._describe, one, counts.get(f"{self._name}.{one}", 0))
             for one in numbers
         ]
-        return StreamState(self.url, str(info.created), tuple(segments))
+        created = info.created.isoformat(timespec="seconds") if info.created else ""
+        return StreamState(self.url, created, tuple(segments))
 
     async def _describe(self, segment: int, n_messages: int) -> SegmentState:
         """Return what there is of a segment."""
