@@ -20,7 +20,9 @@ from hpc_connector.loader.spectra.imzml import read_imzml
 from hpc_connector.partitioner.launch import get_mpicomm
 from hpc_connector.pipeline.ranks import run_on_ranks
 from hpc_connector.streams.open import open_stream
+from hpc_connector.streams.records import Record
 from imzml import plant_lipids, write_imzml
+from metabolite_annotation.follow.dataset import Growing
 from metabolite_annotation.follow.options import FollowOptions
 from metabolite_annotation.follow.pace import FIRST_SHARE, GROWTH, Pace
 from metabolite_annotation.follow.receive import watch_seal
@@ -154,6 +156,19 @@ def test_follow__ended_at_any_moment_goes_on(number, planted, tmp_path):
     send(url, records[99:])
     assert main(words) == 0
     assert read_results(out) == read_results(expected)
+
+
+def test_growing__takes_what_comes_again_at_once(tmp_path):
+    head, one, two = make_records(DATA / "Untreated_3_434_tiny.imzML")[:3]
+    records = [
+        Record(0, str(k), k, *record, k)
+        for k, record in enumerate([head, one, two, two, one])
+    ]
+    many, few = (Growing("file:///a", tmp_path / name) for name in "ab")
+    many.add(records)
+    few.add(records[:3])
+    assert len(many) == 2
+    assert many.path.read_bytes() == few.path.read_bytes()
 
 
 def change(value, first, new):
