@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from hpc_connector.errors import BadInput
+from hpc_connector.errors import BadInput, Later
 from hpc_connector.manifest import read_manifest
 from hpc_connector.streams.beside import prepare_stream
+from hpc_connector.streams.file_segments import FileStream
 from hpc_connector.streams.open import open_stream
 from hpc_connector.telemetry.columns import get_name
 from hpc_connector.telemetry.watch import copy
@@ -136,6 +137,17 @@ def test_open_copy__waits_after_an_append_that_failed(url):
         tell("n1.csv", b"2\n")  # not tried
     assert len(notes) == 1
     assert read_text(url) == b""
+
+
+def test_open_copy__keeps_the_rows_where_a_server_has_gone(monkeypatch, url):
+    def append(*_):
+        raise Later("not for 30 s")
+
+    monkeypatch.setattr(FileStream, "append", append)
+    notes = []
+    with copy.open_copy(url, 0, "", notes) as tell:
+        tell("n1.csv", b"1\n")
+    assert notes == ["rows were not told to a stream: not for 30 s"]
 
 
 @pytest.mark.parametrize(
