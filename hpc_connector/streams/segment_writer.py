@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hpc_connector.errors import BadInput
 from hpc_connector.streams import writer_lock
-from hpc_connector.streams.records import MOST_SEQUENCE, Position, check_record
+from hpc_connector.streams.records import Position, check_record, check_sequence
 from hpc_connector.streams.segment_layout import (
     HEAD_BYTES,
     Place,
@@ -105,10 +105,9 @@ class SegmentWriter:
         self.prepare()
         if sequence is None:
             sequence = self.last.sequence + 1
-        elif sequence <= self.last.sequence:
+        if sequence <= self.last.sequence:
             return self.find(sequence).write()
-        else:
-            self.check_sequence(sequence)
+        check_sequence(sequence, self.where)
         self.write(sequence, [make_record(sequence, key, value, time.time_ns())])
         return self.last.write()
 
@@ -126,7 +125,7 @@ class SegmentWriter:
             if number <= self.last.sequence:
                 place = self.find(number)
             else:
-                self.check_sequence(number)
+                check_sequence(number, self.where)
                 data = make_record(number, key, value, time.time_ns())
                 full = n_bytes + len(data) > min(BATCH_BYTES, self.get_room())
                 if batch and full:
@@ -178,13 +177,6 @@ class SegmentWriter:
             raise BadInput(
                 f"{self.folder / self.name}: has {size} bytes, {self.size} of them of "
                 "this writer: expected one writer a segment"
-            )
-
-    def check_sequence(self, sequence: int) -> None:
-        """Refuse a number that no record can have."""
-        if not 0 <= sequence < MOST_SEQUENCE:
-            raise BadInput(
-                f"{self.where}: sequence {sequence}: expected 0 to {MOST_SEQUENCE - 1}"
             )
 
     def get_room(self) -> int:
