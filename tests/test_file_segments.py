@@ -23,12 +23,12 @@ from hpc_connector.streams.file_segments import FileStream
 from hpc_connector.streams.records import MOST_BYTES, START, segment_of
 from hpc_connector.streams.segment_layout import (
     MAGIC,
+    Damaged,
     find_whole,
     is_torn,
     make_record,
     make_seal,
 )
-from hpc_connector.streams.segment_reader import Damaged
 from hpc_connector.streams.verify import verify_stream
 
 GOLDEN = Path(__file__).parent / "data/streams"

@@ -24,6 +24,7 @@ from hpc_connector.streams.retention import delete_file, list_deletable
 from hpc_connector.streams.segment_layout import (
     FORMAT_VERSION,
     ROLL_BYTES,
+    Damaged,
     Place,
     Settings,
     get_first,
@@ -32,7 +33,6 @@ from hpc_connector.streams.segment_layout import (
     save_settings,
 )
 from hpc_connector.streams.segment_reader import (
-    Damaged,
     End,
     find_end,
     may_be_sealed,

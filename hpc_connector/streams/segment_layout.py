@@ -10,7 +10,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -36,6 +36,10 @@ SEAL_BYTES = RECORD.size + len(SEAL_VALUE)
 MOST_BODY = 2 + MOST_BYTES
 FILE = re.compile(r"\d{4}-[0-9a-f]{16}\.seg", re.A)
 PLACE = re.compile(r"(\d{1,20})(?::(\d{4}-[0-9a-f]{16}\.seg):(\d{1,20}))?", re.A)
+
+
+class Damaged(BadInput):
+    """What is stored is not what was appended."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,41 @@ class Place(NamedTuple):
                 "as records have it"
             )
         return cls(int(found[1]), found[2] or "", int(found[3] or 0))
+
+
+def check_kept(place: Place, files: Sequence[str], where: str) -> bool:
+    """Refuse a place behind which records were deleted.
+
+    Parameters
+    ----------
+    files
+        Those that are kept of the segment, in order.
+
+    Returns
+    -------
+    Whether the first record that is kept comes next.
+
+    Raises
+    ------
+    BadInput
+        They were; the message has the position from which the first kept is read.
+    """
+    first = get_first(files[0]) if files else 0
+    if place.sequence + 1 < first:
+        begins = Place(first - 1, files[0]).write()
+        raise BadInput(
+            f"{where}: records behind {place.sequence} were deleted: it begins with "
+            f"record {first}, expected a position from {begins} on"
+        )
+    return place.sequence + 1 == first
+
+
+def refuse_place(place: Place, where: str) -> BadInput:
+    """Return what is raised for a place that is that of no record."""
+    return BadInput(
+        f"{where}: no record has the position {place.write()}: expected one of this "
+        "segment"
+    )
 
 
 # A record that is whole in a buffer: start, end, sequence, time_ns, bytes of its key

@@ -18,6 +18,7 @@ from hpc_connector.streams import writer_lock
 from hpc_connector.streams.records import Position, check_record, check_sequence
 from hpc_connector.streams.segment_layout import (
     HEAD_BYTES,
+    Damaged,
     Place,
     find_whole,
     get_first,
@@ -28,7 +29,6 @@ from hpc_connector.streams.segment_layout import (
     name_file,
 )
 from hpc_connector.streams.segment_reader import (
-    Damaged,
     find_end,
     index_records,
 )
