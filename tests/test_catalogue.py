@@ -4,6 +4,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -416,6 +417,14 @@ def test_merge__in_any_order_is_the_same(tmp_path, monkeypatch):
         found.append((one, events))
     assert found[0] == found[1]
     assert (one.description, len(one.policy.grants)) == ("2", 3)
+
+
+def test_open_database__waits_for_another_that_begins(tmp_path, monkeypatch):
+    other = sqlite3.connect(tmp_path / "a.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr(time, "sleep", lambda _: other.execute("COMMIT"))
+    open_database(tmp_path / "a.sqlite", is_new=True).close()
+    other.close()
 
 
 @pytest.mark.parametrize("name", ["catalog.sqlite", "journals/"])
