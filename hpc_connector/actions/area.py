@@ -172,14 +172,14 @@ class Area:
                 known = f"a node of 0..{len(self._nodes.ranks) - 1}"
                 raise BadInput(f"node {node}: expected {known}, and between_nodes")
             line = PostLine(self._post, self._nodes.ranks[node])
-        counts = self.count(name)
-        try:
-            with self.lock:
+        with self.lock:
+            counts = self.count(name)
+            try:
                 n_bytes = write(line, name, records)
-            counts.would_move_bytes += n_bytes if own else 0
-        finally:
-            if isinstance(line, PostLine):
-                counts.moved_bytes += line.n_sent
+                counts.would_move_bytes += n_bytes if own else 0
+            finally:
+                if isinstance(line, PostLine):
+                    counts.moved_bytes += line.n_sent
 
     def count(self, name: str) -> Counts:
         """Return what this rank has counted of an action."""
