@@ -658,6 +658,22 @@ def test_sync__is_when_it_is_said(folder, monkeypatch):
         open_files(folder, sync="often")
 
 
+def test_append__that_fails_leaves_what_was_before_on_the_disk(folder, monkeypatch):
+    synced = []
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "no room")
+
+    with open_files(folder) as stream:
+        stream.append(0, b"", b"acknowledged")
+        with monkeypatch.context() as patch:
+            patch.setattr(segment_writer.os, "write", fail)
+            patch.setattr(segment_writer.os, "fdatasync", synced.append)
+            with pytest.raises(OSError, match="no room"):
+                stream.append(0, b"", b"refused")
+    assert synced
+
+
 def test_append__says_that_a_late_sync_failed(folder, monkeypatch):
     tried = threading.Event()
 

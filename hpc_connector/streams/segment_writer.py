@@ -4,6 +4,7 @@ After a write that failed, the next append looks for the end of what is whole, a
 writer does, and cuts what follows.
 """
 
+import contextlib
 import os
 import threading
 import time
@@ -205,6 +206,8 @@ class SegmentWriter:
         except BaseException as error:  # nobody knows how much was written
             if isinstance(error, OSError):
                 error.filename = str(self.folder / self.name)
+            with contextlib.suppress(OSError):  # what was acknowledged before
+                self.make_durable(is_end=True)
             self.let_go()
             raise
         if self.sync != "none":
