@@ -202,6 +202,8 @@ def test_prepare_stream__takes_one_with_room_and_no_other(tmp_path):
     prepare_stream(url, 1, "rank")  # fewer ranks go on with it
     with pytest.raises(BadInput, match="has 2 segments: expected one a rank, 3"):
         prepare_stream(url, 3, "rank")
+    with pytest.raises(BadInput, match="expected 1 to 10000"):
+        prepare_stream(f"{url}-2", 10_001, "rank")
     with open_stream(url) as stream:
         stream.seal(1)
     prepare_stream(url, 1, "rank")

@@ -13,6 +13,10 @@ MOST_SEGMENTS = 10_000
 MOST_SEQUENCE = (1 << 63) - 1
 
 
+class OtherSegments(BadInput):
+    """A stream is there, and has another number of segments."""
+
+
 class Record(NamedTuple):
     """One record of a stream.
 
@@ -60,12 +64,16 @@ def check_segments(n_segments: int, url: str, found: int | None = None) -> None:
     Raises
     ------
     BadInput
-        None, too many, or another number than are there.
+        None, or too many.
+    OtherSegments
+        Another number than are there.
     """
     if not 1 <= n_segments <= MOST_SEGMENTS:
         raise BadInput(f"{url}: {n_segments} segments: expected 1 to {MOST_SEGMENTS}")
     if found not in (None, n_segments):
-        raise BadInput(f"{url}: is there, with {found} segments: expected {n_segments}")
+        raise OtherSegments(
+            f"{url}: is there, with {found} segments: expected {n_segments}"
+        )
 
 
 def name_segment(url: str, segment: int, n_segments: int) -> str:
