@@ -17,6 +17,7 @@ import catalogue_writers
 from hpc_connector.catalogue import catalog as module
 from hpc_connector.catalogue.catalog import find_place, open_catalog
 from hpc_connector.catalogue.database import open_database
+from hpc_connector.catalogue.exchange import save_events, take_events
 from hpc_connector.catalogue.gather import About, add
 from hpc_connector.catalogue.lookup import (
     find,
@@ -375,6 +376,19 @@ def test_merge__reads_others_around_a_damaged_line(
         assert said == f"{path.name}, line 2: its checksum does not hold"
     assert run(capsys, place, "list")[0] == 0
     assert "line 2: its checksum does not hold; it is left out" in caplog.text
+
+
+def test_import__takes_nothing_of_a_journal_that_was_cut(tmp_path):
+    whole, place = tmp_path / "events.jsonl", f"{tmp_path}/c.sqlite"
+    with open_catalog(place, is_new=True) as catalog:
+        for name in "ab":
+            put(catalog, make_data_set(name))
+        assert save_events(catalog, whole) == 2
+    whole.write_bytes(whole.read_bytes()[:-20])
+    with open_catalog(tmp_path / "d.sqlite", is_new=True) as catalog:
+        with pytest.raises(BadInput, match=r"events\.jsonl, line 2: it is cut"):
+            take_events(catalog, whole)
+        assert search(catalog) == []
 
 
 def test_merge__keeps_both_of_a_clash_and_shows_the_later(
