@@ -88,6 +88,26 @@ def add_command(commands: Any, name: str, said: str) -> OneLineParser:
     return added
 
 
+def add_commands(parser: argparse.ArgumentParser, commands: Mapping[str, str]) -> None:
+    """Add commands that each have a module; their own arguments are read later.
+
+    Parameters
+    ----------
+    commands
+        What each does, by its name.
+    """
+    add = parser.add_argument
+    said = "; ".join(f"{name}: {said}" for name, said in commands.items())
+    add("what", choices=commands, metavar="WHAT", help=said)
+    add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="WHAT -h says")
+
+
+def make_command(folder: str, name: str, said: str) -> OneLineParser:
+    """Return the parser of one of :func:`add_commands`, of ``hpc-connector FOLDER``."""
+    title = f"{said[:1].upper()}{said[1:]}."
+    return make_parser(f"hpc-connector {folder} {name}", title)
+
+
 def join_dashed(argv: list[str], options: Collection[str]) -> list[str]:
     """Return a command line for argparse, which takes no value that begins with a dash.
 

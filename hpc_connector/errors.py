@@ -14,3 +14,7 @@ class Later(Exception):
     Programs print the message on one line and end with exit code 75, and a job is
     queued again.
     """
+
+
+# What a stream, or another service, raises where it cannot be used, or not now
+UNUSABLE = (BadInput, Later, OSError)

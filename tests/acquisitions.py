@@ -1,7 +1,6 @@
 """Acquisitions for tests: datasets as records, and what is left of two runs."""
 
 import re
-import time
 from pathlib import Path
 
 from hpc_connector.loader.spectra.acquired.head import KEY, write_head
@@ -9,7 +8,6 @@ from hpc_connector.loader.spectra.acquired.points import pack_point
 from hpc_connector.loader.spectra.acquired.replay import make_head, read_points
 from hpc_connector.loader.spectra.imzml import read_imzml
 from hpc_connector.streams.open import open_stream
-from programs import PATIENCE_S
 
 OF_A_RUN = (  # rows of the facts that a page has of its run
     "started|finished|command|version|dataset|every|"
@@ -34,14 +32,6 @@ def send(url, records, *, seal=True):
         if seal:
             stream.seal()
     return url
-
-
-def wait_until(is_so):
-    """Wait for what comes within seconds."""
-    end_s = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < end_s
-        time.sleep(0.01)
 
 
 def read_results(out):

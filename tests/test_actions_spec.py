@@ -6,10 +6,17 @@ import resource
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
-from hpc_connector.actions.counts import add_up, make_rows, read_counts, save_counts
+from hpc_connector.actions.counts import (
+    Counts,
+    add_up,
+    make_rows,
+    read_counts,
+    save_counts,
+)
 from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
 from programs import PATIENCE_S, wait_for
@@ -186,7 +193,12 @@ def test_report__of_a_folder_without(tmp_path, capsys):
     assert "no actions.json: expected a run" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"format_version": 1}', "\x00", "{"])
+NAMELESS = json.dumps({"format_version": 1, "actions": [asdict(Counts())]})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"format_version": 1}', "\x00", "{", NAMELESS]
+)
 def test_read_counts__damaged(text, tmp_path):
     (tmp_path / "actions.json").write_text(text)
     with pytest.raises(BadInput, match=r"actions\.json cannot be read"):

@@ -4,6 +4,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ import catalogue_writers
 from hpc_connector.catalogue import catalog as module
 from hpc_connector.catalogue.catalog import find_place, open_catalog
 from hpc_connector.catalogue.database import open_database
+from hpc_connector.catalogue.exchange import save_events, take_events
 from hpc_connector.catalogue.gather import About, add
 from hpc_connector.catalogue.lookup import (
     find,
@@ -376,6 +378,19 @@ def test_merge__reads_others_around_a_damaged_line(
     assert "line 2: its checksum does not hold; it is left out" in caplog.text
 
 
+def test_import__takes_nothing_of_a_journal_that_was_cut(tmp_path):
+    whole, place = tmp_path / "events.jsonl", f"{tmp_path}/c.sqlite"
+    with open_catalog(place, is_new=True) as catalog:
+        for name in "ab":
+            put(catalog, make_data_set(name))
+        assert save_events(catalog, whole) == 2
+    whole.write_bytes(whole.read_bytes()[:-20])
+    with open_catalog(tmp_path / "d.sqlite", is_new=True) as catalog:
+        with pytest.raises(BadInput, match=r"events\.jsonl, line 2: it is cut"):
+            take_events(catalog, whole)
+        assert search(catalog) == []
+
+
 def test_merge__keeps_both_of_a_clash_and_shows_the_later(
     tmp_path, capsys, monkeypatch
 ):
@@ -416,6 +431,14 @@ def test_merge__in_any_order_is_the_same(tmp_path, monkeypatch):
         found.append((one, events))
     assert found[0] == found[1]
     assert (one.description, len(one.policy.grants)) == ("2", 3)
+
+
+def test_open_database__waits_for_another_that_begins(tmp_path, monkeypatch):
+    other = sqlite3.connect(tmp_path / "a.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr(time, "sleep", lambda _: other.execute("COMMIT"))
+    open_database(tmp_path / "a.sqlite", is_new=True).close()
+    other.close()
 
 
 @pytest.mark.parametrize("name", ["catalog.sqlite", "journals/"])

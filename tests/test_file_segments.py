@@ -24,12 +24,12 @@ from hpc_connector.streams.file_segments import FileStream
 from hpc_connector.streams.records import MOST_BYTES, START, segment_of
 from hpc_connector.streams.segment_layout import (
     MAGIC,
+    Damaged,
     find_whole,
     is_torn,
     make_record,
     make_seal,
 )
-from hpc_connector.streams.segment_reader import Damaged
 from hpc_connector.streams.verify import verify_stream
 
 GOLDEN = Path(__file__).parent / "data/streams"
@@ -657,6 +657,22 @@ def test_sync__is_when_it_is_said(folder, monkeypatch):
         assert calls != [threading.main_thread()]
     with pytest.raises(BadInput, match="sync"):
         open_files(folder, sync="often")
+
+
+def test_append__that_fails_leaves_what_was_before_on_the_disk(folder, monkeypatch):
+    synced = []
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "no room")
+
+    with open_files(folder) as stream:
+        stream.append(0, b"", b"acknowledged")
+        with monkeypatch.context() as patch:
+            patch.setattr(segment_writer.os, "write", fail)
+            patch.setattr(segment_writer.os, "fdatasync", synced.append)
+            with pytest.raises(OSError, match="no room"):
+                stream.append(0, b"", b"refused")
+    assert synced
 
 
 def test_append__says_that_a_late_sync_failed(folder, monkeypatch):

@@ -14,18 +14,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from acquisitions import make_records, read_results, send, wait_until
+from acquisitions import make_records, read_results, send
 from hpc_connector.loader.spectra.ibd import read_spectra
 from hpc_connector.loader.spectra.imzml import read_imzml
 from hpc_connector.partitioner.launch import get_mpicomm
 from hpc_connector.pipeline.ranks import run_on_ranks
 from hpc_connector.streams.open import open_stream
+from hpc_connector.streams.records import Record
 from imzml import plant_lipids, write_imzml
+from metabolite_annotation.follow.dataset import Growing
 from metabolite_annotation.follow.options import FollowOptions
 from metabolite_annotation.follow.pace import FIRST_SHARE, GROWTH, Pace
 from metabolite_annotation.follow.receive import watch_seal
 from metabolite_annotation.program import main
-from programs import PATIENCE_S
+from programs import PATIENCE_S, wait_for
 
 DATA = Path(__file__).parent / "data/imzml"
 SMALL = ["--adducts", "+H", "--decoys", "2", "--fdr", "1", "--polarity", "positive"]
@@ -118,7 +120,7 @@ def test_follow__grows_in_any_order_and_ends_as_run(planted, tmp_path, capsys):
     pages = []
 
     def go_on():
-        wait_until(lambda: is_growing(out))
+        wait_for(lambda: is_growing(out))
         pages.append((out / "report.html").read_text())
         record = json.loads((out / "manifest.json").read_text())
         pages.append(record["status"])
@@ -147,13 +149,26 @@ def test_follow__ended_at_any_moment_goes_on(number, planted, tmp_path):
     send(url, records[:99], seal=False)
     words = make_words(url, database, out)
     process = start(words)
-    wait_until(lambda: is_growing(out) or process.poll() is not None)
+    wait_for(lambda: is_growing(out) or process.poll() is not None)
     process.send_signal(number)
     _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == (75 if number == signal.SIGTERM else -9), said
     send(url, records[99:])
     assert main(words) == 0
     assert read_results(out) == read_results(expected)
+
+
+def test_growing__takes_what_comes_again_at_once(tmp_path):
+    head, one, two = make_records(DATA / "Untreated_3_434_tiny.imzML")[:3]
+    records = [
+        Record(0, str(k), k, *record, k)
+        for k, record in enumerate([head, one, two, two, one])
+    ]
+    many, few = (Growing("file:///a", tmp_path / name) for name in "ab")
+    many.add(records)
+    few.add(records[:3])
+    assert len(many) == 2
+    assert many.path.read_bytes() == few.path.read_bytes()
 
 
 def change(value, first, new):
@@ -242,7 +257,7 @@ def test_follow__gives_the_files_of_run_on_ranks(planted, tmp_path):
     url, out = (tmp_path / "stream").as_uri(), tmp_path / "out"
     send(url, records[:99], seal=False)
     process = start(make_words(url, database, out), ranks=3)
-    wait_until(lambda: is_growing(out) or process.poll() is not None)
+    wait_for(lambda: is_growing(out) or process.poll() is not None)
     send(url, records[99:])
     _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, said

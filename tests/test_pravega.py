@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from multiprocessing import Pipe
 
 import pytest
 
@@ -50,6 +51,30 @@ def read_values(stream):
 def test_open__of_what_is_no_stream_of_pravega(url):
     with pytest.raises(BadInput, match="expected pravega://HOST:9090/SCOPE/STREAM"):
         open_stream(url)
+
+
+@pytest.mark.parametrize("uri", ["tcp://127.0.0.1:port", "tcp://", "tls://[::1"])
+def test_stream_manager__of_what_is_no_controller(uri):
+    with pytest.raises(BadInput, match="expected tcp://host:9090"):
+        pravega_client.StreamManager(uri)
+
+
+def test_calls__that_are_interrupted_leave_no_answer_to_the_next():
+    own, other = Pipe()
+    call = calls.Calls("127.0.0.1", 9090, "here")
+    call.asked = own
+    with pytest.raises(KeyboardInterrupt):
+        call("size", Interrupts())
+    assert call.asked is None
+    other.close()
+
+
+class Interrupts:
+    """What interrupts whoever pickles it, as a signal may at any moment."""
+
+    def __reduce__(self):
+        """Interrupt."""
+        raise KeyboardInterrupt
 
 
 @needs_client

@@ -7,9 +7,10 @@ import shutil
 import numpy as np
 import pytest
 
-from hpc_connector.errors import BadInput
+from hpc_connector.errors import BadInput, Later
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.streams.beside import prepare_stream
+from hpc_connector.streams.file_segments import FileStream
 from hpc_connector.streams.open import open_stream
 from mdr_epistasis.output.best_stream import BestStream
 from mdr_epistasis.program import main
@@ -185,3 +186,17 @@ def test_best_stream__warns_once_where_it_cannot_tell(tmp_path, caplog):
     assert len(caplog.messages) == 1
     with pytest.raises(BadInput):
         prepare_stream(url, 2, "rank")
+
+
+def test_best_stream__goes_on_where_a_server_has_gone(tmp_path, caplog, monkeypatch):
+    def append(*_):
+        raise Later("not for 30 s")
+
+    url = f"file://{tmp_path}/stream"
+    prepare_stream(url, 1, "rank")
+    monkeypatch.setattr(FileStream, "append", append)
+    best = BestStream(open_stream(url), 0)
+    best.begin(np.array(["a", "b"]), learner.Question())
+    best.tell(0, 1, make_arrays([[0.6, 0.7, 0.65]], [[0, 1]]))
+    best.close()
+    assert caplog.messages[0].endswith("the run goes on without it: not for 30 s")

@@ -12,6 +12,7 @@ from hpc_connector.streams.records import (
     END,
     MOST_BYTES,
     MOST_KEY_BYTES,
+    MOST_SEQUENCE,
     START,
     segment_of,
 )
@@ -111,6 +112,24 @@ def test_segments__are_those_that_were_created(stream):
             stream.append(number, b"", b"")
         with pytest.raises(BadInput, match="segment"):
             stream.read(number, most_records=1)
+
+
+def test_read__of_no_record_is_refused(stream):
+    stream.append(0, b"k", b"v")
+    with pytest.raises(BadInput, match="0 records at most: expected 1 or more"):
+        stream.read(0, most_records=0)
+
+
+def test_append__of_a_sequence_that_no_record_can_have(stream):
+    last = stream.append(0, b"k", b"v", MOST_SEQUENCE - 1)
+    for append in (
+        lambda: stream.append(0, b"k", b"v", MOST_SEQUENCE),
+        lambda: stream.append_many(0, [(b"k", b"v")] * 2, MOST_SEQUENCE),
+        lambda: stream.append(0, b"k", b"v"),
+    ):
+        with pytest.raises(BadInput, match=f"expected 0 to {MOST_SEQUENCE - 1}"):
+            append()
+    assert stream.tail(0) == last
 
 
 def test_read__gives_what_was_appended(stream):

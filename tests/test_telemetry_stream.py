@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from hpc_connector.errors import BadInput
+from hpc_connector.errors import BadInput, Later
 from hpc_connector.manifest import read_manifest
 from hpc_connector.streams.beside import prepare_stream
+from hpc_connector.streams.file_segments import FileStream
 from hpc_connector.streams.open import open_stream
 from hpc_connector.telemetry.columns import get_name
 from hpc_connector.telemetry.watch import copy
@@ -138,6 +139,17 @@ def test_open_copy__waits_after_an_append_that_failed(url):
     assert read_text(url) == b""
 
 
+def test_open_copy__keeps_the_rows_where_a_server_has_gone(monkeypatch, url):
+    def append(*_):
+        raise Later("not for 30 s")
+
+    monkeypatch.setattr(FileStream, "append", append)
+    notes = []
+    with copy.open_copy(url, 0, "", notes) as tell:
+        tell("n1.csv", b"1\n")
+    assert notes == ["rows were not told to a stream: not for 30 s"]
+
+
 @pytest.mark.parametrize(
     ("stream", "segment", "said"),
     [
@@ -190,6 +202,8 @@ def test_prepare_stream__takes_one_with_room_and_no_other(tmp_path):
     prepare_stream(url, 1, "rank")  # fewer ranks go on with it
     with pytest.raises(BadInput, match="has 2 segments: expected one a rank, 3"):
         prepare_stream(url, 3, "rank")
+    with pytest.raises(BadInput, match="expected 1 to 10000"):
+        prepare_stream(f"{url}-2", 10_001, "rank")
     with open_stream(url) as stream:
         stream.seal(1)
     prepare_stream(url, 1, "rank")

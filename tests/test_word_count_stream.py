@@ -58,7 +58,7 @@ def count_plain():
 
 @pytest.mark.parametrize(
     ("kind", "segments", "is_killed"),
-    [("file", 1, False), ("file", 4, True), ("nats-2.15", 4, True), ("tcp", 4, True)],
+    [("file", 4, True), ("nats-2.15", 1, False), ("tcp", 4, True)],
 )
 def test_word_count__is_that_of_a_plain_loop(
     s3_endpoint, tmp_path, kind, segments, is_killed

@@ -180,14 +180,14 @@ class Area:
                 known = f"a node of 0..{len(self._nodes.ranks) - 1}"
                 raise BadInput(f"node {node}: expected {known}, and between_nodes")
             line = PostLine(self._post, self._nodes.ranks[node])
-        counts = self.count(name)
-        try:
-            with self.lock:
+        with self.lock:
+            counts = self.count(name)
+            try:
                 n_bytes = write(line, name, records)
-            counts.would_move_bytes += n_bytes if own else 0
-        finally:
-            if isinstance(line, PostLine):
-                counts.moved_bytes += line.n_sent
+                counts.would_move_bytes += n_bytes if own else 0
+            finally:
+                if isinstance(line, PostLine):
+                    counts.moved_bytes += line.n_sent
 
     def get_line(self) -> Any:
         """Return the line to the host of this node.

@@ -12,6 +12,7 @@ from hpc_connector.publish import publish
 
 NAME = "actions.json"
 FORMAT_VERSION = 1
+OF_ROWS = {"action", "node", "ranks"}  # beside what is counted
 
 
 @dataclass
@@ -120,8 +121,10 @@ def read_counts(out: Path) -> list[Row] | None:
                 f"{path} has format {record['format_version']}; this version reads "
                 f"{FORMAT_VERSION}"
             )
-        add_up(record["actions"])
         rows: list[Row] = record["actions"]
+        add_up(rows)
+        if not all(row.keys() >= OF_ROWS for row in rows):
+            raise KeyError(*OF_ROWS)
     except FileNotFoundError:
         return None
     except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:

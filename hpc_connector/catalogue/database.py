@@ -9,13 +9,14 @@ import ctypes
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from hpc_connector.errors import BadInput
 
 FORMAT_VERSION = 1
-BUSY_S = 60.0  # that a writer waits for others
+BUSY_S, POLL_S = 60.0, 0.01  # that a writer waits for others
 NETWORK = {  # file systems on which locks are unreliable, by statfs(2)'s f_type
     0x6969: "NFS",
     0x0BD00BD0: "Lustre",
@@ -136,10 +137,12 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     try:
         (found,) = connection.execute("PRAGMA user_version").fetchone()
         if found == 0:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _use_log(connection)
         connection.execute("PRAGMA foreign_keys = ON")
         if found == 0:
             found = _make_tables(connection, path)
+    except sqlite3.OperationalError as error:  # it is locked, or cannot be written
+        raise BadInput(f"{path}: cannot be opened: {error}") from None
     except sqlite3.DatabaseError as error:
         raise BadInput(f"{path} is no catalogue: {error}") from None
     if found != FORMAT_VERSION:
@@ -147,6 +150,23 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} has format {found}; this version reads {FORMAT_VERSION}: expected "
             "a newer hpc-connector"
         )
+
+
+def _use_log(connection: sqlite3.Connection) -> None:
+    """Have a file written ahead to a log: then readers and writers do not wait.
+
+    SQLite gives up at once where another process is just doing so.
+    """
+    end_s = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > end_s:
+                raise
+        time.sleep(POLL_S)
 
 
 def _make_tables(connection: sqlite3.Connection, path: Path) -> int:

@@ -8,7 +8,6 @@ from typing import Any
 
 from hpc_connector.catalogue.catalog import Catalog
 from hpc_connector.catalogue.events import Event, pack_event, unpack_event
-from hpc_connector.catalogue.journal import read_whole
 from hpc_connector.catalogue.lookup import find, list_events
 from hpc_connector.catalogue.records import DataSet, from_json, to_json
 from hpc_connector.confidential.chain import FIRST, get_time, hash_line
@@ -90,10 +89,15 @@ def take_events(catalog: Catalog, path: Path) -> int:
     Raises
     ------
     BadInput
-        A line of it is damaged, or it is none, or an id is taken by another data set:
-        nothing is done then.
+        A line of it is damaged or cut, or it is none, or an id is taken by another data
+        set: nothing is done then.
     """
-    lines = read_whole(path, 0)
+    try:
+        *lines, rest = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}: expected a journal") from None
+    if rest:
+        raise BadInput(f"{path}, line {len(lines) + 1}: it is cut: expected its end")
     events: list[Event] = []
     for number, line in enumerate(lines, 1):
         try:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-POLL_S, FIRST_POLL_S = 0.002, 100e-6
+from hpc_connector.partitioner.ending import FIRST_POLL_S, POLL_S
 
 Numbers = NDArray[np.unsignedinteger[Any]]
 

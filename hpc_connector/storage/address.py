@@ -10,7 +10,7 @@ import posixpath
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
 
 from hpc_connector.errors import BadInput
 
@@ -132,6 +132,29 @@ def take(uri: str) -> str:
             f"{uri}: expected s3://bucket/key, http(s)://host/path, or a file"
         )
     return uri
+
+
+def split_server(url: str, port: int) -> tuple[str, int, str] | None:
+    """Return host, port and path of a URL; None of what is none, or asks a query.
+
+    Parameters
+    ----------
+    port
+        Where the URL names none.
+
+    Examples
+    --------
+    >>> split_server("nats://node7/SCAN_12", 4222), split_server("tcp://a:b", 9090)
+    (('node7', 4222, 'SCAN_12'), None)
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or port
+    except ValueError:
+        return None
+    if not host or parts.query or parts.fragment:
+        return None
+    return host, port, parts.path.removeprefix("/")
 
 
 def _get_path(uri: str) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hpc_connector.errors import BadInput
 from hpc_connector.streams.open import open_stream
+from hpc_connector.streams.records import OtherSegments
 
 
 def prepare_stream(
@@ -26,8 +27,8 @@ def prepare_stream(
     with open_stream(url, profile=profile) as stream:
         try:
             stream.create(n_writers)
-        except BadInput:
-            if (n := stream.n_segments) < n_writers:  # raises where there is none
+        except OtherSegments:
+            if (n := stream.n_segments) < n_writers:
                 raise BadInput(
                     f"{url} has {n} segments: expected one a {whose}, {n_writers}, or "
                     "the URL of a new stream"

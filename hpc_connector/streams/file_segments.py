@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,17 +10,21 @@ from typing import Self, TypeVar, get_args
 from hpc_connector.errors import BadInput
 from hpc_connector.locks.process_lock import describe_holder
 from hpc_connector.storage import address
+from hpc_connector.streams.follow import wait_for_records
 from hpc_connector.streams.records import (
     END,
-    MOST_SEGMENTS,
     START,
     Position,
     Record,
+    check_most,
+    check_segments,
+    name_segment,
 )
 from hpc_connector.streams.retention import delete_file, list_deletable
 from hpc_connector.streams.segment_layout import (
     FORMAT_VERSION,
     ROLL_BYTES,
+    Damaged,
     Place,
     Settings,
     get_first,
@@ -30,7 +33,6 @@ from hpc_connector.streams.segment_layout import (
     save_settings,
 )
 from hpc_connector.streams.segment_reader import (
-    Damaged,
     End,
     find_end,
     may_be_sealed,
@@ -39,7 +41,6 @@ from hpc_connector.streams.segment_reader import (
 from hpc_connector.streams.segment_writer import SegmentWriter, name_lock
 from hpc_connector.streams.stream import SegmentState, StreamState, Sync
 
-POLL_S, MOST_POLL_S = 0.05, 1.0
 Result = TypeVar("Result")
 TRIES = 5  # to read files while another process deletes them
 
@@ -86,14 +87,9 @@ class FileStream:
 
     def create(self, n_segments: int = 1, *, roll_bytes: int = ROLL_BYTES) -> None:
         """Make the stream, whose files have at most `roll_bytes`."""
-        if not 1 <= n_segments <= MOST_SEGMENTS:
-            raise BadInput(f"{n_segments} segments: expected 1 to {MOST_SEGMENTS}")
-        if found := read_settings(self.folder):
-            if found.segments != n_segments:
-                raise BadInput(
-                    f"{self.url}: is there, with {found.segments} segments: expected "
-                    f"{n_segments}"
-                )
+        found = read_settings(self.folder)
+        check_segments(n_segments, self.url, found.segments if found else None)
+        if found:
             return
         created = datetime.now(UTC).isoformat(timespec="seconds")
         settings = Settings(FORMAT_VERSION, n_segments, created, roll_bytes)
@@ -124,29 +120,13 @@ class FileStream:
     ) -> list[Record]:
         """Return the records behind a position."""
         where = self.name_segment(segment)
-        end_s = time.monotonic() + wait_s
-        delay_s = POLL_S
-        if position == END:
-            position = self.tail(segment)
-        place = Place.parse(position, where)
-        while True:
-            # before the read: then it has all
-            is_sealed = wait_s > 0 and self.is_sealed(segment)
-            found = self.read_now(segment, place, most_records)
-            left_s = end_s - time.monotonic()
-            if found or is_sealed or left_s <= 0:
-                return found
-            time.sleep(min(delay_s, left_s))
-            delay_s = min(1.5 * delay_s, MOST_POLL_S)
-
-    def read_now(self, segment: int, place: Place, most_records: int) -> list[Record]:
-        """Return the records behind a place that are there."""
-        if most_records < 1:
-            raise BadInput(f"{most_records} records at most: expected 1 or more")
-        return retry(
-            lambda: read_records(
-                self.folder, segment, place, most_records, self.skipped
-            )
+        check_most(most_records, where)
+        place = Place.parse(self.tail(segment) if position == END else position, where)
+        asked = (self.folder, segment, place, most_records, self.skipped)
+        return wait_for_records(
+            lambda: retry(lambda: read_records(*asked)),
+            lambda: self.is_sealed(segment),
+            wait_s,
         )
 
     def tail(self, segment: int) -> Position:
@@ -212,18 +192,8 @@ class FileStream:
         return list_files(self.folder, segment)
 
     def name_segment(self, segment: int) -> str:
-        """Return the name of a segment for messages.
-
-        Raises
-        ------
-        BadInput
-            The stream has no such segment.
-        """
-        if not 0 <= segment < self.n_segments:
-            raise BadInput(
-                f"{self.url}: segment {segment}: expected 0 to {self.n_segments - 1}"
-            )
-        return f"{self.url}: segment {segment}"
+        """Return the name of a segment for messages; refuse one that there is not."""
+        return name_segment(self.url, segment, self.n_segments)
 
     def get_writer(self, segment: int) -> SegmentWriter:
         """Return the writer of a segment, which is taken if it was not."""

@@ -7,7 +7,7 @@ crash, the records behind them were not counted, and those before them were.
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from hpc_connector.streams.stream import Stream
 MOST_RECORDS = 1024
 # Between two looks at all segments, longer each time, unless there is much to read
 LEAST_POLL_S, BUSY_POLL_S, IDLE_POLL_S = 0.005, 0.25, 1.0
+FIRST_POLL_S = 0.05  # of one segment
 
 Positions = dict[int, Position]  # of the last record of each segment that is counted
 
@@ -77,6 +78,31 @@ def follow(
             continue
         time.sleep(min(delay_s, wait_s))
         delay_s = min(2 * delay_s, BUSY_POLL_S if most_found else IDLE_POLL_S)
+
+
+def wait_for_records(
+    look: Callable[[], list[Record]], is_sealed: Callable[[], bool], wait_s: float
+) -> list[Record]:
+    """Return the first records of a segment that come, of a stream that is polled.
+
+    Parameters
+    ----------
+    look
+        Returns those that are there.
+    is_sealed
+        Returns whether no more can come.
+    wait_s
+        After which there are none.
+    """
+    end_s, delay_s = time.monotonic() + wait_s, FIRST_POLL_S
+    while True:
+        is_over = wait_s > 0 and is_sealed()  # before the look: then it has all
+        found = look()
+        left_s = end_s - time.monotonic()
+        if found or is_over or left_s <= 0:
+            return found
+        time.sleep(min(delay_s, left_s))
+        delay_s = min(1.5 * delay_s, IDLE_POLL_S)
 
 
 def save_result(path: Path, result: Any, positions: Positions) -> None:

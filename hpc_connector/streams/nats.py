@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from hpc_connector.errors import BadInput
+from hpc_connector.storage.address import split_server
 from hpc_connector.streams.stream import Stream
 
 PORT = 4222
@@ -49,12 +49,7 @@ def split_url(url: str) -> tuple[str, int, str]:
     >>> split_url("nats://node7/SCAN_12")
     ('node7', 4222, 'SCAN_12')
     """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or PORT
-    except ValueError:
-        host, port = None, PORT
-    name = parts.path.removeprefix("/") if host else ""
-    if not host or not NAME.fullmatch(name) or parts.query or parts.fragment:
+    found = split_server(url, PORT)
+    if found is None or not NAME.fullmatch(found[2]):
         raise BadInput(f"{url}: no stream of NATS: expected {EXPECTED}")
-    return host, port, name
+    return found

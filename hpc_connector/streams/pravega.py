@@ -6,9 +6,9 @@ writer begins a part of a segment, as a file is rolled, and ends the part before
 """
 
 import re
-from urllib.parse import urlsplit
 
 from hpc_connector.errors import BadInput
+from hpc_connector.storage.address import split_server
 from hpc_connector.streams.bytestream.calls import Calls, check_client
 from hpc_connector.streams.bytestream.stream import PravegaStream
 from hpc_connector.streams.stream import Stream
@@ -39,13 +39,8 @@ def split_url(url: str) -> tuple[str, int, str, str]:
     >>> split_url("pravega://node7/lab/scan-12")
     ('node7', 9090, 'lab', 'scan-12')
     """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or PORT
-    except ValueError:
-        host = None
-    names = parts.path.removeprefix("/").split("/") if host else []
-    is_named = len(names) == 2 and all(map(NAME.fullmatch, names))
-    if not (host and is_named) or parts.query or parts.fragment:
+    host, port, path = split_server(url, PORT) or ("", 0, "")
+    names = path.split("/")
+    if len(names) != 2 or not all(map(NAME.fullmatch, names)):
         raise BadInput(f"{url}: no stream in Pravega: expected {EXPECTED}")
     return host, port, names[0], names[1]

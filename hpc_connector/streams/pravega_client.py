@@ -14,10 +14,12 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
+from hpc_connector.errors import BadInput
+from hpc_connector.storage.address import get_scheme, split_server
 from hpc_connector.streams.bytestream.calls import check_client, probe
 from hpc_connector.streams.open import open_stream
+from hpc_connector.streams.pravega import PORT
 from hpc_connector.streams.records import START, Position, Record, segment_of
 from hpc_connector.streams.stream import Stream
 
@@ -33,13 +35,14 @@ def StreamManager(uri: str) -> Any:
     BadInput
         Pravega is named, and its client is missing, or its controller does not answer.
     """
-    parts = urlsplit(uri)
-    if parts.scheme not in ("tcp", "tls"):
+    if get_scheme(uri) not in ("tcp", "tls"):
         return Streams(uri)
+    if (server := split_server(uri, PORT)) is None:
+        raise BadInput(f"{uri}: no controller of Pravega: expected tcp://host:{PORT}")
     check_client(uri)
     import pravega_client
 
-    probe(str(parts.hostname), parts.port or 9090, uri)  # or it waits for a minute
+    probe(*server[:2], uri)  # or it waits for a minute
     return pravega_client.StreamManager(uri)
 
 
@@ -51,7 +54,7 @@ class Streams:
 
     def open(self, scope: str, stream: str) -> Stream:
         """Return a stream; those of NATS have one name, in capitals."""
-        if urlsplit(self.uri).scheme == "nats":
+        if get_scheme(self.uri) == "nats":
             name = re.sub("[^A-Z0-9_]", "_", f"{scope}_{stream}".upper())
             return open_stream(f"{self.uri}/{name}")
         return open_stream(f"{self.uri}/{scope}/{stream}")

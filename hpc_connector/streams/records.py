@@ -13,6 +13,10 @@ MOST_SEGMENTS = 10_000
 MOST_SEQUENCE = (1 << 63) - 1
 
 
+class OtherSegments(BadInput):
+    """A stream is there, and has another number of segments."""
+
+
 class Record(NamedTuple):
     """One record of a stream.
 
@@ -47,6 +51,68 @@ def segment_of(key: bytes, n_segments: int) -> int:
     """
     digest = hashlib.sha256(key).digest()
     return int.from_bytes(digest[:8], "big") % n_segments
+
+
+def check_segments(n_segments: int, url: str, found: int | None = None) -> None:
+    """Refuse a number of segments that a stream cannot have.
+
+    Parameters
+    ----------
+    found
+        That it has already; None if it is new.
+
+    Raises
+    ------
+    BadInput
+        None, or too many.
+    OtherSegments
+        Another number than are there.
+    """
+    if not 1 <= n_segments <= MOST_SEGMENTS:
+        raise BadInput(f"{url}: {n_segments} segments: expected 1 to {MOST_SEGMENTS}")
+    if found not in (None, n_segments):
+        raise OtherSegments(
+            f"{url}: is there, with {found} segments: expected {n_segments}"
+        )
+
+
+def name_segment(url: str, segment: int, n_segments: int) -> str:
+    """Return the name of a segment for messages.
+
+    Raises
+    ------
+    BadInput
+        The stream has no such segment.
+    """
+    if not 0 <= segment < n_segments:
+        raise BadInput(f"{url}: segment {segment}: expected 0 to {n_segments - 1}")
+    return f"{url}: segment {segment}"
+
+
+def check_sequence(sequence: int, where: str) -> None:
+    """Refuse a number that no record can have.
+
+    Raises
+    ------
+    BadInput
+        It is below 0, or not below :data:`MOST_SEQUENCE`.
+    """
+    if not 0 <= sequence < MOST_SEQUENCE:
+        raise BadInput(
+            f"{where}: sequence {sequence}: expected 0 to {MOST_SEQUENCE - 1}"
+        )
+
+
+def check_most(most_records: int, where: str) -> None:
+    """Refuse to read no record.
+
+    Raises
+    ------
+    BadInput
+        It is less than 1.
+    """
+    if most_records < 1:
+        raise BadInput(f"{where}: {most_records} records at most: expected 1 or more")
 
 
 def check_record(key: bytes, value: bytes, where: str) -> None:

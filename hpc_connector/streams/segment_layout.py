@@ -12,7 +12,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -45,6 +45,10 @@ MOST_BODY = 2 + MOST_BYTES
 FILE = re.compile(r"\d{4}-[0-9a-f]{16}\.seg", re.A)
 NO_PLACE = (errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG)
 PLACE = re.compile(r"(\d{1,20})(?::(\d{4}-[0-9a-f]{16}\.seg):(\d{1,20}))?", re.A)
+
+
+class Damaged(BadInput):
+    """What is stored is not what was appended."""
 
 
 @dataclass(frozen=True)
@@ -100,12 +104,47 @@ class Place(NamedTuple):
         return cls(sequence, found[2] or "", byte)
 
 
+def check_kept(place: Place, files: Sequence[str], where: str) -> bool:
+    """Refuse a place behind which records were deleted.
+
+    Parameters
+    ----------
+    files
+        Those that are kept of the segment, in order.
+
+    Returns
+    -------
+    Whether the first record that is kept comes next.
+
+    Raises
+    ------
+    BadInput
+        They were; the message has the position from which the first kept is read.
+    """
+    first = get_first(files[0]) if files else 0
+    if place.sequence + 1 < first:
+        begins = Place(first - 1, files[0]).write()
+        raise BadInput(
+            f"{where}: records behind {place.sequence} were deleted: it begins with "
+            f"record {first}, expected a position from {begins} on"
+        )
+    return place.sequence + 1 == first
+
+
+def refuse_place(place: Place, where: str) -> BadInput:
+    """Return what is raised for a place that is that of no record."""
+    return BadInput(
+        f"{where}: no record has the position {place.write()}: expected one of this "
+        "segment"
+    )
+
+
 # A record that is whole in a buffer: start, end, sequence, time_ns, bytes of its key
 Whole = tuple[int, int, int, int, int]
 
 
 @contextlib.contextmanager
-def refuse_place(folder: Path, *also: int) -> Iterator[None]:
+def refuse_folder(folder: Path, *also: int) -> Iterator[None]:
     """Turn errors of a folder that cannot be into wrong input.
 
     Parameters
@@ -128,7 +167,7 @@ def refuse_place(folder: Path, *also: int) -> Iterator[None]:
 
 def save_settings(folder: Path, settings: Settings) -> None:
     """Publish ``stream.json``, in a folder that is made if there is none."""
-    with refuse_place(folder, errno.ENOENT):  # as in /proc
+    with refuse_folder(folder, errno.ENOENT):  # as in /proc
         folder.mkdir(parents=True, exist_ok=True)
     with publish(folder / STREAM, "open") as stream:
         stream.write(json.dumps(asdict(settings)).encode())
@@ -144,7 +183,7 @@ def read_settings(folder: Path) -> Settings | None:
     """
     path = folder / STREAM
     try:
-        with refuse_place(folder):
+        with refuse_folder(folder):
             found = json.loads(path.read_bytes())
         if found["format_version"] != FORMAT_VERSION:
             raise BadInput(

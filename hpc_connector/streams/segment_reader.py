@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from hpc_connector.errors import BadInput
 from hpc_connector.streams.records import Record
 from hpc_connector.streams.segment_layout import (
     BODY_AT,
@@ -21,22 +20,21 @@ from hpc_connector.streams.segment_layout import (
     RECORD,
     SEAL_BYTES,
     SEAL_KEY,
+    Damaged,
     Place,
     Whole,
+    check_kept,
     get_first,
     is_seal,
     is_torn,
     list_files,
     make_head,
+    refuse_place,
     walk,
 )
 
 logger = logging.getLogger(__name__)
 FIRST_BYTES, PIECE_BYTES = 1 << 16, 4 << 20  # a record is shorter than the second
-
-
-class Damaged(BadInput):
-    """What is stored is not what was appended."""
 
 
 class End(NamedTuple):
@@ -232,15 +230,8 @@ def find_start(
     BadInput
         Records behind it were deleted, or it is that of none.
     """
-    first = get_first(files[0]) if files else 0
     where = f"{folder}: segment {segment}"
-    if place.sequence + 1 < first:
-        begins = Place(first - 1, files[0], 0).write()
-        raise BadInput(
-            f"{where}: records behind {place.sequence} were deleted: it begins with "
-            f"record {first}, expected a position from {begins} on"
-        )
-    if place.sequence + 1 == first:
+    if check_kept(place, files, where):
         return 0, HEAD_BYTES
     if place.file in files and place.byte >= HEAD_BYTES:
         end = get_record_end(folder / place.file, place)
@@ -248,10 +239,7 @@ def find_start(
             return files.index(place.file), end
     found = find_record(folder, files, place.sequence)
     if found is None:
-        raise BadInput(
-            f"{where}: no record has the position {place.write()}: expected one of "
-            "this segment"
-        )
+        raise refuse_place(place, where)
     k = files.index(found.file)
     return k, get_record_end(folder / found.file, found)
 

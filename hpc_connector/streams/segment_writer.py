@@ -4,6 +4,7 @@ After a write that failed, the next append looks for the end of what is whole, a
 writer does, and cuts what follows.
 """
 
+import contextlib
 import os
 import threading
 import time
@@ -15,9 +16,10 @@ from pathlib import Path
 
 from hpc_connector.errors import BadInput
 from hpc_connector.locks.process_lock import Lock, release, take
-from hpc_connector.streams.records import MOST_SEQUENCE, Position, check_record
+from hpc_connector.streams.records import Position, check_record, check_sequence
 from hpc_connector.streams.segment_layout import (
     HEAD_BYTES,
+    Damaged,
     Place,
     find_whole,
     get_first,
@@ -28,7 +30,6 @@ from hpc_connector.streams.segment_layout import (
     name_file,
 )
 from hpc_connector.streams.segment_reader import (
-    Damaged,
     find_end,
     index_records,
 )
@@ -108,10 +109,9 @@ class SegmentWriter:
         self.prepare()
         if sequence is None:
             sequence = self.last.sequence + 1
-        elif sequence <= self.last.sequence:
+        if sequence <= self.last.sequence:
             return self.find(sequence).write()
-        else:
-            self.check_sequence(sequence)
+        check_sequence(sequence, self.where)
         self.write(sequence, [make_record(sequence, key, value, time.time_ns())])
         return self.last.write()
 
@@ -129,7 +129,7 @@ class SegmentWriter:
             if number <= self.last.sequence:
                 place = self.find(number)
             else:
-                self.check_sequence(number)
+                check_sequence(number, self.where)
                 data = make_record(number, key, value, time.time_ns())
                 full = n_bytes + len(data) > min(BATCH_BYTES, self.get_room())
                 if batch and full:
@@ -183,13 +183,6 @@ class SegmentWriter:
                 "this writer: expected one writer a segment"
             )
 
-    def check_sequence(self, sequence: int) -> None:
-        """Refuse a number that no record can have."""
-        if not 0 <= sequence < MOST_SEQUENCE:
-            raise BadInput(
-                f"{self.where}: sequence {sequence}: expected 0 to {MOST_SEQUENCE - 1}"
-            )
-
     def get_room(self) -> int:
         """Return how many bytes the last file takes before it is rolled."""
         return max(0, self.roll_bytes - max(self.size, HEAD_BYTES))
@@ -216,6 +209,8 @@ class SegmentWriter:
         except BaseException as error:  # nobody knows how much was written
             if isinstance(error, OSError):
                 error.filename = str(self.folder / self.name)
+            with contextlib.suppress(OSError):  # what was acknowledged before
+                self.make_durable(is_end=True)
             self.let_go()
             raise
         if self.sync != "none":

@@ -9,10 +9,11 @@ from hpc_connector.streams.segment_layout import (
     HEAD_BYTES,
     RECORD,
     SEAL_KEY,
+    Damaged,
     find_whole,
     get_first,
 )
-from hpc_connector.streams.segment_reader import Damaged, check_next, read_pieces
+from hpc_connector.streams.segment_reader import check_next, read_pieces
 from hpc_connector.streams.stream import Stream
 
 

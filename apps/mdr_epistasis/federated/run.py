@@ -265,16 +265,39 @@ def search(
         n_cells = columns["cases"].shape[1]
         out = let_out(study, columns) | {"levels": round(n_cells**0.5)}
     out = party.link.tell(out)
-    attributes = {
+    describe_search(record, begun, kept, total)
+    record["federation"] |= {
+        "cells_hidden": out.get("hidden", 0),
+        "queries": {"used": used[0], "most": used[1]} if used else {},
+    }
+    attributes = get_attributes(study, out["levels"])
+    return Result(out["columns"], variants, None, attributes, record), out
+
+
+def get_attributes(study: Study, levels: int) -> dict[str, Any]:
+    """Return what the file of results says of the search, as that of one cohort."""
+    return {
         "order": study.order,
         "folds": study.folds,
-        "levels": out["levels"],
+        "levels": levels,
         "rank_by": RANK_BY[study.rank_by if study.folds > 1 else "whole"],
         "permutation_test": "labels",
     }
-    n, m = sum(total), len(kept.layout.rows)
+
+
+def describe_search(
+    record: RunRecord, begun: Begun, kept: Kept, total: Sequence[int]
+) -> None:
+    """Add to the record what was searched, of all sites together.
+
+    Parameters
+    ----------
+    total
+        Cases and controls.
+    """
+    m = len(kept.layout.rows)
     record["cohort"] = {
-        "individuals": n,
+        "individuals": sum(total),
         "cases": total[0],
         "controls": total[1],
         "variants_read": len(begun.reference),
@@ -282,15 +305,10 @@ def search(
         "removed": kept.removed,
         "notes": list(kept.notes),
     }
-    record["search"] = {"order": 2, "folds": study.folds, "models": m * (m - 1) // 2}
-    record["federation"] |= {
-        "pairs_by_folds": "all"
-        if kept.by_folds
-        else "those that may be among the best",
-        "cells_hidden": out.get("hidden", 0),
-        "queries": {"used": used[0], "most": used[1]} if used else {},
-    }
-    return Result(out["columns"], variants, None, attributes, record), out
+    folds = begun.study.folds
+    record["search"] = {"order": 2, "folds": folds, "models": m * (m - 1) // 2}
+    some = "those that may be among the best"
+    record["federation"]["pairs_by_folds"] = "all" if kept.by_folds else some
 
 
 def say_kept(begun: Begun, kept: Kept) -> None:

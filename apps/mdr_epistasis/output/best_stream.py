@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from hpc_connector.errors import BadInput
+from hpc_connector.errors import UNUSABLE
 from hpc_connector.learner.mdr import search as learner
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
@@ -74,7 +74,7 @@ class BestStream:
             self._due_s = time.monotonic() + EVERY_S
             try:
                 self.stream.append(self.rank, b"best", self.format())
-            except (BadInput, OSError) as error:
+            except UNUSABLE as error:
                 self._is_broken = True
                 warn(error)
 
@@ -96,7 +96,7 @@ class BestStream:
 
     def close(self) -> None:
         """Let the segment of this rank go."""
-        with contextlib.suppress(BadInput, OSError):
+        with contextlib.suppress(*UNUSABLE):
             self.stream.close()
 
 
@@ -139,7 +139,7 @@ def end_stream(args: Options) -> None:
             if not has_last(stream):
                 stream.append(0, TABLE.encode(), json.dumps(record).encode())
             stream.seal()
-    except (BadInput, OSError) as error:
+    except UNUSABLE as error:
         warn(error)
 
 

@@ -120,7 +120,7 @@ class SearchRun:
     @property
     def has_tables(self) -> bool:
         """Whether it has how many cases and controls have which genotypes."""
-        return {"cases", "controls"} <= self.models.keys()
+        return self.models.keys() >= TABLES
 
     @property
     def has_consistency(self) -> bool:
@@ -234,7 +234,7 @@ def _read_models(
             if name in optional and name not in group:
                 continue
             column = group[name]
-            is_unknown = name == "cv_consistency" and "cases" in optional
+            is_unknown = name == "cv_consistency" and optional >= TABLES
             if is_unknown and np.isnan(column[:]).all():  # it was not asked for
                 continue
             expected = (m, *widths.get(name, ()))

@@ -95,7 +95,7 @@ class Growing:
             self._begin(record, where, stream)
             return
         point = unpack_point(self._head[1], record.key, record.value, where)
-        if self._is_new(point, where):
+        if self._is_new(point, where, stream):
             self._digest.update(record.key + b"\0" + record.value)
             self._write(point, stream)
             self.first_ns = self.first_ns or record.time_ns
@@ -123,7 +123,7 @@ class Growing:
             ) from None
         self._n_bytes += stream.write(own)
 
-    def _is_new(self, point: Point, where: str) -> bool:
+    def _is_new(self, point: Point, where: str, stream: Any) -> bool:
         """Return whether a spectrum is not there; raise where it is, but is another."""
         assert self.head is not None
         expected = self.head.n_spectra
@@ -135,23 +135,25 @@ class Growing:
         row = self._row_of.get(point.number)
         if row is None:
             return True
-        if not self._is_same(row, point):
+        if not self._is_same(row, point, stream):
             raise BadInput(
                 f"{where}: spectrum {point.number} is there already, with another "
                 "place or other peaks: expected each once"
             )
         return False
 
-    def _is_same(self, row: int, point: Point) -> bool:
-        """Return whether a spectrum is what is there."""
+    def _is_same(self, row: int, point: Point, stream: Any) -> bool:
+        """Return whether a spectrum is what is there, or in `stream` on its way."""
         there = (self._place[0][row], self._place[1][row], self._n_peaks[row])
         if there != (point.x, point.y, len(point.mz)):
             return False
-        with open(self.path, "rb") as stream:
-            for values, offset in zip(point[3:5], self._offset, strict=True):
-                stream.seek(offset[row])
-                if stream.read(values.nbytes) != values.tobytes():
-                    return False
+        found = []
+        for values, offset in zip(point[3:5], self._offset, strict=True):
+            stream.seek(offset[row])
+            found.append(stream.read(values.nbytes) == values.tobytes())
+        stream.seek(self._n_bytes)
+        if not all(found):
+            return False
         return np.array_equal(self._tic[row], point.tic, equal_nan=True)
 
     def _write(self, point: Point, stream: Any) -> None:

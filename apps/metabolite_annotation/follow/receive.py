@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from hpc_connector.errors import BadInput
+from hpc_connector.errors import UNUSABLE, BadInput
 from hpc_connector.streams.follow import follow
 from hpc_connector.streams.open import open_stream
 from hpc_connector.streams.stream import Stream
@@ -77,7 +77,7 @@ def watch_seal(
 ) -> Iterator[None]:
     """Set two events once the acquisition has ended: what is in hand is of less.
 
-    A thread looks, with a stream of its own.
+    A thread looks, with a stream of its own; where that cannot be used, nobody does.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def watch_seal(
     is_left = threading.Event()
 
     def look() -> None:
-        with contextlib.suppress(Exception), open_source(options) as stream:
+        with contextlib.suppress(*UNUSABLE), open_source(options) as stream:
             while not is_left.wait(LOOK_S):
                 if stream.is_sealed(SEGMENT):
                     is_over.set()

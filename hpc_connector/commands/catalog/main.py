@@ -24,19 +24,14 @@ MODULES = {"list": "list_sets", "import": "import_sets"}  # as Python has those 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the commands; their own arguments are read by ``run``."""
-    add = parser.add_argument
-    said = "; ".join(f"{name}: {said}" for name, said in COMMANDS.items())
-    add("what", choices=COMMANDS, metavar="WHAT", help=said)
-    add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="WHAT -h says")
+    cli.add_commands(parser, COMMANDS)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the commands; only its module is imported."""
-    said = COMMANDS[args.what]
     name = MODULES.get(args.what, args.what)
     chosen: Any = importlib.import_module(f"{__package__}.{name}")
-    title = f"{said[:1].upper()}{said[1:]}."
-    parser = cli.make_parser(f"hpc-connector catalog {args.what}", title)
+    parser = cli.make_command("catalog", args.what, COMMANDS[args.what])
     chosen.add_arguments(parser)
     code: int = chosen.run(parser.parse_args(args.arguments))
     return code

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
-from hpc_connector.catalogue.catalog import Catalog, find_place, open_catalog
+from hpc_connector.catalogue.catalog import USUAL, Catalog, find_place, open_catalog
 from hpc_connector.catalogue.journal import list_damage
 from hpc_connector.catalogue.records import read_day, read_id, read_reference
 from hpc_connector.errors import BadInput
@@ -17,14 +17,13 @@ from hpc_connector.options import local
 logger = logging.getLogger(__name__)
 
 EXTRA = ("rdflib", "pyshacl", "rocrate")
-PLACE = "~/.local/share/hpc_connector/catalog.sqlite"
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
     """Add where the catalogue is."""
     add = parser.add_argument_group("catalogue").add_argument
     said = "file; or a folder of journals, FOLDER/, on a disk that machines share "
-    said += f"(default: the site's CONNECTOR_CATALOG, else {PLACE})"
+    said += f"(default: the site's CONNECTOR_CATALOG, else {USUAL})"
     add("--catalog", metavar="FILE", type=cli.as_type(local_place), help=said)
     said = "of the cluster, as slurm/mn5.env (default: what was sourced)"
     add("--site", type=Path, metavar="FILE", help=said)

@@ -22,19 +22,14 @@ PLACES = dict.fromkeys(("create", "seal", "retain", "list", "verify"), "keep")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the commands; their own arguments are read by ``run``."""
-    add = parser.add_argument
-    said = "; ".join(f"{name}: {said}" for name, said in COMMANDS.items())
-    add("what", choices=COMMANDS, metavar="WHAT", help=said)
-    add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="WHAT -h says")
+    cli.add_commands(parser, COMMANDS)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the commands; only its module is imported."""
-    said = COMMANDS[args.what]
     place = PLACES.get(args.what, args.what.replace("-", "_"))
     chosen: Any = importlib.import_module(f"{__package__}.{place}")
-    title = f"{said[:1].upper()}{said[1:]}."
-    parser = cli.make_parser(f"hpc-connector streams {args.what}", title)
+    parser = cli.make_command("streams", args.what, COMMANDS[args.what])
     chosen.add_arguments(parser, args.what)
     code: int = chosen.run(parser.parse_args(args.arguments), args.what)
     return code

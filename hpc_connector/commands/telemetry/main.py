@@ -21,18 +21,13 @@ COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the commands; their own arguments are read by ``run``."""
-    add = parser.add_argument
-    said = "; ".join(f"{name}: {said}" for name, said in COMMANDS.items())
-    add("what", choices=COMMANDS, metavar="WHAT", help=said)
-    add("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="WHAT -h says")
+    cli.add_commands(parser, COMMANDS)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run one of the commands; only its module is imported."""
-    said = COMMANDS[args.what]
     chosen: Any = importlib.import_module(f"{__package__}.{args.what}")
-    title = f"{said[:1].upper()}{said[1:]}."
-    parser = cli.make_parser(f"hpc-connector telemetry {args.what}", title)
+    parser = cli.make_command("telemetry", args.what, COMMANDS[args.what])
     chosen.add_arguments(parser)
     parsed = parser.parse_args(args.arguments)
     if args.what == "agent":  # without what is imported here, it needs 3 MB less

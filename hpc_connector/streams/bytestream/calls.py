@@ -86,7 +86,6 @@ class Calls:
             asked = self.asked or self.start()
             asked.send((name, arguments))
             if not asked.poll(limit_s):
-                self.kill()
                 raise BadInput(
                     f"{self.where}: no answer within {limit_s:g} s: expected Pravega's "
                     f"controller at {self.host}, port {self.port}"
@@ -95,6 +94,9 @@ class Calls:
         except (EOFError, ConnectionError):
             self.kill()
             raise BadInput(f"{self.where}: the client of Pravega broke down") from None
+        except BaseException:  # or its answer would be taken for that to the next call
+            self.kill()
+            raise
         self.has_answered = True
         if not is_done:
             raise BadInput(f"{self.where}: Pravega: {found}")
@@ -119,8 +121,9 @@ class Calls:
             )
         self.asked = Connection(ours.detach())
         self.has_answered = False
-        if self.asked.poll(START_S):
-            self.asked.recv()  # that it is there
+        if not self.asked.poll(START_S):
+            raise BadInput(f"{self.where}: Pravega's client does not begin")
+        self.asked.recv()  # that it is there
         return self.asked
 
     def kill(self) -> None:

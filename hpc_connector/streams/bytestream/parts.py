@@ -18,18 +18,17 @@ from hpc_connector.streams.segment_layout import (
     RECORD,
     SEAL_BYTES,
     SEAL_KEY,
+    Damaged,
     Place,
+    check_kept,
     get_first,
     make_head,
     make_seal,
+    refuse_place,
     walk,
 )
 
 PIECE_BYTES = 2 << 20  # of a read: more than the longest record
-
-
-class Damaged(BadInput):
-    """What is stored is not what was appended."""
 
 
 class Found(NamedTuple):
@@ -179,22 +178,12 @@ class Parts:
         BadInput
             Records behind it were deleted, or it is that of none.
         """
-        first = get_first(names[0]) if names else 0
         where = f"{self.calls.where}: segment {segment}"
-        if place.sequence + 1 < first:
-            begins = Place(first - 1, names[0]).write()
-            raise BadInput(
-                f"{where}: records behind {place.sequence} were deleted: it begins "
-                f"with record {first}, expected a position from {begins} on"
-            )
-        if place.sequence + 1 == first:
-            return 0, HEAD_BYTES, first - 1
+        if check_kept(place, names, where):
+            return 0, HEAD_BYTES, place.sequence
         found = self.find(segment, names, place)
         if found is None:
-            raise BadInput(
-                f"{where}: no record has the position {place.write()}: expected one of "
-                "this segment"
-            )
+            raise refuse_place(place, where)
         return names.index(found.place.file), found.end, place.sequence
 
     def find(self, segment: int, names: Sequence[str], place: Place) -> Found | None:

@@ -1,7 +1,6 @@
 """A stream in Pravega: a part for what it is, and parts for its segments."""
 
 import json
-import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,7 +11,16 @@ from hpc_connector.errors import BadInput
 from hpc_connector.streams.bytestream.calls import Calls
 from hpc_connector.streams.bytestream.parts import PIECE_BYTES, Parts
 from hpc_connector.streams.bytestream.writer import PartWriter
-from hpc_connector.streams.records import END, MOST_SEGMENTS, START, Position, Record
+from hpc_connector.streams.follow import wait_for_records
+from hpc_connector.streams.records import (
+    END,
+    START,
+    Position,
+    Record,
+    check_most,
+    check_segments,
+    name_segment,
+)
 from hpc_connector.streams.segment_layout import (
     FORMAT_VERSION,
     ROLL_BYTES,
@@ -21,8 +29,6 @@ from hpc_connector.streams.segment_layout import (
     get_first,
 )
 from hpc_connector.streams.stream import SegmentState, StreamState
-
-POLL_S, MOST_POLL_S = 0.05, 1.0
 
 
 class PravegaStream:
@@ -79,8 +85,7 @@ class PravegaStream:
 
     def create(self, n_segments: int = 1, *, roll_bytes: int = ROLL_BYTES) -> None:
         """Make the stream, whose parts have at most `roll_bytes`."""
-        if not 1 <= n_segments <= MOST_SEGMENTS:
-            raise BadInput(f"{n_segments} segments: expected 1 to {MOST_SEGMENTS}")
+        check_segments(n_segments, self.url)
         if not (found := self.read_settings()):
             created = datetime.now(UTC).isoformat(timespec="seconds")
             settings = Settings(FORMAT_VERSION, n_segments, created, roll_bytes)
@@ -90,11 +95,7 @@ class PravegaStream:
                 data = json.dumps(asdict(settings)).encode()
                 self.calls("append", self.scope, self.name, data)
             found = self.settings  # another may have been first
-        if found.segments != n_segments:
-            raise BadInput(
-                f"{self.url}: is there, with {found.segments} segments: expected "
-                f"{n_segments}"
-            )
+        check_segments(n_segments, self.url, found.segments)
 
     def append(
         self, segment: int, key: bytes, value: bytes, sequence: int | None = None
@@ -121,20 +122,13 @@ class PravegaStream:
     ) -> list[Record]:
         """Return the records behind a position."""
         where = self.name_segment(segment)
-        if most_records < 1:
-            raise BadInput(f"{most_records} records at most: expected 1 or more")
-        end_s = time.monotonic() + wait_s
-        delay_s = POLL_S
+        check_most(most_records, where)
         place = Place.parse(self.tail(segment) if position == END else position, where)
-        while True:
-            # before the read: then it has all
-            is_sealed = wait_s > 0 and self.is_sealed(segment)
-            found = list(islice(self.parts.read_behind(segment, place), most_records))
-            left_s = end_s - time.monotonic()
-            if found or is_sealed or left_s <= 0:
-                return found
-            time.sleep(min(delay_s, left_s))
-            delay_s = min(1.5 * delay_s, MOST_POLL_S)
+        return wait_for_records(
+            lambda: list(islice(self.parts.read_behind(segment, place), most_records)),
+            lambda: self.is_sealed(segment),
+            wait_s,
+        )
 
     def tail(self, segment: int) -> Position:
         """Return the position of the last record."""
@@ -197,18 +191,8 @@ class PravegaStream:
         )
 
     def name_segment(self, segment: int) -> str:
-        """Return the name of a segment for messages.
-
-        Raises
-        ------
-        BadInput
-            The stream has no such segment.
-        """
-        if not 0 <= segment < self.n_segments:
-            raise BadInput(
-                f"{self.url}: segment {segment}: expected 0 to {self.n_segments - 1}"
-            )
-        return f"{self.url}: segment {segment}"
+        """Return the name of a segment for messages; refuse one that there is not."""
+        return name_segment(self.url, segment, self.n_segments)
 
     def get_writer(self, segment: int) -> PartWriter:
         """Return the writer of a segment."""

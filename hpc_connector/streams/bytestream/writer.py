@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from hpc_connector.errors import BadInput
 from hpc_connector.streams.bytestream.parts import Parts
-from hpc_connector.streams.records import MOST_SEQUENCE, Position, check_record
+from hpc_connector.streams.records import Position, check_record, check_sequence
 from hpc_connector.streams.segment_layout import (
     HEAD_BYTES,
     Place,
@@ -100,12 +100,8 @@ class PartWriter:
             check_record(key, value, self.where)
             if number <= self.last.sequence:
                 place = self.find(number)
-            elif not 0 <= number < MOST_SEQUENCE:
-                raise BadInput(
-                    f"{self.where}: sequence {number}: expected 0 to "
-                    f"{MOST_SEQUENCE - 1}"
-                )
             else:
+                check_sequence(number, self.where)
                 data = make_record(number, key, value, time.time_ns())
                 if batch and n_bytes + len(data) > BATCH_BYTES:
                     self.write(batch)

@@ -37,11 +37,14 @@ from hpc_connector.streams.jetstream.reader import Reader
 from hpc_connector.streams.jetstream.writer import OtherWriter, Writer
 from hpc_connector.streams.records import (
     END,
-    MOST_SEGMENTS,
     START,
     Position,
     Record,
+    check_most,
     check_record,
+    check_segments,
+    check_sequence,
+    name_segment,
 )
 from hpc_connector.streams.stream import SegmentState, StreamState
 
@@ -88,12 +91,7 @@ class NatsStream:
     def n_segments(self) -> int:
         """Number of segments."""
         if not self._n_segments:
-            info = self._run(self._get_info)
-            if info is None:
-                raise BadInput(
-                    f"{self.url}: no such stream: expected one that hpc-connector "
-                    "streams create has made"
-                )
+            info = self._run(self._take_info)
             self._n_segments = self._count_segments(info)
         return self._n_segments
 
@@ -106,6 +104,22 @@ class NatsStream:
             )
         except NotFoundError:
             return None
+
+    async def _take_info(self, **more: Any) -> api.StreamInfo:
+        """Return what the server says of the stream.
+
+        Raises
+        ------
+        BadInput
+            It is not there, or no more.
+        """
+        info = await self._get_info(**more)
+        if info is None:
+            raise BadInput(
+                f"{self.url}: no such stream: expected one that hpc-connector streams "
+                "create has made"
+            )
+        return info
 
     def _count_segments(self, info: api.StreamInfo) -> int:
         """Return the number of segments of a stream that is one of ours."""
@@ -122,16 +136,10 @@ class NatsStream:
 
     def create(self, n_segments: int = 1) -> None:
         """Make the stream; nothing is done if it is there with as many segments."""
-        if not 1 <= n_segments <= MOST_SEGMENTS:
-            raise BadInput(
-                f"{self.url}: {n_segments} segments: expected 1 to {MOST_SEGMENTS}"
-            )
+        check_segments(n_segments, self.url)
         if self._run(self._get_info) is None:
             self._run(self._add, n_segments)
-        if self.n_segments != n_segments:
-            raise BadInput(
-                f"{self.url} has {self.n_segments} segments: expected {n_segments}"
-            )
+        check_segments(n_segments, self.url, self.n_segments)
 
     async def _add(self, n_segments: int) -> None:
         """Add the stream, unless another does so at the same time."""
@@ -148,12 +156,9 @@ class NatsStream:
             if await self._get_info() is None:
                 raise BadInput(f"{self.url}: {error.description}") from None
 
-    def _check(self, segment: int) -> None:
-        """Refuse a segment that there is not."""
-        if not 0 <= segment < self.n_segments:
-            raise BadInput(
-                f"{self.url}: segment {segment}: expected 0 to {self.n_segments - 1}"
-            )
+    def _name_segment(self, segment: int) -> str:
+        """Return the name of a segment for messages; refuse one that there is not."""
+        return name_segment(self.url, segment, self.n_segments)
 
     def append(
         self, segment: int, key: bytes, value: bytes, sequence: int | None = None
@@ -168,7 +173,7 @@ class NatsStream:
         sequence: int | None = None,
     ) -> Position:
         """Append records, many under way at once; return the position of the last."""
-        self._check(segment)
+        self._name_segment(segment)
         position: Position | None = None
         for window in self._cut(records):
             position = self._run(self._append_first, segment, window, sequence)
@@ -212,6 +217,8 @@ class NatsStream:
         """Append the records that are not there; return the position of the last."""
         writer = await self._take(segment)
         first = writer.sequence + 1 if sequence is None else sequence
+        if first > writer.sequence:
+            check_sequence(first + len(records) - 1, f"{self.url}: segment {segment}")
         given = [Given(first + k, *record) for k, record in enumerate(records)]
         n_there = min(max(writer.sequence + 1 - first, 0), len(given))
         position = 0
@@ -251,7 +258,7 @@ class NatsStream:
         wait_s: float = 0.0,
     ) -> list[Record]:
         """Return the records behind a position, in order, as many as there are."""
-        self._check(segment)
+        check_most(most_records, self._name_segment(segment))
         return self._run(self._read, segment, position, most_records, wait_s)
 
     async def _read(
@@ -286,13 +293,13 @@ class NatsStream:
 
     def tail(self, segment: int) -> Position:
         """Return the position of the last record."""
-        self._check(segment)
+        self._name_segment(segment)
         last = self._run(self._get_last, segment)
         return make_position(last.record)
 
     def is_sealed(self, segment: int) -> bool:
         """Return whether nothing can be appended to a segment any more."""
-        self._check(segment)
+        self._name_segment(segment)
         if segment not in self._sealed and self._run(self._get_last, segment).is_seal:
             self._sealed.add(segment)
         return segment in self._sealed
@@ -300,7 +307,7 @@ class NatsStream:
     def seal(self, segment: int | None = None) -> None:
         """End a segment, or all; when all have ended, the server takes nothing more."""
         if segment is not None:
-            self._check(segment)
+            self._name_segment(segment)
         for one in range(self.n_segments) if segment is None else [segment]:
             if not self.is_sealed(one):
                 self._run(self._seal, one)
@@ -314,8 +321,8 @@ class NatsStream:
 
     async def _seal_all(self) -> None:
         """Have the server refuse whatever is published, or to be deleted."""
-        info = await self._get_info()
-        if info and not info.config.sealed:
+        info = await self._take_info()
+        if not info.config.sealed:
             config = info.config.evolve(sealed=True)
             jetstream = self._connection.jetstream
             await self._connection.keep_asking(lambda: jetstream.update_stream(config))
@@ -349,8 +356,7 @@ class NatsStream:
 
     async def _measure(self) -> int:
         """Return the bytes of the stream; of one that is sealed none can be deleted."""
-        info = await self._get_info()
-        assert info is not None
+        info = await self._take_info()
         if info.config.sealed:
             raise BadInput(
                 f"{self.url} is sealed: a server of NATS deletes no records of it, "
@@ -372,8 +378,7 @@ class NatsStream:
     def describe(self) -> StreamState:
         """Return what there is."""
         numbers = range(self.n_segments)
-        info = self._run(self._get_info, subjects_filter=f"{self._name}.*")
-        assert info is not None
+        info = self._run(self._take_info, subjects_filter=f"{self._name}.*")
         counts = info.state.subjects or {}
         segments = [
             self._run(self._describe, one, counts.get(f"{self._name}.{one}", 0))

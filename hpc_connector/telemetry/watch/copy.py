@@ -8,9 +8,9 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
-from hpc_connector.errors import BadInput
+from hpc_connector.errors import UNUSABLE, BadInput
 
-AGAIN_S = 60.0  # from an append that failed to the next: a server may keep it 5 s
+AGAIN_S = 60.0  # from an append that failed to the next: a server may keep it 30 s
 
 Tell = Callable[[str, bytes], None]  # is given the name of a file, and what it gets
 
@@ -37,9 +37,6 @@ def open_copy(url: str, segment: int, profile: str, notes: list[str]) -> Iterato
     from hpc_connector.streams.open import open_stream
 
     known = Path(profile) if profile else None
-    stream = open_stream(url, profile=known, sync="none")
-    if segment >= (n := stream.n_segments):
-        raise BadInput(f"{url}: segment {segment}: expected 0 to {n - 1}")
     again_s = 0.0
 
     def tell(name: str, data: bytes) -> None:
@@ -48,14 +45,17 @@ def open_copy(url: str, segment: int, profile: str, notes: list[str]) -> Iterato
             return
         try:
             stream.append(segment, name.encode(), data)
-        except (BadInput, OSError) as error:
+        except UNUSABLE as error:
             again_s = time.monotonic() + AGAIN_S
             note = f"rows were not told to a stream: {error}"
             if note not in notes:
                 notes.append(note)
 
+    stream = open_stream(url, profile=known, sync="none")
     try:
+        if segment >= (n := stream.n_segments):
+            raise BadInput(f"{url}: segment {segment}: expected 0 to {n - 1}")
         yield tell
     finally:
-        with contextlib.suppress(BadInput, OSError):
+        with contextlib.suppress(*UNUSABLE):
             stream.close()

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from hpc_connector.errors import BadInput
+from hpc_connector.errors import UNUSABLE
 from hpc_connector.manifest import has_ended, read_manifest
 from hpc_connector.options import RunOptions
 from hpc_connector.partitioner.communicator import Communicator
@@ -80,7 +80,7 @@ def end_copy(out: Path, url: str, profile: Path | None) -> None:
     try:
         with open_stream(url, profile=profile) as stream:
             stream.seal()
-    except (OSError, BadInput) as error:
+    except UNUSABLE as error:
         logger.warning("the stream of telemetry is not sealed: %s", error)
 
 
@@ -156,7 +156,7 @@ def collect(out: Path) -> None:
 
     try:
         summary = join(out)
-    except (OSError, BadInput) as error:
+    except UNUSABLE as error:
         logger.warning("telemetry is not collected: %s", error)
         return
     logger.info("telemetry: %s", json.dumps(summary["utilisation"]))
