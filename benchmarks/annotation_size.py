@@ -25,7 +25,7 @@ import numpy as np
 from annotate_kernels import FORMULAS, make_patterns
 from ranks import find_descendants, get_pss_bytes
 
-from metabolite_annotation.simulate.files import open_writer
+from metabolite_annotation.output.imzml import open_writer
 
 LIPIDS = FORMULAS.parents[1] / "databases/lipidmaps_2017-12-12-v2.tsv.gz"
 GIVEN = ["--instrument", "FTICR", "--isocalc-sigma", "0.000619", "--quiet"]
@@ -49,7 +49,7 @@ def simulate(path, width, height, n_peaks, seed=0):
     pixels = np.arange(width * height)
     x, y = pixels % width, pixels // width
     places = np.stack([x, y], axis=1) / max(width, height)
-    with open_writer(path, uuid.UUID(int=seed + 42), "positive") as writer:
+    with open_writer(path, uuid.UUID(int=seed + 42), "positive", {}) as writer:
         for first in range(0, len(pixels), BLOCK):
             chosen = slice(first, first + BLOCK)
             level = np.clip(np.sin(places[chosen] @ waves.T) - 0.1, 0, None)
