@@ -47,6 +47,7 @@ def array(tmp_path_factory):
     copy_cohort(COHORT.with_suffix(""), folder, "a")
     (folder / "list").write_text("# cohorts\na.bed\n\nb.bed\r\nc.bed\n")
     job = submit(folder, *ARRAY, "--top", 20, "--permutations", 4000)
+    wait_for_end(f"{job}_0", folder)
     ledgers = [folder / f"out/{name}/ledger" for name in "bc"]
     wait(lambda: all(list(ledger.glob("*.npz")) for ledger in ledgers), folder)
     return job, folder

@@ -7,6 +7,10 @@ from hpc_connector.storage.address import get_scheme
 from hpc_connector.streams.stream import Stream, Sync
 
 EXPECTED = "file:///folder, nats://host:4222/NAME or pravega://host:9090/scope/stream"
+SERVERS = {  # how a stream of each is written
+    "nats": "nats://HOST:4222/NAME, and --profile for them",
+    "pravega": "pravega://HOST:9090/SCOPE/STREAM",
+}
 
 
 def open_stream(
@@ -38,8 +42,10 @@ def open_stream(
         A URL of another kind, or with credentials, or its library is missing.
     """
     scheme = get_scheme(url)
-    if scheme in ("nats", "pravega") and {*"@?"} & {*url}:
-        raise BadInput(f"{scheme}://***: no credentials in a URL: expected --profile")
+    if scheme in SERVERS and {*"@?"} & {*url}:
+        raise BadInput(
+            f"{scheme}://***: no credentials in a URL: expected {SERVERS[scheme]}"
+        )
     if profile is not None and scheme != "nats":
         raise BadInput(f"{url}: takes no --profile: expected nats://host:4222/NAME")
     if scheme == "file":
