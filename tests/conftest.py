@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,9 @@ collect_ignore = ["site"]  # the suite of a site, which runs in every rank
 os.environ["PATH"] = os.pathsep.join(
     [os.path.dirname(sys.executable), os.environ["PATH"]]
 )
+
+# A shell has what it starts in the background ignore Ctrl-C, which some tests press
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Each rank of an MPI test is a pytest of its own, and every pytest removes the
 # older temporary folders that it sees: each has a place that no other sees.
