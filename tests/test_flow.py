@@ -36,7 +36,7 @@ RUNS = {
         "hpc_connector.learner.mdr.search",
         "search_pairs",
         COHORT,
-        ["run", "search", "run_on_ranks", "run_task"],
+        ["run", "search", "run_tasks", "run_on_ranks", "run_task"],
     ),
     "metabolite_annotation": (
         "hpc_connector.learner.annotation._image_kernels",

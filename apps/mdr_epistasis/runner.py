@@ -94,12 +94,6 @@ def run(comm: Communicator, args: Options, since: Usage = Usage()) -> Ending:  #
     since
         What this process had used before; nothing, where it was started for the run.
     """
-    with Hasher() as hasher:
-        return search(comm, args, since, hasher)
-
-
-def search(comm: Communicator, args: Options, since: Usage, hasher: Hasher) -> Ending:
-    """See :func:`run`; the inputs are hashed meanwhile."""
     measure = partial(get_resources, comm, args.threads, time.time(), since=since)
     record = begin_together(comm, args)
     if record["status"] == "done":
@@ -107,8 +101,8 @@ def search(comm: Communicator, args: Options, since: Usage, hasher: Hasher) -> E
         if comm.rank == 0:
             end_best(args)
         return Ending(True)
-    with tell_best(comm, args) as best:
-        return search_rest(comm, args, record, hasher, measure, best)
+    with Hasher() as hasher, tell_best(comm, args) as best:
+        return search(comm, args, record, hasher, measure, best)
 
 
 def tell_best(
@@ -130,7 +124,7 @@ def end_best(args: Options) -> None:
         end_stream(args)
 
 
-def search_rest(
+def search(
     comm: Communicator,
     args: Options,
     record: RunRecord,
@@ -144,6 +138,8 @@ def search_rest(
     ----------
     record
         Of the run so far.
+    hasher
+        Which reads the inputs for their checksums meanwhile.
     measure
         Returns what the run has used, given its inputs.
     best

@@ -98,7 +98,8 @@ def run(comm: Communicator, options: Options, since: Usage = Usage()) -> Ending:
     since
         What this process had used before; nothing, where it was started for the run.
     """
-    record, found, ending = search(comm, options, since)
+    with Hasher() as hasher:
+        record, found, ending = search(comm, options, since, hasher)
     with end_together(comm):
         if comm.rank == 0 and ending != "complete":
             finish(options, record, found)
@@ -108,7 +109,8 @@ def run(comm: Communicator, options: Options, since: Usage = Usage()) -> Ending:
 def search(
     comm: Communicator,
     options: Options,
-    since: Usage = Usage(),  # noqa: B008
+    since: Usage,
+    hasher: Hasher,
     acquired: Acquired | None = None,
 ) -> tuple[RunRecord, Found | None, Ending]:
     """Annotate a dataset; write all but the report and the end of the manifest.
@@ -117,21 +119,11 @@ def search(
     ----------
     since
         As in :func:`run`.
+    hasher
+        Which reads the inputs for their checksums meanwhile.
     acquired
         The dataset of a search that reads no file of one, on rank 0.
     """
-    with Hasher() as hasher:
-        return _search(comm, options, since, hasher, acquired)
-
-
-def _search(
-    comm: Communicator,
-    options: Options,
-    since: Usage,
-    hasher: Hasher,
-    acquired: Acquired | None,
-) -> tuple[RunRecord, Found | None, Ending]:
-    """See :func:`search`; the inputs are hashed meanwhile."""
     start_s = time.time()
     record, inputs = begin(comm, options, hasher, acquired)
     record, setup = comm.bcast((record, inputs and inputs.setup))

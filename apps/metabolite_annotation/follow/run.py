@@ -20,6 +20,7 @@ from hpc_connector.pipeline.executor import check_options
 from hpc_connector.pipeline.resources import read_usage
 from hpc_connector.pipeline.terminal import make_progress
 from hpc_connector.run_record import RunRecord
+from hpc_connector.storage.checksums import Hasher
 from hpc_connector.streams.stream import Stream
 from metabolite_annotation.export.formats import check_exports, check_folders
 from metabolite_annotation.follow.dataset import Growing
@@ -178,12 +179,12 @@ def make_result(
     )
     name = comm.bcast(source and source.growing.name)
     own = make_search_options(options, name, partial, time.monotonic())
-    if is_last:
-        searched, found, ending = search(comm, own, used, acquired)
-    else:
-        own = replace(own, quiet=True)
-        with be_quiet(), watch_seal(source and options, is_stopped, is_over):
-            searched, found, ending = search(comm, own, used, acquired)
+    with Hasher() as hasher, contextlib.ExitStack() as stack:
+        if not is_last:
+            own = replace(own, quiet=True)
+            stack.enter_context(be_quiet())
+            stack.enter_context(watch_seal(source and options, is_stopped, is_over))
+        searched, found, ending = search(comm, own, used, hasher, acquired)
     with end_together(comm):
         if source and found and not is_over.is_set():
             finish(own, searched, found)
