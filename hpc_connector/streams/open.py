@@ -8,7 +8,7 @@ from hpc_connector.streams.stream import Stream, Sync
 
 EXPECTED = "file:///folder, nats://host:4222/NAME or pravega://host:9090/scope/stream"
 SERVERS = {  # how a stream of each is written
-    "nats": "nats://HOST:4222/NAME, and --profile for them",
+    "nats": "nats://host:4222/NAME, and --profile for them",
     "pravega": "pravega://HOST:9090/SCOPE/STREAM",
 }
 
