@@ -158,7 +158,10 @@ def test_job__goes_on_where_it_was_stopped(stopped, reference, way):
     attempts = read_account(folder / "out")
     assert len(attempts) >= 2
     limits = {attempt["limit_s"] for attempt in attempts}
-    assert limits == ({60, 660} if way == "limit" else {600})
+    if way == "limit":  # Slurm may note the new one for the attempt before as well
+        assert 660 in limits <= {60, 660}
+    else:
+        assert limits == {600}
     assert "stopped on request" in "".join(p.read_text() for p in folder.glob("*.out"))
 
 
