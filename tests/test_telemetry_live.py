@@ -457,10 +457,12 @@ def test_follow__a_run_to_its_end(tmp_path):
     page = tmp_path / "page.html"
     wait_for(page.exists)
     assert "http-equiv" in page.read_text()
+    first = [process.stdout.readline() for process in seen]  # while the run is live
     run.send_signal(signal.SIGTERM)
     run.wait(PATIENCE_S)
-    for process in seen:
-        lines = process.communicate(timeout=PATIENCE_S)[0].splitlines()
+    for process, line in zip(seen, first, strict=True):
+        rest = process.communicate(timeout=PATIENCE_S)[0]
+        lines = [line, *rest.splitlines()]
         assert process.returncode == 0
         found = [json.loads(line) for line in lines]
         assert {one["state"] for one in found} == {"live", "ended"}
