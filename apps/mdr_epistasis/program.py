@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_connector import cli
-from hpc_connector.errors import BadInput
+from hpc_connector.errors import explain_missing
 from hpc_connector.options import ReaderOptions
 from mdr_epistasis.options import Options, choose_inputs
 
@@ -160,15 +160,8 @@ def load_federated_run() -> Callable[..., Any]:
     BadInput
         There is no library of masks.
     """
-    try:
+    with explain_missing("masks need", "confidential", "cryptography"):
         from mdr_epistasis.federated.run import run
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "cryptography":
-            raise
-        raise BadInput(
-            "masks need cryptography: expected "
-            "pip install 'hpc_connector[confidential]'"
-        ) from None
     return run
 
 

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from hpc_connector import cli
-from hpc_connector.errors import BadInput
+from hpc_connector.errors import explain_missing
 
 NAME = "hpc-connector"
 CONFIDENTIAL = ("keys", "encrypt", "decrypt", "seal", "keeper", "scone")
@@ -48,15 +48,11 @@ def load_command(place: str) -> Any:
     BadInput
         It needs the library of an extra that is not there.
     """
-    try:
-        return importlib.import_module(f"{__package__}.{place}")
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("cryptography", "jwt"):
-            raise
-        raise BadInput(
-            f"confidential data need {error.name}: expected "
-            "pip install 'hpc_connector[confidential]'"
-        ) from None
+    with explain_missing(
+        "confidential data need", "confidential", "cryptography", "jwt"
+    ):
+        command = importlib.import_module(f"{__package__}.{place}")
+    return command
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,9 +1,9 @@
 """Access of a run to its encrypted inputs: begun by the first rank, shared with all."""
 
-import contextlib
 import logging
-from collections.abc import Iterator
+from functools import partial
 
+from hpc_connector import errors
 from hpc_connector.errors import BadInput
 from hpc_connector.options import KeyOptions
 from hpc_connector.partitioner.communicator import Communicator
@@ -12,27 +12,10 @@ from hpc_connector.storage import key_ring
 
 logger = logging.getLogger(__name__)
 
-NEEDED = (
-    "encrypted inputs and results need cryptography: expected "
-    "pip install 'hpc_connector[confidential]'"
+explain_missing = partial(
+    errors.explain_missing,
+    *("encrypted inputs and results need", "confidential", "cryptography"),
 )
-
-
-@contextlib.contextmanager
-def explain_missing() -> Iterator[None]:
-    """Say how to install cryptography, where it is imported and not there.
-
-    Raises
-    ------
-    BadInput
-        It is not there.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "cryptography":
-            raise
-        raise BadInput(NEEDED) from None
 
 
 def begin_access(options: KeyOptions) -> None:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from hpc_connector.errors import BadInput
+from hpc_connector.errors import BadInput, explain_missing
 from hpc_connector.storage.address import split_server
 from hpc_connector.streams.stream import Stream
 
@@ -29,15 +29,9 @@ def open_nats(url: str, *, profile: Path | None = None) -> Stream:
         A URL or profile that cannot be, or nats-py is missing.
     """
     host, port, name = split_url(url)
-    try:
+    with explain_missing(f"{url} needs", "streams", "nats"):
         from hpc_connector.streams.jetstream.profile import read_profile
         from hpc_connector.streams.jetstream.stream import NatsStream
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "nats":
-            raise
-        raise BadInput(
-            f"{url} needs nats: expected pip install 'hpc_connector[streams]'"
-        ) from None
     return NatsStream(url, host, port, name, read_profile(profile))
 
 

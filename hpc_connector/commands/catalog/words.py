@@ -1,13 +1,12 @@
 """Options that the commands of a catalogue share, and how they show what is in it."""
 
 import argparse
-import contextlib
 import logging
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hpc_connector import cli
+from hpc_connector import cli, errors
 from hpc_connector.catalogue.catalog import USUAL, Catalog, find_place, open_catalog
 from hpc_connector.catalogue.journal import list_damage
 from hpc_connector.catalogue.records import read_day, read_id, read_reference
@@ -15,8 +14,6 @@ from hpc_connector.errors import BadInput
 from hpc_connector.options import local
 
 logger = logging.getLogger(__name__)
-
-EXTRA = ("rdflib", "pyshacl", "rocrate")
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
@@ -80,24 +77,10 @@ as_role = cli.as_type(role)
 as_receiver = cli.as_type(receiver)
 
 
-@contextlib.contextmanager
-def explain_missing() -> Iterator[None]:
-    """Say how to install what exports need, where it is imported and not there.
-
-    Raises
-    ------
-    BadInput
-        It is not there.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (name := (error.name or "").partition(".")[0]) not in EXTRA:
-            raise
-        raise BadInput(
-            f"graphs and crates need {name}: expected pip install "
-            "'hpc_connector[catalog]'"
-        ) from None
+explain_missing = partial(
+    errors.explain_missing,
+    *("graphs and crates need", "catalog", "rdflib", "pyshacl", "rocrate"),
+)
 
 
 def show_table(rows: list[tuple[Any, ...]]) -> str:
