@@ -3,7 +3,6 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self, TypeVar, get_args
 
@@ -19,16 +18,18 @@ from hpc_connector.streams.records import (
     check_most,
     check_segments,
     name_segment,
+    refuse_missing,
+    refuse_sealed,
 )
 from hpc_connector.streams.retention import delete_file, list_deletable
 from hpc_connector.streams.segment_layout import (
-    FORMAT_VERSION,
     ROLL_BYTES,
     Damaged,
     Place,
     Settings,
     get_first,
     list_files,
+    make_settings,
     read_settings,
     save_settings,
 )
@@ -74,10 +75,7 @@ class FileStream:
         """
         self.known = self.known or read_settings(self.folder)
         if self.known is None:
-            raise BadInput(
-                f"{self.url}: no stream is there: expected one that was made by "
-                "hpc-connector streams create"
-            )
+            raise refuse_missing(self.url)
         return self.known
 
     @property
@@ -91,9 +89,7 @@ class FileStream:
         check_segments(n_segments, self.url, found.segments if found else None)
         if found:
             return
-        created = datetime.now(UTC).isoformat(timespec="seconds")
-        settings = Settings(FORMAT_VERSION, n_segments, created, roll_bytes)
-        save_settings(self.folder, settings)
+        save_settings(self.folder, make_settings(n_segments, roll_bytes))
 
     def append(
         self, segment: int, key: bytes, value: bytes, sequence: int | None = None
@@ -200,7 +196,7 @@ class FileStream:
         if segment not in self.writers:
             where = self.name_segment(segment)
             if self.is_sealed(segment):
-                raise BadInput(f"{where} is sealed: nothing can be appended")
+                raise refuse_sealed(where)
             self.writers[segment] = SegmentWriter(
                 self.folder, segment, where, self.settings.roll_bytes, self.sync
             )

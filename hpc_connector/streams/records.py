@@ -137,3 +137,24 @@ def check_record(key: bytes, value: bytes, where: str) -> None:
             f"{where}: a record of {n} bytes: expected at most {MOST_BYTES} of key and "
             "value; longer values are cut by who appends them"
         )
+
+
+def refuse_missing(url: str) -> BadInput:
+    """Return what is raised where no stream is."""
+    return BadInput(
+        f"{url}: no stream is there: expected one that was made by "
+        "hpc-connector streams create"
+    )
+
+
+def refuse_sealed(where: str) -> BadInput:
+    """Return what is raised for an append to a segment that has ended."""
+    return BadInput(f"{where} is sealed: nothing can be appended")
+
+
+def refuse_sequence(where: str, sequence: int, last: int) -> BadInput:
+    """Return what is raised for a sequence that is passed, and of no record."""
+    return BadInput(
+        f"{where}: sequence {sequence} is not there, or no more: expected {last + 1} "
+        "or higher"
+    )

@@ -14,6 +14,7 @@ import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -59,6 +60,12 @@ class Settings:
     segments: int
     created: str
     roll_bytes: int
+
+
+def make_settings(n_segments: int, roll_bytes: int) -> Settings:
+    """Return the settings of a stream that is made now."""
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return Settings(FORMAT_VERSION, n_segments, created, roll_bytes)
 
 
 class Place(NamedTuple):

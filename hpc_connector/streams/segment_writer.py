@@ -16,7 +16,13 @@ from pathlib import Path
 
 from hpc_connector.errors import BadInput
 from hpc_connector.locks.process_lock import Lock, release, take
-from hpc_connector.streams.records import Position, check_record, check_sequence
+from hpc_connector.streams.records import (
+    Position,
+    check_record,
+    check_sequence,
+    refuse_sealed,
+    refuse_sequence,
+)
 from hpc_connector.streams.segment_layout import (
     HEAD_BYTES,
     Damaged,
@@ -162,7 +168,7 @@ class SegmentWriter:
         if self.file < 0:
             self.open_end()
         if self.is_sealed and not may_be_sealed:
-            raise BadInput(f"{self.where} is sealed: nothing can be appended")
+            raise refuse_sealed(self.where)
         if time.monotonic() >= self.check_s:
             self.check_alone()
         if self.late:
@@ -254,10 +260,7 @@ class SegmentWriter:
             k = bisect_left(sequences, sequence)
             if k < len(sequences) and sequences[k] == sequence:
                 return Place(sequence, name, places[k])
-        raise BadInput(
-            f"{self.where}: sequence {sequence} is not there, or no more: expected "
-            f"{self.last.sequence + 1} or higher"
-        )
+        raise refuse_sequence(self.where, sequence, self.last.sequence)
 
     def make_durable(self, *, is_end: bool = False) -> None:
         """Have what was written outlive the machine, as far as that is asked for."""

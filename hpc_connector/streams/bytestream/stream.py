@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Self
 
@@ -20,13 +19,14 @@ from hpc_connector.streams.records import (
     check_most,
     check_segments,
     name_segment,
+    refuse_missing,
 )
 from hpc_connector.streams.segment_layout import (
-    FORMAT_VERSION,
     ROLL_BYTES,
     Place,
     Settings,
     get_first,
+    make_settings,
 )
 from hpc_connector.streams.stream import SegmentState, StreamState
 
@@ -52,10 +52,7 @@ class PravegaStream:
         """
         self.known = self.known or self.read_settings()
         if self.known is None:
-            raise BadInput(
-                f"{self.url}: no stream is there: expected one that was made by "
-                "hpc-connector streams create"
-            )
+            raise refuse_missing(self.url)
         return self.known
 
     @property
@@ -87,8 +84,7 @@ class PravegaStream:
         """Make the stream, whose parts have at most `roll_bytes`."""
         check_segments(n_segments, self.url)
         if not (found := self.read_settings()):
-            created = datetime.now(UTC).isoformat(timespec="seconds")
-            settings = Settings(FORMAT_VERSION, n_segments, created, roll_bytes)
+            settings = make_settings(n_segments, roll_bytes)
             self.calls("create_scope", self.scope)
             self.calls("create", self.scope, self.name)
             if not self.calls("begin", self.scope, self.name):

@@ -9,7 +9,13 @@ from collections.abc import Iterable
 
 from hpc_connector.errors import BadInput
 from hpc_connector.streams.bytestream.parts import Parts
-from hpc_connector.streams.records import Position, check_record, check_sequence
+from hpc_connector.streams.records import (
+    Position,
+    check_record,
+    check_sequence,
+    refuse_sealed,
+    refuse_sequence,
+)
 from hpc_connector.streams.segment_layout import (
     HEAD_BYTES,
     Place,
@@ -59,7 +65,7 @@ class PartWriter:
         newest = names[-1] if names else ""
         n_bytes = self.parts.get_size(newest) if newest else 0
         if n_bytes and self.parts.is_seal(newest):
-            raise BadInput(f"{self.where} is sealed: nothing can be appended")
+            raise refuse_sealed(self.where)
         if n_bytes:
             self.parts.ask("seal", newest)  # nobody else appends there any more
         self.last = self.parts.find_last(self.segment, names)
@@ -82,7 +88,7 @@ class PartWriter:
         """Return what is raised if another has appended."""
         names = self.parts.list_names(self.segment)
         if names and self.parts.is_seal(names[-1]):
-            return BadInput(f"{self.where} is sealed: nothing can be appended")
+            return refuse_sealed(self.where)
         return BadInput(
             f"{self.where}: another writer has taken it over: expected one writer a "
             "segment"
@@ -163,8 +169,5 @@ class PartWriter:
                 )
             }
         if sequence not in self.index:
-            raise BadInput(
-                f"{self.where}: sequence {sequence} is not there, or no more: expected "
-                f"{self.last.sequence + 1} or higher"
-            )
+            raise refuse_sequence(self.where, sequence, self.last.sequence)
         return self.index[sequence]

@@ -40,6 +40,7 @@ from hpc_connector.streams.jetstream.messages import (
     measure_headers,
     read_headers,
 )
+from hpc_connector.streams.records import refuse_sealed
 
 MOST_UNDER_WAY = 4096
 FLUSHED = 64  # messages
@@ -125,17 +126,15 @@ def refuse_missing(connection: Connection, error: NotFoundError) -> None:
 async def take_segment(connection: Connection, stream: str, segment: int) -> Writer:
     """Return a writer that goes on behind the last record of a segment."""
     last = await get_last(connection, stream, segment)
-    refuse_sealed(connection, segment, last)
+    check_open(connection, segment, last)
     assert last.sequence is not None
     return Writer(segment, secrets.token_hex(4), last.position, last.sequence)
 
 
-def refuse_sealed(connection: Connection, segment: int, last: Stored) -> None:
+def check_open(connection: Connection, segment: int, last: Stored) -> None:
     """Refuse to append to a segment that has ended."""
     if last.is_seal:
-        raise BadInput(
-            f"{connection.where}: segment {segment} is sealed: nothing can be appended"
-        )
+        raise refuse_sealed(f"{connection.where}: segment {segment}")
 
 
 async def find_position(
@@ -292,7 +291,7 @@ async def look_again(
     last = await get_last(connection, stream, writer.segment)
     if last.position == writer.position:
         return todo
-    refuse_sealed(connection, writer.segment, last)
+    check_open(connection, writer.segment, last)
     assert last.sequence is not None
     if last.writer != writer.name:
         raise OtherWriter(
