@@ -1,7 +1,8 @@
-"""Times and sizes as text, as Slurm and people write them."""
+"""Times, sizes and tables as text, as Slurm and people write them."""
 
 import math
 import re
+from collections.abc import Sequence
 
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "": 1}
 NO_LIMIT = ("infinite", "unlimited")
@@ -87,3 +88,19 @@ def parse_size(text: str) -> int:
     if not found:
         raise ValueError(f"{text or repr(text)}: expected a size {SIZE}")
     return int(found[1]) * UNITS[(found[2] or "M").upper()]
+
+
+def format_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of texts in columns: the first to the left, the others to the right.
+
+    Examples
+    --------
+    >>> print(format_table([("file", "rows"), ("hmdb.tsv", "12")]))
+    file      rows
+    hmdb.tsv    12
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+        for row in rows
+    )

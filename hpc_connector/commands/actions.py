@@ -12,7 +12,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.partitioner.ending import abort_on_error
 from hpc_connector.partitioner.launch import get_mpicomm
 from hpc_connector.report.actions import list_actions
-from hpc_connector.units import parse_size
+from hpc_connector.units import format_table, parse_size
 
 NAME = "hpc-connector"
 
@@ -82,10 +82,6 @@ def report(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"actions": rows}))
         return cli.DONE
-    table = [told.heads, *told.rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     print(told.said)
-    for name, *cells in table:
-        padded = (cell.rjust(w) for cell, w in zip(cells, widths[1:], strict=True))
-        print(name.ljust(widths[0]), *padded, sep="  ")
+    print(format_table([told.heads, *told.rows]))
     return cli.DONE

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hpc_connector.publish import name_published
+from hpc_connector.units import format_table
 from metabolite_annotation.compare.options import CompareOptions
 from metabolite_annotation.compare.runs import Run
 from metabolite_annotation.compare.table import CHANGES, Table, name_changes
@@ -55,11 +56,7 @@ def format_counts(counts: Sequence[Counts], options: CompareOptions) -> str:
     """Return the counts as a table, and where the whole is."""
     heads = ("run", "annotations", "shared", "lost", "gained", "better", "worse")
     rows = [heads, *((one.name, *(f"{n:,}" for n in one[1:-1])) for one in counts)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-        for row in rows
-    ]
+    lines = [format_table(rows)]
     lines.append(
         f"up to {100 * options.fdr:g} % FDR; lost, gained, and better or worse FDR "
         f"level since {counts[0].name}"

@@ -9,6 +9,7 @@ from hpc_connector.learner.annotation.formulas import read_formula
 from hpc_connector.learner.annotation.ions import Chemistry, make_ions
 from hpc_connector.learner.annotation.modifiers import read_adduct
 from hpc_connector.loader.spectra.molecules import Fault, check_rows
+from hpc_connector.units import format_table
 
 ADDUCTS = ("+H", "+Na", "+K", "-H", "+Cl")  # of runs of either polarity
 
@@ -76,11 +77,7 @@ def format_list(contents: Sequence[Contents]) -> str:
     rows = [
         (one.path, *(f"{n:,}" for n in _list_counts(one).values())) for one in contents
     ]
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-        for row in (heads, *rows)
-    )
+    return format_table([heads, *rows])
 
 
 def _list_counts(contents: Contents) -> dict[str, int]:
