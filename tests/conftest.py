@@ -103,6 +103,14 @@ def own_cache(kernels):
         yield
 
 
+@pytest.fixture(scope="module")
+def own_patterns(tmp_path_factory):
+    """Keep isotope patterns away from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def s3_endpoint(tmp_path_factory):
     """Return the address of an S3 server, which the environment may write to."""

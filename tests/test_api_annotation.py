@@ -31,18 +31,12 @@ from metabolite_annotation import tasks as tasks_module
 from metabolite_annotation.program import main
 from programs import assert_same
 
+pytestmark = pytest.mark.usefixtures("own_patterns")
+
 MISSING_EVERY = 7  # pixel of the box
 OPTIONS = {"instrument": "FTICR", "isocalc_sigma": 0.000619}
 EXPORTS = {"export": "csv,anndata", "normalise": "tic"}
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory):
-    """Keep isotope patterns away from the user's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,8 @@ from metabolite_annotation.export.metaspace import format_number
 from metabolite_annotation.program import main
 from programs import get_end, make_command
 
+pytestmark = pytest.mark.usefixtures("own_patterns")
+
 EVERY = ",".join(EXPORTS)
 MISSING_EVERY = 7  # pixel of the box
 WIDTH, HEIGHT = 18, 15
@@ -51,14 +53,6 @@ HEADER = [
     *("isomeric_ions_count", "isobaric_ions_count", "offSample"),
     *("rawOffSampleProb", "isobarIons"),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory):
-    """Keep isotope patterns away from the user's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,8 @@ from metabolite_annotation.follow.receive import watch_seal
 from metabolite_annotation.program import main
 from programs import PATIENCE_S, wait_for
 
+pytestmark = pytest.mark.usefixtures("own_patterns")
+
 DATA = Path(__file__).parent / "data/imzml"
 SMALL = ["--adducts", "+H", "--decoys", "2", "--fdr", "1", "--polarity", "positive"]
 NEGATIVE = [*SMALL, "--adducts", "-H", "--polarity", "negative", "--profile", "as-is"]
@@ -37,14 +39,6 @@ OPTIONS = {
     "Example_Processed": NEGATIVE,
     "Untreated_3_434_tiny": SMALL,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory):
-    """Keep isotope patterns away from the user's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")
