@@ -125,7 +125,7 @@ for name in list(os.environ):
     if name.startswith(("PMI", "MPI_", "HYD")) and name not in sys.argv[1:]:
         os.environ[name] = ""
 from hpc_connector.partitioner.launch import get_mpicomm
-print("size", get_mpicomm().size)
+print(f"size {get_mpicomm().size}\\n", end="")  # at once: ranks share a pipe
 """
 
 
