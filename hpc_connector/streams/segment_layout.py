@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from isal.isal_zlib import crc32  # a tenth of the time of zlib's
+from zlib_ng.zlib_ng import crc32  # a tenth of the time of zlib's
 
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish

@@ -204,7 +204,7 @@ class SegmentWriter:
             Of the first; the others count on.
         """
         data = records[0] if len(records) == 1 else b"".join(records)
-        is_full = self.size > HEAD_BYTES and len(data) > self.get_room()
+        is_full = self.size > HEAD_BYTES and self.size + len(data) > self.roll_bytes
         if not self.name or (is_full and not is_seal):
             self.roll()
         try:
@@ -227,9 +227,9 @@ class SegmentWriter:
         if self.index and self.index[0] == self.name:
             self.index[1].extend(range(sequence, sequence + len(records)))
             self.index[2].extend(accumulate(map(len, records[:-1]), initial=self.size))
-        self.size += n_bytes
-        byte = self.size - len(records[-1])
-        self.last = Place(sequence + len(records) - 1, self.name, byte)
+        n, size = len(records), self.size + n_bytes
+        self.last = Place(sequence + n - 1, self.name, size - len(records[-1]))
+        self.size = size
 
     def roll(self) -> None:
         """Begin a new file."""
