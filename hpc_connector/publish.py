@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, cast
 
+from hpc_connector.errors import BadInput
 from hpc_connector.storage.address import ENCRYPTED
 
 PIECE_BYTES = 1 << 22
@@ -114,6 +115,11 @@ def _publish(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
 
     Without the sync a crash of the machine could leave an empty file of that name. An
     error leaves no half file, and names `path`, which an error of writing does not.
+
+    Raises
+    ------
+    BadInput
+        There is no such folder.
     """
     partial = path.with_name(path.name + ".partial")
     try:
@@ -130,6 +136,10 @@ def _publish(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
             partial.unlink()
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)
+        if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+            raise BadInput(
+                f"{path}: expected a folder {path.parent} that is there"
+            ) from None
         raise
 
 

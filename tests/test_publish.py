@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from hpc_connector.errors import BadInput
+from hpc_connector.publish import publish
 from programs import PATIENCE_S
 
 KILLED = """
@@ -32,3 +34,13 @@ def test_publish__again_after_a_kill_leaves_the_file_alone(call, tmp_path):
     subprocess.run([*command, "go on"], check=True, timeout=PATIENCE_S)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert (tmp_path / "out").read_text() == "whole"
+
+
+def test_publish__into_a_folder_that_is_not_there(tmp_path):
+    path = tmp_path / "none" / "page.html"
+    with (
+        pytest.raises(BadInput, match=r"page.html: expected a folder .*/none that is"),
+        publish(path),
+    ):
+        pass
+    assert not path.parent.exists()
