@@ -139,6 +139,21 @@ def list_ids(catalog: Catalog) -> list[str]:
     return sorted(name for (name,) in rows)
 
 
+def list_with(catalog: Catalog, fact: str, value: str) -> list[DataSet]:
+    """Return the data sets that have a value of a fact now, in order of their ids.
+
+    A fact of several values has them between ``; ``.
+    """
+    rows = catalog.connection.execute(
+        "SELECT id FROM dataset JOIN facts ON dataset = id AND facts.version = "
+        "dataset.version WHERE is_newest AND name = :name "
+        "AND instr('; ' || value || '; ', '; ' || :value || '; ') ORDER BY id",
+        {"name": fact, "value": value},
+    )
+    found = [find(catalog, name) for (name,) in rows.fetchall()]
+    return [one for one in found if one]
+
+
 def list_versions(catalog: Catalog, name: str) -> list[int]:
     """Return the versions of a data set, in order."""
     rows = catalog.connection.execute(
