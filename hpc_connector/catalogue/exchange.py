@@ -8,8 +8,8 @@ from typing import Any
 
 from hpc_connector.catalogue.catalog import Catalog
 from hpc_connector.catalogue.events import Event, pack_event, unpack_event
-from hpc_connector.catalogue.lookup import find, list_events
-from hpc_connector.catalogue.records import DataSet, from_json, to_json
+from hpc_connector.catalogue.lookup import find, find_first, list_events
+from hpc_connector.catalogue.records import DataSet, to_json
 from hpc_connector.confidential.chain import FIRST, get_time, hash_line
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
@@ -26,22 +26,21 @@ def take_records(catalog: Catalog, records: Sequence[DataSet]) -> int:
         An id is taken by another data set: nothing is taken then.
     """
     for one in records:
-        check_free(catalog, one)
-    makes = [partial(_take, catalog, one) for one in records]
-    return sum(catalog.write(make) is not None for make in makes)
+        check_free(catalog, one.id, one.objects[0].url)
+    return catalog.write_all((one.id, partial(_take, catalog, one)) for one in records)
 
 
-def check_free(catalog: Catalog, one: DataSet) -> None:
-    """Refuse a data set whose id another one has.
+def check_free(catalog: Catalog, name: str, url: str) -> None:
+    """Refuse a data set whose id another one has, which is one of another first object.
 
     Raises
     ------
     BadInput
         It is taken.
     """
-    before = find(catalog, one.id)
-    if before and before.objects[0].url != one.objects[0].url:
-        raise BadInput(f"{one.id} is taken by {before.objects[0].url}")
+    before = find_first(catalog, name)
+    if before and before != url:
+        raise BadInput(f"{name} is taken by {before}")
 
 
 def _take(catalog: Catalog, one: DataSet) -> dict[str, Any] | None:
@@ -106,7 +105,7 @@ def take_events(catalog: Catalog, path: Path) -> int:
             raise BadInput(f"{path}, line {number}: {error}") from None
     for event in events:
         if event.what["do"] == "add":
-            check_free(catalog, from_json(event.what["dataset"], event.what["id"]))
-    for event in events:
-        catalog.append(dict(event.what))
+            first = event.what["dataset"]["objects"][0]
+            check_free(catalog, event.what["id"], first["url"])
+    catalog.append(*(dict(event.what) for event in events))
     return len(events)

@@ -72,6 +72,16 @@ def find(catalog: Catalog, name: str, version: int = 0) -> DataSet | None:
     )
 
 
+def find_first(catalog: Catalog, name: str) -> str:
+    """Return the address of the first object of a data set, empty if there is none."""
+    found = catalog.connection.execute(
+        "SELECT url FROM object JOIN dataset ON dataset = id AND object.version = "
+        "dataset.version WHERE id = ? AND is_newest ORDER BY n LIMIT 1",
+        (name,),
+    ).fetchone()
+    return str(found[0]) if found else ""
+
+
 def select(
     connection: sqlite3.Connection,
     table: str,
