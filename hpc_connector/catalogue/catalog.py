@@ -19,6 +19,7 @@ from hpc_connector.catalogue.events import (
     insert_event,
     make_event,
     pack_event,
+    sign_event,
 )
 from hpc_connector.catalogue.journal import Journal, merge
 from hpc_connector.catalogue.records import check_text
@@ -43,11 +44,14 @@ class Catalog:
         Of the file, or those that are made of the journals.
     journal
         Of this process; None where events are in the file.
+    signer
+        Key by which its events are signed (Ed25519), None for no signature.
     """
 
     path: Path
     tables: sqlite3.Connection
     journal: Journal | None = None
+    signer: Any = None
     has_own: bool = False  # events in its journal that are not in the tables yet
 
     @property
@@ -124,7 +128,7 @@ class Catalog:
         for what in whats:
             check_text(what)
         told = [(what, read_time(self.tables, what["id"])) for what in whats]
-        self.journal.append(told)
+        self.journal.append(told, self.signer)
         self.has_own = True
 
     def _flush(self, held: dict[str, What]) -> int:
@@ -145,7 +149,8 @@ class Catalog:
         if last:
             seq, prev = last.seq + 1, hash_line(pack_event(last))
             before = last.time
-        event = Event(seq, max(get_time(), before), get_actor(), what, prev)
+        time = max(get_time(), before)
+        event = sign_event(Event(seq, time, get_actor(), what, prev), self.signer)
         insert_event(self.tables, event)
         apply(self.tables, event)
         return True
@@ -172,13 +177,17 @@ def find_place(chosen: str | None, site: Path | None = None) -> str:
     return chosen or get_site(site).catalog or str(USUAL.expanduser())
 
 
-def open_catalog(path: str | os.PathLike[str], *, is_new: bool = False) -> Catalog:
+def open_catalog(
+    path: str | os.PathLike[str], *, is_new: bool = False, signer: Any = None
+) -> Catalog:
     """Open a catalogue: a file, or with a slash at its end a folder of journals.
 
     Parameters
     ----------
     is_new
         It may be made.
+    signer
+        Key by which what is written is signed (Ed25519).
 
     Raises
     ------
@@ -187,7 +196,7 @@ def open_catalog(path: str | os.PathLike[str], *, is_new: bool = False) -> Catal
     """
     place = Path(path)
     if not (os.fspath(path).endswith("/") or place.is_dir()):
-        return Catalog(place, open_database(place, is_new=is_new))
+        return Catalog(place, open_database(place, is_new=is_new), signer=signer)
     if not place.is_dir() and not is_new:
         raise BadInput(
             f"{place}/: there is no catalogue: hpc-connector catalog add makes one"
@@ -197,7 +206,7 @@ def open_catalog(path: str | os.PathLike[str], *, is_new: bool = False) -> Catal
     except OSError as error:
         raise BadInput(f"{place}: {error.strerror}: expected a folder") from None
     connection = open_database(find_cache(place), is_new=True, sync="NORMAL")
-    found = Catalog(place, connection, Journal(place))
+    found = Catalog(place, connection, Journal(place), signer)
     found.refresh()
     return found
 

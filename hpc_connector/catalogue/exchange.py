@@ -72,14 +72,24 @@ def keep_grants(one: DataSet, before: DataSet) -> DataSet:
 
 
 def save_events(catalog: Catalog, path: Path) -> int:
-    """Write all events of a catalogue as one journal; return their number."""
+    """Write all events of a catalogue as one journal; return their number.
+
+    Those of a file keep their signatures; those of several journals are in another
+    order than they were signed in, and have none.
+    """
     n, prev = 0, FIRST
     with publish(path, "open") as stream:
         for n, (event, _, _) in enumerate(list_events(catalog), 1):
-            line = pack_event(replace(event, seq=n, prev=prev))
+            line = pack_event(place_event(event, n, prev))
             stream.write(line + b"\n")
             prev = hash_line(line)
     return n
+
+
+def place_event(event: Event, seq: int, prev: str) -> Event:
+    """Return an event at a place of a chain; elsewhere its signature does not hold."""
+    placed = replace(event, seq=seq, prev=prev)
+    return placed if placed == event else replace(placed, sig="")
 
 
 def take_events(catalog: Catalog, path: Path) -> int:

@@ -21,6 +21,7 @@ from hpc_connector.catalogue.events import (
     insert_event,
     pack_event,
     replay,
+    sign_event,
     unpack_event,
 )
 from hpc_connector.confidential.chain import (
@@ -47,7 +48,9 @@ class Journal:
         self._stream: BinaryIO | None = None
         self._seq, self._prev, self._time = 0, FIRST, ""
 
-    def append(self, whats: Sequence[tuple[dict[str, Any], str]]) -> None:
+    def append(
+        self, whats: Sequence[tuple[dict[str, Any], str]], signer: Any = None
+    ) -> None:
         """Append events; they are on the disk when this returns.
 
         Parameters
@@ -55,13 +58,16 @@ class Journal:
         whats
             What they do, each with the time of the last event that it knows of: its own
             is later, whatever the clocks of the machines say.
+        signer
+            Key by which they are signed, None for no signature.
         """
         seq, prev, actor = self._seq, self._prev, get_actor()
         lines: list[bytes] = []
         for what, after in whats:
             self._time = max(get_time(), self._time, add_instant(after))
             seq += 1
-            lines.append(pack_event(Event(seq, self._time, actor, what, prev)))
+            event = sign_event(Event(seq, self._time, actor, what, prev), signer)
+            lines.append(pack_event(event))
             prev = hash_line(lines[-1])
         try:
             append_line(self._stream or self._open(), b"\n".join(lines))

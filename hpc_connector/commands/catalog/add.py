@@ -19,6 +19,7 @@ from hpc_connector.catalogue.repositories.study import Study, list_members, pref
 from hpc_connector.commands.catalog.words import (
     add_json,
     add_place,
+    add_signer,
     as_day,
     as_id,
     as_role,
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cli.add_options(parser, KeyOptions, KEYS)
     add_about(parser.add_argument_group("what it is"))
     add_policy(parser.add_argument_group("who may use it"))
+    add_signer(parser)
     add_place(parser)
 
 
