@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from hpc_connector.catalogue.catalog import open_catalog
 from hpc_connector.catalogue.database import writing
 from hpc_connector.catalogue.events import Event, apply, insert_event, pack_event
-from hpc_connector.catalogue.exchange import save_events
+from hpc_connector.catalogue.exchange import save_events, take_events, take_records
 from hpc_connector.catalogue.gather import About, add
 from hpc_connector.catalogue.graph.check import find_violations
 from hpc_connector.catalogue.graph.dcat import export_dcat
@@ -130,6 +130,29 @@ def measure_add(folder):
             print(f"add {said} checksums: {time_it(act):.4f} s of CPU, {wall_s:.4f} s")
 
 
+def measure_import(folder, n=10_000):
+    """Print how long it takes to import a journal, and data sets of a graph."""
+    rng, journal = random.Random(1), folder / "events.jsonl"
+    with open_catalog(folder / "from.sqlite", is_new=True) as catalog:
+        fill(catalog, n)
+        save_events(catalog, journal)
+    sets = [make_data_set(k, rng) for k in range(n)]
+    for place in ("file.sqlite", "journals/"):
+        for name, take, what in (
+            ("events", take_events, journal),
+            ("data sets", take_records, sets),
+        ):
+            where = f"{folder}/{name[:4]}-{place}"
+            with open_catalog(where, is_new=True) as catalog:
+                cpu_s, wall_s = time.process_time(), time.perf_counter()
+                take(catalog, what)
+                catalog.refresh()
+                cpu_s = time.process_time() - cpu_s
+                wall_s = time.perf_counter() - wall_s
+            said = f"import of {n:,} {name} to {place}"
+            print(f"{said}: {cpu_s:.1f} s of CPU, {wall_s:.1f} s")
+
+
 def measure_export(n=1000):
     """Print how long it takes to export data sets, checked, and rdflib alone."""
     rng = random.Random(1)
@@ -202,6 +225,7 @@ def main():
         for words in (["77777"], ["liver", "4242"], ["liver", "brain", "kidney"]):
             measure_search(place, journal, words)
         measure_add(folder)
+        measure_import(folder)
         measure_export()
         measure_full(folder)
         if args.objects:

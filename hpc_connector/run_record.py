@@ -20,6 +20,7 @@ class FromCatalogue(TypedDict):
     id: str
     version: int
     fingerprint: str  # SHA-256 of what all of its objects are, hexadecimal
+    identifier: NotRequired[str]  # in a public repository, such as metabolights:MTBLS1
 
 
 class Input(TypedDict):

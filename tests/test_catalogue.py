@@ -17,7 +17,7 @@ import catalogue_writers
 from hpc_connector.catalogue import catalog as module
 from hpc_connector.catalogue.catalog import find_place, open_catalog
 from hpc_connector.catalogue.database import open_database
-from hpc_connector.catalogue.exchange import save_events, take_events
+from hpc_connector.catalogue.exchange import save_events, take_events, take_records
 from hpc_connector.catalogue.gather import About, add
 from hpc_connector.catalogue.lookup import (
     find,
@@ -389,6 +389,43 @@ def test_import__takes_nothing_of_a_journal_that_was_cut(tmp_path):
         with pytest.raises(BadInput, match=r"events\.jsonl, line 2: it is cut"):
             take_events(catalog, whole)
         assert search(catalog) == []
+
+
+def test_import__to_a_file_is_whole_or_nothing(tmp_path, monkeypatch):
+    whole = tmp_path / "events.jsonl"
+    with open_catalog(tmp_path / "c.sqlite", is_new=True) as catalog:
+        for name in "abc":
+            put(catalog, make_data_set(name))
+        save_events(catalog, whole)
+    did = module.apply
+
+    def fail(tables, event):
+        if event.what["id"] == "c":
+            raise OSError("the disk is full")
+        did(tables, event)
+
+    with open_catalog(tmp_path / "d.sqlite", is_new=True) as catalog:
+        monkeypatch.setattr(module, "apply", fail)
+        with pytest.raises(OSError, match="full"):
+            take_events(catalog, whole)
+        assert (search(catalog), list(list_events(catalog))) == ([], [])
+        monkeypatch.undo()
+        assert take_events(catalog, whole) == 3
+        assert (len(search(catalog)), list_faults(catalog)) == (3, [])
+
+
+def test_take_records__of_two_versions_sees_the_first(place):
+    first = make_data_set("a")
+    other = replace(first.objects[0], sha256="cd" * 32)
+    sets = [first, replace(first, version=2, objects=(other,)), make_data_set("b")]
+    with open_catalog(place, is_new=True) as catalog:
+        assert take_records(catalog, sets) == 3
+        assert list_versions(catalog, "a") == [1, 2]
+        assert get(catalog, "a").objects == (other,)
+        assert list_clashes(catalog, "a") == []
+        known = [get(catalog, name) for name in ("a@1", "a", "b")]
+        assert take_records(catalog, known) == 0
+        assert list_faults(catalog) == []
 
 
 def test_merge__keeps_both_of_a_clash_and_shows_the_later(

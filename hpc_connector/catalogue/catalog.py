@@ -4,8 +4,9 @@ import hashlib
 import os
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from hpc_connector.catalogue.events import (
     insert_event,
     make_event,
     pack_event,
+    sign_event,
 )
 from hpc_connector.catalogue.journal import Journal, merge
 from hpc_connector.catalogue.records import check_text
@@ -26,6 +28,7 @@ from hpc_connector.confidential.chain import FIRST, get_time, hash_line
 from hpc_connector.errors import BadInput
 
 What = dict[str, Any]
+Make = Callable[[], What | None]
 USUAL = Path("~/.local/share/hpc_connector/catalog.sqlite")
 
 
@@ -41,11 +44,14 @@ class Catalog:
         Of the file, or those that are made of the journals.
     journal
         Of this process; None where events are in the file.
+    signer
+        Key by which its events are signed (Ed25519), None for no signature.
     """
 
     path: Path
     tables: sqlite3.Connection
     journal: Journal | None = None
+    signer: Any = None
     has_own: bool = False  # events in its journal that are not in the tables yet
 
     @property
@@ -71,7 +77,7 @@ class Catalog:
             merge(self.path, self.tables)
             self.has_own = False
 
-    def write(self, make: Callable[[], What | None]) -> What | None:
+    def write(self, make: Make) -> What | None:
         """Write an event; it is on the disk when this returns.
 
         Parameters
@@ -80,36 +86,74 @@ class Catalog:
             Returns what the event does, by what is in the catalogue: of a file no other
             writes meanwhile. None for nothing.
         """
-        if self.journal:
-            self.refresh()
-            if what := make():
-                self.append(what)
-            return what
-        with writing(self.tables):
-            if what := make():
-                self._append(what)
-        return what
+        made: list[What | None] = []
 
-    def append(self, what: What) -> None:
-        """Write an event whatever is in the catalogue, as :meth:`write`."""
+        def tell() -> What | None:
+            made.append(make())
+            return made[-1]
+
+        self.write_all([("", tell)])
+        return made[-1]
+
+    def write_all(self, makes: Iterable[tuple[str, Make]]) -> int:
+        """Write several events at once, as :meth:`write`; return how many were written.
+
+        To a file either all are written or none; to a journal in order, and a kill may
+        leave the first of them.
+
+        Parameters
+        ----------
+        makes
+            Each with the id of its data set: it sees what those before it have written
+            of that.
+        """
         if self.journal is None:
-            self.write(lambda: what)
+            with writing(self.tables):
+                return sum(self._append(make()) for _, make in makes)
+        self.refresh()
+        held: dict[str, What] = {}
+        n = 0
+        for name, make in makes:
+            if name in held:
+                n += self._flush(held)
+            if what := make():
+                held[name] = what
+        return n + self._flush(held)
+
+    def append(self, *whats: What) -> None:
+        """Write events whatever is in the catalogue, as :meth:`write_all`."""
+        if self.journal is None:
+            self.write_all([(what["id"], partial(dict, what)) for what in whats])
             return
-        check_text(what)
-        self.journal.append(what, read_time(self.tables, what["id"]))
+        for what in whats:
+            check_text(what)
+        told = [(what, read_time(self.tables, what["id"])) for what in whats]
+        self.journal.append(told, self.signer)
         self.has_own = True
 
-    def _append(self, what: What) -> None:
-        """Add an event to the chain of the file, and do it."""
+    def _flush(self, held: dict[str, What]) -> int:
+        """Write what is held; return how many events that are."""
+        n = len(held)
+        if held:
+            self.append(*held.values())
+            held.clear()
+        return n
+
+    def _append(self, what: What | None) -> bool:
+        """Add an event, if it is one, to the chain of the file, and do it."""
+        if not what:
+            return False
         check_text(what)
         last = read_last(self.tables)
         seq, prev, before = 1, FIRST, ""
         if last:
             seq, prev = last.seq + 1, hash_line(pack_event(last))
             before = last.time
-        event = Event(seq, max(get_time(), before), get_actor(), what, prev)
+        time = max(get_time(), before)
+        event = sign_event(Event(seq, time, get_actor(), what, prev), self.signer)
         insert_event(self.tables, event)
         apply(self.tables, event)
+        return True
 
 
 def read_last(connection: sqlite3.Connection) -> Event | None:
@@ -133,13 +177,17 @@ def find_place(chosen: str | None, site: Path | None = None) -> str:
     return chosen or get_site(site).catalog or str(USUAL.expanduser())
 
 
-def open_catalog(path: str | os.PathLike[str], *, is_new: bool = False) -> Catalog:
+def open_catalog(
+    path: str | os.PathLike[str], *, is_new: bool = False, signer: Any = None
+) -> Catalog:
     """Open a catalogue: a file, or with a slash at its end a folder of journals.
 
     Parameters
     ----------
     is_new
         It may be made.
+    signer
+        Key by which what is written is signed (Ed25519).
 
     Raises
     ------
@@ -148,7 +196,7 @@ def open_catalog(path: str | os.PathLike[str], *, is_new: bool = False) -> Catal
     """
     place = Path(path)
     if not (os.fspath(path).endswith("/") or place.is_dir()):
-        return Catalog(place, open_database(place, is_new=is_new))
+        return Catalog(place, open_database(place, is_new=is_new), signer=signer)
     if not place.is_dir() and not is_new:
         raise BadInput(
             f"{place}/: there is no catalogue: hpc-connector catalog add makes one"
@@ -158,7 +206,7 @@ def open_catalog(path: str | os.PathLike[str], *, is_new: bool = False) -> Catal
     except OSError as error:
         raise BadInput(f"{place}: {error.strerror}: expected a folder") from None
     connection = open_database(find_cache(place), is_new=True, sync="NORMAL")
-    found = Catalog(place, connection, Journal(place))
+    found = Catalog(place, connection, Journal(place), signer)
     found.refresh()
     return found
 

@@ -11,7 +11,7 @@ import re
 import sqlite3
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hpc_connector.catalogue.database import dump
@@ -27,6 +27,7 @@ from hpc_connector.catalogue.records import (
 )
 from hpc_connector.text import pack_json
 
+SIGNED = b"hpc_connector catalog v1\0"  # before what is signed
 KINDS = ("add", "index", "grant", "revoke", "deny")
 EVENT = "seq, time, actor, what, prev, sig"  # columns of an event
 ORDER = "ORDER BY time, file, line, seq"
@@ -54,7 +55,7 @@ class Event:
     prev
         SHA-256 of the line before, hexadecimal.
     sig
-        Empty: a catalogue has no key.
+        Of whom has written it, base64; empty where they have no key.
     """
 
     seq: int
@@ -77,6 +78,29 @@ def pack_event(event: Event) -> bytes:
     """Return the line of an event, without its newline."""
     packed = pack_json({**vars(event), "what": dict(event.what)})
     return START % zlib.crc32(packed) + packed[1:]
+
+
+def sign_event(event: Event, signer: Any) -> Event:
+    """Return an event with the signature of a key (Ed25519); as it is for None."""
+    if signer is None:
+        return event
+    from hpc_connector.confidential.keeper.log import sign  # of an extra
+
+    return replace(event, sig=sign(signer, SIGNED, tell_signed(event)))
+
+
+def is_signed(event: Event, trusted: Sequence[bytes]) -> bool:
+    """Return whether an event is signed by one of some keys, 32 bytes each."""
+    from hpc_connector.confidential.keeper.log import has_signed  # of an extra
+
+    told = tell_signed(event)
+    return any(has_signed(key, SIGNED, told, event.sig) for key in trusted)
+
+
+def tell_signed(event: Event) -> dict[str, Any]:
+    """Return what is signed of an event: all else, its place in the chain too."""
+    told = {**vars(event), "what": dict(event.what)}
+    return {name: value for name, value in told.items() if name != "sig"}
 
 
 def unpack_event(line: bytes) -> Event:

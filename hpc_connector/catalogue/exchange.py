@@ -8,8 +8,8 @@ from typing import Any
 
 from hpc_connector.catalogue.catalog import Catalog
 from hpc_connector.catalogue.events import Event, pack_event, unpack_event
-from hpc_connector.catalogue.lookup import find, list_events
-from hpc_connector.catalogue.records import DataSet, from_json, to_json
+from hpc_connector.catalogue.lookup import find, find_first, list_events
+from hpc_connector.catalogue.records import DataSet, to_json
 from hpc_connector.confidential.chain import FIRST, get_time, hash_line
 from hpc_connector.errors import BadInput
 from hpc_connector.publish import publish
@@ -26,22 +26,21 @@ def take_records(catalog: Catalog, records: Sequence[DataSet]) -> int:
         An id is taken by another data set: nothing is taken then.
     """
     for one in records:
-        check_free(catalog, one)
-    makes = [partial(_take, catalog, one) for one in records]
-    return sum(catalog.write(make) is not None for make in makes)
+        check_free(catalog, one.id, one.objects[0].url)
+    return catalog.write_all((one.id, partial(_take, catalog, one)) for one in records)
 
 
-def check_free(catalog: Catalog, one: DataSet) -> None:
-    """Refuse a data set whose id another one has.
+def check_free(catalog: Catalog, name: str, url: str) -> None:
+    """Refuse a data set whose id another one has, which is one of another first object.
 
     Raises
     ------
     BadInput
         It is taken.
     """
-    before = find(catalog, one.id)
-    if before and before.objects[0].url != one.objects[0].url:
-        raise BadInput(f"{one.id} is taken by {before.objects[0].url}")
+    before = find_first(catalog, name)
+    if before and before != url:
+        raise BadInput(f"{name} is taken by {before}")
 
 
 def _take(catalog: Catalog, one: DataSet) -> dict[str, Any] | None:
@@ -73,14 +72,24 @@ def keep_grants(one: DataSet, before: DataSet) -> DataSet:
 
 
 def save_events(catalog: Catalog, path: Path) -> int:
-    """Write all events of a catalogue as one journal; return their number."""
+    """Write all events of a catalogue as one journal; return their number.
+
+    Those of a file keep their signatures; those of several journals are in another
+    order than they were signed in, and have none.
+    """
     n, prev = 0, FIRST
     with publish(path, "open") as stream:
         for n, (event, _, _) in enumerate(list_events(catalog), 1):
-            line = pack_event(replace(event, seq=n, prev=prev))
+            line = pack_event(place_event(event, n, prev))
             stream.write(line + b"\n")
             prev = hash_line(line)
     return n
+
+
+def place_event(event: Event, seq: int, prev: str) -> Event:
+    """Return an event at a place of a chain; elsewhere its signature does not hold."""
+    placed = replace(event, seq=seq, prev=prev)
+    return placed if placed == event else replace(placed, sig="")
 
 
 def take_events(catalog: Catalog, path: Path) -> int:
@@ -106,7 +115,7 @@ def take_events(catalog: Catalog, path: Path) -> int:
             raise BadInput(f"{path}, line {number}: {error}") from None
     for event in events:
         if event.what["do"] == "add":
-            check_free(catalog, from_json(event.what["dataset"], event.what["id"]))
-    for event in events:
-        catalog.append(dict(event.what))
+            first = event.what["dataset"]["objects"][0]
+            check_free(catalog, event.what["id"], first["url"])
+    catalog.append(*(dict(event.what) for event in events))
     return len(events)

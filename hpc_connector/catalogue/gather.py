@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from hpc_connector.catalogue.catalog import Catalog
@@ -27,6 +28,7 @@ from hpc_connector.manifest import NAME, read_manifest
 from hpc_connector.publish import name_encrypted
 
 AT_ONCE = 16
+UNORDERED = {"keywords", "purposes"}  # of which a graph knows no order either
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ def add(
     files: Sequence[str] = (),
     about: About | None = None,
     *,
+    members: Sequence[Member] = (),
+    facts: Mapping[str, str] = MappingProxyType({}),
     run: Path | None = None,
     checksum: bool = True,
 ) -> tuple[DataSet, bool]:
@@ -73,6 +77,8 @@ def add(
         Its id.
     files
         Files and URLs; what belongs to them is found.
+    members, facts
+        Of a study of a repository, beside the files. What headers say counts before.
     run
         Folder of a run whose results it is, beside the files.
     checksum
@@ -88,21 +94,21 @@ def add(
         An object that cannot be read, an id that is taken, or what may not be told.
     """
     read_id(name)
-    members, facts, origin = [], {}, None
-    if files:
-        members = list_members([check_name(file) for file in files])
-        facts = read_facts(members)
+    own = list_members([check_name(file) for file in files]) if files else []
+    own += [one for one in members if one not in own]
+    known = {**facts, **read_facts(own)}
+    origin = None
     if run is not None:
         results, origin = list_results(run)
-        members += results
-    if not members:
+        own += results
+    if not own:
         raise BadInput("expected files or URLs, or --from-run with the folder of a run")
-    objects = tuple(look_at(members, checksum=checksum))
+    objects = tuple(look_at(own, checksum=checksum))
     now: list[DataSet] = []
 
     def make() -> dict[str, Any] | None:
         before = find(catalog, name)
-        found = join(before, name, objects, about or About(), facts, origin)
+        found = join(before, name, objects, about or About(), known, origin)
         now.append(found)
         if found == before:
             return None
@@ -150,6 +156,7 @@ def join(
             "that object first"
         )
     told = {n: v for n, v in vars(about).items() if v is not None}
+    told |= {n: tuple(sorted(set(told[n]))) for n in UNORDERED & told.keys()}
     of_policy: dict[str, Any] = {n: v for n, v in told.items() if n in OF_POLICY}
     own: dict[str, Any] = {n: v for n, v in told.items() if n not in OF_POLICY}
     if before is None:

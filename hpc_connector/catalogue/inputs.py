@@ -10,6 +10,7 @@ from hpc_connector.catalogue.catalog import find_place, open_catalog
 from hpc_connector.catalogue.lookup import get
 from hpc_connector.catalogue.policy import check_use
 from hpc_connector.catalogue.records import DataSet, StoredObject
+from hpc_connector.catalogue.repositories.identifiers import STUDY
 from hpc_connector.catalogue.verify import AT_ONCE
 from hpc_connector.confidential.identity.claims import Claims
 from hpc_connector.errors import BadInput
@@ -51,9 +52,7 @@ def take_inputs(options: Options, roles: Roles) -> Options:
         logger.info("%s: %s", one.name, one.title)
     told = {
         each.url: {
-            "id": one.id,
-            "version": one.version,
-            "fingerprint": one.fingerprint,
+            **name_set(one),
             WAS: {"bytes": each.bytes, "sha256": each.sha256, "etag": each.tag},
         }
         for one in sets.values()
@@ -61,6 +60,13 @@ def take_inputs(options: Options, roles: Roles) -> Options:
     }
     chosen = _choose(options, roles, sets)
     return replace(options, **chosen, **_get_key(options, sets), datasets=told)
+
+
+def name_set(one: DataSet) -> dict[str, Any]:
+    """Return what a manifest says of a data set: which it is, also in a repository."""
+    told = {"id": one.id, "version": one.version, "fingerprint": one.fingerprint}
+    known = one.facts.get(STUDY)
+    return {**told, STUDY: known} if known else told
 
 
 def load_user() -> Claims:

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import sqlite3
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -20,6 +21,7 @@ from hpc_connector.catalogue.events import (
     insert_event,
     pack_event,
     replay,
+    sign_event,
     unpack_event,
 )
 from hpc_connector.confidential.chain import (
@@ -46,25 +48,32 @@ class Journal:
         self._stream: BinaryIO | None = None
         self._seq, self._prev, self._time = 0, FIRST, ""
 
-    def append(self, what: dict[str, Any], after: str = "") -> Event:
-        """Append an event; it is on the disk when this returns.
+    def append(
+        self, whats: Sequence[tuple[dict[str, Any], str]], signer: Any = None
+    ) -> None:
+        """Append events; they are on the disk when this returns.
 
         Parameters
         ----------
-        after
-            Time of the last event that this one knows of: its own is later, whatever
-            the clocks of the machines say.
+        whats
+            What they do, each with the time of the last event that it knows of: its own
+            is later, whatever the clocks of the machines say.
+        signer
+            Key by which they are signed, None for no signature.
         """
-        self._time = max(get_time(), self._time, add_instant(after))
-        seq = self._seq + 1
-        event = Event(seq, self._time, get_actor(), what, self._prev)
-        line = pack_event(event)
+        seq, prev, actor = self._seq, self._prev, get_actor()
+        lines: list[bytes] = []
+        for what, after in whats:
+            self._time = max(get_time(), self._time, add_instant(after))
+            seq += 1
+            event = sign_event(Event(seq, self._time, actor, what, prev), signer)
+            lines.append(pack_event(event))
+            prev = hash_line(lines[-1])
         try:
-            append_line(self._stream or self._open(), line)
+            append_line(self._stream or self._open(), b"\n".join(lines))
         except OSError as error:
             raise BadInput(f"{self.path}: {error.strerror}") from None
-        self._seq, self._prev = seq, hash_line(line)
-        return event
+        self._seq, self._prev = seq, prev
 
     def _open(self) -> BinaryIO:
         """Return the file, which is new: one that this process has closed stays so."""

@@ -2,7 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hpc_connector.catalogue.catalog import Catalog
@@ -11,6 +12,7 @@ from hpc_connector.catalogue.events import (
     EVENT,
     ORDER,
     Event,
+    is_signed,
     make_event,
     pack_event,
 )
@@ -27,6 +29,7 @@ from hpc_connector.catalogue.records import (
 from hpc_connector.confidential.chain import FIRST, hash_line
 from hpc_connector.errors import BadInput
 
+DENY = "deny"  # what an event does that changes nothing
 OF_VERSION = "dataset = :dataset AND version = :version"
 
 
@@ -70,6 +73,16 @@ def find(catalog: Catalog, name: str, version: int = 0) -> DataSet | None:
         provenance=_read_provenance(connection, key),
         **own,
     )
+
+
+def find_first(catalog: Catalog, name: str) -> str:
+    """Return the address of the first object of a data set, empty if there is none."""
+    found = catalog.connection.execute(
+        "SELECT url FROM object JOIN dataset ON dataset = id AND object.version = "
+        "dataset.version WHERE id = ? AND is_newest ORDER BY n LIMIT 1",
+        (name,),
+    ).fetchone()
+    return str(found[0]) if found else ""
 
 
 def select(
@@ -139,6 +152,21 @@ def list_ids(catalog: Catalog) -> list[str]:
     return sorted(name for (name,) in rows)
 
 
+def list_with(catalog: Catalog, fact: str, value: str) -> list[DataSet]:
+    """Return the data sets that have a value of a fact now, in order of their ids.
+
+    A fact of several values has them between ``; ``.
+    """
+    rows = catalog.connection.execute(
+        "SELECT id FROM dataset JOIN facts ON dataset = id AND facts.version = "
+        "dataset.version WHERE is_newest AND name = :name "
+        "AND instr('; ' || value || '; ', '; ' || :value || '; ') ORDER BY id",
+        {"name": fact, "value": value},
+    )
+    found = [find(catalog, name) for (name,) in rows.fetchall()]
+    return [one for one in found if one]
+
+
 def list_versions(catalog: Catalog, name: str) -> list[int]:
     """Return the versions of a data set, in order."""
     rows = catalog.connection.execute(
@@ -155,7 +183,8 @@ def list_events(catalog: Catalog, name: str = "") -> Iterator[tuple[Event, str, 
         (name,) if name else (),
     )
     for *row, file, line in rows:
-        yield make_event(row), file, line
+        event = make_event(row)
+        yield (replace(event, seq=line) if file else event), file, line
 
 
 def list_clashes(catalog: Catalog, name: str) -> list[str]:
@@ -176,10 +205,42 @@ def list_clashes(catalog: Catalog, name: str) -> list[str]:
     return found
 
 
-def list_faults(catalog: Catalog) -> list[str]:
-    """Return a phrase for each place where the chain of events does not hold."""
+def list_faults(catalog: Catalog, trusted: Sequence[bytes] = ()) -> list[str]:
+    """Return a phrase for each place where the chain of events does not hold.
+
+    Parameters
+    ----------
+    trusted
+        Public keys, 32 bytes each, of those who may write; without them no signature is
+        looked at.
+    """
+    unsigned = list(_list_unsigned(catalog, trusted)) if trusted else []
     if catalog.journal:
-        return list_damage(catalog.connection)
+        return list_damage(catalog.connection) + unsigned
+    return _list_breaks(catalog) + unsigned
+
+
+def _list_unsigned(catalog: Catalog, trusted: Sequence[bytes]) -> Iterator[str]:
+    """Yield a phrase for each event that no trusted key has signed.
+
+    Of a denied use this is none: it changes nothing, and is told by whose run it was.
+    """
+    for event, file, line in list_events(catalog):
+        where = f"{file}, line {line}" if file else f"{catalog.path}, event {event.seq}"
+        if not event.sig and event.what["do"] != DENY:
+            yield f"{where}: it is not signed"
+        elif event.sig and not is_signed(event, trusted):
+            yield f"{where}: its signature does not hold, or is of nobody trusted"
+
+
+def count_signed(catalog: Catalog) -> int:
+    """Return how many events are signed, by whomever."""
+    rows = catalog.connection.execute("SELECT count(*) FROM event WHERE sig != ''")
+    return int(rows.fetchone()[0])
+
+
+def _list_breaks(catalog: Catalog) -> list[str]:
+    """Return a phrase for each event of a file that does not follow that before."""
     prev, faults = FIRST, []
     for n, (event, _, _) in enumerate(list_events(catalog), 1):
         if (event.seq, event.prev) != (n, prev):

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from hpc_connector.catalogue.catalog import Catalog
-from hpc_connector.catalogue.lookup import get, list_faults, list_ids
+from hpc_connector.catalogue.lookup import count_signed, get, list_faults, list_ids
 from hpc_connector.catalogue.objects import add_seal, hash_stored
 from hpc_connector.catalogue.records import DataSet, SliceIndex, StoredObject
 from hpc_connector.errors import BadInput
@@ -35,10 +35,15 @@ class Verified(NamedTuple):
     objects: int
     bytes: int
     faults: list[Fault]
+    signed: int = 0  # events that have a signature
 
 
 def verify(
-    catalog: Catalog, references: Sequence[str] = (), *, full: bool = False
+    catalog: Catalog,
+    references: Sequence[str] = (),
+    *,
+    full: bool = False,
+    trusted: Sequence[bytes] = (),
 ) -> Verified:
     """Compare objects and indexes with what is recorded of them, 16 at once.
 
@@ -48,6 +53,8 @@ def verify(
         Of data sets; all, and the chain of events, if there are none.
     full
         Read all bytes for their SHA-256; without it none is read.
+    trusted
+        Public keys, 32 bytes each, of those who may write to the catalogue.
 
     Raises
     ------
@@ -56,13 +63,15 @@ def verify(
     """
     chosen = [get(catalog, name) for name in references or list_ids(catalog)]
     pairs = [(one, each) for one in chosen for each in one.objects]
-    faults = [Fault("", "", said) for said in list_faults(catalog) if not references]
+    said = [] if references else list_faults(catalog, trusted)
+    faults = [Fault("", "", each) for each in said]
     check = functools.partial(check_object, full=full)
     with ThreadPoolExecutor(AT_ONCE, "verify") as pool:
         found = list(pool.map(check, *zip(*pairs, strict=True))) if pairs else []
     faults += [fault for some in found for fault in some]
     n_bytes = sum(each.bytes for _, each in pairs) if full else 0
-    return Verified(len(chosen), len(pairs), n_bytes, faults)
+    n_signed = 0 if references else count_signed(catalog)
+    return Verified(len(chosen), len(pairs), n_bytes, faults, n_signed)
 
 
 def check_object(one: DataSet, each: StoredObject, *, full: bool) -> list[Fault]:

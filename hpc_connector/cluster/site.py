@@ -27,6 +27,7 @@ SITE_KEYS = {
     "CONNECTOR_MOST_NODES": "most_nodes",
     "CONNECTOR_MOST_HOURS": "most_hours",
     "CONNECTOR_CATALOG": "catalog",
+    "CONNECTOR_CATALOG_SIGNER": "catalog_signer",
 }
 
 PER_NODE, PER_CPU = "per-node", "per-cpu"
@@ -54,6 +55,9 @@ class Site:
         Of the nodes that `qos` and `slurm_partition` give; 0 where it is not known.
     catalog
         File, or folder of journals, of its catalogue of data sets, if it has one.
+    catalog_signer
+        Private key that signs what is written to it, if there is one; ``~`` is the
+        user's home.
     """
 
     account: str = ""
@@ -70,6 +74,7 @@ class Site:
     most_nodes: int = 0
     most_hours: float = 0
     catalog: str = ""
+    catalog_signer: str = ""
 
 
 def get_site(path: Path | None = None) -> Site:

@@ -164,10 +164,11 @@ def _add_input(crate: ROCrate, one: Input) -> Entity:
     if known := one.get("dataset"):
         name = f"{known['id']}@{known['version']}"
         iri = f"urn:hpc-connector:dataset:{known['id']}:{known['version']}"
+        names = [known["fingerprint"], known.get("identifier", "")]
         told = {
             "@type": "CreativeWork",
             "name": name,
-            "identifier": known["fingerprint"],
+            "identifier": names if names[1] else names[0],
         }
         return crate.add(ContextEntity(crate, iri, told))
     name = posixpath.basename(address.cut_query(one["path"]).rstrip("/"))

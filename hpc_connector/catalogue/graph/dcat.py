@@ -29,6 +29,11 @@ from hpc_connector.catalogue.records import (
     StoredObject,
     get_today,
 )
+from hpc_connector.catalogue.repositories.identifiers import (
+    RECORD,
+    STUDY,
+    is_identifier,
+)
 from hpc_connector.errors import BadInput
 
 TITLE, DESCRIPTION = "Catalogue", "Records"
@@ -129,7 +134,11 @@ def _put_facts(graph: Graph, iri: URIRef, one: DataSet) -> None:
     """Add facts: by the words of HealthDCAT-AP, by those they came with, or by ours."""
     for name, value in hide_few(one).items():
         bound = value.removeprefix("<")
-        if name in NUMBERS and bound.isdecimal():
+        if name == STUDY and is_identifier(value):
+            graph.add((iri, DCTERMS.identifier, text(value)))
+        elif name == RECORD and terms.is_iri(value):
+            graph.add((iri, DCAT.landingPage, URIRef(value)))
+        elif name in NUMBERS and bound.isdecimal():
             graph.add((iri, NUMBERS[name], number(int(bound))))
             if bound != value:
                 graph.add((iri, OWN.fewerThan, text(name)))

@@ -28,13 +28,24 @@ from hpc_connector.catalogue.records import (
     check_data_set,
     check_kinds,
 )
+from hpc_connector.catalogue.repositories.identifiers import (
+    RECORD,
+    STUDY,
+    is_identifier,
+)
 from hpc_connector.confidential.chain import format_time
 from hpc_connector.errors import BadInput
 
 KNOWN = {  # properties of a data set that are fields, or follow from some
     *(RDF.type, DCTERMS.accessRights, DCTERMS.publisher, DCTERMS.license),
     *(DCTERMS.provenance, DCAT.keyword, DCAT.theme, DCAT.distribution),
-    *(DCAT.contactPoint, ODRL2.hasPolicy, terms.VERSION, terms.DERIVED),
+    *(
+        DCAT.landingPage,
+        DCAT.contactPoint,
+        ODRL2.hasPolicy,
+        terms.VERSION,
+        terms.DERIVED,
+    ),
     *(terms.DCATAP.applicableLegislation, OWN.fact, OWN.fewerThan),
     *(*terms.TEXTS.values(), *terms.TIMES.values()),
     *(*terms.NUMBERS.values(), *terms.HEALTH_TEXTS.values()),
@@ -84,7 +95,9 @@ def _read_data_set(graph: Graph, node: Node) -> DataSet:
     told: dict[str, Any] = _get_texts(graph, node, terms.TEXTS)
     for name, term in terms.TIMES.items():
         told[name] = _read_time(_get(graph, node, term))
-    told["id"] = told["id"] or make_id(str(node))
+    names = sorted(map(str, graph.objects(node, DCTERMS.identifier)))
+    own = [name for name in names if not is_identifier(name)]
+    told["id"] = own[0] if own else make_id(str(node))
     rights = {str(iri): name for name, iri in terms.RIGHTS.items()}
     theme = _get(graph, node, DCAT.theme)
     try:
@@ -138,6 +151,11 @@ def _read_agent(graph: Graph, node: Node) -> str:
 def _read_facts(graph: Graph, node: Node) -> dict[str, str]:
     """Return facts; what we have no word for is one by its property, as text."""
     facts: dict[str, str] = {}
+    names = sorted(map(str, graph.objects(node, DCTERMS.identifier)))
+    if known := next(filter(is_identifier, names), ""):
+        facts[STUDY] = known
+    if page := _get(graph, node, DCAT.landingPage):
+        facts[RECORD] = page
     bounded = set(map(str, graph.objects(node, OWN.fewerThan)))
     for name, word in (terms.NUMBERS | terms.HEALTH_TEXTS).items():
         if value := _get(graph, node, word):

@@ -1,8 +1,10 @@
 """``hpc-connector catalog add``: files as a data set, or a new version of one."""
 
 import argparse
+import importlib
 import json
 import logging
+from typing import Any
 
 from hpc_connector import cli
 from hpc_connector.catalogue.gather import About, add
@@ -13,19 +15,29 @@ from hpc_connector.catalogue.records import (
     MOST_LEVEL,
     to_json,
 )
+from hpc_connector.catalogue.repositories.study import Study, list_members, prefer
 from hpc_connector.commands.catalog.words import (
     add_json,
     add_place,
+    add_signer,
     as_day,
     as_id,
     as_role,
     get_catalog,
 )
+from hpc_connector.errors import BadInput
 from hpc_connector.options import KeyOptions
 from hpc_connector.pipeline.access import begin_access
 
 logger = logging.getLogger(__name__)
+REPOSITORIES = "hpc_connector.catalogue.repositories"
 KEYS = ("key", "passphrase_fd")
+STUDIES = {  # whose files tell what a data set is, each read by a module of its name
+    "isatab": ("DIR", "study of MetaboLights: folder with i_*.txt, s_*.txt, a_*.txt"),
+    "mwtab": ("FILE", "study of Metabolomics Workbench: mwTab, text or JSON"),
+    "metaspace": ("DIR", "dataset of METASPACE: folder with what its pages download"),
+}
+MOST_TOLD = 5  # of files that are missing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,11 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--id", required=True, type=as_id, metavar="ID", help=said)
     said = "folder of a run whose results it is"
     add("--from-run", type=cli.local, metavar="DIR", help=said)
+    for name, (metavar, said) in STUDIES.items():
+        add(f"--from-{name}", type=cli.local, metavar=metavar, help=said)
     add("--no-checksum", action="store_true", help="record no SHA-256 of the objects")
     add_json(parser)
     cli.add_options(parser, KeyOptions, KEYS)
     add_about(parser.add_argument_group("what it is"))
     add_policy(parser.add_argument_group("who may use it"))
+    add_signer(parser)
     add_place(parser)
 
 
@@ -97,7 +112,10 @@ def run(args: argparse.Namespace) -> int:
         keeper=args.keeper,
         contact=args.contact,
     )
-    more = {"run": args.from_run, "checksum": not args.no_checksum}
+    more: dict[str, Any] = {"run": args.from_run, "checksum": not args.no_checksum}
+    if study := read_study(args):
+        about = prefer(about, study.about)
+        more |= {"members": list_members(study), "facts": study.facts}
     with get_catalog(args, is_new=True) as catalog:
         found, is_written = add(catalog, args.id, args.files, about, **more)
     if args.json:
@@ -107,6 +125,26 @@ def run(args: argparse.Namespace) -> int:
     was = "" if is_written else ", as it was"
     print(f"{found.name}: {len(found.objects)} objects, {n_bytes:,} bytes{was}")
     return cli.DONE
+
+
+def read_study(args: argparse.Namespace) -> Study | None:
+    """Return the study that is named, None for none; say which of its files lack."""
+    named = {name: getattr(args, f"from_{name}") for name in STUDIES}
+    named = {name: path for name, path in named.items() if path}
+    if not named:
+        return None
+    if len(named) > 1:
+        raise BadInput(f"expected one of {', '.join(f'--from-{one}' for one in named)}")
+    ((name, path),) = named.items()
+    module: Any = importlib.import_module(f"{REPOSITORIES}.{name}")
+    study: Study = getattr(module, f"read_{name}")(path)
+    if missing := study.missing:
+        shown = ", ".join(missing[:MOST_TOLD])
+        more = (
+            f" and {len(missing) - MOST_TOLD} more" if len(missing) > MOST_TOLD else ""
+        )
+        logger.warning("%s: left out, for they are not there: %s%s", path, shown, more)
+    return study
 
 
 def _take(words: list[str] | None) -> tuple[str, ...] | None:

@@ -7,6 +7,7 @@ from hpc_connector import cli
 from hpc_connector.catalogue.lookup import get
 from hpc_connector.commands.catalog.words import (
     add_place,
+    add_signer,
     as_day,
     as_id,
     as_receiver,
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--to", required=True, type=as_receiver, metavar="WHO", help=said)
     said = "last day, YYYY-MM-DD"
     add("--until", required=True, type=as_day, metavar="DATE", help=said)
+    add_signer(parser)
     add_place(parser)
 
 

@@ -6,6 +6,7 @@ from hpc_connector import cli
 from hpc_connector.catalogue.exchange import take_events, take_records
 from hpc_connector.commands.catalog.words import (
     add_place,
+    add_signer,
     explain_missing,
     get_catalog,
 )
@@ -15,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     said = "graph of DCAT, .ttl or .jsonld; or events, .jsonl"
     parser.add_argument("file", type=cli.local, metavar="FILE", help=said)
+    add_signer(parser)
     add_place(parser)
 
 

@@ -13,6 +13,7 @@ from hpc_connector.catalogue.records import SliceIndex, StoredObject
 from hpc_connector.commands.catalog.words import (
     add_json,
     add_place,
+    add_signer,
     as_id,
     get_catalog,
 )
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--metadata", metavar="URL", type=cli.source, help=said)
     add_json(parser)
     cli.add_options(parser, KeyOptions, KEYS)
+    add_signer(parser)
     add_place(parser)
 
 

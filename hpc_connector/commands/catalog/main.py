@@ -9,6 +9,7 @@ from hpc_connector import cli
 COMMANDS = {  # what each does, in a module beside this one
     "add": "add files as a data set, or a new version of one",
     "search": "find data sets by words",
+    "find": "find the data set of METASPACE's, MetaboLights' or Workbench's identifier",
     "show": "say all of a data set",
     "list": "list all data sets",
     "index": "index the objects of a data set, to be cut near the data",

@@ -7,6 +7,7 @@ from hpc_connector import cli
 from hpc_connector.catalogue.lookup import get
 from hpc_connector.commands.catalog.words import (
     add_place,
+    add_signer,
     as_id,
     as_receiver,
     get_catalog,
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("id", type=as_id, metavar="ID", help="of a data set")
     said = "as it was granted; hpc-connector catalog who says to whom"
     add("--to", required=True, type=as_receiver, metavar="WHO", help=said)
+    add_signer(parser)
     add_place(parser)
 
 

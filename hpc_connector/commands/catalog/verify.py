@@ -11,7 +11,9 @@ from hpc_connector.commands.catalog.words import (
     add_place,
     as_reference,
     get_catalog,
+    load_trusted,
 )
+from hpc_connector.errors import BadInput
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,15 +23,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("ids", nargs="*", type=as_reference, metavar="ID", help=said)
     said = "read all bytes again, for their SHA-256"
     add("--full", action="store_true", help=said)
+    said = "public key of a signer, by one of whom each event must be signed"
+    add("--trust", type=cli.local, action="append", metavar="KEY.pub.pem", help=said)
     add_json(parser)
     add_place(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print a line a fault; 2 where there is one, 75 where a store does not answer."""
+    if args.trust and args.ids:
+        raise BadInput("--trust: expected it without an id: it proves all events")
     start_s = time.monotonic()
     with get_catalog(args) as catalog:
-        found = verify(catalog, args.ids, full=args.full)
+        trusted = load_trusted(args.trust or ())
+        found = verify(catalog, args.ids, full=args.full, trusted=trusted)
     wall_s = time.monotonic() - start_s
     if args.json:
         told = found._asdict() | {"faults": [one._asdict() for one in found.faults]}
@@ -37,17 +44,20 @@ def run(args: argparse.Namespace) -> int:
     else:
         for one in found.faults:
             print(": ".join(part for part in (one.dataset, one.url, one.said) if part))
-        print(describe(found, wall_s))
+        print(describe(found, wall_s, is_trusted=bool(args.trust)))
     if any(not one.later for one in found.faults):
         return cli.BAD_INPUT
     return cli.STOPPED if found.faults else cli.DONE
 
 
-def describe(found: Verified, wall_s: float) -> str:
+def describe(found: Verified, wall_s: float, *, is_trusted: bool) -> str:
     """Return the line of what was looked at."""
     said = f"{count(found.data_sets, 'data set')}, {count(found.objects, 'object')}"
     if found.bytes:
         said += f", {found.bytes:,} bytes read at {found.bytes / wall_s / 1e6:.0f} MB/s"
+    if found.signed:
+        how = "" if is_trusted else " (not checked: --trust says by whom)"
+        said += f", {count(found.signed, 'signed event')}{how}"
     faults = found.faults
     return f"{said}: {count(len(faults), 'fault') if faults else 'all as they were'}"
 

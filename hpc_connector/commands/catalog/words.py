@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from hpc_connector import cli, errors
 from hpc_connector.catalogue.catalog import USUAL, Catalog, find_place, open_catalog
 from hpc_connector.catalogue.journal import list_damage
 from hpc_connector.catalogue.records import read_day, read_id, read_reference
+from hpc_connector.cluster.site import get_site
 from hpc_connector.errors import BadInput
 from hpc_connector.options import local
 
@@ -26,6 +28,36 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     add("--site", type=Path, metavar="FILE", help=said)
 
 
+def add_signer(parser: argparse.ArgumentParser) -> None:
+    """Add the key by which what is written is signed."""
+    said = (
+        "private key, as hpc-connector keys new --signer makes it, that signs what is "
+    )
+    said += "written (default: the site's CONNECTOR_CATALOG_SIGNER, else no signature)"
+    parser.add_argument("--signer", type=cli.local, metavar="KEY.pem", help=said)
+
+
+def load_key(args: argparse.Namespace) -> Any:
+    """Return the key that signs what a command writes, None without one."""
+    chosen = getattr(args, "signer", None)
+    if "signer" in args and not chosen and (name := get_site(args.site).catalog_signer):
+        chosen = Path(name).expanduser()
+    if not chosen:
+        return None
+    with explain_unsigned():
+        from hpc_connector.confidential.keys import load_signer
+    return load_signer(chosen)
+
+
+def load_trusted(paths: Iterable[Path]) -> list[bytes]:
+    """Return the public keys of signers, 32 bytes each."""
+    if not paths:
+        return []
+    with explain_unsigned():
+        from hpc_connector.confidential import keys
+    return keys.load_trusted(paths)
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add the choice of JSON."""
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
@@ -33,7 +65,8 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def get_catalog(args: argparse.Namespace, *, is_new: bool = False) -> Catalog:
     """Open the catalogue that is chosen; say which lines of journals are damaged."""
-    catalog = open_catalog(find_place(args.catalog, args.site), is_new=is_new)
+    place, signer = find_place(args.catalog, args.site), load_key(args)
+    catalog = open_catalog(place, is_new=is_new, signer=signer)
     for said in list_damage(catalog.connection):
         logger.warning("%s; it is left out", said)
     return catalog
@@ -80,6 +113,12 @@ as_receiver = cli.as_type(receiver)
 explain_missing = partial(
     errors.explain_missing,
     *("graphs and crates need", "catalog", "rdflib", "pyshacl", "rocrate"),
+)
+
+
+explain_unsigned = partial(
+    errors.explain_missing,
+    *("signatures need", "confidential", "cryptography"),
 )
 
 

@@ -123,6 +123,18 @@ def sign(key: Ed25519PrivateKey, kind: bytes, told: Mapping[str, Any]) -> str:
     return encode(key.sign(kind + pack_json(told)))
 
 
+def has_signed(
+    public: bytes, kind: bytes, told: Mapping[str, Any], signature: str
+) -> bool:
+    """Return whether a signature of a line, base64, is by a key of 32 bytes."""
+    key = Ed25519PublicKey.from_public_bytes(public)
+    try:
+        key.verify(decode(signature), kind + pack_json(told))
+    except (InvalidSignature, ValueError, BadInput):
+        return False
+    return True
+
+
 def verify_log(path: Path, public: bytes, checkpoints: Path | None = None) -> int:
     """Return the number of lines of a log, once all were found to hold.
 

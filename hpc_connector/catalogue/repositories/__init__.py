@@ -1,0 +1,1 @@
+"""Studies of METASPACE, MetaboLights and Metabolomics Workbench, from their files."""
