@@ -21,6 +21,8 @@ from hpc_connector.options import (
 from metabolite_annotation.export.formats import EXPORTS, NORMS, read_exports
 
 PROGRAM = "metabolite-annotation"
+# Of objects of a catalogue, by the option that they stand for
+ROLES = {"dataset": ("metadata",), "database": ("database", "other", "labels")}
 
 _input = partial(option, group="dataset and databases")
 _ions = partial(option, group="ions and isotope patterns")
@@ -238,5 +240,4 @@ def choose_inputs(options: Options) -> Options:
     # which a run on files does not need
     from hpc_connector.catalogue.inputs import take_inputs
 
-    roles = {"dataset": ("metadata",), "database": ("database", "other", "labels")}
-    return take_inputs(options, roles)
+    return take_inputs(options, ROLES)
