@@ -93,6 +93,10 @@ def _make(
         return None
     found: dict[str, Any] = {}
     for key, value in given.items():
+        if (kind, key) == (Input, "formats") and isinstance(value, list) and value:
+            made = [_make(Format, v, f"{where}: {key}", faults) for v in value]
+            found[key] = tuple(one for one in made if one is not None)
+            continue
         try:
             found |= read_fields(kind, {key: value}, where, READERS | OWN.get(kind, {}))
         except BadInput as error:
@@ -111,12 +115,14 @@ def _make(
 
 def list_conflicts(app: App) -> Iterator[str]:
     """Yield what in an app names something that there is not, or of another type."""
+    if faults := [*_check_option(app, "out", app.out, "folder")]:
+        yield from faults
+        return
     of_files = app.list_inputs()
     for name in app.inputs.keys() - set(of_files):
         yield f"[inputs.{name}]: expected the name of an option whose type is file"
     for name in set(of_files) - app.inputs.keys():
         yield f"expected [inputs.{name}], for the option names a file"
-    yield from _check_option(app, "out", app.out, "folder")
     yield from _check_option(app, "[resources] plan", app.resources.plan, "boolean")
     yield from _check_option(
         app, "[resources] threads", app.resources.threads, "integer"
@@ -226,12 +232,8 @@ def commands(value: Any) -> tuple[tuple[str, ...], ...]:
 
 
 def formats(value: Any) -> tuple[Format, ...]:
-    """Return formats, of which each is a table."""
-    faults: list[str] = []
-    made = [_make(Format, each, "formats", faults) for each in listed(value)]
-    if faults:
-        raise ValueError(f"a list of tables; {faults[0]}")
-    return tuple(one for one in made if one is not None)
+    """Refuse what is no list of tables; these are read one by one."""
+    raise ValueError("a list of tables, of which each has a name")
 
 
 def table(value: Any) -> Mapping[str, Any]:
