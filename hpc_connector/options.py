@@ -26,7 +26,31 @@ STREAMS = "streams: file:///DIR, nats://HOST:PORT/NAME"  # a group
 # Values of options, from text; what cannot be raises ValueError, and BadInput if it
 # says why
 
+Read = TypeVar("Read", bound=Callable[[str], Any])
+ABOVE_0 = r"(?:[1-9][0-9]{0,8}(?:\.[0-9]{1,9})?|0\.[0-9]{0,8}[1-9])"  # decimal, of text
+NO_URL = r"(?![A-Za-z][A-Za-z0-9+.-]*:/)"
+# By the reader, what its values are, and nothing that it does not take: `type` integer,
+# number, string or file; `least`, `most`, `above`; `pattern` of a text; `choices`, and
+# `many` of several with commas
+TAKES: dict[Callable[[str], Any], Mapping[str, Any]] = {
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    str: {"type": "string"},
+    Path: {"type": "file"},
+}
 
+
+def takes(type: str, **more: Any) -> Callable[[Read], Read]:
+    """Say of a reader what its values are, for forms and other programs; `TAKES`."""
+
+    def mark(read: Read) -> Read:
+        TAKES[read] = {"type": type, **more}
+        return read
+
+    return mark
+
+
+@takes("number", least=0)
 def amount(text: str) -> float:
     """Return a number of 0 or more."""
     if not 0 <= (number := float(text)) < math.inf:
@@ -34,6 +58,7 @@ def amount(text: str) -> float:
     return number
 
 
+@takes("number", above=0)
 def positive(text: str) -> float:
     """Return a number above 0."""
     if not 0 < (number := float(text)) < math.inf:
@@ -41,6 +66,7 @@ def positive(text: str) -> float:
     return number
 
 
+@takes("number", least=0, most=1)
 def fraction(text: str) -> float:
     """Return a number between 0 and 1."""
     if not 0 <= (number := float(text)) <= 1:
@@ -48,6 +74,7 @@ def fraction(text: str) -> float:
     return number
 
 
+@takes("number", above=0, most=1)
 def part(text: str) -> float:
     """Return a number above 0, and at most 1."""
     if not (number := fraction(text)):
@@ -57,7 +84,9 @@ def part(text: str) -> float:
 
 def at_least(least: int, most: float = math.inf) -> Callable[[str], int]:
     """Return a reader of whole numbers of `least` to `most`."""
+    bounds = {"least": least} | ({} if most == math.inf else {"most": most})
 
+    @takes("integer", **bounds)
     def convert(text: str) -> int:
         if (number := int(text)) < least:
             raise BadInput(f"{text}: expected {least} or more")
@@ -69,6 +98,7 @@ def at_least(least: int, most: float = math.inf) -> Callable[[str], int]:
     return convert
 
 
+@takes("string", pattern=f"^{ABOVE_0}[smhd]?$")
 def seconds(text: str) -> float:
     """Return the seconds of a time.
 
@@ -77,6 +107,7 @@ def seconds(text: str) -> float:
     >>> [seconds(text) for text in ("90", "45s", "30m", "2h", "1d")]
     [90.0, 45.0, 1800.0, 7200.0, 86400.0]
     """
+    text = text.strip()
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
     found = amount(number) * units[unit]
@@ -85,6 +116,7 @@ def seconds(text: str) -> float:
     return found
 
 
+@takes("file", pattern=f"^{NO_URL}")
 def local(text: str) -> Path:
     """Return where results are written, which is on this machine."""
     if address.is_url(text):
@@ -104,6 +136,7 @@ def is_of_catalog(name: str) -> bool:
     return name.startswith(CATALOG)
 
 
+@takes("file", pattern=f"^(?:(?:s3|https?)://|{NO_URL})")
 def source(text: str) -> str:
     """Return a file, or an object in a store, as it may be shown."""
     return address.take(text)
@@ -484,8 +517,9 @@ def _read_one(told: Option, value: Any) -> Any:
     is_plain = isinstance(value, str | int | float | PathLike) or _is_scalar(value)
     if isinstance(value, bool) or not is_plain:
         raise BadInput(f"{str(value)[:40]}: expected text or a number")
+    is_whole = isinstance(value, float) and value.is_integer()  # 5.0 of JSON is 5
     try:
-        found = told.read(str(value))
+        found = told.read(str(int(value) if is_whole else value))
     except BadInput:
         raise
     except ValueError:

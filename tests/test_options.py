@@ -129,6 +129,18 @@ def test_make_options__refuses(name, value, message):
     assert "\n" not in str(error.value)
 
 
+def test_make_options__takes_a_whole_number_however_it_is_written():
+    made = make_options(Search, GIVEN | {"folds": 5.0, "label_column": 3.0})
+    assert (made.folds, made.label_column) == (5, "3")
+    assert make_options(Search, GIVEN | {"deadline": " 2h\n"}).deadline == 7200
+
+
+@pytest.mark.parametrize("kind", [Search, Annotation])
+def test_takes__is_said_of_each_reader(kind):
+    readers = {o.read for o in list_options(kind).values()}
+    assert readers <= set(options.TAKES)
+
+
 def test_make_options__says_what_is_missing():
     with pytest.raises(BadInput, match="expected genotypes and out"):
         make_options(Search, {})

@@ -15,6 +15,8 @@ from hpc_connector.options import (
 )
 
 MOST_DISTANCE = 10**12  # no genome is as long
+# Of objects of a catalogue, by the option that they stand for
+ROLES = {"genotypes": ("genotypes",), "labels": ("labels",)}
 
 _stream = partial(option, group=STREAMS)
 _input = partial(option, group="genotypes and labels")
@@ -303,4 +305,4 @@ def choose_inputs(options: Options) -> Options:
     # which a run on files does not need
     from hpc_connector.catalogue.inputs import take_inputs
 
-    return take_inputs(options, {"genotypes": ("genotypes",), "labels": ("labels",)})
+    return take_inputs(options, ROLES)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hpc_connector.errors import BadInput
 from hpc_connector.options import (
+    ABOVE_0,
     RunOptions,
     at_least,
     fraction,
@@ -15,10 +16,13 @@ from hpc_connector.options import (
     option,
     positive,
     source,
+    takes,
 )
 from metabolite_annotation.export.formats import EXPORTS, NORMS, read_exports
 
 PROGRAM = "metabolite-annotation"
+# Of objects of a catalogue, by the option that they stand for
+ROLES = {"dataset": ("metadata",), "database": ("database", "other", "labels")}
 
 _input = partial(option, group="dataset and databases")
 _ions = partial(option, group="ions and isotope patterns")
@@ -27,23 +31,30 @@ _exports = partial(option, group="exports and staging")
 _page = partial(option, group="page")
 
 
+NUMBER = r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?"  # of a transform
+
+
+@takes("string", many="commas")
 def split(text: str) -> tuple[str, ...]:
     """Return the parts of a list with commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+@takes("string", pattern=f"^{ABOVE_0}(?:@{ABOVE_0})?$")
 def resolving_power(text: str) -> tuple[float, float]:
     """Return a resolving power and its m/z from text such as 140000@200."""
     power, _, mz = text.partition("@")
     return positive(power), positive(mz or "200")
 
 
+@takes("string", pattern=f"^{ABOVE_0}(?:,{ABOVE_0})?$")
 def pixel_size(text: str) -> tuple[float, float]:
     """Return the size of a pixel along x and y from text such as 50 or 50,25."""
     x, _, y = text.partition(",")
     return positive(x), positive(y or x)
 
 
+@takes("string", pattern=f"^{NUMBER}(?:,{NUMBER}){{5}}(?:(?:,{NUMBER}){{3}})?$")
 def transform(text: str) -> tuple[float, ...]:
     """Return six or nine numbers with commas, brackets left out."""
     numbers = split(text.translate(dict.fromkeys(map(ord, "[]() "), None)))
@@ -229,5 +240,4 @@ def choose_inputs(options: Options) -> Options:
     # which a run on files does not need
     from hpc_connector.catalogue.inputs import take_inputs
 
-    roles = {"dataset": ("metadata",), "database": ("database", "other", "labels")}
-    return take_inputs(options, roles)
+    return take_inputs(options, ROLES)

@@ -25,6 +25,7 @@ COMMANDS = {  # modules beside this one, with add_arguments(parser) and run(args
     "actions": "reduce text on the nodes that read it, and say what moved",
     "slices": "cut an object near the data, index, list, get",
     "catalog": "which data sets there are, and who may use them",
+    "apps": "say what programs take and leave, and try them",
     "keys": "make keys, give encrypted files to other readers",
     "encrypt": "encrypt files for their readers (Crypt4GH)",
     "decrypt": "decrypt a file",

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 
 from hpc_connector.errors import BadInput
+from hpc_connector.options import takes
 from hpc_connector.publish import get_readers
 
 CSV, ANNDATA = "pixel_intensities.csv.gz", "annotations.h5ad"
@@ -20,6 +21,7 @@ LIBRARIES = {"anndata": "anndata", "spatialdata": "spatialdata", "imzml": "pyimz
 NORMS = ("none", "tic", "rms", "median")  # what intensities are divided by
 
 
+@takes("string", many="commas", choices=list(EXPORTS))
 def read_exports(text: str) -> tuple[str, ...]:
     """Return the forms in a list with commas, each once.
 
