@@ -75,11 +75,12 @@ class SiteTransport:
         goes_on = self.memory.shown is not None and "run" in self.memory.kept
         hello = self.memory.show(value)
         told = {"hello": hello, "goes_on": goes_on, "protocol": PROTOCOL}
-        found, said = self.ask_to_join(told), ""
+        body, said = [encode(told)], ""
+        found = self.ask("POST", JOIN, body)
         while found.status == ACCEPTED:
             if said != (said := describe_waiting(json.loads(found.data))):
                 logger.info("%s", said)
-            found = self.ask_to_join(told)
+            found = self.ask("POST", JOIN, body, WAIT_S)
         answer = decode(found.data)
         self.attempt, hellos = answer["attempt"], answer["hellos"]
         shown = {one["site"]: one for one in hellos}
@@ -90,10 +91,6 @@ class SiteTransport:
         self.run = name_run(self.study, self.attempt, hellos)
         self.memory.keep("run", self.run)
         return list(hellos)
-
-    def ask_to_join(self, told: dict[str, Any]) -> Answer:
-        """Return what the hub says of joining."""
-        return self.ask("POST", JOIN, [encode(told)], WAIT_S)
 
     def ask(self, *request: Any) -> Answer:
         """Return what the hub answers; see ``Way.ask``."""
@@ -180,12 +177,13 @@ class SiteTransport:
         if not self.run or self.has_left:
             return
         self.has_left = True
-        self.way.patience_s = min(self.way.patience_s, LEAVE_S)
-        try:
-            path, body = f"/v1/runs/{self.run}/leave", pack_json({"reason": reason})
-            self.ask("POST", path, [body])
-        except (BadInput, Later) as error:
-            logger.warning("the hub has not heard that this site ends: %s", error)
+        path, body = f"/v1/runs/{self.run}/leave", pack_json({"reason": reason})
+        way = self.way.begin_again(min(self.way.patience_s, LEAVE_S))
+        with contextlib.closing(way):
+            try:
+                way.ask("POST", path, [body])
+            except (BadInput, Later, Ended) as error:
+                logger.warning("the hub has not heard that this site ends: %s", error)
 
     def close(self) -> None:
         """End what is under way."""
