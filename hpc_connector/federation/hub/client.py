@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 Parts = tuple[bytes | memoryview, ...]
 ACCEPTED, LOST = 202, 404
 LEAVE_S = 30.0  # for a hub to hear that a site leaves
+# What others hear of an error: the error itself may tell of individuals
+UNTOLD = "its input cannot be used, and it says itself why"
 
 
 class SiteTransport:
@@ -70,18 +72,15 @@ class SiteTransport:
     def gather(self, value: dict[str, Any]) -> list[Any]:
         """Return what the sites show to all, once all are there.
 
-        A site that goes on shows the nonce that it has shown before.
+        A site that goes on shows the nonce that it has shown before. If the attempt is
+        over, it begins another one.
         """
-        goes_on = self.memory.shown is not None and "run" in self.memory.kept
-        hello = self.memory.show(value)
-        told = {"hello": hello, "goes_on": goes_on, "protocol": PROTOCOL}
-        body, said = [encode(told)], ""
-        found = self.ask("POST", JOIN, body)
-        while found.status == ACCEPTED:
-            if said != (said := describe_waiting(json.loads(found.data))):
-                logger.info("%s", said)
-            found = self.ask("POST", JOIN, body, WAIT_S)
-        answer = decode(found.data)
+        hello, answer = self.memory.show(value), None
+        if self.memory.goes_on:
+            answer = self.join_again(hello)
+            hello = self.memory.show(value)
+        if answer is None:
+            answer = self.join(hello, goes_on=False)
         self.attempt, hellos = answer["attempt"], answer["hellos"]
         shown = {one["site"]: one for one in hellos}
         names = [one["site"] for one in hellos]
@@ -91,6 +90,28 @@ class SiteTransport:
         self.run = name_run(self.study, self.attempt, hellos)
         self.memory.keep("run", self.run)
         return list(hellos)
+
+    def join_again(self, hello: dict[str, Any]) -> Any:
+        """Return the attempt that this site goes on in, None if it is over."""
+        try:
+            return self.join(hello, goes_on=True)
+        except Later as error:
+            if not self.has_left:
+                raise
+            logger.info("begins anew, for %s", error)
+            self.memory.forget()
+            self.has_left, self.way = False, self.way.begin_again(self.way.patience_s)
+            return None
+
+    def join(self, hello: dict[str, Any], *, goes_on: bool) -> Any:
+        """Return the attempt that this site takes part in, once all sites are there."""
+        told = encode({"hello": hello, "goes_on": goes_on, "protocol": PROTOCOL})
+        found, said = self.ask("POST", JOIN, [told]), ""
+        while found.status == ACCEPTED:
+            if said != (said := describe_waiting(json.loads(found.data))):
+                logger.info("%s", said)
+            found = self.ask("POST", JOIN, [told], WAIT_S)
+        return decode(found.data)
 
     def ask(self, *request: Any) -> Answer:
         """Return what the hub answers; see ``Way.ask``."""
@@ -241,7 +262,7 @@ def open_site(
             yield transport
         except BaseException as error:
             if isinstance(error, BadInput):
-                transport.leave(str(error))
+                transport.leave(UNTOLD)
             raise
         finally:
             transport.close()

@@ -123,7 +123,7 @@ class Exchange:
         with self.changed:
             if not self.is_in(site, hello):
                 if goes_on:
-                    raise Refused("attempt", self.say_over())
+                    raise Ended(End(STOPPED, self.say_over()))
                 until_s = time.monotonic() + wait_s + GUEST_S
                 self.room[site] = Guest(hello, until_s)
                 self.begin_if_all()
