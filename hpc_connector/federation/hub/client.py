@@ -100,13 +100,13 @@ class SiteTransport:
                 raise
             logger.info("begins anew, for %s", error)
             self.memory.forget()
-            self.has_left = False
+            self.has_left, self.way = False, self.way.begin_again(self.way.patience_s)
             return None
 
     def join(self, hello: dict[str, Any], *, goes_on: bool) -> Any:
         """Return the attempt that this site takes part in, once all sites are there."""
         told = encode({"hello": hello, "goes_on": goes_on, "protocol": PROTOCOL})
-        found, said = self.ask("POST", JOIN, [told], WAIT_S), ""
+        found, said = self.ask("POST", JOIN, [told]), ""
         while found.status == ACCEPTED:
             if said != (said := describe_waiting(json.loads(found.data))):
                 logger.info("%s", said)
@@ -198,12 +198,13 @@ class SiteTransport:
         if not self.run or self.has_left:
             return
         self.has_left = True
-        self.way.patience_s = min(self.way.patience_s, LEAVE_S)
-        try:
-            path, body = f"/v1/runs/{self.run}/leave", pack_json({"reason": reason})
-            self.ask("POST", path, [body])
-        except (BadInput, Later) as error:
-            logger.warning("the hub has not heard that this site ends: %s", error)
+        path, body = f"/v1/runs/{self.run}/leave", pack_json({"reason": reason})
+        way = self.way.begin_again(min(self.way.patience_s, LEAVE_S))
+        with contextlib.closing(way):
+            try:
+                way.ask("POST", path, [body])
+            except (BadInput, Later, Ended) as error:
+                logger.warning("the hub has not heard that this site ends: %s", error)
 
     def close(self) -> None:
         """End what is under way."""
