@@ -294,8 +294,10 @@ class Exchange:
             return name in self.sums.file.kept
 
         with self.changed:
-            while not self.changed.wait_for(is_there, self.patience_s):
-                if silent := self.sums.list_lacking(name):
+            while not self.changed.wait_for(is_there, self.patience_s / 2):
+                before_s = time.monotonic() - self.patience_s
+                lacking = self.sums.list_lacking(name)
+                if silent := [site for site in lacking if self.seen_s[site] < before_s]:
                     self.heard |= set(silent)
                     said = " and ".join(f"site {site}" for site in silent)
                     for_s = f"{self.patience_s:g} s ({name_block(*name)})"
