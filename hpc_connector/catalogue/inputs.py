@@ -1,7 +1,7 @@
 """The inputs of a run by their data set: allowed first, then as they were added."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -24,7 +24,9 @@ Roles = Mapping[str, Sequence[str]]
 KEEPER = "keeper:"
 
 
-def take_inputs(options: Options, roles: Roles) -> Options:
+def take_inputs(
+    options: Options, roles: Roles, check: Callable[[DataSet], None] | None = None
+) -> Options:
     """Return options with files, keys and facts of the data sets that they name.
 
     Parameters
@@ -32,6 +34,8 @@ def take_inputs(options: Options, roles: Roles) -> Options:
     roles
         Of objects, by the options that take them. An option that is not given has those
         of its roles too.
+    check
+        Refuses a data set that may be used, but not for this; before it is looked at.
 
     Raises
     ------
@@ -46,6 +50,8 @@ def take_inputs(options: Options, roles: Roles) -> Options:
             check_use(
                 catalog, one, load_user, options.purpose or "", get_level(options, one)
             )
+            if check is not None:
+                check(one)
     for one in sets.values():
         check_objects(one)
         logger.info("%s: %s", one.name, one.title)

@@ -8,7 +8,15 @@ from typing import Any
 
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.study import Study
-from hpc_connector.options import fill, local, option, source
+from hpc_connector.options import (
+    CatalogOptions,
+    KeyOptions,
+    fill,
+    list_options,
+    local,
+    option,
+    source,
+)
 from mdr_epistasis.options import Options
 
 # Of ``run``, what is a site's own: the study says the rest
@@ -30,13 +38,15 @@ OF_SITES = (
     "keep",
     "remove",
 )
-OF_RUNS = ("out", "quiet", "json", "plan")
+# Of each site too: what opens its files, and where its data sets are
+OF_INPUTS = (*list_options(KeyOptions), *list_options(CatalogOptions))
+OF_RUNS = ("out", "encrypt_to", "quiet", "json", "plan")
 
 _sites = partial(option, group="the study and its sites")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FederateOptions:
+class FederateOptions(KeyOptions, CatalogOptions):
     """What ``mdr-epistasis federate`` takes beside options of ``run``."""
 
     study: Path = _sites(
@@ -48,8 +58,8 @@ class FederateOptions:
     )
     genotypes: tuple[str, ...] | None = _sites(
         None,
-        "of each site: {site} is its name, {rank} the number of its rank, from 0; so "
-        "in other options",
+        "of each site, catalog:ID too: {site} is its name, {rank} the number of its "
+        "rank, from 0; so in other options",
         read=source,
         many="words",
         metavar="GENOTYPES",
@@ -114,6 +124,8 @@ def place(value: Any, site: str, rank: int) -> Any:
     """
     if isinstance(value, tuple):
         return tuple(place(one, site, rank) for one in value)
+    if isinstance(value, Path):
+        return Path(place(str(value), site, rank))
     if not isinstance(value, str) or "{" not in value:
         return value
     try:
@@ -122,7 +134,10 @@ def place(value: Any, site: str, rank: int) -> Any:
         raise BadInput(f"{value}: expected {{site}} or {{rank}} in braces") from None
 
 
-def place_all(options: Options, site: str, rank: int) -> dict[str, Any]:
-    """Return the options of one site, of those that name its files."""
-    names: Sequence[str] = ("genotypes", *OF_SITES)
-    return {name: place(getattr(options, name), site, rank) for name in names}
+def place_all(
+    options: FederateOptions, args: Options, site: str, rank: int
+) -> dict[str, Any]:
+    """Return the options of one site, of those that name its files and keys."""
+    given = {name: getattr(args, name) for name in ("genotypes", *OF_SITES)}
+    given |= {name: getattr(options, name) for name in OF_INPUTS}
+    return {name: place(value, site, rank) for name, value in given.items()}

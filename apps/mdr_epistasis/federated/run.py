@@ -5,7 +5,6 @@ import shlex
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,9 +60,16 @@ from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.resources import get_resources
 from hpc_connector.pipeline.terminal import make_progress
+from hpc_connector.publish import name_outputs
 from hpc_connector.run_record import RunRecord
 from mdr_epistasis.cohort.people import choose_individuals
-from mdr_epistasis.federated.options import FederateOptions, place, place_all
+from mdr_epistasis.federated.inputs import (
+    check_ranks_keys,
+    describe_inputs,
+    say_inputs,
+    take_inputs,
+)
+from mdr_epistasis.federated.options import FederateOptions, place
 from mdr_epistasis.federated.result import describe, let_out, list_all, list_variants
 from mdr_epistasis.inputs import open_files
 from mdr_epistasis.options import Options
@@ -85,6 +91,8 @@ class Begun(NamedTuple):
         Of the site.
     private
         Key of its masks.
+    inputs
+        What is told of its inputs.
     """
 
     study: Study
@@ -94,6 +102,7 @@ class Begun(NamedTuple):
     sizes: Sizes
     private: PrivateKey
     reference: Reference
+    inputs: dict[str, Any]
 
 
 def run(comm: Communicator, options: FederateOptions, args: Options) -> Ending:
@@ -150,6 +159,7 @@ def check_ranks(comm: Communicator, study: Study, options: FederateOptions) -> N
         )
     if not options.genotypes:
         raise BadInput("expected --genotypes, such as 'site{rank}.bed'")
+    check_ranks_keys(options)
 
 
 def begin(options: FederateOptions, args: Options, study: Study) -> RunRecord:
@@ -179,7 +189,7 @@ def begin_site(
         They cannot be used, or too few individuals are left.
     """
     name = study.names[rank]
-    own = replace(args, **place_all(args, name, rank))
+    own = take_inputs(options, args, study, name, rank)
     reference = read_reference(study.reference, study.palindromic)
     files, match = open_files(own)
     match = choose_individuals(own, files[0], match, None)
@@ -190,7 +200,8 @@ def begin_site(
     sizes = count_classes(match)
     check_site(study, name, sizes)
     private = load_mask_key(place(options.mask_key, name, rank), study, name)
-    return Begun(study, name, files, match, sizes, private, reference)
+    told = describe_inputs(own)
+    return Begun(study, name, files, match, sizes, private, reference, told)
 
 
 def look_back(options: FederateOptions, study: Study, party: str, people: str) -> None:
@@ -332,9 +343,12 @@ def tell_sent(begun: Begun, link: Link, used: tuple[int, int]) -> dict[str, Any]
     return {
         "name": begun.name,
         "bytes": count_bytes(link),
-        "let_out": describe_sent(dict(link.sent), sizes, begun.name),
+        "let_out": [
+            *say_inputs(begun.inputs),
+            *describe_sent(dict(link.sent), sizes, begun.name),
+        ],
         "queries": {"used": used[0], "most": used[1]},
-    }
+    } | begun.inputs
 
 
 def finish(
@@ -345,7 +359,8 @@ def finish(
     if "tables" in out:
         storer.save_table(args.out / "tables.tsv", out["tables"])
         names.append("tables.tsv")
-    record |= {"status": "done", "outputs": [*names, "report.html"]}
+    outputs = name_outputs([*names, "report.html"])
+    record |= {"status": "done", "outputs": outputs}
     save_manifest(args.out, record)
     save_report(args.out)
     shutil.rmtree(args.out / "ledger")
