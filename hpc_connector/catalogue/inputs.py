@@ -48,7 +48,12 @@ def take_inputs(
         sets = {name: get(catalog, name) for name in named}
         for one in sets.values():
             check_use(
-                catalog, one, load_user, options.purpose or "", get_level(options, one)
+                catalog,
+                one,
+                load_user,
+                options.purpose or "",
+                get_level(options, one),
+                by_keeper=is_released(options, one),
             )
             if check is not None:
                 check(one)
@@ -84,6 +89,12 @@ def get_level(options: RunOptions, one: DataSet) -> int | None:
     """
     key = options.key or _name_keeper(one)
     return None if key is None or key.startswith(KEEPER) else 0
+
+
+def is_released(options: RunOptions, one: DataSet) -> bool:
+    """Return whether a keeper decides of all objects of a data set who opens them."""
+    key = options.key or _name_keeper(one) or ""
+    return key.startswith(KEEPER) and all(each.encryption for each in one.objects)
 
 
 def _name_keeper(one: DataSet) -> str | None:
