@@ -10,6 +10,7 @@ from hpc_connector.federation.release import check_policy
 from hpc_connector.federation.study import Study
 from hpc_connector.manifest import add_data_set, check_trust, describe_input
 from hpc_connector.pipeline.access import begin_access
+from hpc_connector.run_record import FromCatalogue
 from hpc_connector.storage import key_ring
 from hpc_connector.storage.address import is_encrypted
 from mdr_epistasis.federated.options import FederateOptions, place_all
@@ -61,8 +62,8 @@ def check_ranks_keys(options: FederateOptions) -> None:
         )
 
 
-def describe_inputs(own: Options) -> dict[str, Any]:
-    """Return what is told of the inputs of a site: its data sets, and what opens them.
+def check_inputs(own: Options) -> None:
+    """Refuse what is not as a catalogue has it; say what has no seal.
 
     Files that a catalogue names are read once more, for their SHA-256.
 
@@ -74,16 +75,26 @@ def describe_inputs(own: Options) -> dict[str, Any]:
     Raises
     ------
     BadInput
-        One is not what its catalogue says.
+        One has changed.
     """
-    paths = list_inputs(own)
-    found = [
+    for path in list_inputs(own):
         add_data_set(describe_input(path, checksum=path in own.datasets), own)
-        for path in paths
-    ]
-    sets = {one["dataset"]["id"]: one["dataset"] for one in found if "dataset" in one}
+
+
+def describe_inputs(own: Options) -> dict[str, Any]:
+    """Return what is told of the inputs of a site: its data sets, and what opens them.
+
+    Parameters
+    ----------
+    own
+        From :func:`take_inputs`.
+    """
+    sets = {
+        known["id"]: {name: known[name] for name in FromCatalogue.__annotations__}
+        for known in own.datasets.values()
+    }
     told: dict[str, Any] = {"datasets": list(sets.values())} if sets else {}
-    if any(map(is_encrypted, paths)):
+    if any(map(is_encrypted, list_inputs(own))):
         facts = key_ring.get_facts()
         told["confidential"] = {n: facts[n] for n in ("evidence", "proved")}
     return told

@@ -15,6 +15,7 @@ from hpc_connector.options import (
     list_options,
     local,
     option,
+    seconds,
     source,
 )
 from mdr_epistasis.options import Options
@@ -40,9 +41,12 @@ OF_SITES = (
 )
 # Of each site too: what opens its files, and where its data sets are
 OF_INPUTS = (*list_options(KeyOptions), *list_options(CatalogOptions))
-OF_RUNS = ("out", "encrypt_to", "quiet", "json", "plan")
+OF_RUNS = ("out", "encrypt_to", "resume", "quiet", "json", "plan")
+MASK_KEY = "mask.sec"  # beside the study, as federate invite writes it
+PATIENCE_S = 600.0
 
 _sites = partial(option, group="the study and its sites")
+_hub = partial(option, group="a site of a hub")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +75,8 @@ class FederateOptions(KeyOptions, CatalogOptions):
     )
     mask_key: str | None = _sites(
         None,
-        "private key of each site's masks (default: new ones, if the study has none)",
+        "private key of each site's masks (default: new ones, if the study has none; "
+        "with --site mask.sec beside the study)",
         read=source,
         metavar="KEY",
     )
@@ -82,9 +87,35 @@ class FederateOptions(KeyOptions, CatalogOptions):
         metavar="DIR",
     )
 
+    site: str | None = _hub(
+        None,
+        "this site, as the study names it: its hub adds up and scores (default: a rank "
+        "of MPI a site, and no hub)",
+        metavar="NAME",
+    )
+    tls_key: Path | None = _hub(
+        None,
+        "private key of this site's certificate (default: tls.key beside the study)",
+        read=local,
+        metavar="KEY",
+    )
+    patience_s: float = _hub(
+        PATIENCE_S,
+        "how long a hub that does not answer is tried: 90s, 30m, 2h",
+        flag="--patience",
+        read=seconds,
+        metavar="TIME",
+    )
+
     def get_records(self) -> Path:
         """Return the folder of budgets and logs."""
         return self.study.parent / "records" if self.records is None else self.records
+
+    def get_mask_key(self) -> str | None:
+        """Return the key of masks, or the one beside the study of a site of a hub."""
+        if self.mask_key is None and self.site is not None:
+            return str(self.study.parent / MASK_KEY)
+        return self.mask_key
 
 
 def make_run_options(

@@ -3,13 +3,19 @@
 import shlex
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hpc_connector import storer
 from hpc_connector.federation.pooled import RANK_BY
 from hpc_connector.federation.release import list_rules
 from hpc_connector.federation.study import Study
-from hpc_connector.manifest import begin_run, describe_input, save_manifest
+from hpc_connector.manifest import (
+    add_data_set,
+    begin_run,
+    describe_input,
+    save_manifest,
+)
 from hpc_connector.publish import name_outputs
 from hpc_connector.run_record import RunRecord
 from mdr_epistasis.federated.search import Found
@@ -41,7 +47,7 @@ def begin(
     record = begin_run(PROGRAM, args, inputs, resume=args.resume)
     if record["status"] == "done":
         return record
-    record["inputs"] = [describe_input(path) for path in inputs]
+    record["inputs"] = [add_data_set(describe_input(path), args) for path in inputs]
     record["command"] = shlex.join([PROGRAM, "federate", *args.words])
     record["federation"] = {
         "study": study.name,
@@ -102,6 +108,11 @@ def save_found(args: Options, record: RunRecord, study: Study, found: Found) -> 
     save_manifest(args.out, record)
     save_report(args.out)
     return result
+
+
+def name_state(args: Options) -> Path:
+    """Return the folder of what a site remembers of its attempt with a hub."""
+    return args.out / "ledger" / "attempt"
 
 
 def clear(args: Options) -> None:
