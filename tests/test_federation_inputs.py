@@ -19,6 +19,7 @@ from hpc_connector.confidential.keys import (
     save_new_signer,
 )
 from hpc_connector.errors import BadInput
+from hpc_connector.federation.joining import read_datasets
 from hpc_connector.federation.study import read_study
 from hpc_connector.options import list_options
 from mdr_epistasis.federated.inputs import take_inputs
@@ -108,12 +109,12 @@ def test_federate__of_data_sets_is_told_in_manifest_and_crate(folder, tmp_path):
     assert done.returncode == 0, done.stderr
     found = (out / "models.tsv").read_bytes()
     assert found == (folder / "plain/models.tsv").read_bytes()
-    sites = json.loads((out / "manifest.json").read_text())["federation"]["sites"]
-    for site, told in zip(SITES, sites, strict=True):
+    part = json.loads((out / "manifest.json").read_text())["federation"]
+    for site, told in zip(SITES, part["sites"], strict=True):
         with open_catalog(folder / f"{site}.sqlite") as catalog:
             want = get(catalog, "cohort").fingerprint
         one = {"id": "cohort", "version": 1, "fingerprint": want}
-        assert told["datasets"] == [one]
+        assert part["datasets"][site] == [one]
         assert any(want in said for said in told["let_out"])
     words = ["catalog", "export", "--ro-crate", tmp_path / "crate", "--run", out]
     assert operate([*map(str, words)]) == 0
@@ -231,3 +232,28 @@ def test_federate__refuses_one_open_file_for_all_ranks(folder, tmp_path, words):
     done = federate(folder / "STUDY.toml", tmp_path / "out", *sealed, *words)
     assert done.returncode == 2
     assert "one open file is not for several ranks" in done.stderr
+
+
+# What others are told
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("id", "../x"),
+        ("id", 3),
+        ("version", "1"),
+        ("version", -1),
+        ("fingerprint", "<b>"),
+        ("fingerprint", None),
+    ],
+)
+def test_read_datasets__takes_no_more_than_they_are(name, value):
+    one = {"id": "cohort", "version": 1, "fingerprint": "ab" * 32}
+    assert read_datasets({"site": "x", "datasets": [one]}) == [one]
+    with pytest.raises(BadInput, match="site x: what it says of its data sets"):
+        read_datasets({"site": "x", "datasets": [one | {name: value}]})
+    with pytest.raises(BadInput, match="site x"):
+        read_datasets({"site": "x", "datasets": [{}]})
+    with pytest.raises(BadInput, match="site x"):
+        read_datasets({"site": "x", "datasets": 7})

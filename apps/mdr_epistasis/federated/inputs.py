@@ -1,6 +1,6 @@
 """What a site brings: files, encrypted or not, by their names or by a catalogue."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -81,29 +81,33 @@ def check_inputs(own: Options) -> None:
         add_data_set(describe_input(path, checksum=path in own.datasets), own)
 
 
-def describe_inputs(own: Options) -> dict[str, Any]:
-    """Return what is told of the inputs of a site: its data sets, and what opens them.
+def list_datasets(own: Options) -> list[FromCatalogue]:
+    """Return the data sets of a catalogue that the cohort of a site is.
 
     Parameters
     ----------
     own
         From :func:`take_inputs`.
     """
-    sets = {
-        known["id"]: {name: known[name] for name in FromCatalogue.__annotations__}
-        for known in own.datasets.values()
-    }
-    told: dict[str, Any] = {"datasets": list(sets.values())} if sets else {}
-    if any(map(is_encrypted, list_inputs(own))):
-        facts = key_ring.get_facts()
-        told["confidential"] = {n: facts[n] for n in ("evidence", "proved")}
-    return told
+    known = {one["id"]: one for one in own.datasets.values()}
+    return [
+        FromCatalogue(id=name, version=one["version"], fingerprint=one["fingerprint"])
+        for name, one in known.items()
+    ]
 
 
-def say_inputs(told: Mapping[str, Any]) -> list[str]:
-    """Return in sentences what others are told of the inputs of a site."""
+def describe_access(own: Options) -> dict[str, Any]:
+    """Return on what evidence a site opens its encrypted files, if it has some."""
+    if not any(map(is_encrypted, list_inputs(own))):
+        return {}
+    facts = key_ring.get_facts()
+    return {"confidential": {name: facts[name] for name in ("evidence", "proved")}}
+
+
+def say_datasets(datasets: Sequence[FromCatalogue]) -> list[str]:
+    """Return in sentences what others are told of the cohort of a site."""
     return [
         f"in plain, to all sites: that its data set is {one['id']}@{one['version']}, "
         f"of fingerprint {one['fingerprint']}"
-        for one in told.get("datasets", ())
+        for one in datasets
     ]

@@ -68,6 +68,7 @@ def run_ranks(comm: Communicator, options: FederateOptions, args: Options) -> En
         if comm.rank == 0:
             describe_found(record, study, found, len(begun.reference))
             record["federation"] |= {"sites": gathered}
+            record["federation"] |= {"datasets": dict(told.link.datasets)}
             record |= {"resources": resources, "finished": get_time()}
             result = save_found(args, record, study, found)
             clear(args)

@@ -73,6 +73,7 @@ def run_site(
         log_end(options.get_records(), begun, told)
         describe_found(record, study, found, len(begun.reference))
         record["federation"] |= {"site": name, "sites": [describe_told(begun, told)]}
+        record["federation"] |= {"datasets": dict(told.link.datasets)}
         record |= {"resources": get_resources(comm, 1, start_s)}
         record |= {"finished": get_time()}
         result = save_found(args, record, study, found)

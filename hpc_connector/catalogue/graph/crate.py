@@ -67,8 +67,8 @@ def save_crate(
         _add_result(crate, run, path, names) for path in list_results(run, record)
     ]
     inputs = [_add_input(crate, one) for one in record["inputs"]]
-    sites = record.get("federation", {}).get("sites", [])
-    named = [one for site in sites for one in site.get("datasets", [])]
+    of_sites = record.get("federation", {}).get("datasets", {})
+    named = [one for known in of_sites.values() for one in known]
     inputs += [_add_data_set(crate, one) for one in named]
     action = crate.add_action(
         _add_program(crate, record),
