@@ -47,8 +47,14 @@ def open_folder(folder):
         else:
             os.environ["XDG_RUNTIME_DIR"] = before
         for path in folder.glob("*.pid"):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(path.read_text()), signal.SIGTERM)
+            stop(int(path.read_text()), folder)
+
+
+def stop(process, folder):
+    """End a process, if it still is one that works in a folder."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        if Path(f"/proc/{process}/cwd").resolve() == folder.resolve():
+            os.kill(process, signal.SIGTERM)
 
 
 def take_ports(text):
