@@ -22,6 +22,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.federation.joining import read_datasets
 from hpc_connector.federation.study import read_study
 from hpc_connector.options import list_options
+from hub_programs import Parties, kill_at
 from mdr_epistasis.federated.inputs import take_inputs
 from mdr_epistasis.federated.options import (
     OF_RUNS,
@@ -159,6 +160,76 @@ def test_federate__encrypts_what_is_let_out(folder, tmp_path, capsys):
     assert (out / "m.tsv").read_bytes() == (folder / "plain/models.tsv").read_bytes()
     best = read_table(folder / "plain/models.tsv")["variant_1"][0]
     assert best not in done.stdout + done.stderr
+
+
+# With a hub: each site by itself
+
+PHRASE = ["bash", "-c", 'exec mdr-epistasis "$@" 3<"$0"']
+
+
+@pytest.fixture
+def parties(tmp_path):
+    """Give a hub and three sites: encrypted for a key, of a catalogue, and plain."""
+    found = Parties(tmp_path)
+    for site, phrase in (("site1", b"phrase"), ("site2", b"")):
+        own = found.folder / site
+        _, public = save_new_keys(own / "reader", phrase)
+        for path in [own / f"{site}.{ending}" for ending in ("bed", "bim", "fam")]:
+            target = own / f"{path.name}.c4gh"
+            encrypt_file(path, target, load_recipients([public]), None)
+            if path.name != "site1.bim":  # which is the list of the study
+                path.unlink()
+    (found.folder / "phrase").write_text("phrase\n")
+    with open_catalog(found.folder / "c.sqlite", is_new=True) as catalog:
+        about = About(title="T", least_level=0, purposes=("care",))
+        add(catalog, "cohort", [str(found.folder / "site2/site2.bed.c4gh")], about)
+    yield found
+    found.end()
+
+
+def start_sealed(parties, *words, program=None):
+    """Start site 2, of a data set."""
+    own = parties.folder / "site2"
+    named = ["--genotypes", "catalog:cohort", "--catalog", parties.folder / "c.sqlite"]
+    named += ["--purpose", "care", "--key", own / "reader.sec"]
+    return parties.start("site2", *map(str, [*named, *words]), program=program)
+
+
+def test_federate__of_a_hub_goes_on_with_what_is_sealed(folder, parties):
+    own = parties.folder / "site1"
+    sealed = ["--genotypes", own / "site1.bed.c4gh", "--key", own / "reader.sec"]
+    words = map(str, [*sealed, "--passphrase-fd", "3"])
+    parties.start("hub")
+    parties.start("site1", *words, program=[*PHRASE, str(parties.folder / "phrase")])
+    parties.start("site3")
+    start_sealed(parties, program=kill_at("site2", "add", 3))
+    assert parties.wait("site2") == {"site2": -9}
+    start_sealed(parties, "--resume")
+    assert set(parties.wait().values()) == {0}, parties.say("site2")
+    assert parties.read_results()[0] == (folder / "plain/models.tsv").read_bytes()
+    known = [
+        json.loads((parties.get_out(site) / "manifest.json").read_text())
+        for site in parties.sites
+    ]
+    for record in known:  # all know of which data set a site is
+        (one,) = record["federation"]["datasets"]["site2"]
+        assert (one["id"], one["version"]) == ("cohort", 1)
+        assert "site1" not in record["federation"]["datasets"]
+    named = [[one.get("dataset") for one in record["inputs"]] for record in known]
+    assert named == [[None] * 5, [None, None, one, one, one], [None] * 5]
+    page = (parties.get_out("site2") / "report.html").read_text()
+    assert f"that its data set is cohort@1, of fingerprint {one['fingerprint']}" in page
+
+
+def test_federate__of_a_hub_refuses_a_study_before_it_is_called(parties):
+    with open_catalog(parties.folder / "c.sqlite") as catalog:
+        sealed = str(parties.folder / "site2/site2.bed.c4gh")
+        add(catalog, "cohort", [sealed], About(least_cell=20))
+    start_sealed(parties)  # no hub is there
+    assert parties.wait("site2") == {"site2": 2}
+    (said,) = [line for line in parties.say("site2") if "policy" in line]
+    assert "expected release.least_cell = 20 or more" in said
+    assert not parties.get_out("site2").exists()
 
 
 # A site's own part
