@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import catalogue_writers
 from hpc_connector.catalogue import catalog as module
+from hpc_connector.catalogue import inputs
 from hpc_connector.catalogue.catalog import find_place, open_catalog
 from hpc_connector.catalogue.database import open_database
 from hpc_connector.catalogue.exchange import save_events, take_events, take_records
@@ -45,6 +46,7 @@ from hpc_connector.cluster.site import Site
 from hpc_connector.commands.main import main
 from hpc_connector.confidential.identity.claims import Claims
 from hpc_connector.errors import BadInput
+from hpc_connector.options import RunOptions
 
 DATA = Path(__file__).parent / "data"
 COHORT = DATA / "bitepi_plink_100snps_2000" / "bfile.bed"
@@ -295,6 +297,37 @@ def test_find_denial__says_what_is_missing(access, policy, user, purpose, level,
     found = find_denial(one, user, purpose, level, TODAY)
     assert said in found
     assert bool(said) == bool(found)
+
+
+def test_find_denial__leaves_who_it_is_to_a_keeper_where_nobody_has_logged_in():
+    sealed = replace(make_data_set().objects[0], encryption="crypt4gh")
+    policy = Policy(roles=(ROLE,), purposes=("care",))
+    one = replace(make_data_set(policy=policy), objects=(sealed,))
+    assert not find_denial(one, None, "care", None, TODAY, by_keeper=True)
+    assert "--purpose" in find_denial(one, None, "", None, TODAY, by_keeper=True)
+    assert "nd-role" in find_denial(one, be("x"), "care", None, TODAY, by_keeper=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "keeper", "encryption", "is_released"),
+    [
+        ("keeper:https://k:1", "", "crypt4gh", True),
+        (None, "https://k:1", "crypt4gh", True),
+        ("me.sec", "https://k:1", "crypt4gh", False),
+        ("keeper:https://k:1", "", "", False),
+        (None, "", "crypt4gh", False),
+    ],
+)
+def test_is_released__by_a_keeper_if_all_is_encrypted(
+    key, keeper, encryption, is_released
+):
+    one = make_data_set(policy=Policy(keeper=keeper))
+    plain = replace(one.objects[0], encryption="")
+    one = replace(one, objects=(replace(plain, encryption=encryption),))
+    options = RunOptions(out=Path("out"), key=key)
+    assert inputs.is_released(options, one) == is_released
+    mixed = replace(one, objects=(*one.objects, plain))
+    assert not inputs.is_released(options, mixed)
 
 
 # The file

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from hpc_connector.catalogue import lookup
+from hpc_connector.catalogue.catalog import open_catalog
+from hpc_connector.catalogue.gather import About, add
 from hpc_connector.commands.main import main
 from hpc_connector.confidential.evidence.measurement import measure
 from hpc_connector.confidential.files import read_start
+from hpc_connector.confidential.identity.claims import ROLE
 from hpc_connector.confidential.keeper.log import name_public, verify_log
 from hpc_connector.confidential.keeper.settings import read_settings
 from hpc_connector.confidential.keeper.state import get_run_key, open_keeper
@@ -81,12 +85,12 @@ def call(keeper, *words, cwd=None):
     return done.stdout.strip()
 
 
-def submit(keeper, cohort, folder, *more):
+def submit(keeper, name, folder, *more):
     """Submit an encrypted search by a new grant; return the job and the grant."""
     asked = ["--keeper", URL, "--program", "mdr-epistasis"]
     grant = call(keeper, "keys", "grant", "cohort-1", *asked)
-    run = ["mdr-epistasis", "run", f"{cohort}.c4gh", "--key", f"keeper:{URL}", *SLOW]
-    words = ["--grant", grant, *SIZE, *run, "--out", folder / "out", *more]
+    run = ["mdr-epistasis", "run", name, "--key", f"keeper:{URL}", *more]
+    words = ["--grant", grant, *SIZE, *run, "--out", folder / "out"]
     return call(keeper, "submit", "--warn=60", *words, cwd=folder), grant
 
 
@@ -118,7 +122,8 @@ def ran(keeper, cohort, tmp_path_factory):
     watching.start()
     try:
         owner = GOLDEN / "keys/owner.pub"
-        job, grant = submit(keeper, cohort, folder, "--encrypt-to", owner)
+        more = [*SLOW, "--encrypt-to", owner]
+        job, grant = submit(keeper, f"{cohort}.c4gh", folder, *more)
         wait(lambda: list((folder / "out/ledger").glob("*.c4gh")), folder)
         script = ask("scontrol", "write", "batch_script", job, "-")
         ask("scontrol", "requeue", job)
@@ -189,7 +194,7 @@ def test_submit__leaves_no_secret_anywhere(ran, keeper, cohort):
 
 def test_submit__a_grant_that_is_revoked_while_its_job_runs(keeper, cohort, tmp_path):
     """What it has, it has; it is given nothing when it starts again."""
-    job, grant = submit(keeper, cohort, tmp_path)
+    job, grant = submit(keeper, f"{cohort}.c4gh", tmp_path, *SLOW)
     wait(lambda: list((tmp_path / "out/ledger").glob("*.npz")), tmp_path)
     words = ["keeper", "revoke", grant, "--config", str(keeper / "keeper.toml")]
     assert main(words) == 0
@@ -198,3 +203,34 @@ def test_submit__a_grant_that_is_revoked_while_its_job_runs(keeper, cohort, tmp_
     assert state == "FAILED"
     assert "refuses: grant: revoked: hpc-connector keys grant makes one" in said
     assert list_events(keeper, grant)[-1]["event"] == "refuse"
+
+
+def test_submit__a_data_set_that_a_catalogue_names(
+    keeper, cohort, tmp_path, monkeypatch
+):
+    """Its role was asked for by the keeper; on the node nobody has logged in."""
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    place = tmp_path / "journals"
+    about = About(title="T", roles=(ROLE,), purposes=("care",), keeper=URL)
+    with open_catalog(f"{place}/", is_new=True) as catalog:
+        add(catalog, "slow", [f"{cohort}.c4gh"], about)
+    asked = ["--top", "20", "--catalog", f"{place}/", "--purpose"]
+    job, grant = submit(keeper, "catalog:slow", tmp_path, *asked, "care")
+    state, said = wait_for_end(job, tmp_path)
+    assert state == "COMPLETED", said
+    plain = tmp_path / "plain"
+    assert mdr(["run", str(cohort), "--top", "20", "--out", str(plain), "--quiet"]) == 0
+    expected = (plain / "models.tsv").read_bytes()
+    assert (tmp_path / "out/models.tsv").read_bytes() == expected
+    record = read_manifest(tmp_path / "out")
+    assert {one["dataset"]["id"] for one in record["inputs"]} == {"slow"}
+    assert record["confidential"]["grant"] == grant
+    (tmp_path / "other").mkdir()
+    job, _ = submit(keeper, "catalog:slow", tmp_path / "other", *asked, "trade")
+    state, said = wait_for_end(job, tmp_path / "other")
+    assert (state, "expected --purpose, one of care" in said) == ("FAILED", True)
+    with open_catalog(f"{place}/") as catalog:
+        events = [
+            event.what["do"] for event, _, _ in lookup.list_events(catalog, "slow")
+        ]
+    assert events[-1] == "deny"

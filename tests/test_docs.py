@@ -34,13 +34,11 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def followed(tmp_path_factory):
-    """Return the folder in which both tutorials were followed to their end."""
+    """Return the folder in which the tutorials were followed to their end."""
     matplotlib = pytest.importorskip("matplotlib")
     folder = tmp_path_factory.mktemp("tutorials")
-    (folder / "tests").symlink_to(ROOT / "tests")
-    with pytest.MonkeyPatch.context() as patch, matplotlib.rc_context():
+    with tutorials.open_folder(folder), matplotlib.rc_context():
         matplotlib.use("agg")
-        patch.chdir(folder)
         for page in tutorials.PAGES:
             tutorials.run_page(f"tutorials/{page}")
         tutorials.run_page("howto/python")

@@ -10,6 +10,8 @@ import io
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,9 +20,50 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 TUTORIALS = DOCS / "tutorials"
-PAGES = ("epistasis", "annotation")
+PAGES = ("epistasis", "annotation", "dataspace")
+PORTS = ("8444", "8445")  # of pages, for which free ones stand in
 BLOCK = re.compile(r"^```(console|python|output)\n(.*?)^```$", re.M | re.S)
 IGNORED = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+@contextlib.contextmanager
+def open_folder(folder):
+    """Have pages run in a folder, as if it were that of a checkout.
+
+    What they leave in the background (NAME.pid has its number) is ended.
+    """
+    for name in ("tests", "examples"):
+        (folder / name).symlink_to(ROOT / name)
+    own = folder / "run"  # of who logs in
+    own.mkdir(mode=0o700)
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(own)
+    try:
+        with contextlib.chdir(folder):
+            yield
+    finally:
+        if before is None:
+            del os.environ["XDG_RUNTIME_DIR"]
+        else:
+            os.environ["XDG_RUNTIME_DIR"] = before
+        for path in folder.glob("*.pid"):
+            stop(int(path.read_text()), folder)
+
+
+def stop(process, folder):
+    """End a process, if it still is one that works in a folder."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        if Path(f"/proc/{process}/cwd").resolve() == folder.resolve():
+            os.kill(process, signal.SIGTERM)
+
+
+def take_ports(text):
+    """Return a page with ports that are free, in place of those that it names."""
+    with contextlib.ExitStack() as taken:
+        for port in PORTS:
+            server = taken.enter_context(socket.create_server(("127.0.0.1", 0)))
+            text = text.replace(port, str(server.getsockname()[1]))
+    return text
 
 
 def run_page(page):
@@ -30,7 +73,8 @@ def run_page(page):
     ``output`` what the Python above prints, each with ``...`` for what may differ.
     """
     names, printed = {}, ""
-    for kind, text in BLOCK.findall((DOCS / f"{page}.md").read_text()):
+    blocks = BLOCK.findall(take_ports((DOCS / f"{page}.md").read_text()))
+    for kind, text in blocks:
         if kind == "console":
             for command in re.split(r"^\$ ", text, flags=re.M)[1:]:
                 run_command(command)
@@ -65,11 +109,12 @@ def save_figures():
     matplotlib.rcParams["svg.hashsalt"] = "docs"
     os.environ["SOURCE_DATE_EPOCH"] = "0"
     with tempfile.TemporaryDirectory() as folder:
-        os.symlink(ROOT / "tests", f"{folder}/tests")
-        os.chdir(folder)
         for page in PAGES:
-            run_page(f"tutorials/{page}")
-            shutil.copy(f"{page}.svg", TUTORIALS)
+            place = Path(folder, page)
+            place.mkdir()
+            with open_folder(place):
+                run_page(f"tutorials/{page}")
+                shutil.copy(f"{page}.svg", TUTORIALS)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The options of a search."""
 
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass
 from functools import partial
 from typing import Any
@@ -292,8 +293,15 @@ class Options(RunOptions):
     )
 
 
-def choose_inputs(options: Options) -> Options:
+def choose_inputs(
+    options: Options, check: Callable[[Any], None] | None = None
+) -> Options:
     """Return options with the files of data sets that a catalogue names.
+
+    Parameters
+    ----------
+    check
+        Refuses a data set that may be used, but not for this.
 
     Raises
     ------
@@ -305,4 +313,4 @@ def choose_inputs(options: Options) -> Options:
     # which a run on files does not need
     from hpc_connector.catalogue.inputs import take_inputs
 
-    return take_inputs(options, ROLES)
+    return take_inputs(options, ROLES, check)

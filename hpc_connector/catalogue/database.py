@@ -56,7 +56,8 @@ CREATE TABLE facts(
     FOREIGN KEY(dataset, version) REFERENCES dataset(id, version) ON DELETE CASCADE);
 CREATE TABLE policy(
     dataset TEXT PRIMARY KEY, roles TEXT, purpose TEXT, until TEXT,
-    least_level INTEGER, least_cell INTEGER, grants TEXT, keeper TEXT, contact TEXT);
+    least_level INTEGER, least_cell INTEGER, top_most INTEGER, grants TEXT,
+    keeper TEXT, contact TEXT);
 CREATE TABLE provenance(
     dataset TEXT, version INTEGER, run_manifest_sha256 TEXT, program TEXT,
     program_version TEXT, measurement TEXT, parents TEXT, job TEXT,

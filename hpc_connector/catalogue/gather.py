@@ -50,12 +50,13 @@ class About:
     until: str | None = None
     least_level: int | None = None
     least_cell: int | None = None
+    top_most: int | None = None
     keeper: str | None = None
     contact: str | None = None
 
 
 OF_POLICY = {"roles", "purposes", "until", "least_level", "least_cell"}
-OF_POLICY |= {"keeper", "contact"}
+OF_POLICY |= {"top_most", "keeper", "contact"}
 
 
 def add(

@@ -1,7 +1,7 @@
 """The inputs of a run by their data set: allowed first, then as they were added."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -25,7 +25,9 @@ Roles = Mapping[str, Sequence[str]]
 KEEPER = "keeper:"
 
 
-def take_inputs(options: Options, roles: Roles) -> Options:
+def take_inputs(
+    options: Options, roles: Roles, check: Callable[[DataSet], None] | None = None
+) -> Options:
     """Return options with files, keys and facts of the data sets that they name.
 
     Parameters
@@ -33,6 +35,8 @@ def take_inputs(options: Options, roles: Roles) -> Options:
     roles
         Of objects, by the options that take them. An option that is not given has those
         of its roles too.
+    check
+        Refuses a data set that may be used, but not for this; before it is looked at.
 
     Raises
     ------
@@ -45,8 +49,15 @@ def take_inputs(options: Options, roles: Roles) -> Options:
         sets = {name: get(catalog, name) for name in named}
         for one in sets.values():
             check_use(
-                catalog, one, load_user, options.purpose or "", get_level(options, one)
+                catalog,
+                one,
+                load_user,
+                options.purpose or "",
+                get_level(options, one),
+                by_keeper=is_released(options, one),
             )
+            if check is not None:
+                check(one)
     for one in sets.values():
         check_objects(one)
         logger.info("%s: %s", one.name, one.title)
@@ -84,6 +95,12 @@ def get_level(options: RunOptions, one: DataSet) -> int | None:
     """
     key = options.key or _name_keeper(one)
     return None if key is None or key.startswith(KEEPER) else 0
+
+
+def is_released(options: RunOptions, one: DataSet) -> bool:
+    """Return whether a keeper decides of all objects of a data set who opens them."""
+    key = options.key or _name_keeper(one) or ""
+    return key.startswith(KEEPER) and all(each.encryption for each in one.objects)
 
 
 def _name_keeper(one: DataSet) -> str | None:

@@ -40,6 +40,8 @@ def find_denial(
     purpose: str = "",
     level: int | None = None,
     today: date | None = None,
+    *,
+    by_keeper: bool = False,
 ) -> str:
     """Return what is missing for a use of a data set; nothing where it is allowed.
 
@@ -51,13 +53,16 @@ def find_denial(
         Of the evidence by which encrypted objects are opened; None to leave that.
     today
         In UTC; now if it is None.
+    by_keeper
+        Whether a keeper releases all of it, which has asked for a login before it gave
+        its grant: a job may have none.
     """
     today = today or get_today()
     policy = one.policy
     if asks_who(one):
-        if user is None:
+        if user is None and not by_keeper:
             return LOGIN
-        if not is_let_in(one, user, today):
+        if user is not None and not is_let_in(one, user, today):
             wanted = " or ".join([*policy.roles, "a grant"])
             return f"expected {wanted} of {user.name or user.subject}"
     if policy.purposes and purpose not in policy.purposes:
@@ -86,6 +91,8 @@ def check_use(
     get_user: Callable[[], Claims],
     purpose: str = "",
     level: int | None = None,
+    *,
+    by_keeper: bool = False,
 ) -> None:
     """Refuse a use that the policy of a data set does not allow, and keep that.
 
@@ -100,7 +107,7 @@ def check_use(
         With what is missing, and whom to ask.
     """
     user = _find_user(get_user) if asks_who(one) else None
-    reason = find_denial(one, user, purpose, level)
+    reason = find_denial(one, user, purpose, level, by_keeper=by_keeper)
     if not reason:
         return
     what = {"do": "deny", "id": one.id, "version": one.version, "reason": reason}

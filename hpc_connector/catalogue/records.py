@@ -32,7 +32,7 @@ ROLES = {  # of an object in its data set
     "result": "of a run",
     "other": "what is none of these",
 }
-LEAST_LEVEL, LEAST_CELL = 1, 10
+LEAST_LEVEL, LEAST_CELL, TOP_MOST = 1, 10, 1000
 MOST_LEVEL = 3
 Kind = TypeVar("Kind")
 
@@ -128,6 +128,8 @@ class Policy:
         Address of who holds the keys, empty without one.
     contact
         Whom to ask.
+    top_most
+        Models of a federated search that are let out, at most.
     """
 
     roles: tuple[str, ...] = ()
@@ -138,6 +140,7 @@ class Policy:
     grants: tuple[Grant, ...] = ()
     keeper: str = ""
     contact: str = ""
+    top_most: int = TOP_MOST
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,12 @@ from hpc_connector.federation.variants import (
 from hpc_connector.loader.genotypes.sample_file import ReadOptions
 from hpc_connector.loader.genotypes.samples import inspect_sample
 from hpc_connector.loader.individuals import Match
+from hpc_connector.options import KeyOptions
+from hpc_connector.pipeline.access import begin_access
 
 logger = logging.getLogger(__name__)
 
+KEYS = ("key", "passphrase_fd")
 STUDY = "STUDY.toml: sites, variants, settings, and what may be let out"
 
 
@@ -113,6 +116,7 @@ def _add_check(commands: Any) -> None:
     add("--genotypes", nargs="+", required=True, metavar="GENOTYPES", help=said)
     said = "of them (default: by the contigs of a VCF, else the study's)"
     add("--build", choices=("GRCh37", "GRCh38"), help=said)
+    cli.add_options(parser, KeyOptions, KEYS)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -196,6 +200,7 @@ def run_check(args: argparse.Namespace) -> int:
             f"{args.site}: no site of {args.study}: expected one of "
             f"{', '.join(study.names)}"
         )
+    begin_access(KeyOptions(**{name: getattr(args, name) for name in KEYS}))
     files = [inspect_sample(path, ReadOptions()) for path in args.genotypes]
     for file in files:
         check_build(file.path, args.build, study.build)

@@ -1,5 +1,6 @@
 """How a site meets the others: whether all have the same study, and keys of masks."""
 
+import re
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,14 +8,17 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from hpc_connector.catalogue.records import check_number, read_id
 from hpc_connector.confidential.keys import load_key
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.masks import get_keys, make_run
 from hpc_connector.federation.site import Sizes
 from hpc_connector.federation.study import Study
 from hpc_connector.federation.transport import Link, Transport
+from hpc_connector.run_record import FromCatalogue
 from hpc_connector.storage.checksums import get_checksum
 
+FINGERPRINT = re.compile("[0-9a-f]{64}")
 PrivateKey = X25519PrivateKey
 Hello = dict[str, Any]
 
@@ -68,14 +72,26 @@ def join(
     nonces = {one["site"]: one["nonce"] for one in hellos}
     run = make_run(bytes.fromhex(study.sha256), transport.attempt, nonces)
     keys = get_keys(private, hello["site"], publics, run)
-    return Link(transport, hello["site"], keys), shown
+    named = {one["site"]: read_datasets(one) for one in hellos if one.get("datasets")}
+    return Link(transport, hello["site"], keys, datasets=named), shown
 
 
-def make_hello(study: Study, name: str, sizes: Sizes, private: PrivateKey) -> Hello:
+def make_hello(
+    study: Study,
+    name: str,
+    sizes: Sizes,
+    private: PrivateKey,
+    datasets: Sequence[FromCatalogue] = (),
+) -> Hello:
     """Return what a site shows to all when it joins.
 
     How many of each class it has is shown where folds are dealt by that, and not
     otherwise.
+
+    Parameters
+    ----------
+    datasets
+        Of a catalogue, that its cohort is.
     """
     return {
         "study": study.sha256,
@@ -84,7 +100,31 @@ def make_hello(study: Study, name: str, sizes: Sizes, private: PrivateKey) -> He
         "nonce": secrets.token_bytes(32),
         "mask_public": private.public_key().public_bytes_raw(),
         "sizes": list(sizes) if study.fold_mode == "dealt" else None,
+        "datasets": [dict(one) for one in datasets],
     }
+
+
+def read_datasets(hello: Hello) -> list[FromCatalogue]:
+    """Return the data sets that a site says its cohort is.
+
+    Raises
+    ------
+    BadInput
+        It says something else.
+    """
+    try:
+        return [_read_dataset(one) for one in hello["datasets"]]
+    except (BadInput, TypeError, KeyError) as error:
+        said = f"site {hello['site']}: what it says of its data sets: {error}"
+        raise BadInput(said) from None
+
+
+def _read_dataset(told: Any) -> FromCatalogue:
+    name, version = read_id(told["id"]), told["version"]
+    check_number(version, "version")
+    if not FINGERPRINT.fullmatch(told["fingerprint"]):
+        raise BadInput(f"{told['fingerprint'][:80]!r}: expected a SHA-256")
+    return FromCatalogue(id=name, version=version, fingerprint=told["fingerprint"])
 
 
 def check_hellos(study: Study, hellos: Sequence[Hello]) -> None:

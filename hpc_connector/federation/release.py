@@ -38,6 +38,35 @@ def check_columns(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {name: c for name, c in columns.items() if name not in KEPT_BACK}
 
 
+def check_policy(study: Study, where: str, least_cell: int, top_most: int) -> None:
+    """Refuse a study that lets out more than a site's own policy allows.
+
+    Parameters
+    ----------
+    where
+        Whose policy it is, for messages.
+    least_cell, top_most
+        Smallest count, and models at most, that are let out of its data.
+
+    Raises
+    ------
+    BadInput
+        The study says less, or more.
+    """
+    least, top = study.release.least_cell, study.top
+    if least < least_cell:
+        raise BadInput(
+            f"{where}: its policy lets out counts of {least_cell} individuals or more, "
+            f"study {study.name} of {least}: expected release.least_cell = "
+            f"{least_cell} or more"
+        )
+    if top > top_most:
+        raise BadInput(
+            f"{where}: its policy lets out {top_most:,} models at most, study "
+            f"{study.name} {top:,}: expected study.top = {top_most} or less"
+        )
+
+
 def hide_cells(
     counts: NDArray[np.int64], high_risk: NDArray[np.bool_], least: int
 ) -> NDArray[np.bool_]:

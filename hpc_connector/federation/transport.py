@@ -13,6 +13,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.federation.masks import Numbers, add_masks, sum_blocks
 from hpc_connector.partitioner.ending import wait_asleep
 from hpc_connector.partitioner.sums import sum_arrays
+from hpc_connector.run_record import FromCatalogue
 
 Make = Callable[[], Numbers]
 
@@ -153,12 +154,15 @@ class Link:
         Of its masks with each of the others; none of a hub.
     sent
         Bytes and blocks that left the site, by stage.
+    datasets
+        Of a catalogue, that sites say their cohorts are, by the names of sites.
     """
 
     transport: Transport
     site: str
     keys: Mapping[str, bytes]
     sent: Counter[str] = field(default_factory=Counter)
+    datasets: Mapping[str, list[FromCatalogue]] = field(default_factory=dict)
 
     @property
     def is_scorer(self) -> bool:

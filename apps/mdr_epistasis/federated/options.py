@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpc_connector.errors import BadInput
-from hpc_connector.options import fill, local, option, seconds, source
+from hpc_connector.options import (
+    CatalogOptions,
+    KeyOptions,
+    fill,
+    list_options,
+    local,
+    option,
+    seconds,
+    source,
+)
 from mdr_epistasis.options import Options
 
 if TYPE_CHECKING:  # of certificates it needs a library that --help does without
@@ -32,7 +41,9 @@ OF_SITES = (
     "keep",
     "remove",
 )
-OF_RUNS = ("out", "resume", "quiet", "json", "plan")
+# Of each site too: what opens its files, and where its data sets are
+OF_INPUTS = (*list_options(KeyOptions), *list_options(CatalogOptions))
+OF_RUNS = ("out", "encrypt_to", "resume", "quiet", "json", "plan")
 MASK_KEY = "mask.sec"  # beside the study, as federate invite writes it
 PATIENCE_S = 600.0
 
@@ -41,7 +52,7 @@ _hub = partial(option, group="a site of a hub")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FederateOptions:
+class FederateOptions(KeyOptions, CatalogOptions):
     """What ``mdr-epistasis federate`` takes beside options of ``run``."""
 
     study: Path = _sites(
@@ -53,8 +64,8 @@ class FederateOptions:
     )
     genotypes: tuple[str, ...] | None = _sites(
         None,
-        "of each site: {site} is its name, {rank} the number of its rank, from 0; so "
-        "in other options",
+        "of each site, catalog:ID too: {site} is its name, {rank} the number of its "
+        "rank, from 0; so in other options",
         read=source,
         many="words",
         metavar="GENOTYPES",
@@ -149,6 +160,8 @@ def place(value: Any, site: str, rank: int) -> Any:
     """
     if isinstance(value, tuple):
         return tuple(place(one, site, rank) for one in value)
+    if isinstance(value, Path):
+        return Path(place(str(value), site, rank))
     if not isinstance(value, str) or "{" not in value:
         return value
     try:
@@ -157,7 +170,10 @@ def place(value: Any, site: str, rank: int) -> Any:
         raise BadInput(f"{value}: expected {{site}} or {{rank}} in braces") from None
 
 
-def place_all(options: Options, site: str, rank: int) -> dict[str, Any]:
-    """Return the options of one site, of those that name its files."""
-    names: Sequence[str] = ("genotypes", *OF_SITES)
-    return {name: place(getattr(options, name), site, rank) for name in names}
+def place_all(
+    options: FederateOptions, args: Options, site: str, rank: int
+) -> dict[str, Any]:
+    """Return the options of one site, of those that name its files and keys."""
+    given = {name: getattr(args, name) for name in ("genotypes", *OF_SITES)}
+    given |= {name: getattr(options, name) for name in OF_INPUTS}
+    return {name: place(value, site, rank) for name, value in given.items()}

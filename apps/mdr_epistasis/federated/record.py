@@ -10,8 +10,15 @@ from hpc_connector import storer
 from hpc_connector.federation.pooled import RANK_BY
 from hpc_connector.federation.release import list_rules
 from hpc_connector.federation.study import Study
-from hpc_connector.manifest import begin_run, describe_input, save_manifest
+from hpc_connector.manifest import (
+    begin_run,
+    check_known,
+    get_fingerprint,
+    save_manifest,
+)
+from hpc_connector.publish import name_outputs
 from hpc_connector.run_record import RunRecord
+from hpc_connector.storage.checksums import get_checksum
 from mdr_epistasis.federated.search import Found
 from mdr_epistasis.options import Options
 from mdr_epistasis.output.result import Result, save_results
@@ -41,7 +48,10 @@ def begin(
     record = begin_run(PROGRAM, args, inputs, resume=args.resume)
     if record["status"] == "done":
         return record
-    record["inputs"] = [describe_input(path) for path in inputs]
+    for one in record["inputs"]:
+        if not get_fingerprint(one):
+            one["sha256"] = get_checksum(one["path"])
+            check_known(one["path"], one, args.datasets)
     record["command"] = shlex.join([PROGRAM, "federate", *args.words])
     record["federation"] = {
         "study": study.name,
@@ -97,7 +107,8 @@ def save_found(args: Options, record: RunRecord, study: Study, found: Found) -> 
     if "tables" in out:
         storer.save_table(args.out / "tables.tsv", out["tables"])
         names.append("tables.tsv")
-    record |= {"status": "done", "outputs": [*names, "report.html"]}
+    outputs = name_outputs([*names, "report.html"])
+    record |= {"status": "done", "outputs": outputs}
     save_manifest(args.out, record)
     save_report(args.out)
     return result

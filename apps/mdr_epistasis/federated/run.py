@@ -2,7 +2,6 @@
 
 import logging
 import time
-from dataclasses import replace
 from typing import Any
 
 from hpc_connector.errors import BadInput
@@ -13,7 +12,12 @@ from hpc_connector.manifest import get_time
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.resources import get_resources
-from mdr_epistasis.federated.options import FederateOptions, place_all
+from mdr_epistasis.federated.inputs import (
+    check_inputs,
+    check_ranks_keys,
+    take_inputs,
+)
+from mdr_epistasis.federated.options import FederateOptions
 from mdr_epistasis.federated.record import begin, clear, describe_found, save_found
 from mdr_epistasis.federated.run_site import run_site
 from mdr_epistasis.federated.site import (
@@ -51,7 +55,8 @@ def run_ranks(comm: Communicator, options: FederateOptions, args: Options) -> En
     record = comm.bcast(record)
     with end_together(comm):
         name = study.names[comm.rank]
-        own = replace(args, **place_all(args, name, comm.rank))
+        own = take_inputs(options, args, study, name, comm.rank)
+        check_inputs(own)
         begun = begin_site(options, own, study, name, comm.rank)
     transport = RankTransport(comm, for_all=study.scorer == "sites")
     found, told = take_part(comm, transport, options, args, begun)
@@ -63,6 +68,7 @@ def run_ranks(comm: Communicator, options: FederateOptions, args: Options) -> En
         if comm.rank == 0:
             describe_found(record, study, found, len(begun.reference))
             record["federation"] |= {"sites": gathered}
+            record["federation"] |= {"datasets": dict(told.link.datasets)}
             record |= {"resources": resources, "finished": get_time()}
             result = save_found(args, record, study, found)
             clear(args)
@@ -84,5 +90,6 @@ def check_ranks(
         )
     if not options.genotypes:
         raise BadInput("expected --genotypes, such as 'site{rank}.bed'")
+    check_ranks_keys(options)
     if study.hub is not None and comm.rank == 0:
         logger.info("sites are ranks of this run: the hub of the study is not asked")

@@ -15,7 +15,8 @@ from hpc_connector.federation.study import Study, read_study
 from hpc_connector.manifest import get_time, read_manifest
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.pipeline.resources import get_resources
-from mdr_epistasis.federated.options import FederateOptions, place_all
+from mdr_epistasis.federated.inputs import take_inputs
+from mdr_epistasis.federated.options import FederateOptions
 from mdr_epistasis.federated.record import (
     begin,
     clear,
@@ -58,9 +59,10 @@ def run_site(
     study = read_study(options.study)
     check_site_options(comm, study, options, name)
     make_folder(options.get_records())
-    own = replace(args, **place_all(args, name, study.names.index(name)))
     if is_found(args):
         return end_found(options, args, study, name)
+    own = take_inputs(options, args, study, name, study.names.index(name))
+    args = replace(args, datasets=own.datasets)
     inputs = [str(options.study), str(study.reference), *list_inputs(own)]
     record = begin(args, study, inputs, BY_HUB)
     if record["status"] == "done":
@@ -72,6 +74,7 @@ def run_site(
         log_end(options.get_records(), begun, told)
         describe_found(record, study, found, len(begun.reference))
         record["federation"] |= {"site": name, "sites": [describe_told(begun, told)]}
+        record["federation"] |= {"datasets": dict(told.link.datasets)}
         record |= {"resources": get_resources(comm, 1, start_s)}
         record |= {"finished": get_time()}
         result = save_found(args, record, study, found)

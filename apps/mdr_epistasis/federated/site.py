@@ -38,8 +38,14 @@ from hpc_connector.loader.individuals import Match
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.terminal import make_progress
+from hpc_connector.run_record import FromCatalogue
 from mdr_epistasis.cohort.people import choose_individuals
 from mdr_epistasis.federated.budget import look_back, spend
+from mdr_epistasis.federated.inputs import (
+    describe_access,
+    list_datasets,
+    say_datasets,
+)
 from mdr_epistasis.federated.options import FederateOptions, place
 from mdr_epistasis.federated.search import Found, search
 from mdr_epistasis.inputs import open_files
@@ -59,6 +65,10 @@ class Begun(NamedTuple):
         Key of its masks.
     people
         Fingerprint of who is in its cohort, as what.
+    datasets
+        Of a catalogue, that its cohort is.
+    access
+        On what evidence its files were opened.
     """
 
     study: Study
@@ -69,6 +79,8 @@ class Begun(NamedTuple):
     private: PrivateKey
     people: str
     reference: Reference
+    datasets: list[FromCatalogue]
+    access: dict[str, Any]
 
 
 class Told(NamedTuple):
@@ -116,7 +128,8 @@ def begin_site(
     check_site(study, name, sizes)
     look_back(options.get_records(), study, name, people)
     private = load_mask_key(place(options.get_mask_key(), name, rank), study, name)
-    return Begun(study, name, files, match, sizes, private, people, reference)
+    about = list_datasets(args), describe_access(args)
+    return Begun(study, name, files, match, sizes, private, people, reference, *about)
 
 
 def take_part(
@@ -139,7 +152,8 @@ def take_part(
         The sites do not fit, or what they send cannot be true.
     """
     study, records = begun.study, options.get_records()
-    hello = make_hello(study, begun.name, begun.sizes, begun.private)
+    own = begun.sizes, begun.private, begun.datasets
+    hello = make_hello(study, begun.name, *own)
     link, shown = join(transport, study, hello, begun.private)
     total = sum_sizes(link, begun.sizes)
     with end_together(comm):
@@ -184,6 +198,9 @@ def describe_told(begun: Begun, told: Told) -> dict[str, Any]:
     return {
         "name": begun.name,
         "bytes": told.n_bytes,
-        "let_out": describe_sent(dict(told.link.sent), sizes, begun.name),
+        "let_out": [
+            *say_datasets(begun.datasets),
+            *describe_sent(dict(told.link.sent), sizes, begun.name),
+        ],
         "queries": told.used,
-    }
+    } | begun.access

@@ -24,7 +24,7 @@ from hpc_connector.catalogue.objects import OTHER_MEDIA
 from hpc_connector.errors import BadInput
 from hpc_connector.manifest import NAME, read_manifest
 from hpc_connector.publish import make_partial, name_encrypted
-from hpc_connector.run_record import Input, RunRecord
+from hpc_connector.run_record import FromCatalogue, Input, RunRecord
 from hpc_connector.storage import address
 from hpc_connector.storage.checksums import get_checksum
 
@@ -67,6 +67,9 @@ def save_crate(
         _add_result(crate, run, path, names) for path in list_results(run, record)
     ]
     inputs = [_add_input(crate, one) for one in record["inputs"]]
+    of_sites = record.get("federation", {}).get("datasets", {})
+    named = [one for known in of_sites.values() for one in known]
+    inputs += [_add_data_set(crate, one) for one in named]
     action = crate.add_action(
         _add_program(crate, record),
         identifier="#run",
@@ -162,20 +165,24 @@ def _add_input(crate: ROCrate, one: Input) -> Entity:
     It is a work and no file, for data that a crate names must be parts of it.
     """
     if known := one.get("dataset"):
-        name = f"{known['id']}@{known['version']}"
-        iri = f"urn:hpc-connector:dataset:{known['id']}:{known['version']}"
-        names = [known["fingerprint"], known.get("identifier", "")]
-        told = {
-            "@type": "CreativeWork",
-            "name": name,
-            "identifier": names if names[1] else names[0],
-        }
-        return crate.add(ContextEntity(crate, iri, told))
+        return _add_data_set(crate, known)
     name = posixpath.basename(address.cut_query(one["path"]).rstrip("/"))
     digest = one.get("sha256", "")
     told = {"@type": "CreativeWork", "name": name, "contentSize": str(one["bytes"])}
     told |= {"sha256": digest} if digest else {}
     iri = f"urn:sha256:{digest}" if digest else f"#input-{quote(name)}"
+    return crate.add(ContextEntity(crate, iri, told))
+
+
+def _add_data_set(crate: ROCrate, known: FromCatalogue) -> Entity:
+    """Add a data set of a catalogue; of a search over sites there is no more of it."""
+    iri = f"urn:hpc-connector:dataset:{known['id']}:{known['version']}"
+    names = [known["fingerprint"], known.get("identifier", "")]
+    told = {
+        "@type": "CreativeWork",
+        "name": f"{known['id']}@{known['version']}",
+        "identifier": names if names[1] else names[0],
+    }
     return crate.add(ContextEntity(crate, iri, told))
 
 

@@ -214,6 +214,7 @@ def _put_policy(graph: Graph, above: URIRef, one: DataSet) -> None:
     put((iri, RDF.type, ODRL2.Offer))
     put((iri, OWN.leastLevel, number(policy.least_level)))
     put((iri, OWN.leastCell, number(policy.least_cell)))
+    put((iri, OWN.topMost, number(policy.top_most)))
     if policy.keeper:
         put((iri, OWN.keeper, text(policy.keeper)))
     if policy.contact:

@@ -19,6 +19,7 @@ from hpc_connector.catalogue.records import (
     ID,
     LEAST_CELL,
     LEAST_LEVEL,
+    TOP_MOST,
     DataSet,
     Grant,
     Policy,
@@ -221,6 +222,7 @@ def _read_policy(graph: Graph, node: Node) -> Policy:
         until=_get(graph, offer, OWN.until),
         least_level=_get_number(graph, offer, OWN.leastLevel, LEAST_LEVEL),
         least_cell=_get_number(graph, offer, OWN.leastCell, LEAST_CELL),
+        top_most=_get_number(graph, offer, OWN.topMost, TOP_MOST),
         grants=tuple(Grant(f"{ROLE}{r}", until) for r, until in permitted if until),
         keeper=_get(graph, offer, OWN.keeper),
     )

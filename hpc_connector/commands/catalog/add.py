@@ -13,6 +13,7 @@ from hpc_connector.catalogue.records import (
     LEAST_CELL,
     LEAST_LEVEL,
     MOST_LEVEL,
+    TOP_MOST,
     to_json,
 )
 from hpc_connector.catalogue.repositories.study import Study, list_members, prefer
@@ -89,6 +90,9 @@ def add_policy(group: argparse._ArgumentGroup) -> None:
     add("--least-level", type=level, metavar="N", help=said)
     said = f"N of individuals in what is let out (default: {LEAST_CELL})"
     add("--least-cell", type=cli.at_least(1), metavar="N", help=said)
+    said = "models of a federated search that are let out, at most (default: "
+    most = cli.at_least(1, TOP_MOST)
+    add("--top-most", type=most, metavar="N", help=f"{said}{TOP_MOST})")
     add("--keeper", metavar="URL", help="who holds the keys, https://HOST:PORT")
     add("--contact", metavar="WHO", help="whom to ask, an address of mail")
 
@@ -109,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
         until=args.until,
         least_level=args.least_level,
         least_cell=args.least_cell,
+        top_most=args.top_most,
         keeper=args.keeper,
         contact=args.contact,
     )

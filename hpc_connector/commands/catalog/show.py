@@ -55,6 +55,8 @@ def describe(one: DataSet, versions: list[int]) -> Iterator[str]:
         "purposes": ", ".join(policy.purposes),
         "until": policy.until,
         "least level": policy.least_level if one.is_encrypted else "",
+        "least cell": policy.least_cell,
+        "top most": policy.top_most,
         "keeper": policy.keeper,
         "contact": policy.contact,
         "run": f"{origin.program} {origin.program_version}" if origin else "",
