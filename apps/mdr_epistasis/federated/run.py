@@ -52,7 +52,7 @@ from hpc_connector.federation.variants import (
     Reference,
     check_build,
     describe_cases,
-    read_reference,
+    read_list,
 )
 from hpc_connector.loader.genotypes.sample_file import SampleFile
 from hpc_connector.loader.individuals import Match
@@ -119,6 +119,8 @@ def run(comm: Communicator, options: FederateOptions, args: Options) -> Ending:
         fold = choose_folds(study, begun.name, begun.match, known)
         about = (begun.files, begun.match, fold, study.folds, begun.reference)
         read = read_site(*about)
+        for line in describe_cases(begun.reference.told):
+            logger.info("variants of the list: %s", line)
         for line in describe_cases(read.cases):
             logger.info("variants of %s: %s", begun.name, line)
     with end_together(comm):
@@ -180,7 +182,7 @@ def begin_site(
     """
     name = study.names[rank]
     own = replace(args, **place_all(args, name, rank))
-    reference = read_reference(study.reference, study.palindromic)
+    reference = read_list(study, place(options.fasta, name, rank))
     files, match = open_files(own)
     match = choose_individuals(own, files[0], match, None)
     if files[0].individuals is None:
