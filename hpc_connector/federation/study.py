@@ -60,6 +60,9 @@ class Study:
         Of the file: its identity, which is the same at all sites.
     reference
         List of variants, a .bim file or a VCF without genotypes.
+    check_overlap
+        Whether sites show hashes of the ids of their individuals, under a key that
+        they share.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Study:
     tie: str = "high"
     cvc: str = "auto"
     scorer: str = "hub"
+    check_overlap: bool = False
     build: str = "GRCh38"
     palindromic: str = "drop"
     variants: str = "intersection"
@@ -199,6 +203,7 @@ READERS: dict[str, dict[str, Callable[[Any], Any]]] = {
         "tie": one_of("high", "low"),
         "cvc": one_of("auto", "exact", "none"),
         "scorer": one_of("hub", "sites"),
+        "check_overlap": one_of(False, True),
     },
     "variants": {
         "reference": text,

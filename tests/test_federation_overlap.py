@@ -1,0 +1,103 @@
+"""Individuals of two sites are found by hashes of their ids, and shown to nobody."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+
+from federations import make_study
+from hpc_connector.errors import BadInput
+from hpc_connector.federation.overlap import (
+    IDS,
+    KEY,
+    find_overlaps,
+    hash_id,
+    load_overlap_key,
+    refuse_overlaps,
+    save_own,
+    show_ids,
+)
+
+SECRET = b"not the study's salt"
+STUDY = make_study(3, check_overlap=True)
+PEOPLE = {
+    "site0": ["a", "b", "c", "d"],
+    "site1": ["e", "d", "b"],
+    "site2": ["x", "d", "ä"],
+}
+
+
+def show_all(key=SECRET):
+    return [{"site": name, **show_ids(key, ids)} for name, ids in PEOPLE.items()]
+
+
+def save_key(folder, key=SECRET, mode=0o600):
+    path = folder / "overlap.key"
+    path.write_bytes(key)
+    path.chmod(mode)
+    return str(path)
+
+
+def test_hash_id__is_the_hmac_of_rfc_2104():
+    for key in (b"k", b"k" * 64):
+        padded = key.ljust(64, b"\0")
+        inner = bytes(b ^ 0x36 for b in padded) + "Zoë".encode()
+        outer = bytes(b ^ 0x5C for b in padded) + hashlib.sha256(inner).digest()
+        assert hash_id(key, "Zoë") == hashlib.sha256(outer).digest()
+
+
+def test_find_overlaps__is_what_the_ids_have_in_common(tmp_path):
+    hellos = show_all()
+    found = find_overlaps(STUDY, hellos)
+    for (a, b), hashes in found.items():
+        both = set(PEOPLE[a]) & set(PEOPLE[b])
+        assert hashes == {hash_id(SECRET, one) for one in both}
+    assert [len(hashes) for hashes in found.values()] == [2, 1, 1]
+    with pytest.raises(BadInput) as raised:
+        refuse_overlaps(found)
+    said = "2 at site0 and at site1; 1 at site0 and at site2; 1 at site1 and at site2"
+    assert said in str(raised.value)
+    path = tmp_path / "own.tsv"
+    assert save_own(path, "site1", SECRET, PEOPLE["site1"], found) == 3
+    rows = [line.split("\t") for line in path.read_text().splitlines()]
+    assert rows[0] == ["id", "site"]
+    want = [["b", "site0"], ["d", "site0"], ["d", "site2"]]
+    assert sorted(rows[1:]) == want
+    assert path.stat().st_mode & 0o77 == 0
+
+
+def test_show_ids__shows_neither_ids_nor_their_order():
+    for hello in show_all():
+        ids = PEOPLE[hello["site"]]
+        assert len(hello[IDS]) == 32 * len(ids)
+        hashes = [hello[IDS][k : k + 32] for k in range(0, len(hello[IDS]), 32)]
+        assert hashes == sorted(hashes)
+        assert not any(hashlib.sha256(one.encode()).digest() in hashes for one in ids)
+    refuse_overlaps(find_overlaps(STUDY, show_all()[:1]))
+    assert show_ids(None, ["a"]) == {}
+
+
+def test_find_overlaps__refuses_another_key_and_none():
+    hellos = show_all()
+    hellos[1] |= show_ids(b"another key of someone", PEOPLE["site1"])
+    with pytest.raises(BadInput, match="sites site0 and site1 have two keys"):
+        find_overlaps(STUDY, hellos)
+    for wrong in ({"site": "x"}, {"site": "x", KEY: b"", IDS: b"7"}):
+        with pytest.raises(BadInput, match="site x has shown no ids"):
+            find_overlaps(STUDY, [*show_all(), wrong])
+    assert find_overlaps(replace(STUDY, check_overlap=False), [{"site": "x"}]) == {}
+
+
+def test_load_overlap_key__is_given_if_the_study_says_so(tmp_path):
+    assert load_overlap_key(save_key(tmp_path), STUDY) == SECRET
+    assert load_overlap_key(save_key(tmp_path, SECRET + b"\r\n"), STUDY) == SECRET
+    with pytest.raises(BadInput, match="has check_overlap: expected --overlap-key"):
+        load_overlap_key(None, STUDY)
+    with pytest.raises(BadInput, match="a key of 4 bytes: expected 16 or more"):
+        load_overlap_key(save_key(tmp_path, b"abcd\n"), STUDY)
+    with pytest.raises(BadInput, match="is open to others"):
+        load_overlap_key(save_key(tmp_path, mode=0o644), STUDY)
+    plain = replace(STUDY, check_overlap=False)
+    assert load_overlap_key(None, plain) is None
+    with pytest.raises(BadInput, match="study study has no check_overlap"):
+        load_overlap_key(str(tmp_path / "any"), plain)
