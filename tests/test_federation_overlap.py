@@ -1,11 +1,16 @@
 """Individuals of two sites are found by hashes of their ids, and shown to nobody."""
 
 import hashlib
+import json
+import shutil
+import subprocess
 from dataclasses import replace
 
 import pytest
 
-from federations import make_study
+from conftest import require
+from federations import GOLDEN, make_study
+from hpc_connector.commands.main import main as operate
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.overlap import (
     IDS,
@@ -101,3 +106,62 @@ def test_load_overlap_key__is_given_if_the_study_says_so(tmp_path):
     assert load_overlap_key(None, plain) is None
     with pytest.raises(BadInput, match="study study has no check_overlap"):
         load_overlap_key(str(tmp_path / "any"), plain)
+
+
+SITES = """[study]
+name = "twice"
+salt = "any"
+folds = 2
+top = 5
+check_overlap = true
+[variants]
+reference = "site1.bim"
+[[site]]
+name = "site1"
+[[site]]
+name = "site2"
+[[site]]
+name = "site3"
+"""
+
+
+def federate(study, out, key):
+    """Run a search on ranks; return how it ended."""
+    command = [require("mpirun"), "-n", "3", "mdr-epistasis", "federate", str(study)]
+    command += ["--genotypes", f"{study.parent}/{{site}}.bed", "--out", str(out)]
+    command += ["--overlap-key", key, "--quiet"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_federate__finds_who_is_at_two_sites_and_shows_it_to_these(tmp_path, capsys):
+    folder = tmp_path / "sites"
+    shutil.copytree(GOLDEN / "three_sites_dealt", folder)
+    study, key = folder / "STUDY.toml", save_key(tmp_path)
+    study.write_text(SITES)
+    rows = [(folder / f"site{k}.fam").read_text().splitlines() for k in (1, 2)]
+    twice = [row.split()[1] for row in rows[0][5:8]]
+    for k, name in enumerate(twice):
+        words = rows[1][20 + k].split()
+        rows[1][20 + k] = " ".join([name, name, *words[2:]])
+    honest = (folder / "site2.fam").read_text()
+    (folder / "site2.fam").write_text("\n".join(rows[1]) + "\n")
+    done = federate(study, tmp_path / "out", key)
+    assert done.returncode == 2
+    assert "individuals of two sites: 3 at site1 and at site2; expected" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not any(name in done.stderr for name in twice)
+    for site, other in (("site1", "site2"), ("site2", "site1")):
+        own = (folder / "records" / f"twice.{site}.overlap.tsv").read_text()
+        assert sorted(own.splitlines()[1:]) == sorted(f"{n}\t{other}" for n in twice)
+    assert not list((folder / "records").glob("*site3.overlap*"))
+    assert not list((folder / "records").glob("*.queries.json"))  # nothing was asked
+    assert operate(["federate", "log", str(folder / "records")]) == 0
+    said = capsys.readouterr().out
+    assert said.count("event show") == 3
+    assert said.count("event overlap") == 2
+    (folder / "site2.fam").write_text(honest)
+    done = federate(study, tmp_path / "out", key)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    for site in record["federation"]["sites"]:
+        assert "individuals, hashed under a key" in " ".join(site["let_out"])

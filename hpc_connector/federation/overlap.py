@@ -17,6 +17,7 @@ from hpc_connector.publish import publish
 
 LEAST_KEY_BYTES, HASH_BYTES = 16, 32
 KEY_CHECK = b"\0hpc_connector overlap key v1"  # no id begins with a zero byte
+Overlaps = Mapping[tuple[str, str], set[bytes]]  # hashes, by the names of two sites
 KEY, IDS = "overlap_key", "overlap_ids"  # of what a site shows
 
 
@@ -108,7 +109,7 @@ def read_ids(hello: Mapping[str, Any]) -> set[bytes]:
     return {ids[start : start + HASH_BYTES] for start in starts}
 
 
-def refuse_overlaps(overlaps: Mapping[tuple[str, str], set[bytes]]) -> None:
+def refuse_overlaps(overlaps: Overlaps) -> None:
     """Refuse individuals at two sites: they would count twice.
 
     Raises
@@ -131,7 +132,7 @@ def save_own(
     name: str,
     key: bytes,
     ids: Iterable[str],
-    overlaps: Mapping[tuple[str, str], set[bytes]],
+    overlaps: Overlaps,
 ) -> int:
     """Write the ids of a site that others have too; return how many.
 

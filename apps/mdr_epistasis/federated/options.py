@@ -73,6 +73,13 @@ class FederateOptions:
         read=source,
         metavar="KEY",
     )
+    overlap_key: str | None = _sites(
+        None,
+        "secret that all sites share, by which they find individuals of two sites; of "
+        "a study with check_overlap",
+        read=source,
+        metavar="FILE",
+    )
     records: Path | None = _sites(
         None,
         "folder of budgets and logs of the sites (default: beside the study)",

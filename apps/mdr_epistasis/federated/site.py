@@ -1,6 +1,7 @@
 """A site's part of a federated search, whoever the others are and scores."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,12 @@ from hpc_connector.federation.joining import (
     join,
     load_mask_key,
     make_hello,
+)
+from hpc_connector.federation.overlap import (
+    Overlaps,
+    load_overlap_key,
+    save_own,
+    show_ids,
 )
 from hpc_connector.federation.records import open_log, tell
 from hpc_connector.federation.release import describe_sent
@@ -59,6 +66,8 @@ class Begun(NamedTuple):
         Key of its masks.
     people
         Fingerprint of who is in its cohort, as what.
+    overlap_key
+        Under which ids are hashed that others are shown; None if they are not.
     """
 
     study: Study
@@ -68,6 +77,7 @@ class Begun(NamedTuple):
     sizes: Sizes
     private: PrivateKey
     people: str
+    overlap_key: bytes | None
     reference: Reference
 
 
@@ -116,7 +126,8 @@ def begin_site(
     check_site(study, name, sizes)
     look_back(options.get_records(), study, name, people)
     private = load_mask_key(place(options.mask_key, name, rank), study, name)
-    return Begun(study, name, files, match, sizes, private, people, reference)
+    key = load_overlap_key(place(options.overlap_key, name, rank), study)
+    return Begun(study, name, files, match, sizes, private, people, key, reference)
 
 
 def take_part(
@@ -140,7 +151,9 @@ def take_part(
     """
     study, records = begun.study, options.get_records()
     hello = make_hello(study, begun.name, begun.sizes, begun.private)
-    link, shown = join(transport, study, hello, begun.private)
+    hello |= show_individuals(begun, records)
+    note = partial(note_overlaps, begun, records)
+    link, shown = join(transport, study, hello, begun.private, note)
     total = sum_sizes(link, begun.sizes)
     with end_together(comm):
         check_total(study, total)
@@ -153,6 +166,29 @@ def take_part(
     show = make_progress(quiet=args.quiet, unit="blocks")
     found = search(party, total, begun.reference, records, show)
     return found, Told(cohort, link, used)
+
+
+def show_individuals(begun: Begun, records: Path) -> dict[str, bytes]:
+    """Return the hashes of ids that all are shown, if the study wants them; log it."""
+    shown = show_ids(begun.overlap_key, begun.match.individuals)
+    if shown:
+        log = open_log(records, begun.study, begun.name)
+        n = len(begun.match.individuals)
+        said = f"ids of {n} individuals, hashed under the key of all sites"
+        tell(log, begun.study, begun.name, "show", reason=said)
+    return shown
+
+
+def note_overlaps(begun: Begun, records: Path, overlaps: Overlaps) -> None:
+    """Write down which individuals of this site others have too."""
+    study, name = begun.study, begun.name
+    if begun.overlap_key is None:
+        return
+    path = records / f"{study.name}.{name}.overlap.tsv"
+    ids = begun.match.individuals
+    if n := save_own(path, name, begun.overlap_key, ids, overlaps):
+        said = f"{n} individuals that other sites have too: {path.name}"
+        tell(open_log(records, study, name), study, name, "overlap", reason=said)
 
 
 def read_local(begun: Begun, shown: dict[str, Sizes]) -> Local:
@@ -183,9 +219,11 @@ def log_end(records: Path, begun: Begun, told: Told) -> None:
 def describe_told(begun: Begun, told: Told) -> dict[str, Any]:
     """Return what the manifest says of a site: what left it, and its budget."""
     sizes = begun.sizes if begun.study.fold_mode == "dealt" else None
+    n_ids = 0 if begun.overlap_key is None else len(begun.match.individuals)
+    sent = dict(told.link.sent)
     return {
         "name": begun.name,
         "bytes": told.n_bytes,
-        "let_out": describe_sent(dict(told.link.sent), sizes, begun.name),
+        "let_out": describe_sent(sent, sizes, begun.name, n_ids),
         "queries": told.used,
     }
