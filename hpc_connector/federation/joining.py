@@ -1,7 +1,7 @@
 """How a site meets the others: whether all have the same study, and keys of masks."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hpc_connector.confidential.keys import load_key
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.masks import get_keys, make_run
-from hpc_connector.federation.overlap import Overlaps, find_overlaps, refuse_overlaps
+from hpc_connector.federation.overlap import Overlaps, find_overlaps
 from hpc_connector.federation.site import Sizes
 from hpc_connector.federation.study import Study
 from hpc_connector.federation.transport import Link, Transport
@@ -48,39 +48,34 @@ def join(
     study: Study,
     hello: Hello | None,
     private: PrivateKey | None,
-    note: Callable[[Overlaps], None] | None = None,
-) -> tuple[Link, dict[str, Sizes]]:
-    """Meet the other sites; return the link with them, and what sizes they show.
+) -> tuple[Link, dict[str, Sizes], Overlaps]:
+    """Meet the other sites; return the link with them, and what they show.
+
+    That is their sizes, and which individuals are at two sites.
 
     Parameters
     ----------
     hello, private
         Of a site; None of a hub, which shows nothing and has no masks.
-    note
-        Called with individuals that are at two sites, before the search ends for them.
 
     Raises
     ------
     BadInput
-        One has another study, or another list of variants, or an individual of
-        another site.
+        One has another study, or another list of variants.
     """
     hellos = transport.gather(hello)
     check_hellos(study, hellos)
     overlaps = find_overlaps(study, hellos)
-    if overlaps and note:
-        note(overlaps)
-    refuse_overlaps(overlaps)
     is_dealt = study.fold_mode == "dealt"
     shown = {one["site"]: Sizes(*one["sizes"]) for one in hellos} if is_dealt else {}
     if hello is None or private is None:
-        return Link(transport, "", {}), shown
+        return Link(transport, "", {}), shown, overlaps
     publics = {one["site"]: one["mask_public"] for one in hellos}
     publics = study.get_publics() or publics
     nonces = {one["site"]: one["nonce"] for one in hellos}
     run = make_run(bytes.fromhex(study.sha256), transport.attempt, nonces)
     keys = get_keys(private, hello["site"], publics, run)
-    return Link(transport, hello["site"], keys), shown
+    return Link(transport, hello["site"], keys), shown, overlaps
 
 
 def make_hello(study: Study, name: str, sizes: Sizes, private: PrivateKey) -> Hello:

@@ -1,7 +1,6 @@
 """A site's part of a federated search, whoever the others are and scores."""
 
 import logging
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from hpc_connector.federation.joining import (
 from hpc_connector.federation.overlap import (
     Overlaps,
     load_overlap_key,
+    refuse_overlaps,
     save_own,
     show_ids,
 )
@@ -152,10 +152,11 @@ def take_part(
     study, records = begun.study, options.get_records()
     hello = make_hello(study, begun.name, begun.sizes, begun.private)
     hello |= show_individuals(begun, records)
-    note = partial(note_overlaps, begun, records)
-    link, shown = join(transport, study, hello, begun.private, note)
-    total = sum_sizes(link, begun.sizes)
+    link, shown, overlaps = join(transport, study, hello, begun.private)
+    note_overlaps(begun, records, overlaps)
+    total = sum_sizes(link, begun.sizes)  # by now each has noted its own
     with end_together(comm):
+        refuse_overlaps(overlaps)
         check_total(study, total)
         local = read_local(begun, shown)
     with end_together(comm):
