@@ -22,6 +22,8 @@ from hpc_connector.federation.overlap import (
     save_own,
     show_ids,
 )
+from hpc_connector.federation.study import HUB
+from hub_programs import Parties
 
 SECRET = b"not the study's salt"
 STUDY = make_study(3, check_overlap=True)
@@ -133,18 +135,24 @@ def federate(study, out, key):
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
+def copy_people(one, other):
+    """Name three individuals of a site as those of another; return their ids."""
+    rows = [path.read_text().splitlines() for path in (one, other)]
+    twice = [row.split()[1] for row in rows[0][5:8]]
+    for k, name in enumerate(twice):
+        words = rows[1][20 + k].split()
+        rows[1][20 + k] = " ".join([name, name, *words[2:]])
+    other.write_text("\n".join(rows[1]) + "\n")
+    return twice
+
+
 def test_federate__finds_who_is_at_two_sites_and_shows_it_to_these(tmp_path, capsys):
     folder = tmp_path / "sites"
     shutil.copytree(GOLDEN / "three_sites_dealt", folder)
     study, key = folder / "STUDY.toml", save_key(tmp_path)
     study.write_text(SITES)
-    rows = [(folder / f"site{k}.fam").read_text().splitlines() for k in (1, 2)]
-    twice = [row.split()[1] for row in rows[0][5:8]]
-    for k, name in enumerate(twice):
-        words = rows[1][20 + k].split()
-        rows[1][20 + k] = " ".join([name, name, *words[2:]])
     honest = (folder / "site2.fam").read_text()
-    (folder / "site2.fam").write_text("\n".join(rows[1]) + "\n")
+    twice = copy_people(folder / "site1.fam", folder / "site2.fam")
     done = federate(study, tmp_path / "out", key)
     assert done.returncode == 2
     assert "individuals of two sites: 3 at site1 and at site2; expected" in done.stderr
@@ -165,3 +173,24 @@ def test_federate__finds_who_is_at_two_sites_and_shows_it_to_these(tmp_path, cap
     record = json.loads((tmp_path / "out" / "manifest.json").read_text())
     for site in record["federation"]["sites"]:
         assert "individuals, hashed under a key" in " ".join(site["let_out"])
+
+
+def test_federate__with_a_hub_ends_at_all_for_who_is_at_two_sites(tmp_path):
+    parties = Parties(tmp_path, settings="check_overlap = true")
+    try:
+        own = [parties.folder / name / f"{name}.fam" for name in parties.sites]
+        twice = copy_people(own[0], own[2])
+        parties.start(HUB)
+        for site in parties.sites:
+            parties.start(site, "--overlap-key", save_key(tmp_path))
+        codes = parties.wait()
+        assert set(codes.values()) == {2}, [parties.say(one) for one in codes]
+        for party in codes:
+            said = "\n".join(parties.say(party))
+            assert "3 at site1 and at site3" in said
+            assert not any(name in said for name in twice)
+    finally:
+        parties.end()
+    for k, site in enumerate(parties.sites):
+        path = parties.folder / site / "records" / f"golden.{site}.overlap.tsv"
+        assert path.exists() == (k != 1)
