@@ -1,14 +1,22 @@
 """Labels that each site shuffles of its own: the maxima are those of one cohort."""
 
+import json
+import subprocess
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import numpy.testing as npt
 import pytest
 
+from conftest import require
 from federations import draw_parts, draw_trial, federate, make_study, search_pooled
-from hpc_connector.federation.folds import shuffle_within
+from hpc_connector.errors import BadInput
+from hpc_connector.federation.folds import hash_folds, shuffle_within
+from hpc_connector.federation.study import read_study
 from hpc_connector.learner.mdr.bitplanes import make_arrangement
+from mdr_epistasis.federated.plan import make_plan
+from pooled_cohorts import save_bed, save_study
 
 
 def shuffle_slowly(study, parts, permutation):
@@ -82,3 +90,93 @@ def test_find_maxima__holds_most_pairs_back():
     n = sum(n.size for _, block, n in outcome.sent if block >= 1 << 44)
     assert n < 2 * (100 * 80 + 5_400 * 8 * 2)  # not 5,400 pairs of 80 numbers each
     npt.assert_array_equal(outcome.maxima, find_slowly(study, parts))
+
+
+SALT = "of permutations"
+STUDY = f"""
+[study]
+name = "shuffled"
+salt = "{SALT}"
+folds = 4
+fold_mode = "hash"
+top = 5
+permutations = 7
+seed = 11
+min_maf = 0.0
+max_missing = 1.0
+[variants]
+reference = "list.bim"
+[release]
+least_site = 1
+least_class = 1
+least_total = 1
+"""
+
+
+def save_sites(folder):
+    """Write three sites and their study; return it, and their parts in order of ids."""
+    rng = np.random.default_rng(8)
+    about = {"missing": 0.02, "folds": 4, "mode": "hash"}
+    names, parts = ("b", "a", "c"), draw_parts(rng, [90, 120, 70], 20, **about)
+    variants = [("1", f"v{v}", 10 + v, "A", "G") for v in range(20)]
+    for k, (genotypes, is_case, fold) in enumerate(parts):
+        name = names[k]
+        own = [f"{name}{i}" for i in range(len(is_case))]
+        fold[:] = hash_folds(SALT, own, 4)
+        save_bed(folder, name, genotypes, is_case, own, variants)
+        order = np.argsort(own)
+        parts[k] = genotypes[:, order], is_case[order], fold[order]
+    (folder / "list.bim").write_text((folder / "a.bim").read_text())
+    return save_study(folder, names, STUDY), parts
+
+
+def test_federate__says_p_values_within_sites(tmp_path):
+    path, parts = save_sites(tmp_path)
+    command = [require("mpirun"), "-n", "3", "mdr-epistasis", "federate", str(path)]
+    command += ["--genotypes", f"{tmp_path}/{{site}}.bed", "--out", f"{tmp_path}/out"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    maxima = np.array(find_slowly(read_study(path), parts))
+    with h5py.File(tmp_path / "out" / "results.h5") as file:
+        models = {name: column[:] for name, column in file["models"].items()}
+        assert file.attrs["permutation_test"] == "labels within sites"
+        assert "permutations" not in file  # maxima are not let out
+    statistic = models["test_balanced_accuracy"]
+    p = [(1 + (maxima >= one).sum()) / 8 for one in statistic]
+    npt.assert_array_equal(models["p_value_within_sites"], p)
+    assert "p_value" not in models
+    rows = (tmp_path / "out" / "models.tsv").read_text().splitlines()
+    head = rows[0].split("\t")
+    assert "p_value" not in head
+    assert [
+        float(r.split("\t")[head.index("p_value_within_sites")]) for r in rows[1:]
+    ] == p
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Of 7 searches with shuffled labels within sites" in page
+    assert "7 permutations of the labels" in page
+    record = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert record["federation"]["permutations"] == 7
+    plan = make_plan(read_study(path), 20, 0)
+    for site in record["federation"]["sites"]:
+        assert 0.3 < site["bytes"] / plan["bytes_a_site"]["with_missing"] < 1.5
+
+
+def test_make_plan__counts_permutations():
+    study = make_study(3, cvc="none")
+    plain = make_plan(study, 10_000, 0)["bytes_a_site"]
+    some = make_plan(replace(study, permutations=100), 10_000, 0)
+    for kind, n_bytes in some["bytes_a_site"].items():
+        assert n_bytes == plain[kind] + some["of_which_permutations"][kind]
+        assert 50 * plain[kind] < n_bytes < 101 * plain[kind]
+
+
+@pytest.mark.parametrize(
+    "given", ["permutations = -1", "permutations = true", "seed = 0.5"]
+)
+def test_read_study__refuses_permutations_that_cannot_be(tmp_path, given):
+    path, _ = save_sites(tmp_path)
+    name = given.split()[0]
+    old = {"permutations": "permutations = 7", "seed": "seed = 11"}[name]
+    path.write_text(path.read_text().replace(old, given))
+    with pytest.raises(BadInput, match=f"study.{name}: .*: expected a whole number"):
+        read_study(path)

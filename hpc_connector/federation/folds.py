@@ -90,6 +90,8 @@ def shuffle_within(
 
     Parameters
     ----------
+    is_case
+        Of each individual in order of ids, (individuals,).
     group_size
         Individuals of each group at the site, int64 (2 * folds,).
     permutation

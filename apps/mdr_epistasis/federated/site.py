@@ -222,9 +222,15 @@ def describe_told(begun: Begun, told: Told) -> dict[str, Any]:
     sizes = begun.sizes if begun.study.fold_mode == "dealt" else None
     n_ids = 0 if begun.overlap_key is None else len(begun.match.individuals)
     sent = dict(told.link.sent)
+    let_out = describe_sent(sent, sizes, begun.name, n_ids)
+    if n := begun.study.permutations:
+        let_out.append(
+            f"among these bytes are the same counts under {n:,} permutations of the "
+            "labels, which the site has shuffled itself"
+        )
     return {
         "name": begun.name,
         "bytes": told.n_bytes,
-        "let_out": describe_sent(sent, sizes, begun.name, n_ids),
+        "let_out": let_out,
         "queries": told.used,
     }
