@@ -13,6 +13,7 @@ from typing import Any
 from hpc_connector.confidential.keys import read_secret
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.study import Study
+from hpc_connector.federation.transport import Link
 from hpc_connector.publish import publish
 
 LEAST_KEY_BYTES, HASH_BYTES = 16, 32
@@ -109,8 +110,11 @@ def read_ids(hello: Mapping[str, Any]) -> set[bytes]:
     return {ids[start : start + HASH_BYTES] for start in starts}
 
 
-def refuse_overlaps(overlaps: Overlaps) -> None:
-    """Refuse individuals at two sites: they would count twice.
+def refuse_overlaps(link: Link, overlaps: Overlaps) -> None:
+    """Refuse individuals at two sites, who would count twice, at all parties alike.
+
+    They know it all, and yet wait for who scores: a site that went by itself would end
+    the search of others for another reason.
 
     Raises
     ------
@@ -121,10 +125,11 @@ def refuse_overlaps(overlaps: Overlaps) -> None:
         said = "; ".join(
             f"{len(found):,} at {a} and at {b}" for (a, b), found in overlaps.items()
         )
-        raise BadInput(
+        told = (
             f"individuals of two sites: {said}; expected each at one (each site "
             "has its ids in its records)"
         )
+        link.tell({"error": told})
 
 
 def save_own(

@@ -38,7 +38,7 @@ def run(transport: Transport, study: Study, records: Path) -> None:
     link, _, overlaps = join(transport, study, None, None)
     logger.info("all %d sites are here", len(study.sites))
     total = sum_sizes(link, None)
-    refuse_overlaps(overlaps)
+    refuse_overlaps(link, overlaps)
     check_total(study, total)
     party = Party(study, link, None, len(reference), get_type(sum(total)))
     show = make_progress(quiet=False, unit="blocks")

@@ -156,7 +156,7 @@ def take_part(
     note_overlaps(begun, records, overlaps)
     total = sum_sizes(link, begun.sizes)  # by now each has noted its own
     with end_together(comm):
-        refuse_overlaps(overlaps)
+        refuse_overlaps(link, overlaps)
         check_total(study, total)
         local = read_local(begun, shown)
     with end_together(comm):
