@@ -13,10 +13,12 @@ from conftest import require
 from federations import draw_parts, draw_trial, federate, make_study, search_pooled
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.folds import hash_folds, shuffle_within
-from hpc_connector.federation.study import read_study
+from hpc_connector.federation.study import HUB, read_study
 from hpc_connector.learner.mdr.bitplanes import make_arrangement
+from hub_programs import Parties, kill_at
 from mdr_epistasis.federated.plan import make_plan
 from pooled_cohorts import save_bed, save_study
+from test_federation_hub import search_by_ranks
 
 
 def shuffle_slowly(study, parts, permutation):
@@ -180,3 +182,21 @@ def test_read_study__refuses_permutations_that_cannot_be(tmp_path, given):
     path.write_text(path.read_text().replace(old, given))
     with pytest.raises(BadInput, match=f"study.{name}: .*: expected a whole number"):
         read_study(path)
+
+
+def test_federate__with_a_hub_goes_on_within_the_permutations(tmp_path):
+    settings = 'cvc = "none"\ntop = 5\npermutations = 2\nseed = 3\nmin_maf = 0.2'
+    parties = Parties(tmp_path, settings=settings)
+    try:
+        for one in (HUB, *parties.sites):
+            program = kill_at(one, "add", 9) if one == "site2" else None
+            parties.start(one, program=program)
+        assert parties.wait("site2") == {"site2": -9}
+        parties.start("site2", "--resume")
+        codes = parties.wait()
+        assert set(codes.values()) == {0}, [parties.say(one) for one in codes]
+        found = parties.read_results()
+    finally:
+        parties.end()
+    assert found == search_by_ranks(parties, tmp_path / "ranks")
+    assert b"p_value_within_sites" in found[0]
