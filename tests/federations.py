@@ -30,6 +30,7 @@ from hpc_connector.learner.mdr.bitplanes import (
 )
 from hpc_connector.learner.mdr.folds import make_folds
 from mdr_epistasis.cohort.loading import make_cohort
+from mdr_epistasis.federated.permutations import find_maxima
 from mdr_epistasis.federated.result import describe, list_all
 from mdr_epistasis.output.models import describe as describe_one
 from mdr_epistasis.runner import make_search
@@ -65,7 +66,7 @@ class Recorder:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a party ends with; the last four of who scores alone."""
+    """What a party ends with; from `best` on of who scores alone."""
 
     kept: Any
     sent: list[Any]
@@ -74,6 +75,7 @@ class Outcome:
     pooled: Any
     tables: Any
     columns: Any
+    maxima: Any = None
 
 
 def make_study(n_sites, **settings):
@@ -115,11 +117,14 @@ def take_part(study, transport, name, keys, part, n_variants, prune):
     best = search_pairs(party, kept, pooled)
     models = link.tell(None if best is None else list_all(best, study.folds)[2])
     tables = sum_tables(party, kept, pooled, models)
+    about = party, total, kept, pooled
+    maxima = find_maxima(*about) if study.permutations else None
     columns = None
     if pooled is not None:
         chromosome = np.array(["1"] * len(kept.layout.rows), np.dtypes.StringDType())
         columns = describe(pooled, kept, best, tables, {"chromosome": chromosome})
-    return Outcome(kept, recorder.sent, link.sent, best, pooled, tables, columns)
+    told = pooled, tables, columns, maxima
+    return Outcome(kept, recorder.sent, link.sent, best, *told)
 
 
 def federate(study, parts, *, prune=None, spoil=None, hub=False):

@@ -85,6 +85,14 @@ MODELS = (
         "0..1",
     ),
     Column(
+        "p_value_within_sites",
+        "float64",
+        "of federate, instead: the same where each site shuffles labels among its own "
+        "individuals, so that a difference between sites is none of the finding; only "
+        "with permutations in the study",
+        "0..1",
+    ),
+    Column(
         "is_best",
         "bool",
         "the model of the classic rule: highest cv_consistency, "
@@ -249,10 +257,11 @@ SET_TABLE = (
     _P_VALUE,
     _R2,
 )
+P_VALUES = ("p_value", "p_value_within_sites")  # of a cohort, of sites
 STATISTICS = tuple(
     column.name
     for column in MODELS
-    if column.name not in ("rank", "variant", "p_value", "is_best", "r2")
+    if column.name not in ("rank", "variant", *P_VALUES, "is_best", "r2")
     and not column.shape
 )  # of models.tsv, in order
 SCORED_STATISTICS = tuple(column.name for column in SCORED if not column.shape)
@@ -264,7 +273,7 @@ TABLE = (
         "position_1", "int64", "of that variant, from 1; 0 if not known", "base pairs"
     ),
     Column("alleles_1", TEXT, "of that variant: the counted one / the other"),
-    *(column for column in MODELS if column.name in (*STATISTICS, "p_value")),
+    *(column for column in MODELS if column.name in (*STATISTICS, *P_VALUES)),
     Column("is_best", "int64", "1 for the model of the classic rule, else 0"),
     next(column for column in MODELS if column.name == "r2"),
     Column(

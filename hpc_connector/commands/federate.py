@@ -28,7 +28,7 @@ from hpc_connector.federation.study import name as read_name
 from hpc_connector.federation.variants import (
     check_build,
     describe_cases,
-    read_reference,
+    read_list,
 )
 from hpc_connector.loader.genotypes.sample_file import ReadOptions
 from hpc_connector.loader.genotypes.samples import inspect_sample
@@ -117,6 +117,8 @@ def _add_check(commands: Any) -> None:
     said = "of them (default: by the contigs of a VCF, else the study's)"
     add("--build", choices=("GRCh37", "GRCh38"), help=said)
     cli.add_options(parser, KeyOptions, KEYS)
+    said = "reference sequence of that build, by which indels are aligned to the left"
+    add("--fasta", metavar="FASTA", help=said)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -207,11 +209,13 @@ def run_check(args: argparse.Namespace) -> int:
     n = files[0].n_individuals
     if any(file.n_individuals != n for file in files):
         raise BadInput("expected files of the same individuals")
-    reference = read_reference(study.reference, study.palindromic)
+    reference = read_list(study, args.fasta)
     everybody, nobody = np.arange(n), np.zeros(n, np.int64)
     match = Match((), nobody.astype(np.int8), [everybody] * len(files), [])
     read = read_site(files, match, nobody, 1, reference)
     print(f"{n:,} individuals; {len(reference):,} variants in the list")
+    for line in describe_cases(reference.told):
+        print(f"of the list: {line}")
     for line in describe_cases(read.cases):
         print(line)
     print(f"{int((~read.local.is_present).sum()):,} of the list are not here")

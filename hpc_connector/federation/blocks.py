@@ -7,7 +7,7 @@ tables of a tile of the pairs, or of a list of pairs.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -15,9 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector.federation.masks import Numbers
+from hpc_connector.learner.mdr._shuffle_kernels import rearrange_planes
 from hpc_connector.learner.mdr.bitplanes import (
     LANES,
+    WORD_BITS,
     Arrangement,
+    get_source,
+    make_arrangement,
     make_planes,
     place_codes,
 )
@@ -148,10 +152,14 @@ class Packed:
     codes
         Of every variant of the reference list, int32 (variants, 2, words), all missing
         where the site has none; see ``bitplanes.pack_genotypes``.
+    shuffled
+        Another arrangement that planes are made in, of groups of the same sizes; None
+        for the same one.
     """
 
     codes: NDArray[np.int32]
     arrangement: Arrangement
+    shuffled: Arrangement | None = None
 
     def make_planes(
         self, rows: NDArray[np.int64], place: NDArray[np.int64], n_blocks: int, n: int
@@ -160,7 +168,12 @@ class Packed:
         n_words = self.codes.shape[2]
         planes = make_planes(n_blocks * LANES, n_words, missing=n == 3)
         place_codes(self.codes[rows], place, planes)
-        return planes
+        if self.shuffled is None:
+            return planes
+        others = np.zeros_like(planes)
+        source = get_source(self.shuffled, self.arrangement.slot)
+        rearrange_planes(planes, source, others)
+        return others
 
 
 @dataclass(frozen=True)
@@ -179,27 +192,52 @@ class Local:
     whole: Packed
     is_present: NDArray[np.bool_]
 
+    @property
+    def is_case(self) -> NDArray[np.bool_]:
+        """Whether each individual of the site is a case, bool (individuals,)."""
+        arrangement = self.in_folds.arrangement
+        first_control = arrangement.group_start[arrangement.folds] * WORD_BITS
+        is_case: NDArray[np.bool_] = arrangement.slot < first_control
+        return is_case
+
+    def shuffle(
+        self, is_case: NDArray[np.integer[Any]], fold: NDArray[np.int64]
+    ) -> "Local":
+        """Return the same genotypes under other labels and in other folds.
+
+        Parameters
+        ----------
+        is_case, fold
+            Of each individual, (individuals,): as many of each class in each fold.
+        """
+        folds = make_arrangement(is_case, fold, self.in_folds.arrangement.folds)
+        whole = make_arrangement(is_case, np.zeros_like(fold), 1)
+        return Local(
+            replace(self.in_folds, shuffled=folds),
+            replace(self.whole, shuffled=whole),
+            self.is_present,
+        )
+
     def count_variants(self) -> Iterator[NDArray[np.int64]]:
         """Yield carriers of 0, 1, 2 and missing, some variants after others.
 
         Each int64 (variants, groups, 4).
         """
         for first, last in cut(0, len(self.is_present), COUNTED_VARIANTS):
-            yield self.count_some(first, last)
+            yield self.count_some(np.arange(first, last))
 
-    def count_some(self, first: int, last: int) -> NDArray[np.int64]:
-        """Return carriers of 0, 1, 2 and missing of variants from first to last.
+    def count_some(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return carriers of 0, 1, 2 and missing of some variants.
 
         int64 (variants, groups, 4).
         """
         packed = self.in_folds
         size = packed.arrangement.group_size
-        n_blocks = -(-(last - first) // LANES)
-        rows = np.arange(first, last)
-        planes = packed.make_planes(rows, rows - first, n_blocks, 3)
+        n_blocks = -(-len(rows) // LANES)
+        planes = packed.make_planes(rows, np.arange(len(rows)), n_blocks, 3)
         counted = count_all_carriers(planes, packed.arrangement.group_start)
         counted = counted.transpose(0, 3, 1, 2).reshape(-1, len(size), 3)
-        called = counted[: last - first].astype(np.int64)
+        called = counted[: len(rows)].astype(np.int64)
         missing = size[:, None] - called.sum(axis=2, keepdims=True)
         return np.concatenate([called, missing], axis=2)
 

@@ -1,10 +1,15 @@
-"""Folds of cross-validation over sites, which no site needs the individuals of."""
+"""Folds of cross-validation over sites, and labels that each site shuffles of its own.
+
+Nobody needs the individuals of another site for either.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hpc_connector.learner.mdr.folds import shuffle_labels
 
 MODES = ("dealt", "hash")
 CLASSES = (1, 0)  # cases are dealt first
@@ -68,3 +73,30 @@ def deal_folds(
         members = order[np.asarray(is_case)[order] == label]
         fold[members] = (start + np.arange(len(members))) % n_folds
     return fold
+
+
+def shuffle_within(
+    is_case: NDArray[np.integer],
+    group_size: NDArray[np.int64],
+    seed: int,
+    permutation: int,
+    site: int,
+) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
+    """Return the labels and folds of a site in one permutation.
+
+    As those of one cohort are shuffled: labels first, and then folds are dealt anew, of
+    as many individuals of each class as before. With sites apart the share of cases of
+    each is what it was, so that a difference between sites is no finding.
+
+    Parameters
+    ----------
+    is_case
+        Of each individual in order of ids, (individuals,).
+    group_size
+        Individuals of each group at the site, int64 (2 * folds,).
+    permutation
+        From 1 on.
+    site
+        Place of the site in the study, from 0 on.
+    """
+    return shuffle_labels(is_case, group_size, [seed, permutation, site])

@@ -12,6 +12,7 @@ from hpc_connector.catalogue.records import check_number, read_id
 from hpc_connector.confidential.keys import load_key
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.masks import get_keys, make_run
+from hpc_connector.federation.overlap import Overlaps, find_overlaps
 from hpc_connector.federation.site import Sizes
 from hpc_connector.federation.study import Study
 from hpc_connector.federation.transport import Link, Transport
@@ -47,9 +48,14 @@ def load_mask_key(path: str | None, study: Study, name: str) -> PrivateKey:
 
 
 def join(
-    transport: Transport, study: Study, hello: Hello | None, private: PrivateKey | None
-) -> tuple[Link, dict[str, Sizes]]:
-    """Meet the other sites; return the link with them, and what sizes they show.
+    transport: Transport,
+    study: Study,
+    hello: Hello | None,
+    private: PrivateKey | None,
+) -> tuple[Link, dict[str, Sizes], Overlaps]:
+    """Meet the other sites; return the link with them, and what they show.
+
+    That is their sizes, and which individuals are at two sites.
 
     Parameters
     ----------
@@ -63,17 +69,19 @@ def join(
     """
     hellos = transport.gather(hello)
     check_hellos(study, hellos)
+    overlaps = find_overlaps(study, hellos)
     is_dealt = study.fold_mode == "dealt"
     shown = {one["site"]: Sizes(*one["sizes"]) for one in hellos} if is_dealt else {}
     if hello is None or private is None:
-        return Link(transport, "", {}), shown
+        return Link(transport, "", {}), shown, overlaps
     publics = {one["site"]: one["mask_public"] for one in hellos}
     publics = study.get_publics() or publics
     nonces = {one["site"]: one["nonce"] for one in hellos}
     run = make_run(bytes.fromhex(study.sha256), transport.attempt, nonces)
     keys = get_keys(private, hello["site"], publics, run)
     named = {one["site"]: read_datasets(one) for one in hellos if one.get("datasets")}
-    return Link(transport, hello["site"], keys, datasets=named), shown
+    link = Link(transport, hello["site"], keys, datasets=named)
+    return link, shown, overlaps
 
 
 def make_hello(

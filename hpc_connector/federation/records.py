@@ -20,7 +20,7 @@ from hpc_connector.confidential.keys import load_signer, load_trusted, save_new_
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.study import Study
 
-EVENTS = frozenset(("join", "query", "refuse", "end"))
+EVENTS = frozenset(("join", "query", "refuse", "end", "show", "overlap"))
 FIELDS = ("study", "sha256", "party", "cohort", "bytes", "reason")
 
 

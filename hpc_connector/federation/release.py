@@ -299,7 +299,7 @@ def get_pooled_fingerprint(counts: NDArray[np.int64]) -> str:
 
 
 def describe_sent(
-    sent: dict[str, int], sizes: Sequence[int] | None, site: str
+    sent: dict[str, int], sizes: Sequence[int] | None, site: str, n_ids: int = 0
 ) -> list[str]:
     """Return in sentences what a site has let out, for a data protection officer.
 
@@ -309,6 +309,8 @@ def describe_sent(
         Bytes and blocks by stage, of a link.
     sizes
         Cases and controls, if the others were told those; else None.
+    n_ids
+        Individuals whose ids were shown, hashed under the key of all sites.
     """
     said = []
     if sizes is not None:
@@ -316,6 +318,11 @@ def describe_sent(
         said.append(
             f"in plain, to all sites: that it has {n_cases:,} cases and "
             f"{n_controls:,} controls, by which folds are dealt"
+        )
+    if n_ids:
+        said.append(
+            f"to all sites: the ids of {n_ids:,} individuals, hashed under a key that "
+            "the sites share, by which each sees which of its own another has too"
         )
     for stage, what in STAGES.items():
         if n_bytes := sent.get(f"stage {stage} bytes"):

@@ -108,6 +108,8 @@ class Party:
         Genotypes of a site; None of a hub.
     n_variants
         Of the reference list.
+    first
+        Number of its first blocks: no mask is of two blocks, and none of two searches.
     """
 
     study: Study
@@ -115,6 +117,7 @@ class Party:
     local: Local | None
     n_variants: int
     dtype: type[np.unsignedinteger[Any]]
+    first: int = 0
     blocks: Iterator[int] = field(default_factory=lambda: count(1 << 40))
 
     @property
@@ -133,7 +136,7 @@ class Party:
 
     def add(self, stage: int, block: int, make: Make | None, n: int) -> Numbers | None:
         """Return the sum of a block of `n` numbers to who scores, None to others."""
-        sums = self.link.add(stage, block, make, n * self.itemsize)
+        sums = self.link.add(stage, self.first + block, make, n * self.itemsize)
         if sums is None or not self.link.is_scorer:
             return None
         if sums.size != n or sums.dtype != self.dtype:
@@ -164,29 +167,49 @@ def sum_variants(party: Party, sizes: tuple[int, int]) -> NDArray[np.int64] | No
     int64 (variants, groups, 4), of which those that some site lacks are negative where
     the study wants variants of all; None to who does not score.
     """
-    local, parts = party.local, []
-    counter = None if local is None else partial(count_carriers, local, party.dtype)
-    blocks = list(cut(0, party.n_variants, COUNTED_VARIANTS))
-    for block, (first, last) in enumerate(blocks):
-        make = counter and partial(counter, first, last)
-        shape = last - first, party.n_groups, 4
-        sums = party.add(VARIANTS, block, make, math.prod(shape))
-        if sums is not None:
-            parts.append(sums.reshape(shape).astype(np.int64))
+    local, n = party.local, party.n_variants
+    counts = sum_carriers(party, np.arange(n), sizes)
     is_here = None if local is None else partial(local.is_present.astype, party.dtype)
-    n_have = party.add(VARIANTS, len(blocks), is_here, party.n_variants)
-    if n_have is None:
+    n_have = party.add(VARIANTS, -(-n // COUNTED_VARIANTS), is_here, n)
+    if counts is None or n_have is None:
         return None
-    counts = np.concatenate(parts)
-    check_variants(counts, sizes)
     if party.study.variants == "intersection":
         counts[n_have < len(party.study.sites)] = -1
     return counts
 
 
-def count_carriers(local: Local, dtype: Any, first: int, last: int) -> Numbers:
+def sum_carriers(
+    party: Party, rows: NDArray[np.int64], sizes: tuple[int, int]
+) -> NDArray[np.int64] | None:
+    """Add up the carriers of some variants of the list.
+
+    Returns
+    -------
+    int64 (variants, groups, 4); None to who does not score.
+
+    Raises
+    ------
+    BadInput
+        They cannot be true of so many cases and controls.
+    """
+    local, parts = party.local, []
+    counter = None if local is None else partial(count_carriers, local, party.dtype)
+    for block, (first, last) in enumerate(cut(0, len(rows), COUNTED_VARIANTS)):
+        make = counter and partial(counter, rows[first:last])
+        shape = last - first, party.n_groups, 4
+        sums = party.add(VARIANTS, block, make, math.prod(shape))
+        if sums is not None:
+            parts.append(sums.reshape(shape).astype(np.int64))
+    if not party.link.is_scorer:
+        return None
+    counts = np.concatenate(parts)
+    check_variants(counts, sizes)
+    return counts
+
+
+def count_carriers(local: Local, dtype: Any, rows: NDArray[np.int64]) -> Numbers:
     """Return the carriers of some variants at a site, as they are sent."""
-    counted: Numbers = local.count_some(first, last).astype(dtype).reshape(-1)
+    counted: Numbers = local.count_some(rows).astype(dtype).reshape(-1)
     return counted
 
 

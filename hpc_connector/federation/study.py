@@ -15,6 +15,7 @@ from hpc_connector.federation.hub.tls import read_certificate
 from hpc_connector.text import read_toml
 
 LEAST_SITES, MOST_TOP, MOST_FOLDS = 3, 1000, 1000
+MOST_PERMUTATIONS = 100_000
 EXACT_VARIANTS = 20_000  # more, and consistency is not computed unless asked for
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 KEY_BYTES = 32
@@ -80,6 +81,11 @@ class Study:
         Of the file: its identity, which is the same at all sites.
     reference
         List of variants, a .bim file or a VCF without genotypes.
+    check_overlap
+        Whether sites show hashes of the ids of their individuals, under a key that
+        they share.
+    permutations, seed
+        Of labels, which each site shuffles among its own individuals.
     """
 
     name: str
@@ -99,6 +105,9 @@ class Study:
     tie: str = "high"
     cvc: str = "auto"
     scorer: str = "hub"
+    check_overlap: bool = False
+    permutations: int = 0
+    seed: int = 0
     build: str = "GRCh38"
     palindromic: str = "drop"
     variants: str = "intersection"
@@ -226,6 +235,9 @@ READERS: dict[str, dict[str, Callable[[Any], Any]]] = {
         "tie": one_of("high", "low"),
         "cvc": one_of("auto", "exact", "none"),
         "scorer": one_of("hub", "sites"),
+        "check_overlap": one_of(False, True),
+        "permutations": whole(0, MOST_PERMUTATIONS),
+        "seed": whole(0, (1 << 64) - 1),
     },
     "variants": {
         "reference": text,
@@ -246,7 +258,6 @@ READERS: dict[str, dict[str, Callable[[Any], Any]]] = {
 }
 NOT_LET_OUT = {
     "all_models": "the errors of all models are not let out",
-    "permutations": "permutations are not of a federated search yet",
     "export_folds": "who is in which fold is not let out",
 }
 

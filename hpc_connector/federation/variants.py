@@ -7,7 +7,7 @@ other alleles, is none of the study.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,28 +16,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
+from hpc_connector.federation.alleles import (
+    BOTH,
+    CASES,
+    CHR1_BASES,
+    EXCHANGED,
+    SAME,
+    STRAND,
+    Key,
+    is_palindromic,
+    list_names,
+    list_normal,
+    open_sequence,
+)
+from hpc_connector.federation.study import Study
 from hpc_connector.loader.bgzf import read_lines
 from hpc_connector.loader.files import exists
 from hpc_connector.loader.genotypes.alleles import split
-from hpc_connector.loader.genotypes.chromosomes import normalise_all
+from hpc_connector.loader.genotypes.fasta import Fasta
 from hpc_connector.loader.genotypes.sample_file import (
     TEXT,
     Variants,
     convert_position,
 )
 
-COMPLEMENT = str.maketrans("ACGT", "TGCA")
-CHR1_BASES = {"GRCh37": 249_250_621, "GRCh38": 248_956_422}
-SAME, EXCHANGED, STRAND, BOTH = "as listed", "exchanged", "strand", "strand, exchanged"
 ELSEWHERE = "not in the list"
 OTHER_ALLELES = "other alleles at a listed place"
 PALINDROMIC = "palindromic (A/T, C/G)"
 UNSURE = "palindromic, too near one half"
+OTHER_ORDER = "indels, exchanged: each may be a deletion for an insertion (see --fasta)"
 REPEATED = "again"
 MOST_PALINDROMIC = 0.40  # frequency of the rarer allele that tells the strand
 FAR_FREQUENCY, FAR_SHARE = 0.2, 0.01  # from the list, and of the variants
-
-Key = tuple[str, int, str, str]  # chromosome, position, counted, other
 
 
 class Place(NamedTuple):
@@ -61,11 +71,19 @@ class Reference:
         Of the counted allele, float64 (variants,), NaN where the list has none.
     palindromic
         ``drop`` those, or ``frequency`` to tell their strand by it.
+    sequence
+        By which indels are aligned to the left, of the list and of the site; None to
+        compare them as they are written.
+    told
+        How many of the list are left out for their alleles, or moved, once ``rows`` is
+        known.
     """
 
     columns: Variants
     frequency: NDArray[np.float64]
     palindromic: str = "drop"
+    sequence: Fasta | None = None
+    told: Counter[str] = field(default_factory=Counter)
 
     def __len__(self) -> int:
         """Return the number of variants."""
@@ -81,9 +99,13 @@ class Reference:
             Two rows are the same variant.
         """
         found: dict[Key, int] = {}
-        for row, key in enumerate(list_keys(self.columns)):
+        named = list_normal(self.columns, self.sequence, self.told)
+        for row, (key, is_one, _) in enumerate(named):
+            if key is None:
+                continue
             first = found.setdefault(key, row)
-            first = min(first, found.get((*key[:2], key[3], key[2]), first))
+            if is_one:
+                first = min(first, found.get((*key[:2], key[3], key[2]), first))
             if first < row:
                 raise BadInput(
                     f"reference list: {self.columns.id[row]} is the variant of "
@@ -104,62 +126,9 @@ class Reference:
         return -1, ""
 
 
-def list_names(key: Key) -> Iterator[tuple[Key, str]]:
-    """Yield the keys that a variant may have in the list, and what each is."""
-    chromosome, position, counted, other = key
-    yield key, SAME
-    yield (chromosome, position, other, counted), EXCHANGED
-    if set(counted + other) <= set("ACGT") and not is_palindromic(counted, other):
-        strand = counted.translate(COMPLEMENT), other.translate(COMPLEMENT)
-        if len(counted) == len(other) == 1:  # others would be reversed, and moved
-            yield (chromosome, position, *strand), STRAND
-            yield (chromosome, position, *strand[::-1]), BOTH
-
-
-def is_palindromic(counted: str, other: str) -> bool:
-    """Return whether two alleles are the same two on the other strand.
-
-    Examples
-    --------
-    >>> is_palindromic("A", "T"), is_palindromic("A", "G")
-    (True, False)
-    """
-    return counted.translate(COMPLEMENT) == other and len(counted) == len(other) == 1
-
-
-def list_keys(variants: Variants) -> list[Key]:
-    """Return the key of each variant, its alleles trimmed and in capitals."""
-    names = variants.chromosome.tolist()
-    name_of = normalise_all(dict.fromkeys(names))
-    columns = zip(
-        names,
-        variants.position.tolist(),
-        variants.counted.tolist(),
-        variants.other.tolist(),
-        strict=True,
-    )
-    return [
-        (name_of[name], *trim(position, counted.upper(), other.upper()))
-        for name, position, counted, other in columns
-    ]
-
-
-def trim(position: int, counted: str, other: str) -> tuple[int, str, str]:
-    """Return a variant without the bases that both of its alleles share.
-
-    Examples
-    --------
-    >>> trim(7, "CA", "CAA"), trim(7, "A", "G")
-    ((7, 'C', 'CA'), (7, 'A', 'G'))
-    """
-    while len(counted) > 1 and len(other) > 1 and counted[-1] == other[-1]:
-        counted, other = counted[:-1], other[:-1]
-    while len(counted) > 1 and len(other) > 1 and counted[0] == other[0]:
-        position, counted, other = position + 1, counted[1:], other[1:]
-    return position, counted, other
-
-
-def read_reference(path: Path, palindromic: str) -> Reference:
+def read_reference(
+    path: Path, palindromic: str, sequence: Fasta | None = None
+) -> Reference:
     """Read a list of variants: a .bim file, or a VCF of which genotypes are left out.
 
     Raises
@@ -182,7 +151,7 @@ def read_reference(path: Path, palindromic: str) -> Reference:
         np.array(counted, TEXT),
         np.array(other, TEXT),
     )
-    found = Reference(columns, np.array(frequency, np.float64), palindromic)
+    found = Reference(columns, np.array(frequency, np.float64), palindromic, sequence)
     if palindromic == "frequency" and np.isnan(found.frequency).any():
         raise BadInput(
             f"{name} has no frequencies (AF of a VCF): expected some, or palindromic = "
@@ -190,6 +159,18 @@ def read_reference(path: Path, palindromic: str) -> Reference:
         )
     _ = found.rows  # which refuses what is there twice
     return found
+
+
+def read_list(study: Study, fasta: str | None) -> Reference:
+    """Read the list of a study, with the reference sequence if there is one.
+
+    Raises
+    ------
+    BadInput
+        One of both cannot be used.
+    """
+    sequence = None if fasta is None else open_sequence(fasta, study.build)
+    return read_reference(study.reference, study.palindromic, sequence)
 
 
 def _read_bim(path: str) -> Iterator[tuple[str, str, int, str, str, float]]:
@@ -273,12 +254,17 @@ def harmonise(
     """
     row = np.full(len(variants.position), -1, np.int64)
     is_exchanged = np.zeros(len(row), bool)
-    for n, key in enumerate(list_keys(variants)):
+    named = list_normal(variants, reference.sequence, cases)
+    for n, (key, is_one, _) in enumerate(named):
+        if key is None:
+            continue
         place, case = reference.find(key)
         if place < 0:
             is_near = key[:2] in reference.places
             cases[OTHER_ALLELES if is_near else ELSEWHERE] += 1
             continue
+        if case == EXCHANGED and not is_one:
+            case = OTHER_ORDER
         if is_palindromic(*key[2:]):
             case = settle_palindromic(reference, place, case, float(frequency[n]))
         if case in (SAME, EXCHANGED, STRAND, BOTH) and place in seen:
@@ -372,12 +358,9 @@ def check_build(path: str, told: str | None, build: str) -> None:
 
 def describe_cases(cases: Mapping[str, int]) -> list[str]:
     """Return lines that say how many variants are of each case."""
-    order = (SAME, EXCHANGED, STRAND, BOTH, PALINDROMIC, UNSURE, OTHER_ALLELES)
-    return [
-        f"{cases[case]:,} {case}"
-        for case in (*order, ELSEWHERE, REPEATED)
-        if cases.get(case)
-    ]
+    names = (SAME, EXCHANGED, STRAND, BOTH, PALINDROMIC, UNSURE, OTHER_ORDER)
+    order = (*names, OTHER_ALLELES, ELSEWHERE, REPEATED, *CASES)
+    return [f"{cases[case]:,} {case}" for case in order if cases.get(case)]
 
 
 def pick(variants: Variants, rows: Any) -> dict[str, NDArray[Any]]:

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from hpc_connector.federation.joining import join
+from hpc_connector.federation.overlap import refuse_overlaps
 from hpc_connector.federation.records import make_folder, open_log, tell
 from hpc_connector.federation.site import check_total
 from hpc_connector.federation.stages import Party, sum_sizes
@@ -34,9 +35,10 @@ def run(transport: Transport, study: Study, records: Path) -> None:
     """
     make_folder(records)
     reference = read_reference(study.reference, study.palindromic)
-    link, _ = join(transport, study, None, None)
+    link, _, overlaps = join(transport, study, None, None)
     logger.info("all %d sites are here", len(study.sites))
     total = sum_sizes(link, None)
+    refuse_overlaps(link, overlaps)
     check_total(study, total)
     party = Party(study, link, None, len(reference), get_type(sum(total)))
     show = make_progress(quiet=False, unit="blocks")

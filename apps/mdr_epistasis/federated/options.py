@@ -75,12 +75,27 @@ class FederateOptions(KeyOptions, CatalogOptions):
         "of the genotypes (default: by the contigs of a VCF, else the study's)",
         choices=("GRCh37", "GRCh38"),
     )
+    fasta: str | None = _sites(
+        None,
+        "reference sequence of the study's build (.fa or .fa.gz of bgzip, with .fai): "
+        "indels are aligned to the left by it; without one they are compared as they "
+        "are written",
+        read=source,
+        metavar="FASTA",
+    )
     mask_key: str | None = _sites(
         None,
         "private key of each site's masks (default: new ones, if the study has none; "
         "with --site mask.sec beside the study)",
         read=source,
         metavar="KEY",
+    )
+    overlap_key: str | None = _sites(
+        None,
+        "secret that all sites share, by which they find individuals of two sites; of "
+        "a study with check_overlap",
+        read=source,
+        metavar="FILE",
     )
     records: Path | None = _sites(
         None,

@@ -1,6 +1,7 @@
 """What a federated search will send, before anything is sent."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from hpc_connector.federation.blocks import MESSAGE_BYTES
@@ -30,16 +31,16 @@ def make_plan(study: Study, n_variants: int, n_individuals: int) -> dict[str, An
     pairs = math.comb(n_variants, 2)
     groups = 2 * study.folds
     by_folds = sends_folds(study, n_variants)
-    stages = {
-        "variants": n_variants * (4 * groups + 1) * itemsize,
-        **{
-            kind: count_pairs(study, n_variants, n_cells, itemsize, by_folds=by_folds)
-            for kind, n_cells in (("complete", FOUR), ("with_missing", NINE))
-        },
-    }
-    totals = {
-        kind: stages["variants"] + stages[kind] for kind in ("complete", "with_missing")
-    }
+    of_variants = 4 * groups * n_variants * itemsize
+    totals, of_permutations = {}, {}
+    one = replace(study, top=1, cvc="none")
+    for kind, n_cells in (("complete", FOUR), ("with_missing", NINE)):
+        about = n_variants, n_cells, itemsize
+        shuffled = of_variants + count_pairs(one, *about, by_folds=not is_bounded(one))
+        of_permutations[kind] = study.permutations * shuffled
+        pairs_bytes = count_pairs(study, *about, by_folds=by_folds)
+        own = of_variants + n_variants * itemsize + pairs_bytes
+        totals[kind] = own + of_permutations[kind]
     return {
         "study": study.name,
         "sites": n_sites,
@@ -48,7 +49,9 @@ def make_plan(study: Study, n_variants: int, n_individuals: int) -> dict[str, An
         "bits": 8 * itemsize,
         "pairs_by_folds": "all" if by_folds else "those that may be among the best",
         "cv_consistency": study.is_exact(n_variants),
+        "permutations": study.permutations,
         "bytes_a_site": totals,
+        "of_which_permutations": of_permutations,
         "messages_a_site": {k: -(-n // MESSAGE_BYTES) for k, n in totals.items()},
         "hours_at_1_gbit_a_site": {
             k: round(n / GBIT_BYTES_A_S / 3600, 4) for k, n in totals.items()
@@ -69,9 +72,14 @@ def make_plan(study: Study, n_variants: int, n_individuals: int) -> dict[str, An
 
 def sends_folds(study: Study, n_variants: int) -> bool:
     """Return whether all pairs are sent by folds, as far as the study says."""
-    is_bounded = study.rank_by != "train" and study.fold_mode == "dealt"
-    is_bounded |= study.rank_by == "whole" or study.folds == 1
-    return study.is_exact(n_variants) or not is_bounded
+    return study.is_exact(n_variants) or not is_bounded(study)
+
+
+def is_bounded(study: Study) -> bool:
+    """Return whether most pairs are held back by a bound, as far as the study says."""
+    if study.rank_by == "whole" or study.folds == 1:
+        return True
+    return study.rank_by != "train" and study.fold_mode == "dealt"
 
 
 def count_pairs(

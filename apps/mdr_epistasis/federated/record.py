@@ -83,6 +83,7 @@ def describe_found(
     some = "those that may be among the best"
     record["federation"] |= {
         "pairs_by_folds": "all" if kept.by_folds else some,
+        "permutations": study.permutations,
         "cells_hidden": found.out.get("hidden", 0),
         "queries": found.out["queries"],
     }
@@ -95,7 +96,7 @@ def get_attributes(study: Study, levels: int) -> dict[str, Any]:
         "folds": study.folds,
         "levels": levels,
         "rank_by": RANK_BY[study.rank_by if study.folds > 1 else "whole"],
-        "permutation_test": "labels",
+        "permutation_test": "labels within sites" if study.permutations else "labels",
     }
 
 

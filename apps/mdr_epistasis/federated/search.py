@@ -15,7 +15,9 @@ from hpc_connector.federation.stages import (
     sum_variants,
 )
 from hpc_connector.federation.variants import Reference
+from hpc_connector.learner.mdr.search import get_p_values
 from mdr_epistasis.federated.budget import POOLED, spend
+from mdr_epistasis.federated.permutations import find_maxima
 from mdr_epistasis.federated.result import describe, let_out, list_all, list_variants
 from mdr_epistasis.output.files import Columns
 
@@ -72,9 +74,15 @@ def search(
     models = link.tell(None if best is None else list_all(best, study.folds)[2])
     tables = sum_tables(party, kept, pooled, models)
     variants = list_variants(reference, kept)
+    maxima = None
+    if study.permutations:
+        maxima = find_maxima(party, total, kept, pooled, show)
     out = None
     if pooled is not None and best is not None and tables is not None:
         columns = describe(pooled, kept, best, tables, variants)
+        if maxima is not None:
+            statistic = columns[pooled.question.rank_by]
+            columns["p_value_within_sites"] = get_p_values(statistic, maxima)
         levels = round(columns["cases"].shape[1] ** 0.5)
         out = let_out(study, columns) | {"levels": levels, "queries": used}
     return Found(total, kept, variants, link.tell(out))

@@ -12,6 +12,13 @@ from hpc_connector.federation.joining import (
     load_mask_key,
     make_hello,
 )
+from hpc_connector.federation.overlap import (
+    Overlaps,
+    load_overlap_key,
+    refuse_overlaps,
+    save_own,
+    show_ids,
+)
 from hpc_connector.federation.records import open_log, tell
 from hpc_connector.federation.release import describe_sent
 from hpc_connector.federation.site import (
@@ -31,7 +38,7 @@ from hpc_connector.federation.variants import (
     Reference,
     check_build,
     describe_cases,
-    read_reference,
+    read_list,
 )
 from hpc_connector.loader.genotypes.sample_file import SampleFile
 from hpc_connector.loader.individuals import Match
@@ -65,6 +72,8 @@ class Begun(NamedTuple):
         Key of its masks.
     people
         Fingerprint of who is in its cohort, as what.
+    overlap_key
+        Under which ids are hashed that others are shown; None if they are not.
     datasets
         Of a catalogue, that its cohort is.
     access
@@ -78,6 +87,7 @@ class Begun(NamedTuple):
     sizes: Sizes
     private: PrivateKey
     people: str
+    overlap_key: bytes | None
     reference: Reference
     datasets: list[FromCatalogue]
     access: dict[str, Any]
@@ -117,7 +127,7 @@ def begin_site(
     BadInput
         They cannot be used, too few individuals are left, or others than were asked.
     """
-    reference = read_reference(study.reference, study.palindromic)
+    reference = read_list(study, place(options.fasta, name, rank))
     files, match = open_files(args)
     match = choose_individuals(args, files[0], match, None)
     if files[0].individuals is None:
@@ -128,8 +138,9 @@ def begin_site(
     check_site(study, name, sizes)
     look_back(options.get_records(), study, name, people)
     private = load_mask_key(place(options.get_mask_key(), name, rank), study, name)
-    about = list_datasets(args), describe_access(args)
-    return Begun(study, name, files, match, sizes, private, people, reference, *about)
+    key = load_overlap_key(place(options.overlap_key, name, rank), study)
+    own = files, match, sizes, private, people, key, reference
+    return Begun(study, name, *own, list_datasets(args), describe_access(args))
 
 
 def take_part(
@@ -154,9 +165,12 @@ def take_part(
     study, records = begun.study, options.get_records()
     own = begun.sizes, begun.private, begun.datasets
     hello = make_hello(study, begun.name, *own)
-    link, shown = join(transport, study, hello, begun.private)
-    total = sum_sizes(link, begun.sizes)
+    hello |= show_individuals(begun, records)
+    link, shown, overlaps = join(transport, study, hello, begun.private)
+    note_overlaps(begun, records, overlaps)
+    total = sum_sizes(link, begun.sizes)  # by now each has noted its own
     with end_together(comm):
+        refuse_overlaps(link, overlaps)
         check_total(study, total)
         local = read_local(begun, shown)
     with end_together(comm):
@@ -167,6 +181,29 @@ def take_part(
     show = make_progress(quiet=args.quiet, unit="blocks")
     found = search(party, total, begun.reference, records, show)
     return found, Told(cohort, link, used)
+
+
+def show_individuals(begun: Begun, records: Path) -> dict[str, bytes]:
+    """Return the hashes of ids that all are shown, if the study wants them; log it."""
+    shown = show_ids(begun.overlap_key, begun.match.individuals)
+    if shown:
+        log = open_log(records, begun.study, begun.name)
+        n = len(begun.match.individuals)
+        said = f"ids of {n} individuals, hashed under the key of all sites"
+        tell(log, begun.study, begun.name, "show", reason=said)
+    return shown
+
+
+def note_overlaps(begun: Begun, records: Path, overlaps: Overlaps) -> None:
+    """Write down which individuals of this site others have too."""
+    study, name = begun.study, begun.name
+    if begun.overlap_key is None:
+        return
+    path = records / f"{study.name}.{name}.overlap.tsv"
+    ids = begun.match.individuals
+    if n := save_own(path, name, begun.overlap_key, ids, overlaps):
+        said = f"{n} individuals that other sites have too: {path.name}"
+        tell(open_log(records, study, name), study, name, "overlap", reason=said)
 
 
 def read_local(begun: Begun, shown: dict[str, Sizes]) -> Local:
@@ -180,6 +217,8 @@ def read_local(begun: Begun, shown: dict[str, Sizes]) -> Local:
     study, match = begun.study, begun.match
     fold = choose_folds(study, begun.name, match, shown)
     read = read_site(begun.files, match, fold, study.folds, begun.reference)
+    for line in describe_cases(begun.reference.told):
+        logger.info("variants of the list: %s", line)
     for line in describe_cases(read.cases):
         logger.info("variants of %s: %s", begun.name, line)
     return read.local
@@ -195,12 +234,18 @@ def log_end(records: Path, begun: Begun, told: Told) -> None:
 def describe_told(begun: Begun, told: Told) -> dict[str, Any]:
     """Return what the manifest says of a site: what left it, and its budget."""
     sizes = begun.sizes if begun.study.fold_mode == "dealt" else None
+    n_ids = 0 if begun.overlap_key is None else len(begun.match.individuals)
+    sent = dict(told.link.sent)
+    let_out = list(say_datasets(begun.datasets))
+    let_out += describe_sent(sent, sizes, begun.name, n_ids)
+    if n := begun.study.permutations:
+        let_out.append(
+            f"among these bytes are the same counts under {n:,} permutations of the "
+            "labels, which the site has shuffled itself"
+        )
     return {
         "name": begun.name,
         "bytes": told.n_bytes,
-        "let_out": [
-            *say_datasets(begun.datasets),
-            *describe_sent(dict(told.link.sent), sizes, begun.name),
-        ],
+        "let_out": let_out,
         "queries": told.used,
     } | begun.access

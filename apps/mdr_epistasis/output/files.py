@@ -8,7 +8,7 @@ import numpy as np
 
 from hpc_connector import storer
 from mdr_epistasis.output.sets import SetResult, make_set_table
-from mdr_epistasis.schema import SCORED_STATISTICS, STATISTICS
+from mdr_epistasis.schema import P_VALUES, SCORED_STATISTICS, STATISTICS
 
 Columns = dict[str, np.ndarray]
 
@@ -59,7 +59,7 @@ def make_table(models: Columns, variants: Columns) -> dict[str, Any]:
         table[f"position_{k + 1}"] = variants["position"][v]
         alleles = zip(variants["counted"][v], variants["other"][v], strict=True)
         table[f"alleles_{k + 1}"] = [f"{counted}/{other}" for counted, other in alleles]
-    names = (*STATISTICS, *SCORED_STATISTICS, "p_value")
+    names = (*STATISTICS, *SCORED_STATISTICS, *P_VALUES)
     table |= {name: models[name] for name in names if name in models}
     table["is_best"] = models["is_best"].astype(int)
     if "r2" in models:  # earlier versions wrote none

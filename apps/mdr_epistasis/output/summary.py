@@ -17,6 +17,7 @@ HEADS = {
     "odds_ratio": "odds ratio",
     "effect": "effect",
     "p_value": "p",
+    "p_value_within_sites": "p within sites",
 }
 
 

@@ -13,6 +13,7 @@ from hpc_connector.manifest import read_whole_manifest
 from hpc_connector.report.results_file import open_results
 from hpc_connector.run_record import RunRecord
 from hpc_connector.storer.results import FORMAT_VERSION
+from mdr_epistasis.schema import P_VALUES
 
 if TYPE_CHECKING:
     import h5py
@@ -33,7 +34,7 @@ FRACTIONS = (
     *STATISTICS,
     "sensitivity",
     "specificity",
-    "p_value",
+    *P_VALUES,
     "effect_p",
     "fold_test_balanced_accuracy",
     "r2",
@@ -47,7 +48,7 @@ CELL_SCORES = (
     "cell_standard_error",
 )
 SCORES = ("effect", "effect_se", *CELL_SCORES)  # of what a null model leaves
-OPTIONAL = {"p_value", "fold_test_balanced_accuracy", *RATIOS, "sensitivity"} | {
+OPTIONAL = {*P_VALUES, "fold_test_balanced_accuracy", *RATIOS, "sensitivity"} | {
     "specificity",
     "r2",
     "hwe_p",
@@ -76,7 +77,7 @@ class SearchRun:
         Maximum of `rank_by` in each permutation, float64; empty without permutations.
     shuffled
         What the permutations shuffled: ``labels``, or ``genotypes`` within each class;
-        ``scores`` where individuals have those.
+        ``scores`` where individuals have those; ``labels within sites``.
     best
         The model of the classic rule: highest consistency, then test accuracy.
     sets
@@ -102,6 +103,12 @@ class SearchRun:
         """Return a part of the manifest, empty where it is absent."""
         part = self.record.get(name)
         return part if isinstance(part, dict) else {}
+
+    @property
+    def n_permutations(self) -> int:
+        """Number of permutations, of which sites let no maximum out."""
+        told = self.get_part("federation").get("permutations", 0)
+        return len(self.maximum) or (told if isinstance(told, int) else 0)
 
     def get_ids(self, model: int) -> list[str]:
         """Return the ids of the variants of a model."""
@@ -164,6 +171,8 @@ def _read(file: h5py.File, record: RunRecord) -> SearchRun:
     is_best = np.flatnonzero(models["is_best"])
     is_interaction = str(file.attrs.get("permutation_test")) == "interaction"
     shuffled = "scores" if set(SCORES) <= models.keys() else "labels"
+    if P_VALUES[1] in models:
+        shuffled = "labels within sites"
     return SearchRun(
         record,
         order,

@@ -17,6 +17,7 @@ from mdr_epistasis.report.run_file import (
     NEAR_BP,
     SearchRun,
 )
+from mdr_epistasis.schema import P_VALUES
 
 CHANCE_BA = 0.55  # test accuracy below is close to guessing
 SIGNIFICANT = 0.05
@@ -97,11 +98,17 @@ def stands_out(run: SearchRun) -> bool:
 
 def get_p_value(run: SearchRun) -> float:
     """Return the p-value of the best model, NaN where there is none."""
-    return float(run.models["p_value"][run.best]) if "p_value" in run.models else np.nan
+    found = [run.models[name] for name in P_VALUES if name in run.models]
+    return float(found[0][run.best]) if found else np.nan
 
 
 def count_reached(run: SearchRun) -> int:
-    """Count the permutations that reach the score of the best model."""
+    """Count the permutations that reach the score of the best model.
+
+    Of sites the p-value tells it, for they let no maximum out.
+    """
+    if len(run.maximum) == 0 and not np.isnan(p := get_p_value(run)):
+        return round(p * (run.n_permutations + 1)) - 1
     return int((run.maximum >= run.models[run.rank_by][run.best]).sum())
 
 
@@ -228,12 +235,15 @@ def _doubt_accuracy(run: SearchRun) -> Iterator[str]:
 
 
 def _doubt_p_value(run: SearchRun) -> Iterator[str]:
-    p, n = get_p_value(run), len(run.maximum)
+    p, n = get_p_value(run), run.n_permutations
+    option = (
+        "permutations of the study" if run.get_part("federation") else "--permutations"
+    )
     if np.isnan(p):
         yield (
             f"No p-value: the {'scores' if run.is_scored else 'labels'} were not "
             "permuted. The best of many models looks good by chance alone (see "
-            "--permutations)."
+            f"{option})."
         )
     elif p > SIGNIFICANT and (reached := count_reached(run)):
         yield (
@@ -281,7 +291,9 @@ def list_tiles(run: SearchRun) -> list[Tile]:
         consistency = str(models["cv_consistency"][m])
         tiles.append(Tile(consistency, "folds that choose it (CVC)", str(run.folds)))
     if not np.isnan(p := get_p_value(run)):
-        tiles.append(Tile(f"{p:.2g}", f"p, {len(run.maximum):,} permutations"))
+        within = "" if "p_value" in models else " within sites"
+        said = f"p, {run.n_permutations:,} permutations{within}"
+        tiles.append(Tile(f"{p:.2g}", said))
     if run.is_scored:
         tiles.append(Tile(*trait.say_effect(run, m)))
     elif "odds_ratio" in models:

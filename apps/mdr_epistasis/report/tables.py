@@ -21,6 +21,10 @@ HEADS = {
     "train_balanced_accuracy": ("Train BA", "Mean over folds, on the rest"),
     "cv_consistency": ("CVC", "Folds in which the model is the best of all"),
     "p_value": ("p", "By permutation, corrected for the whole search"),
+    "p_value_within_sites": (
+        "p within sites",
+        "By permutation of labels within each site, corrected for the whole search",
+    ),
     "balanced_accuracy": ("Whole BA", "On all individuals"),
     "sensitivity": ("Sens.", "Cases of high-risk genotypes, of all cases"),
     "specificity": ("Spec.", "Controls of low-risk genotypes, of all controls"),
@@ -38,6 +42,7 @@ SET_HEADS = {
     "r2": ("r²", "Of both variants; above 0.5 they are much the same"),
 }
 FORMATS = {"rank": ",", "n": ",", "cv_consistency": ",", "p_value": ".2g"}
+FORMATS |= {"p_value_within_sites": ".2g"}
 FORMATS |= {"odds_ratio": ".2f", "effect": ".3g"}
 NOT_NUMBERS = ("model", "folds")
 OF_CLASSES = {"sensitivity", "specificity"}

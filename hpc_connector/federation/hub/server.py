@@ -41,6 +41,7 @@ from hpc_connector.federation.hub.wire import (
     HEADER,
     JOIN,
     MOST_HELLO,
+    MOST_IDS,
     PROTOCOL,
     RUN,
     TOLD,
@@ -309,9 +310,10 @@ class HubHandler(Handler):
 
     def post(self) -> Answer:
         """Let a site come, or go."""
-        length = self.get_length(MOST_HELLO)
+        most = MOST_IDS if self.server.exchange.study.check_overlap else MOST_HELLO
+        length = self.get_length(most)
         if length is None:
-            raise Refused("size", f"expected {MOST_HELLO} bytes at most")
+            raise Refused("size", f"expected {most} bytes at most")
         data = self.rfile.read(length)
         self.is_read = True
         if self.path == JOIN:
