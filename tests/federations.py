@@ -115,7 +115,17 @@ def take_part(study, transport, name, keys, part, prune):
     return Outcome(kept, best, recorder.sent, link.sent, pooled, tables, columns)
 
 
-def federate(study, parts, *, prune=None, spoil=None):
+def draw_keys(names, seed):
+    """Return private keys of masks and the run of an attempt, of a seed if it is given.
+
+    Only tests take them of a seed.
+    """
+    draw = secrets.token_bytes if seed is None else np.random.default_rng(seed).bytes
+    private = {name: X25519PrivateKey.from_private_bytes(draw(32)) for name in names}
+    return private, draw(32)
+
+
+def federate(study, parts, *, prune=None, spoil=None, seed=None):
     """Search over sites in threads; return the outcome of each.
 
     Parameters
@@ -124,16 +134,17 @@ def federate(study, parts, *, prune=None, spoil=None):
         Genotypes, who is a case, and folds of each site.
     spoil
         Called with the place of a site and its transport, returns another one.
+    seed
+        Of keys; they are random otherwise.
     """
     room = Room(len(parts))
     names = [site.name for site in study.sites]
-    private = {name: X25519PrivateKey.generate() for name in names}
+    private, run = draw_keys(names, seed)
     publics = {n: key.public_key().public_bytes_raw() for n, key in private.items()}
-    run = secrets.token_bytes(32)
     outcomes, errors = [None] * len(parts), []
 
     def work(k):
-        transport = ThreadTransport(room, k)
+        transport = ThreadTransport(room, k, for_all=study.scorer == "sites")
         if spoil is not None:
             transport = spoil(k, transport)
         keys = get_keys(private[names[k]], names[k], publics, run)
