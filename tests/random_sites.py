@@ -111,10 +111,17 @@ def is_palindromic(variant):
     return variant[3:] in ALLELES[-N_PALINDROMIC:]
 
 
-def save_trial(folder, seed):
-    """Write a random study, its sites, and their pooled cohort; return the trial."""
+def save_trial(folder, seed, n_sites=None, **given):
+    """Write a random study, its sites, and their pooled cohort; return the trial.
+
+    Parameters
+    ----------
+    given
+        Settings that are not drawn.
+    """
     rng = np.random.default_rng(seed)
-    settings, n_sites = draw_settings(rng), int(rng.integers(3, 7))
+    settings = draw_settings(rng) | given
+    n_sites = n_sites or int(rng.integers(3, 7))
     names = tuple(str(name) for name in rng.permutation(NAMES)[:n_sites])
     variants = draw_variants(rng, int(rng.integers(12, 61)))
     share = float(rng.choice([0.0, 0.02, 0.1]))
