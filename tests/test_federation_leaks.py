@@ -1,6 +1,7 @@
 """All that leaves a site, in every stage: nothing of it tells what the site counts."""
 
 import threading
+from hashlib import sha256
 from itertools import combinations
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import federations
 from federations import draw_keys, draw_parts, federate, make_study
 from hpc_connector.federation import masks, transport
 from hpc_connector.federation.blocks import FOLDS, PAIRS, SIZES, VARIANTS
-from hpc_connector.federation.joining import join
+from hpc_connector.federation.joining import join, make_hello
 from hpc_connector.federation.site import Sizes
 from hpc_connector.federation.transport import Room, ThreadTransport
 from leaks import LEAST, is_told
@@ -38,7 +39,8 @@ class Overheard:
     def __init__(self, inner):
         self.inner, self.said = inner, []
 
-        self.is_scorer, self.add = inner.is_scorer, inner.add
+        self.is_scorer, self.attempt = inner.is_scorer, inner.attempt
+        self.add = inner.add
 
     def tell(self, value):
         self.said.append(value)
@@ -202,15 +204,17 @@ def test_recording__shows_sums_to_who_may_see_them(recording):
 
 
 @pytest.mark.parametrize("mode", ["dealt", "hash"])
-def test_join__says_nothing_but_what_the_study_needs(mode):
-    study = make_study(N_SITES, fold_mode=mode)
+def test_join__says_nothing_but_what_the_study_needs(mode, tmp_path):
+    (listed := tmp_path / "list.bim").write_text("1 rs1 0 5 A G\n")
+    study = make_study(N_SITES, fold_mode=mode, reference=listed)
     private, _ = draw_keys(study.names, 0)
     room, links = Room(N_SITES), {}
 
     def meet(place):
         heard = Overheard(ThreadTransport(room, place))
         name = study.names[place]
-        join(heard, study, name, Sizes(40, 60 + place), private[name])
+        hello = make_hello(study, name, Sizes(40, 60 + place), private[name])
+        join(heard, study, hello, private[name])
         links[place] = heard.said
 
     threads = [threading.Thread(target=meet, args=(k,)) for k in range(N_SITES)]
@@ -220,9 +224,10 @@ def test_join__says_nothing_but_what_the_study_needs(mode):
         thread.join()
     for place, (hello,) in links.items():
         name = study.names[place]
-        sizes = (40, 60 + place) if mode == "dealt" else None
+        sizes = [40, 60 + place] if mode == "dealt" else None
         public = private[name].public_key().public_bytes_raw()
         known = {"study": study.sha256, "site": name, "mask_public": public}
-        assert hello == known | {"nonce": hello["nonce"], "sizes": sizes}
+        known |= {"reference": sha256(listed.read_bytes()).hexdigest(), "sizes": sizes}
+        assert hello == known | {"nonce": hello["nonce"]}
         assert len(hello["nonce"]) == 32
     assert len({hello["nonce"] for (hello,) in links.values()}) == N_SITES
