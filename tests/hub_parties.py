@@ -175,18 +175,29 @@ def call(main, words, log):
 def count_calls(moment):
     """Count the calls that code of federation makes, in all threads from now on.
 
-    At the moment of that number the process is killed: between any two calls of a
-    function of ours, of a socket or of a file.
+    Parameters
+    ----------
+    moment
+        Number of the call at which the process is killed, between any two calls of a
+        function of ours, of a socket or of a file; or the name of a function, and
+        which call of it; None of none.
     """
-    calls, known = count(1), {}
+    calls, of_name, known = count(1), count(1), {}
+    name, number = moment if isinstance(moment, tuple) else ("", moment)
 
     def look(frame, event, _):
-        if event in CALLS:
-            path = frame.f_code.co_filename
-            if path not in known:
-                known[path] = is_watched(path)
-            if known[path] and next(calls) == moment:
-                os.kill(os.getpid(), signal.SIGKILL)
+        if event not in CALLS:
+            return
+        code = frame.f_code
+        if code.co_filename not in known:
+            known[code.co_filename] = is_watched(code.co_filename)
+        if not known[code.co_filename]:
+            return
+        n = next(calls)
+        if name:
+            n = next(of_name) if event == "call" and code.co_name == name else 0
+        if n == number:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     threading.setprofile(look)
     sys.setprofile(look)
@@ -213,7 +224,7 @@ def wait_for_ends(parties, at_end, timeout_s=PATIENCE_S):
             ended = wait([party.process.sentinel for party in running], left_s)
             if not ended:
                 names = sorted(party.name for party in running)
-                raise AssertionError(f"{names} still run: {say(parties)}")
+                raise AssertionError(f"{names} still run: {say(parties[0].federation)}")
             for party in [p for p in running if p.process.sentinel in ended]:
                 party.process.join()
                 running.discard(party)
@@ -224,10 +235,13 @@ def wait_for_ends(parties, at_end, timeout_s=PATIENCE_S):
             party.kill()
 
 
-def say(parties):
-    """Return what parties have said, for who looks for a fault."""
-    texts = {p.name: p.log.read_text() if p.log.exists() else "" for p in parties}
-    return "\n".join(f"== {name}\n{text[-3000:]}" for name, text in texts.items())
+def say(federation):
+    """Return what the parties have said, for who looks for a fault."""
+    said = []
+    for name in federation.names:
+        log = federation.folder / name / "log"
+        said.append(f"== {name}\n{log.read_text()[-3000:] if log.exists() else ''}")
+    return "\n".join(said)
 
 
 def run(federation, prepare=None, **words):
