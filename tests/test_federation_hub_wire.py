@@ -1,4 +1,4 @@
-"""The hub and its sites, by toy searches: sums of masked blocks over HTTPS."""
+"""The hub and its sites, by searches in small: sums of masked blocks over HTTPS."""
 
 import pytest
 
@@ -7,10 +7,8 @@ from federation_hubs import NAMES, Trial, check, make_parties
 
 @pytest.mark.parametrize("scorer", ["hub", "sites"])
 def test_hub__gives_the_sums_of_the_sites(tmp_path, scorer):
-    study = make_parties(tmp_path, scorer=scorer)
-    trial = Trial(tmp_path, study).run_hub()
-    for name in NAMES:
-        trial.run_site(name)
-    ends = trial.join()
+    trial = Trial(make_parties(tmp_path, scorer=scorer))
+    ends = trial.run("hub", *NAMES).join()
     for told in ends.values():
         check(told)
+    assert [event for event, *_ in trial.log] == ["join"] * 3 + ["end"]

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 WAITING = 4096  # connections that wait to be served
 PATIENCE_S = 20.0  # with a client that says nothing
+PIECE_BYTES = 1 << 18  # of an answer, each of which is sent within that patience
 ALERT_S = 2.0  # for a client to read why there is no connection
 JSON = "application/json"
 
@@ -160,7 +161,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(data)
+        for at in range(0, len(data), PIECE_BYTES):
+            self.wfile.write(data[at : at + PIECE_BYTES])
         self.wfile.flush()
 
     def log_message(self, format: str, *args: Any) -> None:

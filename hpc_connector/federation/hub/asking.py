@@ -21,6 +21,7 @@ from hpc_connector.federation.hub.wire import WAIT_S
 logger = logging.getLogger(__name__)
 
 FIRST_PAUSE_S, MOST_PAUSE_S = 0.1, 5.0  # between tries
+PIECE_BYTES = 1 << 18  # sent at once, each within the time of an answer
 ANSWER_S = WAIT_S + 30.0  # for an answer
 MOST_ANSWER = 1 << 30  # bytes of what is told
 GONE, FAULTS = 410, 500  # status: the attempt has ended; this and above is no refusal
@@ -109,7 +110,8 @@ class Way:
                 connection.putheader("Prefer", f"wait={wait_s:.0f}")
             connection.endheaders()
             for part in body:
-                connection.send(part)
+                for at in range(0, len(part), PIECE_BYTES):
+                    connection.send(part[at : at + PIECE_BYTES])
             response = connection.getresponse()
             answer = Answer(response.status, response.read(MOST_ANSWER))
             response.read()  # nothing, of what may be told

@@ -56,6 +56,7 @@ class BlockFile:
         self.file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.end = self.scan()
         os.truncate(self.file, self.end)
+        sync_folder(path.parent)
 
     def scan(self) -> int:
         """Find the blocks of the file; return where the last whole one ends."""
@@ -113,6 +114,15 @@ class BlockFile:
     def close(self) -> None:
         """Close the file."""
         os.close(self.file)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def write_all(file: int, data: memoryview, at: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector.errors import BadInput
+from hpc_connector.errors import BadInput, Later
 from hpc_connector.federation.hub.asking import Answer, Way
 from hpc_connector.federation.hub.attempts import Ended, name_run
 from hpc_connector.federation.hub.certificates import get_certificates
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 Parts = tuple[bytes | memoryview, ...]
 ACCEPTED, LOST = 202, 404
-LEAVE_S = 10.0  # for a hub to hear that a site leaves
+LEAVE_S = 30.0  # for a hub to hear that a site leaves
 
 
 class SiteTransport:
@@ -75,10 +75,10 @@ class SiteTransport:
         goes_on = self.memory.shown is not None and "run" in self.memory.kept
         hello = self.memory.show(value)
         told = {"hello": hello, "goes_on": goes_on, "protocol": PROTOCOL}
-        found, lacking = self.ask_to_join(told), None
+        found, said = self.ask_to_join(told), ""
         while found.status == ACCEPTED:
-            if lacking != (lacking := json.loads(found.data)["lacking"]):
-                logger.info("waiting for %s", ", ".join(lacking) or "the hub")
+            if said != (said := describe_waiting(json.loads(found.data))):
+                logger.info("%s", said)
             found = self.ask_to_join(told)
         answer = decode(found.data)
         self.attempt, hellos = answer["attempt"], answer["hellos"]
@@ -176,26 +176,33 @@ class SiteTransport:
         return decode(found.data)
 
     def leave(self, reason: str = DONE) -> None:
-        """Tell the hub that this site has the result, or why it must stop."""
-        if self.run and not self.has_left:
-            if reason == DONE:
-                self.drain()
-            self.has_left = True
-            body = pack_json({"reason": reason})
-            self.ask("POST", f"/v1/runs/{self.run}/leave", [body])
-
-    def leave_for(self, error: BaseException) -> None:
-        """Tell the hub, if it listens, of an error that would come again."""
-        if isinstance(error, BadInput):
-            self.way.patience_s = min(self.way.patience_s, LEAVE_S)
-            with contextlib.suppress(Exception):
-                self.leave(str(error))
+        """Tell the hub, if it listens, that this site has the result, or must stop."""
+        if not self.run or self.has_left:
+            return
+        self.has_left = True
+        self.way.patience_s = min(self.way.patience_s, LEAVE_S)
+        try:
+            path, body = f"/v1/runs/{self.run}/leave", pack_json({"reason": reason})
+            self.ask("POST", path, [body])
+        except (BadInput, Later) as error:
+            logger.warning("the hub has not heard that this site ends: %s", error)
 
     def close(self) -> None:
         """End what is under way."""
         self.way.stop()
         self.pool.shutdown(wait=True, cancel_futures=True)
         self.way.close()
+
+
+def describe_waiting(told: dict[str, Any]) -> str:
+    """Return what a site waits for that would begin an attempt."""
+    lacking = ", ".join(told["lacking"])
+    if told["under_way"] is None:
+        return f"waiting for {lacking}"
+    return (
+        f"attempt {told['under_way']} is under way, with another nonce of this site: "
+        f"--resume takes part in it; waiting for {lacking}, to begin anew"
+    )
 
 
 @contextlib.contextmanager
@@ -235,7 +242,8 @@ def open_site(
         try:
             yield transport
         except BaseException as error:
-            transport.leave_for(error)
+            if isinstance(error, BadInput):
+                transport.leave(str(error))
             raise
         finally:
             transport.close()

@@ -30,7 +30,7 @@ from hpc_connector.federation.hub.codec import encode
 from hpc_connector.federation.hub.sums import State, Sums
 from hpc_connector.federation.hub.wire import Header, name_block
 from hpc_connector.federation.masks import Numbers
-from hpc_connector.federation.study import Study
+from hpc_connector.federation.study import HUB, Study
 
 GUEST_S = 60.0  # that a site is taken to be there after it has asked to join
 TOLD = 255  # the stage under which told values are kept
@@ -169,6 +169,11 @@ class Exchange:
         for name in self.study.names:
             self.log("join", name, reason=f"attempt {number}")
 
+    def get_number(self) -> int | None:
+        """Return the number of the attempt that is under way, None without one."""
+        is_under_way = self.attempt is not None and self.attempt.end is None
+        return self.attempt.number if self.attempt and is_under_way else None
+
     def get_attempt(self) -> Attempt:
         """Return the attempt, which must be there."""
         assert self.attempt is not None
@@ -250,7 +255,7 @@ class Exchange:
         with self.changed:
             attempt = self.get_attempt()
             if attempt.end is None:
-                self.log("end", "hub", reason=reason)
+                self.log("end", HUB, reason=reason)
                 self.save(replace(attempt, end=End(code, reason)))
             return Ended(self.get_attempt().end or End(code, reason))
 

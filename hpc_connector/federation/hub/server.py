@@ -6,6 +6,7 @@ import logging
 import math
 import re
 import ssl
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
@@ -59,6 +60,7 @@ logger = logging.getLogger(__name__)
 CONNECTIONS = 8  # of a site
 STRANGERS = 32  # connections whose certificate is not known yet
 HANDSHAKE_S = 10.0
+CLOSE_S = 5.0  # for answers to be sent at the end
 IDLE_S = 75.0  # of a connection of a site; longer than it waits for an answer
 MOST_NOTED = 10_000  # refusals, each of another kind
 BYTES = "application/octet-stream"
@@ -102,6 +104,8 @@ class HubServer(Server):
         self.sites = {get_fingerprint_of(pem): s for s, pem in certificates.items()}
         self.most_bytes = get_most_bytes(exchange.study.folds)
         self.open: Counter[str] = Counter()  # connections by site
+        self.lock = threading.Condition()
+        self.n_busy = 0  # requests that are being answered
         self.noted: set[tuple[str, str]] = set()  # who was refused, and why
         self.is_closing = False
         at_once = STRANGERS + CONNECTIONS * len(self.sites)
@@ -126,10 +130,35 @@ class HubServer(Server):
             self.noted.add((party, reason))
             self.exchange.log("refuse", party, reason=reason)
 
+    @contextlib.contextmanager
+    def count(self, site: str) -> Iterator[int]:
+        """Count a connection of a site; give how many it has."""
+        with self.lock:
+            self.open[site] += 1
+        try:
+            yield self.open[site]
+        finally:
+            with self.lock:
+                self.open[site] -= 1
+
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """Count a request, which the server ends not without its answer."""
+        with self.lock:
+            self.n_busy += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.n_busy -= 1
+                self.lock.notify_all()
+
     def server_close(self) -> None:
         """End all connections: sites come again to a hub that is started again."""
         self.is_closing = True
         self.exchange.close()
+        with self.lock:
+            self.lock.wait_for(lambda: not self.n_busy, CLOSE_S)
         for secured in list(self.ends_s):
             end_connection(secured)
         super().server_close()
@@ -151,16 +180,13 @@ class HubHandler(Handler):
         if known is None:  # of an authority that a certificate of the study would be
             self.server.note(self.client_address[0], "no certificate of the study")
             return
-        if self.server.open[known] >= CONNECTIONS:
-            self.server.note(known, f"more than {CONNECTIONS} connections at a time")
-            return
         self.site = known
         self.server.ends_s[self.connection] = math.inf
-        self.server.open[known] += 1
-        try:
-            super().handle()
-        finally:
-            self.server.open[known] -= 1
+        with self.server.count(known) as n:
+            if n > CONNECTIONS:
+                self.server.note(known, f"more than {CONNECTIONS} connections")
+            else:
+                super().handle()
 
     def do_GET(self) -> None:
         """Answer what a site waits for."""
@@ -179,23 +205,30 @@ class HubHandler(Handler):
         self.is_read = False
         exchange = self.server.exchange
         exchange.see(self.site)
+        with self.server.busy():
+            found = self.find_answer(act)
+            self.send(*found)
+            if found.status == HTTPStatus.GONE:
+                exchange.note_heard(self.site)
+
+    def find_answer(self, act: Callable[[], Answer]) -> Answer:
+        """Return what is answered, or why not."""
         try:
-            found = act()
+            return act()
         except Ended as ended:
             code, reason = ended.end
             said = pack_json({"code": code, "reason": reason})
-            found = Answer(HTTPStatus.GONE, said, JSON)
+            return Answer(HTTPStatus.GONE, said, JSON)
         except Refused as refused:
             self.server.note(self.site, refused.reason)
-            code = STATUS.get(refused.word, HTTPStatus.CONFLICT)
-            found = Answer(code, pack_json({"reason": refused.reason}), JSON)
-        except (OSError, Later) as error:
-            logger.warning("%s", error)
+            status = STATUS.get(refused.word, HTTPStatus.CONFLICT)
+            return Answer(status, pack_json({"reason": refused.reason}), JSON)
+        except (ConnectionError, TimeoutError):  # the site has gone
+            raise
+        except (OSError, Later, BadInput) as error:
+            logger.debug("%s", error)
             said = pack_json({"reason": "not now"})
-            found = Answer(HTTPStatus.SERVICE_UNAVAILABLE, said, JSON)
-        self.send(*found)
-        if found.status == HTTPStatus.GONE:
-            exchange.note_heard(self.site)
+            return Answer(HTTPStatus.SERVICE_UNAVAILABLE, said, JSON)
 
     def get_wait(self) -> float:
         """Return how long a site waits for what is not there yet."""
@@ -301,10 +334,13 @@ class HubHandler(Handler):
         hello, goes_on = read_hello(data, exchange.study, self.site)
         found = exchange.join(self.site, hello, goes_on=goes_on, wait_s=self.get_wait())
         if found is None:
-            lacking = pack_json({"lacking": exchange.list_lacking()})
-            return Answer(HTTPStatus.ACCEPTED, lacking, JSON)
-        told = {"attempt": found.number, "hellos": list(found.hellos)}
-        return Answer(HTTPStatus.OK, encode(told))
+            told = {
+                "lacking": exchange.list_lacking(),
+                "under_way": exchange.get_number(),
+            }
+            return Answer(HTTPStatus.ACCEPTED, pack_json(told), JSON)
+        joined = {"attempt": found.number, "hellos": list(found.hellos)}
+        return Answer(HTTPStatus.OK, encode(joined))
 
 
 def read_hello(data: bytes, study: Study, site: str) -> tuple[dict[str, Any], bool]:
@@ -379,6 +415,7 @@ def open_hub(
             try:
                 yield transport
                 exchange.wait_for_done(transport.attempt)
+                exchange.end(REFUSED, "all sites have the result")
                 exchange.remove_files()
             except Exception as error:
                 end_attempt(exchange, error)

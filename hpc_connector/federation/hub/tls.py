@@ -91,6 +91,16 @@ def read_certificate(pem: str) -> str:
     return found.public_bytes(Encoding.PEM).decode()
 
 
+def check_days(pem: str) -> None:
+    """Refuse a certificate that has ended: nobody would accept it."""
+    ended = x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc
+    if ended < datetime.now(UTC):
+        raise BadInput(
+            f"the own certificate in the study ended on {ended:%Y-%m-%d}: expected a "
+            "new one (hpc-connector federate identity), in a new study"
+        )
+
+
 def get_fingerprint(der: bytes) -> str:
     """Return the SHA-256 of a certificate, by which it is known."""
     return hashlib.sha256(der).hexdigest()
@@ -124,8 +134,10 @@ def _complete(
     Raises
     ------
     BadInput
-        The key is not that of the certificate, or others may read it.
+        The key is not that of the certificate, or others may read it; or that has
+        ended.
     """
+    check_days(certificate)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # not of an authority
