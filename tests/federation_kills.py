@@ -87,7 +87,7 @@ def search_whole(folder, seed, **settings):
     """Search a random study without kills; it is the search of the pooled cohort."""
     trial = save_trial(folder, seed, N_SITES, **settings)
     federation = Federation(trial)
-    codes = run(federation)
+    codes = run(federation, counts=True)
     assert set(codes.values()) == {0}, f"{codes} {say(federation)}"
     results = read_results(federation)
     assert main([*trial.words, "--out", str(folder / "one")]) == 0

@@ -24,11 +24,12 @@ import pytest
 from hpc_connector.commands.main import main as operate
 from hpc_connector.federation import blocks
 from mdr_epistasis.program import main as search
-from programs import OUTPUTS, PATIENCE_S
+from programs import PATIENCE_S, wait_for
 
 HUB = "hub"  # its name among the parties; no site of a test has it
 SEARCHED = "/federation/", "/federated/", "publish.py", "ssl.py", "http/"
 NOT_WATCHED = "variants.py", "folds.py", "study.py", "site.py", "pooled.py", "blocks.py"
+OUTPUTS = "models.tsv", "results.h5"
 CALLS = ("call", "c_call")
 PATIENCE = "60"  # of parties with one another, seconds
 MESSAGE_BYTES = 1 << 14  # so that a small search has many
@@ -58,10 +59,15 @@ class Federation:
         """Return the folder of results of a site."""
         return self.folder / name / "out"
 
-    def clear(self):
-        """Forget earlier searches: results, records and states of all parties."""
+    def is_open(self):
+        """Return whether the hub listens."""
+        with socket.socket() as one:
+            return one.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def clear(self, keeps=()):
+        """Forget earlier searches: results, states, and records of all but some."""
         for name in self.names:
-            for what in ("out", "records", "state", "log"):
+            for what in ("out", "state", "log", *(["records"] * (name not in keeps))):
                 path = self.folder / name / what
                 path.unlink() if path.is_file() else shutil.rmtree(
                     path, ignore_errors=True
@@ -110,22 +116,26 @@ class Party:
     ----------
     prepare
         Called in its process before it begins.
-    words
-        More of its command line.
     """
 
-    def __init__(self, federation, name, *, prepare=None, words=()):
-        self.federation, self.name = federation, name
-        self.prepare, self.words = prepare, words
+    def __init__(self, federation, name, *, prepare=None):
+        self.federation, self.name, self.prepare = federation, name, prepare
         self.log = federation.folder / name / "log"
         self.calls = federation.folder / name / "calls"
         self.n_begun = 0
 
-    def begin(self, moment=None):
-        """Start the process; it kills itself at a call of its code, if one is given."""
+    def begin(self, moment=None, *, counts=False):
+        """Start the process; it kills itself at a call of its code, if one is given.
+
+        Parameters
+        ----------
+        counts
+            Its calls are counted, although none is given.
+        """
         words = self.federation.list_words(self.name, resume=self.n_begun > 0)
         self.calls.unlink(missing_ok=True)
-        about = self.name == HUB, [*words, *self.words], moment, self.prepare
+        moment = 0 if counts else moment
+        about = self.name == HUB, words, moment, self.prepare
         self.process = get_forks().Process(
             target=act, args=(*about, self.log, self.calls)
         )
@@ -143,7 +153,7 @@ def act(is_hub, words, moment, prepare, log, calls):
     blocks.MESSAGE_BYTES = MESSAGE_BYTES
     if prepare is not None:
         prepare()
-    counted = count_calls(moment)
+    counted = count(1) if moment is None else count_calls(moment)
     code = call(operate if is_hub else search, words, log)
     sys.setprofile(None)
     threading.setprofile(None)
@@ -244,40 +254,39 @@ def say(federation):
     return "\n".join(said)
 
 
-def run(federation, prepare=None, **words):
+def run(federation, prepare=None, at_hub=None, *, counts=False):
     """Run all parties of a search; return the exit code of each, by name.
 
     Parameters
     ----------
     prepare
-        What is called before they begin, by name of a party.
-    words
-        More of the command line of a party, by its name.
+        What is called in the process of a party before it begins, by its name.
+    at_hub
+        Called once the hub listens, before there are sites.
+    counts
+        Calls of the code of each party are counted.
     """
     about = prepare or {}
-    parties = [
-        Party(federation, n, prepare=about.get(n), words=words.get(n, ()))
-        for n in federation.names
-    ]
+    parties = {n: Party(federation, n, prepare=about.get(n)) for n in federation.names}
     codes = {}
 
     def note(party, code):
         codes[party.name] = code
 
-    for party in parties:
-        party.begin()
-    wait_for_ends(parties, note)
+    parties[HUB].begin(counts=counts)
+    if at_hub:
+        wait_for(federation.is_open)
+        at_hub()
+    for name in federation.trial.names:
+        parties[name].begin(counts=counts)
+    wait_for_ends(list(parties.values()), note)
     return codes
 
 
 def read_results(federation):
     """Return the bytes of the results of each site."""
     return {
-        name: [
-            (federation.get_out(name) / file).read_bytes()
-            for file in OUTPUTS
-            if file != "annotations.tsv"
-        ]
+        name: [(federation.get_out(name) / file).read_bytes() for file in OUTPUTS]
         for name in federation.names
         if name != HUB
     }
