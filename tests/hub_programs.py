@@ -4,7 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from itertools import product
 
 from hpc_connector.commands.main import main as operate
 from hpc_connector.federation.study import HUB
@@ -31,7 +31,11 @@ def count(*args):
 from {program} import main
 sys.exit(main(sys.argv[1:]))
 """
-OF_SITE = "hpc_connector.federation.hub.client", "SiteTransport", "mdr_epistasis.program"
+OF_SITE = (
+    "hpc_connector.federation.hub.client",
+    "SiteTransport",
+    "mdr_epistasis.program",
+)
 OF_HUB = (
     "hpc_connector.federation.hub.transport",
     "HubTransport",
@@ -62,7 +66,9 @@ class Parties:
         url = f'[hub]\nurl = "https://127.0.0.1:{self.port}"\n'
         study.write_text(study.read_text() + url)
         self.folder, self.study = folder / "parties", study
-        assert operate(["federate", "invite", str(study), "--out", str(self.folder)]) == 0
+        assert (
+            operate(["federate", "invite", str(study), "--out", str(self.folder)]) == 0
+        )
         self.sites = sorted(p.name for p in self.folder.iterdir() if p.name != HUB)
         for site in self.sites:
             for path in (folder / "set").glob(f"{site}.*"):
@@ -116,12 +122,11 @@ class Parties:
         assert all(one == found[0] for one in found)
         return found[0]
 
-    def clear(self):
-        """Forget all that the parties keep but their keys and genotypes."""
-        for place in (HUB, *self.sites):
-            for name in ("out", "state", "records"):
-                shutil.rmtree(self.folder / place / name, ignore_errors=True)
-            (self.folder / place / "stderr").unlink(missing_ok=True)
+    def clear(self, *names):
+        """Remove files and folders of all parties."""
+        for party, name in product((HUB, *self.sites), names):
+            path = self.folder / party / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def end(self):
         """Kill what is still there."""
@@ -129,4 +134,3 @@ class Parties:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             process.wait(PATIENCE_S)
-

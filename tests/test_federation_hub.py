@@ -53,7 +53,9 @@ def test_federate__with_a_hub_finds_what_ranks_and_the_pooled_run_find(name, tmp
     assert "masked, " in page
     assert not (out / "ledger").exists()
     for party in (HUB, *parties.sites):
-        assert operate(["federate", "log", str(parties.folder / party / "records")]) == 0
+        assert (
+            operate(["federate", "log", str(parties.folder / party / "records")]) == 0
+        )
 
 
 @pytest.mark.parametrize(
@@ -104,17 +106,27 @@ def test_federate__refuses_to_go_on_with_another_cohort(parties):
     assert set(parties.wait().values()) == {0}
 
 
+def test_federate__begins_anew_after_an_attempt_without_a_site(parties, tmp_path):
+    parties.patience = "5"
+    parties.start(HUB)
+    parties.patience = "120"
+    for one in parties.sites:
+        program = kill_at(one, "add", 1) if one == "site3" else None
+        parties.start(one, program=program)
+    assert parties.wait() == {HUB: 75, "site1": 75, "site2": 75, "site3": -9}
+    assert "site site3: silent for 5 s" in parties.say("site1")[-1]
+    parties.start(HUB)
+    for one in parties.sites:  # of which one does not know that it is over
+        parties.start(one, "--resume")
+    assert set(parties.wait().values()) == {0}, parties.say("site3")
+    assert parties.read_results() == search_by_ranks(parties, tmp_path / "ranks")
+    assert any("begins anew" in line for line in parties.say("site3"))
+
+
 def test_federate__ends_all_where_a_site_is_refused(parties):
     parties.start_all()
     assert set(parties.wait().values()) == {0}
-    for name in (HUB, *parties.sites):  # a search of the same budgets, of another cohort
-        (parties.folder / name / "stderr").unlink()
-        records = parties.folder / name / "records"
-        kept = parties.folder / name / "kept"
-        records.rename(kept)
-    parties.clear()
-    for name in (HUB, *parties.sites):
-        (parties.folder / name / "kept").rename(parties.folder / name / "records")
+    parties.clear("out", "state", "stderr")  # and keep budgets
     bed = parties.folder / "site2" / "site2.bed"
     data = bytearray(bed.read_bytes())
     data[10] ^= 0b1100  # another genotype: whom the budget tells of after all have met
@@ -123,8 +135,8 @@ def test_federate__ends_all_where_a_site_is_refused(parties):
     assert parties.wait() == dict.fromkeys((HUB, *parties.sites), 2)
     assert "not that of the last query" in parties.say("site2")[-1]
     for name in (HUB, "site1", "site3"):
-        (line,) = [one for one in parties.say(name) if "site site2 has left" in one][-1:]
-        assert "query" not in line
+        assert "site site2 has left" in parties.say(name)[-1]
+        assert "query" not in parties.say(name)[-1]
     assert not parties.get_out("site2").exists()
 
 

@@ -73,6 +73,8 @@ def check_ranks(
     comm: Communicator, study: Study, options: FederateOptions, args: Options
 ) -> None:
     """Refuse another number of ranks than sites."""
+    if args.resume:
+        raise BadInput("--resume is of one site of a hub: expected --site with it")
     if comm.size != len(study.sites):
         by_hub = "" if study.hub is None else "--site NAME, to search by its hub, or "
         raise BadInput(
@@ -82,7 +84,5 @@ def check_ranks(
         )
     if not options.genotypes:
         raise BadInput("expected --genotypes, such as 'site{rank}.bed'")
-    if args.resume:
-        raise BadInput("--resume is of one site of a hub: expected --site with it")
     if study.hub is not None and comm.rank == 0:
         logger.info("sites are ranks of this run: the hub of the study is not asked")

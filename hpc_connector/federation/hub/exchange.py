@@ -68,7 +68,7 @@ class Exchange:
         self.changed = threading.Condition()
         self.room: dict[str, Guest] = {}
         self.seen_s = dict.fromkeys(study.names, time.monotonic())
-        self.heard: set[str] = set()
+        self.heard: set[str] = set()  # who is not to be told of the end
         self.failure: OSError | None = None
         self.is_closed = False
         self.attempt = load_attempt(folder, study)
@@ -123,7 +123,7 @@ class Exchange:
         with self.changed:
             if not self.is_in(site, hello):
                 if goes_on:
-                    raise Refused("attempt", self.say_over())
+                    raise Ended(End(STOPPED, self.say_over()))
                 until_s = time.monotonic() + wait_s + GUEST_S
                 self.room[site] = Guest(hello, until_s)
                 self.begin_if_all()
@@ -246,6 +246,7 @@ class Exchange:
         with self.changed:
             attempt = self.check(run)
             if reason != DONE:
+                self.heard.add(site)
                 self.end(REFUSED, f"site {site} has left: {reason}")
             elif site not in attempt.done:
                 self.save(replace(attempt, done=(*attempt.done, site)))
@@ -295,6 +296,7 @@ class Exchange:
         with self.changed:
             while not self.changed.wait_for(is_there, self.patience_s):
                 if silent := self.sums.list_lacking(name):
+                    self.heard |= set(silent)
                     said = " and ".join(f"site {site}" for site in silent)
                     for_s = f"{self.patience_s:g} s ({name_block(*name)})"
                     raise self.end(STOPPED, f"{said}: silent for {for_s}").explain()

@@ -283,9 +283,6 @@ class HubHandler(Handler):
     def put(self) -> Answer:
         """Add a block."""
         run, (stage, block) = self.find(BLOCK)
-        exchange = self.server.exchange
-        with exchange.changed:
-            exchange.check(run)
         length = self.get_length(HEADER.size + self.server.most_bytes)
         if length is None:
             said = f"a block has {self.server.most_bytes} bytes at most"
@@ -304,6 +301,7 @@ class HubHandler(Handler):
             check_crc(header, numbers)
         except BadInput as error:
             raise Refused("body", str(error)) from None
+        exchange = self.server.exchange
         if exchange.put(self.site, run, header, numbers, self.get_wait()):
             name = header.stage, header.block
             return self.give(name, HTTPStatus.CREATED, HTTPStatus.CREATED)
