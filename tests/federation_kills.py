@@ -112,8 +112,7 @@ def search_killed(federation, kills, order, kill_another=lambda: False):
     order
         In which they are begun.
     kill_another
-        Called when one was killed: whether another one is, at once; returns its place
-        among those that run plus one.
+        Called when one was killed: returns a number if another is at once, else 0.
     """
     federation.clear()
     killed = Counter()

@@ -97,7 +97,7 @@ def get_forks():
     forks = multiprocessing.get_context("forkserver")
     forks.set_forkserver_preload(["hub_parties"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
         ensure_running()
     return forks
 

@@ -3,8 +3,9 @@
 import pytest
 
 from federation_kills import run_kills, search_killed, search_whole
+from hub_parties import HUB
 
-SEED, KILLS = 3, 6
+SEED, KILLS = 3, 4
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +19,24 @@ def test_search__is_the_same_after_kills_at_random(whole):
     assert killed.total() >= KILLS
 
 
-def test_search__is_the_same_if_all_are_killed_at_once(whole):
-    moments = {name: [whole.calls[name] // 2] for name in whole.federation.names}
+def test_search__is_the_same_after_kills_at_its_edges(whole):
+    """Before any has joined, before the first block, and once all have the result."""
+    one, other, _ = whole.federation.trial.names
+    kills = {
+        HUB: [("save_attempt", 1), ("save_attempt", 5)],
+        one: [("gather", 1), ("add", 1)],
+        other: [("leave", 1)],
+    }
+    killed = search_killed(whole.federation, kills, whole.federation.names)
+    assert killed == {HUB: 2, one: 2, other: 1}
+    whole.check()
+
+
+@pytest.mark.parametrize("share", [0.4, 0.9])
+def test_search__is_the_same_if_two_are_killed_at_once(whole, share):
+    first, left = HUB if share > 0.5 else whole.federation.trial.names[0], iter([1])
+    kills = {first: [int(share * whole.calls[first])]}
     order = whole.federation.names
-    killed = search_killed(whole.federation, moments, order, lambda: 1)
-    assert killed.total() >= 2
+    killed = search_killed(whole.federation, kills, order, lambda: next(left, 0))
+    assert killed.total() == 2
     whole.check()
