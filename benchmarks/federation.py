@@ -1,16 +1,18 @@
 """Measure a federated search: its CPU beside one pooled run, its bytes, its masks.
 
-    python benchmarks/federation.py [VARIANTS INDIVIDUALS ...]
+    python benchmarks/federation.py [--hub] [VARIANTS INDIVIDUALS ...]
 
 Simulates cohorts without missing genotypes, deals each to three sites, and searches it
 in turn as one cohort (--rank-by test, with the same folds, on three ranks) and over the
 sites (the first 1,000 models, no consistency); prints CPU seconds of both with all that
 starts, what starts of an all but empty search taken off, and bytes that left a site.
-Then the rate of masks beside that of ChaCha20 alone, in turn.
+Then the rate of masks beside that of ChaCha20 alone, in turn. With --hub also each site
+as a process that calls a hub over TLS on this machine, and the hub another one.
 """
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -110,6 +112,58 @@ def run(folder, command):
     return get_children_s() - before, json.loads((out / "manifest.json").read_text())
 
 
+def invite(folder):
+    """Write the folders of the sites and of a hub; return its port."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    study, hub = folder / "hub.toml", f'[hub]\nurl = "https://127.0.0.1:{port}"\n'
+    study.write_text(STUDY.replace("[[site]]", f"{hub}\n[[site]]", 1))
+    words = ["federate", "invite", str(study), "--out", str(folder / "parties")]
+    subprocess.run(["hpc-connector", *words], check=True, capture_output=True)
+    return port
+
+
+def run_hub(folder, port):
+    """Search with a hub; return CPU seconds of all, seconds, and a manifest."""
+    parties, out = folder / "parties", folder / "out"
+    for path in (out, *parties.glob("*/records"), *parties.glob("*/state")):
+        shutil.rmtree(path, ignore_errors=True)
+    own = parties / "hub"
+    hub = ["hpc-connector", "federate", "hub", own / "STUDY.toml"]
+    hub += ["--listen", f"127.0.0.1:{port}", "--tls-key", own / "tls.key"]
+    hub += ["--state", own / "state", "--records", own / "records"]
+    commands = [hub]
+    for name in SHARES:
+        own = parties / name
+        site = ["mdr-epistasis", "federate", own / "STUDY.toml", "--site", name]
+        site += ["--genotypes", folder / f"{name}.bed", "--tls-key", own / "tls.key"]
+        site += ["--mask-key", own / "mask.sec", "--out", out / name, "--quiet"]
+        commands.append([*site, "--records", own / "records"])
+    before, start_s = get_children_s(), time.monotonic()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    running = [subprocess.Popen(list(map(str, c)), **quiet) for c in commands]
+    codes = [one.wait() for one in running]
+    if any(codes):
+        raise RuntimeError(f"the hub and the sites ended with {codes}")
+    took_s = time.monotonic() - start_s
+    record = json.loads((out / "a" / "manifest.json").read_text())
+    return get_children_s() - before, took_s, record
+
+
+def compare_hub(folder, variants, individuals):
+    """Print what a search with a hub takes."""
+    port = invite(folder)
+    runs = [run_hub(folder, port) for _ in range(REPEATS)]
+    cpu_s, took_s = (np.median([one[k] for one in runs]) for k in (0, 1))
+    (sent,) = (one for one in runs[0][2]["federation"]["sites"] if one["name"] == "a")
+    print(
+        f"{variants} x {individuals}: with a hub {cpu_s:.2f} s of CPU in all, "
+        f"{took_s:.2f} s; {sent['bytes'] / 1e6:.1f} MB left a site",
+        flush=True,
+    )
+
+
 def get_commands(folder):
     """Return the command of the pooled search, and of the federated one."""
     pooled = ["run", str(folder / "pooled.bed"), "--rank-by", "test"]
@@ -174,7 +228,8 @@ def measure_masks():
 
 def main():
     measure_masks()
-    words = list(map(int, sys.argv[1:]))
+    with_hub = "--hub" in sys.argv
+    words = [int(word) for word in sys.argv[1:] if word != "--hub"]
     sizes = list(zip(words[::2], words[1::2], strict=True)) or SIZES
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -189,6 +244,8 @@ def main():
         for variants, individuals in sizes:
             place = folder / f"{variants}x{individuals}"
             compare(place, variants, individuals, empty)
+            if with_hub:
+                compare_hub(place, variants, individuals)
             shutil.rmtree(place)
 
 

@@ -127,7 +127,17 @@ def take_part(study, transport, name, keys, part, n_variants, prune):
     return Outcome(kept, recorder.sent, link.sent, best, *told)
 
 
-def federate(study, parts, *, prune=None, spoil=None, hub=False):
+def draw_keys(names, seed):
+    """Return private keys of masks and the run of an attempt, of a seed if it is given.
+
+    Only tests take them of a seed.
+    """
+    draw = secrets.token_bytes if seed is None else np.random.default_rng(seed).bytes
+    private = {name: X25519PrivateKey.from_private_bytes(draw(32)) for name in names}
+    return private, draw(32)
+
+
+def federate(study, parts, *, prune=None, spoil=None, hub=False, seed=None):
     """Search over sites in threads; return the outcome of each.
 
     Parameters
@@ -138,18 +148,20 @@ def federate(study, parts, *, prune=None, spoil=None, hub=False):
         Called with the place of a site and its transport, returns another one.
     hub
         One thread more, without genotypes, scores: the last outcome is its.
+    seed
+        Of keys; they are random otherwise.
     """
     n_sites = len(parts)
     parts = [*parts, None] if hub else parts
     room = Room(len(parts))
     names = [site.name for site in study.sites]
-    private = {name: X25519PrivateKey.generate() for name in names}
+    private, run = draw_keys(names, seed)
     publics = {n: key.public_key().public_bytes_raw() for n, key in private.items()}
-    run = secrets.token_bytes(32)
     outcomes, errors = [None] * len(parts), []
 
     def work(k):
-        transport = ThreadTransport(room, k, scorer=n_sites if hub else 0)
+        for_all = study.scorer == "sites"
+        transport = ThreadTransport(room, k, for_all, scorer=n_sites if hub else 0)
         if spoil is not None:
             transport = spoil(k, transport)
         name, keys = "", {}

@@ -1,18 +1,20 @@
 """Searches over sites as unlike each other as sites are, and the run of one cohort."""
 
 import subprocess
-from pathlib import Path
 
-import h5py
 import numpy as np
 import numpy.testing as npt
+import pytest
 
 from conftest import require
 from federations import draw_parts, federate, make_study, search_pooled
 from hpc_connector.federation.folds import deal_folds
 from mdr_epistasis.program import main
 from pooled_cohorts import save_bed, save_study
+from programs import PATIENCE_S
+from random_sites import assert_same_models, save_trial
 
+TRIALS = (3, 10)  # `python tests/test_federation_cohorts.py 100` tries the first 100
 NAMES = ("zeta", "Alpha", "mid")  # not in order
 SIZES = (101, 203, 57)
 SALT = "any text"
@@ -103,27 +105,40 @@ def test_federate__of_unlike_sites_that_all_see_sums_is_the_pooled_run(tmp_path)
     save_sites(tmp_path, variants, sites)
     save_pooled(tmp_path, variants, sites)
     study = save_study(tmp_path, NAMES, STUDY)
-    command = [require("mpirun"), "-n", "3", "mdr-epistasis", "federate", str(study)]
-    command += ["--genotypes", str(tmp_path / "{site}.bed"), "--quiet"]
-    command += ["--out", str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = run_federated(study, NAMES, tmp_path)
     assert done.returncode == 0, done.stderr
     words = ["run", tmp_path / "pooled.bed", "--fold-file", tmp_path / "folds.tsv"]
     words += ["--min-maf", "0", "--max-missing", "1", "--out", tmp_path / "one"]
     assert main([*map(str, words), "--quiet"]) == 0
     tables = [(tmp_path / way / "models.tsv").read_text() for way in ("out", "one")]
     assert tables[0] == tables[1]
-    compare(tmp_path / "out" / "results.h5", tmp_path / "one" / "results.h5")
+    assert_same_models(tmp_path / "out" / "results.h5", tmp_path / "one" / "results.h5")
 
 
-def compare(one: Path, other: Path):
-    """Compare all columns of two results, but tables of the second."""
-    with h5py.File(one) as a, h5py.File(other) as b:
-        assert b["models"].keys() - a["models"].keys() == {"cases", "controls"}
-        for group in ("models", "variants"):
-            assert len(a[group]) > 5
-            for name, column in a[group].items():
-                npt.assert_array_equal(column[:], b[group][name][:], name)
+def run_federated(study, names, folder):
+    """Search the files of sites on ranks; return how it ended."""
+    command = [require("mpirun"), "-n", str(len(names)), "mdr-epistasis", "federate"]
+    command += [str(study), "--genotypes", str(folder / "{site}.bed"), "--quiet"]
+    command += ["--out", str(folder / "out")]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+
+
+def check_trial(folder, seed):
+    """Compare a federated search of random files with the run of the pooled cohort."""
+    trial = save_trial(folder, seed)
+    code = main([*trial.words, "--out", str(folder / "one")])
+    done = run_federated(trial.study, trial.names, folder)
+    assert done.returncode == code, done.stderr
+    if code == 0:
+        results = [folder / way / "results.h5" for way in ("out", "one")]
+        assert_same_models(*results, is_exact=trial.is_exact)
+    else:
+        assert "variants kept: " in done.stderr
+
+
+@pytest.mark.parametrize("seed", TRIALS)
+def test_federate__of_random_sites_is_the_pooled_run(seed, tmp_path):
+    check_trial(tmp_path, seed)
 
 
 def test_search_pairs__of_more_than_a_short_integer_holds():
@@ -139,3 +154,14 @@ def test_search_pairs__of_more_than_a_short_integer_holds():
     npt.assert_array_equal(outcome.best.model[:15], best.model[:15])
     for name, column in columns.items():
         npt.assert_array_equal(outcome.columns[name], column, name)
+
+
+if __name__ == "__main__":
+    import sys
+    import tempfile
+    from pathlib import Path
+
+    for number in range(int(sys.argv[1])):
+        with tempfile.TemporaryDirectory() as place:
+            check_trial(Path(place), number)
+    print(f"{sys.argv[1]} random studies: as the pooled cohort")
