@@ -8,7 +8,7 @@ a key that X25519 (RFC 7748) and HKDF (RFC 5869) give to the two alone.
 
 import hashlib
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,10 @@ from hpc_connector.errors import BadInput
 
 Numbers = NDArray[np.unsignedinteger[Any]]
 
+Mask = Callable[[Numbers], None]
+
 PIECE_BYTES = 1 << 17  # of a stream at once, which stay in the second-level cache
+ZEROS = memoryview(bytes(PIECE_BYTES))
 INFO = b"hpc_connector mask v1"
 
 
@@ -86,33 +89,49 @@ def get_keys(
     }
 
 
-def add_masks(
-    numbers: Numbers, keys: Mapping[str, bytes], mine: str, stage: int, block: int
-) -> None:
-    """Mask a block in place, modulo 2^w.
+def open_masks(keys: Mapping[str, bytes], mine: str, stage: int, block: int) -> Mask:
+    """Return what masks a block in place, modulo 2^w, one part of it after another.
+
+    A part is uint16 or uint32, contiguous, and so are they together: of these it takes
+    their bits, w. Piece by piece all streams are added, while it is in the cache.
 
     Parameters
     ----------
-    numbers
-        uint16 or uint32, contiguous; of these it takes their bits, w.
     keys
         From :func:`get_keys`.
     stage, block
         No two blocks of a run have both the same.
     """
     nonce = struct.pack("<IB3xQ", 0, stage, block)  # counter of 32 bits, then 96 bits
-    step = PIECE_BYTES // numbers.itemsize
-    zeros, stream = bytes(PIECE_BYTES), np.empty(step, numbers.dtype.newbyteorder("<"))
-    for other, key in keys.items():
-        encryptor = Cipher(ChaCha20(key, nonce), mode=None).encryptor()
-        change = np.add if mine.encode() < other.encode() else np.subtract
+    streams = [
+        (
+            Cipher(ChaCha20(key, nonce), mode=None).encryptor().update_into,
+            np.add if mine.encode() < other.encode() else np.subtract,
+        )
+        for other, key in keys.items()
+    ]
+    stream = np.empty(PIECE_BYTES, np.uint8)
+
+    def mask(numbers: Numbers) -> None:
+        step = PIECE_BYTES // numbers.itemsize
+        some = stream.view(numbers.dtype.newbyteorder("<"))
         for at in range(0, len(numbers), step):
             piece = numbers[at : at + step]
-            some = stream[: len(piece)]
-            encryptor.update_into(
-                memoryview(zeros)[: some.nbytes], some.view(np.uint8).data
-            )
-            change(piece, some, out=piece)
+            few, zeros, into = some[: len(piece)], ZEROS, stream.data
+            if piece.nbytes < PIECE_BYTES:
+                zeros, into = zeros[: piece.nbytes], into[: piece.nbytes]
+            for draw, change in streams:
+                draw(zeros, into)
+                change(piece, few, piece)
+
+    return mask
+
+
+def add_masks(
+    numbers: Numbers, keys: Mapping[str, bytes], mine: str, stage: int, block: int
+) -> None:
+    """Mask a block in place; see :func:`open_masks`."""
+    open_masks(keys, mine, stage, block)(numbers)
 
 
 def sum_blocks(blocks: Sequence[Numbers]) -> Numbers:
