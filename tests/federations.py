@@ -49,9 +49,12 @@ class Recorder:
     def is_scorer(self):
         return self.inner.is_scorer
 
-    def add(self, stage, block, numbers):
+    def add(self, stage, block, make):
+        if make is None:
+            return self.inner.add(stage, block, None)
+        numbers = make()
         self.sent.append((stage, block, numbers.copy()))
-        return self.inner.add(stage, block, numbers)
+        return self.inner.add(stage, block, lambda: numbers)
 
     def tell(self, value):
         return self.inner.tell(value)
@@ -62,12 +65,12 @@ class Recorder:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a party ends with; the last three of who scores alone."""
+    """What a party ends with; the last four of who scores alone."""
 
     kept: Any
-    best: Any
     sent: list[Any]
     counts: dict[str, int]
+    best: Any
     pooled: Any
     tables: Any
     columns: Any
@@ -94,28 +97,32 @@ def make_local(genotypes, is_case, fold, folds):
     return Local(pack(genotypes, is_case, fold, folds), whole, present)
 
 
-def take_part(study, transport, name, keys, part, prune):
-    """Do what a site does, and the scorer; return how it ends."""
-    genotypes, is_case, fold = part
+def take_part(study, transport, name, keys, part, n_variants, prune):
+    """Do what a party does, a hub without genotypes too; return how it ends."""
     recorder = Recorder(transport)
     link = Link(recorder, name, keys)
-    local = make_local(genotypes, is_case, fold, study.folds)
-    total = sum_sizes(link, int(is_case.sum()), int((1 - is_case).sum()))
-    party = Party(study, link, local, get_type(sum(total)))
+    local = sizes = None
+    if part is not None:
+        genotypes, is_case, fold = part
+        local = make_local(genotypes, is_case, fold, study.folds)
+        sizes = int(is_case.sum()), int((1 - is_case).sum())
+    total = sum_sizes(link, sizes)
+    party = Party(study, link, local, n_variants, get_type(sum(total)))
     counts = sum_variants(party, total)
     kept, pooled = choose_variants(party, counts)
     if prune is not None:
         kept = kept._replace(by_folds=not prune)
     best = search_pairs(party, kept, pooled)
-    tables = sum_tables(party, kept, pooled, list_all(best, study.folds)[2])
+    models = link.tell(None if best is None else list_all(best, study.folds)[2])
+    tables = sum_tables(party, kept, pooled, models)
     columns = None
     if pooled is not None:
         chromosome = np.array(["1"] * len(kept.layout.rows), np.dtypes.StringDType())
         columns = describe(pooled, kept, best, tables, {"chromosome": chromosome})
-    return Outcome(kept, best, recorder.sent, link.sent, pooled, tables, columns)
+    return Outcome(kept, recorder.sent, link.sent, best, pooled, tables, columns)
 
 
-def federate(study, parts, *, prune=None, spoil=None):
+def federate(study, parts, *, prune=None, spoil=None, hub=False):
     """Search over sites in threads; return the outcome of each.
 
     Parameters
@@ -124,7 +131,11 @@ def federate(study, parts, *, prune=None, spoil=None):
         Genotypes, who is a case, and folds of each site.
     spoil
         Called with the place of a site and its transport, returns another one.
+    hub
+        One thread more, without genotypes, scores: the last outcome is its.
     """
+    n_sites = len(parts)
+    parts = [*parts, None] if hub else parts
     room = Room(len(parts))
     names = [site.name for site in study.sites]
     private = {name: X25519PrivateKey.generate() for name in names}
@@ -133,12 +144,16 @@ def federate(study, parts, *, prune=None, spoil=None):
     outcomes, errors = [None] * len(parts), []
 
     def work(k):
-        transport = ThreadTransport(room, k)
+        transport = ThreadTransport(room, k, scorer=n_sites if hub else 0)
         if spoil is not None:
             transport = spoil(k, transport)
-        keys = get_keys(private[names[k]], names[k], publics, run)
+        name, keys = "", {}
+        if k < n_sites:
+            name = names[k]
+            keys = get_keys(private[name], name, publics, run)
         try:
-            outcomes[k] = take_part(study, transport, names[k], keys, parts[k], prune)
+            about = name, keys, parts[k], len(parts[0][0]), prune
+            outcomes[k] = take_part(study, transport, *about)
         except threading.BrokenBarrierError:
             pass
         except BaseException as error:

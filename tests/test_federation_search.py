@@ -20,7 +20,7 @@ from hpc_connector.learner.mdr.mdr import apply_mdr_dict, transform_patients
 TRIALS = 12  # `python tests/test_federation_search.py 500` tries more
 
 
-def check_trial(seed):
+def check_trial(seed, *, hub=False):
     """Compare a random federated search with that of the pooled cohort."""
     study, parts = draw_trial(seed)
     best, columns = search_pooled(study, parts)
@@ -29,8 +29,11 @@ def check_trial(seed):
     if study.rank_by != "train" and study.cvc == "none":
         ways.append(True)
     for prune in ways:
-        outcomes = federate(study, parts, prune=prune)
-        scorer = outcomes[0]
+        outcomes = federate(study, parts, prune=prune, hub=hub)
+        scorer, others = outcomes[0], outcomes[1:]
+        if hub:
+            *others, scorer = outcomes
+            assert not scorer.sent
         npt.assert_array_equal(scorer.best.model[:n], best.model[:n])
         npt.assert_array_equal(scorer.best.key[:n], best.key[:n])
         assert int(scorer.best.size[0]) == n
@@ -39,12 +42,17 @@ def check_trial(seed):
             if study.cvc == "none" and name in ("cv_consistency", "is_best"):
                 continue
             npt.assert_array_equal(scorer.columns[name][rows], column[rows], name)
-        assert all(one.pooled is None for one in outcomes[1:])
+        assert all(one.pooled is None for one in others)
 
 
 @pytest.mark.parametrize("seed", range(TRIALS))
 def test_search_pairs__is_that_of_the_pooled_cohort(seed):
     check_trial(seed)
+
+
+@pytest.mark.parametrize("seed", range(100, 104))
+def test_search_pairs__scored_by_a_hub_is_that_of_the_pooled_cohort(seed):
+    check_trial(seed, hub=True)
 
 
 def test_search_pairs__holds_most_pairs_back():
@@ -102,10 +110,12 @@ class Wrong:
         self.inner, self.stage = inner, stage
         self.is_scorer, self.tell = inner.is_scorer, inner.tell
 
-    def add(self, stage, block, numbers):
-        if stage == self.stage:
-            numbers[:] += numbers.dtype.type(20_000)
-        return self.inner.add(stage, block, numbers)
+    def add(self, stage, block, make):
+        def spoil():
+            numbers = make()
+            return numbers + numbers.dtype.type(20_000 * (stage == self.stage))
+
+        return self.inner.add(stage, block, spoil)
 
 
 @pytest.mark.parametrize(("stage", "said"), [(0, "stage 0"), (1, "stage A"), (2, "B")])

@@ -112,6 +112,16 @@ class Layout:
                 yield some[at : at + most], n_counted
 
 
+def count_numbers(tile: Tile, n_groups: int) -> int:
+    """Return the numbers of the tables of a tile."""
+    return count_batches(tile.blocks) * n_groups * tile.n_counted * LANES
+
+
+def count_listed_numbers(n_pairs: int, n_groups: int, n_counted: int) -> int:
+    """Return the numbers of the tables of listed pairs, in batches of sixteen."""
+    return -(-n_pairs // LANES) * LANES * n_groups * n_counted
+
+
 def cut(first: int, last: int, edge: int) -> Iterator[tuple[int, int]]:
     """Yield first and last of parts of a range, none longer than an edge."""
     for at in range(first, last, edge):
@@ -174,17 +184,24 @@ class Local:
 
         Each int64 (variants, groups, 4).
         """
-        packed, n = self.in_folds, len(self.is_present)
+        for first, last in cut(0, len(self.is_present), COUNTED_VARIANTS):
+            yield self.count_some(first, last)
+
+    def count_some(self, first: int, last: int) -> NDArray[np.int64]:
+        """Return carriers of 0, 1, 2 and missing of variants from first to last.
+
+        int64 (variants, groups, 4).
+        """
+        packed = self.in_folds
         size = packed.arrangement.group_size
-        for first, last in cut(0, n, COUNTED_VARIANTS):
-            n_blocks = -(-(last - first) // LANES)
-            rows = np.arange(first, last)
-            planes = packed.make_planes(rows, rows - first, n_blocks, 3)
-            counted = count_all_carriers(planes, packed.arrangement.group_start)
-            counted = counted.transpose(0, 3, 1, 2).reshape(-1, len(size), 3)
-            called = counted[: last - first].astype(np.int64)
-            missing = size[:, None] - called.sum(axis=2, keepdims=True)
-            yield np.concatenate([called, missing], axis=2)
+        n_blocks = -(-(last - first) // LANES)
+        rows = np.arange(first, last)
+        planes = packed.make_planes(rows, rows - first, n_blocks, 3)
+        counted = count_all_carriers(planes, packed.arrangement.group_start)
+        counted = counted.transpose(0, 3, 1, 2).reshape(-1, len(size), 3)
+        called = counted[: last - first].astype(np.int64)
+        missing = size[:, None] - called.sum(axis=2, keepdims=True)
+        return np.concatenate([called, missing], axis=2)
 
 
 @dataclass(frozen=True)
@@ -210,8 +227,7 @@ class Tables:
         packed = self.local.in_folds if in_folds else self.local.whole
         planes = self._in_folds if in_folds else self._whole
         start = packed.arrangement.group_start
-        n = count_batches(tile.blocks) * (len(start) - 1) * tile.n_counted * LANES
-        tables = np.empty(n, dtype)
+        tables = np.empty(count_numbers(tile, len(start) - 1), dtype)
         signed = tables.view(f"i{tables.itemsize}")
         fill_tables(planes, start, tile.blocks, tile.n_counted, signed)
         return tables

@@ -1,11 +1,14 @@
 """The stages of a federated search: variants, pairs, folds of those that matter.
 
 Every party calls the same functions in the same order; what it is told by the scorer
-decides what is sent next.
+decides what is sent next. Sites count and send; a hub has no genotypes, and is given
+sums alone.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -22,21 +25,26 @@ from hpc_connector.federation.blocks import (
     Layout,
     Local,
     Tables,
+    Tile,
+    count_listed_numbers,
+    count_numbers,
     cut,
     from_batches,
     get_most_pairs,
 )
+from hpc_connector.federation.masks import Numbers
 from hpc_connector.federation.pooled import (
     Pooled,
     check_variants,
     collect,
     complete,
     is_pruned,
+    refuse,
     score_all,
     score_listed,
 )
 from hpc_connector.federation.study import Study
-from hpc_connector.federation.transport import Link
+from hpc_connector.federation.transport import Link, Make
 from hpc_connector.learner.mdr._search_kernels import get_least
 from hpc_connector.learner.mdr.search import Best, merge_best
 
@@ -75,13 +83,37 @@ class Kept(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+def show_kept(kept: Kept) -> dict[str, Any]:
+    """Return what is told of the variants that are searched, in plain values."""
+    columns = {"rows": kept.layout.rows, "is_complete": kept.layout.is_complete}
+    told = kept._asdict() | columns | {"notes": list(kept.notes)}
+    del told["layout"]
+    return told
+
+
+def read_kept(told: Mapping[str, Any]) -> Kept:
+    """Return the variants that are searched, as :func:`show_kept` tells them."""
+    known = dict(told)
+    layout = Layout(known.pop("rows"), known.pop("is_complete"))
+    return Kept(layout=layout, **known | {"notes": tuple(known["notes"])})
+
+
 @dataclass(frozen=True)
 class Party:
-    """One that takes part: a site, of which one also scores."""
+    """One that takes part: a site, of which one may also score, or a hub that scores.
+
+    Parameters
+    ----------
+    local
+        Genotypes of a site; None of a hub.
+    n_variants
+        Of the reference list.
+    """
 
     study: Study
     link: Link
-    local: Local
+    local: Local | None
+    n_variants: int
     dtype: type[np.unsignedinteger[Any]]
     blocks: Iterator[int] = field(default_factory=lambda: count(1 << 40))
 
@@ -95,14 +127,33 @@ class Party:
         """Bytes of a number."""
         return np.dtype(self.dtype).itemsize
 
+    def open_tables(self, layout: Layout) -> Tables | None:
+        """Return the tables of a site; None of a hub."""
+        return None if self.local is None else Tables(self.local, layout)
 
-def sum_sizes(link: Link, n_cases: int, n_controls: int) -> tuple[int, int]:
-    """Return the cases and controls of all sites."""
-    numbers = np.array([n_cases, n_controls], np.uint32)
-    total = link.add(SIZES, 0, numbers)
-    told = None if total is None else tuple(int(n) for n in total)
-    found: tuple[int, int] = link.tell(told)
-    return found
+    def add(self, stage: int, block: int, make: Make | None, n: int) -> Numbers | None:
+        """Return the sum of a block of `n` numbers to who scores, None to others."""
+        sums = self.link.add(stage, block, make, n * self.itemsize)
+        if sums is None or not self.link.is_scorer:
+            return None
+        if sums.size != n or sums.dtype != self.dtype:
+            refuse(f"stage {stage}, {sums.size} numbers where {n} are expected")
+        return sums
+
+
+def sum_sizes(link: Link, sizes: Sequence[int] | None) -> tuple[int, int]:
+    """Return the cases and controls of all sites.
+
+    Parameters
+    ----------
+    sizes
+        Of this site; None of a hub.
+    """
+    make = None if sizes is None else partial(np.array, sizes, np.uint32)
+    total = link.add(SIZES, 0, make, 2 * np.dtype(np.uint32).itemsize)
+    told = total.tolist() if total is not None and link.is_scorer else None
+    n_cases, n_controls = link.tell(told)
+    return n_cases, n_controls
 
 
 def sum_variants(party: Party, sizes: tuple[int, int]) -> NDArray[np.int64] | None:
@@ -113,17 +164,19 @@ def sum_variants(party: Party, sizes: tuple[int, int]) -> NDArray[np.int64] | No
     int64 (variants, groups, 4), of which those that some site lacks are negative where
     the study wants variants of all; None to who does not score.
     """
-    link, n = party.link, len(party.local.is_present)
-    parts, blocks = [], list(cut(0, n, COUNTED_VARIANTS))
-    for block, counted in enumerate(party.local.count_variants()):
-        sums = link.add(VARIANTS, block, counted.astype(party.dtype).reshape(-1))
-        if sums is not None and link.is_scorer:
-            parts.append(sums.reshape(counted.shape).astype(np.int64))
-    is_here = party.local.is_present.astype(party.dtype)
-    n_have = link.add(VARIANTS, len(blocks), is_here)
-    if not link.is_scorer:
+    local, parts = party.local, []
+    counter = None if local is None else partial(count_carriers, local, party.dtype)
+    blocks = list(cut(0, party.n_variants, COUNTED_VARIANTS))
+    for block, (first, last) in enumerate(blocks):
+        make = counter and partial(counter, first, last)
+        shape = last - first, party.n_groups, 4
+        sums = party.add(VARIANTS, block, make, math.prod(shape))
+        if sums is not None:
+            parts.append(sums.reshape(shape).astype(np.int64))
+    is_here = None if local is None else partial(local.is_present.astype, party.dtype)
+    n_have = party.add(VARIANTS, len(blocks), is_here, party.n_variants)
+    if n_have is None:
         return None
-    assert n_have is not None
     counts = np.concatenate(parts)
     check_variants(counts, sizes)
     if party.study.variants == "intersection":
@@ -131,20 +184,26 @@ def sum_variants(party: Party, sizes: tuple[int, int]) -> NDArray[np.int64] | No
     return counts
 
 
+def count_carriers(local: Local, dtype: Any, first: int, last: int) -> Numbers:
+    """Return the carriers of some variants at a site, as they are sent."""
+    counted: Numbers = local.count_some(first, last).astype(dtype).reshape(-1)
+    return counted
+
+
 def choose_variants(
     party: Party, counts: NDArray[np.int64] | None
 ) -> tuple[Kept, Pooled | None]:
-    """Return the variants that are searched, and their counts to the scorer."""
-    chosen = pooled = None
-    error = None
-    if counts is not None:
-        try:
-            chosen, pooled = filter_variants(party.study, counts)
-        except BadInput as raised:
-            error = raised
-    kept: Any = party.link.tell(error or chosen)
-    if isinstance(kept, BadInput):
-        raise kept
+    """Return the variants that are searched, and their counts to the scorer.
+
+    Raises
+    ------
+    BadInput
+        Fewer than two are left.
+    """
+    if counts is None:
+        return read_kept(party.link.tell(None)), None
+    kept, pooled = filter_variants(party.study, counts)
+    party.link.tell(show_kept(kept))
     return kept, pooled
 
 
@@ -198,55 +257,85 @@ def list_empty(pooled: Pooled) -> Iterator[str]:
             yield f"fold {fold} has no {said}: it is left out of the mean of folds"
 
 
+class Search(NamedTuple):
+    """What a party has while pairs are searched; the last two of who scores alone.
+
+    Parameters
+    ----------
+    tables
+        None of a hub.
+    """
+
+    party: Party
+    layout: Layout
+    tables: Tables | None
+    pooled: Pooled | None
+    best: Best | None
+
+
 def search_pairs(
     party: Party, kept: Kept, pooled: Pooled | None, show: Show = None
-) -> Best:
-    """Return the best models, in order, to all."""
-    tables = Tables(party.local, kept.layout)
+) -> Best | None:
+    """Return the best models, in order, to the scorer; None to others."""
     best = None if pooled is None else pooled.make_best(is_exact=kept.is_exact)
-    if kept.by_folds:
-        search_by_folds(party, tables, pooled, best, show)
-    else:
-        search_bounded(party, tables, pooled, best, show)
-    merged = None
-    if pooled is not None and best is not None:
-        merged = merge_best([best], pooled.question.top)
-    found: Best = party.link.tell(merged)
-    return found
+    tables = party.open_tables(kept.layout)
+    search = Search(party, kept.layout, tables, pooled, best)
+    search_by_folds(search, show) if kept.by_folds else search_bounded(search, show)
+    if pooled is None or best is None:
+        return None
+    return merge_best([best], pooled.question.top)
 
 
-def search_by_folds(
-    party: Party, tables: Tables, pooled: Pooled | None, best: Best | None, show: Show
-) -> None:
+def add_tile(search: Search, stage: int, block: int, tile: Tile) -> Numbers | None:
+    """Return the sum of the tables of a tile, by folds in the stage of folds."""
+    party, tables, in_folds = search.party, search.tables, stage == FOLDS
+    n = count_numbers(tile, party.n_groups if in_folds else 2)
+    if tables is None:
+        return party.add(stage, block, None, n)
+    make = partial(tables.count_tile, tile, party.dtype, in_folds=in_folds)
+    return party.add(stage, block, make, n)
+
+
+def add_pairs(
+    party: Party, tables: Tables | None, pairs: NDArray[np.int64], n_counted: int
+) -> Numbers | None:
+    """Return the sum of the tables by folds of listed pairs."""
+    n = count_listed_numbers(len(pairs), party.n_groups, n_counted)
+    block = next(party.blocks)
+    if tables is None:
+        return party.add(FOLDS, block, None, n)
+    make = partial(tables.count_pairs, pairs, n_counted, party.dtype)
+    return party.add(FOLDS, block, make, n)
+
+
+def search_by_folds(search: Search, show: Show) -> None:
     """Send all pairs by folds."""
-    tiles = tables.layout.list_tiles(party.n_groups, party.itemsize)
+    party, pooled, best = search.party, search.pooled, search.best
+    tiles = search.layout.list_tiles(party.n_groups, party.itemsize)
     for block, tile in enumerate(tiles):
-        numbers = tables.count_tile(tile, party.dtype, in_folds=True)
-        sums = party.link.add(FOLDS, block, numbers)
+        sums = add_tile(search, FOLDS, block, tile)
         if pooled is not None and best is not None and sums is not None:
             score_all(pooled, tile, sums, best)
         if show:
             show(block + 1, len(tiles))
 
 
-def search_bounded(
-    party: Party, tables: Tables, pooled: Pooled | None, best: Best | None, show: Show
-) -> None:
+def search_bounded(search: Search, show: Show) -> None:
     """Send all pairs without folds, and by folds those whose bound says that they may.
 
     The bound of a pair is compared with the worst of the best models so far.
     """
-    tiles = tables.layout.list_tiles(2, party.itemsize)
+    pooled, best = search.pooled, search.best
+    tiles = search.layout.list_tiles(2, search.party.itemsize)
     at, step = 0, 1
     while at < len(tiles):
         some = tiles[at : at + step]
         found = []
         for block, tile in enumerate(some, at):
-            numbers = tables.count_tile(tile, party.dtype, in_folds=False)
-            sums = party.link.add(PAIRS, block, numbers)
+            sums = add_tile(search, PAIRS, block, tile)
             if pooled is not None and best is not None and sums is not None:
                 found.append(collect(pooled, tile, sums, get_worst(best)))
-        score_rounds(party, tables, pooled, best, found)
+        score_rounds(search, found)
         at += len(some)
         step = min(2 * step, MOST_TILES)
         if show:
@@ -259,19 +348,11 @@ def get_worst(best: Best) -> float:
 
 
 def score_rounds(
-    party: Party,
-    tables: Tables,
-    pooled: Pooled | None,
-    best: Best | None,
-    found: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]],
+    search: Search, found: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]]
 ) -> None:
     """Score candidates by folds, the highest bounds first, while they may matter."""
-    bound, pairs = np.empty(0), np.empty((0, 2), np.int64)
-    if found:
-        bound = np.concatenate([one for one, _ in found])
-        pairs = np.concatenate([one for _, one in found])
-        order = np.lexsort((pairs[:, 1], pairs[:, 0], -bound))
-        bound, pairs = bound[order], pairs[order]
+    party, best = search.party, search.best
+    bound, pairs = sort_candidates(found)
     at, size = 0, FIRST_ROUND * party.study.top
     while True:
         chosen = None
@@ -281,22 +362,28 @@ def score_rounds(
         told = party.link.tell(chosen)
         if len(told) == 0:
             return
-        score_pairs(party, tables, pooled, best, told)
+        score_pairs(search, told)
         at, size = at + len(told), 2 * size
 
 
-def score_pairs(
-    party: Party,
-    tables: Tables,
-    pooled: Pooled | None,
-    best: Best | None,
-    pairs: NDArray[np.int64],
-) -> None:
+def sort_candidates(
+    found: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]],
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return bounds and pairs of several tiles, the highest bound first."""
+    if not found:
+        return np.empty(0), np.empty((0, 2), np.int64)
+    bound = np.concatenate([one for one, _ in found])
+    pairs = np.concatenate([one for _, one in found])
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], -bound))
+    return bound[order], pairs[order]
+
+
+def score_pairs(search: Search, pairs: NDArray[np.int64]) -> None:
     """Send listed pairs by folds, and score them."""
+    party, pooled, best = search.party, search.pooled, search.best
     most = get_most_pairs(party.n_groups, party.itemsize)
-    for some, n_counted in tables.layout.split(pairs, most):
-        numbers = tables.count_pairs(some, n_counted, party.dtype)
-        sums = party.link.add(FOLDS, next(party.blocks), numbers)
+    for some, n_counted in search.layout.split(pairs, most):
+        sums = add_pairs(party, search.tables, some, n_counted)
         if pooled is not None and best is not None and sums is not None:
             score_listed(pooled, some, n_counted, sums, best)
 
@@ -315,13 +402,12 @@ def sum_tables(
     -------
     int64 (models, groups, 9 or 16), the second variant fastest.
     """
-    tables = Tables(party.local, kept.layout)
+    tables = party.open_tables(kept.layout)
     most = get_most_pairs(party.n_groups, party.itemsize)
     parts = []
     for first, last in cut(0, len(models), most):
         pairs = kept.layout.place[models[first:last]]
-        numbers = tables.count_pairs(pairs, 9, party.dtype)
-        sums = party.link.add(FOLDS, next(party.blocks), numbers)
+        sums = add_pairs(party, tables, pairs, 9)
         if pooled is not None and sums is not None:
             batches = sums.reshape(-1, party.n_groups, 9, 16).astype(np.int64)
             found = from_batches(batches, last - first)

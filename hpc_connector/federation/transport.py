@@ -2,35 +2,55 @@
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
+from hpc_connector.errors import BadInput
 from hpc_connector.federation.masks import Numbers, add_masks, sum_blocks
 from hpc_connector.partitioner.ending import wait_asleep
 from hpc_connector.partitioner.sums import sum_arrays
+
+Make = Callable[[], Numbers]
 
 
 class Transport(Protocol):
     """What a party asks of the others; all call the same methods in the same order.
 
-    One of them scores: it is given sums, and says what is next.
+    One of them scores: it is given sums, and says what is next. It may be a site, or a
+    hub, which has no genotypes. What is told are nested dicts and lists of text,
+    numbers, bytes and arrays.
     """
 
     @property
     def is_scorer(self) -> bool:
         """Whether this party scores."""
 
-    def add(self, stage: int, block: int, numbers: Numbers) -> Numbers | None:
-        """Return the sum of a block over sites; None to who may not see it."""
+    @property
+    def attempt(self) -> int:
+        """Number of this attempt of the search, which is known once all have met."""
+
+    def add(self, stage: int, block: int, make: Make | None) -> Numbers | None:
+        """Return the sum of a block over sites; None to who may not see it.
+
+        Parameters
+        ----------
+        make
+            Returns the masked block, called only if it is to be sent: one whose sum is
+            known from before is not counted again. None of a party without genotypes.
+        """
 
     def tell(self, value: Any) -> Any:
         """Return the value that the scorer gives, to all."""
 
     def gather(self, value: Any) -> list[Any]:
-        """Return the values that the sites show to all, in their order."""
+        """Return the values that the sites show to all, in their order.
+
+        A party without genotypes gives None, which is not among them.
+        """
 
 
 @dataclass(frozen=True)
@@ -45,15 +65,17 @@ class RankTransport:
 
     comm: Any
     for_all: bool = False
+    attempt: int = 1
 
     @property
     def is_scorer(self) -> bool:
         """Whether this is the first rank."""
         return bool(self.comm.rank == 0)
 
-    def add(self, stage: int, block: int, numbers: Numbers) -> Numbers | None:
+    def add(self, stage: int, block: int, make: Make | None) -> Numbers | None:
         """Return the sum of a block over ranks."""
-        return sum_arrays(self.comm, numbers, for_all=self.for_all)
+        assert make is not None
+        return sum_arrays(self.comm, make(), for_all=self.for_all)
 
     def tell(self, value: Any) -> Any:
         """Return the value of the first rank."""
@@ -68,11 +90,11 @@ class RankTransport:
 
 
 class Room:
-    """Where the threads of one process meet, each of which is a site."""
+    """Where the threads of one process meet, each of which is a party."""
 
-    def __init__(self, n_sites: int) -> None:
-        self.barrier = threading.Barrier(n_sites)
-        self.values: list[Any] = [None] * n_sites
+    def __init__(self, n_parties: int) -> None:
+        self.barrier = threading.Barrier(n_parties)
+        self.values: list[Any] = [None] * n_parties
 
     def exchange(self, place: int, value: Any) -> list[Any]:
         """Return the values of all, once all are here."""
@@ -85,41 +107,50 @@ class Room:
 
 @dataclass(frozen=True)
 class ThreadTransport:
-    """Threads that meet in a room; the first one scores."""
+    """Threads that meet in a room, each a site; one more may be a hub.
+
+    Parameters
+    ----------
+    scorer
+        Place of who scores.
+    """
 
     room: Room
     place: int
     for_all: bool = False
+    scorer: int = 0
+    attempt: int = 1
 
     @property
     def is_scorer(self) -> bool:
-        """Whether this is the first thread."""
-        return self.place == 0
+        """Whether this thread scores."""
+        return self.place == self.scorer
 
-    def add(self, stage: int, block: int, numbers: Numbers) -> Numbers | None:
+    def add(self, stage: int, block: int, make: Make | None) -> Numbers | None:
         """Return the sum of a block over threads."""
-        blocks = self.room.exchange(self.place, numbers.copy())
+        blocks = self.gather(None if make is None else make().copy())
         return sum_blocks(blocks) if self.for_all or self.is_scorer else None
 
     def tell(self, value: Any) -> Any:
-        """Return the value of the first thread."""
-        return self.room.exchange(self.place, value)[0]
+        """Return the value of the thread that scores."""
+        return self.room.exchange(self.place, value)[self.scorer]
 
     def gather(self, value: Any) -> list[Any]:
-        """Return the values of all threads."""
-        return self.room.exchange(self.place, value)
+        """Return the values of all threads that have one."""
+        values = self.room.exchange(self.place, value)
+        return [one for one in values if one is not None]
 
 
 @dataclass(frozen=True)
 class Link:
-    """A site's way to the others: what it sends is masked, and counted.
+    """A party's way to the others: what it sends is masked, and counted.
 
     Parameters
     ----------
     site
         Its name.
     keys
-        Of its masks with each of the others.
+        Of its masks with each of the others; none of a hub.
     sent
         Bytes and blocks that left the site, by stage.
     """
@@ -134,16 +165,43 @@ class Link:
         """Whether this party scores."""
         return self.transport.is_scorer
 
-    def add(self, stage: int, block: int, numbers: Numbers) -> Numbers | None:
-        """Mask a block, in place, and return the sum over sites if it may be seen."""
-        add_masks(numbers, self.keys, self.site, stage, block)
+    def add(
+        self, stage: int, block: int, make: Make | None, n_bytes: int
+    ) -> Numbers | None:
+        """Mask a block, and return the sum over sites if it may be seen.
+
+        Parameters
+        ----------
+        make
+            Returns the numbers of this site; None of a hub, which has none.
+        n_bytes
+            Of them; they count as sent also where an earlier process has sent them.
+        """
+        if make is None:
+            return self.transport.add(stage, block, None)
         self.sent[f"stage {stage} blocks"] += 1
-        self.sent[f"stage {stage} bytes"] += numbers.nbytes
-        return self.transport.add(stage, block, numbers)
+        self.sent[f"stage {stage} bytes"] += n_bytes
+        masked = partial(self.mask, stage, block, make)
+        return self.transport.add(stage, block, masked)
+
+    def mask(self, stage: int, block: int, make: Make) -> Numbers:
+        """Return the numbers of a block under the masks of this site."""
+        numbers = make()
+        add_masks(numbers, self.keys, self.site, stage, block)
+        return numbers
 
     def tell(self, value: Any) -> Any:
-        """Return the value that the scorer gives."""
-        return self.transport.tell(value)
+        """Return the value that the scorer gives.
+
+        Raises
+        ------
+        BadInput
+            It gives an error, which ends the search.
+        """
+        told = self.transport.tell(value)
+        if isinstance(told, dict) and "error" in told:
+            raise BadInput(told["error"])
+        return told
 
 
 def get_type(n_individuals: int) -> type[np.unsignedinteger[Any]]:
