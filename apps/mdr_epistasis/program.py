@@ -117,6 +117,7 @@ def run_simulate(argv: list[str]) -> int:
 
 def run_federate(argv: list[str]) -> int:
     """Run ``mdr-epistasis federate``; return its exit code."""
+    cli.use_one_blas_thread()  # before numpy is imported
     from hpc_connector.federation.study import read_study
     from mdr_epistasis.federated import options as federated
 
@@ -130,7 +131,6 @@ def run_federate(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     asked = cli.take_options(federated.FederateOptions, args)
     given = {name: getattr(args, name) for name in of_run}
-    cli.use_one_blas_thread()
     cli.import_numba()
     try:
         study = read_study(asked.study)
