@@ -53,8 +53,9 @@ KEY = 'mask_public = "BwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="\n'
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("[variants]", '[hub]\nurl = "https://h"\n[variants]', "over MPI yet"),
-        ('name = "a"', 'name = "a"\ncertificate = "a.pem"', "over MPI yet"),
+        ("[variants]", '[hub]\nurl = "http://h"\n[variants]', "hub.url: .*https://"),
+        ("[variants]", "[hub]\n[variants]", "expected hub.url"),
+        ('name = "a"', 'name = "a"\ncertificate = "a.pem"', "one certificate"),
         ('salt = "y"', 'salt = "y"\norder = 2.0', "study.order: 2.0: expected one"),
         ('salt = "y"', 'salt = "y"\nversion = 1.0', "study.version: 1.0: expected"),
         ('salt = "y"', 'salt = "y"\nmin_maf = nan', "study.min_maf: nan: expected"),

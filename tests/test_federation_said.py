@@ -28,6 +28,8 @@ def test_list_rules__count_searches(most, said):
         ({"scorer": "hub", "transport": "MPI, a rank a site"}, "north, which scores, "),
         ({"scorer": "hub"}, "who scores sees"),
         ({"scorer": "sites", "transport": "MPI, a rank a site"}, "all sites see"),
+        ({"scorer": "hub", "transport": "HTTPS, a hub"}, "the hub, which scores, sees"),
+        ({"scorer": "sites", "transport": "HTTPS, a hub"}, "the hub and all sites see"),
     ],
 )
 def test_say_scorer__names_who_sees_sums(part, said):

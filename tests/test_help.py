@@ -17,6 +17,7 @@ from metabolite_annotation import program as annotation
 FOLDERS = (
     *("actions", "burst", "slices", "keys", "seal", "keeper", "federate", "scone"),
 )
+FEDERATE = ("invite", "identity", "check", "hub", "log")
 COMMANDS = [
     *(f"mdr-epistasis {name}" for name in ("run", "report", "federate", "simulate")),
     *(
@@ -36,7 +37,7 @@ COMMANDS = [
     *(f"hpc-connector {what}" for what in ("seal make", "seal verify")),
     *(f"hpc-connector scone {n}" for n in ("lint", "render", "upload", "show")),
     *(f"hpc-connector keys {what}" for what in ("grant", "log verify")),
-    *(f"hpc-connector federate {what}" for what in ("invite", "check", "log")),
+    *(f"hpc-connector federate {what}" for what in FEDERATE),
     *(f"hpc-connector keeper {what}" for what in ("run", "add", "list", "revoke")),
 ]
 MAINS = {

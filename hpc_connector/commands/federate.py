@@ -3,16 +3,27 @@
 import argparse
 import json
 import logging
+import signal
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from hpc_connector import cli
-from hpc_connector.errors import BadInput
-from hpc_connector.federation.invitation import invite
-from hpc_connector.federation.records import verify_all
+from hpc_connector.confidential.asking import read_address
+from hpc_connector.confidential.keeper.log import LogPlace
+from hpc_connector.confidential.keeper.settings import address
+from hpc_connector.errors import BadInput, Later
+from hpc_connector.federation.hub.certificates import get_certificates
+from hpc_connector.federation.hub.exchange import Anew
+from hpc_connector.federation.hub.scorers import load_scorer
+from hpc_connector.federation.hub.server import open_hub
+from hpc_connector.federation.hub.tls import MOST_DAYS
+from hpc_connector.federation.invitation import TLS_KEY, invite, make_identity
+from hpc_connector.federation.records import open_log, tell, verify_all
 from hpc_connector.federation.site import read_site
-from hpc_connector.federation.study import read_study
+from hpc_connector.federation.study import HUB, Study, read_study
+from hpc_connector.federation.study import name as read_name
 from hpc_connector.federation.variants import (
     check_build,
     describe_cases,
@@ -32,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     _add_invite(commands)
     _add_check(commands)
+    _add_identity(commands)
+    _add_hub(commands)
     said = "print the logs of parties, and prove that no line was changed"
     log = cli.add_command(commands, "log", said)
     log.set_defaults(act=run_log)
@@ -44,8 +57,48 @@ def _add_invite(commands: Any) -> None:
     parser.set_defaults(act=run_invite)
     add = parser.add_argument
     add("study", type=cli.local, metavar="STUDY", help=STUDY)
-    said = "where each site gets a folder: the study, its list, a key of its masks"
+    said = "where each site gets a folder: the study, its list, its keys; so a hub"
     add("--out", type=cli.local, required=True, metavar="DIR", help=said)
+    _add_days(parser)
+
+
+def _add_days(parser: cli.OneLineParser) -> None:
+    said = f"days that new certificates last (default: {MOST_DAYS}, the most)"
+    read = cli.at_least(1, MOST_DAYS)
+    parser.add_argument("--days", type=read, default=MOST_DAYS, metavar="N", help=said)
+
+
+def _add_identity(commands: Any) -> None:
+    said = "make the keys of one party, and print what the study says of it"
+    parser = cli.add_command(commands, "identity", said)
+    parser.set_defaults(act=run_identity)
+    add = parser.add_argument
+    add("name", metavar="NAME", help="of the site, as the study names it; or hub")
+    said = "of the private keys, which stay there"
+    add("--out", type=cli.local, required=True, metavar="DIR", help=said)
+    said = "https://HOST:PORT where sites call the party, of a hub"
+    add("--url", default="", metavar="URL", help=said)
+    _add_days(parser)
+
+
+def _add_hub(commands: Any) -> None:
+    said = "add up what sites send, and score it"
+    parser = cli.add_command(commands, "hub", said)
+    parser.set_defaults(act=run_hub)
+    add = parser.add_argument
+    add("study", type=cli.local, metavar="STUDY", help=STUDY)
+    said = "(default: the port of the study's url, on all addresses)"
+    add("--listen", metavar="HOST:PORT", help=f"where to listen {said}")
+    said = "private key of the hub's certificate (default: tls.key beside the study)"
+    add("--tls-key", type=cli.local, metavar="FILE", help=said)
+    said = "of sums, with which a hub that was stopped goes on (default: state beside "
+    add("--state", type=cli.local, metavar="DIR", help=f"{said}the study)")
+    said = "of budgets and logs (default: records beside the study)"
+    add("--records", type=cli.local, metavar="DIR", help=said)
+    said = "that a site may be silent (default: 600)"
+    add("--patience", type=cli.seconds, default=600.0, metavar="SECONDS", help=said)
+    said = "that scores, where several are installed"
+    add("--program", metavar="NAME", help=said)
 
 
 def _add_check(commands: Any) -> None:
@@ -69,17 +122,69 @@ def run(args: argparse.Namespace) -> int:
 
 def run_invite(args: argparse.Namespace) -> int:
     """Write the folders of the sites."""
-    made = invite(args.study, args.out)
+    made = invite(args.study, args.out, args.days)
     for path in made:
         print(path)
     if made:
         logger.info(
-            "%d private keys were made here: give each to its site alone, and keep "
-            "none; a site that makes its own (hpc-connector keys new) names the "
-            "public one in the study as mask_public",
+            "%d private keys were made here: give each to its party alone, and keep "
+            "none; a party that makes its own (hpc-connector federate identity) gives "
+            "lines for the study",
             len(made),
         )
     return cli.DONE
+
+
+def run_identity(args: argparse.Namespace) -> int:
+    """Make the keys of a party."""
+    if args.url:
+        read_address(args.url)
+    lines = make_identity(args.out, read_name(args.name), args.url, args.days)
+    print("\n".join(lines))
+    return cli.DONE
+
+
+def run_hub(args: argparse.Namespace) -> int:
+    """Serve as the hub of a search, until all sites have the result."""
+    study = read_study(args.study)
+    url = get_certificates(study).url
+    score = load_scorer(args.program)
+    beside = args.study.parent
+    records = args.records or beside / "records"
+    log = partial(note, open_log(records, study, HUB), study)
+    listen = read_listen(args.listen) if args.listen else ("", read_address(url)[1])
+    signal.signal(signal.SIGTERM, stop)
+    while True:
+        key, state = args.tls_key or beside / TLS_KEY, args.state or beside / "state"
+        try:
+            with open_hub(study, listen, key, state, args.patience, log) as transport:
+                listen = transport.address
+                logger.info("hub of study %s on %s:%d", study.name, *listen)
+                score(transport, study, records)
+        except Anew as error:
+            logger.info("%s", error)
+            continue
+        logger.info("all sites have the result")
+        return cli.DONE
+
+
+def note(place: LogPlace, study: Study, event: str, party: str, **what: Any) -> None:
+    """Log an event of a hub, for people too."""
+    tell(place, study, party, event, **what)
+    logger.info("%s: %s%s", event, party, f": {what['reason']}" if what else "")
+
+
+def read_listen(text: str) -> tuple[str, int]:
+    """Return a host and a port."""
+    try:
+        return address(text)
+    except ValueError as error:
+        raise BadInput(f"--listen {text}: expected {error}") from None
+
+
+def stop(*_: Any) -> None:
+    """Stop, at SIGTERM: what is on the disk is gone on with."""
+    raise Later("stopped: started again with the same --state the hub goes on")
 
 
 def run_check(args: argparse.Namespace) -> int:

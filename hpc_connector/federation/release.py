@@ -22,7 +22,7 @@ KEPT_BACK = ("cases", "controls")  # columns of tables
 HIDDEN = "hidden"
 NOTHING = 1e-9  # of numbers of order 1
 CLASSES = ("cases", "controls")
-NOT_SETTINGS = ("sites", "release", "reference", "sha256", "salt")
+NOT_SETTINGS = ("sites", "release", "reference", "sha256", "salt", "hub")
 
 
 class Query(NamedTuple):

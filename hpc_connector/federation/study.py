@@ -8,22 +8,42 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from hpc_connector.confidential.asking import read_address
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.folds import MODES
+from hpc_connector.federation.hub.tls import read_certificate
 from hpc_connector.text import read_toml
 
 LEAST_SITES, MOST_TOP, MOST_FOLDS = 3, 1000, 1000
 EXACT_VARIANTS = 20_000  # more, and consistency is not computed unless asked for
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 KEY_BYTES = 32
+HUB = "hub"  # in logs, and the name of its folder
 
 
 @dataclass(frozen=True)
 class Site:
-    """A site of a study: its name, and the public key of its masks, if it is known."""
+    """A site of a study: its name, and what others know of it, if they do.
+
+    Parameters
+    ----------
+    mask_public
+        Key of its masks.
+    certificate
+        That it shows to the hub, PEM.
+    """
 
     name: str
     mask_public: bytes | None = None
+    certificate: str | None = None
+
+
+@dataclass(frozen=True)
+class Hub:
+    """Where masked blocks are added up, and the certificate that is shown there."""
+
+    url: str
+    certificate: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +103,7 @@ class Study:
     palindromic: str = "drop"
     variants: str = "intersection"
     release: Release = field(default_factory=Release)
+    hub: Hub | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -175,6 +196,12 @@ def public(value: Any) -> bytes:
     return found
 
 
+def address(value: Any) -> str:
+    """Return https://HOST:PORT."""
+    read_address(text(value))
+    return str(value)
+
+
 def top(value: Any) -> int:
     """Return how many models are let out, which is at most MOST_TOP."""
     found = whole(1)(value)
@@ -214,13 +241,13 @@ READERS: dict[str, dict[str, Callable[[Any], Any]]] = {
         "most_queries": whole(1),
         "columns": one_of("models", "tables"),
     },
-    "site": {"name": name, "mask_public": public},
+    "site": {"name": name, "mask_public": public, "certificate": read_certificate},
+    "hub": {"url": address, "certificate": read_certificate},
 }
 NOT_LET_OUT = {
     "all_models": "the errors of all models are not let out",
     "permutations": "permutations are not of a federated search yet",
     "export_folds": "who is in which fold is not let out",
-    "certificate": "certificates are of a hub, and searches are over MPI yet",
 }
 
 
@@ -237,8 +264,6 @@ def read_study(path: Path) -> Study:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     found = read_toml(path)
-    if "hub" in found:
-        raise BadInput(f"{path}: [hub]: expected none: searches are over MPI yet")
     if unknown := sorted(found.keys() - READERS.keys()):
         raise BadInput(
             f"{path}: unknown table [{unknown[0]}]; expected {', '.join(READERS)}"
@@ -251,13 +276,32 @@ def read_study(path: Path) -> Study:
     known = tables["study"] | tables["variants"]
     check_given(path, known, read)
     reference = path.parent / known.pop("reference")
+    hub = read_hub(path, found, read)
     return Study(
         **known,
         reference=reference,
         sites=tuple(Site(**one) for one in read),
         sha256=sha256,
         release=Release(**tables["release"]),
+        hub=hub,
     )
+
+
+def read_hub(
+    path: Path, found: Mapping[str, Any], sites: list[dict[str, Any]]
+) -> Hub | None:
+    """Return the hub of a study, None without one; no two parties are one."""
+    hub = read_table(path, "hub", found["hub"]) if "hub" in found else None
+    if hub is not None and "url" not in hub:
+        raise BadInput(f"{path}: expected hub.url")
+    shown = [one["certificate"] for one in [*sites, hub or {}] if "certificate" in one]
+    if hub is None and shown:
+        raise BadInput(f"{path}: a certificate without a hub: expected [hub] url")
+    if len(shown) != len(set(shown)):
+        raise BadInput(f"{path}: two parties have one certificate: expected their own")
+    if hub is not None and any(one["name"] == HUB for one in sites):
+        raise BadInput(f"{path}: a site is named {HUB}: expected another name")
+    return None if hub is None else Hub(**hub)
 
 
 TABLES = ("study", "variants", "release")

@@ -8,7 +8,7 @@ from typing import Any
 
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.study import Study
-from hpc_connector.options import fill, local, option, source
+from hpc_connector.options import fill, local, option, seconds, source
 from mdr_epistasis.options import Options
 
 # Of ``run``, what is a site's own: the study says the rest
@@ -30,9 +30,12 @@ OF_SITES = (
     "keep",
     "remove",
 )
-OF_RUNS = ("out", "quiet", "json", "plan")
+OF_RUNS = ("out", "resume", "quiet", "json", "plan")
+MASK_KEY = "mask.sec"  # beside the study, as federate invite writes it
+PATIENCE_S = 600.0
 
 _sites = partial(option, group="the study and its sites")
+_hub = partial(option, group="a site of a hub")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +64,8 @@ class FederateOptions:
     )
     mask_key: str | None = _sites(
         None,
-        "private key of each site's masks (default: new ones, if the study has none)",
+        "private key of each site's masks (default: new ones, if the study has none; "
+        "with --site mask.sec beside the study)",
         read=source,
         metavar="KEY",
     )
@@ -72,9 +76,35 @@ class FederateOptions:
         metavar="DIR",
     )
 
+    site: str | None = _hub(
+        None,
+        "this site, as the study names it: its hub adds up and scores (default: a rank "
+        "of MPI a site, and no hub)",
+        metavar="NAME",
+    )
+    tls_key: Path | None = _hub(
+        None,
+        "private key of this site's certificate (default: tls.key beside the study)",
+        read=local,
+        metavar="KEY",
+    )
+    patience_s: float = _hub(
+        PATIENCE_S,
+        "how long a hub that does not answer is tried: 90s, 30m, 2h",
+        flag="--patience",
+        read=seconds,
+        metavar="TIME",
+    )
+
     def get_records(self) -> Path:
         """Return the folder of budgets and logs."""
         return self.study.parent / "records" if self.records is None else self.records
+
+    def get_mask_key(self) -> str | None:
+        """Return the key of masks, or the one beside the study of a site of a hub."""
+        if self.mask_key is None and self.site is not None:
+            return str(self.study.parent / MASK_KEY)
+        return self.mask_key
 
 
 def make_run_options(

@@ -3,6 +3,7 @@
 import shlex
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hpc_connector import storer
@@ -100,6 +101,11 @@ def save_found(args: Options, record: RunRecord, study: Study, found: Found) -> 
     save_manifest(args.out, record)
     save_report(args.out)
     return result
+
+
+def name_state(args: Options) -> Path:
+    """Return the folder of what a site remembers of its attempt with a hub."""
+    return args.out / "ledger" / "attempt"
 
 
 def clear(args: Options) -> None:

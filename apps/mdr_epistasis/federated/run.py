@@ -1,4 +1,4 @@
-"""One federated search: over the ranks of MPI, each a site, or of one site of a hub."""
+"""One federated search, over the ranks of MPI or with a hub."""
 
 import logging
 import time
@@ -15,6 +15,7 @@ from hpc_connector.partitioner.ending import end_together
 from hpc_connector.pipeline.resources import get_resources
 from mdr_epistasis.federated.options import FederateOptions, place_all
 from mdr_epistasis.federated.record import begin, clear, describe_found, save_found
+from mdr_epistasis.federated.run_site import run_site
 from mdr_epistasis.federated.site import (
     begin_site,
     describe_told,
@@ -31,6 +32,13 @@ BY_RANKS = "MPI, a rank a site"
 
 def run(comm: Communicator, options: FederateOptions, args: Options) -> Ending:
     """Search the pairs of all sites, and write the results to ``args.out``."""
+    if options.site is not None:
+        return run_site(comm, options, args, options.site)
+    return run_ranks(comm, options, args)
+
+
+def run_ranks(comm: Communicator, options: FederateOptions, args: Options) -> Ending:
+    """Search over the ranks of MPI, each of which is a site."""
     start_s = time.time()
     record: Any = None
     with end_together(comm):
@@ -65,13 +73,16 @@ def check_ranks(
     comm: Communicator, study: Study, options: FederateOptions, args: Options
 ) -> None:
     """Refuse another number of ranks than sites."""
+    if args.resume:
+        raise BadInput("--resume is of one site of a hub: expected --site with it")
     if comm.size != len(study.sites):
+        by_hub = "" if study.hub is None else "--site NAME, to search by its hub, or "
         raise BadInput(
             f"{options.study} has {len(study.sites)} sites, and there are {comm.size} "
-            f"ranks: expected mpirun -n {len(study.sites)}, a rank a site, in the "
-            f"order of the study ({', '.join(study.names)})"
+            f"ranks: expected {by_hub}mpirun -n {len(study.sites)}, a rank a site, in "
+            f"the order of the study ({', '.join(study.names)})"
         )
     if not options.genotypes:
         raise BadInput("expected --genotypes, such as 'site{rank}.bed'")
-    if args.resume:
-        raise BadInput("--resume is of one site of a hub: expected --site with it")
+    if study.hub is not None and comm.rank == 0:
+        logger.info("sites are ranks of this run: the hub of the study is not asked")

@@ -115,7 +115,7 @@ def begin_site(
     sizes, people = count_classes(match), hash_people(match)
     check_site(study, name, sizes)
     look_back(options.get_records(), study, name, people)
-    private = load_mask_key(place(options.mask_key, name, rank), study, name)
+    private = load_mask_key(place(options.get_mask_key(), name, rank), study, name)
     return Begun(study, name, files, match, sizes, private, people, reference)
 
 

@@ -24,9 +24,11 @@ def list_sites(run: SearchRun) -> dict[str, Any] | None:
     hidden = part.get("cells_hidden", 0)
     said = f"{hidden:,} cells of tables are not shown" if hidden else ""
     of_all = say_queries(part.get("queries"))
+    own = str(part.get("site", ""))
     return {
         "name": str(part.get("study", "")),
         "sites": sites,
+        "of": f"site {own}, whose page this is" if own else f"{len(sites)} sites",
         "who": say_scorer(part, sites),
         "rules": list(part.get("rules", [])),
         "hidden": said,
@@ -36,10 +38,13 @@ def list_sites(run: SearchRun) -> dict[str, Any] | None:
 
 def say_scorer(part: dict[str, Any], sites: list[dict[str, Any]]) -> str:
     """Return who saw the sums of all sites: over MPI the first site scores."""
+    by = str(part.get("transport", ""))
     if part.get("scorer") == "sites":
-        return "all sites see the sums of all"
-    over_mpi = str(part.get("transport", "")).startswith("MPI") and sites
-    who = f"{sites[0]['name']}, which scores," if over_mpi else "who scores"
+        who = "the hub and all sites see" if by.startswith("HTTPS") else "all sites see"
+        return f"{who} the sums of all"
+    who = "the hub, which scores," if by.startswith("HTTPS") else "who scores"
+    if by.startswith("MPI") and sites:
+        who = f"{sites[0]['name']}, which scores,"
     return f"{who} sees the sums of all sites, the others what is let out"
 
 

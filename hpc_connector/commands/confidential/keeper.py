@@ -11,10 +11,11 @@ from hpc_connector.confidential.keeper.registry import (
     describe_all,
     revoke_names,
 )
-from hpc_connector.confidential.keeper.server import serve, wait_for_end
+from hpc_connector.confidential.keeper.server import serve
 from hpc_connector.confidential.keeper.settings import read_settings
 from hpc_connector.confidential.keeper.state import Keeper, open_keeper
 from hpc_connector.confidential.keys import load_key, load_trusted, read_passphrase
+from hpc_connector.confidential.serving import wait_for_end
 from hpc_connector.pipeline.cores import forbid_cores
 
 logger = logging.getLogger(__name__)

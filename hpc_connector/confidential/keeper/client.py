@@ -5,44 +5,24 @@ import json
 import logging
 import os
 import random
-import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
 
+from hpc_connector.confidential.asking import NoAnswer, read_address
 from hpc_connector.confidential.keeper.messages import MOST_BYTES, describe
 from hpc_connector.errors import BadInput, Later
 
 logger = logging.getLogger(__name__)
 
-ADDRESS = re.compile(r"https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?/?")
-PORT = 443
 MOST_ANSWER = 64 * MOST_BYTES  # of an answer: headers of many objects
 PATIENCE_S = 60.0  # with a keeper, in all
 ANSWER_S = 30.0  # with one answer
 PAUSES_S = (2.0, 8.0, 15.0, 20.0)  # between tries, at most
 FAULTS = 500  # status of an answer: this and above is no refusal
 JOB = "SLURM_JOB_ID"
-
-
-class NoAnswer(Exception):
-    """A keeper does not answer now, or says so."""
-
-
-def read_address(url: str) -> tuple[str, int]:
-    """Return the host and the port of a keeper.
-
-    Raises
-    ------
-    BadInput
-        It is not https://HOST:PORT.
-    """
-    found = ADDRESS.fullmatch(url)
-    if not found or int(found[2] or PORT) > 65535:
-        raise BadInput(f"keeper {url[:200]!r}: expected https://HOST:PORT")
-    return found[1].strip("[]"), int(found[2] or PORT)
 
 
 def ask_keeper(
@@ -103,7 +83,7 @@ def connect(url: str, patience_s: float) -> Iterator[HTTPSConnection]:
     BadInput
         The certificate is not of an authority that this machine trusts.
     """
-    host, port = read_address(url)
+    host, port = read_address(url, "keeper")
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     connection = HTTPSConnection(host, port, timeout=patience_s, context=context)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from hpc_connector.confidential.asking import read_address
 from hpc_connector.confidential.evidence.levels import LEVELS
 from hpc_connector.confidential.evidence.measurement import measure
 from hpc_connector.confidential.evidence.quotes import make_evidence
@@ -24,7 +25,6 @@ from hpc_connector.confidential.keeper.client import (
     PATIENCE_S,
     exchange,
     keep_asking,
-    read_address,
 )
 from hpc_connector.confidential.keeper.messages import (
     FORMAT_VERSION,
@@ -69,7 +69,7 @@ def open_by_keeper(url: str, options: KeyOptions) -> Opener:
     Later
         The keeper does not answer.
     """
-    read_address(url)
+    read_address(url, "keeper")
     if not options.grant:
         raise BadInput("--key keeper:URL: expected --grant, that of hpc-connector keys")
     if JOB not in os.environ:

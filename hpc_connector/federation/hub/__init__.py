@@ -1,0 +1,1 @@
+"""The hub of sites apart: it adds up their masked blocks, over HTTPS."""

@@ -1,0 +1,132 @@
+"""Blocks on a disk: one after another in a file, each behind its header.
+
+What a crash has left of the last one is cut off: nobody was told that it is there.
+"""
+
+import os
+import struct
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from hpc_connector.errors import BadInput
+from hpc_connector.federation.hub.wire import (
+    HEADER,
+    Header,
+    check_crc,
+    get_bytes,
+    make_header,
+    pack_header,
+    read_header,
+)
+from hpc_connector.federation.masks import Numbers
+
+Name = tuple[int, int]  # stage and number
+
+
+class Kept(NamedTuple):
+    """Where the numbers of a block are, and of which messages they are the sum.
+
+    Parameters
+    ----------
+    crcs
+        CRC-32 of the message of each site.
+    """
+
+    at: int
+    header: Header
+    crcs: tuple[int, ...]
+
+
+class BlockFile:
+    """A file of blocks, to which more are added, and that threads share.
+
+    Parameters
+    ----------
+    n_sites
+        Whose messages a block is the sum of.
+    """
+
+    def __init__(self, path: Path, n_sites: int = 0) -> None:
+        self.path, self.crcs = path, struct.Struct(f"<{n_sites}I")
+        self.kept: dict[Name, Kept] = {}
+        self.lock = threading.Lock()
+        self.file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.end = self.scan()
+        os.truncate(self.file, self.end)
+        sync_folder(path.parent)
+
+    def scan(self) -> int:
+        """Find the blocks of the file; return where the last whole one ends."""
+        size, at = os.fstat(self.file).st_size, 0
+        while at + HEADER.size + self.crcs.size <= size:
+            try:
+                header = read_header(os.pread(self.file, HEADER.size, at))
+                crcs = self.crcs.unpack(
+                    os.pread(self.file, self.crcs.size, at + HEADER.size)
+                )
+                kept = Kept(at + HEADER.size + self.crcs.size, header, crcs)
+                if kept.at + header.n_bytes > size:
+                    break
+                self.read(kept)
+            except BadInput:
+                break
+            self.kept[header.stage, header.block] = kept
+            at = kept.at + header.n_bytes
+        return at
+
+    def put(self, name: Name, numbers: Numbers, crcs: tuple[int, ...] = ()) -> None:
+        """Add a block; it is on the disk when this returns, and so are those before."""
+        header = make_header(*name, numbers)
+        before = pack_header(header) + self.crcs.pack(*crcs)
+        with self.lock:
+            at = self.end
+            write_all(self.file, memoryview(before), at)
+            write_all(self.file, get_bytes(numbers), at + len(before))
+            self.end = at + len(before) + header.n_bytes
+        os.fdatasync(self.file)
+        self.kept[name] = Kept(at + len(before), header, crcs)
+
+    def get(self, name: Name) -> Numbers:
+        """Return the numbers of a block, which must be there."""
+        return self.read(self.kept[name])
+
+    def read(self, kept: Kept) -> Numbers:
+        """Return the numbers of a block.
+
+        Raises
+        ------
+        BadInput
+            They are not those that were written.
+        """
+        numbers = np.empty(kept.header.size, kept.header.dtype)
+        view, at = numbers.view(np.uint8).data, 0
+        while at < len(view) and (n := os.preadv(self.file, [view[at:]], kept.at + at)):
+            at += n
+        try:
+            check_crc(kept.header, numbers)
+        except BadInput as error:
+            raise BadInput(f"{self.path}: {error}") from None
+        return numbers
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.file)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def write_all(file: int, data: memoryview, at: int) -> None:
+    """Write bytes at a place of a file."""
+    while len(data):
+        n = os.pwrite(file, data, at)
+        data, at = data[n:], at + n

@@ -1,0 +1,249 @@
+"""A site's transport to a hub: HTTPS, four blocks under way."""
+
+import contextlib
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hpc_connector.errors import BadInput, Later
+from hpc_connector.federation.hub.asking import Answer, Way
+from hpc_connector.federation.hub.attempts import Ended, name_run
+from hpc_connector.federation.hub.certificates import get_certificates
+from hpc_connector.federation.hub.codec import decode, encode
+from hpc_connector.federation.hub.exchange import DONE
+from hpc_connector.federation.hub.folder import alone
+from hpc_connector.federation.hub.memory import Memory
+from hpc_connector.federation.hub.tls import make_client_context
+from hpc_connector.federation.hub.wire import (
+    HEADER,
+    JOIN,
+    PROTOCOL,
+    UNDER_WAY,
+    WAIT_S,
+    check_crc,
+    get_bytes,
+    make_header,
+    pack_header,
+    read_header,
+)
+from hpc_connector.federation.masks import Numbers
+from hpc_connector.federation.study import Study
+from hpc_connector.text import pack_json
+
+logger = logging.getLogger(__name__)
+
+Parts = tuple[bytes | memoryview, ...]
+ACCEPTED, LOST = 202, 404
+LEAVE_S = 30.0  # for a hub to hear that a site leaves
+
+
+class SiteTransport:
+    """The way of a site to the hub; see ``federation.transport``.
+
+    Parameters
+    ----------
+    way
+        To the hub.
+    memory
+        Of the attempt.
+    """
+
+    is_scorer = False
+
+    def __init__(self, study: Study, site: str, way: Way, memory: Memory) -> None:
+        self.study, self.site, self.way, self.memory = study, site, way, memory
+        self.attempt, self.run, self.n_told, self.has_left = 0, "", 0, False
+        self.pool = ThreadPoolExecutor(UNDER_WAY, "blocks")
+        self.free = threading.BoundedSemaphore(UNDER_WAY)
+        self.under_way: list[Future[Numbers | None]] = []
+
+    def keep(self, name: str, value: Any) -> None:
+        """Remember what must not change within the attempt; see ``Memory.keep``."""
+        self.memory.keep(name, value)
+
+    def gather(self, value: dict[str, Any]) -> list[Any]:
+        """Return what the sites show to all, once all are there.
+
+        A site that goes on shows the nonce that it has shown before.
+        """
+        goes_on = self.memory.shown is not None and "run" in self.memory.kept
+        hello = self.memory.show(value)
+        told = {"hello": hello, "goes_on": goes_on, "protocol": PROTOCOL}
+        found, said = self.ask_to_join(told), ""
+        while found.status == ACCEPTED:
+            if said != (said := describe_waiting(json.loads(found.data))):
+                logger.info("%s", said)
+            found = self.ask_to_join(told)
+        answer = decode(found.data)
+        self.attempt, hellos = answer["attempt"], answer["hellos"]
+        shown = {one["site"]: one for one in hellos}
+        names = [one["site"] for one in hellos]
+        is_own = encode(shown.get(self.site)) == encode(hello)
+        if tuple(names) != self.study.names or not is_own:
+            raise BadInput(f"hub {self.way.url}: these are not the sites of the study")
+        self.run = name_run(self.study, self.attempt, hellos)
+        self.memory.keep("run", self.run)
+        return list(hellos)
+
+    def ask_to_join(self, told: dict[str, Any]) -> Answer:
+        """Return what the hub says of joining."""
+        return self.ask("POST", JOIN, [encode(told)], WAIT_S)
+
+    def ask(self, *request: Any) -> Answer:
+        """Return what the hub answers; see ``Way.ask``."""
+        try:
+            return self.way.ask(*request)
+        except Ended as ended:
+            self.has_left = True
+            raise ended.explain() from None
+
+    def add(
+        self, stage: int, block: int, make: Callable[[], Numbers] | None
+    ) -> Numbers | None:
+        """Send a block, and return its sum if sites may see it.
+
+        It may still be under way when this returns, if they may not.
+        """
+        assert make is not None
+        path = f"/v1/runs/{self.run}/{stage}/{block}"
+        if (stage, block) in self.memory.sent:  # before this process
+            found = self.ask("GET", path)
+            if found.status not in (ACCEPTED, LOST):
+                return self.read_sum(found)
+        self.free.acquire()
+        try:
+            self.raise_failed()
+            numbers = make()
+            header = make_header(stage, block, numbers)
+            self.memory.send(header)
+            parts: Parts = (pack_header(header), get_bytes(numbers))
+            future = self.pool.submit(self.send, path, parts)
+        except BaseException:
+            self.free.release()
+            raise
+        future.add_done_callback(lambda _: self.free.release())
+        if self.study.scorer == "sites":
+            return future.result()
+        self.under_way = [one for one in self.under_way if not one.done()]
+        self.under_way.append(future)
+        return None
+
+    def raise_failed(self) -> None:
+        """Raise what a block under way has failed by."""
+        for future in self.under_way:
+            if future.done():
+                future.result()
+
+    def send(self, path: str, parts: Parts) -> Numbers | None:
+        """Send a block until the hub has the sum on its disk."""
+        found = self.ask("PUT", path, parts, WAIT_S)
+        while found.status in (ACCEPTED, LOST):
+            if found.status == ACCEPTED:
+                found = self.ask("GET", path, (), WAIT_S)
+            else:  # the hub was killed
+                found = self.ask("PUT", path, parts, WAIT_S)
+        return self.read_sum(found)
+
+    def read_sum(self, answer: Answer) -> Numbers | None:
+        """Return the sum in an answer, if there is one."""
+        if not answer.data:
+            return None
+        header = read_header(answer.data[: HEADER.size])
+        numbers: Numbers = np.frombuffer(answer.data, header.dtype, offset=HEADER.size)
+        check_crc(header, numbers)
+        return numbers.copy()
+
+    def drain(self) -> None:
+        """Wait until nothing is under way."""
+        for future in self.under_way:
+            future.result()
+        self.under_way.clear()
+
+    def tell(self, value: Any = None) -> Any:
+        """Return the next value that the scorer tells."""
+        self.drain()
+        path = f"/v1/runs/{self.run}/told/{self.n_told}"
+        found = self.ask("GET", path, (), WAIT_S)
+        while found.status == ACCEPTED:
+            found = self.ask("GET", path, (), WAIT_S)
+        self.n_told += 1
+        return decode(found.data)
+
+    def leave(self, reason: str = DONE) -> None:
+        """Tell the hub, if it listens, that this site has the result, or must stop."""
+        if not self.run or self.has_left:
+            return
+        self.has_left = True
+        self.way.patience_s = min(self.way.patience_s, LEAVE_S)
+        try:
+            path, body = f"/v1/runs/{self.run}/leave", pack_json({"reason": reason})
+            self.ask("POST", path, [body])
+        except (BadInput, Later) as error:
+            logger.warning("the hub has not heard that this site ends: %s", error)
+
+    def close(self) -> None:
+        """End what is under way."""
+        self.way.stop()
+        self.pool.shutdown(wait=True, cancel_futures=True)
+        self.way.close()
+
+
+def describe_waiting(told: dict[str, Any]) -> str:
+    """Return what a site waits for that would begin an attempt."""
+    lacking = ", ".join(told["lacking"])
+    if told["under_way"] is None:
+        return f"waiting for {lacking}"
+    return (
+        f"attempt {told['under_way']} is under way, with another nonce of this site: "
+        f"--resume takes part in it; waiting for {lacking}, to begin anew"
+    )
+
+
+@contextlib.contextmanager
+def open_site(
+    study: Study, site: str, tls_key: Path, state: Path, patience_s: float
+) -> Iterator[SiteTransport]:
+    """Give the transport of a site to the hub of its study.
+
+    An error of the input ends the attempt for all sites; what else stops this one does
+    not: it can go on with the same folder.
+
+    Parameters
+    ----------
+    tls_key
+        The private key of the site's certificate.
+    state
+        Folder of what the site remembers of the attempt, which is made; what is there
+        is gone on with.
+    patience_s
+        With a hub that does not answer.
+
+    Raises
+    ------
+    BadInput
+        The study or the key cannot be used; the hub refuses; another process uses the
+        folder.
+    Later
+        The hub does not answer, or the attempt has ended.
+    """
+    known = get_certificates(study)
+    if site not in known.sites:
+        raise BadInput(f"{site}: expected a site: one of {', '.join(known.sites)}")
+    context = make_client_context(known.sites[site], tls_key, known.hub)
+    way = Way(known.url, known.hub, context, patience_s)
+    with alone(state), contextlib.closing(Memory(state)) as memory:
+        transport = SiteTransport(study, site, way, memory)
+        try:
+            yield transport
+        except BaseException as error:
+            if isinstance(error, BadInput):
+                transport.leave(str(error))
+            raise
+        finally:
+            transport.close()

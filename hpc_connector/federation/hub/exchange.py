@@ -1,0 +1,353 @@
+"""What sites and the scorer exchange: hellos, masked blocks and sums, told values.
+
+Threads of sites and of the scorer meet here. What a site was told to be done is on the
+disk: who was killed at any moment asks again, and the same bytes come.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hpc_connector.confidential.refused import Refused
+from hpc_connector.errors import BadInput, Later
+from hpc_connector.federation.hub.attempts import (
+    REFUSED,
+    STOPPED,
+    Attempt,
+    End,
+    Ended,
+    load_attempt,
+    make_attempt,
+    save_attempt,
+)
+from hpc_connector.federation.hub.block_file import BlockFile, Name
+from hpc_connector.federation.hub.codec import encode
+from hpc_connector.federation.hub.sums import State, Sums
+from hpc_connector.federation.hub.wire import Header, name_block
+from hpc_connector.federation.masks import Numbers
+from hpc_connector.federation.study import HUB, Study
+
+GUEST_S = 60.0  # that a site is taken to be there after it has asked to join
+TOLD = 255  # the stage under which told values are kept
+DONE = "done"  # why a site leaves that has the result
+LINGER_S = 10.0  # for sites to hear how an attempt has ended
+
+Log = Callable[..., None]  # takes an event, the party it is of, and more about it
+
+
+class Anew(Later):
+    """All sites have begun another attempt."""
+
+
+class Guest(NamedTuple):
+    """A site that waits for the others, and until when it is taken to."""
+
+    hello: dict[str, Any]
+    until_s: float
+
+
+class Exchange:
+    """Where the threads of a hub meet.
+
+    Parameters
+    ----------
+    folder
+        Of the state, which is there.
+    patience_s
+        With a site that does not send what is waited for.
+    """
+
+    def __init__(self, study: Study, folder: Path, patience_s: float, log: Log) -> None:
+        self.study, self.folder = study, folder
+        self.patience_s, self.log = patience_s, log
+        self.changed = threading.Condition()
+        self.room: dict[str, Guest] = {}
+        self.seen_s = dict.fromkeys(study.names, time.monotonic())
+        self.heard: set[str] = set()
+        self.failure: OSError | None = None
+        self.is_closed = False
+        self.attempt = load_attempt(folder, study)
+        if self.attempt is not None and self.attempt.end is None:
+            self.open_files(self.attempt)
+
+    def open_files(self, attempt: Attempt) -> None:
+        """Open the files of sums and of told values of an attempt."""
+        self.sums = Sums(self.folder / f"sums.{attempt.number}", self.study.names)
+        self.told = BlockFile(self.folder / f"told.{attempt.number}")
+
+    def remove_files(self) -> None:
+        """Remove the sums and told values of the attempt."""
+        for pattern in ("sums.*", "told.*"):
+            for path in self.folder.glob(pattern):
+                path.unlink()
+
+    def save(self, attempt: Attempt) -> None:
+        """Keep what is known of the attempt, and let all know."""
+        save_attempt(self.folder, self.study, attempt)
+        self.attempt = attempt
+        self.changed.notify_all()
+
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        with self.changed:
+            self.is_closed = True
+            self.changed.notify_all()
+
+    # What sites ask
+
+    def see(self, site: str) -> None:
+        """Note that a site is there."""
+        self.seen_s[site] = time.monotonic()
+
+    def note_heard(self, site: str) -> None:
+        """Note that a site knows how the attempt has ended."""
+        with self.changed:
+            self.heard.add(site)
+            self.changed.notify_all()
+
+    def join(
+        self, site: str, hello: dict[str, Any], *, goes_on: bool, wait_s: float
+    ) -> Attempt | None:
+        """Return the attempt that a site takes part in, None while others lack.
+
+        Parameters
+        ----------
+        goes_on
+            The site has taken part in it already.
+        """
+        with self.changed:
+            if not self.is_in(site, hello):
+                if goes_on:
+                    raise Refused("attempt", self.say_over())
+                until_s = time.monotonic() + wait_s + GUEST_S
+                self.room[site] = Guest(hello, until_s)
+                self.begin_if_all()
+                self.changed.wait_for(
+                    lambda: self.is_in(site, hello) or self.is_closed, wait_s
+                )
+            if not self.is_in(site, hello):
+                return None
+            return self.check(self.get_attempt().run)
+
+    def is_in(self, site: str, hello: dict[str, Any]) -> bool:
+        """Return whether a site has begun the attempt with a hello."""
+        if self.attempt is None:
+            return False
+        place = self.study.names.index(site)
+        return encode(self.attempt.hellos[place]) == encode(hello)
+
+    def say_over(self) -> str:
+        """Return why a site cannot go on in an attempt that is not the last one."""
+        if self.attempt is None:
+            return "the hub has no attempt of this study: expected to begin anew"
+        number, end = self.attempt.number, self.attempt.end
+        said = f"it has ended: {end.reason}" if end else "this site is not in it so"
+        return f"attempt {number} is the last one; {said}: expected to begin anew"
+
+    def list_lacking(self) -> list[str]:
+        """Return the sites that an attempt waits for to begin."""
+        now_s = time.monotonic()
+        here = {name for name, guest in self.room.items() if guest.until_s >= now_s}
+        return [name for name in self.study.names if name not in here]
+
+    def begin_if_all(self) -> None:
+        """Begin an attempt once all sites wait for it."""
+        if self.list_lacking():
+            return
+        hellos = [self.room[name].hello for name in self.study.names]
+        number = 1 if self.attempt is None else self.attempt.number + 1
+        attempt = make_attempt(self.study, number, hellos)
+        self.save(attempt)
+        self.room.clear()
+        self.remove_files()
+        self.open_files(attempt)
+        for name in self.study.names:
+            self.log("join", name, reason=f"attempt {number}")
+
+    def get_number(self) -> int | None:
+        """Return the number of the attempt that is under way, None without one."""
+        is_under_way = self.attempt is not None and self.attempt.end is None
+        return self.attempt.number if self.attempt and is_under_way else None
+
+    def get_attempt(self) -> Attempt:
+        """Return the attempt, which must be there."""
+        assert self.attempt is not None
+        return self.attempt
+
+    def check(self, run: str) -> Attempt:
+        """Return the attempt, which must be that of a run, and not have ended."""
+        attempt = self.attempt
+        if self.is_closed:
+            raise Later("the hub is about to end")
+        if attempt is None or attempt.run != run:
+            raise Refused("run", "it is of another attempt: expected to begin anew")
+        if attempt.end is not None:
+            raise Ended(attempt.end)
+        return attempt
+
+    def put(
+        self, site: str, run: str, header: Header, numbers: Numbers, wait_s: float
+    ) -> bool:
+        """Add a block of a site; return whether the sum is on the disk."""
+        name = header.stage, header.block
+        with self.changed:
+            self.check(run)
+            try:
+                is_last = self.sums.take(site, header, numbers)
+            except Refused:
+                raise
+            except BadInput as error:  # masks of two messages would cancel
+                raise self.end(REFUSED, str(error)) from None
+        if is_last:
+            self.finish(name)
+        return self.wait(site, run, name, wait_s) == "done"
+
+    def finish(self, name: Name) -> None:
+        """Write a sum to the disk, and let all know."""
+        try:
+            self.sums.save(name)
+        except OSError as error:  # the hub stops: what sites have kept comes again
+            self.failure = error
+            raise
+        finally:
+            with self.changed:
+                self.changed.notify_all()
+        self.sums.forget(name)
+
+    def wait(self, site: str, run: str, name: Name, wait_s: float) -> State:
+        """Return the state of a block, as soon as it is done, or after a while."""
+        with self.changed:
+
+            def is_known() -> bool:
+                self.check(run)
+                return self.sums.get_state(site, name) != "waits"
+
+            self.changed.wait_for(is_known, wait_s)
+            return self.sums.get_state(site, name)
+
+    def get_told(self, run: str, n: int, wait_s: float) -> bytes | None:
+        """Return what was told, None if it was not yet."""
+        with self.changed:
+
+            def is_told() -> bool:
+                self.check(run)
+                return (TOLD, n) in self.told.kept
+
+            found = self.changed.wait_for(is_told, wait_s)
+        return self.told.get((TOLD, n)).tobytes() if found else None
+
+    def leave(self, site: str, run: str, reason: str) -> None:
+        """Have a site go: it has the result, or the attempt ends."""
+        with self.changed:
+            attempt = self.check(run)
+            if reason != DONE:
+                self.end(REFUSED, f"site {site} has left: {reason}")
+            elif site not in attempt.done:
+                self.save(replace(attempt, done=(*attempt.done, site)))
+
+    def end(self, code: int, reason: str) -> Ended:
+        """End the attempt; return what whoever asks is told."""
+        with self.changed:
+            attempt = self.get_attempt()
+            if attempt.end is None:
+                self.log("end", HUB, reason=reason)
+                self.save(replace(attempt, end=End(code, reason)))
+            return Ended(self.get_attempt().end or End(code, reason))
+
+    # What the scorer asks
+
+    def meet(self) -> Attempt:
+        """Return the attempt once all sites are there."""
+        with self.changed:
+            self.changed.wait_for(
+                lambda: self.attempt is not None and self.attempt.end is None
+            )
+            return self.get_attempt()
+
+    def look(self, number: int) -> None:
+        """Raise what the scorer of an attempt is to end with, if it is."""
+        attempt = self.get_attempt()
+        if attempt.number != number:
+            raise Anew("all sites have begun anew")
+        if attempt.end is not None:
+            raise Ended(attempt.end).explain()
+        if self.failure is not None:
+            raise self.failure
+
+    def wait_for_sum(self, number: int, name: Name) -> Numbers:
+        """Return the sum of a block.
+
+        Raises
+        ------
+        Later
+            A site is silent: the attempt ends.
+        """
+
+        def is_there() -> bool:
+            self.look(number)
+            return name in self.sums.file.kept
+
+        with self.changed:
+            while not self.changed.wait_for(is_there, self.patience_s):
+                if silent := self.sums.list_lacking(name):
+                    said = " and ".join(f"site {site}" for site in silent)
+                    for_s = f"{self.patience_s:g} s ({name_block(*name)})"
+                    raise self.end(STOPPED, f"{said}: silent for {for_s}").explain()
+        return self.sums.file.get(name)
+
+    def tell(self, number: int, n: int, data: bytes) -> None:
+        """Keep what the scorer tells, and let the sites know.
+
+        Raises
+        ------
+        RuntimeError
+            Something else was told before the hub was started again.
+        """
+        with self.changed:
+            self.look(number)
+        numbers = np.frombuffer(data, np.uint8)
+        if (TOLD, n) in self.told.kept:
+            if self.told.get((TOLD, n)).tobytes() != data:
+                raise RuntimeError(f"told value {n} is not what it was")
+            return
+        self.told.put((TOLD, n), numbers)
+        with self.changed:
+            self.changed.notify_all()
+
+    def wait_for_done(self, number: int) -> None:
+        """Wait until all sites have the result.
+
+        Raises
+        ------
+        Later
+            One does not ask for it: the hub can be started again.
+        """
+
+        def is_done() -> bool:
+            self.look(number)
+            return set(self.get_attempt().done) == set(self.study.names)
+
+        with self.changed:
+            while not self.changed.wait_for(is_done, self.patience_s):
+                left = [s for s in self.study.names if s not in self.get_attempt().done]
+                before_s = time.monotonic() - self.patience_s
+                if silent := [site for site in left if self.seen_s[site] < before_s]:
+                    raise Later(
+                        f"site {silent[0]} has not asked for the result: start the hub "
+                        "again when it will"
+                    )
+
+    def linger(self) -> None:
+        """Wait until the sites have heard how the attempt has ended, if it has."""
+        if self.attempt is None or self.attempt.end is None:
+            return
+        with self.changed:
+            self.changed.wait_for(
+                lambda: self.heard >= set(self.study.names),
+                min(LINGER_S, self.patience_s),
+            )

@@ -1,0 +1,151 @@
+"""A hub and sites as programs over TLS: the models of all, whoever is killed."""
+
+import json
+
+import pytest
+
+from hpc_connector.commands.main import main as operate
+from hpc_connector.federation.study import HUB
+from hub_programs import OUTPUTS, Parties, kill_at
+from mdr_epistasis.program import main
+from test_federation_program import GOLDEN, SETS, federate, make_study, read_table
+
+
+@pytest.fixture
+def parties(tmp_path):
+    made = Parties(tmp_path)
+    yield made
+    made.end()
+
+
+def search_by_ranks(parties, out):
+    """Return the bytes of the results of the same study, over MPI."""
+    mask = str(parties.folder / "{site}" / "mask.sec")
+    study = parties.folder / "site1" / "STUDY.toml"
+    sites = parties.folder / "{site}" / "{site}.bed"
+    done = federate(study, out, len(parties.sites), sites, "--mask-key", mask)
+    assert done.returncode == 0, done.stderr
+    return [(out / name).read_bytes() for name in OUTPUTS]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_federate__with_a_hub_finds_what_ranks_and_the_pooled_run_find(name, tmp_path):
+    parties = Parties(tmp_path, name)
+    try:
+        parties.start_all()
+        codes = parties.wait()
+        assert set(codes.values()) == {0}, [parties.say(one) for one in codes]
+        found = parties.read_results()
+        assert found == search_by_ranks(parties, tmp_path / "ranks")
+    finally:
+        parties.end()
+    out = parties.get_out("site2")
+    want = read_table(GOLDEN / name / "pooled_models.tsv")
+    shown = read_table(out / "models.tsv")
+    for column in want:
+        assert shown[column][: len(want["rank"])] == want[column], column
+    record = json.loads((out / "manifest.json").read_text())
+    assert record["status"] == "done"
+    assert [site["name"] for site in record["federation"]["sites"]] == ["site2"]
+    assert record["federation"]["queries"] == {"used": 1, "most": 1}
+    page = (out / "report.html").read_text()
+    assert "site site2, whose page this is; the hub, which scores, sees" in page
+    assert "masked, " in page
+    assert not (out / "ledger").exists()
+    for party in (HUB, *parties.sites):
+        assert (
+            operate(["federate", "log", str(parties.folder / party / "records")]) == 0
+        )
+
+
+@pytest.mark.parametrize(
+    ("party", "name", "number"),
+    [
+        ("site2", "gather", 1),
+        ("site2", "add", 1),
+        ("site2", "add", 4),
+        ("site2", "leave", 1),
+        (HUB, "gather", 1),
+        (HUB, "add", 3),
+        (HUB, "tell", 4),
+    ],
+)
+def test_federate__goes_on_where_a_party_was_killed(
+    parties, tmp_path, party, name, number
+):
+    for one in (HUB, *parties.sites):
+        program = kill_at(party, name, number) if one == party else None
+        parties.start(one, program=program)
+    assert parties.wait(party) == {party: -9}
+    parties.start(party, *([] if party == HUB else ["--resume"]))
+    codes = parties.wait()
+    assert set(codes.values()) == {0}, [parties.say(one) for one in codes]
+    assert parties.read_results() == search_by_ranks(parties, tmp_path / "ranks")
+    sent = [
+        json.loads((parties.get_out(site) / "manifest.json").read_text())
+        for site in parties.sites
+    ]
+    assert len({one["federation"]["sites"][0]["bytes"] for one in sent}) == 1
+
+
+def test_federate__refuses_to_go_on_with_another_cohort(parties):
+    for one in (HUB, *parties.sites):
+        program = kill_at("site2", "add", 3) if one == "site2" else None
+        parties.start(one, program=program)
+    parties.wait("site2")
+    fam = parties.folder / "site2" / "site2.fam"
+    before = fam.read_text()
+    rows = before.splitlines()
+    rows[7] = rows[7][:-1] + ("1" if rows[7][-1] == "2" else "2")
+    fam.write_text("\n".join(rows) + "\n")
+    parties.start("site2", "--resume")
+    assert parties.wait("site2") == {"site2": 2}
+    assert "cannot be resumed" in parties.say("site2")[-1]
+    fam.write_text(before)
+    parties.start("site2", "--resume")
+    assert set(parties.wait().values()) == {0}
+
+
+def test_federate__ends_all_where_a_site_is_refused(parties):
+    parties.start_all()
+    assert set(parties.wait().values()) == {0}
+    parties.clear("out", "state", "stderr")  # and keep budgets
+    bed = parties.folder / "site2" / "site2.bed"
+    data = bytearray(bed.read_bytes())
+    data[10] ^= 0b1100  # another genotype: whom the budget tells of after all have met
+    bed.write_bytes(data)
+    parties.start_all()
+    assert parties.wait() == dict.fromkeys((HUB, *parties.sites), 2)
+    assert "not that of the last query" in parties.say("site2")[-1]
+    for name in (HUB, "site1", "site3"):
+        assert "site site2 has left" in parties.say(name)[-1]
+        assert "query" not in parties.say(name)[-1]
+    assert not parties.get_out("site2").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--site", "east"], "expected a site of"),
+        (["--site", "site1", "--tls-key", "none.key"], "none.key is not there"),
+        (["--site", "site1", "--mask-key", "none.sec"], "none.sec"),
+        (["--resume"], "--resume is of one site of a hub"),
+        ([], "--site NAME, to search by its hub, or mpirun -n 3"),
+    ],
+)
+def test_federate__says_what_a_site_of_a_hub_lacks(
+    parties, capsys, monkeypatch, words, said
+):
+    folder = parties.folder / "site1"
+    monkeypatch.chdir(folder)
+    command = ["federate", "STUDY.toml", "--genotypes", "site1.bed", "--out", "out"]
+    assert main([*command, *words]) == 2
+    assert said in capsys.readouterr().err
+    assert not (folder / "out").exists()
+
+
+def test_federate__says_that_a_study_has_no_hub(tmp_path, capsys):
+    study = make_study(tmp_path / "set", "three_sites_dealt")
+    words = ["--genotypes", "x.bed", "--out", str(tmp_path / "out")]
+    assert main(["federate", str(study), "--site", "site1", *words]) == 2
+    assert "has no [hub]" in capsys.readouterr().err
