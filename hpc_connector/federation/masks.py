@@ -8,7 +8,7 @@ a key that X25519 (RFC 7748) and HKDF (RFC 5869) give to the two alone.
 
 import hashlib
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,6 @@ from numpy.typing import NDArray
 from hpc_connector.errors import BadInput
 
 Numbers = NDArray[np.unsignedinteger[Any]]
-
-Mask = Callable[[Numbers], None]
 
 PIECE_BYTES = 1 << 17  # of a stream at once, which stay in the second-level cache
 ZEROS = memoryview(bytes(PIECE_BYTES))
@@ -89,18 +87,29 @@ def get_keys(
     }
 
 
-def open_masks(keys: Mapping[str, bytes], mine: str, stage: int, block: int) -> Mask:
-    """Return what masks a block in place, modulo 2^w, one part of it after another.
+def mask_parts(
+    parts: Iterable[Numbers],
+    keys: Mapping[str, bytes],
+    mine: str,
+    stage: int,
+    block: int,
+    into: NDArray[np.uint8],
+) -> Numbers:
+    """Return a block under its masks, modulo 2^w.
 
-    A part is uint16 or uint32, contiguous, and so are they together: of these it takes
-    their bits, w. Piece by piece all streams are added, while it is in the cache.
+    All streams are added to a piece of it while that is in the cache.
 
     Parameters
     ----------
+    parts
+        The numbers of the block, part after part, uint16 or uint32: of these the masks
+        take their bits, w.
     keys
-        From :func:`get_keys`.
+        From :func:`get_keys`, one at least.
     stage, block
         No two blocks of a run have both the same.
+    into
+        The memory of the result, uint8 (bytes,). A part may lie there, at its place.
     """
     nonce = struct.pack("<IB3xQ", 0, stage, block)  # counter of 32 bits, then 96 bits
     streams = [
@@ -110,28 +119,28 @@ def open_masks(keys: Mapping[str, bytes], mine: str, stage: int, block: int) -> 
         )
         for other, key in keys.items()
     ]
-    stream = np.empty(PIECE_BYTES, np.uint8)
-
-    def mask(numbers: Numbers) -> None:
-        step = PIECE_BYTES // numbers.itemsize
-        some = stream.view(numbers.dtype.newbyteorder("<"))
-        for at in range(0, len(numbers), step):
-            piece = numbers[at : at + step]
-            few, zeros, into = some[: len(piece)], ZEROS, stream.data
-            if piece.nbytes < PIECE_BYTES:
-                zeros, into = zeros[: piece.nbytes], into[: piece.nbytes]
+    drawn = np.empty(PIECE_BYTES, np.uint8)
+    at, dtype = 0, np.dtype(np.uint16)
+    for part in parts:
+        dtype, step = part.dtype, PIECE_BYTES // part.itemsize
+        for first in range(0, len(part), step):
+            piece = part[first : first + step]
+            n = piece.nbytes
+            stream = drawn[:n].view(dtype.newbyteorder("<"))
+            out = into[at : at + n].view(dtype)
             for draw, change in streams:
-                draw(zeros, into)
-                change(piece, few, piece)
-
-    return mask
+                draw(ZEROS[:n], drawn.data[:n])
+                piece = change(piece, stream, out)
+            at += n
+    assert at == len(into)  # nothing goes that is not masked
+    return into.view(dtype)
 
 
 def add_masks(
     numbers: Numbers, keys: Mapping[str, bytes], mine: str, stage: int, block: int
 ) -> None:
-    """Mask a block in place; see :func:`open_masks`."""
-    open_masks(keys, mine, stage, block)(numbers)
+    """Mask a block in place; see :func:`mask_parts`."""
+    mask_parts([numbers], keys, mine, stage, block, numbers.view(np.uint8))
 
 
 def sum_blocks(blocks: Sequence[Numbers]) -> Numbers:
