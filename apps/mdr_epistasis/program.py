@@ -117,6 +117,7 @@ def run_simulate(argv: list[str]) -> int:
 
 def run_federate(argv: list[str]) -> int:
     """Run ``mdr-epistasis federate``; return its exit code."""
+    cli.use_one_blas_thread()  # before numpy is imported
     from mdr_epistasis.federated import options as federated
 
     parser = cli.make_parser(
@@ -129,7 +130,6 @@ def run_federate(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     asked = cli.take_options(federated.FederateOptions, args)
     given = {name: getattr(args, name) for name in of_run}
-    cli.use_one_blas_thread()
     cli.import_numba()
     try:
         read_study, run = load_federated_run()

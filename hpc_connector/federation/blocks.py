@@ -33,6 +33,7 @@ from hpc_connector.learner.mdr.pairs._table_kernels import (
 )
 
 MESSAGE_BYTES = 4 << 20
+PART_BYTES = 1 << 18  # of a message, which are counted and masked in one go
 VARIANTS, PAIRS, FOLDS, SIZES = 0, 1, 2, 3  # stages
 COUNTED_VARIANTS = 4096  # of a site at once
 FOUR = [0, 1, 3, 4]  # cells of nine from which the others follow
@@ -43,6 +44,14 @@ class Tile(NamedTuple):
 
     blocks: tuple[int, int, int, int]
     n_counted: int
+
+    def split(self, n_groups: int, itemsize: int) -> Iterator["Tile"]:
+        """Yield the rows of the tile by parts, whose tables stay in the cache."""
+        first, last, *columns = self.blocks
+        n_bytes = LANES * LANES * (columns[1] - columns[0]) * self.n_counted
+        step = max(1, PART_BYTES // (n_bytes * n_groups * itemsize))
+        for rows in cut(first, last, step):
+            yield Tile((*rows, columns[0], columns[1]), self.n_counted)
 
 
 @dataclass(frozen=True)
@@ -260,15 +269,18 @@ class Tables:
         rows, place = self.layout.rows, self.layout.place
         return self.local.in_folds.make_planes(rows, place, self.layout.n_blocks, 3)
 
-    def count_tile(self, tile: Tile, dtype: Any, *, in_folds: bool) -> Numbers:
-        """Return the tables of a tile, see ``_table_kernels``."""
+    def count_tile(
+        self, tile: Tile, dtype: Any, *, in_folds: bool
+    ) -> Iterator[Numbers]:
+        """Yield the tables of a tile by parts; see ``_table_kernels``."""
         packed = self.local.in_folds if in_folds else self.local.whole
         planes = self._in_folds if in_folds else self._whole
         start = packed.arrangement.group_start
-        tables = np.empty(count_numbers(tile, len(start) - 1), dtype)
-        signed = tables.view(f"i{tables.itemsize}")
-        fill_tables(planes, start, tile.blocks, tile.n_counted, signed)
-        return tables
+        for some in tile.split(len(start) - 1, np.dtype(dtype).itemsize):
+            tables = np.empty(count_numbers(some, len(start) - 1), dtype)
+            signed = tables.view(f"i{tables.itemsize}")
+            fill_tables(planes, start, some.blocks, tile.n_counted, signed)
+            yield tables
 
     def count_pairs(
         self, pairs: NDArray[np.int64], n_counted: int, dtype: Any

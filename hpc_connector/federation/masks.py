@@ -8,7 +8,7 @@ a key that X25519 (RFC 7748) and HKDF (RFC 5869) give to the two alone.
 
 import hashlib
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from hpc_connector.errors import BadInput
 Numbers = NDArray[np.unsignedinteger[Any]]
 
 PIECE_BYTES = 1 << 17  # of a stream at once, which stay in the second-level cache
+ZEROS = memoryview(bytes(PIECE_BYTES))
 INFO = b"hpc_connector mask v1"
 
 
@@ -86,33 +87,60 @@ def get_keys(
     }
 
 
-def add_masks(
-    numbers: Numbers, keys: Mapping[str, bytes], mine: str, stage: int, block: int
-) -> None:
-    """Mask a block in place, modulo 2^w.
+def mask_parts(
+    parts: Iterable[Numbers],
+    keys: Mapping[str, bytes],
+    mine: str,
+    stage: int,
+    block: int,
+    into: NDArray[np.uint8],
+) -> Numbers:
+    """Return a block under its masks, modulo 2^w.
+
+    All streams are added to a piece of it while that is in the cache.
 
     Parameters
     ----------
-    numbers
-        uint16 or uint32, contiguous; of these it takes their bits, w.
+    parts
+        The numbers of the block, part after part, uint16 or uint32: of these the masks
+        take their bits, w.
     keys
-        From :func:`get_keys`.
+        From :func:`get_keys`, one at least.
     stage, block
         No two blocks of a run have both the same.
+    into
+        The memory of the result, uint8 (bytes,). A part may lie there, at its place.
     """
     nonce = struct.pack("<IB3xQ", 0, stage, block)  # counter of 32 bits, then 96 bits
-    step = PIECE_BYTES // numbers.itemsize
-    zeros, stream = bytes(PIECE_BYTES), np.empty(step, numbers.dtype.newbyteorder("<"))
-    for other, key in keys.items():
-        encryptor = Cipher(ChaCha20(key, nonce), mode=None).encryptor()
-        change = np.add if mine.encode() < other.encode() else np.subtract
-        for at in range(0, len(numbers), step):
-            piece = numbers[at : at + step]
-            some = stream[: len(piece)]
-            encryptor.update_into(
-                memoryview(zeros)[: some.nbytes], some.view(np.uint8).data
-            )
-            change(piece, some, out=piece)
+    streams = [
+        (
+            Cipher(ChaCha20(key, nonce), mode=None).encryptor().update_into,
+            np.add if mine.encode() < other.encode() else np.subtract,
+        )
+        for other, key in keys.items()
+    ]
+    drawn = np.empty(PIECE_BYTES, np.uint8)
+    at, dtype = 0, np.dtype(np.uint16)
+    for part in parts:
+        dtype, step = part.dtype, PIECE_BYTES // part.itemsize
+        for first in range(0, len(part), step):
+            piece = part[first : first + step]
+            n = piece.nbytes
+            stream = drawn[:n].view(dtype.newbyteorder("<"))
+            out = into[at : at + n].view(dtype)
+            for draw, change in streams:
+                draw(ZEROS[:n], drawn.data[:n])
+                piece = change(piece, stream, out)
+            at += n
+    assert at == len(into)  # nothing goes that is not masked
+    return into.view(dtype)
+
+
+def add_masks(
+    numbers: Numbers, keys: Mapping[str, bytes], mine: str, stage: int, block: int
+) -> None:
+    """Mask a block in place; see :func:`mask_parts`."""
+    mask_parts([numbers], keys, mine, stage, block, numbers.view(np.uint8))
 
 
 def sum_blocks(blocks: Sequence[Numbers]) -> Numbers:

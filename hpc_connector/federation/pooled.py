@@ -12,12 +12,16 @@ from hpc_connector.federation.blocks import Layout, Tile, to_batches
 from hpc_connector.federation.masks import Numbers
 from hpc_connector.federation.study import Study
 from hpc_connector.learner.mdr.bitplanes import LANES
-from hpc_connector.learner.mdr.pairs._pooled_kernels import (
+from hpc_connector.learner.mdr.pairs._bound_kernels import (
+    MOST,
     NO_BOUND,
+    Asked,
+    Narrow,
     collect_batches,
-    score_batches,
-    score_tile,
+    collect_narrow,
 )
+from hpc_connector.learner.mdr.pairs._pooled_kernels import score_batches, score_tile
+from hpc_connector.learner.mdr.pairs._screen_kernels import SCALE
 from hpc_connector.learner.mdr.search import (
     STATISTICS,
     Best,
@@ -101,6 +105,16 @@ class Pooled:
         )
 
     @cached_property
+    def narrow(self) -> Narrow:
+        """Carriers and contrasts in 16 bits, the blocks beside the next ones."""
+        n1, n0 = self.of_class
+        carriers = self.class_carriers
+        contrast = np.rint(SCALE * (carriers[:, 0, :2] / n1 - carriers[:, 1, :2] / n0))
+        third = -contrast.sum(axis=1, keepdims=True)
+        margins = np.concatenate([contrast, third], axis=1)
+        return Narrow(join_next(carriers), join_next(margins))
+
+    @cached_property
     def slack(self) -> float:
         """What the statistic exceeds the whole accuracy by, if all are counted."""
         return get_slack(self.size) if self.question.rank_by == STATISTICS[0] else 0.0
@@ -125,6 +139,18 @@ class Pooled:
     def get_n_cells(self, n_counted: int) -> int:
         """Return the cells of a pair of which some were counted."""
         return 16 if self.is_level and n_counted == 9 else 9
+
+
+def join_next(values: NDArray[Any]) -> NDArray[np.int16]:
+    """Return values of blocks, each beside those of the next one, int16, flat.
+
+    Parameters
+    ----------
+    values
+        (blocks, ..., 16).
+    """
+    following = np.concatenate([values[1:], np.zeros_like(values[:1])])
+    return np.concatenate([values, following], axis=-1).astype(np.int16).reshape(-1)
 
 
 def get_slack(size: NDArray[np.integer[Any]]) -> float:
@@ -168,12 +194,8 @@ def collect(
     """
     n = sums.size // (2 * tile.n_counted)
     bound, pairs = np.empty(n), np.empty((n, 2), np.int64)
-    is_open = tile.n_counted == 9
-    n_found = collect_batches(
-        to_signed(sums),
-        tile.n_counted,
-        pooled.get_n_cells(tile.n_counted),
-        tile.blocks,
+    is_open, tables = tile.n_counted == 9, to_signed(sums)
+    asked = Asked(
         pooled.class_carriers.reshape(-1),
         pooled.of_class,
         pooled.layout.number,
@@ -181,9 +203,16 @@ def collect(
         pooled.folds,
         pooled.slack + MARGIN,
         least,
-        bound,
-        pairs,
     )
+    if not is_open and sums.itemsize == 2 and pooled.of_class.max() <= MOST:
+        n_found = collect_narrow(
+            tables, tile.blocks, asked, pooled.narrow, bound, pairs
+        )
+    else:
+        n_cells = pooled.get_n_cells(tile.n_counted)
+        n_found = collect_batches(
+            tables, tile.n_counted, n_cells, tile.blocks, asked, bound, pairs
+        )
     if n_found < 0:
         refuse("stage A, tables of cases and controls")
     return bound[:n_found], pairs[:n_found]

@@ -44,7 +44,7 @@ from hpc_connector.federation.pooled import (
     score_listed,
 )
 from hpc_connector.federation.study import Study
-from hpc_connector.federation.transport import Link, Make
+from hpc_connector.federation.transport import Count, Link
 from hpc_connector.learner.mdr._search_kernels import get_least
 from hpc_connector.learner.mdr.search import Best, merge_best
 
@@ -134,7 +134,7 @@ class Party:
         """Return the tables of a site; None of a hub."""
         return None if self.local is None else Tables(self.local, layout)
 
-    def add(self, stage: int, block: int, make: Make | None, n: int) -> Numbers | None:
+    def add(self, stage: int, block: int, make: Count | None, n: int) -> Numbers | None:
         """Return the sum of a block of `n` numbers to who scores, None to others."""
         sums = self.link.add(stage, self.first + block, make, n * self.itemsize)
         if sums is None or not self.link.is_scorer:

@@ -2,20 +2,29 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
-from hpc_connector.federation.masks import Numbers, add_masks, sum_blocks
+from hpc_connector.federation.masks import Numbers, mask_parts, sum_blocks
 from hpc_connector.partitioner.ending import wait_asleep
 from hpc_connector.partitioner.sums import sum_arrays
 from hpc_connector.run_record import FromCatalogue
 
-Make = Callable[[], Numbers]
+Raw = NDArray[np.uint8]
+Count = Callable[[], Numbers | Iterator[Numbers]]
+
+
+class Make(Protocol):
+    """Counts and masks a block."""
+
+    def __call__(self, into: Raw | None = None) -> Numbers:
+        """Return the masked block, at the beginning of some memory if that is given."""
 
 
 class Transport(Protocol):
@@ -170,29 +179,38 @@ class Link:
         return self.transport.is_scorer
 
     def add(
-        self, stage: int, block: int, make: Make | None, n_bytes: int
+        self, stage: int, block: int, count: Count | None, n_bytes: int
     ) -> Numbers | None:
         """Mask a block, and return the sum over sites if it may be seen.
 
         Parameters
         ----------
-        make
-            Returns the numbers of this site; None of a hub, which has none.
+        count
+            Returns the numbers of this site, in one or by parts; None of a hub, which
+            has none.
         n_bytes
             Of them; they count as sent also where an earlier process has sent them.
         """
-        if make is None:
+        if count is None:
             return self.transport.add(stage, block, None)
         self.sent[f"stage {stage} blocks"] += 1
         self.sent[f"stage {stage} bytes"] += n_bytes
-        masked = partial(self.mask, stage, block, make)
-        return self.transport.add(stage, block, masked)
+        make = partial(self.mask, stage, block, count, n_bytes)
+        return self.transport.add(stage, block, make)
 
-    def mask(self, stage: int, block: int, make: Make) -> Numbers:
+    def mask(
+        self,
+        stage: int,
+        block: int,
+        count: Count,
+        n_bytes: int,
+        into: Raw | None = None,
+    ) -> Numbers:
         """Return the numbers of a block under the masks of this site."""
-        numbers = make()
-        add_masks(numbers, self.keys, self.site, stage, block)
-        return numbers
+        memory = np.empty(n_bytes, np.uint8) if into is None else into[:n_bytes]
+        counted = count()
+        parts = [counted] if isinstance(counted, np.ndarray) else counted
+        return mask_parts(parts, self.keys, self.site, stage, block, memory)
 
     def tell(self, value: Any) -> Any:
         """Return the value that the scorer gives.

@@ -350,6 +350,34 @@ def widen_half(typingctx: Any, value: Vector, upper: types.Type) -> Intrinsic:
     return COUNT(NARROW, upper), codegen
 
 
+def _join(builder: IRBuilder, args: Args, first: int) -> Value:
+    """Return sixteen lanes of each of two narrow vectors, from `first` on."""
+    chosen = list(range(first, first + LANES))
+    chosen += [lane + NARROW.lanes for lane in chosen]
+    lanes = ir.Constant(ir.VectorType(INDEX, NARROW.lanes), chosen)
+    return builder.shuffle_vector(*args, lanes)
+
+
+@intrinsic
+def join_lower(typingctx: Any, a: Vector, b: Vector) -> Intrinsic:
+    """Return the first sixteen lanes of two narrow vectors."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        return _join(builder, args, 0)
+
+    return NARROW(NARROW, NARROW), codegen
+
+
+@intrinsic
+def join_upper(typingctx: Any, a: Vector, b: Vector) -> Intrinsic:
+    """Return the last sixteen lanes of two narrow vectors."""
+
+    def codegen(context: Any, builder: IRBuilder, signature: Any, args: Args) -> Value:
+        return _join(builder, args, LANES)
+
+    return NARROW(NARROW, NARROW), codegen
+
+
 @intrinsic
 def difference_of_products(
     typingctx: Any, a: Vector, b: Vector, c: Vector, d: Vector

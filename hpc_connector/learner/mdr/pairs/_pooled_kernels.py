@@ -3,31 +3,12 @@
 Tables come in batches of sixteen pairs, as :mod:`_table_kernels` counts them, of which
 those of four cells are completed from marginals. They are scored by the same functions
 as those that a search counts itself, so that all bits are the same.
-
-Without folds a table gives the balanced accuracy on all data, and by it an upper bound
-of the mean test accuracy. Let alpha and beta be the shares of fold f of the cases and
-of the controls that a pair counts, k folds, and E = 2 BA - 1 of all data. In a cell let
-z_f be a_f / n1 - u_f / n0, and X their sum. Then, of 2 BA - 1 in fold f,
-
-T_f <= k (sum over high cells of z_f) + max(0, 1 - k alpha_f) + max(0, k beta_f - 1).
-
-A cell is high in f if (a - a_f) (1 - beta) >= (u - u_f) (1 - alpha), so X - z_f is at
-least -max(0, alpha - beta) (u - u_f) / (n0 (1 - beta)) where it is high, and at most
-max(0, beta - alpha) times the same where it is low; these shares of controls add up to
-1 - beta at most over cells. As the sum of z_f over the folds where it is high is at
-most max(0, X) if X - z_f >= 0 there and <= 0 elsewhere,
-
-mean T <= E + sum |alpha - beta| + (sum |1/k - alpha| + sum |1/k - beta|) / 2.
-
-Who is counted in a fold is not known of a pair with missing genotypes: at most those
-with either variant, at least those without both missing apart. No bound holds where a
-fold may have no case or no control.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc_connector._jit import bare, inlined, kernel
+from hpc_connector._jit import bare, kernel
 from hpc_connector.learner.mdr._arguments import Best, Rules
 from hpc_connector.learner.mdr._score_kernels import score_folds, score_whole
 from hpc_connector.learner.mdr._search_kernels import (
@@ -36,11 +17,9 @@ from hpc_connector.learner.mdr._search_kernels import (
     keep_lane,
 )
 from hpc_connector.learner.mdr._simd import (
-    Vector,
     any_lane,
     load,
     load_counts,
-    select,
     smallest,
     spread,
     store,
@@ -50,8 +29,6 @@ from hpc_connector.learner.mdr._simd import (
 Ints = NDArray[np.int32]
 Doubles = NDArray[np.float64]
 Tables = NDArray[np.int16] | NDArray[np.int32]
-NO_BOUND = 4.0  # of an accuracy, which is at most 1
-ROUNDING = 1e-9  # of bounds
 
 
 @bare
@@ -132,162 +109,6 @@ def fill_cells(
         least = smallest(least, smallest(smallest(c22, z), smallest(x0, x1)))
         least = smallest(least, smallest(smallest(x2, y2), smallest(y0, y1)))
     return not any_lane(none > least)
-
-
-@kernel
-def collect_batches(
-    tables: Tables,
-    n_counted: int,
-    n_cells: int,
-    tile: tuple[int, ...],
-    carriers: Ints,
-    size: Ints,
-    number: NDArray[np.int64],
-    lacking: Doubles,
-    n_folds: int,
-    slack: float,
-    least: float,
-    bound: NDArray[np.float64],
-    pairs: NDArray[np.int64],
-) -> int:
-    """Collect the pairs of a tile whose bound reaches the least that matters.
-
-    Parameters
-    ----------
-    tables
-        Sums of cases and of controls [batch][2][cell][pair], see :func:`fill_cells`.
-    carriers, size
-        Of cases and of controls: int32 (blocks * 2 * 3 * 16,), (2,).
-    number
-        Of the variant of each place, int64 (places,), -1 of none.
-    lacking
-        Individuals of each fold, cases and then controls, who lack a genotype, float64
-        (blocks * 2 * folds * 16,), followed by the individuals of each of those groups;
-        empty where everybody is counted.
-    slack
-        What the statistic may exceed the whole accuracy by where `lacking` is empty.
-    least
-        Statistic that a pair must be able to reach.
-    bound, pairs
-        The result, float64 (n,) and places int64 (n, 2).
-
-    Returns
-    -------
-    How many were collected; -1 - pair where a table cannot be true.
-    """
-    first_row, last_row, first_column, last_column = tile
-    cells = np.zeros(2 * n_cells * 16, np.float64)
-    statistics, bounds = np.empty(48), np.empty(16)
-    of_row = np.empty(96, np.int32)
-    lacked = np.empty(2 * n_folds * 16)
-    batch, n = 0, 0
-    for block_i in range(first_row, last_row):
-        first = max(first_column, block_i)
-        for lane_i in range(16):
-            i = block_i * 16 + lane_i
-            for k in range(6):
-                of_row[k * 16 : k * 16 + 16] = carriers[block_i * 96 + k * 16 + lane_i]
-            if lacking.shape[0] > 0:
-                for k in range(2 * n_folds):
-                    lacked[k * 16 : k * 16 + 16] = lacking[
-                        (block_i * 2 * n_folds + k) * 16 + lane_i
-                    ]
-            for block_j in range(first, last_column):
-                at = batch * 2 * n_counted * 16
-                batch += 1
-                if number[i] < 0:
-                    continue
-                is_possible = fill_cells(
-                    tables,
-                    at,
-                    n_counted,
-                    n_cells,
-                    2,
-                    of_row,
-                    0,
-                    carriers,
-                    block_j * 96,
-                    size,
-                    cells,
-                )
-                if not is_possible:
-                    return -batch
-                score_whole(cells, n_cells, 0, statistics)
-                if lacking.shape[0] > 0:
-                    at_j = block_j * 2 * n_folds * 16
-                    _bound_lanes(
-                        cells, n_cells, lacked, lacking, at_j, n_folds, statistics
-                    )
-                    total = load(statistics, 0) + load(statistics, 16)
-                    store(bounds, 0, total)
-                else:
-                    store(bounds, 0, load(statistics, 0) + spread(slack))
-                if not any_lane(load(bounds, 0) >= spread(least)):
-                    continue
-                for lane in range(16):
-                    j = block_j * 16 + lane
-                    if i < j and number[j] >= 0 and bounds[lane] >= least:
-                        bound[n] = bounds[lane]
-                        pairs[n, 0], pairs[n, 1] = i, j
-                        n += 1
-    return n
-
-
-@bare
-def _bound_lanes(
-    cells: Doubles,
-    n_cells: int,
-    of_row: Doubles,
-    lacking: Doubles,
-    column: int,
-    n_folds: int,
-    statistics: NDArray[np.float64],
-) -> None:
-    """Write by how much test may exceed whole accuracy, sixteen pairs, at [16:32].
-
-    Parameters
-    ----------
-    cells
-        Of cases and of controls.
-    of_row, lacking, column
-        Who lacks the variant of the row, [group][pair]; and those of the columns, at
-        lacking[column:], with the individuals of each group at its end.
-    """
-    zero, one = spread(0.0), spread(1.0)
-    counted_1 = counted_0 = zero
-    for cell in range(n_cells):
-        at = cell * 16
-        counted_1 = counted_1 + load(cells, at)
-        counted_0 = counted_0 + load(cells, at + n_cells * 16)
-    is_bad = (zero >= counted_1) | (zero >= counted_0)
-    over_1 = one / select(counted_1 > zero, counted_1, one)
-    over_0 = one / select(counted_0 > zero, counted_0, one)
-    mean, half = spread(1.0 / n_folds), spread(0.5)
-    sizes = lacking.shape[0] - 2 * n_folds
-    total = zero
-    for fold in range(n_folds):
-        n1, n0 = spread(lacking[sizes + fold]), spread(lacking[sizes + n_folds + fold])
-        i1, i0 = load(of_row, fold * 16), load(of_row, (n_folds + fold) * 16)
-        j1 = load(lacking, column + fold * 16)
-        j0 = load(lacking, column + (n_folds + fold) * 16)
-        few_1, few_0 = n1 - i1 - j1, n0 - i0 - j0
-        is_bad = is_bad | (zero >= few_1) | (zero >= few_0)
-        low_1, low_0 = few_1 * over_1, few_0 * over_0
-        high_1 = (n1 - select(i1 > j1, i1, j1)) * over_1
-        high_0 = (n0 - select(i0 > j0, i0, j0)) * over_0
-        total = total + _larger(high_1 - low_0, high_0 - low_1)
-        total = total + half * _larger(high_1 - mean, mean - low_1)
-        total = total + half * _larger(high_0 - mean, mean - low_0)
-    slack = half * total + spread(ROUNDING)
-    slack = select(is_bad, spread(NO_BOUND), slack)
-    store(statistics, 16, slack)
-
-
-@inlined
-def _larger(a: Vector, b: Vector) -> Vector:
-    """Return the larger of two numbers, lane by lane."""
-    larger: Vector = select(a > b, a, b)
-    return larger
 
 
 @kernel

@@ -73,7 +73,7 @@ def make_screen(genotypes: Genotypes, rules: Rules) -> Screen:
     total = genotypes.size[2 * folds], genotypes.size[2 * folds + 1]
     for fold in range(folds):
         test = genotypes.size[fold], genotypes.size[folds + fold]
-        _set_weights(constants, 1 + fold, total[0] - test[0], total[1] - test[1])
+        set_weights(constants, 1 + fold, total[0] - test[0], total[1] - test[1])
         a, b = test[0] / total[0], test[1] / total[1]
         if first == 0:
             share[fold] = (1 - a) / (a * folds)
@@ -82,7 +82,7 @@ def make_screen(genotypes: Genotypes, rules: Rules) -> Screen:
         elif first == 1:
             share[fold], slack[1] = -1 / folds, 2.0
         _fill(constants, 1 + fold, 5, round(share[fold] * 16384))
-    _set_weights(constants, 0, total[0], total[1])
+    set_weights(constants, 0, total[0], total[1])
     return Screen(constants, share, slack)
 
 
@@ -94,7 +94,7 @@ def _fill(constants: NDArray[np.int16], view: int, which: int, value: int) -> No
 
 
 @kernel
-def _set_weights(
+def set_weights(
     constants: NDArray[np.int16], view: int, n_cases: int, n_controls: int
 ) -> None:
     """Set what turns cases and controls into shares of them, in units of SCALE."""

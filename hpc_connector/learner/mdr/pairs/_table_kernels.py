@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector._jit import bare, inlined, kernel
+from hpc_connector.learner.mdr._count_kernels import add_four, count_two_rows
 from hpc_connector.learner.mdr._count_kernels import copy_rows as copy_some_rows
-from hpc_connector.learner.mdr._count_kernels import count_two_rows
 from hpc_connector.learner.mdr._simd import (
     Vector,
     add_common_bits,
@@ -19,7 +19,7 @@ from hpc_connector.learner.mdr._simd import (
     store,
     store_lower,
 )
-from hpc_connector.learner.mdr.pairs._panel_kernels import copy_rows, count_groups
+from hpc_connector.learner.mdr.pairs._panel_kernels import copy_rows
 
 Numbers = NDArray[np.int16] | NDArray[np.int32]
 
@@ -65,14 +65,13 @@ def fill_tables(
         unsigned numbers: [batch][group][cell][pair]; batches as :func:`count_batches`
         counts them, row by row.
     """
-    n_groups, n_words = start.shape[0] - 1, start[-1]
+    n_words = start[-1]
     if n_cells == 4:
         rows = np.empty(4 * n_words * 8, np.int32)
-        counts = np.empty(n_groups * 256, np.int32)
-        _fill_four(planes, planes.reshape(-1), start, tile, rows, counts, tables)
+        _fill_four(planes, planes.reshape(-1), start, tile, rows, tables)
     else:
         rows = np.empty(n_words * 6, np.int32)
-        counts = np.empty(n_groups * 288, np.int32)
+        counts = np.empty((start.shape[0] - 1) * 288, np.int32)
         _fill_nine(planes.reshape(-1), start, tile, rows, counts, tables)
 
 
@@ -83,7 +82,6 @@ def _fill_four(
     start: NDArray[np.int64],
     tile: tuple[int, ...],
     rows: NDArray[np.int32],
-    counts: NDArray[np.int32],
     tables: Numbers,
 ) -> None:
     """Count four cells of a tile with what :func:`fill_tables` has allocated."""
@@ -97,16 +95,19 @@ def _fill_four(
         if n_columns <= 0:
             continue
         copy_rows(planes, block_i * block_size, n_words, stored, rows, 0)
-        for four in range(4):
-            at_row = four * n_words * 8
-            for column in range(n_columns):
-                at = (first + column) * block_size
-                count_groups(
-                    start, n_words, rows, at_row, planes, at, stored, counts, 0
+        for column in range(n_columns):
+            for four in range(4):
+                _count_four_rows(
+                    start,
+                    rows,
+                    four * n_words * 8,
+                    planes,
+                    (first + column) * block_size,
+                    stored * 16,
+                    tables,
+                    (base + four * 4 * n_columns + column) * size,
+                    n_columns * size,
                 )
-                for row in range(4):
-                    batch = base + (four * 4 + row) * n_columns + column
-                    _write_differences(counts, row * 64, n_groups, tables, batch * size)
         base += 16 * n_columns
 
 
@@ -119,17 +120,69 @@ def _store(tables: Numbers, at: int, count: Vector) -> None:
         store(tables, at, count)
 
 
-@bare
-def _write_differences(
-    counts: NDArray[np.int32], at: int, n_groups: int, tables: Numbers, to: int
+@inlined
+def _store_four(
+    tables: Numbers, at: int, c00: Vector, c01: Vector, c10: Vector, c11: Vector
 ) -> None:
-    """Write what each group has alone, of counts up to its end (256 values a group)."""
-    for cell in range(0, 64, 16):
-        before = spread(np.int32(0))
-        for group in range(n_groups):
-            upto = load(counts, at + group * 256 + cell)
-            _store(tables, to + group * 64 + cell, upto - before)
-            before = upto
+    """Write the four cells of a group."""
+    _store(tables, at, c00)
+    _store(tables, at + 16, c01)
+    _store(tables, at + 32, c10)
+    _store(tables, at + 48, c11)
+
+
+@bare
+def _count_four_rows(
+    start: NDArray[np.int64],
+    rows: NDArray[np.int32],
+    row: int,
+    planes: NDArray[np.int32],
+    block: int,
+    step: int,
+    tables: Numbers,
+    to: int,
+    size: int,
+) -> None:
+    """Write the tables of four rows with the sixteen variants of a block.
+
+    Sixteen counts stay in registers through a group: two loads and eight broadcasts
+    feed sixteen AND + population count + add.
+
+    Parameters
+    ----------
+    rows, row
+        From ``copy_rows``, and where this four begins.
+    planes, block, step
+        All planes, flat, where the block begins, and the values of a word.
+    tables, to, size
+        Where the table of the first row begins, and how far that of the next one is.
+    """
+    for group in range(start.shape[0] - 1):
+        zero = spread(np.int32(0))
+        a00 = a01 = a10 = a11 = zero
+        b00 = b01 = b10 = b11 = zero
+        c00 = c01 = c10 = c11 = zero
+        d00 = d01 = d10 = d11 = zero
+        for w in range(start[group], start[group + 1]):
+            x, y = load(planes, block + w * step), load(planes, block + w * step + 16)
+            r = row + w * 8
+            a00, a01, a10, a11 = add_four(
+                a00, a01, a10, a11, rows[r], rows[r + 4], x, y
+            )
+            b00, b01, b10, b11 = add_four(
+                b00, b01, b10, b11, rows[r + 1], rows[r + 5], x, y
+            )
+            c00, c01, c10, c11 = add_four(
+                c00, c01, c10, c11, rows[r + 2], rows[r + 6], x, y
+            )
+            d00, d01, d10, d11 = add_four(
+                d00, d01, d10, d11, rows[r + 3], rows[r + 7], x, y
+            )
+        at = to + group * 64
+        _store_four(tables, at, a00, a01, a10, a11)
+        _store_four(tables, at + size, b00, b01, b10, b11)
+        _store_four(tables, at + 2 * size, c00, c01, c10, c11)
+        _store_four(tables, at + 3 * size, d00, d01, d10, d11)
 
 
 @bare
