@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rocrate.rocrate import ROCrate
 
 from hpc_connector.catalogue.catalog import open_catalog
 from hpc_connector.catalogue.graph.dcat import export_dcat
@@ -387,6 +388,25 @@ def test_export_dcat__carries_the_identifier_and_gives_it_back(place, isatab, ca
     out = run(capsys, place, "import", isatab / "x.ttl")[1]
     assert out.endswith("1 data sets, 0 of them new or changed\n")
     assert name_set(one)["identifier"] == MTBLS  # so manifests and crates have it
+
+
+def test_save_crate__carries_the_identifier_of_an_input(place, isatab, capsys):
+    run(capsys, place, "add", "--id", "livers", "--from-isatab", isatab)
+    with open_catalog(place) as catalog:
+        one = get(catalog, "livers")
+    results = isatab / "results"
+    results.mkdir()
+    (results / "models.tsv").write_text("x\n")
+    record = {"format_version": 1, "program": "p", "version": "1", "status": "done"}
+    record |= {"started": "2026-11-30T12:00:00Z", "outputs": ["models.tsv"]}
+    record["inputs"] = [{"path": "/a/i.txt", "bytes": 1, "dataset": name_set(one)}]
+    (results / "manifest.json").write_text(json.dumps(record))
+    words = ("export", "--ro-crate", isatab / "crate", "--run", results)
+    assert run(capsys, place, *words)[0] == 0
+    crate = json.loads((isatab / "crate/ro-crate-metadata.json").read_text())
+    (told,) = (e for e in crate["@graph"] if e.get("name") == "livers@1")
+    assert told["identifier"] == [one.fingerprint, MTBLS]
+    assert list(ROCrate(isatab / "crate").get_entities())
 
 
 def test_import_dcat__takes_an_identifier_of_a_repository_alone(place, isatab, capsys):
