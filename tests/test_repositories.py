@@ -294,6 +294,38 @@ def test_read_metaspace__refuses_two_datasets_and_none(tmp_path):
         read_metaspace(tmp_path)
 
 
+READERS = {"isatab": read_isatab, "metaspace": read_metaspace, "mwtab": read_mwtab}
+FILES = sorted(path for path in STUDIES.rglob("*.*") if path.parent != STUDIES)
+
+
+@given(
+    st.sampled_from(FILES),
+    st.integers(0, 3000),
+    st.integers(0, 40),
+    st.binary(max_size=8)
+    | st.sampled_from([b'"', b"\t", b"\n", b"{", b"null,", b"[]"]),
+)
+def test_readers__of_damaged_files_say_so_or_read_them(
+    tmp_path_factory, path, at, n_gone, new
+):
+    folder = tmp_path_factory.mktemp("d") / path.parent.name
+    shutil.copytree(path.parent, folder)
+    data = path.read_bytes()
+    at %= len(data)
+    (folder / path.name).write_bytes(data[:at] + new + data[at + n_gone :])
+    is_file, study = path.parent.name == "mwtab", None
+    said = str(folder)
+    try:
+        study = READERS[path.parent.name](folder / path.name if is_file else folder)
+    except BadInput as error:
+        said = str(error)
+    assert str(folder) in said
+    assert "\n" not in said
+    if study:
+        assert all(isinstance(one, str) and one for one in study.facts.values())
+        assert all(Path(name).is_relative_to(folder) for name in study.files)
+
+
 # In a catalogue
 
 

@@ -105,7 +105,7 @@ def _get(told: Any, *names: str) -> str:
 
 
 def _list_column(tables: list[Table], name: str) -> list[str]:
-    found = (value for table in tables for value in table.get(name))
+    found = (clean(value) for table in tables for value in table.get(name))
     return list(dict.fromkeys(filter(None, found)))
 
 
