@@ -341,8 +341,9 @@ def test_add__of_isatab_has_its_files_and_find_knows_them(
     with open_catalog(place) as catalog:
         one = get(catalog, "livers")
     roles = [(each.role, Path(each.url).name[:7]) for each in one.objects]
-    assert roles[:2] == [("metadata", "liver1."), ("spectra", "liver1.")]
-    assert [role for role, _ in roles[2:]] == ["other"] * 3
+    assert roles[3:] == [("spectra", "liver1."), ("metadata", "liver1.")]
+    assert roles[0] == ("other", "i_Inves")
+    assert [role for role, _ in roles[:3]] == ["other"] * 3
     told = (one.title, one.publisher, one.access)
     assert told == ('Lipids of "cold" and "warm" mouse livers', "Lab", "public")
     assert one.facts["pixels"] == "9"  # of a header, beside what the study says
@@ -350,6 +351,16 @@ def test_add__of_isatab_has_its_files_and_find_knows_them(
     assert run(capsys, place, "find", MTBLS)[1].startswith("livers@1  public  Lipids")
     assert run(capsys, place, *words)[1].endswith("as it was\n") is False  # publisher
     assert run(capsys, place, *words)[1].endswith("as it was\n")
+
+
+def test_add__of_data_that_come_later_is_a_new_version(place, isatab, capsys):
+    words = ("add", "--id", "livers", "--from-isatab", isatab)
+    assert run(capsys, place, *words)[1].startswith("livers@1: 3 objects")
+    put_imzml(isatab / "FILES", "liver2")
+    assert run(capsys, place, *words)[1].startswith("livers@2: 5 objects")
+    (isatab / "FILES" / "liver2.ibd").unlink()
+    code, _, err = run(capsys, place, *words)  # it cannot be run, and so is not added
+    assert (code, "liver2" in err) == (2, True)
 
 
 def test_add__of_mwtab_and_metaspace_is_found_by_study_and_analysis(place, capsys):
