@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rocrate.rocrate import ROCrate
 
 from hpc_connector.catalogue.catalog import open_catalog
 from hpc_connector.catalogue.graph.dcat import export_dcat
@@ -293,6 +294,38 @@ def test_read_metaspace__refuses_two_datasets_and_none(tmp_path):
         read_metaspace(tmp_path)
 
 
+READERS = {"isatab": read_isatab, "metaspace": read_metaspace, "mwtab": read_mwtab}
+FILES = sorted(path for path in STUDIES.rglob("*.*") if path.parent != STUDIES)
+
+
+@given(
+    st.sampled_from(FILES),
+    st.integers(0, 3000),
+    st.integers(0, 40),
+    st.binary(max_size=8)
+    | st.sampled_from([b'"', b"\t", b"\n", b"{", b"null,", b"[]"]),
+)
+def test_readers__of_damaged_files_say_so_or_read_them(
+    tmp_path_factory, path, at, n_gone, new
+):
+    folder = tmp_path_factory.mktemp("d") / path.parent.name
+    shutil.copytree(path.parent, folder)
+    data = path.read_bytes()
+    at %= len(data)
+    (folder / path.name).write_bytes(data[:at] + new + data[at + n_gone :])
+    is_file, study = path.parent.name == "mwtab", None
+    said = str(folder)
+    try:
+        study = READERS[path.parent.name](folder / path.name if is_file else folder)
+    except BadInput as error:
+        said = str(error)
+    assert str(folder) in said
+    assert "\n" not in said
+    if study:
+        assert all(isinstance(one, str) and one for one in study.facts.values())
+        assert all(Path(name).is_relative_to(folder) for name in study.files)
+
+
 # In a catalogue
 
 
@@ -308,8 +341,9 @@ def test_add__of_isatab_has_its_files_and_find_knows_them(
     with open_catalog(place) as catalog:
         one = get(catalog, "livers")
     roles = [(each.role, Path(each.url).name[:7]) for each in one.objects]
-    assert roles[:2] == [("metadata", "liver1."), ("spectra", "liver1.")]
-    assert [role for role, _ in roles[2:]] == ["other"] * 3
+    assert roles[3:] == [("spectra", "liver1."), ("metadata", "liver1.")]
+    assert roles[0] == ("other", "i_Inves")
+    assert [role for role, _ in roles[:3]] == ["other"] * 3
     told = (one.title, one.publisher, one.access)
     assert told == ('Lipids of "cold" and "warm" mouse livers', "Lab", "public")
     assert one.facts["pixels"] == "9"  # of a header, beside what the study says
@@ -317,6 +351,16 @@ def test_add__of_isatab_has_its_files_and_find_knows_them(
     assert run(capsys, place, "find", MTBLS)[1].startswith("livers@1  public  Lipids")
     assert run(capsys, place, *words)[1].endswith("as it was\n") is False  # publisher
     assert run(capsys, place, *words)[1].endswith("as it was\n")
+
+
+def test_add__of_data_that_come_later_is_a_new_version(place, isatab, capsys):
+    words = ("add", "--id", "livers", "--from-isatab", isatab)
+    assert run(capsys, place, *words)[1].startswith("livers@1: 3 objects")
+    put_imzml(isatab / "FILES", "liver2")
+    assert run(capsys, place, *words)[1].startswith("livers@2: 5 objects")
+    (isatab / "FILES" / "liver2.ibd").unlink()
+    code, _, err = run(capsys, place, *words)  # it cannot be run, and so is not added
+    assert (code, "liver2" in err) == (2, True)
 
 
 def test_add__of_mwtab_and_metaspace_is_found_by_study_and_analysis(place, capsys):
@@ -387,6 +431,25 @@ def test_export_dcat__carries_the_identifier_and_gives_it_back(place, isatab, ca
     out = run(capsys, place, "import", isatab / "x.ttl")[1]
     assert out.endswith("1 data sets, 0 of them new or changed\n")
     assert name_set(one)["identifier"] == MTBLS  # so manifests and crates have it
+
+
+def test_save_crate__carries_the_identifier_of_an_input(place, isatab, capsys):
+    run(capsys, place, "add", "--id", "livers", "--from-isatab", isatab)
+    with open_catalog(place) as catalog:
+        one = get(catalog, "livers")
+    results = isatab / "results"
+    results.mkdir()
+    (results / "models.tsv").write_text("x\n")
+    record = {"format_version": 1, "program": "p", "version": "1", "status": "done"}
+    record |= {"started": "2026-11-30T12:00:00Z", "outputs": ["models.tsv"]}
+    record["inputs"] = [{"path": "/a/i.txt", "bytes": 1, "dataset": name_set(one)}]
+    (results / "manifest.json").write_text(json.dumps(record))
+    words = ("export", "--ro-crate", isatab / "crate", "--run", results)
+    assert run(capsys, place, *words)[0] == 0
+    crate = json.loads((isatab / "crate/ro-crate-metadata.json").read_text())
+    (told,) = (e for e in crate["@graph"] if e.get("name") == "livers@1")
+    assert told["identifier"] == [one.fingerprint, MTBLS]
+    assert list(ROCrate(isatab / "crate").get_entities())
 
 
 def test_import_dcat__takes_an_identifier_of_a_repository_alone(place, isatab, capsys):

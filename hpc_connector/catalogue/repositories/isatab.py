@@ -58,7 +58,7 @@ def read_isatab(folder: Path) -> Study:
     return Study(
         describe(lines),
         read_facts(lines, samples, assays),
-        [*there, *(str(path.absolute()) for path in own)],
+        [*(str(path.absolute()) for path in own), *there],
         missing,
     )
 

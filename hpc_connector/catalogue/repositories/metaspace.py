@@ -62,7 +62,7 @@ def read_metaspace(folder: Path) -> Study:
     if len(forms) > 1:
         raise BadInput(f"{forms[1][0]}: another dataset: expected one a folder")
     form = forms[0][1] if forms else {}
-    own = [*spectra, *(table.path for table in tables), *(path for path, _ in forms)]
+    own = [*(path for path, _ in forms), *(table.path for table in tables), *spectra]
     return Study(
         describe(form, tables),
         read_facts(folder, form, tables),
@@ -105,7 +105,7 @@ def _get(told: Any, *names: str) -> str:
 
 
 def _list_column(tables: list[Table], name: str) -> list[str]:
-    found = (value for table in tables for value in table.get(name))
+    found = (clean(value) for table in tables for value in table.get(name))
     return list(dict.fromkeys(filter(None, found)))
 
 

@@ -69,7 +69,7 @@ def read_mwtab(path: Path) -> Study:
         raise BadInput(f"{path}: {len(names)} studies: expected one a file")
     named = ((name, str(path)) for name in list_named(analyses))
     there, missing = find_files(path.parent, named)
-    files = [*there, str(path.absolute())]
+    files = [str(path.absolute()), *there]
     return Study(describe(analyses), read_facts(analyses), files, missing)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hpc_connector.catalogue.gather import About
-from hpc_connector.catalogue.headers import IMZML, Member, list_group
+from hpc_connector.catalogue.headers import Member, list_group
 from hpc_connector.errors import BadInput
 
 MOST_VALUES = 20  # of a fact
@@ -27,7 +27,8 @@ class Study(NamedTuple):
     facts
         Of the data set: identifier, organism, polarity, ...
     files
-        Paths of its files that are there, absolute.
+        Paths of its files that are there, absolute. The first is of what tells the
+        study, so that data which are downloaded later make a new version of it.
     missing
         Names of files that its files name and that are not there.
     """
@@ -39,10 +40,9 @@ class Study(NamedTuple):
 
 
 def list_members(study: Study) -> list[Member]:
-    """Return the objects of a study, by which it is run first."""
-    first = [name for name in study.files if name.lower().endswith(IMZML)]
+    """Return the objects of a study: its files, and what belongs to them."""
     found: dict[str, str] = {}
-    for name in [*first, *study.files]:
+    for name in study.files:
         for role, one in list_group(name):
             found.setdefault(one, role)
     return [(role, name) for name, role in found.items()]
