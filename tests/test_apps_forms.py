@@ -93,11 +93,34 @@ def test_schema__and_program_accept_what_options_are_made_for(name, data):
 
 
 @names
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(data=st.data(), value=VALUES)
 def test_schema__refuses_what_the_program_refuses(name, data, value):
     given = NEEDED[name] | {draw_key(data, name): value}
     assert takes(name, given) or not VALIDATORS[name].is_valid(given)
+
+
+ODD = [
+    *("", " ", "0", "0s", "00.0h", "-1", "2 h", "1e999", "nan", "s3://bucket/key"),
+    *(
+        "S3://b/k",
+        "ftp://host/x",
+        "s3:/b",
+        "file://host/x",
+        "http://h?X-Amz-Signature=1",
+    ),
+    *("@200", "140000@", "0@0", "50,", "0,5", "1,2,3", "1,2,3,4,5,6,7", "csv,docx"),
+    *(0, 1, -1, 0.0, 0.5, 1.5, 2.0, 5e-324, 10**18, True, None, {}, [], [[]], [""]),
+    *([1], ["50", "5"], ["50", "5", "0.2", "1"], ["s3://b/k"], ["ftp://h/x"], ["csv"]),
+]
+
+
+@names
+def test_schema__refuses_what_the_program_refuses_of_odd_values(name):
+    for key, prop in SCHEMAS[name]["properties"].items():
+        is_valid = jsonschema.Draft202012Validator(prop).is_valid
+        for value in filter(is_valid, ODD):
+            assert takes(name, NEEDED[name] | {key: value}), (key, value)
 
 
 @names

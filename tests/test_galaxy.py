@@ -7,8 +7,11 @@ import warnings
 from itertools import islice
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from hpc_connector.apps.read import read_app
+from hpc_connector.apps.schema import make_schema
 from programs import PATIENCE_S
 
 with warnings.catch_warnings():  # Cheetah, Galaxy's templates, imports the old cgi
@@ -99,3 +102,25 @@ def test_wrappers__say_the_version_of_the_suite():
         required = tool.root.find("requirements/requirement").get("version")
         said = (ROOT / "setup.cfg").read_text().split("version = ")[1].split()[0]
         assert (tool.parse_version(), required) == (f"{said}+galaxy0", said)
+
+
+@pytest.mark.parametrize("path", WRAPPERS, ids=lambda path: path.stem)
+def test_wrapper__has_options_of_the_app_and_values_that_it_takes(path):
+    app = read_app(ROOT / "apps" / path.stem)
+    told = make_schema(app)["properties"]
+    by_flag = {one.flag: name for name, one in app.options.items()}
+    for param in get_tool_source(str(path)).root.iterfind("inputs//param[@argument]"):
+        prop = told[by_flag[param.get("argument")]]
+        values = [option.get("value") for option in param.iterfind("option")]
+        values += [param.get(key) for key in ("value", "min", "max")]
+        if param.get("type") != "boolean":  # which has words instead of a value
+            jsonschema.validate(
+                [read_like(prop, value) for value in values if value],
+                {"type": "array", "items": prop},
+            )
+
+
+def read_like(prop, value):
+    """Return the value of a parameter in the type that a schema has for it."""
+    kind = prop["type"]
+    return {"integer": int, "number": float, "array": str.split}.get(kind, str)(value)

@@ -15,7 +15,8 @@ from mdr_epistasis import program as mdr
 from metabolite_annotation import program as annotation
 
 FOLDERS = (
-    *("actions", "burst", "slices", "keys", "seal", "keeper", "federate", "scone"),
+    *("actions", "apps", "burst", "slices", "keys", "seal", "keeper", "federate"),
+    "scone",
 )
 FEDERATE = ("invite", "identity", "check", "hub", "log")
 COMMANDS = [
@@ -32,6 +33,7 @@ COMMANDS = [
     *(f"hpc-connector catalog {name}" for name in catalog.COMMANDS),
     *(f"hpc-connector slices {what}" for what in ("index", "list", "get", "verify")),
     *(f"hpc-connector actions {what}" for what in ("run", "list", "report")),
+    *(f"hpc-connector apps {what}" for what in ("list", "show", "check")),
     "hpc-connector burst plan",
     *(f"hpc-connector {what}" for what in ("keys new", "keys reencrypt")),
     *(f"hpc-connector {what}" for what in ("seal make", "seal verify")),

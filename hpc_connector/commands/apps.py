@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     command.add_argument("app", metavar="DIR", help=APP)
     said = "write the options that the program has into its app.toml, and run nothing"
     command.add_argument("--write", action="store_true", help=said)
-    said = "most that a command of the example may take: 90s, 10m (default: 10m)"
+    said = (
+        "most that a command of the example may take: 90s, 10m (default: %(default)g)"
+    )
     command.add_argument(
         "--patience", type=cli.seconds, default=600.0, metavar="TIME", help=said
     )
