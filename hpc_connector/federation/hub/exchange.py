@@ -211,8 +211,8 @@ class Exchange:
             raise
         finally:
             with self.changed:
+                self.sums.forget(name)
                 self.changed.notify_all()
-        self.sums.forget(name)
 
     def wait(self, site: str, run: str, name: Name, wait_s: float) -> State:
         """Return the state of a block, as soon as it is done, or after a while."""
