@@ -26,9 +26,9 @@ def by_ranks(tmp_path_factory):
     """Return a function that gives the results of a golden set over MPI, as bytes."""
 
     @cache
-    def search(name):
+    def search(name, settings="", release=None):
         folder = tmp_path_factory.mktemp(name)
-        study = make_study(folder, name)
+        study = make_study(folder, name, settings, release)
         done = federate(study, folder / "out", SETS[name][0])
         assert done.returncode == 0, done.stderr
         return [(folder / "out" / output).read_bytes() for output in OUTPUTS]
@@ -100,6 +100,19 @@ def test_federate__goes_on_where_a_party_was_killed(
     check_ends(parties, by_ranks(SET))
     sent = {read_record(parties, site)["sites"][0]["bytes"] for site in parties.sites}
     assert len(sent) == 1  # as much as without an interruption
+
+
+def test_federate__where_sites_see_sums_finds_what_ranks_find(by_ranks, tmp_path):
+    settings = 'scorer = "sites"\ntop = 30\ncvc = "none"\nmissing = "level"'
+    release = '[release]\ncolumns = "tables"\n'
+    parties = Parties(tmp_path, SET, settings, release)
+    try:
+        parties.start_all()
+        check_ends(parties, by_ranks(SET, settings, release))
+    finally:
+        parties.end()
+    tables = [parties.get_out(site) / "tables.tsv" for site in parties.sites]
+    assert len({path.read_text() for path in tables}) == 1
 
 
 def test_federate__refuses_to_go_on_with_another_cohort(parties):
