@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from rdflib import Graph
+from rdflib import XSD, Graph, Literal
 from rdflib.compare import isomorphic
 
 from hpc_connector.catalogue.catalog import open_catalog
@@ -27,6 +27,7 @@ from hpc_connector.catalogue.records import (
     to_json,
 )
 from hpc_connector.commands.main import main
+from hpc_connector.confidential.identity import login
 from hpc_connector.confidential.identity.claims import Claims
 from hpc_connector.errors import BadInput
 
@@ -202,10 +203,8 @@ def test_import__refuses_an_address_with_a_secret(tmp_path, capsys):
     assert "1f" not in said
 
 
-@pytest.mark.parametrize("purpose", ["", "research", "care"])
-@pytest.mark.parametrize("role", ["nd-role", "other", "none"])
-def test_export_dcat__says_who_may_use_it_as_the_catalogue_does(role, purpose):
-    today, past = date.today(), "2020-01-01"
+def make_policies(past="2020-01-01"):
+    """Return data sets of each access, with policies of all kinds."""
     roles, others = (f"{PATH}=nd-role",), (f"{PATH}=other", f"{PATH}=nd-role")
     grant = (Grant(f"role:{PATH}=other", "2099-01-01"),)
     gone = (Grant(f"role:{PATH}=other", past), Grant("x", "2099-01-01", "", TIME))
@@ -216,18 +215,45 @@ def test_export_dcat__says_who_may_use_it_as_the_catalogue_does(role, purpose):
         Policy(("groups=nd-role",)),
     ]
     first = make_data_sets()[0]
-    sets = [
+    return [
         replace(first, id=f"{access}-{n}", access=access, policy=policy)
         for access in ("public", "restricted", "non-public")
         for n, policy in enumerate(policies)
         if access != "public" or not policy.roles
     ]
+
+
+@pytest.mark.parametrize("purpose", ["", "research", "care"])
+@pytest.mark.parametrize("role", ["nd-role", "other", "none"])
+def test_export_dcat__says_who_may_use_it_as_the_catalogue_does(role, purpose):
+    today, sets = date.today(), make_policies()
     user = Claims("me", "", 0.0, {"realm_access": {"roles": [role]}})
     mine = {one.id for one in sets if not find_denial(one, user, purpose, today=today)}
-    from rdflib import XSD, Literal
+    assert find_mine(export_dcat(sets), role, purpose, today) == mine
+    assert 3 < len(mine) < len(sets)
 
+
+def find_mine(graph, role, purpose, today):
+    """Return what a graph says that who has a role may use for a purpose, by SPARQL."""
     known = {"mine": Literal(f"{PATH}={role}"), "purpose": Literal(purpose)}
     known["today"] = Literal(str(today), datatype=XSD.date)
-    rows = export_dcat(sets).query(MINE, initBindings=known)
-    assert {str(row.id) for row in rows} == mine
-    assert 3 < len(mine) < len(sets)
+    return {str(row.id) for row in graph.query(MINE, initBindings=known)}
+
+
+@pytest.mark.parametrize("role", ["nd-role", "other", "none"])
+def test_search__of_what_is_mine_is_what_the_export_says(
+    role, tmp_path, capsys, monkeypatch
+):
+    user = Claims("me", "", 0.0, {"realm_access": {"roles": [role]}})
+    monkeypatch.setattr(login, "get_user", lambda: user)
+    place, path = f"{tmp_path}/c.sqlite", tmp_path / "x.ttl"
+    with open_catalog(place, is_new=True) as catalog:
+        take_records(catalog, make_policies())
+    assert main(["catalog", "export", "--dcat", str(path), "--catalog", place]) == 0
+    for purpose in ("research", "care"):
+        capsys.readouterr()
+        words = ["catalog", "search", "--mine", "--purpose", purpose, "--json"]
+        assert main([*words, "--catalog", place]) == 0
+        found = {one["id"] for one in json.loads(capsys.readouterr().out)}
+        assert find_mine(read_graph(path), role, purpose, date.today()) == found
+        assert len(found) > 3

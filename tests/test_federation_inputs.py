@@ -12,6 +12,7 @@ from hpc_connector.catalogue.catalog import open_catalog
 from hpc_connector.catalogue.gather import About, add
 from hpc_connector.catalogue.lookup import get, list_events
 from hpc_connector.commands.main import main as operate
+from hpc_connector.confidential.evidence.measurement import measure
 from hpc_connector.confidential.files import encrypt_file
 from hpc_connector.confidential.keys import (
     load_recipients,
@@ -22,8 +23,11 @@ from hpc_connector.errors import BadInput
 from hpc_connector.federation.joining import read_datasets
 from hpc_connector.federation.study import read_study
 from hpc_connector.options import list_options
+from hpc_connector.storage.objects import get_object
 from hub_programs import Parties, kill_at
-from mdr_epistasis.federated.inputs import take_inputs
+from keepers import CLUSTER, JOB, NODE, make_grant, run_with_cohort
+from keepers import GOLDEN as SEALED
+from mdr_epistasis.federated.inputs import describe_access, take_inputs
 from mdr_epistasis.federated.options import (
     OF_RUNS,
     OF_SITES,
@@ -290,6 +294,21 @@ def test_take_inputs__wants_the_seal_of_who_is_trusted(folder, tmp_path):
     plain = GOLDEN / "three_sites_dealt/site2.bed"
     with pytest.raises(BadInput, match="which nobody has sealed"):
         take(folder, genotypes=(str(plain),), **told)
+
+
+def test_take_inputs__opened_by_a_keeper_in_a_job(folder, tmp_path, monkeypatch):
+    told = {"SLURM_JOB_ID": JOB, "SLURM_CLUSTER_NAME": CLUSTER, "SLURMD_NODENAME": NODE}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SLURM_RESTART_COUNT", raising=False)
+    (tmp_path / "keeper").mkdir()
+    with run_with_cohort(tmp_path / "keeper", [measure()]) as keeper:
+        monkeypatch.setenv("SSL_CERT_FILE", str(keeper.folder / "keeper.pem"))
+        asked = {"key": f"keeper:{keeper.url}", "grant": make_grant(keeper)}
+        sealed = SEALED / "cohort.bed.c4gh"
+        own = take(folder, genotypes=(str(sealed),), **asked)
+        assert describe_access(own)["confidential"]["evidence"] == 1
+        assert get_object(str(sealed))[1].size == (SEALED / "cohort.bed").stat().st_size
 
 
 def test_place__of_paths_and_descriptors():
