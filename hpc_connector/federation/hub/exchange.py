@@ -23,6 +23,7 @@ from hpc_connector.federation.hub.attempts import (
     Ended,
     load_attempt,
     make_attempt,
+    remove_files,
     save_attempt,
 )
 from hpc_connector.federation.hub.block_file import BlockFile, Name
@@ -79,12 +80,6 @@ class Exchange:
         """Open the files of sums and of told values of an attempt."""
         self.sums = Sums(self.folder / f"sums.{attempt.number}", self.study.names)
         self.told = BlockFile(self.folder / f"told.{attempt.number}")
-
-    def remove_files(self) -> None:
-        """Remove the sums and told values of the attempt."""
-        for pattern in ("sums.*", "told.*"):
-            for path in self.folder.glob(pattern):
-                path.unlink()
 
     def save(self, attempt: Attempt) -> None:
         """Keep what is known of the attempt, and let all know."""
@@ -164,7 +159,7 @@ class Exchange:
         attempt = make_attempt(self.study, number, hellos)
         self.save(attempt)
         self.room.clear()
-        self.remove_files()
+        remove_files(self.folder)
         self.open_files(attempt)
         for name in self.study.names:
             self.log("join", name, reason=f"attempt {number}")
