@@ -170,7 +170,6 @@ class HubHandler(Handler):
 
     server: HubServer
     server_version = "hub"
-    connection: ssl.SSLSocket
 
     def handle(self) -> None:
         """Find out whose the connection is, and answer its requests."""
