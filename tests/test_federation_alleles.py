@@ -4,6 +4,7 @@ import subprocess
 from collections import Counter
 
 import numpy as np
+import numpy.testing as npt
 import pysam
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +21,7 @@ from hpc_connector.federation.alleles import (
     normalise,
     open_sequence,
 )
+from hpc_connector.federation.site import read_site
 from hpc_connector.federation.variants import (
     EXCHANGED,
     OTHER_ORDER,
@@ -30,6 +32,9 @@ from hpc_connector.federation.variants import (
     read_reference,
 )
 from hpc_connector.loader.genotypes.fasta import open_fasta
+from hpc_connector.loader.genotypes.sample_file import ReadOptions
+from hpc_connector.loader.genotypes.samples import inspect_sample
+from hpc_connector.loader.individuals import Match
 from pooled_cohorts import save_bed, save_study
 from test_federation_cohorts import STUDY
 from test_federation_parts import make_variants
@@ -155,7 +160,7 @@ def test_harmonise__tells_a_deletion_from_an_insertion(tmp_path):
     sequence = open_sequence(save_fasta(tmp_path, chr1=SEQUENCE), "GRCh38")
     reference = read_reference(tmp_path / "list.vcf", "drop", sequence)
     assert reference.columns.id.tolist()[1:3] == ["run_A", "run_AAA"]
-    assert reference.told == {MOVED: 2, NO_BASES: 1, OTHER_BASES: 1}
+    assert reference.told == {MOVED: 2, NO_BASES: 2, OTHER_BASES: 1}
     cases = Counter()
     variants = make_variants([row[:4] for row in ROWS])
     found = harmonise(reference, variants, np.full(len(ROWS), 0.3), set(), cases)
@@ -167,7 +172,7 @@ def test_harmonise__tells_a_deletion_from_an_insertion(tmp_path):
 def test_harmonise__without_a_sequence_says_which_indels_it_cannot_know(tmp_path):
     (tmp_path / "list.vcf").write_text(LIST)
     reference = read_reference(tmp_path / "list.vcf", "drop")
-    assert reference.told == {UNMOVED: 3, NO_BASES: 1}
+    assert reference.told == {UNMOVED: 3, NO_BASES: 2}
     rows = [("1", 5, "A", "AA"), ("1", 4, "AA", "A"), ("1", 10, "G", "GTT")]
     cases = Counter()
     variants = make_variants(rows)
@@ -225,3 +230,30 @@ def test_check__says_which_indels_were_moved(tmp_path, capsys):
     assert main(words) == 2  # neither is known to be of the list
     said = capsys.readouterr().err
     assert "1 indels, exchanged: each may be a deletion for an insertion" in said
+
+
+def test_read_site__is_of_the_same_genotypes_however_indels_are_written(tmp_path):
+    rng = np.random.default_rng(2)
+    genotypes = rng.integers(-1, 3, (4, 50)).astype(np.int8)
+    listed = [("1", "a", 2, "C", "CA"), ("1", "b", 2, "CA", "C")]
+    listed += [("1", "c", 10, "G", "GTT"), ("1", "d", 9, "CGT", "C")]
+    other = [("1", "a", 7, "A", "AA"), ("chr1", "b", 4, "AAA", "AA")]
+    # the third is exchanged, which the sequence tells
+    other += [("1", "c", 10, "GTTT", "GT"), ("1", "d", 13, "TGT", "T")]
+    turned = genotypes.copy()
+    turned[2] = np.where(turned[2] < 0, -1, 2 - turned[2])
+    ids = [f"i{k}" for k in range(50)]
+    about = np.arange(50) % 2, ids
+    save_bed(tmp_path, "as_listed", genotypes, *about, listed)
+    save_bed(tmp_path, "other", turned[::-1], *about, other[::-1])
+    sequence = open_fasta(save_fasta(tmp_path, chr1=SEQUENCE))
+    reference = read_reference(tmp_path / "as_listed.bim", "drop", sequence)
+    everybody, fold = np.arange(50), np.arange(50) % 5
+    match = Match(tuple(ids), about[0].astype(np.int8), [everybody], [])
+    codes = []
+    for name in ("as_listed", "other"):
+        file = inspect_sample(str(tmp_path / f"{name}.bed"), ReadOptions())
+        read = read_site([file], match, fold, 5, reference)
+        assert read.local.is_present.all()
+        codes.append(read.local.in_folds.codes)
+    npt.assert_array_equal(*codes)

@@ -15,10 +15,11 @@ from hpc_connector.errors import BadInput
 from hpc_connector.federation.folds import hash_folds, shuffle_within
 from hpc_connector.federation.study import HUB, read_study
 from hpc_connector.learner.mdr.bitplanes import make_arrangement
-from hub_programs import Parties, kill_at
+from hub_programs import OUTPUTS, Parties, kill_at
 from mdr_epistasis.federated.plan import make_plan
 from pooled_cohorts import save_bed, save_study
-from test_federation_hub import search_by_ranks
+from test_federation_program import federate as search_by_ranks
+from test_federation_program import make_study as copy_golden
 
 
 def shuffle_slowly(study, parts, permutation):
@@ -198,5 +199,8 @@ def test_federate__with_a_hub_goes_on_within_the_permutations(tmp_path):
         found = parties.read_results()
     finally:
         parties.end()
-    assert found == search_by_ranks(parties, tmp_path / "ranks")
+    study = copy_golden(tmp_path / "ranks", "three_sites_dealt", settings)
+    done = search_by_ranks(study, tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert found == [(tmp_path / "out" / name).read_bytes() for name in OUTPUTS]
     assert b"p_value_within_sites" in found[0]

@@ -21,6 +21,7 @@ from hpc_connector.federation.alleles import (
     CASES,
     CHR1_BASES,
     EXCHANGED,
+    NO_BASES,
     SAME,
     STRAND,
     Key,
@@ -32,7 +33,7 @@ from hpc_connector.federation.alleles import (
 from hpc_connector.federation.study import Study
 from hpc_connector.loader.bgzf import read_lines
 from hpc_connector.loader.files import exists
-from hpc_connector.loader.genotypes.alleles import split
+from hpc_connector.loader.genotypes.alleles import NOT_ALLELES, split
 from hpc_connector.loader.genotypes.fasta import Fasta
 from hpc_connector.loader.genotypes.sample_file import (
     TEXT,
@@ -140,7 +141,8 @@ def read_reference(
     if not exists(name):
         raise BadInput(f"{name}: cannot be read: expected the reference list")
     is_vcf = name.removesuffix(".gz").removesuffix(".bgz").endswith(".vcf")
-    rows = list((_read_vcf if is_vcf else _read_bim)(name))
+    told: Counter[str] = Counter()
+    rows = list(_read_vcf(name, told) if is_vcf else _read_bim(name))
     if not rows:
         raise BadInput(f"{name} names no variant: expected a .bim file, or a VCF")
     ids, chromosomes, positions, counted, other, frequency = zip(*rows, strict=True)
@@ -151,7 +153,8 @@ def read_reference(
         np.array(counted, TEXT),
         np.array(other, TEXT),
     )
-    found = Reference(columns, np.array(frequency, np.float64), palindromic, sequence)
+    of_counted = np.array(frequency, np.float64)
+    found = Reference(columns, of_counted, palindromic, sequence, told)
     if palindromic == "frequency" and np.isnan(found.frequency).any():
         raise BadInput(
             f"{name} has no frequencies (AF of a VCF): expected some, or palindromic = "
@@ -188,8 +191,10 @@ def _read_bim(path: str) -> Iterator[tuple[str, str, int, str, str, float]]:
         yield words[1], words[0], position, words[-2], words[-1], np.nan
 
 
-def _read_vcf(path: str) -> Iterator[tuple[str, str, int, str, str, float]]:
-    """Yield the variants of a VCF, each ALT counted."""
+def _read_vcf(
+    path: str, told: Counter[str]
+) -> Iterator[tuple[str, str, int, str, str, float]]:
+    """Yield the variants of a VCF, each ALT counted; count those that are none."""
     nothing = np.empty(0, np.int8)
     for n, line in enumerate(read_lines(path), 1):
         if line.startswith(b"#") or not line.strip():
@@ -202,6 +207,7 @@ def _read_vcf(path: str) -> Iterator[tuple[str, str, int, str, str, float]]:
         except BadInput as error:
             raise BadInput(f"{path}, line {n}: {error}") from None
         alts = words[4].split(",")
+        told[NO_BASES] += len(NOT_ALLELES.intersection(alts))
         frequencies = dict(zip(alts, get_frequencies(words, len(alts)), strict=True))
         place = Place(words[0], position, words[2], (words[3], *alts))
         for row in split(place, lambda _: (nothing, {}), Counter()):
