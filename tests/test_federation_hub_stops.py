@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import threading
+import time
 from functools import partial
 
 import numpy as np
@@ -91,6 +92,22 @@ def test_hub__names_a_site_that_is_silent(tmp_path):
         assert isinstance(end, Later), ends
         assert "site south: silent for 1 s (stage 0, block 0)" in str(end)
     assert ("end", "hub", "site south: silent for 1 s (stage 0, block 0)") in trial.log
+
+
+def count_long(transport, study, name):
+    """Send nothing for longer than a hub is patient, and then take part."""
+    transport.gather({"study": study.sha256, "site": name, "nonce": bytes(32)})
+    time.sleep(2 * transport.way.patience_s)
+    raise BadInput("it was waited for")
+
+
+def test_hub__waits_for_a_site_that_counts_for_long(tmp_path, monkeypatch):
+    monkeypatch.setattr("hpc_connector.federation.hub.client.LIFE_S", 0.1)
+    trial = Trial(make_parties(tmp_path), patience_s=2.0)
+    trial.run("hub", "north", "west").run("south", work=count_long)
+    ends = trial.join()
+    assert "waited for" in str(ends["south"])
+    assert "site south has left" in str(ends["hub"])
 
 
 def test_site__tries_again_until_patience_ends(tmp_path):

@@ -92,7 +92,7 @@ class FederateOptions:
     )
     patience_s: float = _hub(
         PATIENCE_S,
-        "how long a hub that does not answer is tried: 90s, 30m, 2h",
+        "seconds, or 30m, 2h, that a hub may not answer (default: 600)",
         flag="--patience",
         read=seconds,
         metavar="TIME",

@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 Parts = tuple[bytes | memoryview, ...]
 ACCEPTED, LOST = 202, 404
+LIFE_S = 5.0  # between signs of life, of a site that counts and says nothing
+NEVER = 999_999_999  # number of a value that is not told
 LEAVE_S = 30.0  # for a hub to hear that a site leaves
 # What others hear of an error: the error itself may tell of individuals
 UNTOLD = "its input cannot be used, and it says itself why"
@@ -61,7 +63,7 @@ class SiteTransport:
     def __init__(self, study: Study, site: str, way: Way, memory: Memory) -> None:
         self.study, self.site, self.way, self.memory = study, site, way, memory
         self.attempt, self.run, self.n_told, self.has_left = 0, "", 0, False
-        self.pool = ThreadPoolExecutor(UNDER_WAY, "blocks")
+        self.pool = ThreadPoolExecutor(UNDER_WAY + 1, "blocks")
         self.free = threading.BoundedSemaphore(UNDER_WAY)
         self.under_way: list[Future[Numbers | None]] = []
 
@@ -89,7 +91,14 @@ class SiteTransport:
             raise BadInput(f"hub {self.way.url}: these are not the sites of the study")
         self.run = name_run(self.study, self.attempt, hellos)
         self.memory.keep("run", self.run)
+        self.pool.submit(self.show_life, self.way)
         return list(hellos)
+
+    def show_life(self, way: Way) -> None:
+        """Let the hub see that this site is at work: it may read or count for long."""
+        with contextlib.suppress(BadInput, Later):
+            while not way.is_over.wait(LIFE_S):
+                self.ask("GET", f"/v1/runs/{self.run}/told/{NEVER}")
 
     def join_again(self, hello: dict[str, Any]) -> Any:
         """Return the attempt that this site goes on in, None if it is over."""

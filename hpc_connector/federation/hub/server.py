@@ -25,7 +25,7 @@ from hpc_connector.confidential.serving import (
     in_thread,
 )
 from hpc_connector.errors import BadInput, Later
-from hpc_connector.federation.hub.attempts import REFUSED, STOPPED, Ended
+from hpc_connector.federation.hub.attempts import REFUSED, STOPPED, Ended, remove_files
 from hpc_connector.federation.hub.certificates import get_certificates
 from hpc_connector.federation.hub.codec import decode, encode
 from hpc_connector.federation.hub.exchange import Exchange, Log
@@ -414,7 +414,7 @@ def open_hub(
                 yield transport
                 exchange.wait_for_done(transport.attempt)
                 exchange.end(REFUSED, "all sites have the result")
-                exchange.remove_files()
+                remove_files(state)
             except Exception as error:
                 end_attempt(exchange, error)
                 exchange.linger()
