@@ -15,6 +15,7 @@ from federation_hubs import (
     PARTIES,
     ROUNDS,
     Process,
+    Stopped,
     Trial,
     check,
     get_place,
@@ -167,10 +168,6 @@ def test_site__as_two_processes_is_refused(tmp_path):
     assert "another process is at work there" in str(end)
     for end in trial.run("south", "west").join().values():
         check(end)
-
-
-class Stopped(BaseException):
-    """Ends a party as a signal would."""
 
 
 def stop_after(n, transport, study, name):
