@@ -31,7 +31,7 @@ SEARCHED = "/federation/", "/federated/", "publish.py", "ssl.py", "http/"
 NOT_WATCHED = "variants.py", "folds.py", "study.py", "site.py", "pooled.py", "blocks.py"
 OUTPUTS = "models.tsv", "results.h5"
 CALLS = ("call", "c_call")
-PATIENCE = "60"  # of parties with one another, seconds
+PATIENCE = "120"  # of parties with one another, seconds
 MESSAGE_BYTES = 1 << 14  # so that a small search has many
 
 
