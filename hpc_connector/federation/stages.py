@@ -31,6 +31,7 @@ from hpc_connector.federation.blocks import (
     cut,
     from_batches,
     get_most_pairs,
+    keep_memory,
 )
 from hpc_connector.federation.masks import Numbers
 from hpc_connector.federation.pooled import (
@@ -133,7 +134,7 @@ class Party:
 
     def add(self, stage: int, block: int, make: Count | None, n: int) -> Numbers | None:
         """Return the sum of a block of `n` numbers to who scores, None to others."""
-        sums = self.link.add(stage, block, make, n * self.itemsize)
+        sums = self.link.add(stage, block, make, n, self.dtype)
         if sums is None or not self.link.is_scorer:
             return None
         if sums.size != n or sums.dtype != self.dtype:
@@ -150,7 +151,7 @@ def sum_sizes(link: Link, sizes: Sequence[int] | None) -> tuple[int, int]:
         Of this site; None of a hub.
     """
     make = None if sizes is None else partial(np.array, sizes, np.uint32)
-    total = link.add(SIZES, 0, make, 2 * np.dtype(np.uint32).itemsize)
+    total = link.add(SIZES, 0, make, 2, np.uint32)
     told = total.tolist() if total is not None and link.is_scorer else None
     n_cases, n_controls = link.tell(told)
     return n_cases, n_controls
@@ -277,6 +278,7 @@ def search_pairs(
     party: Party, kept: Kept, pooled: Pooled | None, show: Show = None
 ) -> Best | None:
     """Return the best models, in order, to the scorer; None to others."""
+    keep_memory()
     best = None if pooled is None else pooled.make_best(is_exact=kept.is_exact)
     tables = party.open_tables(kept.layout)
     search = Search(party, kept.layout, tables, pooled, best)

@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from hpc_connector.errors import BadInput
+from hpc_connector.federation.blocks import MESSAGE_BYTES
 from hpc_connector.federation.records import make_folder
 from hpc_connector.federation.study import Study, read_study
 from hpc_connector.federation.transport import RankTransport
 from hpc_connector.manifest import get_time
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
+from hpc_connector.partitioner.sums import open_room
 from hpc_connector.pipeline.resources import get_resources
 from mdr_epistasis.federated.options import FederateOptions, place_all
 from mdr_epistasis.federated.record import begin, clear, describe_found, save_found
@@ -53,8 +55,10 @@ def run_ranks(comm: Communicator, options: FederateOptions, args: Options) -> En
         name = study.names[comm.rank]
         own = replace(args, **place_all(args, name, comm.rank))
         begun = begin_site(options, own, study, name, comm.rank)
-    transport = RankTransport(comm, for_all=study.scorer == "sites")
-    found, told = take_part(comm, transport, options, args, begun)
+    for_all = study.scorer == "sites"
+    with open_room(comm, MESSAGE_BYTES) as room:
+        transport = RankTransport(comm, for_all=for_all, room=room)
+        found, told = take_part(comm, transport, options, args, begun)
     result: Result | None = None
     with end_together(comm):
         log_end(options.get_records(), begun, told)
