@@ -215,7 +215,7 @@ def collect(
         )
     if n_found < 0:
         refuse("stage A, tables of cases and controls")
-    return bound[:n_found], pairs[:n_found]
+    return bound[:n_found].copy(), pairs[:n_found].copy()  # little of much memory
 
 
 def score_all(pooled: Pooled, tile: Tile, sums: Numbers, best: Best) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc_connector.partitioner.ending import FIRST_POLL_S, POLL_S
 from hpc_connector.partitioner.shared_memory import (
     SHARED_MEMORY,
     get_node,
@@ -21,6 +20,7 @@ Room = NDArray[np.uint8]
 Make = Callable[..., Numbers]
 Sum = Numbers | None
 PIECE = 1 << 16
+FIRST_POLL_S, POLL_S = 0.0005, 0.002  # others count for milliseconds
 MARK = np.zeros(1, np.uint8)  # that an array is there, or has been read
 
 
