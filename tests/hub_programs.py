@@ -31,21 +31,16 @@ def count(*args):
 from {program} import main
 sys.exit(main(sys.argv[1:]))
 """
-OF_SITE = (
-    "hpc_connector.federation.hub.client",
-    "SiteTransport",
-    "mdr_epistasis.program",
-)
-OF_HUB = (
-    "hpc_connector.federation.hub.transport",
-    "HubTransport",
-    "hpc_connector.commands.main",
-)
+HUBS = "hpc_connector.federation.hub"
+OF_SITE = f"{HUBS}.client", "SiteTransport", "mdr_epistasis.program"
+OF_HUB = f"{HUBS}.transport", "HubTransport", "hpc_connector.commands.main"
+OF_EXCHANGE = f"{HUBS}.exchange", "Exchange", "hpc_connector.commands.main"
 
 
 def kill_at(party, name, number):
-    """Return a command that ends itself at the n-th call of its transport's method."""
-    module, kind, program = OF_HUB if party == HUB else OF_SITE
+    """Return a command that ends itself at the n-th call of a method."""
+    of_hub = OF_EXCHANGE if name == "end" else OF_HUB
+    module, kind, program = of_hub if party == HUB else OF_SITE
     about = {"module": module, "kind": kind, "program": program}
     code = KILLED.format(name=name, number=number, **about)
     return [sys.executable, "-c", code]

@@ -106,6 +106,23 @@ def test_federate__refuses_to_go_on_with_another_cohort(parties):
     assert set(parties.wait().values()) == {0}
 
 
+def test_federate__begins_anew_after_an_attempt_without_a_site(parties, tmp_path):
+    parties.patience = "5"
+    parties.start(HUB)
+    parties.patience = "120"
+    for one in parties.sites:
+        program = kill_at(one, "add", 1) if one == "site3" else None
+        parties.start(one, program=program)
+    assert parties.wait() == {HUB: 75, "site1": 75, "site2": 75, "site3": -9}
+    assert "site site3: silent for 5 s" in parties.say("site1")[-1]
+    parties.start(HUB)
+    for one in parties.sites:  # of which one does not know that it is over
+        parties.start(one, "--resume")
+    assert set(parties.wait().values()) == {0}, parties.say("site3")
+    assert parties.read_results() == search_by_ranks(parties, tmp_path / "ranks")
+    assert any("begins anew" in line for line in parties.say("site3"))
+
+
 def test_federate__ends_all_where_a_site_is_refused(parties):
     parties.start_all()
     assert set(parties.wait().values()) == {0}

@@ -118,7 +118,6 @@ def run_simulate(argv: list[str]) -> int:
 def run_federate(argv: list[str]) -> int:
     """Run ``mdr-epistasis federate``; return its exit code."""
     cli.use_one_blas_thread()  # before numpy is imported
-    from hpc_connector.federation.study import read_study
     from mdr_epistasis.federated import options as federated
 
     parser = cli.make_parser(
@@ -133,11 +132,11 @@ def run_federate(argv: list[str]) -> int:
     given = {name: getattr(args, name) for name in of_run}
     cli.import_numba()
     try:
+        read_study, run = load_federated_run()
         study = read_study(asked.study)
         if args.plan:
             return print_federated_plan(study)
         options = federated.make_run_options(asked, study, given, argv)
-        run = load_federated_run()
     except Exception as error:
         return cli.explain(NAME, error)
     from hpc_connector.pipeline.program import open_session
@@ -152,8 +151,8 @@ def run_federate(argv: list[str]) -> int:
     return cli.DONE
 
 
-def load_federated_run() -> Callable[..., Any]:
-    """Return the function that runs a federated search, which is imported now.
+def load_federated_run() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return what reads a study, and runs its search; they are imported now.
 
     Raises
     ------
@@ -161,8 +160,9 @@ def load_federated_run() -> Callable[..., Any]:
         There is no library of masks.
     """
     with explain_missing("masks need", "confidential", "cryptography"):
+        from hpc_connector.federation.study import read_study
         from mdr_epistasis.federated.run import run
-    return run
+    return read_study, run
 
 
 def print_federated_plan(study: Any) -> int:

@@ -14,6 +14,7 @@ from hpc_connector.confidential.asking import read_address
 from hpc_connector.confidential.keeper.log import LogPlace
 from hpc_connector.confidential.keeper.settings import address
 from hpc_connector.errors import BadInput, Later
+from hpc_connector.federation.hub.attempts import has_result, remove_files
 from hpc_connector.federation.hub.certificates import get_certificates
 from hpc_connector.federation.hub.exchange import Anew
 from hpc_connector.federation.hub.scorers import load_scorer
@@ -154,8 +155,8 @@ def run_hub(args: argparse.Namespace) -> int:
     log = partial(note, open_log(records, study, HUB), study)
     listen = read_listen(args.listen) if args.listen else ("", read_address(url)[1])
     signal.signal(signal.SIGTERM, stop)
-    while True:
-        key, state = args.tls_key or beside / TLS_KEY, args.state or beside / "state"
+    key, state = args.tls_key or beside / TLS_KEY, args.state or beside / "state"
+    while not has_result(state, study):
         try:
             with open_hub(study, listen, key, state, args.patience, log) as transport:
                 listen = transport.address
@@ -163,9 +164,9 @@ def run_hub(args: argparse.Namespace) -> int:
                 score(transport, study, records)
         except Anew as error:
             logger.info("%s", error)
-            continue
-        logger.info("all sites have the result")
-        return cli.DONE
+    remove_files(state)  # if it was killed before it could
+    logger.info("all sites have the result; to search again takes another --state")
+    return cli.DONE
 
 
 def note(place: LogPlace, study: Study, event: str, party: str, **what: Any) -> None:

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpc_connector.errors import BadInput
-from hpc_connector.federation.study import Study
 from hpc_connector.options import fill, local, option, seconds, source
 from mdr_epistasis.options import Options
+
+if TYPE_CHECKING:  # of certificates it needs a library that --help does without
+    from hpc_connector.federation.study import Study
 
 # Of ``run``, what is a site's own: the study says the rest
 OF_SITES = (
@@ -90,7 +92,7 @@ class FederateOptions:
     )
     patience_s: float = _hub(
         PATIENCE_S,
-        "how long a hub that does not answer is tried: 90s, 30m, 2h",
+        "seconds, or 30m, 2h, that a hub may not answer (default: 600)",
         flag="--patience",
         read=seconds,
         metavar="TIME",
@@ -108,7 +110,10 @@ class FederateOptions:
 
 
 def make_run_options(
-    options: FederateOptions, study: Study, given: dict[str, Any], words: Sequence[str]
+    options: FederateOptions,
+    study: "Study",
+    given: dict[str, Any],
+    words: Sequence[str],
 ) -> Options:
     """Return the options of the search that the study asks for.
 

@@ -2,12 +2,14 @@
 
 import contextlib
 import logging
+import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from hpc_connector.errors import BadInput, Later
-from hpc_connector.federation.hub.client import open_site
+from hpc_connector.federation.hub.client import SiteTransport, open_site
 from hpc_connector.federation.records import make_folder
 from hpc_connector.federation.study import Study, read_study
 from hpc_connector.manifest import get_time, read_manifest
@@ -65,8 +67,7 @@ def run_site(
         logger.info("%s is complete, nothing is left to do", args.out)
         return Ending(True)
     begun = begin_site(options, own, study, name, study.names.index(name))
-    place = name_tls_key(options), name_state(args), options.patience_s
-    with open_site(study, name, *place) as transport:
+    with open_attempt(options, args, study, name) as transport:
         found, told = take_part(comm, transport, options, args, begun)
         log_end(options.get_records(), begun, told)
         describe_found(record, study, found, len(begun.reference))
@@ -77,6 +78,27 @@ def run_site(
         transport.leave()
     clear(args)
     return Ending(True, result)
+
+
+@contextlib.contextmanager
+def open_attempt(
+    options: FederateOptions, args: Options, study: Study, name: str
+) -> Iterator[SiteTransport]:
+    """Give the transport of a site to its hub.
+
+    What the site remembers of an attempt is removed if that has ended: the next one has
+    other masks.
+    """
+    state, transport = name_state(args), None
+    try:
+        with open_site(
+            study, name, name_tls_key(options), state, options.patience_s
+        ) as transport:
+            yield transport
+    except (BadInput, Later):
+        if transport is not None and transport.has_left:
+            shutil.rmtree(state)
+        raise
 
 
 def check_site_options(

@@ -39,6 +39,8 @@ class Answer(NamedTuple):
 class Way:
     """The way of a site to its hub, which threads share: each has a connection.
 
+    The first error of any of them is that of all.
+
     Parameters
     ----------
     url, certificate
@@ -53,6 +55,7 @@ class Way:
     certificate: str
     context: ssl.SSLContext
     patience_s: float
+    failure: Exception | None = None
     is_over: threading.Event = field(default_factory=threading.Event)
     local: threading.local = field(default_factory=threading.local)
     connections: list[HTTPSConnection] = field(default_factory=list)
@@ -82,10 +85,19 @@ class Way:
         Ended
             The attempt has.
         """
+        try:
+            return self.keep_asking(method, path, body, wait_s)
+        except Exception as error:
+            self.failure = self.failure or error
+            self.stop()
+            raise self.failure from None
+
+    def keep_asking(self, *request: Any) -> Answer:
+        """Return what the hub answers, which is asked until patience ends."""
         end_s, pause_s, said = time.monotonic() + self.patience_s, 0.0, ""
         while not self.is_over.wait(pause_s * random.uniform(0.5, 1.0)):
             try:
-                return self.ask_once(method, path, body, wait_s)
+                return self.ask_once(*request)
             except NoAnswer as error:
                 said = str(error)
                 logger.debug("%s: %s", self.url, said)
@@ -167,6 +179,10 @@ class Way:
         for connection in list(self.connections):
             if connection.sock is not None:
                 end_connection(connection.sock)
+
+    def begin_again(self, patience_s: float) -> "Way":
+        """Return the same way, without what has failed."""
+        return Way(self.url, self.certificate, self.context, patience_s)
 
     def close(self) -> None:
         """Close the connections, once no thread asks any more."""

@@ -84,6 +84,25 @@ def save_attempt(folder: Path, study: Study, attempt: Attempt) -> None:
         stream.write(encode(told))
 
 
+def has_result(folder: Path, study: Study) -> bool:
+    """Return whether all sites have the result of the last attempt of a study.
+
+    Raises
+    ------
+    BadInput
+        The folder is of another study, or of another version.
+    """
+    attempt = load_attempt(folder, study)
+    return attempt is not None and set(attempt.done) == set(study.names)
+
+
+def remove_files(folder: Path) -> None:
+    """Remove the sums and told values of an attempt that is over."""
+    for pattern in ("sums.*", "told.*"):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
 def load_attempt(folder: Path, study: Study) -> Attempt | None:
     """Return the last attempt of a study, None before the first.
 

@@ -40,7 +40,11 @@ logger = logging.getLogger(__name__)
 
 Parts = tuple[bytes | memoryview, ...]
 ACCEPTED, LOST = 202, 404
+LIFE_S = 5.0  # between signs of life, of a site that counts and says nothing
+NEVER = 999_999_999  # number of a value that is not told
 LEAVE_S = 30.0  # for a hub to hear that a site leaves
+# What others hear of an error: the error itself may tell of individuals
+UNTOLD = "its input cannot be used, and it says itself why"
 
 
 class SiteTransport:
@@ -59,7 +63,7 @@ class SiteTransport:
     def __init__(self, study: Study, site: str, way: Way, memory: Memory) -> None:
         self.study, self.site, self.way, self.memory = study, site, way, memory
         self.attempt, self.run, self.n_told, self.has_left = 0, "", 0, False
-        self.pool = ThreadPoolExecutor(UNDER_WAY, "blocks")
+        self.pool = ThreadPoolExecutor(UNDER_WAY + 1, "blocks")
         self.free = threading.BoundedSemaphore(UNDER_WAY)
         self.under_way: list[Future[Numbers | None]] = []
 
@@ -70,17 +74,15 @@ class SiteTransport:
     def gather(self, value: dict[str, Any]) -> list[Any]:
         """Return what the sites show to all, once all are there.
 
-        A site that goes on shows the nonce that it has shown before.
+        A site that goes on shows the nonce that it has shown before. If the attempt is
+        over, it begins another one.
         """
-        goes_on = self.memory.shown is not None and "run" in self.memory.kept
-        hello = self.memory.show(value)
-        told = {"hello": hello, "goes_on": goes_on, "protocol": PROTOCOL}
-        found, said = self.ask_to_join(told), ""
-        while found.status == ACCEPTED:
-            if said != (said := describe_waiting(json.loads(found.data))):
-                logger.info("%s", said)
-            found = self.ask_to_join(told)
-        answer = decode(found.data)
+        hello, answer = self.memory.show(value), None
+        if self.memory.goes_on:
+            answer = self.join_again(hello)
+            hello = self.memory.show(value)
+        if answer is None:
+            answer = self.join(hello, goes_on=False)
         self.attempt, hellos = answer["attempt"], answer["hellos"]
         shown = {one["site"]: one for one in hellos}
         names = [one["site"] for one in hellos]
@@ -89,11 +91,36 @@ class SiteTransport:
             raise BadInput(f"hub {self.way.url}: these are not the sites of the study")
         self.run = name_run(self.study, self.attempt, hellos)
         self.memory.keep("run", self.run)
+        self.pool.submit(self.show_life, self.way)
         return list(hellos)
 
-    def ask_to_join(self, told: dict[str, Any]) -> Answer:
-        """Return what the hub says of joining."""
-        return self.ask("POST", JOIN, [encode(told)], WAIT_S)
+    def show_life(self, way: Way) -> None:
+        """Let the hub see that this site is at work: it may read or count for long."""
+        with contextlib.suppress(BadInput, Later):
+            while not way.is_over.wait(LIFE_S):
+                self.ask("GET", f"/v1/runs/{self.run}/told/{NEVER}")
+
+    def join_again(self, hello: dict[str, Any]) -> Any:
+        """Return the attempt that this site goes on in, None if it is over."""
+        try:
+            return self.join(hello, goes_on=True)
+        except Later as error:
+            if not self.has_left:
+                raise
+            logger.info("begins anew, for %s", error)
+            self.memory.forget()
+            self.has_left, self.way = False, self.way.begin_again(self.way.patience_s)
+            return None
+
+    def join(self, hello: dict[str, Any], *, goes_on: bool) -> Any:
+        """Return the attempt that this site takes part in, once all sites are there."""
+        told = encode({"hello": hello, "goes_on": goes_on, "protocol": PROTOCOL})
+        found, said = self.ask("POST", JOIN, [told]), ""
+        while found.status == ACCEPTED:
+            if said != (said := describe_waiting(json.loads(found.data))):
+                logger.info("%s", said)
+            found = self.ask("POST", JOIN, [told], WAIT_S)
+        return decode(found.data)
 
     def ask(self, *request: Any) -> Answer:
         """Return what the hub answers; see ``Way.ask``."""
@@ -180,12 +207,13 @@ class SiteTransport:
         if not self.run or self.has_left:
             return
         self.has_left = True
-        self.way.patience_s = min(self.way.patience_s, LEAVE_S)
-        try:
-            path, body = f"/v1/runs/{self.run}/leave", pack_json({"reason": reason})
-            self.ask("POST", path, [body])
-        except (BadInput, Later) as error:
-            logger.warning("the hub has not heard that this site ends: %s", error)
+        path, body = f"/v1/runs/{self.run}/leave", pack_json({"reason": reason})
+        way = self.way.begin_again(min(self.way.patience_s, LEAVE_S))
+        with contextlib.closing(way):
+            try:
+                way.ask("POST", path, [body])
+            except (BadInput, Later, Ended) as error:
+                logger.warning("the hub has not heard that this site ends: %s", error)
 
     def close(self) -> None:
         """End what is under way."""
@@ -243,7 +271,7 @@ def open_site(
             yield transport
         except BaseException as error:
             if isinstance(error, BadInput):
-                transport.leave(str(error))
+                transport.leave(UNTOLD)
             raise
         finally:
             transport.close()

@@ -23,6 +23,7 @@ from hpc_connector.federation.hub.attempts import (
     Ended,
     load_attempt,
     make_attempt,
+    remove_files,
     save_attempt,
 )
 from hpc_connector.federation.hub.block_file import BlockFile, Name
@@ -68,7 +69,7 @@ class Exchange:
         self.changed = threading.Condition()
         self.room: dict[str, Guest] = {}
         self.seen_s = dict.fromkeys(study.names, time.monotonic())
-        self.heard: set[str] = set()
+        self.heard: set[str] = set()  # who is not to be told of the end
         self.failure: OSError | None = None
         self.is_closed = False
         self.attempt = load_attempt(folder, study)
@@ -79,12 +80,6 @@ class Exchange:
         """Open the files of sums and of told values of an attempt."""
         self.sums = Sums(self.folder / f"sums.{attempt.number}", self.study.names)
         self.told = BlockFile(self.folder / f"told.{attempt.number}")
-
-    def remove_files(self) -> None:
-        """Remove the sums and told values of the attempt."""
-        for pattern in ("sums.*", "told.*"):
-            for path in self.folder.glob(pattern):
-                path.unlink()
 
     def save(self, attempt: Attempt) -> None:
         """Keep what is known of the attempt, and let all know."""
@@ -123,7 +118,7 @@ class Exchange:
         with self.changed:
             if not self.is_in(site, hello):
                 if goes_on:
-                    raise Refused("attempt", self.say_over())
+                    raise Ended(End(STOPPED, self.say_over()))
                 until_s = time.monotonic() + wait_s + GUEST_S
                 self.room[site] = Guest(hello, until_s)
                 self.begin_if_all()
@@ -164,7 +159,7 @@ class Exchange:
         attempt = make_attempt(self.study, number, hellos)
         self.save(attempt)
         self.room.clear()
-        self.remove_files()
+        remove_files(self.folder)
         self.open_files(attempt)
         for name in self.study.names:
             self.log("join", name, reason=f"attempt {number}")
@@ -246,6 +241,7 @@ class Exchange:
         with self.changed:
             attempt = self.check(run)
             if reason != DONE:
+                self.heard.add(site)
                 self.end(REFUSED, f"site {site} has left: {reason}")
             elif site not in attempt.done:
                 self.save(replace(attempt, done=(*attempt.done, site)))
@@ -293,8 +289,11 @@ class Exchange:
             return name in self.sums.file.kept
 
         with self.changed:
-            while not self.changed.wait_for(is_there, self.patience_s):
-                if silent := self.sums.list_lacking(name):
+            while not self.changed.wait_for(is_there, self.patience_s / 2):
+                before_s = time.monotonic() - self.patience_s
+                lacking = self.sums.list_lacking(name)
+                if silent := [site for site in lacking if self.seen_s[site] < before_s]:
+                    self.heard |= set(silent)
                     said = " and ".join(f"site {site}" for site in silent)
                     for_s = f"{self.patience_s:g} s ({name_block(*name)})"
                     raise self.end(STOPPED, f"{said}: silent for {for_s}").explain()

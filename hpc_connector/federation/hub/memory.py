@@ -51,6 +51,18 @@ class Memory:
         self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.truncate(self.file, whole)
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the site has taken part in an attempt."""
+        return self.shown is not None and "run" in self.kept
+
+    def forget(self) -> None:
+        """Forget the attempt, which is over: what is sent next has other masks."""
+        os.truncate(self.file, 0)
+        for name in (KEPT, SHOWN):  # while a nonce is there, so is what it was of
+            (self.folder / name).unlink(missing_ok=True)
+        self.shown, self.kept, self.sent = None, {}, {}
+
     def load(self, name: str) -> Any:
         """Return a value that was saved, None if it was not."""
         path = self.folder / name

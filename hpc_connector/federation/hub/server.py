@@ -25,7 +25,7 @@ from hpc_connector.confidential.serving import (
     in_thread,
 )
 from hpc_connector.errors import BadInput, Later
-from hpc_connector.federation.hub.attempts import REFUSED, STOPPED, Ended
+from hpc_connector.federation.hub.attempts import REFUSED, STOPPED, Ended, remove_files
 from hpc_connector.federation.hub.certificates import get_certificates
 from hpc_connector.federation.hub.codec import decode, encode
 from hpc_connector.federation.hub.exchange import Exchange, Log
@@ -283,9 +283,6 @@ class HubHandler(Handler):
     def put(self) -> Answer:
         """Add a block."""
         run, (stage, block) = self.find(BLOCK)
-        exchange = self.server.exchange
-        with exchange.changed:
-            exchange.check(run)
         length = self.get_length(HEADER.size + self.server.most_bytes)
         if length is None:
             said = f"a block has {self.server.most_bytes} bytes at most"
@@ -304,6 +301,7 @@ class HubHandler(Handler):
             check_crc(header, numbers)
         except BadInput as error:
             raise Refused("body", str(error)) from None
+        exchange = self.server.exchange
         if exchange.put(self.site, run, header, numbers, self.get_wait()):
             name = header.stage, header.block
             return self.give(name, HTTPStatus.CREATED, HTTPStatus.CREATED)
@@ -416,7 +414,7 @@ def open_hub(
                 yield transport
                 exchange.wait_for_done(transport.attempt)
                 exchange.end(REFUSED, "all sites have the result")
-                exchange.remove_files()
+                remove_files(state)
             except Exception as error:
                 end_attempt(exchange, error)
                 exchange.linger()
