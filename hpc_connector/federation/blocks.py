@@ -203,20 +203,22 @@ class Local:
     whole: Packed
     is_present: NDArray[np.bool_]
 
-    def count_variants(self) -> Iterator[NDArray[np.int64]]:
+    def count_variants(self, *, in_folds: bool = True) -> Iterator[NDArray[np.int64]]:
         """Yield carriers of 0, 1, 2 and missing, some variants after others.
 
-        Each int64 (variants, groups, 4).
+        Each int64 (variants, groups, 4); groups are cases and controls, or their folds.
         """
         for first, last in cut(0, len(self.is_present), COUNTED_VARIANTS):
-            yield self.count_some(first, last)
+            yield self.count_some(first, last, in_folds=in_folds)
 
-    def count_some(self, first: int, last: int) -> NDArray[np.int64]:
+    def count_some(
+        self, first: int, last: int, *, in_folds: bool = True
+    ) -> NDArray[np.int64]:
         """Return carriers of 0, 1, 2 and missing of variants from first to last.
 
-        int64 (variants, groups, 4).
+        As :meth:`count_variants` yields them.
         """
-        packed = self.in_folds
+        packed = self.in_folds if in_folds else self.whole
         size = packed.arrangement.group_size
         n_blocks = -(-(last - first) // LANES)
         rows = np.arange(first, last)

@@ -28,9 +28,9 @@ from hpc_connector.errors import BadInput
 Numbers = NDArray[np.unsignedinteger[Any]]
 
 Part = tuple[int, Callable[[Numbers], Any]]
-Stream = tuple[Callable[..., Any], bool]
+Stream = tuple[Callable[..., Any], Callable[..., Any]]
 
-PIECE_BYTES = 1 << 17  # of a stream at once, which stay in the second-level cache
+PIECE_BYTES = 1 << 18  # of a stream at once, which stay in the second-level cache
 ZEROS = memoryview(bytes(PIECE_BYTES))
 INFO = b"hpc_connector mask v1"
 
@@ -120,7 +120,7 @@ def mask_parts(
     streams = [
         (
             Cipher(ChaCha20(keys[other], nonce), mode=None).encryptor().update_into,
-            mine.encode() < other.encode(),
+            np.add if mine.encode() < other.encode() else np.subtract,
         )
         for other in others
     ]
@@ -142,25 +142,29 @@ def draw_masks(
     Parameters
     ----------
     streams
-        What draws the next bytes of each, and whether it is added; those first.
+        What draws the next bytes of each, and adds or subtracts it; those added first.
     masks
         The result, uint16 or uint32 (n,).
     drawn
         Room for a piece of a stream, uint8 (PIECE_BYTES,).
     """
-    (first, is_added), *rest = streams
+    (first, change_first), *rest = streams
+    raw, memory, step = masks.view(np.uint8).data, drawn.data, PIECE_BYTES
     numbers = drawn.view(masks.dtype.newbyteorder("<"))
     for at in range(0, len(masks), len(numbers)):
         piece = masks[at : at + len(numbers)]
-        n, stream = piece.nbytes, numbers[: len(piece)]
-        first(ZEROS[:n], piece.view(np.uint8).data)
+        zeros, stream = ZEROS, numbers
+        if len(piece) < len(numbers):
+            step, stream = piece.nbytes, numbers[: len(piece)]
+            zeros, memory = ZEROS[:step], memory[:step]
+        start = at * masks.itemsize
+        first(zeros, raw[start : start + step])
         if sys.byteorder == "big":
             piece.byteswap(inplace=True)
-        if not is_added:
+        if change_first is np.subtract:
             np.negative(piece, piece)
-        for draw, adds in rest:
-            draw(ZEROS[:n], drawn.data[:n])
-            change = np.add if adds else np.subtract
+        for draw, change in rest:
+            draw(zeros, memory)
             change(piece, stream, piece)
 
 

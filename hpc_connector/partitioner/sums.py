@@ -19,7 +19,7 @@ Numbers = NDArray[np.unsignedinteger[Any]]
 Room = NDArray[np.uint8]
 Make = Callable[..., Numbers]
 Sum = Numbers | None
-PIECE = 1 << 16
+PIECE = 1 << 18  # numbers that stay in the cache
 FIRST_POLL_S, POLL_S = 0.0005, 0.002  # others count for milliseconds
 MARK = np.zeros(1, np.uint8)  # that an array is there, or has been read
 
