@@ -99,6 +99,15 @@ def make_local(genotypes, is_case, fold, folds):
     return Local(pack(genotypes, is_case, fold, folds), whole, present)
 
 
+def add_parts(parts, dtype):
+    """Return the numbers of parts of a block, without masks."""
+    added = []
+    for n, add in parts:
+        added.append(np.zeros(n, dtype))
+        add(added[-1])
+    return np.concatenate(added)
+
+
 def take_part(study, transport, name, keys, part, n_variants, prune):
     """Do what a party does, a hub without genotypes too; return how it ends."""
     recorder = Recorder(transport)

@@ -5,6 +5,7 @@ import numpy.testing as npt
 import pytest
 
 from federations import (
+    add_parts,
     draw_parts,
     draw_trial,
     federate,
@@ -94,7 +95,7 @@ def test_recording__shows_no_counts_and_no_mask_twice():
             if stage != PAIRS:
                 continue
             counted = tables.count_tile(tiles[block], np.uint16, in_folds=False)
-            true = np.concatenate(list(counted))
+            true = add_parts(counted, np.uint16)
             assert (true == numbers).mean() < 0.01
             if len(true) > 5000:
                 assert abs(np.corrcoef(true, numbers)[0, 1]) < 0.06
@@ -146,7 +147,7 @@ def test_count_tile__agrees_with_counting_one_by_one():
     tables = Tables(make_local(*parts[0], 3), layout)
     for tile in layout.list_tiles(6, 2):
         some = tables.count_tile(tile, np.uint16, in_folds=True)
-        counted = np.concatenate(list(some))
+        counted = add_parts(some, np.uint16)
         counted = counted.reshape(-1, 6, tile.n_counted, 16)
         batch = 0
         for block in range(*tile.blocks[:2]):
@@ -188,7 +189,7 @@ def test_collect__bounds_the_mean_test_accuracy_of_every_pair(missing, mode):
         seen = 0
         for tile in layout.list_tiles(2, 2):
             parts = Tables(local, layout).count_tile(tile, np.uint16, in_folds=False)
-            sums = np.concatenate(list(parts))
+            sums = add_parts(parts, np.uint16)
             bound, pairs = collect(pooled, tile, sums, -1.0)
             i, j = np.sort(layout.number[pairs], axis=1).T
             assert (bound >= mean[i, j] - 1e-12).all()

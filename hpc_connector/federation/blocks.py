@@ -5,16 +5,18 @@ lacks a genotype, then the others, each from a block of sixteen on. A message is
 tables of a tile of the pairs, or of a list of pairs.
 """
 
+import contextlib
+import ctypes
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpc_connector.federation.masks import Numbers
+from hpc_connector.federation.masks import Numbers, Part
 from hpc_connector.learner.mdr._shuffle_kernels import rearrange_planes
 from hpc_connector.learner.mdr.bitplanes import (
     LANES,
@@ -26,16 +28,17 @@ from hpc_connector.learner.mdr.bitplanes import (
     place_codes,
 )
 from hpc_connector.learner.mdr.pairs._table_kernels import (
+    add_tables,
     count_all_carriers,
     count_batches,
     count_listed,
-    fill_tables,
 )
 
 MESSAGE_BYTES = 4 << 20
-PART_BYTES = 1 << 18  # of a message, which are counted and masked in one go
+PART_BYTES = 1 << 19  # of a message, which are counted and masked in one go
 VARIANTS, PAIRS, FOLDS, SIZES = 0, 1, 2, 3  # stages
 COUNTED_VARIANTS = 4096  # of a site at once
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 FOUR = [0, 1, 3, 4]  # cells of nine from which the others follow
 
 
@@ -123,6 +126,18 @@ class Layout:
         for some, n_counted in ((pairs[is_whole], 4), (pairs[~is_whole], 9)):
             for at in range(0, len(some), most):
                 yield some[at : at + most], n_counted
+
+
+def keep_memory() -> None:
+    """Have this process keep memory that is given back: a block takes that of the last.
+
+    The system would give pages of zeros each time, which took as long as counting a
+    block. Where the C library is not glibc, it does as it does.
+    """
+    with contextlib.suppress(AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(MMAP_THRESHOLD, 8 * MESSAGE_BYTES)
+        mallopt(TRIM_THRESHOLD, 64 * MESSAGE_BYTES)
 
 
 def count_numbers(tile: Tile, n_groups: int) -> int:
@@ -227,20 +242,22 @@ class Local:
             self.is_present,
         )
 
-    def count_variants(self) -> Iterator[NDArray[np.int64]]:
+    def count_variants(self, *, in_folds: bool = True) -> Iterator[NDArray[np.int64]]:
         """Yield carriers of 0, 1, 2 and missing, some variants after others.
 
-        Each int64 (variants, groups, 4).
+        Each int64 (variants, groups, 4); groups are cases and controls, or their folds.
         """
         for first, last in cut(0, len(self.is_present), COUNTED_VARIANTS):
-            yield self.count_some(np.arange(first, last))
+            yield self.count_some(np.arange(first, last), in_folds=in_folds)
 
-    def count_some(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def count_some(
+        self, rows: NDArray[np.int64], *, in_folds: bool = True
+    ) -> NDArray[np.int64]:
         """Return carriers of 0, 1, 2 and missing of some variants.
 
-        int64 (variants, groups, 4).
+        As :meth:`count_variants` yields them.
         """
-        packed = self.in_folds
+        packed = self.in_folds if in_folds else self.whole
         size = packed.arrangement.group_size
         n_blocks = -(-len(rows) // LANES)
         planes = packed.make_planes(rows, np.arange(len(rows)), n_blocks, 3)
@@ -269,18 +286,14 @@ class Tables:
         rows, place = self.layout.rows, self.layout.place
         return self.local.in_folds.make_planes(rows, place, self.layout.n_blocks, 3)
 
-    def count_tile(
-        self, tile: Tile, dtype: Any, *, in_folds: bool
-    ) -> Iterator[Numbers]:
+    def count_tile(self, tile: Tile, dtype: Any, *, in_folds: bool) -> Iterator[Part]:
         """Yield the tables of a tile by parts; see ``_table_kernels``."""
         packed = self.local.in_folds if in_folds else self.local.whole
         planes = self._in_folds if in_folds else self._whole
         start = packed.arrangement.group_start
         for some in tile.split(len(start) - 1, np.dtype(dtype).itemsize):
-            tables = np.empty(count_numbers(some, len(start) - 1), dtype)
-            signed = tables.view(f"i{tables.itemsize}")
-            fill_tables(planes, start, some.blocks, tile.n_counted, signed)
-            yield tables
+            n = count_numbers(some, len(start) - 1)
+            yield n, partial(add_tile, planes, start, some)
 
     def count_pairs(
         self, pairs: NDArray[np.int64], n_counted: int, dtype: Any
@@ -291,6 +304,14 @@ class Tables:
         count_listed(self._in_folds, arrangement.group_start, pairs, counts)
         chosen = counts[:, :, FOUR] if n_counted == 4 else counts
         return np.ascontiguousarray(to_batches(chosen), dtype).reshape(-1)
+
+
+def add_tile(
+    planes: NDArray[np.int32], start: NDArray[np.int64], tile: Tile, sums: Numbers
+) -> None:
+    """Add the tables of a tile to numbers, modulo 2^w; see ``_table_kernels``."""
+    signed = sums.view(f"i{sums.itemsize}")
+    add_tables(planes, start, tile.blocks, tile.n_counted, signed)
 
 
 def to_batches(values: NDArray[Any]) -> NDArray[Any]:

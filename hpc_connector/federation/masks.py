@@ -8,7 +8,8 @@ a key that X25519 (RFC 7748) and HKDF (RFC 5869) give to the two alone.
 
 import hashlib
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,10 @@ from hpc_connector.errors import BadInput
 
 Numbers = NDArray[np.unsignedinteger[Any]]
 
-PIECE_BYTES = 1 << 17  # of a stream at once, which stay in the second-level cache
+Part = tuple[int, Callable[[Numbers], Any]]
+Stream = tuple[Callable[..., Any], Callable[..., Any]]
+
+PIECE_BYTES = 1 << 18  # of a stream at once, which stay in the second-level cache
 ZEROS = memoryview(bytes(PIECE_BYTES))
 INFO = b"hpc_connector mask v1"
 
@@ -88,59 +92,93 @@ def get_keys(
 
 
 def mask_parts(
-    parts: Iterable[Numbers],
+    parts: Iterable[Part],
     keys: Mapping[str, bytes],
     mine: str,
     stage: int,
     block: int,
-    into: NDArray[np.uint8],
+    into: Numbers,
 ) -> Numbers:
-    """Return a block under its masks, modulo 2^w.
+    """Return a block under its masks, modulo 2^w: of its numbers the bits are w.
 
-    All streams are added to a piece of it while that is in the cache.
+    The masks are there first, and counts are added to them: memory that others read
+    never holds counts alone. That is done part by part while it is in the cache.
 
     Parameters
     ----------
     parts
-        The numbers of the block, part after part, uint16 or uint32: of these the masks
-        take their bits, w.
+        How many numbers are next, and what adds them to masks.
     keys
         From :func:`get_keys`, one at least.
     stage, block
         No two blocks of a run have both the same.
     into
-        The memory of the result, uint8 (bytes,). A part may lie there, at its place.
+        The memory of the result, uint16 or uint32 (n,), contiguous.
     """
     nonce = struct.pack("<IB3xQ", 0, stage, block)  # counter of 32 bits, then 96 bits
+    others = sorted(keys, key=str.encode, reverse=True)  # those first that are added
     streams = [
         (
-            Cipher(ChaCha20(key, nonce), mode=None).encryptor().update_into,
+            Cipher(ChaCha20(keys[other], nonce), mode=None).encryptor().update_into,
             np.add if mine.encode() < other.encode() else np.subtract,
         )
-        for other, key in keys.items()
+        for other in others
     ]
-    drawn = np.empty(PIECE_BYTES, np.uint8)
-    at, dtype = 0, np.dtype(np.uint16)
-    for part in parts:
-        dtype, step = part.dtype, PIECE_BYTES // part.itemsize
-        for first in range(0, len(part), step):
-            piece = part[first : first + step]
-            n = piece.nbytes
-            stream = drawn[:n].view(dtype.newbyteorder("<"))
-            out = into[at : at + n].view(dtype)
-            for draw, change in streams:
-                draw(ZEROS[:n], drawn.data[:n])
-                piece = change(piece, stream, out)
-            at += n
+    drawn, at = np.empty(PIECE_BYTES, np.uint8), 0
+    for n, add in parts:
+        part = into[at : at + n]
+        draw_masks(streams, part, drawn)
+        add(part)
+        at += n
     assert at == len(into)  # nothing goes that is not masked
-    return into.view(dtype)
+    return into
+
+
+def draw_masks(
+    streams: Sequence[Stream], masks: Numbers, drawn: NDArray[np.uint8]
+) -> None:
+    """Write the next numbers of the sum of some streams.
+
+    Parameters
+    ----------
+    streams
+        What draws the next bytes of each, and adds or subtracts it; those added first.
+    masks
+        The result, uint16 or uint32 (n,).
+    drawn
+        Room for a piece of a stream, uint8 (PIECE_BYTES,).
+    """
+    (first, change_first), *rest = streams
+    raw, memory, step = masks.view(np.uint8).data, drawn.data, PIECE_BYTES
+    numbers = drawn.view(masks.dtype.newbyteorder("<"))
+    for at in range(0, len(masks), len(numbers)):
+        piece = masks[at : at + len(numbers)]
+        zeros, stream = ZEROS, numbers
+        if len(piece) < len(numbers):
+            step, stream = piece.nbytes, numbers[: len(piece)]
+            zeros, memory = ZEROS[:step], memory[:step]
+        start = at * masks.itemsize
+        first(zeros, raw[start : start + step])
+        if sys.byteorder == "big":
+            piece.byteswap(inplace=True)
+        if change_first is np.subtract:
+            np.negative(piece, piece)
+        for draw, change in rest:
+            draw(zeros, memory)
+            change(piece, stream, piece)
+
+
+def as_part(numbers: Numbers) -> Part:
+    """Return numbers that have been counted as the part of a block."""
+    return len(numbers), lambda masks: np.add(masks, numbers, masks)
 
 
 def add_masks(
     numbers: Numbers, keys: Mapping[str, bytes], mine: str, stage: int, block: int
 ) -> None:
-    """Mask a block in place; see :func:`mask_parts`."""
-    mask_parts([numbers], keys, mine, stage, block, numbers.view(np.uint8))
+    """Mask a block that has been counted in place; see :func:`mask_parts`."""
+    alone = [(len(numbers), lambda masks: masks)]
+    numbers += mask_parts(alone, keys, mine, stage, block, np.empty_like(numbers))
 
 
 def sum_blocks(blocks: Sequence[Numbers]) -> Numbers:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,21 @@ from hpc_connector.learner.mdr.search import (
 HOPELESS = 0.05  # slack beyond which few pairs are held back
 MARGIN = 1e-12  # of bounds in double precision
 RANK_BY = dict(zip(("test", "train", "whole"), STATISTICS, strict=True))
+
+
+class Candidates(NamedTuple):
+    """Pairs that may be among the best.
+
+    Parameters
+    ----------
+    bound
+        What the statistic of each is at most, float64 (pairs,).
+    pairs
+        Places of their variants, int64 (pairs, 2).
+    """
+
+    bound: NDArray[np.float64]
+    pairs: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -176,10 +191,8 @@ def is_pruned(pooled: Pooled) -> bool:
     return pooled.slack <= HOPELESS
 
 
-def collect(
-    pooled: Pooled, tile: Tile, sums: Numbers, least: float
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the pairs of a tile that may matter, and their bounds.
+def collect(pooled: Pooled, tile: Tile, sums: Numbers, least: float) -> Candidates:
+    """Return the pairs of a tile that may matter.
 
     Parameters
     ----------
@@ -187,10 +200,6 @@ def collect(
         Tables of cases and of controls, of all sites.
     least
         Statistic that a pair must be able to reach.
-
-    Returns
-    -------
-    float64 (pairs,), and places int64 (pairs, 2).
     """
     n = sums.size // (2 * tile.n_counted)
     bound, pairs = np.empty(n), np.empty((n, 2), np.int64)
@@ -215,7 +224,9 @@ def collect(
         )
     if n_found < 0:
         refuse("stage A, tables of cases and controls")
-    return bound[:n_found], pairs[:n_found]
+    return Candidates(
+        bound[:n_found].copy(), pairs[:n_found].copy()
+    )  # little of much memory
 
 
 def score_all(pooled: Pooled, tile: Tile, sums: Numbers, best: Best) -> None:

@@ -196,7 +196,6 @@ def get_fingerprint(match: Match, local: Local) -> str:
     the carriers of each class, so that settings of a search do not change it.
     """
     digest = hashlib.sha256(hash_people(match).encode())
-    for counted in local.count_variants():
-        of_class = counted.reshape(len(counted), 2, -1, 4).sum(axis=2)
-        digest.update(of_class.astype("<i8").tobytes())
+    for counted in local.count_variants(in_folds=False):
+        digest.update(counted.astype("<i8").tobytes())
     return digest.hexdigest()

@@ -31,9 +31,11 @@ from hpc_connector.federation.blocks import (
     cut,
     from_batches,
     get_most_pairs,
+    keep_memory,
 )
 from hpc_connector.federation.masks import Numbers
 from hpc_connector.federation.pooled import (
+    Candidates,
     Pooled,
     check_variants,
     collect,
@@ -49,8 +51,10 @@ from hpc_connector.learner.mdr._search_kernels import get_least
 from hpc_connector.learner.mdr.search import Best, merge_best
 
 CLASSES = ("cases", "controls")
-FIRST_ROUND = 4  # times the models that are wanted, and then twice as many each
-MOST_TILES = 32  # of pairs whose candidates are scored together
+FIRST_ROUND = 4  # times the models that are wanted are scored of the first tile
+MOST_TILES = 32  # of pairs after which candidates are scored
+MOST_HELD = 1 << 20  # candidates that wait
+NOBODY = Candidates(np.empty(0), np.empty((0, 2), np.int64))
 Show = Callable[[int, int], None] | None
 
 
@@ -136,7 +140,7 @@ class Party:
 
     def add(self, stage: int, block: int, make: Count | None, n: int) -> Numbers | None:
         """Return the sum of a block of `n` numbers to who scores, None to others."""
-        sums = self.link.add(stage, self.first + block, make, n * self.itemsize)
+        sums = self.link.add(stage, self.first + block, make, n, self.dtype)
         if sums is None or not self.link.is_scorer:
             return None
         if sums.size != n or sums.dtype != self.dtype:
@@ -153,7 +157,7 @@ def sum_sizes(link: Link, sizes: Sequence[int] | None) -> tuple[int, int]:
         Of this site; None of a hub.
     """
     make = None if sizes is None else partial(np.array, sizes, np.uint32)
-    total = link.add(SIZES, 0, make, 2 * np.dtype(np.uint32).itemsize)
+    total = link.add(SIZES, 0, make, 2, np.uint32)
     told = total.tolist() if total is not None and link.is_scorer else None
     n_cases, n_controls = link.tell(told)
     return n_cases, n_controls
@@ -300,6 +304,7 @@ def search_pairs(
     party: Party, kept: Kept, pooled: Pooled | None, show: Show = None
 ) -> Best | None:
     """Return the best models, in order, to the scorer; None to others."""
+    keep_memory()
     best = None if pooled is None else pooled.make_best(is_exact=kept.is_exact)
     tables = party.open_tables(kept.layout)
     search = Search(party, kept.layout, tables, pooled, best)
@@ -346,21 +351,24 @@ def search_by_folds(search: Search, show: Show) -> None:
 def search_bounded(search: Search, show: Show) -> None:
     """Send all pairs without folds, and by folds those whose bound says that they may.
 
-    The bound of a pair is compared with the worst of the best models so far.
+    The bound of a pair is compared with the worst of the best models so far. Few are
+    sent before all bounds are known: of the first pairs many would be, that the best
+    of all leave behind.
     """
     pooled, best = search.pooled, search.best
     tiles = search.layout.list_tiles(2, search.party.itemsize)
-    at, step = 0, 1
+    at, step, held = 0, 1, NOBODY
     while at < len(tiles):
         some = tiles[at : at + step]
-        found = []
+        found = [held]
         for block, tile in enumerate(some, at):
             sums = add_tile(search, PAIRS, block, tile)
             if pooled is not None and best is not None and sums is not None:
                 found.append(collect(pooled, tile, sums, get_worst(best)))
-        score_rounds(search, found)
         at += len(some)
-        step = min(2 * step, MOST_TILES)
+        most = 0 if at == len(tiles) else MOST_HELD
+        held = score_rounds(search, sort_candidates(found), FIRST_ROUND // step, most)
+        step = min(4 * step, MOST_TILES)
         if show:
             show(at, len(tiles))
 
@@ -371,34 +379,44 @@ def get_worst(best: Best) -> float:
 
 
 def score_rounds(
-    search: Search, found: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]]
-) -> None:
-    """Score candidates by folds, the highest bounds first, while they may matter."""
+    search: Search, candidates: Candidates, first: int, most: int
+) -> Candidates:
+    """Score candidates by folds, the highest bounds first, while they may matter.
+
+    Parameters
+    ----------
+    first
+        Times the models that are wanted, at least one, are scored first, and then
+        twice as many each.
+    most
+        Candidates that may be left.
+
+    Returns
+    -------
+    What is left, of the scorer.
+    """
     party, best = search.party, search.best
-    bound, pairs = sort_candidates(found)
-    at, size = 0, FIRST_ROUND * party.study.top
+    bound, pairs = candidates
+    at, size = 0, max(1, first) * party.study.top
     while True:
         chosen = None
         if best is not None:
             reach = int(np.searchsorted(-bound, -get_worst(best), "right"))
-            chosen = pairs[at : min(at + size, reach)]
+            last = min(at + size, reach) if at == 0 or reach - at > most else at
+            bound, pairs, chosen = bound[:reach], pairs[:reach], pairs[at:last]
         told = party.link.tell(chosen)
         if len(told) == 0:
-            return
+            return Candidates(bound[at:], pairs[at:])
         score_pairs(search, told)
         at, size = at + len(told), 2 * size
 
 
-def sort_candidates(
-    found: Sequence[tuple[NDArray[np.float64], NDArray[np.int64]]],
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return bounds and pairs of several tiles, the highest bound first."""
-    if not found:
-        return np.empty(0), np.empty((0, 2), np.int64)
+def sort_candidates(found: Sequence[Candidates]) -> Candidates:
+    """Return the candidates of several tiles, the highest bound first."""
     bound = np.concatenate([one for one, _ in found])
     pairs = np.concatenate([one for _, one in found])
     order = np.lexsort((pairs[:, 1], pairs[:, 0], -bound))
-    return bound[order], pairs[order]
+    return Candidates(bound[order], pairs[order])
 
 
 def score_pairs(search: Search, pairs: NDArray[np.int64]) -> None:

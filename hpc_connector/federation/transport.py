@@ -11,20 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
-from hpc_connector.federation.masks import Numbers, mask_parts, sum_blocks
+from hpc_connector.federation.masks import (
+    Numbers,
+    Part,
+    as_part,
+    mask_parts,
+    sum_blocks,
+)
 from hpc_connector.partitioner.ending import wait_asleep
 from hpc_connector.partitioner.sums import sum_arrays
 from hpc_connector.run_record import FromCatalogue
 
 Raw = NDArray[np.uint8]
-Count = Callable[[], Numbers | Iterator[Numbers]]
+Count = Callable[[], Numbers | Iterator[Part]]
 
 
 class Make(Protocol):
     """Counts and masks a block."""
 
     def __call__(self, into: Raw | None = None) -> Numbers:
-        """Return the masked block, at the beginning of some memory if that is given."""
+        """Return the masked block, at the beginning of some memory if that will do."""
 
 
 class Transport(Protocol):
@@ -71,10 +77,13 @@ class RankTransport:
     ----------
     for_all
         Whether all ranks see the sums.
+    room
+        Memory for blocks that all ranks share, from ``open_room``.
     """
 
     comm: Any
     for_all: bool = False
+    room: Raw | None = None
     attempt: int = 1
 
     @property
@@ -85,7 +94,7 @@ class RankTransport:
     def add(self, stage: int, block: int, make: Make | None) -> Numbers | None:
         """Return the sum of a block over ranks."""
         assert make is not None
-        return sum_arrays(self.comm, make(), for_all=self.for_all)
+        return sum_arrays(self.comm, make, for_all=self.for_all, room=self.room)
 
     def tell(self, value: Any) -> Any:
         """Return the value of the first rank."""
@@ -179,7 +188,7 @@ class Link:
         return self.transport.is_scorer
 
     def add(
-        self, stage: int, block: int, count: Count | None, n_bytes: int
+        self, stage: int, block: int, count: Count | None, n: int, dtype: Any
     ) -> Numbers | None:
         """Mask a block, and return the sum over sites if it may be seen.
 
@@ -188,14 +197,15 @@ class Link:
         count
             Returns the numbers of this site, in one or by parts; None of a hub, which
             has none.
-        n_bytes
-            Of them; they count as sent also where an earlier process has sent them.
+        n, dtype
+            How many they are, and uint16 or uint32; they count as sent also where an
+            earlier process has sent them.
         """
         if count is None:
             return self.transport.add(stage, block, None)
         self.sent[f"stage {stage} blocks"] += 1
-        self.sent[f"stage {stage} bytes"] += n_bytes
-        make = partial(self.mask, stage, block, count, n_bytes)
+        self.sent[f"stage {stage} bytes"] += n * np.dtype(dtype).itemsize
+        make = partial(self.mask, stage, block, count, n, dtype)
         return self.transport.add(stage, block, make)
 
     def mask(
@@ -203,14 +213,17 @@ class Link:
         stage: int,
         block: int,
         count: Count,
-        n_bytes: int,
+        n: int,
+        dtype: Any,
         into: Raw | None = None,
     ) -> Numbers:
         """Return the numbers of a block under the masks of this site."""
-        memory = np.empty(n_bytes, np.uint8) if into is None else into[:n_bytes]
-        counted = count()
-        parts = [counted] if isinstance(counted, np.ndarray) else counted
-        return mask_parts(parts, self.keys, self.site, stage, block, memory)
+        n_bytes = n * np.dtype(dtype).itemsize
+        if into is None or len(into) < n_bytes:
+            into = np.empty(n_bytes, np.uint8)
+        numbers, counted = into[:n_bytes].view(dtype), count()
+        parts = [as_part(counted)] if isinstance(counted, np.ndarray) else counted
+        return mask_parts(parts, self.keys, self.site, stage, block, numbers)
 
     def tell(self, value: Any) -> Any:
         """Return the value that the scorer gives.

@@ -5,12 +5,14 @@ import time
 from typing import Any
 
 from hpc_connector.errors import BadInput
+from hpc_connector.federation.blocks import MESSAGE_BYTES
 from hpc_connector.federation.records import make_folder
 from hpc_connector.federation.study import Study, read_study
 from hpc_connector.federation.transport import RankTransport
 from hpc_connector.manifest import get_time
 from hpc_connector.partitioner.communicator import Communicator
 from hpc_connector.partitioner.ending import end_together
+from hpc_connector.partitioner.sums import open_room
 from hpc_connector.pipeline.resources import get_resources
 from mdr_epistasis.federated.inputs import (
     check_inputs,
@@ -58,8 +60,10 @@ def run_ranks(comm: Communicator, options: FederateOptions, args: Options) -> En
         own = take_inputs(options, args, study, name, comm.rank)
         check_inputs(own)
         begun = begin_site(options, own, study, name, comm.rank)
-    transport = RankTransport(comm, for_all=study.scorer == "sites")
-    found, told = take_part(comm, transport, options, args, begun)
+    for_all = study.scorer == "sites"
+    with open_room(comm, MESSAGE_BYTES) as room:
+        transport = RankTransport(comm, for_all=for_all, room=room)
+        found, told = take_part(comm, transport, options, args, begun)
     result: Result | None = None
     with end_together(comm):
         log_end(options.get_records(), begun, told)

@@ -15,6 +15,7 @@ from hpc_connector.learner.mdr._simd import (
     Vector,
     add_common_bits,
     load,
+    load_counts,
     spread,
     store,
     store_lower,
@@ -41,14 +42,14 @@ def count_batches(tile: tuple[int, ...]) -> int:
 
 
 @kernel
-def fill_tables(
+def add_tables(
     planes: NDArray[np.int32],
     start: NDArray[np.int64],
     tile: tuple[int, ...],
     n_cells: int,
     tables: Numbers,
 ) -> None:
-    """Count the tables of the pairs of a tile.
+    """Add the tables of the pairs of a tile to numbers, modulo 2^16 or 2^32.
 
     Parameters
     ----------
@@ -61,22 +62,22 @@ def fill_tables(
     n_cells
         4 or 9.
     tables
-        The result, int16 or int32 (batches * groups * cells * 16,), of the bits of
-        unsigned numbers: [batch][group][cell][pair]; batches as :func:`count_batches`
-        counts them, row by row.
+        What they are added to, int16 or int32 (batches * groups * cells * 16,), of the
+        bits of unsigned numbers: [batch][group][cell][pair]; batches as
+        :func:`count_batches` counts them, row by row.
     """
     n_words = start[-1]
     if n_cells == 4:
         rows = np.empty(4 * n_words * 8, np.int32)
-        _fill_four(planes, planes.reshape(-1), start, tile, rows, tables)
+        _add_four(planes, planes.reshape(-1), start, tile, rows, tables)
     else:
         rows = np.empty(n_words * 6, np.int32)
         counts = np.empty((start.shape[0] - 1) * 288, np.int32)
-        _fill_nine(planes.reshape(-1), start, tile, rows, counts, tables)
+        _add_nine(planes.reshape(-1), start, tile, rows, counts, tables)
 
 
 @bare
-def _fill_four(
+def _add_four(
     stored_planes: NDArray[np.int32],
     planes: NDArray[np.int32],
     start: NDArray[np.int64],
@@ -84,7 +85,7 @@ def _fill_four(
     rows: NDArray[np.int32],
     tables: Numbers,
 ) -> None:
-    """Count four cells of a tile with what :func:`fill_tables` has allocated."""
+    """Add four cells of a tile with what :func:`add_tables` has allocated."""
     first_row, last_row, first_column, last_column = tile
     n_groups, n_words = start.shape[0] - 1, start[-1]
     stored = stored_planes.shape[2]
@@ -112,23 +113,24 @@ def _fill_four(
 
 
 @inlined
-def _store(tables: Numbers, at: int, count: Vector) -> None:
-    """Write sixteen counts, of which tables of 16 bits hold the lower ones."""
+def _add(tables: Numbers, at: int, count: Vector) -> None:
+    """Add sixteen counts, of which tables of 16 bits hold the lower ones."""
+    total = load_counts(tables, at) + count
     if tables.itemsize == 2:
-        store_lower(tables, at, count)
+        store_lower(tables, at, total)
     else:
-        store(tables, at, count)
+        store(tables, at, total)
 
 
 @inlined
-def _store_four(
+def _add_group(
     tables: Numbers, at: int, c00: Vector, c01: Vector, c10: Vector, c11: Vector
 ) -> None:
-    """Write the four cells of a group."""
-    _store(tables, at, c00)
-    _store(tables, at + 16, c01)
-    _store(tables, at + 32, c10)
-    _store(tables, at + 48, c11)
+    """Add the four cells of a group."""
+    _add(tables, at, c00)
+    _add(tables, at + 16, c01)
+    _add(tables, at + 32, c10)
+    _add(tables, at + 48, c11)
 
 
 @bare
@@ -143,7 +145,7 @@ def _count_four_rows(
     to: int,
     size: int,
 ) -> None:
-    """Write the tables of four rows with the sixteen variants of a block.
+    """Add the tables of four rows with the sixteen variants of a block.
 
     Sixteen counts stay in registers through a group: two loads and eight broadcasts
     feed sixteen AND + population count + add.
@@ -179,14 +181,14 @@ def _count_four_rows(
                 d00, d01, d10, d11, rows[r + 3], rows[r + 7], x, y
             )
         at = to + group * 64
-        _store_four(tables, at, a00, a01, a10, a11)
-        _store_four(tables, at + size, b00, b01, b10, b11)
-        _store_four(tables, at + 2 * size, c00, c01, c10, c11)
-        _store_four(tables, at + 3 * size, d00, d01, d10, d11)
+        _add_group(tables, at, a00, a01, a10, a11)
+        _add_group(tables, at + size, b00, b01, b10, b11)
+        _add_group(tables, at + 2 * size, c00, c01, c10, c11)
+        _add_group(tables, at + 3 * size, d00, d01, d10, d11)
 
 
 @bare
-def _fill_nine(
+def _add_nine(
     planes: NDArray[np.int32],
     start: NDArray[np.int64],
     tile: tuple[int, ...],
@@ -194,7 +196,7 @@ def _fill_nine(
     counts: NDArray[np.int32],
     tables: Numbers,
 ) -> None:
-    """Count nine cells of a tile with what :func:`fill_tables` has allocated."""
+    """Add nine cells of a tile with what :func:`add_tables` has allocated."""
     first_row, last_row, first_column, last_column = tile
     n_groups, n_words = start.shape[0] - 1, start[-1]
     block_size, size, base = n_words * 48, n_groups * 144, 0
@@ -216,7 +218,7 @@ def _fill_nine(
                         here = group * 288 + row * 144
                         for cell in range(0, 144, 16):
                             count = load(counts, here + cell)
-                            _store(tables, to + group * 144 + cell, count)
+                            _add(tables, to + group * 144 + cell, count)
         base += 16 * n_columns
 
 
