@@ -17,7 +17,6 @@ from pooled_cohorts import save_bed, save_study
 NAMES = ("zeta", "Alpha", "mid", "b_2", "a-9", "0")
 CHROMOSOMES = ("1", "2", "22", "X", "Y", "MT")
 ALLELES = (("A", "G"), ("C", "A"), ("T", "G"), ("CA", "C"), ("A", "T"))
-N_PALINDROMIC = 1  # of these alleles, the last: a strand cannot be told
 OTHER_STRAND = str.maketrans("ACGT", "TGCA")
 NO_CONSISTENCY = frozenset(("cv_consistency", "is_best"))
 
@@ -106,9 +105,14 @@ def write_otherwise(rng, variants, genotypes):
     return own, rows
 
 
-def is_palindromic(variant):
-    """Return whether the strand of a variant cannot be told."""
-    return variant[3:] in ALLELES[-N_PALINDROMIC:]
+def is_left_out(variant):
+    """Return whether a variant of a site is not matched, though it is there.
+
+    Its strand cannot be told, or whether it is an insertion or a deletion: its alleles
+    are exchanged.
+    """
+    alleles = variant[3:]
+    return set(alleles) == {"A", "T"} or alleles == ("C", "CA")
 
 
 def save_trial(folder, seed, n_sites=None, **given):
@@ -129,9 +133,9 @@ def save_trial(folder, seed, n_sites=None, **given):
     is_union = bool(rng.random() < 0.5)
     for name, cohort in zip(names, cohorts, strict=True):
         lacks = set(rng.choice(len(variants), 2, replace=False).tolist())
-        lacks |= {v for v, one in enumerate(variants) if is_palindromic(one)}
         own, rows = write_otherwise(rng, variants, cohort.genotypes)
-        kept = [v for v in range(len(own)) if v not in lacks or is_palindromic(own[v])]
+        kept = [v for v in range(len(own)) if v not in lacks or is_left_out(own[v])]
+        lacks |= {v for v, one in enumerate(own) if is_left_out(one)}
         kept = rng.permutation(kept).tolist()
         others = [("1", "elsewhere", 7, "A", "G"), ("9", "another", 100, "A", "C")]
         rows = np.concatenate([rows[kept], cohort.genotypes[:2]])
