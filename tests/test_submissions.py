@@ -8,7 +8,11 @@ import pytest
 from hpc_connector.catalogue.repositories import maf
 from hpc_connector.catalogue.repositories.isatab import read_isatab
 from hpc_connector.catalogue.repositories.mwtab import read_mwtab
-from hpc_connector.catalogue.repositories.submission import PROTOCOLS, save_submission
+from hpc_connector.catalogue.repositories.submission import (
+    PROTOCOLS,
+    Words,
+    save_submission,
+)
 from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
 from metabolite_annotation import schema
@@ -121,12 +125,17 @@ def test_export_isatab__reads_back_with_our_reader(tmp_path, results):
     out = tmp_path / "isatab"
     study = MTBLS.partition(":")[2]
     found = save_submission(
-        results, out, study=study, fdr=0.5, facts=facts, title='"T" of livers'
+        results,
+        out,
+        study=study,
+        fdr=0.5,
+        facts=facts,
+        words=Words('"T" of livers', "D"),
     )
     assert (found.annotations, found.left_out) == (3, 0)
     assert "Organism" not in found.empty
     back = read_isatab(out)
-    assert back.about.title == '"T" of livers'
+    assert (back.about.title, back.about.description) == ('"T" of livers', "D")
     wanted = {**facts, "identifier": MTBLS, "samples": "1", "polarity": "negative"}
     assert wanted.items() <= back.facts.items()
     assert sorted(back.missing) == ["FILES/tissue.ibd", "FILES/tissue.imzML"]
@@ -152,7 +161,7 @@ def test_export_isatab__refuses_runs_that_have_no_annotations(tmp_path, results)
         save_submission(results, tmp_path / "o", study="MTBLS1", fdr=0.1, facts={})
 
     for change, said in (
-        ({"status": "running"}, "that is done"),
+        ({"status": "running"}, "done and not encrypted"),
         ({"rows": [{"score": "NA"}]}, "line 2: score NA: expected a number"),
     ):
         put(results, **change)
@@ -179,7 +188,9 @@ def test_metabolights_utils__reads_what_we_write_without_a_word(tmp_path, result
     from metabolights_utils.isatab import Reader
 
     out = tmp_path / "isatab"
-    save_submission(results, out, study="MTBLSXXXX", fdr=0.5, facts={}, title="T")
+    save_submission(
+        results, out, study="MTBLSXXXX", fdr=0.5, facts={}, words=Words("T")
+    )
     found = Reader.get_investigation_file_reader().read(out / "i_Investigation.txt")
     (study,) = found.investigation.studies
     assert found.parser_report.messages == []

@@ -62,6 +62,16 @@ PAPER = (
 OBI = "http://purl.obolibrary.org/obo/OBI_"
 
 
+class Words(NamedTuple):
+    """What a study is called and what it is, empty where it is not known."""
+
+    title: str = ""
+    description: str = ""
+
+
+NONE = Words()
+
+
 class Submission(NamedTuple):
     """What was written: files, annotations, and what is left to fill in."""
 
@@ -72,7 +82,7 @@ class Submission(NamedTuple):
 
 
 def save_submission(
-    run: Path, out: Path, *, study: str, fdr: float, facts: Facts, title: str = ""
+    run: Path, out: Path, *, study: str, fdr: float, facts: Facts, words: Words = NONE
 ) -> Submission:
     """Write the files of a run to a new folder.
 
@@ -82,7 +92,7 @@ def save_submission(
         Identifier, which is part of the files' names.
     fdr
         Most of the rate of annotations.
-    facts, title
+    facts, words
         Of the data set of the run, as far as a catalogue knows it.
 
     Raises
@@ -92,7 +102,7 @@ def save_submission(
     """
     record = read_manifest(run)
     if record.get("status") != "done" or "search" not in record:
-        raise BadInput(f"{run}: expected a run of annotations that is done")
+        raise BadInput(f"{run}: expected a run of annotations, done and not encrypted")
     if out.exists():
         raise BadInput(f"{out} is there: expected a new folder")
     polarity = str(record["search"]["polarity"])
@@ -111,7 +121,7 @@ def save_submission(
     known = get_parameters(record, facts)
     tables = make_tables(study, sample, list_data(record), polarity, known, facts)
     tables |= {name_maf(study, polarity): [[*COLUMNS, sample], *found.rows]}
-    lines = make_investigation(study, list(tables), title)
+    lines = make_investigation(study, list(tables), words)
     out.parent.mkdir(parents=True, exist_ok=True)
     with make_partial(out) as folder:
         (folder / "all").mkdir()
@@ -119,7 +129,7 @@ def save_submission(
             text = "".join(format_rows(rows))
             (folder / "all" / name).write_text(text, "utf-8", newline="\n")
         (folder / "all").replace(out)
-    return tell(["i_Investigation.txt", *tables], found, known, facts, title)
+    return tell(["i_Investigation.txt", *tables], found, known, facts, words)
 
 
 def name_assay(study: str, polarity: str) -> str:
@@ -215,7 +225,7 @@ def make_tables(
     }
 
 
-def make_investigation(study: str, names: list[str], title: str) -> list[list[str]]:
+def make_investigation(study: str, names: list[str], words: Words) -> list[list[str]]:
     """Return the lines of the investigation file, with all labels of the format."""
     samples, assay, _ = names
     none = [""] * len(PROTOCOLS)
@@ -235,8 +245,9 @@ def make_investigation(study: str, names: list[str], title: str) -> list[list[st
         *_label("Investigation Person", PERSON),
         ["STUDY"],
         ["Study Identifier", study],
-        ["Study Title", title],
-        *_label("Study", ("Description", "Submission Date", "Public Release Date")),
+        ["Study Title", words.title],
+        ["Study Description", words.description],
+        *_label("Study", ("Submission Date", "Public Release Date")),
         ["Study File Name", samples],
         ["STUDY DESIGN DESCRIPTORS"],
         ["Study Design Type", "imaging mass spectrometry"],
@@ -283,10 +294,11 @@ def _blank() -> list[str]:
 
 
 def tell(
-    files: list[str], found: Made, known: Mapping[str, str], facts: Facts, title: str
+    files: list[str], found: Made, known: Mapping[str, str], facts: Facts, words: Words
 ) -> Submission:
     """Return what was written, and what is left for people to fill in."""
-    asked = {"Study Title": title, "Study Description": "", "STUDY CONTACTS": ""}
+    asked = {"Study Title": words.title, "Study Description": words.description}
+    asked |= {"STUDY CONTACTS": ""}
     asked |= {"Study Protocol Description": "", "STUDY PUBLICATIONS": ""}
     asked |= {"Organism": facts.get("organism", "")}
     asked |= {"Organism part": facts.get("organism_part", "")}

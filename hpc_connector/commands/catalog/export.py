@@ -9,7 +9,7 @@ from hpc_connector.catalogue.catalog import Catalog
 from hpc_connector.catalogue.exchange import save_events
 from hpc_connector.catalogue.lookup import find, get, list_ids
 from hpc_connector.catalogue.records import DataSet
-from hpc_connector.catalogue.repositories.submission import save_submission
+from hpc_connector.catalogue.repositories.submission import Words, save_submission
 from hpc_connector.commands.catalog.words import (
     add_place,
     as_reference,
@@ -95,7 +95,7 @@ def export_isatab(args: argparse.Namespace) -> int:
         study=args.study or NO_STUDY,
         fdr=args.fdr,
         facts=about.facts if about else {},
-        title=about.title if about else "",
+        words=Words(about.title, about.description) if about else Words(),
     )
     print(f"{args.isatab}: {', '.join(found.files)}")
     print(
