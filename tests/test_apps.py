@@ -403,10 +403,15 @@ def test_check__of_a_program_that_asks_to_come_again(third, capsys):
     assert "exit code 75" in capsys.readouterr().err
 
 
-def test_check__ends_a_program_that_does_not(third, capsys):
-    change(
-        third, "words =", "import time; time.sleep(3600)\nwords =", "example/count.py"
-    )
+@pytest.mark.parametrize(
+    "hangs",
+    [
+        "import time; time.sleep(3600)",
+        "import subprocess; subprocess.run(['sleep', '3600'])",
+    ],
+)
+def test_check__ends_a_program_that_does_not(third, capsys, hangs):
+    change(third, "words =", f"{hangs}\nwords =", "example/count.py")
     assert main(["apps", "check", str(third), "--patience", "5s"]) == 2
     assert "expected an end within 5 s" in capsys.readouterr().err
 
