@@ -548,13 +548,22 @@ def test_list__has_a_third_program_that_is_not_imported(third, tmp_path):
     assert json.loads(done.stdout)["command"] == ["python", "count.py"]
 
 
-def test_list__says_which_cannot_be_read(tmp_path):
-    install(tmp_path / "site", "empty", None)
-    done = run_command("apps", "list", "--json", PYTHONPATH=str(tmp_path / "site"))
+def test_list__says_which_cannot_be_read(third, tmp_path):
+    site = tmp_path / "site"
+    install(site, "empty", None)
+    install(site, "other", third)
+    install(site, "gone", None)
+    (site / "gone/__init__.py").unlink()
+    (site / "gone").rmdir()
+    done = run_command("apps", "list", "--json", PYTHONPATH=str(site))
     assert done.returncode == 0
     assert [one["name"] for one in json.loads(done.stdout)] == list(APPS)
-    (line,) = done.stderr.splitlines()
-    assert "empty is left out: " in line
+    lines = [line.removeprefix("hpc-connector: ") for line in done.stderr.splitlines()]
+    assert lines[0] == "gone is left out: there is no package gone"
+    assert lines[1].startswith(f"empty is left out: {site}/empty/{FILE}: cannot be ")
+    assert lines[2:] == [
+        f"other is left out: {site}/other: name = 'count': expected 'other'"
+    ]
 
 
 def test_find_installed__is_where_the_packages_are():

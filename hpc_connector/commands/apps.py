@@ -59,7 +59,10 @@ def list_apps(args: argparse.Namespace) -> int:
     found = []
     for name, folder in find_installed().items():
         try:
-            found.append(read_app(folder))
+            app = read_app(folder)
+            if app.name != name:
+                raise BadInput(f"{folder}: name = {app.name!r}: expected {name!r}")
+            found.append(app)
         except BadInput as error:
             logger.warning("%s is left out: %s", name, error)
     if args.json:
