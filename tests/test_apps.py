@@ -8,14 +8,19 @@ import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hpc_connector.apps.app import FILE
+from hpc_connector.apps.cwl import make_tool
 from hpc_connector.apps.generate import list_differences, load_rows, make_rows
 from hpc_connector.apps.generate import render as render_rows
 from hpc_connector.apps.installed import find_installed
 from hpc_connector.apps.read import look_at, read_app
+from hpc_connector.apps.schema import make_schema
 from hpc_connector.catalogue.headers import BESIDE, GENOTYPES, INDEXED
 from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
@@ -330,6 +335,33 @@ def test_check__says_each_fault_in_a_line(third, capsys, before, after, faults):
     for line, fault in zip(lines, faults, strict=True):
         assert line.startswith(f"hpc-connector: {third}/{FILE}: ")
         assert fault in line
+
+
+ANY = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3)
+    ),
+    lambda some: st.one_of(
+        st.lists(some, max_size=2),
+        st.dictionaries(st.text(max_size=3), some, max_size=2),
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), value=ANY)
+def test_look_at__of_any_value_says_its_faults(data, value):
+    told = place = tomllib.loads(GOOD)
+    for _ in range(data.draw(st.integers(0, 2))):
+        tables = [v for v in place.values() if isinstance(v, dict)]
+        place = data.draw(st.sampled_from(tables)) if tables else place
+    place[data.draw(st.sampled_from([*place, "no_key"]))] = value
+    with mock.patch("hpc_connector.apps.read.read_toml", return_value=told):
+        app, faults = look_at(Path("folder"))
+    assert app is not None or faults
+    if not faults:
+        make_tool(app), make_schema(app)
 
 
 def test_check__of_a_folder_that_is_no_app(tmp_path, capsys):

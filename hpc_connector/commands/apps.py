@@ -150,7 +150,7 @@ def check(args: argparse.Namespace) -> int:
     app, faults = look_at(folder)
     faults = faults or list_differences(folder)
     for fault in faults:
-        print(f"hpc-connector: {fault}", file=sys.stderr)
+        print(f"hpc-connector: {' '.join(fault.split())}", file=sys.stderr)
     if faults or app is None:
         return cli.BAD_INPUT
     print(
