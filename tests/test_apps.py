@@ -8,14 +8,19 @@ import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hpc_connector.apps.app import FILE
+from hpc_connector.apps.cwl import make_tool
 from hpc_connector.apps.generate import list_differences, load_rows, make_rows
 from hpc_connector.apps.generate import render as render_rows
 from hpc_connector.apps.installed import find_installed
 from hpc_connector.apps.read import look_at, read_app
+from hpc_connector.apps.schema import make_schema
 from hpc_connector.catalogue.headers import BESIDE, GENOTYPES, INDEXED
 from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
@@ -332,6 +337,33 @@ def test_check__says_each_fault_in_a_line(third, capsys, before, after, faults):
         assert fault in line
 
 
+ANY = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3)
+    ),
+    lambda some: st.one_of(
+        st.lists(some, max_size=2),
+        st.dictionaries(st.text(max_size=3), some, max_size=2),
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), value=ANY)
+def test_look_at__of_any_value_says_its_faults(data, value):
+    told = place = tomllib.loads(GOOD)
+    for _ in range(data.draw(st.integers(0, 2))):
+        tables = [v for v in place.values() if isinstance(v, dict)]
+        place = data.draw(st.sampled_from(tables)) if tables else place
+    place[data.draw(st.sampled_from([*place, "no_key"]))] = value
+    with mock.patch("hpc_connector.apps.read.read_toml", return_value=told):
+        app, faults = look_at(Path("folder"))
+    assert app is not None or faults
+    if not faults:
+        make_tool(app), make_schema(app)
+
+
 def test_check__of_a_folder_that_is_no_app(tmp_path, capsys):
     assert main(["apps", "check", str(tmp_path)]) == 2
     assert f"{tmp_path}/{FILE}: cannot be read" in capsys.readouterr().err
@@ -403,10 +435,15 @@ def test_check__of_a_program_that_asks_to_come_again(third, capsys):
     assert "exit code 75" in capsys.readouterr().err
 
 
-def test_check__ends_a_program_that_does_not(third, capsys):
-    change(
-        third, "words =", "import time; time.sleep(3600)\nwords =", "example/count.py"
-    )
+@pytest.mark.parametrize(
+    "hangs",
+    [
+        "import time; time.sleep(3600)",
+        "import subprocess; subprocess.run(['sleep', '3600'])",
+    ],
+)
+def test_check__ends_a_program_that_does_not(third, capsys, hangs):
+    change(third, "words =", f"{hangs}\nwords =", "example/count.py")
     assert main(["apps", "check", str(third), "--patience", "5s"]) == 2
     assert "expected an end within 5 s" in capsys.readouterr().err
 
@@ -543,13 +580,22 @@ def test_list__has_a_third_program_that_is_not_imported(third, tmp_path):
     assert json.loads(done.stdout)["command"] == ["python", "count.py"]
 
 
-def test_list__says_which_cannot_be_read(tmp_path):
-    install(tmp_path / "site", "empty", None)
-    done = run_command("apps", "list", "--json", PYTHONPATH=str(tmp_path / "site"))
+def test_list__says_which_cannot_be_read(third, tmp_path):
+    site = tmp_path / "site"
+    install(site, "empty", None)
+    install(site, "other", third)
+    install(site, "gone", None)
+    (site / "gone/__init__.py").unlink()
+    (site / "gone").rmdir()
+    done = run_command("apps", "list", "--json", PYTHONPATH=str(site))
     assert done.returncode == 0
     assert [one["name"] for one in json.loads(done.stdout)] == list(APPS)
-    (line,) = done.stderr.splitlines()
-    assert "empty is left out: " in line
+    lines = [line.removeprefix("hpc-connector: ") for line in done.stderr.splitlines()]
+    assert lines[0] == "gone is left out: there is no package gone"
+    assert lines[1].startswith(f"empty is left out: {site}/empty/{FILE}: cannot be ")
+    assert lines[2:] == [
+        f"other is left out: {site}/other: name = 'count': expected 'other'"
+    ]
 
 
 def test_find_installed__is_where_the_packages_are():

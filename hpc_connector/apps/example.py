@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -62,26 +63,41 @@ def run_words(words: Sequence[str], place: Path, patience_s: float) -> str:
     program = shutil.which(words[0], path=path)
     if program is None:
         raise BadInput(f"{words[0]}: expected a program that is installed")
-    try:
-        done = subprocess.run(
-            [program, *words[1:]],
-            cwd=place,
-            env=os.environ | {"PATH": path},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=patience_s,
-        )
-    except subprocess.TimeoutExpired:
-        raise BadInput(
-            f"{shlex.join(words)}: expected an end within {patience_s:g} s"
-        ) from None
-    if done.returncode:
-        last = (done.stderr.strip() or "it says nothing").splitlines()[-1]
-        kind = Later if done.returncode == STOPPED else BadInput
-        raise kind(f"{shlex.join(words)}: exit code {done.returncode}: {last}")
-    return done.stdout
+    out, err, code = run_group([program, *words[1:]], place, path, patience_s)
+    if code:
+        last = (err.strip() or "it says nothing").splitlines()[-1]
+        kind = Later if code == STOPPED else BadInput
+        raise kind(f"{shlex.join(words)}: exit code {code}: {last}")
+    return out
+
+
+def run_group(
+    words: Sequence[str], place: Path, path: str, patience_s: float
+) -> tuple[str, str, int]:
+    """Run a command; return what it prints, its errors and its exit code.
+
+    If it takes longer it is killed, and all that it has started.
+    """
+    with subprocess.Popen(
+        words,
+        cwd=place,
+        env=os.environ | {"PATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=patience_s)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            said = shlex.join([os.path.basename(words[0]), *words[1:]])
+            raise BadInput(f"{said}: expected an end within {patience_s:g} s") from None
+    return out, err, process.returncode
 
 
 def check_plan(app: App, example: Example, place: Path, patience_s: float) -> str:

@@ -59,7 +59,10 @@ def list_apps(args: argparse.Namespace) -> int:
     found = []
     for name, folder in find_installed().items():
         try:
-            found.append(read_app(folder))
+            app = read_app(folder)
+            if app.name != name:
+                raise BadInput(f"{folder}: name = {app.name!r}: expected {name!r}")
+            found.append(app)
         except BadInput as error:
             logger.warning("%s is left out: %s", name, error)
     if args.json:
@@ -147,7 +150,7 @@ def check(args: argparse.Namespace) -> int:
     app, faults = look_at(folder)
     faults = faults or list_differences(folder)
     for fault in faults:
-        print(f"hpc-connector: {fault}", file=sys.stderr)
+        print(f"hpc-connector: {' '.join(fault.split())}", file=sys.stderr)
     if faults or app is None:
         return cli.BAD_INPUT
     print(
