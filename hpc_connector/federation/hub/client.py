@@ -93,6 +93,7 @@ class SiteTransport:
         self.run = name_run(self.study, self.attempt, hellos)
         self.memory.keep("run", self.run)
         self.pool.submit(self.show_life, self.way)
+        logger.info("all sites are here: attempt %d", self.attempt)
         return list(hellos)
 
     def show_life(self, way: Way) -> None:
