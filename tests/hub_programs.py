@@ -39,7 +39,7 @@ OF_EXCHANGE = f"{HUBS}.exchange", "Exchange", "hpc_connector.commands.main"
 
 def kill_at(party, name, number):
     """Return a command that ends itself at the n-th call of a method."""
-    of_hub = OF_EXCHANGE if name == "end" else OF_HUB
+    of_hub = OF_EXCHANGE if name in ("end", "leave") else OF_HUB
     module, kind, program = of_hub if party == HUB else OF_SITE
     about = {"module": module, "kind": kind, "program": program}
     code = KILLED.format(name=name, number=number, **about)

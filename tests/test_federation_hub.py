@@ -149,6 +149,24 @@ def test_federate__begins_anew_after_an_attempt_without_a_site(parties, by_ranks
     assert any("begins anew" in line for line in parties.say("site3"))
 
 
+def test_federate__tells_a_hub_that_was_away_of_the_result(parties, by_ranks):
+    parties.patience = "3"
+    for one in (HUB, *parties.sites):
+        program = kill_at(HUB, "leave", 1) if one == HUB else None
+        more = ["--patience", "120"] if one == HUB else []
+        parties.start(one, *more, program=program)
+    codes = parties.wait()
+    assert codes.pop(HUB) == -9
+    assert set(codes.values()) <= {0, 75}
+    assert any("--resume tells it" in parties.say(site)[-1] for site in codes)
+    parties.patience = "120"
+    parties.start(HUB)
+    for site in parties.sites:
+        parties.start(site, "--resume")
+    check_ends(parties, by_ranks(SET))
+    assert not any((parties.get_out(site) / "ledger").exists() for site in codes)
+
+
 def test_federate__ends_all_where_a_site_is_refused(parties):
     parties.start_all()
     assert set(parties.wait().values()) == {0}

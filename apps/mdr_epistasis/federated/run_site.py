@@ -78,8 +78,8 @@ def run_site(
         record |= {"resources": get_resources(comm, 1, start_s)}
         record |= {"finished": get_time()}
         result = save_found(args, record, study, found)
-        transport.leave()
-    clear(args)
+        is_heard = transport.leave()
+    finish(args, is_heard=is_heard)
     return Ending(True, result)
 
 
@@ -151,12 +151,17 @@ def end_found(
 ) -> Ending:
     """Tell the hub, if it is still there, that this site has the result."""
     place = name_tls_key(options), name_state(args), LAST_S
-    with (
-        contextlib.suppress(BadInput, Later),
-        open_site(study, name, *place) as transport,
-    ):
+    with open_site(study, name, *place) as transport:
         transport.run = transport.memory.kept["run"]
-        transport.leave()
-    clear(args)
-    logger.info("%s is complete", args.out)
+        is_heard = transport.leave()
+    finish(args, is_heard=is_heard)
     return Ending(True)
+
+
+def finish(args: Options, *, is_heard: bool) -> None:
+    """Forget the attempt, unless the hub is still to hear that this site is done."""
+    logger.info("%s is complete", args.out)
+    if is_heard:
+        clear(args)
+    else:
+        logger.warning("the hub waits for this site: --resume tells it, if it is back")

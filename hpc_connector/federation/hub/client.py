@@ -206,18 +206,27 @@ class SiteTransport:
         self.n_told += 1
         return decode(found.data)
 
-    def leave(self, reason: str = DONE) -> None:
-        """Tell the hub, if it listens, that this site has the result, or must stop."""
+    def leave(self, reason: str = DONE) -> bool:
+        """Tell the hub that this site has the result, or must stop.
+
+        Returns
+        -------
+        Whether it has heard of it.
+        """
         if not self.run or self.has_left:
-            return
+            return True
         self.has_left = True
         path, body = f"/v1/runs/{self.run}/leave", pack_json({"reason": reason})
         way = self.way.begin_again(min(self.way.patience_s, LEAVE_S))
         with contextlib.closing(way):
             try:
                 way.ask("POST", path, [body])
-            except (BadInput, Later, Ended) as error:
+            except (BadInput, Ended):  # it knows of no such attempt, or of its end
+                return True
+            except Later as error:
                 logger.warning("the hub has not heard that this site ends: %s", error)
+                return False
+        return True
 
     def close(self) -> None:
         """End what is under way."""
