@@ -205,16 +205,21 @@ def test_federate__of_a_hub_goes_on_with_what_is_sealed(folder, parties):
     words = map(str, [*sealed, "--passphrase-fd", "3"])
     parties.start("hub")
     parties.start("site1", *words, program=[*PHRASE, str(parties.folder / "phrase")])
-    parties.start("site3")
+    sec, pub = save_new_keys(parties.folder / "lab")
+    parties.start("site3", "--encrypt-to", str(pub))
     start_sealed(parties, program=kill_at("site2", "add", 3))
     assert parties.wait("site2") == {"site2": -9}
     start_sealed(parties, "--resume")
     assert set(parties.wait().values()) == {0}, parties.say("site2")
-    assert parties.read_results()[0] == (folder / "plain/models.tsv").read_bytes()
-    known = [
-        json.loads((parties.get_out(site) / "manifest.json").read_text())
-        for site in parties.sites
-    ]
+    out = parties.get_out("site3")
+    for name in ("models.tsv", "manifest.json"):
+        words = ["decrypt", out / f"{name}.c4gh", "--key", sec]
+        words += ["--out", out.parent / name]
+        assert operate([*map(str, words)]) == 0
+    folders = [parties.get_out("site1"), parties.get_out("site2"), out.parent]
+    expected = (folder / "plain/models.tsv").read_bytes()
+    assert [(one / "models.tsv").read_bytes() for one in folders] == [expected] * 3
+    known = [json.loads((one / "manifest.json").read_text()) for one in folders]
     for record in known:  # all know of which data set a site is
         (one,) = record["federation"]["datasets"]["site2"]
         assert (one["id"], one["version"]) == ("cohort", 1)

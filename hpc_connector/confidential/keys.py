@@ -230,6 +230,6 @@ def _save_pair(files: dict[str, bytes], name: Path) -> list[Path]:
         if path.exists():
             raise BadInput(f"{path} is there: expected the name of a new key")
     for path, data in zip(paths, files.values(), strict=True):
-        with publish(path, private=path is paths[0]) as stream:
+        with publish(path, "open", private=path is paths[0]) as stream:
             stream.write(data)
     return paths

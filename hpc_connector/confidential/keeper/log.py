@@ -72,7 +72,7 @@ def save_public(place: LogPlace) -> None:
     public = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     path = name_public(place.path)
     if not path.exists():
-        with publish(path) as stream:
+        with publish(path, "open") as stream:
             stream.write(public)
     elif path.read_bytes() != public:
         raise BadInput(
