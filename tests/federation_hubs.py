@@ -62,6 +62,14 @@ def get_port(study):
     return int(study.hub.url.rpartition(":")[2])
 
 
+def is_open(study):
+    """Return whether the hub listens."""
+    address = HOST, get_port(study)
+    with contextlib.suppress(OSError), socket.create_connection(address):
+        return True
+    return False
+
+
 def make_hello(study, name):
     hello = {"study": study.sha256, "site": name, "nonce": secrets.token_bytes(32)}
     return hello | {"sizes": [3, 4]}
@@ -128,6 +136,10 @@ def open_party(study, name, patience_s=60.0, log=lambda *_, **__: None):
         with open_site(study, name, key, state, patience_s) as transport:
             yield transport
             transport.leave()
+
+
+class Stopped(BaseException):
+    """Ends a party as a signal would."""
 
 
 class Trial:

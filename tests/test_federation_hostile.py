@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from federations import make_study
 from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
+from hpc_connector.federation.joining import check_hellos, make_hello
 from hpc_connector.federation.masks import derive_key
 from hpc_connector.federation.records import (
     alone,
@@ -19,6 +20,7 @@ from hpc_connector.federation.records import (
     tell,
 )
 from hpc_connector.federation.release import check_people, hide_cells, use_budget
+from hpc_connector.federation.site import Sizes
 from hpc_connector.federation.stages import filter_variants
 from hpc_connector.federation.study import read_study
 from mdr_epistasis.federated.options import place
@@ -45,6 +47,24 @@ def save_study(folder, old="", new="", *, is_listed=True):
     path = folder / "STUDY.toml"
     path.write_text(STUDY.replace(old, new, 1))
     return path
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"study": "0" * 64}, "site b has another study"),
+        ({"reference": "0" * 64}, "site b has another list of variants"),
+        ({"site": "a"}, "joined: a, a, c; expected a, b, c, once each"),
+    ],
+)
+def test_check_hellos__refuses_sites_that_do_not_fit(tmp_path, changed, said):
+    study = read_study(save_study(tmp_path))
+    private = X25519PrivateKey.generate()
+    hellos = [make_hello(study, name, Sizes(3, 4), private) for name in study.names]
+    check_hellos(study, hellos)
+    hellos[1] |= changed
+    with pytest.raises(BadInput, match=said):
+        check_hellos(study, hellos)
 
 
 KEY = 'mask_public = "BwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="\n'

@@ -1,6 +1,7 @@
 """A hub and sites as programs over TLS: the models of all, whoever is killed."""
 
 import json
+from functools import cache
 
 import pytest
 
@@ -10,6 +11,8 @@ from hub_programs import OUTPUTS, Parties, kill_at
 from mdr_epistasis.program import main
 from test_federation_program import GOLDEN, SETS, federate, make_study, read_table
 
+SET = "three_sites_dealt"
+
 
 @pytest.fixture
 def parties(tmp_path):
@@ -18,25 +21,43 @@ def parties(tmp_path):
     made.end()
 
 
-def search_by_ranks(parties, out):
-    """Return the bytes of the results of the same study, over MPI."""
-    mask = str(parties.folder / "{site}" / "mask.sec")
-    study = parties.folder / "site1" / "STUDY.toml"
-    sites = parties.folder / "{site}" / "{site}.bed"
-    done = federate(study, out, len(parties.sites), sites, "--mask-key", mask)
-    assert done.returncode == 0, done.stderr
-    return [(out / name).read_bytes() for name in OUTPUTS]
+@pytest.fixture(scope="module")
+def by_ranks(tmp_path_factory):
+    """Return a function that gives the results of a golden set over MPI, as bytes."""
+
+    @cache
+    def search(name, settings="", release=None):
+        folder = tmp_path_factory.mktemp(name)
+        study = make_study(folder, name, settings, release)
+        done = federate(study, folder / "out", SETS[name][0])
+        assert done.returncode == 0, done.stderr
+        return [(folder / "out" / output).read_bytes() for output in OUTPUTS]
+
+    return search
+
+
+def read_record(parties, site):
+    """Return what the manifest of a site says of the search over sites."""
+    record = json.loads((parties.get_out(site) / "manifest.json").read_text())
+    assert record["status"] == "done"
+    return record["federation"]
+
+
+def check_ends(parties, wanted):
+    """Wait until all parties have ended, with a result, and compare that."""
+    codes = parties.wait()
+    assert set(codes.values()) == {0}, [parties.say(one) for one in codes]
+    assert parties.read_results() == wanted
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_federate__with_a_hub_finds_what_ranks_and_the_pooled_run_find(name, tmp_path):
+def test_federate__with_a_hub_finds_what_ranks_and_the_pooled_run_find(
+    by_ranks, tmp_path, name
+):
     parties = Parties(tmp_path, name)
     try:
         parties.start_all()
-        codes = parties.wait()
-        assert set(codes.values()) == {0}, [parties.say(one) for one in codes]
-        found = parties.read_results()
-        assert found == search_by_ranks(parties, tmp_path / "ranks")
+        check_ends(parties, by_ranks(name))
     finally:
         parties.end()
     out = parties.get_out("site2")
@@ -44,10 +65,9 @@ def test_federate__with_a_hub_finds_what_ranks_and_the_pooled_run_find(name, tmp
     shown = read_table(out / "models.tsv")
     for column in want:
         assert shown[column][: len(want["rank"])] == want[column], column
-    record = json.loads((out / "manifest.json").read_text())
-    assert record["status"] == "done"
-    assert [site["name"] for site in record["federation"]["sites"]] == ["site2"]
-    assert record["federation"]["queries"] == {"used": 1, "most": 1}
+    record = read_record(parties, "site2")
+    assert [site["name"] for site in record["sites"]] == ["site2"]
+    assert record["queries"] == {"used": 1, "most": 1}
     page = (out / "report.html").read_text()
     assert "site site2, whose page this is; the hub, which scores, sees" in page
     assert "masked, " in page
@@ -62,30 +82,37 @@ def test_federate__with_a_hub_finds_what_ranks_and_the_pooled_run_find(name, tmp
     ("party", "name", "number"),
     [
         ("site2", "gather", 1),
-        ("site2", "add", 1),
         ("site2", "add", 4),
         ("site2", "leave", 1),
-        (HUB, "gather", 1),
         (HUB, "add", 3),
         (HUB, "tell", 4),
+        (HUB, "end", 1),  # of the attempt, of which all sites have the result
     ],
 )
 def test_federate__goes_on_where_a_party_was_killed(
-    parties, tmp_path, party, name, number
+    parties, by_ranks, party, name, number
 ):
     for one in (HUB, *parties.sites):
         program = kill_at(party, name, number) if one == party else None
         parties.start(one, program=program)
     assert parties.wait(party) == {party: -9}
     parties.start(party, *([] if party == HUB else ["--resume"]))
-    codes = parties.wait()
-    assert set(codes.values()) == {0}, [parties.say(one) for one in codes]
-    assert parties.read_results() == search_by_ranks(parties, tmp_path / "ranks")
-    sent = [
-        json.loads((parties.get_out(site) / "manifest.json").read_text())
-        for site in parties.sites
-    ]
-    assert len({one["federation"]["sites"][0]["bytes"] for one in sent}) == 1
+    check_ends(parties, by_ranks(SET))
+    sent = {read_record(parties, site)["sites"][0]["bytes"] for site in parties.sites}
+    assert len(sent) == 1  # as much as without an interruption
+
+
+def test_federate__where_sites_see_sums_finds_what_ranks_find(by_ranks, tmp_path):
+    settings = 'scorer = "sites"\ntop = 30\ncvc = "none"\nmissing = "level"'
+    release = '[release]\ncolumns = "tables"\n'
+    parties = Parties(tmp_path, SET, settings, release)
+    try:
+        parties.start_all()
+        check_ends(parties, by_ranks(SET, settings, release))
+    finally:
+        parties.end()
+    tables = [parties.get_out(site) / "tables.tsv" for site in parties.sites]
+    assert len({path.read_text() for path in tables}) == 1
 
 
 def test_federate__refuses_to_go_on_with_another_cohort(parties):
@@ -106,7 +133,7 @@ def test_federate__refuses_to_go_on_with_another_cohort(parties):
     assert set(parties.wait().values()) == {0}
 
 
-def test_federate__begins_anew_after_an_attempt_without_a_site(parties, tmp_path):
+def test_federate__begins_anew_after_an_attempt_without_a_site(parties, by_ranks):
     parties.patience = "5"
     parties.start(HUB)
     parties.patience = "120"
@@ -118,8 +145,7 @@ def test_federate__begins_anew_after_an_attempt_without_a_site(parties, tmp_path
     parties.start(HUB)
     for one in parties.sites:  # of which one does not know that it is over
         parties.start(one, "--resume")
-    assert set(parties.wait().values()) == {0}, parties.say("site3")
-    assert parties.read_results() == search_by_ranks(parties, tmp_path / "ranks")
+    check_ends(parties, by_ranks(SET))
     assert any("begins anew" in line for line in parties.say("site3"))
 
 

@@ -15,6 +15,7 @@ from federation_hubs import (
     PARTIES,
     ROUNDS,
     Process,
+    Stopped,
     Trial,
     check,
     get_place,
@@ -26,7 +27,8 @@ from hpc_connector.federation.hub.client import UNTOLD
 from hpc_connector.federation.hub.codec import decode
 from hpc_connector.federation.hub.exchange import Anew
 from hpc_connector.federation.hub.memory import Memory
-from hpc_connector.federation.hub.wire import make_header
+from hpc_connector.federation.hub.sums import Sums
+from hpc_connector.federation.hub.wire import UNDER_WAY, make_header
 from programs import wait_for
 
 STEPS = 1 + ROUNDS * (BLOCKS + 1)  # joined, blocks added and values told
@@ -169,10 +171,6 @@ def test_site__as_two_processes_is_refused(tmp_path):
         check(end)
 
 
-class Stopped(BaseException):
-    """Ends a party as a signal would."""
-
-
 def stop_after(n, transport, study, name):
     """Take part, and stop after some blocks."""
     left = iter(range(n))
@@ -251,3 +249,16 @@ def test_hub__does_not_tell_something_else_than_before(tmp_path):
     assert isinstance(ends["hub"], RuntimeError)
     for name in NAMES:
         assert "told value 0 is not what it was" in str(ends[name])
+
+
+def test_sums__on_the_disk_are_not_under_way(tmp_path):
+    sums = Sums(tmp_path / "sums", NAMES)
+    numbers = np.arange(9, dtype=np.uint16)
+    with contextlib.closing(sums.file):
+        for block in range(UNDER_WAY):
+            for name in NAMES:
+                is_last = sums.take(name, make_header(1, block, numbers), numbers)
+            assert is_last
+            sums.save((1, block))  # and others hear of it, before it is forgotten
+        header = make_header(1, UNDER_WAY, numbers)
+        assert not sums.take("north", header, numbers)

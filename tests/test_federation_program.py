@@ -34,10 +34,11 @@ def make_study(folder, name, settings="", release=None):
     return path
 
 
-def federate(study, out, n_sites=3, sites=None, *more):
+def federate(study, out, n_sites=3):
+    """Run a search on ranks; return how it ended."""
     command = [require("mpirun"), "-n", str(n_sites), "mdr-epistasis", "federate"]
-    sites = str(sites or study.parent / "{site}.bed")
-    command += [str(study), "--genotypes", sites, "--out", str(out), "--quiet", *more]
+    sites = str(study.parent / "{site}.bed")
+    command += [str(study), "--genotypes", sites, "--out", str(out), "--quiet"]
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 

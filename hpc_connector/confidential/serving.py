@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 WAITING = 4096  # connections that wait to be served
 PATIENCE_S = 20.0  # with a client that says nothing
 PIECE_BYTES = 1 << 18  # of an answer, each of which is sent within that patience
-ALERT_S = 2.0  # for a client to read why there is no connection
+ALERT_S = 2.0  # for a client to read why it is not served
 JSON = "application/json"
 
 
@@ -124,7 +124,7 @@ def end_connection(secured: ssl.SSLSocket) -> None:
 
 
 def drain(secured: ssl.SSLSocket) -> None:
-    """Let a client read the alert: what it still sends would have that thrown away."""
+    """Let a client read why: what it still sends would have that thrown away."""
     plain = socket.socket(fileno=secured.detach())
     with plain, contextlib.suppress(OSError):
         plain.settimeout(ALERT_S)
@@ -137,10 +137,12 @@ def drain(secured: ssl.SSLSocket) -> None:
 class Handler(BaseHTTPRequestHandler):
     """Answers the requests of one connection."""
 
+    connection: ssl.SSLSocket
     protocol_version = "HTTP/1.1"
     sys_version = ""
     wbufsize = 1 << 16  # an answer is sent whole
     is_read = False  # whether nothing is left of a request
+    is_left = False  # whether a client still sends what nobody reads
 
     def get_length(self, most: int) -> int | None:
         """Return the length of what is sent, None if it is more than that."""
@@ -153,7 +155,7 @@ class Handler(BaseHTTPRequestHandler):
         """Send an answer; the connection ends if something of a request is left."""
         sent = self.headers.get("Content-Length", "0") != "0"
         if not self.is_read and (sent or "Transfer-Encoding" in self.headers):
-            self.close_connection = True
+            self.close_connection = self.is_left = True
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
@@ -164,6 +166,12 @@ class Handler(BaseHTTPRequestHandler):
         for at in range(0, len(data), PIECE_BYTES):
             self.wfile.write(data[at : at + PIECE_BYTES])
         self.wfile.flush()
+
+    def finish(self) -> None:
+        """End the connection, once the client can have read the answer."""
+        super().finish()
+        if self.is_left:
+            drain(self.connection)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: the log of the server does."""

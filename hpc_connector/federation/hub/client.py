@@ -28,6 +28,7 @@ from hpc_connector.federation.hub.wire import (
     WAIT_S,
     check_crc,
     get_bytes,
+    get_most_bytes,
     make_header,
     pack_header,
     read_header,
@@ -92,6 +93,7 @@ class SiteTransport:
         self.run = name_run(self.study, self.attempt, hellos)
         self.memory.keep("run", self.run)
         self.pool.submit(self.show_life, self.way)
+        logger.info("all sites are here: attempt %d", self.attempt)
         return list(hellos)
 
     def show_life(self, way: Way) -> None:
@@ -148,6 +150,8 @@ class SiteTransport:
             self.raise_failed()
             numbers = make()
             header = make_header(stage, block, numbers)
+            if header.n_bytes > (most := get_most_bytes(self.study.folds)):
+                raise BadInput(f"{header.n_bytes} bytes: a block has {most} at most")
             self.memory.send(header)
             parts: Parts = (pack_header(header), get_bytes(numbers))
             future = self.pool.submit(self.send, path, parts)

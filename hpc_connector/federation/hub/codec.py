@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from hpc_connector.errors import BadInput
 
 KINDS = "biuf"  # of arrays: truth values, whole numbers, floating-point numbers
+# What is raised of bytes that nobody has encoded
+UNREADABLE = (ValueError, TypeError, KeyError, ArithmeticError, RecursionError)
 ARRAY, STRINGS, BYTES = "$array", "$strings", "$bytes"
 
 
@@ -70,7 +72,7 @@ def decode(data: bytes) -> Any:
     arrays = _Arrays(memoryview(rest))
     try:
         value = _from_plain(json.loads(plain), arrays)
-    except (ValueError, TypeError, KeyError, RecursionError, MemoryError) as error:
+    except UNREADABLE as error:
         raise BadInput(f"what was told cannot be read: {error}") from None
     if left := len(rest) - arrays.at:
         raise BadInput(f"what was told cannot be read: {left} bytes are left")

@@ -4,6 +4,7 @@ Threads of sites and of the scorer meet here. What a site was told to be done is
 disk: who was killed at any moment asks again, and the same bytes come.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -37,6 +38,8 @@ GUEST_S = 60.0  # that a site is taken to be there after it has asked to join
 TOLD = 255  # the stage under which told values are kept
 DONE = "done"  # why a site leaves that has the result
 LINGER_S = 10.0  # for sites to hear how an attempt has ended
+
+logger = logging.getLogger(__name__)
 
 Log = Callable[..., None]  # takes an event, the party it is of, and more about it
 
@@ -119,6 +122,8 @@ class Exchange:
             if not self.is_in(site, hello):
                 if goes_on:
                     raise Ended(End(STOPPED, self.say_over()))
+                if site not in self.room:
+                    logger.info("site %s is here", site)
                 until_s = time.monotonic() + wait_s + GUEST_S
                 self.room[site] = Guest(hello, until_s)
                 self.begin_if_all()
@@ -211,8 +216,8 @@ class Exchange:
             raise
         finally:
             with self.changed:
+                self.sums.forget(name)
                 self.changed.notify_all()
-        self.sums.forget(name)
 
     def wait(self, site: str, run: str, name: Name, wait_s: float) -> State:
         """Return the state of a block, as soon as it is done, or after a while."""

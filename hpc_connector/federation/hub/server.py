@@ -169,7 +169,6 @@ class HubHandler(Handler):
 
     server: HubServer
     server_version = "hub"
-    connection: ssl.SSLSocket
 
     def handle(self) -> None:
         """Find out whose the connection is, and answer its requests."""

@@ -90,8 +90,9 @@ class Sums:
         return None if block is None else block.crcs.get(site)
 
     def count_under_way(self, site: str) -> int:
-        """Return how many unfinished blocks a site has sent."""
-        return sum(site in block.crcs for block in self.unfinished.values())
+        """Return how many blocks a site has sent that are not on the disk."""
+        sent = [n for n, block in self.unfinished.items() if site in block.crcs]
+        return sum(name not in self.file.kept for name in sent)
 
     def save(self, name: Name) -> None:
         """Write a sum that is complete; it is on the disk when this returns."""
@@ -100,8 +101,9 @@ class Sums:
         self.file.put(name, block.total, crcs)
 
     def forget(self, name: Name) -> None:
-        """Drop from memory a sum that is on the disk."""
-        self.unfinished.pop(name, None)
+        """Drop a sum from memory, if it is on the disk."""
+        if name in self.file.kept:
+            del self.unfinished[name]
 
     def get_state(self, site: str, name: Name) -> State:
         """Return whether a block is done, waits for others, or is to be sent."""
