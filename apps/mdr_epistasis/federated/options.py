@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpc_connector.errors import BadInput
-from hpc_connector.options import fill, local, option, seconds, source
+from hpc_connector.options import at_least, fill, local, option, seconds, source
 from mdr_epistasis.options import Options
 
 if TYPE_CHECKING:  # of certificates it needs a library that --help does without
@@ -63,6 +63,12 @@ class FederateOptions:
         None,
         "of the genotypes (default: by the contigs of a VCF, else the study's)",
         choices=("GRCh37", "GRCh38"),
+    )
+    individuals: int = _sites(
+        0,
+        "of all sites, for --plan (default: it tells of fewer than 65,536 and of more)",
+        read=at_least(1),
+        metavar="N",
     )
     mask_key: str | None = _sites(
         None,
