@@ -5,6 +5,7 @@ import http.client
 import socket
 import ssl
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -21,9 +22,12 @@ from federation_hubs import (
     make_parties,
     open_party,
 )
+from hpc_connector.commands.federate import note
+from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.hub import server, tls
 from hpc_connector.federation.hub.tls import make_certificate, read_certificate
+from hpc_connector.federation.records import open_log
 from programs import PATIENCE_S, wait_for
 
 
@@ -145,14 +149,19 @@ def test_hub__refuses_plain_http(tmp_path):
     assert log == [("refuse", HOST, "TLS: HTTP_REQUEST")]
 
 
-def test_hub__logs_a_stranger_once(tmp_path):
+def test_hub__logs_a_stranger_once(tmp_path, capsys):
     study = make_parties(tmp_path)
     other = save_stranger(study, "north")
-    with serve(study) as log:
+    log = partial(note, open_log(tmp_path / "records", study, "hub"), study)
+    with contextlib.suppress(Stopped), open_party(study, "hub", log=log):
         for _ in range(5):
             with pytest.raises(ssl.SSLError):
                 ask(other, "north", "GET", "/")
-    assert len(log) == 1
+        raise Stopped
+    assert main(["federate", "log", str(tmp_path / "records")]) == 0
+    first, line = capsys.readouterr().out.splitlines()
+    assert first.endswith("x.hub.log: 1 lines hold, by their chain and signatures")
+    assert f"event refuse  party {HOST}  reason TLS: self-signed certificate" in line
 
 
 @pytest.mark.parametrize("text", ["", "PEM", "-----BEGIN CERTIFICATE-----\nAA==\n"])
@@ -172,7 +181,7 @@ def test_read_certificate__refuses_a_key_and_two():
 
 def test_hub__is_not_held_up_by_who_says_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(server, "STRANGERS", 1)
-    monkeypatch.setattr(server, "HANDSHAKE_S", 1.0)
+    monkeypatch.setattr(server.HubServer, "most_s", 1.0)
     study = make_parties(tmp_path)
     trial = Trial(study).run("hub")
     wait_for(lambda: is_open(study))

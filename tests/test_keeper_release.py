@@ -212,7 +212,7 @@ def test_database__with_a_full_disk_goes_on_when_it_can(keeper):
 
 def test_server__ends_a_connection_that_lasts(keeper, monkeypatch):
     """A client that says a byte now and then holds no thread for ever."""
-    monkeypatch.setattr(server, "MOST_S", 1.0)
+    monkeypatch.setattr(server.KeeperServer, "most_s", 1.0)
     context = ssl.create_default_context(cafile=keeper.folder / "keeper.pem")
     port = int(keeper.url.rpartition(":")[2])
     begin_s = time.monotonic()

@@ -19,7 +19,6 @@ from hpc_connector.errors import BadInput
 logger = logging.getLogger(__name__)
 
 WAITING = 4096  # connections that wait to be served
-PATIENCE_S = 20.0  # with a client that says nothing
 PIECE_BYTES = 1 << 18  # of an answer, each of which is sent within that patience
 ALERT_S = 2.0  # for a client to read why it is not served
 JSON = "application/json"
@@ -36,6 +35,9 @@ class Server(HTTPServer):
         Host and port.
     at_once
         Connections that are served.
+
+    Attributes
+    ----------
     most_s
         Of a handshake, and what comes after it: a client that says a byte now and then
         is held up too.
@@ -43,6 +45,8 @@ class Server(HTTPServer):
         With a client that says nothing.
     """
 
+    most_s = 90.0
+    patience_s = 20.0
     request_queue_size = WAITING
 
     def __init__(
@@ -53,10 +57,8 @@ class Server(HTTPServer):
         *,
         name: str,
         at_once: int,
-        most_s: float,
-        patience_s: float = PATIENCE_S,
     ) -> None:
-        self.context, self.most_s, self.patience_s = context, most_s, patience_s
+        self.context = context
         self.pool = ThreadPoolExecutor(at_once, name)
         self.ends_s: dict[ssl.SSLSocket, float] = {}  # of connections that are served
         if ":" in listen[0]:

@@ -34,7 +34,6 @@ from hpc_connector.text import pack_json
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 32  # connections that are served
-MOST_S = 90.0  # of a connection
 PEM = "application/x-pem-file"
 STATUS = {  # of refusals, by their words; of others FORBIDDEN
     "body": HTTPStatus.BAD_REQUEST,
@@ -54,7 +53,6 @@ class KeeperServer(Server):
             context,
             name="keeper",
             at_once=AT_ONCE,
-            most_s=MOST_S,
         )
 
 

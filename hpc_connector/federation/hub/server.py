@@ -59,9 +59,7 @@ logger = logging.getLogger(__name__)
 
 CONNECTIONS = 8  # of a site
 STRANGERS = 32  # connections whose certificate is not known yet
-HANDSHAKE_S = 10.0
 CLOSE_S = 5.0  # for answers to be sent at the end
-IDLE_S = 75.0  # of a connection of a site; longer than it waits for an answer
 MOST_NOTED = 10_000  # refusals, each of another kind
 BYTES = "application/octet-stream"
 WAIT = re.compile(r"\bwait=(\d{1,3})\b")
@@ -93,6 +91,9 @@ class HubServer(Server):
         Of the sites, by their names, PEM.
     """
 
+    most_s = 10.0  # of a handshake
+    patience_s = 75.0  # longer than a site waits for an answer
+
     def __init__(
         self,
         exchange: Exchange,
@@ -109,15 +110,7 @@ class HubServer(Server):
         self.noted: set[tuple[str, str]] = set()  # who was refused, and why
         self.is_closing = False
         at_once = STRANGERS + CONNECTIONS * len(self.sites)
-        super().__init__(
-            listen,
-            HubHandler,
-            context,
-            name="hub",
-            at_once=at_once,
-            most_s=HANDSHAKE_S,
-            patience_s=IDLE_S,
-        )
+        super().__init__(listen, HubHandler, context, name="hub", at_once=at_once)
 
     def note_refused(self, client_address: Any, error: ssl.SSLError) -> None:
         """Log that a client has not shown a certificate of the study."""
