@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,10 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
 from hpc_connector.federation.folds import deal_folds
-from hpc_connector.federation.masks import PIECE_BYTES, add_masks
+from hpc_connector.federation.masks import PIECE_BYTES, add_to, mask_parts
 from mdr_epistasis.simulate.files import describe_variants, encode_bed, encode_bim
 
-SIZES = [(2000, 2000), (2000, 20_000), (10_000, 2000), (10_000, 20_000)]
+SIZES = [(2000, 2000), (4000, 20_000), (10_000, 2000)]
 SHARES = {"a": 0.3, "b": 0.45, "c": 0.25}  # of the individuals, by site
 REPEATS = 3
 STUDY = """
@@ -100,7 +101,8 @@ def simulate(folder, variants, individuals):
 def run(folder, command):
     """Run a search on three ranks; return its CPU seconds and its manifest."""
     out = folder / "out"
-    shutil.rmtree(out, ignore_errors=True)
+    for name in (out, folder / "records"):  # of which a log grows
+        shutil.rmtree(name, ignore_errors=True)
     words = ["mpirun", "-n", "3", "mdr-epistasis", *command, "--out", str(out)]
     before = get_children_s()
     subprocess.run(
@@ -206,10 +208,12 @@ def get_chacha_s(n_bytes):
     return time.process_time() - before
 
 
-def get_masks_s(numbers):
-    """Return CPU seconds of the masks of one peer."""
+def get_masks_s(into):
+    """Return CPU seconds of the masks of two peers, to which parts are added."""
+    part = np.zeros(PIECE_BYTES // 2, np.uint16)  # as counts, which are in the cache
+    parts = [(len(part), partial(add_to, part))] * (len(into) // len(part))
     before = time.process_time()
-    add_masks(numbers, {"b": bytes(32)}, "a", 1, 0)
+    mask_parts(parts, {"a": bytes(32), "c": bytes(32)}, "b", 1, 0, into)
     return time.process_time() - before
 
 
@@ -218,9 +222,11 @@ def measure_masks():
     numbers = np.zeros(1 << 21, np.uint16)
     alone, masks = [], []
     for _ in range(60):
-        alone.append(get_chacha_s(numbers.nbytes))
+        alone.append(get_chacha_s(2 * numbers.nbytes))
         masks.append(get_masks_s(numbers))
-    one, other = (numbers.nbytes / np.median(times) / 2**20 for times in (alone, masks))
+    one, other = (
+        2 * numbers.nbytes / np.median(times) / 2**20 for times in (alone, masks)
+    )
     print(
         f"masks: {other:.0f} MiB/s, ChaCha20 alone {one:.0f} MiB/s: {other / one:.0%}"
     )

@@ -11,7 +11,7 @@ import numpy.testing as npt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from federations import GOLDEN, make_study
+from federations import GOLDEN, draw_parts, federate, make_study
 from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.folds import deal_folds, hash_folds
@@ -362,6 +362,25 @@ def test_make_plan__is_of_what_is_sent():
     assert exact["pairs_by_folds"] == "all"
     many = make_plan(study, 10_000, 65_536)
     assert many["bits"] == 32
+    assert ten["from_65536"]["bytes_a_site"] == many["bytes_a_site"]
+    assert "from_65536" not in many | make_plan(study, 10_000, 65_535)
+
+
+@pytest.mark.parametrize(
+    ("missing", "top", "case", "n"),
+    [(0.0, 10, "complete", 1000), (0.0, 1000, "complete", 1000), (0.02, 100, "", 300)],
+)
+def test_make_plan__is_a_little_more_than_what_is_counted(missing, top, case, n):
+    rng = np.random.default_rng(1)
+    about = {"folds": 10, "mode": "dealt", "missing": 0.0}
+    parts = draw_parts(rng, [700, 700, 600], n, **about)
+    for genotypes, _, _ in parts:
+        genotypes[rng.random(genotypes.shape) < missing] = -1
+    study = make_study(3, cvc="none", top=top)
+    sent = federate(study, parts)[0].counts
+    n_bytes = sum(count for name, count in sent.items() if name.endswith("bytes"))
+    plan = make_plan(study, n)["bytes_a_site"]
+    assert n_bytes <= plan[case or "at_most"] < 1.5 * n_bytes
 
 
 def test_invite__gives_each_site_its_key_and_the_same_study(tmp_path, capsys):

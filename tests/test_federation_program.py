@@ -168,4 +168,6 @@ def test_federate__says_what_it_expects(tmp_path, capsys):
     assert main([*words, "--plan"]) == 0
     plan = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert plan["pairs"] == 780
+    assert main([*words[:2], "--plan", "--individuals", "70000"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["bits"] == 32
     assert not (tmp_path / "out").exists()

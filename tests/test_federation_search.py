@@ -1,5 +1,8 @@
 """A search over sites is that of the pooled cohort, bit for bit, and nothing leaves."""
 
+from collections import Counter
+from functools import partial
+
 import numpy as np
 import numpy.testing as npt
 import pytest
@@ -195,6 +198,58 @@ def test_collect__bounds_the_mean_test_accuracy_of_every_pair(missing, mode):
             assert (bound >= mean[i, j] - 1e-12).all()
             seen += len(pairs)
         assert seen == 120
+
+
+def make_pooled(rng, n_variants):
+    """Return what the scorer has of a complete cohort, and its tables."""
+    (part,) = draw_parts(rng, [900], n_variants, missing=0.0, folds=3, mode="dealt")
+    local = make_local(*part, 3)
+    counts = np.concatenate(list(local.count_variants()))
+    layout = Layout(np.arange(n_variants), np.ones(n_variants, bool))
+    return Pooled(make_study(3, folds=3), layout, counts), Tables(local, layout)
+
+
+def collect_wide(monkeypatch, *about):
+    """Return what is collected without numbers of 16 bits."""
+    with monkeypatch.context() as patched:
+        patched.setattr("hpc_connector.federation.pooled.MOST", -1)
+        return collect(*about)
+
+
+@pytest.mark.parametrize("blocks", [(0, 5, 0, 5), (0, 2, 2, 5), (1, 2, 2, 4)])
+def test_collect__holds_nothing_back_that_reaches_the_least(blocks, monkeypatch):
+    """Numbers of 16 bits hold back none of those that double precision lets pass."""
+    pooled, tables = make_pooled(np.random.default_rng(8), 75)
+    tile = Tile(blocks, 4)
+    sums = add_parts(tables.count_tile(tile, np.uint16, in_folds=False), np.uint16)
+    for least in (-1.0, 0.5, 0.52, 0.55, 0.7):
+        found = collect(pooled, tile, sums, least)
+        wide = collect_wide(monkeypatch, pooled, tile, sums, least)
+        npt.assert_array_equal(found.bound, wide.bound)
+        npt.assert_array_equal(found.pairs, wide.pairs)
+
+
+def test_collect__refuses_every_sum_that_double_precision_refuses(monkeypatch):
+    """Whatever stands in a table: a number of 16 bits, or one more or less than is."""
+    rng = np.random.default_rng(9)
+    pooled, tables = make_pooled(rng, 64)
+    tile = Tile((0, 4, 0, 4), 4)
+    true = add_parts(tables.count_tile(tile, np.uint16, in_folds=False), np.uint16)
+    said = Counter()
+    for _ in range(200):
+        sums = true.copy()
+        at, few = rng.integers(len(sums)), int(rng.integers(-60, 60))
+        changed = rng.integers(1 << 16) if rng.random() < 0.3 else int(sums[at]) + few
+        sums[at] = changed % (1 << 16)
+        ends = []
+        for way in (collect, partial(collect_wide, monkeypatch)):
+            try:
+                ends.append(len(way(pooled, tile, sums, 0.55).bound))
+            except BadInput:
+                ends.append(None)
+        assert ends[0] == ends[1]
+        said[ends[0] is None] += 1
+    assert min(said[True], said[False]) > 20
 
 
 def test_get_slack__is_nothing_for_folds_of_one_size():

@@ -127,7 +127,8 @@ def run_federate(argv: list[str]) -> int:
     of_run = (*federated.OF_SITES, *federated.OF_RUNS)
     said = "as of run, of each site or of all"
     cli.add_options(parser.add_argument_group(said), Options, of_run)
-    args = parser.parse_args(argv)
+    unused = ["--out", "."] if "--plan" in argv else []  # a plan writes nothing
+    args = parser.parse_args([*argv, *unused])
     asked = cli.take_options(federated.FederateOptions, args)
     given = {name: getattr(args, name) for name in of_run}
     cli.import_numba()
@@ -135,7 +136,7 @@ def run_federate(argv: list[str]) -> int:
         read_study, run = load_federated_run()
         study = read_study(asked.study)
         if args.plan:
-            return print_federated_plan(study)
+            return print_federated_plan(study, asked.individuals)
         options = federated.make_run_options(asked, study, given, argv)
     except Exception as error:
         return cli.explain(NAME, error)
@@ -165,14 +166,14 @@ def load_federated_run() -> tuple[Callable[..., Any], Callable[..., Any]]:
     return read_study, run
 
 
-def print_federated_plan(study: Any) -> int:
+def print_federated_plan(study: Any, n_individuals: int) -> int:
     """Print what a federated search sends, as one JSON object."""
     from hpc_connector.federation.variants import read_reference
     from mdr_epistasis.federated.plan import make_plan
 
     cli.set_up_log(NAME)
     reference = read_reference(study.reference, study.palindromic)
-    print(json.dumps(make_plan(study, len(reference), 0)))
+    print(json.dumps(make_plan(study, len(reference), n_individuals)))
     return cli.DONE
 
 

@@ -9,7 +9,8 @@ a key that X25519 (RFC 7748) and HKDF (RFC 5869) give to the two alone.
 import hashlib
 import struct
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -168,17 +169,25 @@ def draw_masks(
             change(piece, stream, piece)
 
 
-def as_part(numbers: Numbers) -> Part:
-    """Return numbers that have been counted as the part of a block."""
-    return len(numbers), lambda masks: np.add(masks, numbers, masks)
+def cut_parts(numbers: Numbers) -> Iterator[Part]:
+    """Yield numbers that have been counted as the parts of a block."""
+    step = PIECE_BYTES // numbers.itemsize
+    for at in range(0, len(numbers), step):
+        some = numbers[at : at + step]
+        yield len(some), partial(add_to, some)
+
+
+def add_to(numbers: Numbers, masks: Numbers) -> None:
+    """Add numbers to masks, modulo 2^w."""
+    masks += numbers
 
 
 def add_masks(
     numbers: Numbers, keys: Mapping[str, bytes], mine: str, stage: int, block: int
 ) -> None:
-    """Mask a block that has been counted in place; see :func:`mask_parts`."""
-    alone = [(len(numbers), lambda masks: masks)]
-    numbers += mask_parts(alone, keys, mine, stage, block, np.empty_like(numbers))
+    """Mask a block in place that has been counted; see :func:`mask_parts`."""
+    parts = cut_parts(numbers)
+    numbers[:] = mask_parts(parts, keys, mine, stage, block, np.empty_like(numbers))
 
 
 def sum_blocks(blocks: Sequence[Numbers]) -> Numbers:

@@ -14,7 +14,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.federation.masks import (
     Numbers,
     Part,
-    as_part,
+    cut_parts,
     mask_parts,
     sum_blocks,
 )
@@ -222,7 +222,7 @@ class Link:
         if into is None or len(into) < n_bytes:
             into = np.empty(n_bytes, np.uint8)
         numbers, counted = into[:n_bytes].view(dtype), count()
-        parts = [as_part(counted)] if isinstance(counted, np.ndarray) else counted
+        parts = cut_parts(counted) if isinstance(counted, np.ndarray) else counted
         return mask_parts(parts, self.keys, self.site, stage, block, numbers)
 
     def tell(self, value: Any) -> Any:

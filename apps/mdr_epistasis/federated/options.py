@@ -10,6 +10,7 @@ from hpc_connector.errors import BadInput
 from hpc_connector.options import (
     CatalogOptions,
     KeyOptions,
+    at_least,
     fill,
     list_options,
     local,
@@ -82,6 +83,12 @@ class FederateOptions(KeyOptions, CatalogOptions):
         "are written",
         read=source,
         metavar="FASTA",
+    )
+    individuals: int = _sites(
+        0,
+        "of all sites, for --plan (default: it tells of fewer than 65,536 and of more)",
+        read=at_least(1),
+        metavar="N",
     )
     mask_key: str | None = _sites(
         None,

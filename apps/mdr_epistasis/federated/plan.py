@@ -14,9 +14,17 @@ MISSING_SHARE = 1 / 7  # of pairs that need folds where 2 % of genotypes are mis
 # Seconds of one core: of a pair and individual, and of a byte of masks
 COUNT_S, MASK_S = 1 / 100e9, 1 / 700e6
 FOUR, NINE = 4, 9
+FEW = 1 << 16  # individuals whose counts need more than 16 bits
+CASES = ("complete", "with_missing", "at_most")
+SAYS = (
+    "each site sends so many bytes, and receives as many where it sees sums; complete: "
+    "nobody lacks a genotype; with_missing: 2 % of genotypes lack, and every seventh "
+    "pair goes by folds, as of large cohorts; at_most: every pair does, as of small "
+    "ones; variants are of the list, before filters"
+)
 
 
-def make_plan(study: Study, n_variants: int, n_individuals: int) -> dict[str, Any]:
+def make_plan(study: Study, n_variants: int, n_individuals: int = 0) -> dict[str, Any]:
     """Return bytes and hours of a federated search.
 
     Parameters
@@ -24,34 +32,39 @@ def make_plan(study: Study, n_variants: int, n_individuals: int) -> dict[str, An
     n_variants
         Of the list, before filters.
     n_individuals
-        Of all sites, 0 if not known: then fewer than 65,536.
+        Of all sites, 0 if not known: then the plan is of fewer than 65,536, and says
+        what more would take.
     """
-    n_sites = len(study.sites)
-    itemsize = 2 if n_individuals < 1 << 16 else 4
-    pairs = math.comb(n_variants, 2)
-    groups = 2 * study.folds
     by_folds = sends_folds(study, n_variants)
-    of_variants = 4 * groups * n_variants * itemsize
-    totals, of_permutations = {}, {}
-    one = replace(study, top=1, cvc="none")
-    for kind, n_cells in (("complete", FOUR), ("with_missing", NINE)):
-        about = n_variants, n_cells, itemsize
-        shuffled = of_variants + count_pairs(one, *about, by_folds=not is_bounded(one))
-        of_permutations[kind] = study.permutations * shuffled
-        pairs_bytes = count_pairs(study, *about, by_folds=by_folds)
-        own = of_variants + n_variants * itemsize + pairs_bytes
-        totals[kind] = own + of_permutations[kind]
-    return {
+    plan = {
         "study": study.name,
-        "sites": n_sites,
+        "sites": len(study.sites),
         "variants": n_variants,
-        "pairs": pairs,
-        "bits": 8 * itemsize,
+        "pairs": math.comb(n_variants, 2),
         "pairs_by_folds": "all" if by_folds else "those that may be among the best",
         "cv_consistency": study.is_exact(n_variants),
         "permutations": study.permutations,
+    }
+    if n_individuals:
+        width = 2 if n_individuals < FEW else 4
+        return plan | describe(study, n_variants, width) | {"says": SAYS}
+    many = describe(study, n_variants, 4)
+    return plan | describe(study, n_variants, 2) | {"from_65536": many, "says": SAYS}
+
+
+def describe(study: Study, n_variants: int, itemsize: int) -> dict[str, Any]:
+    """Return what a site sends and takes with numbers of some bytes."""
+    n_sites, n = len(study.sites), study.permutations
+    of_variants = n_variants * 4 * 2 * study.folds * itemsize
+    one = replace(study, top=1, cvc="none")
+    about = n_variants, itemsize
+    shuffled = {c: n * (of_variants + count_bytes(one, c, *about)) for c in CASES}
+    own = of_variants + n_variants * itemsize
+    totals = {c: own + count_bytes(study, c, *about) + shuffled[c] for c in CASES}
+    return {
+        "bits": 8 * itemsize,
         "bytes_a_site": totals,
-        "of_which_permutations": of_permutations,
+        "of_which_permutations": shuffled,
         "messages_a_site": {k: -(-n // MESSAGE_BYTES) for k, n in totals.items()},
         "hours_at_1_gbit_a_site": {
             k: round(n / GBIT_BYTES_A_S / 3600, 4) for k, n in totals.items()
@@ -62,40 +75,31 @@ def make_plan(study: Study, n_variants: int, n_individuals: int) -> dict[str, An
         "cpu_hours_of_masks_a_site": {
             k: round((n_sites - 1) * n * MASK_S / 3600, 4) for k, n in totals.items()
         },
-        "says": (
-            "each site sends so many bytes, and receives as many where it sees sums; "
-            "complete: nobody lacks a genotype; with_missing: 2 % of genotypes lack; "
-            "variants are of the list, before filters"
-        ),
     }
 
 
 def sends_folds(study: Study, n_variants: int) -> bool:
     """Return whether all pairs are sent by folds, as far as the study says."""
-    return study.is_exact(n_variants) or not is_bounded(study)
+    is_bounded = study.rank_by != "train" and study.fold_mode == "dealt"
+    is_bounded |= study.rank_by == "whole" or study.folds == 1
+    return study.is_exact(n_variants) or not is_bounded
 
 
-def is_bounded(study: Study) -> bool:
-    """Return whether most pairs are held back by a bound, as far as the study says."""
-    if study.rank_by == "whole" or study.folds == 1:
-        return True
-    return study.rank_by != "train" and study.fold_mode == "dealt"
-
-
-def count_pairs(
-    study: Study, n_variants: int, n_cells: int, itemsize: int, *, by_folds: bool
-) -> int:
-    """Return the bytes of the tables of all pairs, and of those by folds.
+def count_bytes(study: Study, case: str, n_variants: int, itemsize: int) -> int:
+    """Return the bytes of the tables of all pairs, and of those by folds, in a case.
 
     Tiles are of whole blocks of variants, each with itself too.
     """
+    n_cells = FOUR if case == "complete" else NINE
     n_blocks, pairs = -(-n_variants // LANES), math.comb(n_variants, 2)
     tiled = n_blocks * (n_blocks + 1) // 2 * LANES**2
     of_folds = n_cells * 2 * study.folds * itemsize
-    if by_folds:
-        return tiled * of_folds + min(study.top, pairs) * NINE * of_folds // n_cells
     top = min(study.top, pairs)
+    models = top * NINE * 2 * study.folds * itemsize
+    if sends_folds(study, n_variants):
+        return tiled * of_folds + models
     listed = min(pairs, int(4 * top * (1 + math.log(max(pairs / top, 1)))))
-    if n_cells == NINE and study.missing == "exclude" and study.rank_by == "test":
-        listed = max(listed, int(MISSING_SHARE * pairs))
-    return tiled * n_cells * 2 * itemsize + listed * of_folds
+    if case != "complete" and study.missing == "exclude" and study.rank_by == "test":
+        share = MISSING_SHARE if case == "with_missing" else 1
+        listed = max(listed, int(share * pairs))
+    return tiled * n_cells * 2 * itemsize + listed * of_folds + models
