@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from federations import add_parts
 from hpc_connector.federation import transport
 from hpc_connector.federation.blocks import FOLDS, PAIRS, VARIANTS
 from hpc_connector.federation.hub import client
@@ -18,6 +19,7 @@ from hpc_connector.federation.hub.wire import (
     pack_header,
     read_header,
 )
+from hpc_connector.federation.masks import cut_parts
 from hpc_connector.federation.records import verify_all
 from hub_parties import HUB, Federation, run, say
 from random_sites import save_trial
@@ -35,24 +37,25 @@ def federation(tmp_path_factory):
 
 def spoil_counts(stage):
     """Send one more of everything in a stage than was counted."""
-    add_masks = transport.add_masks
+    mask_parts = transport.mask_parts
 
-    def spoil(numbers, keys, mine, of_stage, block):
+    def spoil(parts, keys, mine, of_stage, block, into):
+        numbers = add_parts(parts, into.dtype)
         if of_stage == stage:
-            numbers += numbers.dtype.type(20_000)
-        add_masks(numbers, keys, mine, of_stage, block)
+            numbers += into.dtype.type(20_000)
+        return mask_parts(cut_parts(numbers), keys, mine, of_stage, block, into)
 
-    transport.add_masks = spoil
+    transport.mask_parts = spoil
 
 
 def spoil_masks():
     """Mask as if in another run."""
-    add_masks = transport.add_masks
+    mask_parts = transport.mask_parts
 
-    def spoil(numbers, keys, *place):
-        add_masks(numbers, {other: bytes(32) for other in keys}, *place)
+    def spoil(parts, keys, *place):
+        return mask_parts(parts, {other: bytes(32) for other in keys}, *place)
 
-    transport.add_masks = spoil
+    transport.mask_parts = spoil
 
 
 def send_twice():

@@ -11,9 +11,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from federations import add_parts
 from hpc_connector.federation import transport
 from hpc_connector.federation.hub.codec import decode
 from hpc_connector.federation.hub.wire import HEADER, read_header
+from hpc_connector.federation.masks import cut_parts
 from hub_parties import HUB, Federation, run, say
 from leaks import is_told
 from random_sites import save_trial
@@ -26,7 +28,7 @@ OTHERS = {
     "GET": re.compile(r"/v1/runs/[0-9a-f]{64}/(told/\d+|\d+/\d+)"),
 }
 HEADS = {"host", "content-length", "content-type", "prefer", "accept-encoding"}
-HELLO = {"study", "reference", "site", "nonce", "mask_public", "sizes"}
+HELLO = {"study", "reference", "site", "nonce", "mask_public", "sizes", "datasets"}
 
 
 class Request(NamedTuple):
@@ -40,7 +42,8 @@ class Request(NamedTuple):
 
 def record_site(folder):
     """Keep what a site writes to its sockets, and its blocks without and with masks."""
-    send, add_masks, number = ssl.SSLSocket.send, transport.add_masks, itertools.count()
+    send, mask_parts = ssl.SSLSocket.send, transport.mask_parts
+    number = itertools.count()
     folder.mkdir()
 
     def keep(self, data, flags=0):
@@ -51,13 +54,14 @@ def record_site(folder):
             stream.write(bytes(data[:n]))
         return n
 
-    def keep_both(numbers, keys, mine, stage, block):
-        true = numbers.copy()
-        add_masks(numbers, keys, mine, stage, block)
-        np.savez(folder / f"{stage}-{block}.npz", true=true, sent=numbers)
+    def keep_both(parts, keys, mine, stage, block, into):
+        true = add_parts(parts, into.dtype)
+        sent = mask_parts(cut_parts(true), keys, mine, stage, block, into)
+        np.savez(folder / f"{stage}-{block}.npz", true=true, sent=sent)
+        return sent
 
     ssl.SSLSocket.send = keep
-    transport.add_masks = keep_both
+    transport.mask_parts = keep_both
 
 
 def read_requests(data):
