@@ -6,6 +6,7 @@ A line of JSON, and behind it the bytes of arrays, little endian, one after anot
 import base64
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 
 from hpc_connector.errors import BadInput
 
-KINDS = "biuf"  # of arrays: truth values, whole numbers, floating-point numbers
+# Of arrays: truth values, whole numbers, floating-point numbers
+DTYPE = re.compile(r"\|[biu]1|<[iu][248]|<f[248]")
+TEXT = np.dtypes.StringDType()  # takes as much memory as its text, whatever is told
 # What is raised of bytes that nobody has encoded
 UNREADABLE = (ValueError, TypeError, KeyError, ArithmeticError, RecursionError)
 ARRAY, STRINGS, BYTES = "$array", "$strings", "$bytes"
@@ -26,8 +29,8 @@ def encode(value: Any) -> bytes:
     Parameters
     ----------
     value
-        None, truth values, numbers, text, bytes, arrays of numbers or of text, and
-        lists and dicts of them whose keys are text.
+        None, truth values, numbers, text, bytes, arrays of numbers or of text
+        (``StringDType``, of one axis), and lists and dicts of them whose keys are text.
 
     Raises
     ------
@@ -50,13 +53,14 @@ def _to_plain(value: Any, arrays: list[NDArray[Any]]) -> Any:
         if any(key.startswith("$") for key in value):
             raise TypeError(f"{sorted(value)}: keys that begin with $ are not told")
         return {key: _to_plain(one, arrays) for key, one in value.items()}
-    if isinstance(value, np.ndarray) and value.dtype.kind in "TU":
-        kind = "T" if value.dtype.kind == "T" else value.dtype.str
-        return {STRINGS: [kind, value.tolist()]}
-    if isinstance(value, np.ndarray) and value.dtype.kind in KINDS:
-        little = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
-        arrays.append(little)
-        return {ARRAY: [little.dtype.str, list(value.shape)]}
+    if isinstance(value, np.ndarray):
+        if value.dtype == TEXT and value.ndim == 1:
+            return {STRINGS: value.tolist()}
+        little = value.dtype.newbyteorder("<")
+        if DTYPE.fullmatch(little.str):
+            arrays.append(np.ascontiguousarray(value, little))
+            return {ARRAY: [little.str, list(value.shape)]}
+        raise TypeError(f"an array of {value.dtype} is not told")
     raise TypeError(f"a value of type {type(value).__name__} is not told")
 
 
@@ -101,15 +105,14 @@ def _from_plain(value: Any, arrays: _Arrays) -> Any:
     if value.keys() == {BYTES}:
         return base64.b64decode(value[BYTES], validate=True)
     if value.keys() == {STRINGS}:
-        kind, found = value[STRINGS]
-        dtype: Any = np.dtypes.StringDType() if kind == "T" else np.dtype(str(kind))
-        if dtype.kind not in "TU":
-            raise ValueError(f"an array of {kind!r}")
-        return np.array(found, dtype)
+        found = value[STRINGS]
+        if type(found) is not list or not all(type(one) is str for one in found):
+            raise ValueError("an array of other than text")
+        return np.array(found, TEXT)
     if value.keys() == {ARRAY}:
         name, shape = value[ARRAY]
-        dtype = np.dtype(str(name))
-        if dtype.kind not in KINDS or not all(type(n) is int and n >= 0 for n in shape):
+        is_shape = all(type(n) is int and n >= 0 for n in shape)
+        if not (is_shape and DTYPE.fullmatch(name)):
             raise ValueError(f"an array of {name!r}, {shape!r}")
-        return arrays.take(dtype, tuple(shape))
+        return arrays.take(np.dtype(name), tuple(shape))
     return {key: _from_plain(one, arrays) for key, one in value.items()}

@@ -302,7 +302,8 @@ class HubHandler(Handler):
 
     def post(self) -> Answer:
         """Let a site come, or go."""
-        most = MOST_IDS if self.server.exchange.study.check_overlap else MOST_HELLO
+        has_ids = self.path == JOIN and self.server.exchange.study.check_overlap
+        most = MOST_IDS if has_ids else MOST_HELLO
         length = self.get_length(most)
         if length is None:
             raise Refused("size", f"expected {most} bytes at most")
