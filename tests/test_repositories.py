@@ -20,7 +20,12 @@ from hpc_connector.catalogue.repositories.identifiers import read_identifier
 from hpc_connector.catalogue.repositories.isatab import read_isatab
 from hpc_connector.catalogue.repositories.metaspace import read_metaspace
 from hpc_connector.catalogue.repositories.mwtab import read_mwtab
-from hpc_connector.catalogue.repositories.study import MOST_VALUES, clean, join
+from hpc_connector.catalogue.repositories.study import (
+    MOST_VALUES,
+    clean,
+    find_files,
+    join,
+)
 from hpc_connector.catalogue.repositories.tables import read_table
 from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
@@ -277,6 +282,36 @@ def test_read_mwtab__refuses_other_json(tmp_path, text, said):
     path.write_text(text)
     with pytest.raises(BadInput, match=said):
         read_mwtab(path)
+
+
+def test_read_mwtab__counts_rows_of_a_table_alone(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text('{"METABOLOMICS WORKBENCH": {}, "MS_METABOLITE_DATA": {"Data": 5}}')
+    assert "metabolites" not in read_mwtab(path).facts
+
+
+@pytest.mark.parametrize("name", ["metadata", "metadataJson"])
+def test_read_metaspace__refuses_a_form_that_is_no_json(tmp_path, name):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({name: "[" * 100_000}))
+    with pytest.raises(BadInput, match=f"{name}: it is no JSON"):
+        read_metaspace(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["of/link", "of", ".", "link", "../x"])
+def test_find_files__refuses_what_lies_elsewhere(tmp_path, name):
+    folder = tmp_path / "study"
+    (folder / "of").mkdir(parents=True)
+    (tmp_path / "x").write_text("secret")
+    for link in (folder / "link", folder / "of" / "link"):
+        link.symlink_to(tmp_path / "x")
+    with pytest.raises(BadInput, match="expected a file within"):
+        find_files(folder, [(name, "a table, line 2")])
+
+
+def test_find_files__refuses_what_is_no_name(tmp_path):
+    with pytest.raises(BadInput, match=r"a table, line 2: .* the name of a file"):
+        find_files(tmp_path, [("a\0b", "a table, line 2")])
 
 
 def test_read_metaspace__refuses_two_datasets_and_none(tmp_path):

@@ -4,7 +4,6 @@ That are the imzML and .ibd files, annotations as CSV, and metadata as JSON: of 
 upload's form alone, or a dataset as the API has it, with its id and name.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +18,12 @@ from hpc_connector.catalogue.repositories.identifiers import (
     is_of,
 )
 from hpc_connector.catalogue.repositories.study import Study, clean, join, keep
-from hpc_connector.catalogue.repositories.tables import Table, read_table, read_text
+from hpc_connector.catalogue.repositories.tables import (
+    Table,
+    load_json,
+    read_table,
+    read_text,
+)
 from hpc_connector.errors import BadInput
 
 FORM = "MS_Analysis"  # a group that every form has
@@ -74,12 +78,7 @@ def read_metaspace(folder: Path) -> Study:
 def _read_forms(folder: Path) -> Iterator[tuple[Path, Told]]:
     """Yield the files that have a form, with what they tell."""
     for path in sorted(folder.glob("*.json")):
-        text = read_text(path)
-        try:
-            told = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            where = f", line {getattr(error, 'lineno', 1)}"
-            raise BadInput(f"{path}{where}: it is no JSON: {error}") from None
+        told = load_json(read_text(path), str(path))
         if isinstance(told, dict) and FORM in _get_form(told, path):
             yield path, told
 
@@ -88,10 +87,8 @@ def _get_form(told: Told, path: Path) -> Told:
     """Return the groups of the form, which the API has as an object or as its text."""
     for name in ("metadata", "metadataJson"):
         inside = told.get(name)
-        try:
-            inside = json.loads(inside) if isinstance(inside, str) else inside
-        except ValueError as error:
-            raise BadInput(f"{path}: {name}: it is no JSON: {error}") from None
+        if isinstance(inside, str):
+            inside = load_json(inside, f"{path}: {name}")
         if isinstance(inside, dict):
             return inside
     return told

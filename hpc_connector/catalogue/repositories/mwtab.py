@@ -3,7 +3,6 @@
 Format: Fahy, mwTab file format specification 1.4 to 1.6, metabolomicsworkbench.org.
 """
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from hpc_connector.catalogue.repositories.study import (
     join,
     keep,
 )
-from hpc_connector.catalogue.repositories.tables import read_text
+from hpc_connector.catalogue.repositories.tables import load_json, read_text
 from hpc_connector.errors import BadInput
 
 START = "METABOLOMICS WORKBENCH"
@@ -151,17 +150,26 @@ def _read_sample(line: str, where: str) -> Sample:
 
 
 def _split(text: str, between: str, within: str) -> Iterator[tuple[str, str]]:
-    """Yield pairs; what has no value belongs to the one before.
+    """Yield pairs; what has no name belongs to the value before.
 
     Examples
     --------
     >>> dict(_split("Diet:high fat | Time:8:00", "|", ":"))
     {'Diet': 'high fat', 'Time': '8:00'}
+    >>> dict(_split("RAW_FILE_NAME=a.raw; b.raw; Batch=1", ";", "="))
+    {'RAW_FILE_NAME': 'a.raw;b.raw', 'Batch': '1'}
     """
+    name, values = "", list[str]()
     for part in text.split(between):
-        name, mark, value = part.partition(within)
+        before, mark, after = part.partition(within)
         if mark:
-            yield name.strip(), value.strip()
+            if name:
+                yield name, between.join(values)
+            name, values = before.strip(), [after.strip()]
+        else:
+            values.append(part.strip())
+    if name:
+        yield name, between.join(values)
 
 
 # JSON
@@ -175,11 +183,7 @@ def read_json(text: str, path: Path) -> list[Analysis]:
     BadInput
         It is none.
     """
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        line = f", line {error.lineno}" if hasattr(error, "lineno") else ""
-        raise BadInput(f"{path}{line}: it is no JSON: {error}") from None
+    told = load_json(text, str(path))
     if isinstance(told, dict) and START not in told:
         told = list(told.values())
     every = told if isinstance(told, list) else [told]
@@ -195,7 +199,8 @@ def _convert(told: dict[str, Any], path: Path) -> Analysis:
             if isinstance(value, str):
                 found.add(section, name, value)
         if section.endswith("_DATA") and isinstance(items, dict):
-            found.n_metabolites += len(items.get("Data") or ())
+            rows = items.get("Data")
+            found.n_metabolites += len(rows) if isinstance(rows, list) else 0
     samples = told.get(SAMPLES) or []
     if not isinstance(samples, list) or not all(isinstance(s, dict) for s in samples):
         raise BadInput(f"{path}: {SAMPLES}: expected a list of objects")

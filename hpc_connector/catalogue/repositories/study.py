@@ -94,7 +94,7 @@ def find_files(
     Raises
     ------
     BadInput
-        A name that leads out of the folder.
+        A name that leads out of the folder, or is none.
     """
     there: dict[str, None] = {}
     missing: dict[str, None] = {}
@@ -107,13 +107,22 @@ def find_files(
 
 
 def _find(folder: Path, name: str, where: str) -> Sequence[Path]:
-    whole = folder.resolve()
-    for place in (folder / name, folder / "FILES" / name):
-        if not place.resolve().is_relative_to(whole):
-            raise BadInput(f"{where}: {name}: expected a file within {folder}")
-        if place.is_dir():
-            inside = sorted(path for path in place.rglob("*") if path.is_file())
-            return [path.absolute() for path in inside]
-        if place.is_file():
-            return [place.absolute()]
+    try:
+        for place in (folder / name, folder / "FILES" / name):
+            _check_within(place, folder, f"{where}: {name}")
+            inside = sorted(place.rglob("*")) if place.is_dir() else [place]
+            if found := [path.absolute() for path in inside if path.is_file()]:
+                for path in found:
+                    _check_within(path, folder, f"{where}: {name}")
+                return found
+    except BadInput:
+        raise
+    except (OSError, ValueError):  # too long, or with a zero byte
+        raise BadInput(f"{where}: {name[:80]!r}: expected the name of a file") from None
     return []
+
+
+def _check_within(path: Path, folder: Path, where: str) -> None:
+    """Refuse what lies elsewhere, also by a link."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise BadInput(f"{where}: expected a file within {folder}")

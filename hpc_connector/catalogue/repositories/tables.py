@@ -2,9 +2,10 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hpc_connector.errors import BadInput
 from hpc_connector.text import decode_text, split_lines
@@ -34,6 +35,21 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     return "\n".join(split_lines(decode_text(data, str(path))[0]))
+
+
+def load_json(text: str, where: str) -> Any:
+    """Return the value of a text of JSON.
+
+    Raises
+    ------
+    BadInput
+        It is none.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        line = f", line {error.lineno}" if hasattr(error, "lineno") else ""
+        raise BadInput(f"{where}{line}: it is no JSON: {error}") from None
 
 
 def read_rows(path: Path, delimiter: str = "\t") -> Iterator[Row]:
