@@ -374,6 +374,13 @@ def test_check__of_a_folder_that_is_no_app(tmp_path, capsys):
 # Examples that run
 
 
+def test_show__of_an_app_beside_a_folder_of_its_name(tmp_path, monkeypatch, capsys):
+    (tmp_path / "mdr-epistasis").mkdir()  # results, as many call them
+    monkeypatch.chdir(tmp_path)
+    assert main(["apps", "show", "mdr-epistasis"]) == 0
+    assert capsys.readouterr().out.startswith("mdr-epistasis ")
+
+
 def test_check__says_what_is_right(third, capsys):
     assert main(["apps", "check", str(third)]) == 0
     lines = re.sub(r" \(\d+\.\d s\)", "", capsys.readouterr().out).splitlines()

@@ -35,14 +35,17 @@ def find_installed() -> dict[str, Path]:
 def find_folder(word: str) -> Path:
     """Return the folder of an app, which is named or is that of one installed.
 
+    A folder without an ``app.toml``, such as results that have the name of their
+    program, stands behind an app that is installed.
+
     Raises
     ------
     BadInput
         It is neither.
     """
-    if (Path(word) / FILE).exists() or Path(word).is_dir():
+    installed = {} if (Path(word) / FILE).exists() else find_installed()
+    if word not in installed and Path(word).is_dir():
         return Path(word)
-    installed = find_installed()
     if word not in installed:
         raise BadInput(
             f"{word}: expected a folder with {FILE}, or one of "
