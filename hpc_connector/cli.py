@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ from hpc_connector.text import read_toml
 Kind = TypeVar("Kind")
 STARTED_S = time.monotonic()  # of a command
 DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but tabs and line ends
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
@@ -336,13 +338,33 @@ def begin_collection() -> None:
         gc.enable()
 
 
+def escape(text: str) -> str:
+    r"""Return text for a terminal, which obeys control characters.
+
+    What others name, such as files, or why a site of a search has left, may have some.
+
+    Examples
+    --------
+    >>> escape("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+class LogFormatter(logging.Formatter):
+    """Formats messages for a terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the message of a record."""
+        return escape(super().formatMessage(record))
+
+
 def set_up_log(name: str, *, rank: int = 0) -> None:
     """Log to stderr: rank 0 from INFO, the others from WARNING."""
-    logging.basicConfig(
-        level=logging.INFO if rank == 0 else logging.WARNING,
-        format=f"{name}: %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LogFormatter(f"{name}: %(message)s"))
+    level = logging.INFO if rank == 0 else logging.WARNING
+    logging.basicConfig(level=level, handlers=[handler])
     # nor which credentials it has, nor why it has none: that is said by an error
     logging.getLogger("botocore").setLevel(logging.ERROR)
 
@@ -386,5 +408,5 @@ def explain(name: str, error: BaseException, *, is_run: bool = False) -> int:
     else:
         print_traceback()
         return FAILED
-    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{name}: {escape(' '.join(message.split()))}", file=sys.stderr)
     return code

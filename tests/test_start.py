@@ -105,3 +105,15 @@ def test_get_norms__of_few_values_and_many(values, n_empty):
         npt.assert_allclose(norms[0, 0], exact.sum())
         npt.assert_allclose(norms[0, 1], np.sqrt((exact**2).mean()))
         assert norms[0, 2] == np.median(exact)
+
+
+def test_log_and_errors__do_not_command_a_terminal(tmp_path):
+    code = (
+        "import logging; from hpc_connector import cli; cli.set_up_log('x');"
+        "from hpc_connector.errors import BadInput; name = 'a\x1b[2Jb\x9bc';"
+        "logging.getLogger().info('%s', name); cli.explain('x', BadInput(name))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=PATIENCE_S
+    )
+    assert done.stderr.decode().splitlines() == [r"x: a\x1b[2Jb\x9bc"] * 2
