@@ -8,7 +8,6 @@ import contextlib
 import http.client
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -28,16 +27,12 @@ from hpc_connector.federation.joining import load_mask_key
 from hpc_connector.federation.masks import add_masks, get_keys, make_run
 from hpc_connector.federation.study import read_study
 from programs import PATIENCE_S
+from s3 import find_port
 
 HOST = "127.0.0.1"
 NAMES = ("north", "south", "west")
 PARTIES = (*NAMES, "hub")
 ROUNDS, BLOCKS = 3, 6
-
-
-def find_port():
-    with socket.create_server((HOST, 0)) as server:
-        return server.getsockname()[1]
 
 
 def make_parties(folder, port=None, days=825, **settings):
@@ -60,14 +55,6 @@ def get_place(study, name):
 
 def get_port(study):
     return int(study.hub.url.rpartition(":")[2])
-
-
-def is_open(study):
-    """Return whether the hub listens."""
-    address = HOST, get_port(study)
-    with contextlib.suppress(OSError), socket.create_connection(address):
-        return True
-    return False
 
 
 def make_hello(study, name):

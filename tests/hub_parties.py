@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import socket
 import sys
 import threading
 import time
@@ -25,6 +24,7 @@ from hpc_connector.commands.main import main as operate
 from hpc_connector.federation import blocks
 from mdr_epistasis.program import main as search
 from programs import PATIENCE_S, wait_for
+from s3 import find_port, is_open
 
 HUB = "hub"  # its name among the parties; no site of a test has it
 SEARCHED = "/federation/", "/federated/", "publish.py", "ssl.py", "http/"
@@ -61,8 +61,7 @@ class Federation:
 
     def is_open(self):
         """Return whether the hub listens."""
-        with socket.socket() as one:
-            return one.connect_ex(("127.0.0.1", self.port)) == 0
+        return is_open(self.port)
 
     def clear(self, keeps=()):
         """Forget earlier searches: results, states, and records of all but some."""
@@ -100,13 +99,6 @@ def get_forks():
         patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
         ensure_running()
     return forks
-
-
-def find_port():
-    """Return a port that nobody listens at."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 class Party:

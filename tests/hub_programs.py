@@ -9,7 +9,7 @@ from itertools import product
 from hpc_connector.commands.main import main as operate
 from hpc_connector.federation.study import HUB
 from programs import PATIENCE_S
-from s3 import find_port
+from s3 import find_port, is_open
 from test_federation_program import make_study
 
 OUTPUTS = ("models.tsv", "results.h5")
@@ -39,7 +39,7 @@ OF_EXCHANGE = f"{HUBS}.exchange", "Exchange", "hpc_connector.commands.main"
 
 def kill_at(party, name, number):
     """Return a command that ends itself at the n-th call of a method."""
-    of_hub = OF_EXCHANGE if name in ("end", "leave") else OF_HUB
+    of_hub = OF_EXCHANGE if name == "leave" else OF_HUB
     module, kind, program = of_hub if party == HUB else OF_SITE
     about = {"module": module, "kind": kind, "program": program}
     code = KILLED.format(name=name, number=number, **about)
@@ -69,6 +69,10 @@ class Parties:
             for path in (folder / "set").glob(f"{site}.*"):
                 shutil.copy(path, self.folder / site)
         self.processes, self.patience = {}, "120"
+
+    def is_open(self):
+        """Return whether the hub listens."""
+        return is_open(self.port)
 
     def get_out(self, site):
         """Return the results of a site."""

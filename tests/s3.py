@@ -20,6 +20,12 @@ def find_port():
     return find_ports(["port"], "127.0.0.1")["port"]
 
 
+def is_open(port):
+    """Return whether somebody listens at a port of this machine."""
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
 def find_ports(names, host):
     """Return a port for each name; they are held together, so that they differ."""
     with contextlib.ExitStack() as held:

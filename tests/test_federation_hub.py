@@ -9,6 +9,7 @@ from hpc_connector.commands.main import main as operate
 from hpc_connector.federation.study import HUB
 from hub_programs import OUTPUTS, Parties, kill_at
 from mdr_epistasis.program import main
+from programs import wait_for
 from test_federation_program import GOLDEN, SETS, federate, make_study, read_table
 
 SET = "three_sites_dealt"
@@ -80,14 +81,7 @@ def test_federate__with_a_hub_finds_what_ranks_and_the_pooled_run_find(
 
 @pytest.mark.parametrize(
     ("party", "name", "number"),
-    [
-        ("site2", "gather", 1),
-        ("site2", "add", 4),
-        ("site2", "leave", 1),
-        (HUB, "add", 3),
-        (HUB, "tell", 4),
-        (HUB, "end", 1),  # of the attempt, of which all sites have the result
-    ],
+    [("site2", "add", 4), (HUB, "tell", 4)],  # others: test_federation_kills
 )
 def test_federate__goes_on_where_a_party_was_killed(
     parties, by_ranks, party, name, number
@@ -150,11 +144,11 @@ def test_federate__begins_anew_after_an_attempt_without_a_site(parties, by_ranks
 
 
 def test_federate__tells_a_hub_that_was_away_of_the_result(parties, by_ranks):
+    parties.start(HUB, program=kill_at(HUB, "leave", 1))
+    wait_for(parties.is_open)
     parties.patience = "3"
-    for one in (HUB, *parties.sites):
-        program = kill_at(HUB, "leave", 1) if one == HUB else None
-        more = ["--patience", "120"] if one == HUB else []
-        parties.start(one, *more, program=program)
+    for one in parties.sites:
+        parties.start(one)
     codes = parties.wait()
     assert codes.pop(HUB) == -9
     assert set(codes.values()) <= {0, 75}

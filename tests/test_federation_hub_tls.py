@@ -18,7 +18,6 @@ from federation_hubs import (
     check,
     get_place,
     get_port,
-    is_open,
     make_parties,
     open_party,
 )
@@ -29,6 +28,7 @@ from hpc_connector.federation.hub import server, tls
 from hpc_connector.federation.hub.tls import make_certificate, read_certificate
 from hpc_connector.federation.records import open_log
 from programs import PATIENCE_S, wait_for
+from s3 import is_open
 
 
 class Log(list):
@@ -184,7 +184,7 @@ def test_hub__is_not_held_up_by_who_says_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(server.HubServer, "most_s", 1.0)
     study = make_parties(tmp_path)
     trial = Trial(study).run("hub")
-    wait_for(lambda: is_open(study))
+    wait_for(lambda: is_open(get_port(study)))
     with contextlib.ExitStack() as stack:
         for _ in range(40):  # more than are served at once
             address = (HOST, get_port(study))

@@ -13,7 +13,7 @@ from federation_hubs import (
     ask,
     begin,
     check,
-    is_open,
+    get_port,
     make_hello,
     make_parties,
     open_party,
@@ -22,6 +22,7 @@ from federation_hubs import (
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.hub.codec import encode
 from programs import wait_for
+from s3 import is_open
 
 
 @pytest.mark.parametrize("scorer", ["hub", "sites"])
@@ -37,7 +38,7 @@ def test_hub__gives_the_sums_of_the_sites(tmp_path, scorer):
 def running(tmp_path):
     """Give a hub that waits for blocks, and the run; it ends by what a site says."""
     trial = Trial(make_parties(tmp_path)).run("hub")
-    wait_for(lambda: is_open(trial.study))
+    wait_for(lambda: is_open(get_port(trial.study)))
     run = begin(trial.study)
     yield trial, run
     ask(trial.study, "west", "POST", f"/v1/runs/{run}/leave", b'{"reason": "over"}')
