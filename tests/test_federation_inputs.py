@@ -27,7 +27,11 @@ from hpc_connector.storage.objects import get_object
 from hub_programs import Parties, kill_at
 from keepers import CLUSTER, JOB, NODE, make_grant, run_with_cohort
 from keepers import GOLDEN as SEALED
-from mdr_epistasis.federated.inputs import describe_access, take_inputs
+from mdr_epistasis.federated.inputs import (
+    check_ranks_keys,
+    describe_access,
+    take_inputs,
+)
 from mdr_epistasis.federated.options import (
     OF_RUNS,
     OF_SITES,
@@ -321,12 +325,15 @@ def test_place__of_paths_and_descriptors():
     assert found == (Path("/k/north.pem"), "fd:12")
 
 
-@pytest.mark.parametrize("words", [("--passphrase-fd", "3"), ("--key", "fd:3")])
-def test_federate__refuses_one_open_file_for_all_ranks(folder, tmp_path, words):
-    sealed = ("--genotypes", folder / "{site}.bed.c4gh", "--key", folder / "x.sec")
-    done = federate(folder / "STUDY.toml", tmp_path / "out", *sealed, *words)
+def test_federate__refuses_one_open_file_for_all_ranks(folder, tmp_path):
+    words = ("--genotypes", folder / "{site}.bed.c4gh", "--key", "fd:3")
+    done = federate(folder / "STUDY.toml", tmp_path / "out", *words)
     assert done.returncode == 2
-    assert "one open file is not for several ranks" in done.stderr
+    assert "--key fd:: one open file is not for several ranks" in done.stderr
+    study = folder / "STUDY.toml"
+    with pytest.raises(BadInput, match="--passphrase-fd: one open file"):
+        check_ranks_keys(FederateOptions(study=study, key="x.sec", passphrase_fd=3))
+    check_ranks_keys(FederateOptions(study=study, key="fd:1{rank}"))
 
 
 # What others are told

@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import signal
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -30,7 +31,7 @@ from hpc_connector.federation.variants import (
     describe_cases,
     read_list,
 )
-from hpc_connector.loader.genotypes.sample_file import ReadOptions
+from hpc_connector.loader.genotypes.sample_file import ReadOptions, SampleFile
 from hpc_connector.loader.genotypes.samples import inspect_sample
 from hpc_connector.loader.individuals import Match
 from hpc_connector.options import KeyOptions
@@ -194,6 +195,24 @@ def stop(*_: Any) -> None:
     raise Later("stopped: started again with the same --state the hub goes on")
 
 
+def open_samples(
+    paths: Sequence[str], told: str | None, build: str
+) -> list[SampleFile]:
+    """Open the files of a site, which have the same individuals.
+
+    Raises
+    ------
+    BadInput
+        They have not, or are of another build.
+    """
+    files = [inspect_sample(path, ReadOptions()) for path in paths]
+    for file in files:
+        check_build(file.path, told, build)
+    if len({file.n_individuals for file in files}) > 1:
+        raise BadInput("expected files of the same individuals")
+    return files
+
+
 def run_check(args: argparse.Namespace) -> int:
     """Find the variants of a site in the list."""
     study = read_study(args.study)
@@ -203,12 +222,8 @@ def run_check(args: argparse.Namespace) -> int:
             f"{', '.join(study.names)}"
         )
     begin_access(KeyOptions(**{name: getattr(args, name) for name in KEYS}))
-    files = [inspect_sample(path, ReadOptions()) for path in args.genotypes]
-    for file in files:
-        check_build(file.path, args.build, study.build)
+    files = open_samples(args.genotypes, args.build, study.build)
     n = files[0].n_individuals
-    if any(file.n_individuals != n for file in files):
-        raise BadInput("expected files of the same individuals")
     reference = read_list(study, args.fasta)
     everybody, nobody = np.arange(n), np.zeros(n, np.int64)
     match = Match((), nobody.astype(np.int8), [everybody] * len(files), [])

@@ -224,9 +224,8 @@ def collect(pooled: Pooled, tile: Tile, sums: Numbers, least: float) -> Candidat
         )
     if n_found < 0:
         refuse("stage A, tables of cases and controls")
-    return Candidates(
-        bound[:n_found].copy(), pairs[:n_found].copy()
-    )  # little of much memory
+    # Copies, for they are few, and the memory that they are cut from is much
+    return Candidates(bound[:n_found].copy(), pairs[:n_found].copy())
 
 
 def score_all(pooled: Pooled, tile: Tile, sums: Numbers, best: Best) -> None:

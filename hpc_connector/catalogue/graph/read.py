@@ -40,14 +40,9 @@ from hpc_connector.errors import BadInput
 KNOWN = {  # properties of a data set that are fields, or follow from some
     *(RDF.type, DCTERMS.accessRights, DCTERMS.publisher, DCTERMS.license),
     *(DCTERMS.provenance, DCAT.keyword, DCAT.theme, DCAT.distribution),
-    *(
-        DCAT.landingPage,
-        DCAT.contactPoint,
-        ODRL2.hasPolicy,
-        terms.VERSION,
-        terms.DERIVED,
-    ),
-    *(terms.DCATAP.applicableLegislation, OWN.fact, OWN.fewerThan),
+    *(DCAT.landingPage, DCAT.contactPoint, ODRL2.hasPolicy),
+    *(terms.VERSION, terms.DERIVED, OWN.fact, OWN.fewerThan),
+    terms.DCATAP.applicableLegislation,
     *(*terms.TEXTS.values(), *terms.TIMES.values()),
     *(*terms.NUMBERS.values(), *terms.HEALTH_TEXTS.values()),
 }

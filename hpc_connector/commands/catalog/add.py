@@ -1,7 +1,6 @@
 """``hpc-connector catalog add``: files as a data set, or a new version of one."""
 
 import argparse
-import importlib
 import json
 import logging
 from typing import Any
@@ -16,6 +15,9 @@ from hpc_connector.catalogue.records import (
     TOP_MOST,
     to_json,
 )
+from hpc_connector.catalogue.repositories.isatab import read_isatab
+from hpc_connector.catalogue.repositories.metaspace import read_metaspace
+from hpc_connector.catalogue.repositories.mwtab import read_mwtab
 from hpc_connector.catalogue.repositories.study import Study, list_members, prefer
 from hpc_connector.commands.catalog.words import (
     add_json,
@@ -31,12 +33,23 @@ from hpc_connector.options import KeyOptions
 from hpc_connector.pipeline.access import begin_access
 
 logger = logging.getLogger(__name__)
-REPOSITORIES = "hpc_connector.catalogue.repositories"
 KEYS = ("key", "passphrase_fd")
-STUDIES = {  # whose files tell what a data set is, each read by a module of its name
-    "isatab": ("DIR", "study of MetaboLights: folder with i_*.txt, s_*.txt, a_*.txt"),
-    "mwtab": ("FILE", "study of Metabolomics Workbench: mwTab, text or JSON"),
-    "metaspace": ("DIR", "dataset of METASPACE: folder with what its pages download"),
+STUDIES = {  # whose files tell what a data set is
+    "isatab": (
+        read_isatab,
+        "DIR",
+        "study of MetaboLights: folder with i_*.txt, s_*.txt, a_*.txt",
+    ),
+    "mwtab": (
+        read_mwtab,
+        "FILE",
+        "study of Metabolomics Workbench: mwTab, text or JSON",
+    ),
+    "metaspace": (
+        read_metaspace,
+        "DIR",
+        "dataset of METASPACE: folder with what its pages download",
+    ),
 }
 MOST_TOLD = 5  # of files that are missing
 
@@ -50,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--id", required=True, type=as_id, metavar="ID", help=said)
     said = "folder of a run whose results it is"
     add("--from-run", type=cli.local, metavar="DIR", help=said)
-    for name, (metavar, said) in STUDIES.items():
+    for name, (_, metavar, said) in STUDIES.items():
         add(f"--from-{name}", type=cli.local, metavar=metavar, help=said)
     add("--no-checksum", action="store_true", help="record no SHA-256 of the objects")
     add_json(parser)
@@ -141,8 +154,7 @@ def read_study(args: argparse.Namespace) -> Study | None:
     if len(named) > 1:
         raise BadInput(f"expected one of {', '.join(f'--from-{one}' for one in named)}")
     ((name, path),) = named.items()
-    module: Any = importlib.import_module(f"{REPOSITORIES}.{name}")
-    study: Study = getattr(module, f"read_{name}")(path)
+    study = STUDIES[name][0](path)
     if missing := study.missing:
         shown = ", ".join(missing[:MOST_TOLD])
         more = (
