@@ -5,6 +5,7 @@ import stat
 import struct
 import tomllib
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from hypothesis.extra import numpy as arrays
 from federation_hubs import NAMES, make_parties
 from hpc_connector.commands.main import main
 from hpc_connector.errors import BadInput
+from hpc_connector.federation.hub.asking import Answer
 from hpc_connector.federation.hub.block_file import BlockFile
+from hpc_connector.federation.hub.client import SiteTransport
 from hpc_connector.federation.hub.codec import decode, encode
 from hpc_connector.federation.hub.wire import (
     BITS,
@@ -291,3 +294,14 @@ def read_tables(study):
     yield '[study]\nname = "x"\nsalt = "y"\n[variants]\nreference = "list.bim"'
     for name in study.names:
         yield f'[[site]]\nname = "{name}"'
+
+
+@pytest.mark.parametrize("size", [31, 32, 233, 231])
+def test_read_sum__refuses_what_is_cut(size):
+    numbers = np.arange(100, dtype=np.uint16)
+    data = pack_header(make_header(1, 7, numbers)) + numbers.tobytes() + b"x"
+    way = SimpleNamespace(url="https://hub")
+    site = SiteTransport(None, "north", way, None)
+    assert site.read_sum(Answer(200, data[:232])).tolist() == numbers.tolist()
+    with pytest.raises(BadInput, match=r"expected a header|the header says 200"):
+        site.read_sum(Answer(200, data[:size]))

@@ -30,6 +30,7 @@ from hpc_connector.federation.hub.wire import (
     get_bytes,
     get_most_bytes,
     make_header,
+    name_block,
     pack_header,
     read_header,
 )
@@ -182,10 +183,21 @@ class SiteTransport:
         return self.read_sum(found)
 
     def read_sum(self, answer: Answer) -> Numbers | None:
-        """Return the sum in an answer, if there is one."""
+        """Return the sum in an answer, if there is one.
+
+        Raises
+        ------
+        BadInput
+            It is cut, or damaged.
+        """
         if not answer.data:
             return None
         header = read_header(answer.data[: HEADER.size])
+        if header.n_bytes != len(answer.data) - HEADER.size:
+            raise BadInput(
+                f"hub {self.way.url}: {name_block(header.stage, header.block)}: "
+                f"{len(answer.data)} bytes, and the header says {header.n_bytes}"
+            )
         numbers: Numbers = np.frombuffer(answer.data, header.dtype, offset=HEADER.size)
         check_crc(header, numbers)
         return numbers.copy()
