@@ -23,7 +23,9 @@ setup: .venv/installed
 .venv/installed: setup.cfg pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --editable '.[mpi,test,dev]'
+	.venv/bin/pip install --quiet uv  # it finds in seconds what fits, pip in many minutes
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --editable '.[mpi,test,dev]' \
+		|| .venv/bin/pip install --quiet --editable '.[mpi,test,dev]'
 	# squidpy asks for an older one, by which tifffile packs no integers for the tests
 	.venv/bin/pip install --quiet --upgrade 'imagecodecs >= 2026'
 	touch $@
