@@ -18,18 +18,20 @@ from federation_hubs import (
     Stopped,
     Trial,
     check,
+    count,
     get_place,
+    make_hello,
     make_parties,
     search,
 )
 from hpc_connector.errors import BadInput, Later
-from hpc_connector.federation.hub.client import UNTOLD
+from hpc_connector.federation.hub.client import FAILED, UNTOLD
 from hpc_connector.federation.hub.codec import decode
 from hpc_connector.federation.hub.exchange import Anew
 from hpc_connector.federation.hub.memory import Memory
 from hpc_connector.federation.hub.sums import Sums
 from hpc_connector.federation.hub.wire import UNDER_WAY, make_header
-from programs import wait_for
+from programs import PATIENCE_S, wait_for
 
 STEPS = 1 + ROUNDS * (BLOCKS + 1)  # joined, blocks added and values told
 
@@ -96,6 +98,60 @@ def test_hub__names_a_site_that_is_silent(tmp_path):
     assert ("end", "hub", "site south: silent for 1 s (stage 0, block 0)") in trial.log
 
 
+def send_one(transport, study, name):
+    """Join, send a block, and no more, but be there."""
+    transport.gather(make_hello(study, name))
+    transport.add(0, 0, lambda: count(name, 0, 0, 1000))
+    transport.way.is_over.wait(PATIENCE_S)
+    raise Stopped
+
+
+def test_hub__names_a_site_that_is_there_and_sends_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("hpc_connector.federation.hub.client.LIFE_S", 0.1)
+    trial = Trial(make_parties(tmp_path), patience_s=1.0)
+    trial.run("hub", "north", "west").run("south", work=send_one)
+    ends = trial.join()
+    said = "site south: there, and has sent nothing for 1 s (stage 0, block 1)"
+    for name in ("hub", "north", "west"):
+        assert isinstance(ends[name], Later), ends
+        assert str(ends[name]) == said
+
+
+def test_hub__does_not_wait_for_a_sum_that_its_disk_has_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr("hpc_connector.federation.hub.client.LIFE_S", 0.1)
+    study = make_parties(tmp_path)
+
+    def add_and_stop(transport, study, _):
+        transport.gather()
+        transport.add(0, 0)
+        raise Stopped
+
+    trial = Trial(study, patience_s=1.0).run(*NAMES, work=send_one)
+    trial.run("hub", work=add_and_stop).join("hub")
+    (sums,) = (get_place(study, "hub") / "state").glob("sums.*")
+    data = bytearray(sums.read_bytes())
+    data[-1] ^= 1
+    sums.write_bytes(data + data)  # what is lost is not the end of it
+    assert isinstance(trial.run("hub").join()["hub"], Later)
+
+
+def test_hub__does_not_take_who_begins_anew_for_who_is_silent(tmp_path):
+    study = make_parties(tmp_path)
+    trial = Trial(study, patience_s=2.0).run("hub", "north", "south")
+    trial.run("west", work=partial(stop_after, 2)).join("west")
+    shutil.rmtree(get_place(study, "west") / "state")
+    anew = Trial(study, patience_s=60.0)
+    monkey = threading.Event()
+
+    def wait_anew(transport, study, name):
+        transport.gather(make_hello(study, name))
+        monkey.set()
+        transport.tell()
+
+    anew.run("west", work=wait_anew)
+    assert "site west: silent for 2 s" in str(trial.join("hub")["hub"])
+
+
 def count_long(transport, study, name):
     """Send nothing for longer than a hub is patient, and then take part."""
     transport.gather({"study": study.sha256, "site": name, "nonce": bytes(32)})
@@ -133,6 +189,32 @@ def test_site__that_cannot_go_on_ends_all(tmp_path):
         assert str(ends[name]) == f"site west has left: {UNTOLD}"
 
 
+def test_site__that_fails_ends_all_for_now(tmp_path):
+    def fail(transport, study, name):
+        transport.gather(make_hello(study, name))
+        raise ZeroDivisionError
+
+    trial = Trial(make_parties(tmp_path)).run("hub", "north", "south")
+    ends = trial.run("west", work=fail).join()
+    assert isinstance(ends["west"], ZeroDivisionError)
+    for name in ("hub", "north", "south"):
+        assert isinstance(ends[name], Later), ends
+        assert str(ends[name]) == f"site west has left: {FAILED}"
+
+
+@pytest.mark.parametrize("error", [OSError(28, "full"), MemoryError(), Stopped()])
+def test_site__that_may_go_on_does_not_end_all(tmp_path, error):
+    def stop(transport, study, name):
+        transport.gather(make_hello(study, name))
+        raise error
+
+    study = make_parties(tmp_path)
+    trial = Trial(study).run("hub", "north", "south")
+    assert trial.run("west", work=stop).join("west")["west"] is error
+    for end in trial.run("west").join().values():
+        check(end)
+
+
 def test_hub__that_cannot_go_on_ends_all(tmp_path):
     def refuse_sums(transport, study, _):
         transport.gather()
@@ -140,9 +222,12 @@ def test_hub__that_cannot_go_on_ends_all(tmp_path):
         raise BadInput("implausible sums")
 
     trial = Trial(make_parties(tmp_path)).run(*NAMES)
+    study = trial.study
     for end in trial.run("hub", work=refuse_sums).join().values():
         assert isinstance(end, BadInput)
         assert str(end) == "implausible sums"
+    state = get_place(study, "hub") / "state"
+    assert {path.name for path in state.iterdir()} == {"attempt", "lock"}
 
 
 def test_hub__that_fails_ends_all_for_now(tmp_path):
