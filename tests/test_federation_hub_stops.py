@@ -28,6 +28,7 @@ from hpc_connector.errors import BadInput, Later
 from hpc_connector.federation.hub.client import FAILED, UNTOLD
 from hpc_connector.federation.hub.codec import decode
 from hpc_connector.federation.hub.exchange import Anew
+from hpc_connector.federation.hub.folder import alone
 from hpc_connector.federation.hub.memory import Memory
 from hpc_connector.federation.hub.sums import Sums
 from hpc_connector.federation.hub.wire import UNDER_WAY, make_header
@@ -126,13 +127,22 @@ def test_hub__does_not_wait_for_a_sum_that_its_disk_has_lost(tmp_path, monkeypat
         transport.add(0, 0)
         raise Stopped
 
-    trial = Trial(study, patience_s=1.0).run(*NAMES, work=send_one)
+    def send_one_and_ask(transport, study, name):
+        transport.gather(make_hello(study, name))
+        transport.add(0, 0, lambda: count(name, 0, 0, 1000))
+        transport.tell()
+
+    trial = Trial(study, patience_s=60.0).run(*NAMES, work=send_one_and_ask)
     trial.run("hub", work=add_and_stop).join("hub")
     (sums,) = (get_place(study, "hub") / "state").glob("sums.*")
     data = bytearray(sums.read_bytes())
     data[-1] ^= 1
-    sums.write_bytes(data + data)  # what is lost is not the end of it
-    assert isinstance(trial.run("hub").join()["hub"], Later)
+    sums.write_bytes(data)
+    trial.patience_s = 1.0
+    said = "there, and has sent nothing for 1 s (stage 0, block 0)"
+    for end in trial.run("hub").join().values():
+        assert isinstance(end, Later)
+        assert said in str(end)
 
 
 def test_hub__does_not_take_who_begins_anew_for_who_is_silent(tmp_path):
@@ -140,15 +150,8 @@ def test_hub__does_not_take_who_begins_anew_for_who_is_silent(tmp_path):
     trial = Trial(study, patience_s=2.0).run("hub", "north", "south")
     trial.run("west", work=partial(stop_after, 2)).join("west")
     shutil.rmtree(get_place(study, "west") / "state")
-    anew = Trial(study, patience_s=60.0)
-    monkey = threading.Event()
-
-    def wait_anew(transport, study, name):
-        transport.gather(make_hello(study, name))
-        monkey.set()
-        transport.tell()
-
-    anew.run("west", work=wait_anew)
+    anew = Trial(study, patience_s=2.0)
+    anew.run("west")
     assert "site west: silent for 2 s" in str(trial.join("hub")["hub"])
 
 
@@ -347,3 +350,17 @@ def test_sums__on_the_disk_are_not_under_way(tmp_path):
             sums.save((1, block))  # and others hear of it, before it is forgotten
         header = make_header(1, UNDER_WAY, numbers)
         assert not sums.take("north", header, numbers)
+
+
+@pytest.mark.parametrize("name", ["shown", "kept", "sent"])
+def test_memory__names_the_file_that_is_damaged(tmp_path, name):
+    (tmp_path / name).write_bytes(bytes(32))
+    with pytest.raises(BadInput, match=f"{tmp_path}/{name}"):
+        Memory(tmp_path)
+
+
+def test_alone__names_what_is_no_folder(tmp_path):
+    (tmp_path / "file").touch()
+    said = "file: File exists: expected a folder"
+    with pytest.raises(BadInput, match=said), alone(tmp_path / "file"):
+        pass

@@ -75,6 +75,7 @@ class Exchange:
         self.room: dict[str, Guest] = {}
         self.seen_s = dict.fromkeys(study.names, time.monotonic())
         self.sent_s: dict[str, float] = {}  # of sites that have read their files
+        self.asked_s: dict[str, float] = {}  # since when sites wait to be told
         self.heard: set[str] = set()  # who is not to be told of the end
         self.failure: OSError | None = None
         self.is_closed = False
@@ -85,9 +86,6 @@ class Exchange:
     def open_files(self, attempt: Attempt) -> None:
         """Open the files of sums and of told values of an attempt."""
         self.sums = Sums(self.folder / f"sums.{attempt.number}", self.study.names)
-        has_read = any(stage != SIZES for stage, _ in self.sums.file.kept)
-        sites = self.study.names if has_read else ()
-        self.sent_s = dict.fromkeys(sites, time.monotonic())
         self.told = BlockFile(self.folder / f"told.{attempt.number}")
 
     def save(self, attempt: Attempt) -> None:
@@ -152,7 +150,8 @@ class Exchange:
                 return None
             attempt = self.check(self.get_attempt().run)
             self.see(site, attempt.run)
-            self.sent_s.pop(site, None)  # it reads its files, maybe for long
+            for known in (self.sent_s, self.asked_s):
+                known.pop(site, None)  # it reads its files, maybe for long
             return attempt
 
     def is_in(self, site: str, hello: dict[str, Any]) -> bool:
@@ -254,7 +253,7 @@ class Exchange:
             self.changed.wait_for(is_known, wait_s)
             return self.sums.get_state(site, name)
 
-    def get_told(self, run: str, n: int, wait_s: float) -> bytes | None:
+    def get_told(self, site: str, run: str, n: int, wait_s: float) -> bytes | None:
         """Return what was told, None if it was not yet."""
         with self.changed:
 
@@ -262,7 +261,11 @@ class Exchange:
                 self.check(run)
                 return (TOLD, n) in self.told.kept
 
+            if wait_s:  # else it shows life
+                self.asked_s.setdefault(site, time.monotonic())
             found = self.changed.wait_for(is_told, wait_s)
+            if found:
+                self.asked_s.pop(site, None)
         return self.told.get((TOLD, n)).tobytes() if found else None
 
     def leave(self, site: str, run: str, reason: str, code: int = REFUSED) -> None:
@@ -331,9 +334,16 @@ class Exchange:
                 self.heard |= set(silent)
                 self.end_for(silent, "silent for", name)
                 if start_s < before_s:
-                    stuck = [s for s in lacking if self.sent_s.get(s, inf) < before_s]
+                    stuck = [s for s in lacking if self.get_since_s(s) < before_s]
                     self.end_for(stuck, "there, and has sent nothing for", name)
         return self.sums.file.get(name)
+
+    def get_since_s(self, site: str) -> float:
+        """Return since when a site sends nothing, infinite while it may read files.
+
+        Who waits to be told has sent all before.
+        """
+        return min(known.get(site, inf) for known in (self.sent_s, self.asked_s))
 
     def end_for(self, sites: Sequence[str], said: str, name: Name) -> None:
         """End the attempt for sites that do not send a block, if there are some.

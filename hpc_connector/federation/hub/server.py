@@ -248,7 +248,7 @@ class HubHandler(Handler):
         exchange, wait_s = self.server.exchange, self.get_wait()
         if RUN.fullmatch(self.path) and "/told/" in self.path:
             run, (n,) = self.find(TOLD)
-            told = exchange.get_told(run, int(n), wait_s)
+            told = exchange.get_told(self.site, run, int(n), wait_s)
             if told is None:
                 return Answer(HTTPStatus.ACCEPTED)
             return Answer(HTTPStatus.OK, told)
