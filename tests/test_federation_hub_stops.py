@@ -1,6 +1,7 @@
 """Hubs and sites that are killed at any moment, started again, and end the same."""
 
 import contextlib
+import errno
 import shutil
 import threading
 import time
@@ -25,6 +26,7 @@ from federation_hubs import (
     search,
 )
 from hpc_connector.errors import BadInput, Later
+from hpc_connector.federation.hub.attempts import save_attempt
 from hpc_connector.federation.hub.client import FAILED, UNTOLD
 from hpc_connector.federation.hub.codec import decode
 from hpc_connector.federation.hub.exchange import Anew
@@ -205,7 +207,9 @@ def test_site__that_fails_ends_all_for_now(tmp_path):
         assert str(ends[name]) == f"site west has left: {FAILED}"
 
 
-@pytest.mark.parametrize("error", [OSError(28, "full"), MemoryError(), Stopped()])
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "full"), MemoryError(), Stopped()]
+)
 def test_site__that_may_go_on_does_not_end_all(tmp_path, error):
     def stop(transport, study, name):
         transport.gather(make_hello(study, name))
@@ -350,6 +354,25 @@ def test_sums__on_the_disk_are_not_under_way(tmp_path):
             sums.save((1, block))  # and others hear of it, before it is forgotten
         header = make_header(1, UNDER_WAY, numbers)
         assert not sums.take("north", header, numbers)
+
+
+@pytest.mark.parametrize("event", ["attempt", "done"])
+def test_hub__stops_where_its_disk_is_full(tmp_path, monkeypatch, event):
+    study, saved = make_parties(tmp_path), []
+
+    def save(folder, study, attempt):
+        saved.append("done" if attempt.done else "attempt")
+        if saved.count(event) == 1 and saved[-1] == event:
+            raise OSError(errno.ENOSPC, "full")
+        save_attempt(folder, study, attempt)
+
+    monkeypatch.setattr("hpc_connector.federation.hub.exchange.save_attempt", save)
+    trial = Trial(study).run("hub", *NAMES)
+    end = trial.join("hub")["hub"]
+    assert isinstance(end, OSError), end
+    assert end.errno == errno.ENOSPC
+    for end in trial.run("hub").join().values():
+        check(end)
 
 
 @pytest.mark.parametrize("name", ["shown", "kept", "sent"])
