@@ -155,9 +155,11 @@ def test_federate__tells_a_hub_that_was_away_of_the_result(parties, by_ranks):
     assert any("--resume tells it" in parties.say(site)[-1] for site in codes)
     parties.patience = "120"
     parties.start(HUB)
-    for site in parties.sites:
+    for site in parties.sites:  # as if one was killed before it had written its page
+        (parties.get_out(site) / "report.html").unlink(missing_ok=True)
         parties.start(site, "--resume")
     check_ends(parties, by_ranks(SET))
+    assert all((parties.get_out(site) / "report.html").exists() for site in codes)
     assert not any((parties.get_out(site) / "ledger").exists() for site in codes)
 
 

@@ -207,6 +207,18 @@ def test_block_file__finds_what_a_disk_has_changed(tmp_path):
             file.get((1, 2))
 
 
+@pytest.mark.parametrize("at", range(44))
+def test_block_file__gives_no_sum_of_another_block(tmp_path, at):
+    path = tmp_path / "sums"
+    with contextlib.closing(BlockFile(path, 2)) as file:
+        file.put((1, 2), np.arange(9, dtype=np.uint16), (7, 8))
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1  # of what stands before numbers
+    path.write_bytes(data)
+    with contextlib.closing(BlockFile(path, 2)) as file:
+        assert not file.kept
+
+
 def test_invite__gives_each_party_its_keys_alone(tmp_path):
     study = make_parties(tmp_path)
     folder = tmp_path / "parties"

@@ -1,6 +1,7 @@
 """Hubs and sites that are killed at any moment, started again, and end the same."""
 
 import contextlib
+import errno
 import shutil
 import threading
 import time
@@ -18,18 +19,22 @@ from federation_hubs import (
     Stopped,
     Trial,
     check,
+    count,
     get_place,
+    make_hello,
     make_parties,
     search,
 )
 from hpc_connector.errors import BadInput, Later
-from hpc_connector.federation.hub.client import UNTOLD
+from hpc_connector.federation.hub.attempts import save_attempt
+from hpc_connector.federation.hub.client import FAILED, UNTOLD
 from hpc_connector.federation.hub.codec import decode
 from hpc_connector.federation.hub.exchange import Anew
+from hpc_connector.federation.hub.folder import alone
 from hpc_connector.federation.hub.memory import Memory
 from hpc_connector.federation.hub.sums import Sums
 from hpc_connector.federation.hub.wire import UNDER_WAY, make_header
-from programs import wait_for
+from programs import PATIENCE_S, wait_for
 
 PATIENT_S = 4.0  # of a hub, long enough for a loaded machine
 STEPS = 1 + ROUNDS * (BLOCKS + 1)  # joined, blocks added and values told
@@ -98,6 +103,62 @@ def test_hub__names_a_site_that_is_silent(tmp_path):
     assert ("end", "hub", said) in hub.log
 
 
+def send_one(transport, study, name):
+    """Join, send a block, and no more, but be there."""
+    transport.gather(make_hello(study, name))
+    transport.add(0, 0, lambda: count(name, 0, 0, 1000))
+    transport.way.is_over.wait(PATIENCE_S)
+    raise Stopped
+
+
+def test_hub__names_a_site_that_is_there_and_sends_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("hpc_connector.federation.hub.client.LIFE_S", 0.1)
+    trial = Trial(make_parties(tmp_path), patience_s=1.0)
+    trial.run("hub", "north", "west").run("south", work=send_one)
+    ends = trial.join()
+    said = "site south: there, and has sent nothing for 1 s (stage 0, block 1)"
+    for name in ("hub", "north", "west"):
+        assert isinstance(ends[name], Later), ends
+        assert str(ends[name]) == said
+
+
+def test_hub__does_not_wait_for_a_sum_that_its_disk_has_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr("hpc_connector.federation.hub.client.LIFE_S", 0.1)
+    study = make_parties(tmp_path)
+
+    def add_and_stop(transport, study, _):
+        transport.gather()
+        transport.add(0, 0)
+        raise Stopped
+
+    def send_one_and_ask(transport, study, name):
+        transport.gather(make_hello(study, name))
+        transport.add(0, 0, lambda: count(name, 0, 0, 1000))
+        transport.tell()
+
+    trial = Trial(study, patience_s=60.0).run(*NAMES, work=send_one_and_ask)
+    trial.run("hub", work=add_and_stop).join("hub")
+    (sums,) = (get_place(study, "hub") / "state").glob("sums.*")
+    data = bytearray(sums.read_bytes())
+    data[-1] ^= 1
+    sums.write_bytes(data)
+    trial.patience_s = 1.0
+    said = "there, and has sent nothing for 1 s (stage 0, block 0)"
+    for end in trial.run("hub").join().values():
+        assert isinstance(end, Later)
+        assert said in str(end)
+
+
+def test_hub__does_not_take_who_begins_anew_for_who_is_silent(tmp_path):
+    study = make_parties(tmp_path)
+    trial = Trial(study, patience_s=2.0).run("hub", "north", "south")
+    trial.run("west", work=partial(stop_after, 2)).join("west")
+    shutil.rmtree(get_place(study, "west") / "state")
+    anew = Trial(study, patience_s=2.0)
+    anew.run("west")
+    assert "site west: silent for 2 s" in str(trial.join("hub")["hub"])
+
+
 def count_long(transport, study, name):
     """Send nothing for longer than a hub is patient, and then take part."""
     transport.gather({"study": study.sha256, "site": name, "nonce": bytes(32)})
@@ -136,6 +197,34 @@ def test_site__that_cannot_go_on_ends_all(tmp_path):
         assert str(ends[name]) == f"site west has left: {UNTOLD}"
 
 
+def test_site__that_fails_ends_all_for_now(tmp_path):
+    def fail(transport, study, name):
+        transport.gather(make_hello(study, name))
+        raise ZeroDivisionError
+
+    trial = Trial(make_parties(tmp_path)).run("hub", "north", "south")
+    ends = trial.run("west", work=fail).join()
+    assert isinstance(ends["west"], ZeroDivisionError)
+    for name in ("hub", "north", "south"):
+        assert isinstance(ends[name], Later), ends
+        assert str(ends[name]) == f"site west has left: {FAILED}"
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "full"), MemoryError(), Stopped()]
+)
+def test_site__that_may_go_on_does_not_end_all(tmp_path, error):
+    def stop(transport, study, name):
+        transport.gather(make_hello(study, name))
+        raise error
+
+    study = make_parties(tmp_path)
+    trial = Trial(study).run("hub", "north", "south")
+    assert trial.run("west", work=stop).join("west")["west"] is error
+    for end in trial.run("west").join().values():
+        check(end)
+
+
 def test_hub__that_cannot_go_on_ends_all(tmp_path):
     def refuse_sums(transport, study, _):
         transport.gather()
@@ -143,9 +232,12 @@ def test_hub__that_cannot_go_on_ends_all(tmp_path):
         raise BadInput("implausible sums")
 
     trial = Trial(make_parties(tmp_path)).run(*NAMES)
+    study = trial.study
     for end in trial.run("hub", work=refuse_sums).join().values():
         assert isinstance(end, BadInput)
         assert str(end) == "implausible sums"
+    state = get_place(study, "hub") / "state"
+    assert {path.name for path in state.iterdir()} == {"attempt", "lock"}
 
 
 def test_hub__that_fails_ends_all_for_now(tmp_path):
@@ -263,3 +355,36 @@ def test_sums__on_the_disk_are_not_under_way(tmp_path):
             sums.save((1, block))  # and others hear of it, before it is forgotten
         header = make_header(1, UNDER_WAY, numbers)
         assert not sums.take("north", header, numbers)
+
+
+@pytest.mark.parametrize("event", ["attempt", "done"])
+def test_hub__stops_where_its_disk_is_full(tmp_path, monkeypatch, event):
+    study, saved = make_parties(tmp_path), []
+
+    def save(folder, study, attempt):
+        saved.append("done" if attempt.done else "attempt")
+        if saved.count(event) == 1 and saved[-1] == event:
+            raise OSError(errno.ENOSPC, "full")
+        save_attempt(folder, study, attempt)
+
+    monkeypatch.setattr("hpc_connector.federation.hub.exchange.save_attempt", save)
+    trial = Trial(study).run("hub", *NAMES)
+    end = trial.join("hub")["hub"]
+    assert isinstance(end, OSError), end
+    assert end.errno == errno.ENOSPC
+    for end in trial.run("hub").join().values():
+        check(end)
+
+
+@pytest.mark.parametrize("name", ["shown", "kept", "sent"])
+def test_memory__names_the_file_that_is_damaged(tmp_path, name):
+    (tmp_path / name).write_bytes(bytes(32))
+    with pytest.raises(BadInput, match=f"{tmp_path}/{name}"):
+        Memory(tmp_path)
+
+
+def test_alone__names_what_is_no_folder(tmp_path):
+    (tmp_path / "file").touch()
+    said = "file: File exists: expected a folder"
+    with pytest.raises(BadInput, match=said), alone(tmp_path / "file"):
+        pass

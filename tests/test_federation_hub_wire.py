@@ -19,7 +19,7 @@ from federation_hubs import (
     open_party,
     pack,
 )
-from hpc_connector.errors import BadInput
+from hpc_connector.errors import BadInput, Later
 from hpc_connector.federation.hub.codec import encode
 from programs import wait_for
 from s3 import is_open
@@ -106,6 +106,19 @@ def test_hub__refuses_what_it_does_not_know(running, method, path, status):
     path = path.format(run=run, other="0" * 64)
     body = b"" if method == "GET" else WHOLE
     assert ask(trial.study, "north", method, path, body)[0] == status
+
+
+def test_leave__says_why_in_one_printable_line(tmp_path):
+    trial = Trial(make_parties(tmp_path)).run("hub")
+    wait_for(lambda: is_open(trial.study))
+    path = f"/v1/runs/{begin(trial.study)}/leave"
+    told = {"reason": "\x1b[31m\n" + 999 * "x", "code": 75}
+    for name in NAMES:
+        ask(trial.study, name, "POST", path, json.dumps(told).encode())
+    end = trial.join("hub")["hub"]
+    assert isinstance(end, Later)
+    assert str(end).startswith("site north has left: [31mxxx")
+    assert len(str(end)) < 250
 
 
 def test_put__takes_the_same_block_twice_and_no_other(running):

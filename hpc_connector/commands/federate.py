@@ -161,7 +161,8 @@ def run_hub(args: argparse.Namespace) -> int:
     records = args.records or beside / "records"
     log = partial(note, open_log(records, study, HUB), study)
     listen = read_listen(args.listen) if args.listen else ("", read_address(url)[1])
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     key, state = args.tls_key or beside / TLS_KEY, args.state or beside / "state"
     while not has_result(state, study):
         try:
@@ -191,7 +192,7 @@ def read_listen(text: str) -> tuple[str, int]:
 
 
 def stop(*_: Any) -> None:
-    """Stop, at SIGTERM: what is on the disk is gone on with."""
+    """Stop, at SIGTERM or Ctrl-C: what is on the disk is gone on with."""
     raise Later("stopped: started again with the same --state the hub goes on")
 
 

@@ -33,6 +33,7 @@ from mdr_epistasis.federated.site import (
 from mdr_epistasis.inputs import list_inputs
 from mdr_epistasis.options import Options
 from mdr_epistasis.output.result import Ending
+from mdr_epistasis.report.page import save_report
 
 logger = logging.getLogger(__name__)
 
@@ -150,9 +151,11 @@ def end_found(
     options: FederateOptions, args: Options, study: Study, name: str
 ) -> Ending:
     """Tell the hub, if it is still there, that this site has the result."""
+    if not (args.encrypt_to or (args.out / "report.html").exists()):
+        save_report(args.out)  # the site was killed before it was written
     place = name_tls_key(options), name_state(args), LAST_S
     with open_site(study, name, *place) as transport:
-        transport.run = transport.memory.kept["run"]
+        transport.run = transport.memory.kept.get("run", "")
         is_heard = transport.leave()
     finish(args, is_heard=is_heard)
     return Ending(True)

@@ -146,6 +146,8 @@ class Way:
             raise BadInput(f"hub {self.url} has another certificate than the study's")
         self.local.connection = connection
         self.connections.append(connection)
+        if self.is_over.is_set():  # who ended all connections has not seen this one
+            raise NoAnswer("this site ends")
         return connection
 
     def forget(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hpc_connector.errors import BadInput, Later
-from hpc_connector.federation.hub.codec import decode, encode
+from hpc_connector.federation.hub.codec import encode, load
 from hpc_connector.federation.masks import make_run
 from hpc_connector.federation.study import Study
 from hpc_connector.publish import publish
@@ -112,9 +112,9 @@ def load_attempt(folder: Path, study: Study) -> Attempt | None:
         The folder is of another study, or of another version.
     """
     path = folder / NAME
-    if not path.exists():
+    told = load(path)
+    if told is None:
         return None
-    told = decode(path.read_bytes())
     if told["format_version"] != FORMAT_VERSION:
         raise BadInput(f"{path} is of another version: expected a new folder")
     if told["study"] != study.sha256:

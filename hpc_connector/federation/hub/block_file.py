@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from isal import isal_zlib
 
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.hub.wire import (
@@ -24,6 +25,7 @@ from hpc_connector.federation.hub.wire import (
 from hpc_connector.federation.masks import Numbers
 
 Name = tuple[int, int]  # stage and number
+CRC = struct.Struct("<I")  # of what stands before numbers
 
 
 class Kept(NamedTuple):
@@ -51,6 +53,7 @@ class BlockFile:
 
     def __init__(self, path: Path, n_sites: int = 0) -> None:
         self.path, self.crcs = path, struct.Struct(f"<{n_sites}I")
+        self.start_size = HEADER.size + self.crcs.size + CRC.size
         self.kept: dict[Name, Kept] = {}
         self.lock = threading.Lock()
         self.file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -61,13 +64,10 @@ class BlockFile:
     def scan(self) -> int:
         """Find the blocks of the file; return where the last whole one ends."""
         size, at = os.fstat(self.file).st_size, 0
-        while at + HEADER.size + self.crcs.size <= size:
+        while at + self.start_size <= size:
             try:
-                header = read_header(os.pread(self.file, HEADER.size, at))
-                crcs = self.crcs.unpack(
-                    os.pread(self.file, self.crcs.size, at + HEADER.size)
-                )
-                kept = Kept(at + HEADER.size + self.crcs.size, header, crcs)
+                header, crcs = self.read_start(at)
+                kept = Kept(at + self.start_size, header, crcs)
                 if kept.at + header.n_bytes > size:
                     break
                 self.read(kept)
@@ -77,10 +77,26 @@ class BlockFile:
             at = kept.at + header.n_bytes
         return at
 
+    def read_start(self, at: int) -> tuple[Header, tuple[int, ...]]:
+        """Return what stands before the numbers of a block.
+
+        Raises
+        ------
+        BadInput
+            It is not what was written: another name would give its sum to another.
+        """
+        data = os.pread(self.file, self.start_size, at)
+        before = data[: -CRC.size]
+        if CRC.unpack(data[-CRC.size :]) != (isal_zlib.crc32(before),):
+            raise BadInput(f"{self.path}, byte {at}: expected the start of a block")
+        crcs = self.crcs.unpack(before[HEADER.size :])
+        return read_header(before[: HEADER.size]), crcs
+
     def put(self, name: Name, numbers: Numbers, crcs: tuple[int, ...] = ()) -> None:
         """Add a block; it is on the disk when this returns, and so are those before."""
         header = make_header(*name, numbers)
         before = pack_header(header) + self.crcs.pack(*crcs)
+        before += CRC.pack(isal_zlib.crc32(before))
         with self.lock:
             at = self.end
             write_all(self.file, memoryview(before), at)

@@ -13,7 +13,7 @@ import numpy as np
 
 from hpc_connector.errors import BadInput, Later
 from hpc_connector.federation.hub.asking import Answer, Way
-from hpc_connector.federation.hub.attempts import Ended, name_run
+from hpc_connector.federation.hub.attempts import REFUSED, STOPPED, Ended, name_run
 from hpc_connector.federation.hub.certificates import get_certificates
 from hpc_connector.federation.hub.codec import decode, encode
 from hpc_connector.federation.hub.exchange import DONE
@@ -47,6 +47,8 @@ NEVER = 999_999_999  # number of a value that is not told
 LEAVE_S = 30.0  # for a hub to hear that a site leaves
 # What others hear of an error: the error itself may tell of individuals
 UNTOLD = "its input cannot be used, and it says itself why"
+FAILED = "it has failed, and says itself how"
+MAY_GO_ON = OSError, Later, MemoryError  # with more room, or another network
 
 
 class SiteTransport:
@@ -218,8 +220,13 @@ class SiteTransport:
         self.n_told += 1
         return decode(found.data)
 
-    def leave(self, reason: str = DONE) -> bool:
+    def leave(self, reason: str = DONE, code: int = REFUSED) -> bool:
         """Tell the hub that this site has the result, or must stop.
+
+        Parameters
+        ----------
+        code
+            With which the others end then.
 
         Returns
         -------
@@ -228,7 +235,8 @@ class SiteTransport:
         if not self.run or self.has_left:
             return True
         self.has_left = True
-        path, body = f"/v1/runs/{self.run}/leave", pack_json({"reason": reason})
+        path = f"/v1/runs/{self.run}/leave"
+        body = pack_json({"reason": reason, "code": code})
         way = self.way.begin_again(min(self.way.patience_s, LEAVE_S))
         with contextlib.closing(way):
             try:
@@ -264,8 +272,8 @@ def open_site(
 ) -> Iterator[SiteTransport]:
     """Give the transport of a site to the hub of its study.
 
-    An error of the input ends the attempt for all sites; what else stops this one does
-    not: it can go on with the same folder.
+    An error of the input ends the attempt for all sites, and so does one of the
+    program. What else stops this one does not: it can go on with the same folder.
 
     Parameters
     ----------
@@ -297,6 +305,8 @@ def open_site(
         except BaseException as error:
             if isinstance(error, BadInput):
                 transport.leave(UNTOLD)
+            elif isinstance(error, Exception) and not isinstance(error, MAY_GO_ON):
+                transport.leave(FAILED, STOPPED)
             raise
         finally:
             transport.close()

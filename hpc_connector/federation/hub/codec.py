@@ -8,6 +8,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,23 @@ def decode(data: bytes) -> Any:
     if left := len(rest) - arrays.at:
         raise BadInput(f"what was told cannot be read: {left} bytes are left")
     return value
+
+
+def load(path: Path) -> Any:
+    """Return the value of a file, None if it is not there.
+
+    Raises
+    ------
+    BadInput
+        The file is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        return decode(path.read_bytes())
+    except BadInput as error:
+        said = "expected it as it was, or a new folder"
+        raise BadInput(f"{path} is damaged ({error}): {said}") from None
 
 
 @dataclass

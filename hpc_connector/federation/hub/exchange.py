@@ -7,8 +7,9 @@ disk: who was killed at any moment asks again, and the same bytes come.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from hpc_connector.confidential.refused import Refused
 from hpc_connector.errors import BadInput, Later
+from hpc_connector.federation.blocks import SIZES
 from hpc_connector.federation.hub.attempts import (
     REFUSED,
     STOPPED,
@@ -72,6 +74,8 @@ class Exchange:
         self.changed = threading.Condition()
         self.room: dict[str, Guest] = {}
         self.seen_s = dict.fromkeys(study.names, time.monotonic())
+        self.sent_s: dict[str, float] = {}  # of sites that have read their files
+        self.asked_s: dict[str, float] = {}  # since when sites wait to be told
         self.heard: set[str] = set()  # who is not to be told of the end
         self.failure: OSError | None = None
         self.is_closed = False
@@ -86,9 +90,20 @@ class Exchange:
 
     def save(self, attempt: Attempt) -> None:
         """Keep what is known of the attempt, and let all know."""
-        save_attempt(self.folder, self.study, attempt)
+        try:
+            save_attempt(self.folder, self.study, attempt)
+        except OSError as error:  # the hub stops, and goes on with what it has kept
+            self.failure = error
+            self.changed.notify_all()
+            raise
         self.attempt = attempt
         self.changed.notify_all()
+
+    def clear_if_over(self) -> None:
+        """Remove the sums of an attempt in which nobody goes on."""
+        with self.changed:
+            if self.attempt is not None and self.attempt.end is not None:
+                remove_files(self.folder)
 
     def close(self) -> None:
         """Let nobody wait any longer."""
@@ -98,9 +113,10 @@ class Exchange:
 
     # What sites ask
 
-    def see(self, site: str) -> None:
-        """Note that a site is there."""
-        self.seen_s[site] = time.monotonic()
+    def see(self, site: str, run: str) -> None:
+        """Note that a site is there, if it takes part in the attempt."""
+        if self.attempt is not None and self.attempt.run == run:
+            self.seen_s[site] = time.monotonic()
 
     def note_heard(self, site: str) -> None:
         """Note that a site knows how the attempt has ended."""
@@ -132,7 +148,11 @@ class Exchange:
                 )
             if not self.is_in(site, hello):
                 return None
-            return self.check(self.get_attempt().run)
+            attempt = self.check(self.get_attempt().run)
+            self.see(site, attempt.run)
+            for known in (self.sent_s, self.asked_s):
+                known.pop(site, None)  # it reads its files, maybe for long
+            return attempt
 
     def is_in(self, site: str, hello: dict[str, Any]) -> bool:
         """Return whether a site has begun the attempt with a hello."""
@@ -164,6 +184,7 @@ class Exchange:
         attempt = make_attempt(self.study, number, hellos)
         self.save(attempt)
         self.room.clear()
+        self.seen_s = dict.fromkeys(self.study.names, time.monotonic())
         remove_files(self.folder)
         self.open_files(attempt)
         for name in self.study.names:
@@ -203,6 +224,8 @@ class Exchange:
                 raise
             except BadInput as error:  # masks of two messages would cancel
                 raise self.end(REFUSED, str(error)) from None
+            if header.stage != SIZES:
+                self.sent_s[site] = time.monotonic()
         if is_last:
             self.finish(name)
         return self.wait(site, run, name, wait_s) == "done"
@@ -230,7 +253,7 @@ class Exchange:
             self.changed.wait_for(is_known, wait_s)
             return self.sums.get_state(site, name)
 
-    def get_told(self, run: str, n: int, wait_s: float) -> bytes | None:
+    def get_told(self, site: str, run: str, n: int, wait_s: float) -> bytes | None:
         """Return what was told, None if it was not yet."""
         with self.changed:
 
@@ -238,16 +261,20 @@ class Exchange:
                 self.check(run)
                 return (TOLD, n) in self.told.kept
 
+            if wait_s:  # else it shows life
+                self.asked_s.setdefault(site, time.monotonic())
             found = self.changed.wait_for(is_told, wait_s)
+            if found:
+                self.asked_s.pop(site, None)
         return self.told.get((TOLD, n)).tobytes() if found else None
 
-    def leave(self, site: str, run: str, reason: str) -> None:
-        """Have a site go: it has the result, or the attempt ends."""
+    def leave(self, site: str, run: str, reason: str, code: int = REFUSED) -> None:
+        """Have a site go: it has the result, or the attempt ends with a code."""
         with self.changed:
             attempt = self.check(run)
             if reason != DONE:
                 self.heard.add(site)
-                self.end(REFUSED, f"site {site} has left: {reason}")
+                self.end(code, f"site {site} has left: {reason}")
             elif site not in attempt.done:
                 self.save(replace(attempt, done=(*attempt.done, site)))
 
@@ -266,8 +293,13 @@ class Exchange:
         """Return the attempt once all sites are there."""
         with self.changed:
             self.changed.wait_for(
-                lambda: self.attempt is not None and self.attempt.end is None
+                lambda: (
+                    self.failure is not None
+                    or (self.attempt is not None and self.attempt.end is None)
+                )
             )
+            if self.failure is not None:
+                raise self.failure
             return self.get_attempt()
 
     def look(self, number: int) -> None:
@@ -286,8 +318,9 @@ class Exchange:
         Raises
         ------
         Later
-            A site is silent: the attempt ends.
+            A site is silent, or asks and sends nothing: the attempt ends.
         """
+        start_s = time.monotonic()
 
         def is_there() -> bool:
             self.look(number)
@@ -297,12 +330,33 @@ class Exchange:
             while not self.changed.wait_for(is_there, self.patience_s / 2):
                 before_s = time.monotonic() - self.patience_s
                 lacking = self.sums.list_lacking(name)
-                if silent := [site for site in lacking if self.seen_s[site] < before_s]:
-                    self.heard |= set(silent)
-                    said = " and ".join(f"site {site}" for site in silent)
-                    for_s = f"{self.patience_s:g} s ({name_block(*name)})"
-                    raise self.end(STOPPED, f"{said}: silent for {for_s}").explain()
+                silent = [site for site in lacking if self.seen_s[site] < before_s]
+                self.heard |= set(silent)
+                self.end_for(silent, "silent for", name)
+                if start_s < before_s:
+                    stuck = [s for s in lacking if self.get_since_s(s) < before_s]
+                    self.end_for(stuck, "there, and has sent nothing for", name)
         return self.sums.file.get(name)
+
+    def get_since_s(self, site: str) -> float:
+        """Return since when a site sends nothing, infinite while it may read files.
+
+        Who waits to be told has sent all before.
+        """
+        return min(known.get(site, inf) for known in (self.sent_s, self.asked_s))
+
+    def end_for(self, sites: Sequence[str], said: str, name: Name) -> None:
+        """End the attempt for sites that do not send a block, if there are some.
+
+        Raises
+        ------
+        Later
+            There are.
+        """
+        if sites:
+            who = " and ".join(f"site {site}" for site in sites)
+            for_s = f"{self.patience_s:g} s ({name_block(*name)})"
+            raise self.end(STOPPED, f"{who}: {said} {for_s}").explain()
 
     def tell(self, number: int, n: int, data: bytes) -> None:
         """Keep what the scorer tells, and let the sites know.

@@ -15,10 +15,14 @@ def alone(folder: Path) -> Iterator[None]:
     Raises
     ------
     BadInput
-        Another does.
+        Another does; or it is none.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "ab") as lock:
+    try:
+        folder.mkdir(0o700, parents=True, exist_ok=True)
+        lock = open(folder / "lock", "ab")  # noqa: SIM115
+    except OSError as error:
+        raise BadInput(f"{folder}: {error.strerror}: expected a folder") from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

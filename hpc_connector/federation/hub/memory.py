@@ -10,7 +10,7 @@ from typing import Any
 
 from hpc_connector.errors import BadInput
 from hpc_connector.federation.hub.block_file import Name
-from hpc_connector.federation.hub.codec import decode, encode
+from hpc_connector.federation.hub.codec import decode, encode, load
 from hpc_connector.federation.hub.wire import (
     HEADER,
     Header,
@@ -46,7 +46,10 @@ class Memory:
         data = path.read_bytes() if path.exists() else b""
         whole = len(data) - len(data) % HEADER.size
         for at in range(0, whole, HEADER.size):
-            header = read_header(data[at : at + HEADER.size])
+            try:
+                header = read_header(data[at : at + HEADER.size])
+            except BadInput as error:
+                raise BadInput(f"{path}, byte {at}: {error}") from None
             self.sent[header.stage, header.block] = header
         self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.truncate(self.file, whole)
@@ -65,8 +68,7 @@ class Memory:
 
     def load(self, name: str) -> Any:
         """Return a value that was saved, None if it was not."""
-        path = self.folder / name
-        return decode(path.read_bytes()) if path.exists() else None
+        return load(self.folder / name)
 
     def save(self, name: str, value: Any) -> None:
         """Write a value; it is on the disk when this returns."""

@@ -25,7 +25,7 @@ from hpc_connector.confidential.serving import (
     in_thread,
 )
 from hpc_connector.errors import BadInput, Later
-from hpc_connector.federation.hub.attempts import REFUSED, STOPPED, Ended, remove_files
+from hpc_connector.federation.hub.attempts import REFUSED, STOPPED, Ended
 from hpc_connector.federation.hub.certificates import get_certificates
 from hpc_connector.federation.hub.codec import decode, encode
 from hpc_connector.federation.hub.exchange import Exchange, Log
@@ -62,6 +62,7 @@ CONNECTIONS = 8  # of a site
 STRANGERS = 32  # connections whose certificate is not known yet
 CLOSE_S = 5.0  # for answers to be sent at the end
 MOST_NOTED = 10_000  # refusals, each of another kind
+MOST_REASON = 200  # letters of why a site leaves
 BYTES = "application/octet-stream"
 WAIT = re.compile(r"\bwait=(\d{1,3})\b")
 STATUS = {  # of refusals, by their words; of others CONFLICT
@@ -197,7 +198,6 @@ class HubHandler(Handler):
         """Send what is answered, or why not."""
         self.is_read = False
         exchange = self.server.exchange
-        exchange.see(self.site)
         with self.server.busy():
             found = self.find_answer(act)
             self.send(*found)
@@ -239,7 +239,8 @@ class HubHandler(Handler):
         found = RUN.fullmatch(self.path)
         rest = found and pattern.fullmatch(found[2])
         if not found or not rest:
-            raise Refused("path", f"{self.path[:200]}: there is no such thing")
+            raise Refused("path", f"{self.path[:200]!r}: there is no such thing")
+        self.server.exchange.see(self.site, found[1])
         return found[1], rest.groups()
 
     def get(self) -> Answer:
@@ -247,7 +248,7 @@ class HubHandler(Handler):
         exchange, wait_s = self.server.exchange, self.get_wait()
         if RUN.fullmatch(self.path) and "/told/" in self.path:
             run, (n,) = self.find(TOLD)
-            told = exchange.get_told(run, int(n), wait_s)
+            told = exchange.get_told(self.site, run, int(n), wait_s)
             if told is None:
                 return Answer(HTTPStatus.ACCEPTED)
             return Answer(HTTPStatus.OK, told)
@@ -313,10 +314,13 @@ class HubHandler(Handler):
             return self.join(data)
         run, _ = self.find(re.compile("leave"))
         try:
-            reason = str(json.loads(data)["reason"])
-        except (ValueError, TypeError, KeyError, RecursionError):
+            told = json.loads(data)
+            said = str(told["reason"])[:MOST_REASON]
+            reason = "".join(filter(str.isprintable, said))
+            code = STOPPED if told.get("code") == STOPPED else REFUSED
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise Refused("body", "expected a reason") from None
-        self.server.exchange.leave(self.site, run, reason)
+        self.server.exchange.leave(self.site, run, reason, code)
         return Answer(HTTPStatus.NO_CONTENT)
 
     def join(self, data: bytes) -> Answer:
@@ -409,11 +413,12 @@ def open_hub(
                 yield transport
                 exchange.wait_for_done(transport.attempt)
                 exchange.end(REFUSED, "all sites have the result")
-                remove_files(state)
             except Exception as error:
                 end_attempt(exchange, error)
                 exchange.linger()
                 raise
+            finally:
+                exchange.clear_if_over()
 
 
 def end_attempt(exchange: Exchange, error: Exception) -> None:
