@@ -160,12 +160,14 @@ def test_commands__refuse_a_key_that_is_none(place, keys, tmp_path, capsys):
     file = tmp_path / "a.txt"
     file.write_text("x")
     for key, said in (
-        (public, "open to others"),
+        (public, "is a public key: expected the private one"),
         (tmp_path / "gone.pem", "No such file"),
     ):
         words = ("add", file, "--id", "a", "--title", "T", "--signer", key)
         code, _, err = run(capsys, place, *words)
         assert (code, said in err) == (2, True), err
+    code, _, err = run(capsys, place, "verify", "--trust", private)
+    assert (code, "expected the public one, NAME.pub.pem" in err) == (2, True), err
     private.chmod(0o644)
     words = ("add", file, "--id", "a", "--title", "T", "--signer", private)
     assert "open to others" in run(capsys, place, *words)[2]
