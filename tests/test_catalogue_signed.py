@@ -17,6 +17,7 @@ from hpc_connector.catalogue.events import (
 from hpc_connector.catalogue.lookup import list_events, list_faults
 from hpc_connector.confidential.chain import FIRST, hash_line
 from hpc_connector.confidential.keys import load_signer, load_trusted, save_new_signer
+from hpc_connector.errors import BadInput
 from test_catalogue import make_data_set, put, run
 
 EVIL = "Title of nobody"
@@ -160,12 +161,14 @@ def test_commands__refuse_a_key_that_is_none(place, keys, tmp_path, capsys):
     file = tmp_path / "a.txt"
     file.write_text("x")
     for key, said in (
-        (public, "open to others"),
+        (public, "is a public key: expected the private one"),
         (tmp_path / "gone.pem", "No such file"),
     ):
         words = ("add", file, "--id", "a", "--title", "T", "--signer", key)
         code, _, err = run(capsys, place, *words)
         assert (code, said in err) == (2, True), err
+    with pytest.raises(BadInput, match=r"expected the public one, NAME\.pub\.pem"):
+        load_trusted([private])
     private.chmod(0o644)
     words = ("add", file, "--id", "a", "--title", "T", "--signer", private)
     assert "open to others" in run(capsys, place, *words)[2]

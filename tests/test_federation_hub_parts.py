@@ -272,6 +272,15 @@ def test_identity__refuses_to_write_over_keys(tmp_path, capsys):
     assert "expected https://HOST:PORT" in said
 
 
+def test_identity__has_an_address_of_the_hub_alone(tmp_path, capsys):
+    new = tmp_path / "new"
+    said = refuse(capsys, "identity", "hub", "--out", new)
+    assert "hub: expected --url https://HOST:PORT" in said
+    said = refuse(capsys, "identity", "north", "--out", new, "--url", "https://h:1")
+    assert "north: expected no --url, which is of a hub" in said
+    assert not new.exists()
+
+
 def test_hub__says_what_it_lacks(tmp_path, capsys):
     study = make_parties(tmp_path)
     whole = tmp_path / "parties" / "hub" / "STUDY.toml"

@@ -170,6 +170,7 @@ def test_put__takes_four_blocks_that_others_have_not_sent(running):
     [
         ({"hello": {"site": "south"}}, "the certificate of site north, and the name"),
         ({"hello": {"study": "0" * 64}}, "site north has another study (000000000000"),
+        ({"hello": {"reference": "0" * 64}}, "site north has another list of variants"),
         ({"hello": {"nonce": b"short"}}, "the certificate of site north"),
         ({"protocol": 0}, "the protocol is 1 here, 0 at the site"),
         ({"hello": None}, "expected what a site shows"),

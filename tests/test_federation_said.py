@@ -14,6 +14,24 @@ def test_describe_sent__counts_blocks():
     assert "masked, 9,296,640 bytes in 5 blocks: " in describe_sent(sent, None, "")[0]
 
 
+def test_describe_sent__says_what_folds_are_of():
+    some = {"stage 1 bytes": 8, "stage 1 blocks": 1}
+    folds = {"stage 2 bytes": 8, "stage 2 blocks": 1}
+    last = describe_sent(some | folds, None, "north")[-1]
+    assert last.endswith(
+        "the same in each fold, of the pairs that may be among the best"
+    )
+    (line,) = describe_sent(folds, None, "north")
+    assert line.endswith("cases and controls have which genotypes, in each fold")
+
+
+def test_list_rules__say_what_is_let_out_of_models_and_of_variants():
+    rules = list(list_rules(Release(least_total=1000), 10))
+    assert any("of each of those" in rule and "each fold" in rule for rule in rules)
+    assert any("each variant" in rule and "frequency" in rule for rule in rules)
+    assert any(rule.endswith("1,000 or more in all") for rule in rules)
+
+
 @pytest.mark.parametrize(
     ("most", "said"), [(1, "one search of "), (3, "3 searches of ")]
 )

@@ -420,6 +420,9 @@ def test_add__of_two_studies_or_none_is_refused(place, capsys, tmp_path):
     assert (code, "expected one of" in err) == (2, True)
     code, _, err = run(capsys, place, "add", "--id", "x", "--from-isatab", tmp_path)
     assert (code, "0 files i_*.txt" in err) == (2, True)
+    gone = tmp_path / "gone"
+    code, _, err = run(capsys, place, "add", "--id", "x", "--from-isatab", gone)
+    assert (code, "gone: expected a folder of ISA-Tab" in err) == (2, True)
     assert not Path(place).exists()
 
 

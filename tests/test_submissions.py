@@ -162,6 +162,7 @@ def test_export_isatab__refuses_runs_that_have_no_annotations(tmp_path, results)
 
     for change, said in (
         ({"status": "running"}, "done and not encrypted"),
+        ({"search": {"order": 2, "folds": 10}}, "expected a run of annotations"),
         ({"rows": [{"score": "NA"}]}, "line 2: score NA: expected a number"),
     ):
         put(results, **change)

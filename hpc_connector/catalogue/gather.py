@@ -103,7 +103,10 @@ def add(
         results, origin = list_results(run)
         own += results
     if not own:
-        raise BadInput("expected files or URLs, or --from-run with the folder of a run")
+        raise BadInput(
+            "expected files or URLs, or one of --from-run, --from-isatab, "
+            "--from-mwtab, --from-metaspace"
+        )
     objects = tuple(look_at(own, checksum=checksum))
     now: list[DataSet] = []
 

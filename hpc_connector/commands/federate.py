@@ -81,7 +81,7 @@ def _add_identity(commands: Any) -> None:
     add("name", metavar="NAME", help="of the site, as the study names it; or hub")
     said = "of the private keys, which stay there"
     add("--out", type=cli.local, required=True, metavar="DIR", help=said)
-    said = "https://HOST:PORT where sites call the party, of a hub"
+    said = "https://HOST:PORT where sites reach it, of hub"
     add("--url", default="", metavar="URL", help=said)
     _add_days(parser)
 
@@ -100,8 +100,8 @@ def _add_hub(commands: Any) -> None:
     add("--state", type=cli.local, metavar="DIR", help=f"{said}the study)")
     said = "of budgets and logs (default: records beside the study)"
     add("--records", type=cli.local, metavar="DIR", help=said)
-    said = "that a site may be silent (default: 600)"
-    add("--patience", type=cli.seconds, default=600.0, metavar="SECONDS", help=said)
+    said = "that a site may be silent: seconds, or 30m, 2h (default: 600)"
+    add("--patience", type=cli.seconds, default=600.0, metavar="TIME", help=said)
     said = "that scores, where several are installed"
     add("--program", metavar="NAME", help=said)
 

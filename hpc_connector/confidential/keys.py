@@ -28,6 +28,7 @@ from hpc_connector.publish import publish
 TRIES = 3  # of a passphrase that is typed
 MOST_KEY_BYTES = 1 << 16
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
+PUBLIC, PRIVATE = b"PUBLIC KEY-----", b"PRIVATE KEY-----"  # end of a first line
 
 
 def read_secret(path: Path) -> bytes:
@@ -36,16 +37,25 @@ def read_secret(path: Path) -> bytes:
     Raises
     ------
     BadInput
-        Others may, or it is no file.
+        Others may, it is no file, or a public key was taken for the private one.
     """
     with open_input(path, expected="a key file") as stream:
+        data = stream.read(MOST_KEY_BYTES)
+        if is_key(data, PUBLIC):
+            raise BadInput(f"{path} is a public key: expected the private one")
         mode = os.fstat(stream.fileno()).st_mode
         if stat.S_ISREG(mode) and mode & OTHERS:
             raise BadInput(
                 f"{path} is open to others (mode {stat.S_IMODE(mode):o}): expected "
                 "chmod 600"
             )
-        return stream.read(MOST_KEY_BYTES)
+        return data
+
+
+def is_key(data: bytes, kind: bytes) -> bool:
+    """Return whether the first line of a file says that it is such a key."""
+    first, _, _ = data.partition(b"\n")
+    return first.startswith(b"-----BEGIN ") and first.rstrip().endswith(kind)
 
 
 def open_descriptor(number: int, option: str) -> BinaryIO:
@@ -176,7 +186,12 @@ def load_trusted(paths: Iterable[Path]) -> list[bytes]:
 
     found = []
     for path in paths:
-        key = _load_pem(load_pem_public_key, path, _read(path))
+        data = _read(path)
+        if is_key(data, PRIVATE):
+            raise BadInput(
+                f"{path} is a private key: expected the public one, NAME.pub.pem"
+            )
+        key = _load_pem(load_pem_public_key, path, data)
         if not isinstance(key, Ed25519PublicKey):
             raise BadInput(f"{path} is no public Ed25519 key: expected a signer's")
         found.append(key.public_bytes_raw())

@@ -115,7 +115,16 @@ def make_identity(folder: Path, name: str, url: str, days: float) -> list[str]:
     ----------
     url
         Of a hub; empty of a site.
+
+    Raises
+    ------
+    BadInput
+        A hub has no address, or a site has one; there are keys in the folder.
     """
+    if name == HUB and not url:
+        raise BadInput(f"{HUB}: expected --url https://HOST:PORT, where sites reach it")
+    if url and name != HUB:
+        raise BadInput(f"{name}: expected no --url, which is of a {HUB}")
     folder.mkdir(parents=True, exist_ok=True)
     for path in (folder / f"{KEY}.sec", folder / TLS_KEY):
         if path.exists():

@@ -135,6 +135,27 @@ def _read_dataset(told: Any) -> FromCatalogue:
     return FromCatalogue(id=name, version=version, fingerprint=told["fingerprint"])
 
 
+def check_listed(study: Study, hello: Hello, listed: str) -> None:
+    """Refuse a site of another list.
+
+    Parameters
+    ----------
+    listed
+        SHA-256 of the list that is here.
+
+    Raises
+    ------
+    BadInput
+        What the site has.
+    """
+    if hello["reference"] != listed:
+        raise BadInput(
+            f"site {hello['site']} has another list of variants "
+            f"({str(hello['reference'])[:12]}, here {listed[:12]}): expected the same "
+            f"{study.reference.name} at all sites"
+        )
+
+
 def check_hellos(study: Study, hellos: Sequence[Hello]) -> None:
     """Refuse sites of another study, of another list, or not those of the study.
 
@@ -150,12 +171,7 @@ def check_hellos(study: Study, hellos: Sequence[Hello]) -> None:
                 f"site {one['site']} has another study ({one['study'][:12]}, here "
                 f"{study.sha256[:12]}): expected the same file at all sites"
             )
-        if one["reference"] != listed:
-            raise BadInput(
-                f"site {one['site']} has another list of variants "
-                f"({one['reference'][:12]}, here {listed[:12]}): expected the same "
-                f"{study.reference.name} at all sites"
-            )
+        check_listed(study, one, listed)
     if [one["site"] for one in hellos] != list(study.names):
         raise BadInput(
             f"joined: {', '.join(one['site'] for one in hellos)}; expected "

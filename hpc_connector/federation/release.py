@@ -324,7 +324,8 @@ def describe_sent(
             f"to all sites: the ids of {n_ids:,} individuals, hashed under a key that "
             "the sites share, by which each sees which of its own another has too"
         )
-    for stage, what in STAGES.items():
+    is_bounded = "stage 1 bytes" in sent
+    for stage, what in (STAGES if is_bounded else STAGES | ALL_BY_FOLDS).items():
         if n_bytes := sent.get(f"stage {stage} bytes"):
             blocks = sent[f"stage {stage} blocks"]
             cut = "1 block" if blocks == 1 else f"{blocks:,} blocks"
@@ -338,21 +339,32 @@ STAGES = {
     1: "of each pair of variants how many cases and controls have which genotypes",
     2: "the same in each fold, of the pairs that may be among the best",
 }
+ALL_BY_FOLDS = {2: f"{STAGES[1]}, in each fold"}
 
 
 def list_rules(release: Release, top: int) -> Iterable[str]:
     """Yield the rules of release of a study, in words."""
     yield f"the {top:,} best models at most, and no other"
+    yield (
+        "of each of those, of all sites together: how well it predicts, also in each "
+        "fold, of how many individuals, odds ratio, chi2, r2 and hwe_p, and which "
+        "genotypes are of high risk"
+    )
     if release.columns == "tables":
         yield (
-            f"who has which genotypes of those, but cells below {release.least_cell} "
-            "individuals, and cells by which one could be worked out"
+            "of each of those how many cases and controls have which genotypes, but no "
+            f"cell below {release.least_cell} individuals, nor cells by which one "
+            "could be worked out"
         )
     else:
-        yield "of those no table of who has which genotypes"
+        yield "of those no table of how many have which genotypes"
+    yield (
+        "of each variant that was searched, of all sites together: its frequency, and "
+        "what share of the individuals lack it"
+    )
     yield (
         f"sites of {release.least_site} individuals or more, {release.least_class} of "
-        f"each class; {release.least_total} or more in all"
+        f"each class; {release.least_total:,} or more in all"
     )
     most = release.most_queries
     searches = "one search" if most == 1 else f"{most:,} searches"

@@ -60,7 +60,7 @@ class Release:
     most_queries
         Searches of one cohort.
     columns
-        ``models``, or ``tables`` of who has which genotypes as well.
+        ``models``, or ``tables`` of how many have which genotypes.
     """
 
     least_cell: int = 10

@@ -132,7 +132,7 @@ class Result:
             It is the result of a search over sites, which let out no tables.
         """
         if "cases" not in self.columns:
-            raise BadInput("sites let out no tables of who has which genotypes")
+            raise BadInput("sites let out no tables of genotypes")
         n_levels = int(self.attributes["levels"])
         shape = (n_levels,) * self.order
         genotypes = np.stack(np.unravel_index(np.arange(np.prod(shape)), shape))

@@ -71,6 +71,8 @@ def find_investigation(folder: Path) -> Path:
     BadInput
         There is none, or there are several.
     """
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: expected a folder of ISA-Tab")
     found = sorted(folder.glob("i_*.txt"))
     if len(found) != 1:
         raise BadInput(

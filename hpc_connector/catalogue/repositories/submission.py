@@ -101,11 +101,12 @@ def save_submission(
         The run is not done, or not of annotations; the folder is there.
     """
     record = read_manifest(run)
-    if record.get("status") != "done" or "search" not in record:
+    search = record.get("search")
+    if record.get("status") != "done" or not search or "polarity" not in search:
         raise BadInput(f"{run}: expected a run of annotations, done and not encrypted")
     if out.exists():
         raise BadInput(f"{out} is there: expected a new folder")
-    polarity = str(record["search"]["polarity"])
+    polarity = str(search["polarity"])
     sample = str(record["dataset"]["name"])
     found = make_rows(
         read_annotations(run),

@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,7 +54,9 @@ from hpc_connector.federation.hub.wire import (
     pack_header,
     read_header,
 )
+from hpc_connector.federation.joining import check_listed
 from hpc_connector.federation.study import Study
+from hpc_connector.storage.checksums import get_checksum
 from hpc_connector.text import pack_json
 
 logger = logging.getLogger(__name__)
@@ -346,7 +349,7 @@ def read_hello(data: bytes, study: Study, site: str) -> tuple[dict[str, Any], bo
     Raises
     ------
     Refused
-        It is another site, has another study, or speaks otherwise.
+        It is another site, has another study or list, or speaks otherwise.
     """
     try:
         told = decode(data)
@@ -364,7 +367,18 @@ def read_hello(data: bytes, study: Study, site: str) -> tuple[dict[str, Any], bo
     if known[1] != site or not is_nonce:
         said = f"the certificate of site {site}, and the name {known[1]!r}"
         raise Refused("site", f"{said}: expected that of its own")
+    try:
+        if "reference" in hello:  # who scores expects it of all
+            check_listed(study, hello, get_listed(study.reference))
+    except BadInput as error:
+        raise Refused("study", str(error)) from None
     return hello, goes_on
+
+
+@cache
+def get_listed(reference: Path) -> str:
+    """Return the SHA-256 of the list, which is read once."""
+    return get_checksum(str(reference))
 
 
 @contextlib.contextmanager
