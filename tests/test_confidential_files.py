@@ -299,7 +299,9 @@ def test_decrypt__refuses(encrypted, keys, tmp_path, capsys):
     reader = keys / "reader.sec"
     assert "no packet for this key" in decrypt(encrypted, keys / "job.sec")
     assert "expected one of --trust" in decrypt(encrypted, reader, *trust)
-    assert "is not a crypt4gh private key" in decrypt(encrypted, keys / "reader.pub")
+    assert "is a public key: expected the private" in decrypt(
+        encrypted, keys / "reader.pub"
+    )
     assert "needs its passphrase" in decrypt(encrypted, keys / "reader_passphrase.sec")
     reader.chmod(0o644)
     assert "open to others (mode 644): expected chmod 600" in decrypt(encrypted, reader)
