@@ -91,7 +91,8 @@ def leave_out(transport, study, name):
     transport.tell()
 
 
-def test_hub__names_a_site_that_is_silent(tmp_path):
+def test_hub__names_a_site_that_is_silent(tmp_path, monkeypatch):
+    monkeypatch.setattr("hpc_connector.federation.hub.client.LIFE_S", PATIENCE_S)
     study = make_parties(tmp_path)
     hub = Trial(study, patience_s=4.0).run("hub")
     sites = Trial(study).run("north", "west").run("south", work=leave_out)

@@ -110,7 +110,7 @@ def test_hub__refuses_what_it_does_not_know(running, method, path, status):
 
 def test_leave__says_why_in_one_printable_line(tmp_path):
     trial = Trial(make_parties(tmp_path)).run("hub")
-    wait_for(lambda: is_open(trial.study))
+    wait_for(lambda: is_open(get_port(trial.study)))
     path = f"/v1/runs/{begin(trial.study)}/leave"
     told = {"reason": "\x1b[31m\n" + 999 * "x", "code": 75}
     for name in NAMES:
