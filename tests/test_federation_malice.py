@@ -35,24 +35,25 @@ def federation(tmp_path_factory):
 
 def spoil_counts(stage):
     """Send one more of everything in a stage than was counted."""
-    add_masks = transport.add_masks
+    mask_parts = transport.mask_parts
 
-    def spoil(numbers, keys, mine, of_stage, block):
+    def spoil(parts, keys, mine, of_stage, block, into):
+        numbers = mask_parts(parts, keys, mine, of_stage, block, into)
         if of_stage == stage:
             numbers += numbers.dtype.type(20_000)
-        add_masks(numbers, keys, mine, of_stage, block)
+        return numbers
 
-    transport.add_masks = spoil
+    transport.mask_parts = spoil
 
 
 def spoil_masks():
     """Mask as if in another run."""
-    add_masks = transport.add_masks
+    mask_parts = transport.mask_parts
 
-    def spoil(numbers, keys, *place):
-        add_masks(numbers, {other: bytes(32) for other in keys}, *place)
+    def spoil(parts, keys, *place):
+        return mask_parts(parts, {other: bytes(32) for other in keys}, *place)
 
-    transport.add_masks = spoil
+    transport.mask_parts = spoil
 
 
 def send_twice():
