@@ -73,13 +73,15 @@ class Recording(NamedTuple):
 def record(study, parts, bits, *, prune, seed=0):
     """Search over sites; return all that left them."""
     messages, nonces, said, own = {}, [], {}, threading.local()
-    add_masks, cipher = masks.add_masks, masks.ChaCha20
+    mask_parts, cipher = masks.mask_parts, masks.ChaCha20
 
-    def keep_both(numbers, keys, mine, stage, block):
-        own.site, true = mine, numbers.copy()
-        add_masks(numbers, keys, mine, stage, block)
+    def keep_both(parts, keys, mine, stage, block, into):
+        own.site, parts = mine, list(parts)
+        true = federations.add_parts(parts, into.dtype)
+        numbers = mask_parts(parts, keys, mine, stage, block, into)
         assert (mine, stage, block) not in messages
         messages[mine, stage, block] = Message(true, numbers.copy())
+        return numbers
 
     def keep_nonce(key, nonce):
         nonces.append((own.site, key, nonce))
@@ -90,7 +92,7 @@ def record(study, parts, bits, *, prune, seed=0):
         return said[place]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transport, "add_masks", keep_both)
+        patch.setattr(transport, "mask_parts", keep_both)
         patch.setattr(masks, "ChaCha20", keep_nonce)
         patch.setattr(federations, "get_type", lambda n: np.dtype(f"u{bits // 8}"))
         outcomes = federate(study, parts, prune=prune, spoil=listen, seed=seed)
@@ -228,6 +230,6 @@ def test_join__says_nothing_but_what_the_study_needs(mode, tmp_path):
         public = private[name].public_key().public_bytes_raw()
         known = {"study": study.sha256, "site": name, "mask_public": public}
         known |= {"reference": sha256(listed.read_bytes()).hexdigest(), "sizes": sizes}
-        assert hello == known | {"nonce": hello["nonce"]}
+        assert hello == known | {"nonce": hello["nonce"], "datasets": []}
         assert len(hello["nonce"]) == 32
     assert len({hello["nonce"] for (hello,) in links.values()}) == N_SITES
