@@ -230,6 +230,6 @@ def test_join__says_nothing_but_what_the_study_needs(mode, tmp_path):
         known = {"study": study.sha256, "site": name, "mask_public": public}
         known |= {"datasets": []}
         known |= {"reference": sha256(listed.read_bytes()).hexdigest(), "sizes": sizes}
-        assert hello == known | {"nonce": hello["nonce"]}
+        assert hello == known | {"nonce": hello["nonce"], "datasets": []}
         assert len(hello["nonce"]) == 32
     assert len({hello["nonce"] for (hello,) in links.values()}) == N_SITES
