@@ -236,11 +236,11 @@ class SiteTransport:
             return True
         self.has_left = True
         path = f"/v1/runs/{self.run}/leave"
-        body = pack_json({"reason": reason, "code": code})
+        told = {"reason": reason} | ({} if reason == DONE else {"code": code})
         way = self.way.begin_again(min(self.way.patience_s, LEAVE_S))
         with contextlib.closing(way):
             try:
-                way.ask("POST", path, [body])
+                way.ask("POST", path, [pack_json(told)])
             except (BadInput, Ended):  # it knows of no such attempt, or of its end
                 return True
             except Later as error:
