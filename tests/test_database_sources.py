@@ -248,7 +248,7 @@ def test_convert__refuses_a_place_that_cannot_be_written(tmp_path, capsys):
     code, said = convert(capsys, out, DATA / "LMSD.tsv")
     assert code == 2
     assert said.err.count("\n") == 1
-    assert "cannot be written: No such file" in said.err
+    assert f"expected a folder {out.parent} that is there" in said.err
 
 
 def test_find_kind__is_by_content_alone():
