@@ -33,6 +33,7 @@ from hpc_connector.confidential.chain import (
 )
 from hpc_connector.errors import BadInput
 from hpc_connector.locks.holder import get_birth
+from hpc_connector.publish import sync_folder
 
 ENDING = ".jsonl"
 INSTANT = timedelta(milliseconds=1)
@@ -84,11 +85,7 @@ class Journal:
             number += 1
             if self._stream is None:
                 self.path = first.with_stem(f"{first.stem}-{number}")
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)  # that the file is there is on the disk too
-        finally:
-            os.close(folder)
+        sync_folder(self.path.parent)
         return self._stream
 
     def close(self) -> None:

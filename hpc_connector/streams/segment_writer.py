@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hpc_connector.errors import BadInput
 from hpc_connector.locks.process_lock import Lock, release, take
+from hpc_connector.publish import sync_folder
 from hpc_connector.streams.records import (
     Position,
     check_record,
@@ -360,12 +361,3 @@ def cut_behind(path: Path, byte: int, after: int) -> None:
         path.unlink()
     elif rest:
         os.truncate(path, byte)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names of files in a folder on the disk."""
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -23,6 +23,7 @@ from hpc_connector.federation.hub.wire import (
     read_header,
 )
 from hpc_connector.federation.masks import Numbers
+from hpc_connector.publish import sync_folder
 
 Name = tuple[int, int]  # stage and number
 CRC = struct.Struct("<I")  # of what stands before numbers
@@ -130,15 +131,6 @@ class BlockFile:
     def close(self) -> None:
         """Close the file."""
         os.close(self.file)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def write_all(file: int, data: memoryview, at: int) -> None:
