@@ -50,7 +50,6 @@ from hpc_connector.federation.hub.wire import (
     check_crc,
     get_bytes,
     get_most_bytes,
-    make_header,
     pack_header,
     read_header,
 )
@@ -273,9 +272,9 @@ class HubHandler(Handler):
         exchange = self.server.exchange
         if exchange.study.scorer != "sites":
             return Answer(without)
-        numbers = exchange.sums.file.get(name)
-        header = pack_header(make_header(*name, numbers))
-        return Answer(with_sum, header + get_bytes(numbers))
+        kept = exchange.sums.file.kept[name]
+        numbers = get_bytes(exchange.sums.file.read(kept))
+        return Answer(with_sum, pack_header(kept.header) + numbers)
 
     def put(self) -> Answer:
         """Add a block."""
