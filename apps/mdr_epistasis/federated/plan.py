@@ -11,8 +11,7 @@ from hpc_connector.learner.mdr.bitplanes import LANES
 GBIT_BYTES_A_S = 125e6
 HUB_BYTES_A_S = 157 * 2**20  # that Python adds up, of all sites, with TLS
 MISSING_SHARE = 1 / 7  # of pairs that need folds where 2 % of genotypes are missing
-# Seconds of one core: of a pair and individual, and of a byte of masks
-COUNT_S, MASK_S = 1 / 100e9, 1 / 700e6
+MASK_S = 1 / 700e6  # of one core, for a byte of masks
 FOUR, NINE = 4, 9
 FEW = 1 << 16  # individuals whose counts need more than 16 bits
 CASES = ("complete", "with_missing", "at_most")
