@@ -77,8 +77,8 @@ class Catalog:
             merge(self.path, self.tables)
             self.has_own = False
 
-    def write(self, make: Make) -> What | None:
-        """Write an event; it is on the disk when this returns.
+    def write(self, make: Make) -> bool:
+        """Write an event, on the disk when this returns; return whether there was one.
 
         Parameters
         ----------
@@ -86,14 +86,7 @@ class Catalog:
             Returns what the event does, by what is in the catalogue: of a file no other
             writes meanwhile. None for nothing.
         """
-        made: list[What | None] = []
-
-        def tell() -> What | None:
-            made.append(make())
-            return made[-1]
-
-        self.write_all([("", tell)])
-        return made[-1]
+        return bool(self.write_all([("", make)]))
 
     def write_all(self, makes: Iterable[tuple[str, Make]]) -> int:
         """Write several events at once, as :meth:`write`; return how many were written.

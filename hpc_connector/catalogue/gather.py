@@ -122,7 +122,7 @@ def add(
         told = to_json(now[-1])
         return {"do": "add", "id": name, "base": base, "dataset": told}
 
-    is_written = catalog.write(make) is not None
+    is_written = catalog.write(make)
     return now[-1], is_written
 
 
