@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -137,7 +137,10 @@ def drain(secured: ssl.SSLSocket) -> None:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers the requests of one connection."""
+    """Answers the requests of one connection.
+
+    A server has its own `answer`, which sends what `get`, `post` or `put` return.
+    """
 
     connection: ssl.SSLSocket
     protocol_version = "HTTP/1.1"
@@ -145,6 +148,23 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = 1 << 16  # an answer is sent whole
     is_read = False  # whether nothing is left of a request
     is_left = False  # whether a client still sends what nobody reads
+
+    get: Callable[[], Any]
+    post: Callable[[], Any]
+    put: Callable[[], Any]
+    answer: Callable[[Callable[[], Any]], None]
+
+    def do_GET(self) -> None:
+        """Answer what is asked for."""
+        self.answer(self.get)
+
+    def do_POST(self) -> None:
+        """Answer what is to be done."""
+        self.answer(self.post)
+
+    def do_PUT(self) -> None:
+        """Answer what is sent to be kept."""
+        self.answer(self.put)
 
     def get_length(self, most: int) -> int | None:
         """Return the length of what is sent, None if it is more than that."""

@@ -62,18 +62,6 @@ class KeeperHandler(Handler):
     server: KeeperServer
     server_version = "keeper"
 
-    def do_GET(self) -> None:
-        """Answer what changes nothing."""
-        self.answer(self.get)
-
-    def do_POST(self) -> None:
-        """Answer a request for a grant, or a release."""
-        self.answer(self.post)
-
-    def do_PUT(self) -> None:
-        """Answer a request to bind a grant."""
-        self.answer(self.put)
-
     def answer(self, act: Callable[[], tuple[bytes, str] | None]) -> None:
         """Send what is answered, or why not."""
         self.is_read = False

@@ -184,18 +184,6 @@ class HubHandler(Handler):
             else:
                 super().handle()
 
-    def do_GET(self) -> None:
-        """Answer what a site waits for."""
-        self.answer(self.get)
-
-    def do_POST(self) -> None:
-        """Answer a site that comes, or goes."""
-        self.answer(self.post)
-
-    def do_PUT(self) -> None:
-        """Answer a site that sends a block."""
-        self.answer(self.put)
-
     def answer(self, act: Callable[[], Answer]) -> None:
         """Send what is answered, or why not."""
         self.is_read = False
