@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
-from hpc_connector import options
+from hpc_connector import errors, options
 from hpc_connector.errors import BadInput, Later
 from hpc_connector.options import (
     BurstOptions,
@@ -36,7 +36,7 @@ from hpc_connector.text import read_toml
 
 Kind = TypeVar("Kind")
 STARTED_S = time.monotonic()  # of a command
-DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, 2, 75
+DONE, FAILED, BAD_INPUT, STOPPED = 0, 1, errors.BAD_INPUT, errors.STOPPED
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but tabs and line ends
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)

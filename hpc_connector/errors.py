@@ -3,6 +3,8 @@
 import contextlib
 from collections.abc import Iterator
 
+BAD_INPUT, STOPPED = 2, 75  # exit codes of BadInput and of Later
+
 
 class BadInput(ValueError):
     """Input that cannot be used; the message says what, where and what was expected.

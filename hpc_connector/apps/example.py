@@ -14,10 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hpc_connector.apps.app import App, Example, Output, list_words
-from hpc_connector.errors import BadInput, Later
+from hpc_connector.errors import STOPPED, BadInput, Later
 
 EXAMPLE = "example"  # the folder of files of an example, beside app.toml
-STOPPED = 75
 PLANNED = ("cpu_s", "node_bytes", "rank_bytes")
 
 

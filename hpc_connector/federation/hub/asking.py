@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from hpc_connector.confidential.asking import NoAnswer, read_address
 from hpc_connector.confidential.serving import end_connection
-from hpc_connector.errors import BadInput, Later
-from hpc_connector.federation.hub.attempts import STOPPED, End, Ended
+from hpc_connector.errors import STOPPED, BadInput, Later
+from hpc_connector.federation.hub.attempts import End, Ended
 from hpc_connector.federation.hub.tls import get_fingerprint, get_fingerprint_of
 from hpc_connector.federation.hub.wire import WAIT_S
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hpc_connector.errors import BadInput, Later
+from hpc_connector.errors import BAD_INPUT, BadInput, Later
 from hpc_connector.federation.hub.codec import encode, load
 from hpc_connector.federation.masks import make_run
 from hpc_connector.federation.study import Study
@@ -15,7 +15,6 @@ from hpc_connector.publish import publish
 
 NAME = "attempt"
 FORMAT_VERSION = 1
-REFUSED, STOPPED = 2, 75  # codes that parties end with
 
 
 class End(NamedTuple):
@@ -35,7 +34,7 @@ class Ended(Exception):
     def explain(self) -> BadInput | Later:
         """Return what a party ends with."""
         code, reason = self.end
-        return BadInput(reason) if code == REFUSED else Later(reason)
+        return BadInput(reason) if code == BAD_INPUT else Later(reason)
 
 
 @dataclass(frozen=True)

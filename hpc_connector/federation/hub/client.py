@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector.errors import BadInput, Later
+from hpc_connector.errors import BAD_INPUT, STOPPED, BadInput, Later
 from hpc_connector.federation.hub.asking import Answer, Way
-from hpc_connector.federation.hub.attempts import REFUSED, STOPPED, Ended, name_run
+from hpc_connector.federation.hub.attempts import Ended, name_run
 from hpc_connector.federation.hub.certificates import get_certificates
 from hpc_connector.federation.hub.codec import decode, encode
 from hpc_connector.federation.hub.exchange import DONE
@@ -220,7 +220,7 @@ class SiteTransport:
         self.n_told += 1
         return decode(found.data)
 
-    def leave(self, reason: str = DONE, code: int = REFUSED) -> bool:
+    def leave(self, reason: str = DONE, code: int = BAD_INPUT) -> bool:
         """Tell the hub that this site has the result, or must stop.
 
         Parameters

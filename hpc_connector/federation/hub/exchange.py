@@ -16,11 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hpc_connector.confidential.refused import Refused
-from hpc_connector.errors import BadInput, Later
+from hpc_connector.errors import BAD_INPUT, STOPPED, BadInput, Later
 from hpc_connector.federation.blocks import SIZES
 from hpc_connector.federation.hub.attempts import (
-    REFUSED,
-    STOPPED,
     Attempt,
     End,
     Ended,
@@ -223,7 +221,7 @@ class Exchange:
             except Refused:
                 raise
             except BadInput as error:  # masks of two messages would cancel
-                raise self.end(REFUSED, str(error)) from None
+                raise self.end(BAD_INPUT, str(error)) from None
             if header.stage != SIZES:
                 self.sent_s[site] = time.monotonic()
         if is_last:
@@ -268,7 +266,7 @@ class Exchange:
                 self.asked_s.pop(site, None)
         return self.told.get((TOLD, n)).tobytes() if found else None
 
-    def leave(self, site: str, run: str, reason: str, code: int = REFUSED) -> None:
+    def leave(self, site: str, run: str, reason: str, code: int = BAD_INPUT) -> None:
         """Have a site go: it has the result, or the attempt ends with a code."""
         with self.changed:
             attempt = self.check(run)

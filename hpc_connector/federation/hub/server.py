@@ -25,8 +25,8 @@ from hpc_connector.confidential.serving import (
     explain_address,
     in_thread,
 )
-from hpc_connector.errors import BadInput, Later
-from hpc_connector.federation.hub.attempts import REFUSED, STOPPED, Ended
+from hpc_connector.errors import BAD_INPUT, STOPPED, BadInput, Later
+from hpc_connector.federation.hub.attempts import Ended
 from hpc_connector.federation.hub.certificates import get_certificates
 from hpc_connector.federation.hub.codec import decode, encode
 from hpc_connector.federation.hub.exchange import Exchange, Log
@@ -307,7 +307,7 @@ class HubHandler(Handler):
             told = json.loads(data)
             said = str(told["reason"])[:MOST_REASON]
             reason = "".join(filter(str.isprintable, said))
-            code = STOPPED if told.get("code") == STOPPED else REFUSED
+            code = STOPPED if told.get("code") == STOPPED else BAD_INPUT
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise Refused("body", "expected a reason") from None
         self.server.exchange.leave(self.site, run, reason, code)
@@ -413,7 +413,7 @@ def open_hub(
             try:
                 yield transport
                 exchange.wait_for_done(transport.attempt)
-                exchange.end(REFUSED, "all sites have the result")
+                exchange.end(BAD_INPUT, "all sites have the result")
             except Exception as error:
                 end_attempt(exchange, error)
                 exchange.linger()
@@ -427,6 +427,6 @@ def end_attempt(exchange: Exchange, error: Exception) -> None:
     if isinstance(error, OSError | Later) or exchange.attempt is None:
         return
     if isinstance(error, BadInput):
-        exchange.end(REFUSED, str(error))
+        exchange.end(BAD_INPUT, str(error))
     else:
         exchange.end(STOPPED, f"the hub has failed: {error!r}")
