@@ -24,7 +24,7 @@ from hpc_connector.federation.hub.tls import make_client_context
 from hpc_connector.federation.hub.wire import make_header, pack_header
 from hpc_connector.federation.invitation import invite
 from hpc_connector.federation.joining import load_mask_key
-from hpc_connector.federation.masks import add_masks, get_keys, make_run
+from hpc_connector.federation.masks import cut_parts, get_keys, make_run, mask_parts
 from hpc_connector.federation.study import read_study
 from programs import PATIENCE_S
 from s3 import find_port
@@ -84,8 +84,8 @@ def search(transport, study, name=None, size=1000, step=lambda _: None):
 
             def make(stage=stage, block=block):
                 numbers = count(name, stage, block, size)
-                add_masks(numbers, keys, name, stage, block)
-                return numbers
+                into = np.empty_like(numbers)
+                return mask_parts(cut_parts(numbers), keys, name, stage, block, into)
 
             sums.append(transport.add(stage, block, make if name else None))
             step("added")

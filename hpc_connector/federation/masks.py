@@ -182,14 +182,6 @@ def add_to(numbers: Numbers, masks: Numbers) -> None:
     masks += numbers
 
 
-def add_masks(
-    numbers: Numbers, keys: Mapping[str, bytes], mine: str, stage: int, block: int
-) -> None:
-    """Mask a block in place that has been counted; see :func:`mask_parts`."""
-    parts = cut_parts(numbers)
-    numbers[:] = mask_parts(parts, keys, mine, stage, block, np.empty_like(numbers))
-
-
 def sum_blocks(blocks: Sequence[Numbers]) -> Numbers:
     """Return the sum of the blocks of all sites, modulo 2^w: their masks cancel."""
     total = blocks[0].copy()
