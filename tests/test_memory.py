@@ -1,13 +1,23 @@
-"""Four ranks of a node hold one copy of the genotypes, and one of the peaks."""
+"""Ranks of a node hold one copy of genotypes and peaks; a stop needs no more memory."""
 
 import gzip
 import subprocess
+import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pytest
 from ranks import find_descendants, get_pss_bytes
 
+from hpc_connector.learner.mdr import search as learner
+from hpc_connector.manifest import read_manifest
+from hpc_connector.partitioner.communicator import SerialCommunicator
+from hpc_connector.telemetry.watch.proc import parse_peak
 from imzml import write_imzml
+from mdr_epistasis.plan import MAXIMA
+from mdr_epistasis.runner import join_findings
+from mdr_epistasis.tasks import Findings
 from programs import PATIENCE_S, make_command, wait_for
 
 RANKS = 4
@@ -58,6 +68,51 @@ def test_search__ranks_of_a_node_hold_one_copy(tmp_path):
     large = write_cohort(tmp_path / "large", 25_000, 16_000)
     more_bytes = 24_000 * 16_000 // 4
     assert 0.8 < count_copies(small, large, more_bytes, tmp_path / "out") < 2
+
+
+def test_search__a_stop_needs_no_more_memory(tmp_path):
+    """Maxima of ten million permutations are in the ledger; none is joined."""
+    options = [*write_cohort(tmp_path / "small", 100, 1000), "--permutations"]
+    warm = make_command(1, *options, "9", "--out", tmp_path / "warm")
+    subprocess.run(warm, check=True, capture_output=True)  # compiles and caches
+    command = make_command(1, *options, "10000000", "--out", tmp_path / "out")
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    wait_for(lambda: any(tmp_path.glob("out/ledger/*.npz")))
+    before = parse_peak(Path(f"/proc/{process.pid}/status").read_bytes())
+    process.terminate()
+    assert process.wait(PATIENCE_S) == 75
+    assert read_peak(tmp_path / "out") - before < 2 * 80_000_000
+
+
+def read_peak(out):
+    """Return the most that a rank of a run held in memory."""
+    return read_manifest(out)["resources"]["max_rss_bytes"]
+
+
+def test_manifest__peak_is_the_programs_own(tmp_path):
+    """And not that of a large process, such as a notebook, which started it."""
+    options = write_cohort(tmp_path / "small", 100, 1000)
+    command = make_command(1, *options, "--out", tmp_path / "out")
+    start = "import subprocess, sys; held = b'1' * 1_000_000_000; "
+    start += "subprocess.run(sys.argv[1:], check=True)"
+    subprocess.run([sys.executable, "-c", start, *command], check=True)
+    assert read_peak(tmp_path / "out") < 900_000_000
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_plan__has_room_for_the_maxima_of_permutations(threads):
+    """What a rank holds of them is most while it joins those of its threads."""
+    n = 1_000_000
+    question = learner.Question(permutations=n, top=10)
+    tracemalloc.start()
+    try:
+        mine = [Findings(question, 2) for _ in range(threads)]
+        joined = join_findings(SerialCommunicator(), [], mine, question.top)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(joined.found["maximum"]) == n
+    assert peak < 8 * n * (MAXIMA + threads - 1)
 
 
 def write_dataset(path, spectra, peaks):

@@ -32,6 +32,7 @@ SCORED, MORE_BITS = {2: (3.0, 2.0), 3: (6.0, 3.3)}, 1.5
 DESCRIBED_S = 0.3e-6
 READ_S = 10e-9  # a byte of a genotype file
 RANK_BYTES = 500_000_000  # while its kernels compile
+MAXIMA = 8  # of all permutations: what a rank holds while it joins them
 
 
 def get_cost(args: Options) -> Cost:
@@ -83,12 +84,13 @@ def make_cost(args: Options, inputs: Inputs, n_variants: int, is_missing: bool) 
         f"for each of {args.permutations} permutations",
         f"genotypes packed to {4 * math.prod(shape) / 1e9:.2f} GB a node",
     )
+    maxima_bytes = 8 * args.permutations * (MAXIMA + args.threads - 1)
     return Cost(
         cpu_s=n_models * (each_s + args.permutations * permuted_s) + read_s,
         serial_s=2e-6 * n_variants
         + (DESCRIBED_S * n * min(args.top, n_models) if trait else 0.0),
         node_bytes=4 * math.prod(shape),
-        rank_bytes=RANK_BYTES + 40 * n_variants,
+        rank_bytes=RANK_BYTES + 40 * n_variants + maxima_bytes,
         tasks=len(make_tasks(shape, args.order, args.permutations, None)),
         reasons=reasons,
     )

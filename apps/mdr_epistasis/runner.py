@@ -161,7 +161,7 @@ def search(
             best.begin(cohort.variants["id"], question)
         is_done, joined = run_tasks(comm, args, search, tasks, shards, record, best)
         across = None
-        if members and comm.bcast(is_done):
+        if members and is_done:
             across = search_sets(comm, search, members, args.threads)
         used, result = measure(record["inputs"]), None
         with end_together(comm):
@@ -258,7 +258,7 @@ def run_tasks(
     record: RunRecord,
     best: "BestStream | None",
 ) -> tuple[bool, Joined]:
-    """Run the tasks that are left; return whether that is done, and all findings."""
+    """Run the tasks that are left; return whether that is done, then all findings."""
     work, mine, earlier = prepare(comm, args, search, tasks, shards, record, best)
     execute = choose_executor(comm, args, record, REMOTE, search, tasks)
     record["resources"] = {"start_s": args.get_age_s()}
@@ -267,13 +267,15 @@ def run_tasks(
         record["burst"] = burst
     if best:
         best.close()  # before the last rank goes on to the end of all segments
+    if not comm.bcast(is_done):  # the ledger has it all, and there is little time
+        return False, Joined({}, None, [])
     counts = None
-    if shards and comm.bcast(is_done):
+    if shards:
         tiles = list_earlier(tasks, work.todo)[comm.rank :: comm.size]
         with end_together(comm):
             counts = count_earlier(shards, tiles)
     known = [*earlier, *away]
-    return is_done, join_findings(comm, known, mine, search.question.top, counts)
+    return True, join_findings(comm, known, mine, search.question.top, counts)
 
 
 def make_search(

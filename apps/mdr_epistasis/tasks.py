@@ -223,7 +223,9 @@ def count_errors(errors: np.ndarray) -> NDArray[np.int64]:
 
 def merge(found: Sequence[Arrays], top: int) -> Arrays:
     """Merge what threads, ranks or attempts found; in any order, some at a time."""
-    maximum = np.max([arrays["maximum"] for arrays in found], axis=0)
+    maximum = found[0]["maximum"].copy()
+    for arrays in found[1:]:  # not all at once: there may be millions of each
+        np.maximum(maximum, arrays["maximum"], out=maximum)
     best = learner.merge_best([get_best(arrays) for arrays in found], top)
     return best._asdict() | {"maximum": maximum}
 

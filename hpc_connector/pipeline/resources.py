@@ -11,6 +11,7 @@ from hpc_connector.partitioner.shared_memory import get_node
 from hpc_connector.pipeline.ranks import task_clock
 from hpc_connector.run_record import Input, Resources
 from hpc_connector.storage.traffic import get_traffic
+from hpc_connector.telemetry.watch.proc import parse_peak
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,19 @@ def read_usage() -> Usage:
     return Usage(used.ru_utime + used.ru_stime, task_clock.cpu_s, *get_traffic())
 
 
+def read_peak_bytes() -> int:
+    """Return the most that this process has held in memory.
+
+    ``ru_maxrss`` would be that of the process that started it, where it is greater.
+    """
+    try:
+        with open("/proc/self/status", "rb") as stream:
+            mark = parse_peak(stream.read())
+    except OSError:
+        mark = 0
+    return mark or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def get_resources(
     comm: Communicator,
     threads: int,
@@ -60,7 +74,6 @@ def get_resources(
         for the run.
     """
     used: list[Usage] = comm.allgather(read_usage().since(since))
-    max_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     _, _, nodes = get_node(comm)
     found: Resources = {
         "ranks": comm.size,
@@ -69,7 +82,7 @@ def get_resources(
         "wall_s": round(time.time() - start_s, 3),
         "cpu_s": round(sum(each.cpu_s for each in used), 3),
         "task_cpu_s": round(sum(each.task_cpu_s for each in used), 3),
-        "max_rss_bytes": max(comm.allgather(max_rss_bytes)),
+        "max_rss_bytes": max(comm.allgather(read_peak_bytes())),
     }
     return found | count_fetched(used, inputs)
 
