@@ -73,8 +73,11 @@ class Server(HTTPServer):
         self.server_port = int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Hand a connection to a thread."""
-        self.pool.submit(self.serve, request, client_address)
+        """Hand a connection to a thread; what none has taken ends with the server."""
+        served = self.pool.submit(self.serve, request, client_address)
+        served.add_done_callback(
+            lambda ended: self.shutdown_request(request) if ended.cancelled() else None
+        )
 
     def service_actions(self) -> None:
         """End the connections that last too long: their threads are for others too."""
@@ -113,7 +116,7 @@ class Server(HTTPServer):
         logger.debug("%s: %s", client_address[0], error)
 
     def server_close(self) -> None:
-        """Serve what has come, and end."""
+        """End, once the connections are done that threads have taken."""
         super().server_close()
         self.pool.shutdown(wait=True, cancel_futures=True)
 
