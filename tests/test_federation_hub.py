@@ -128,14 +128,14 @@ def test_federate__refuses_to_go_on_with_another_cohort(parties):
 
 
 def test_federate__begins_anew_after_an_attempt_without_a_site(parties, by_ranks):
-    parties.patience = "5"
+    parties.patience = "15"
     parties.start(HUB)
     parties.patience = "120"
     for one in parties.sites:
         program = kill_at(one, "add", 1) if one == "site3" else None
         parties.start(one, program=program)
     assert parties.wait() == {HUB: 75, "site1": 75, "site2": 75, "site3": -9}
-    assert "site site3: silent for 5 s" in parties.say("site1")[-1]
+    assert "site site3: silent for 15 s" in parties.say("site1")[-1]
     parties.start(HUB)
     for one in parties.sites:  # of which one does not know that it is over
         parties.start(one, "--resume")
@@ -206,3 +206,10 @@ def test_federate__says_that_a_study_has_no_hub(tmp_path, capsys):
     words = ["--genotypes", "x.bed", "--out", str(tmp_path / "out")]
     assert main(["federate", str(study), "--site", "site1", *words]) == 2
     assert "has no [hub]" in capsys.readouterr().err
+
+
+def test_hub__has_patience_for_two_signs_of_life(tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        operate(["federate", "hub", str(tmp_path / "S.toml"), "--patience", "9s"])
+    said = "argument --patience: 9s: expected 10 s or more: a site that counts shows"
+    assert said in capsys.readouterr().err

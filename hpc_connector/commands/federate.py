@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from hpc_connector import cli
+from hpc_connector import cli, options
 from hpc_connector.confidential.asking import read_address
 from hpc_connector.confidential.keeper.log import LogPlace
 from hpc_connector.confidential.keeper.settings import address
 from hpc_connector.errors import BadInput, Later
 from hpc_connector.federation.hub.attempts import has_result, remove_files
 from hpc_connector.federation.hub.certificates import get_certificates
+from hpc_connector.federation.hub.client import LIFE_S
 from hpc_connector.federation.hub.exchange import Anew
 from hpc_connector.federation.hub.scorers import load_scorer
 from hpc_connector.federation.hub.server import open_hub
@@ -101,7 +102,8 @@ def _add_hub(commands: Any) -> None:
     said = "of budgets and logs (default: records beside the study)"
     add("--records", type=cli.local, metavar="DIR", help=said)
     said = "that a site may be silent: seconds, or 30m, 2h (default: 600)"
-    add("--patience", type=cli.seconds, default=600.0, metavar="TIME", help=said)
+    patience = cli.as_type(read_patience)
+    add("--patience", type=patience, default=600.0, metavar="TIME", help=said)
     said = "that scores, where several are installed"
     add("--program", metavar="NAME", help=said)
 
@@ -120,6 +122,17 @@ def _add_check(commands: Any) -> None:
     cli.add_options(parser, KeyOptions, KEYS)
     said = "reference sequence of that build, by which indels are aligned to the left"
     add("--fasta", metavar="FASTA", help=said)
+
+
+def read_patience(text: str) -> float:
+    """Return how long a site may be silent: two of its signs of life or more."""
+    found = options.seconds(text)
+    if found < 2 * LIFE_S:
+        raise BadInput(
+            f"{text}: expected {2 * LIFE_S:g} s or more: a site that counts shows life "
+            f"every {LIFE_S:g} s"
+        )
+    return found
 
 
 def run(args: argparse.Namespace) -> int:
