@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -27,7 +28,7 @@ from hpc_connector.errors import BadInput
 from mdr_epistasis import options as mdr
 from metabolite_annotation import options as annotation
 from metabolite_annotation.export.formats import EXPORTS
-from programs import PATIENCE_S
+from programs import PATIENCE_S, wait_for
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = {
@@ -453,6 +454,21 @@ def test_check__ends_a_program_that_does_not(third, capsys, hangs):
     change(third, "words =", f"{hangs}\nwords =", "example/count.py")
     assert main(["apps", "check", str(third), "--patience", "5s"]) == 2
     assert "expected an end within 5 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_check__that_is_stopped_ends_its_program(third, tmp_path, number):
+    begun = tmp_path / "begun"
+    waits = f"import os, time; open({str(begun)!r}, 'w').write(str(os.getpid())); "
+    change(third, "words =", f"{waits}time.sleep(3600)\nwords =", "example/count.py")
+    command = [sys.executable, "-m", "hpc_connector", "apps", "check", str(third)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: begun.exists() and begun.read_text())
+    process.send_signal(number)
+    said = process.communicate(timeout=PATIENCE_S)[1]
+    assert process.returncode == 75
+    assert said == "hpc-connector: stopped on request, and what was run with it\n"
+    wait_for(lambda: not Path(f"/proc/{begun.read_text()}").exists())
 
 
 def test_check__of_a_program_that_is_not_there(third, capsys):

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from hpc_connector.apps.app import App, Example, Output, list_words
 from hpc_connector.errors import STOPPED, BadInput, Later
+from hpc_connector.pipeline.signals import on_signals
 
 EXAMPLE = "example"  # the folder of files of an example, beside app.toml
 PLANNED = ("cpu_s", "node_bytes", "rank_bytes")
@@ -75,19 +76,27 @@ def run_group(
 ) -> tuple[str, str, int]:
     """Run a command; return what it prints, its errors and its exit code.
 
-    If it takes longer it is killed, and all that it has started.
+    If it takes longer it is killed, and all that it has started; also if this process
+    is to stop.
     """
-    with subprocess.Popen(
-        words,
-        cwd=place,
-        env=os.environ | {"PATH": path},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    ) as process:
+
+    def stop() -> None:
+        raise Later("stopped on request, and what was run with it")
+
+    with (
+        on_signals(stop),
+        subprocess.Popen(
+            words,
+            cwd=place,
+            env=os.environ | {"PATH": path},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        ) as process,
+    ):
         try:
             out, err = process.communicate(timeout=patience_s)
         except BaseException as error:
