@@ -180,6 +180,23 @@ def test_run__that_is_killed_leaves_nothing(command, tmp_path):
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_run__that_is_stopped_says_so(command, tmp_path, number):
+    """It does not wait for an action that is at work."""
+    (tmp_path / "wait").touch()
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wait_for((tmp_path / "wrote").exists)
+    process.send_signal(number)
+    said = process.communicate(timeout=PATIENCE_S)[1]
+    assert process.returncode == 75
+    assert said == "hpc-connector: stopped on request; repeat the command\n"
+    assert list((tmp_path / "scratch").iterdir()) == []
+    (tmp_path / "wait").unlink()
+    assert (
+        subprocess.run(command, capture_output=True, timeout=PATIENCE_S).returncode == 0
+    )
+
+
 def test_list__what_there_is(capsys):
     assert main(["actions", "list", "--json"]) == 0
     known = json.loads(capsys.readouterr().out)

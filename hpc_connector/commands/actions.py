@@ -9,8 +9,9 @@ from hpc_connector.actions.counts import read_counts
 from hpc_connector.actions.run import run as run_spec
 from hpc_connector.actions.spec import KNOWN
 from hpc_connector.errors import BadInput
-from hpc_connector.partitioner.ending import abort_on_error
+from hpc_connector.partitioner.ending import abort_on_error, end_now
 from hpc_connector.partitioner.launch import get_mpicomm
+from hpc_connector.pipeline.signals import on_signals
 from hpc_connector.report.actions import list_actions
 from hpc_connector.units import format_table, parse_size
 
@@ -48,8 +49,11 @@ def run_actions(args: argparse.Namespace) -> int:
     """Run a specification on all ranks."""
     comm = get_mpicomm()
     cli.set_up_log(NAME, rank=comm.rank)
+    said = f"{NAME}: stopped on request; repeat the command\n" if comm.rank == 0 else ""
+    # at once: an action may be in the middle of a call, and its files have no names
+    stop = on_signals(lambda: end_now(comm, cli.STOPPED, said))
     try:
-        with abort_on_error(comm, lambda error: cli.explain(NAME, error)):
+        with stop, abort_on_error(comm, lambda error: cli.explain(NAME, error)):
             room = args.scratch, args.scratch_bytes
             rows = run_spec(comm, args.spec, args.out, *room)
             if comm.rank == 0 and (told := list_actions(rows)):
