@@ -115,6 +115,14 @@ def test_run__has_the_room_that_it_is_given(options, said, tmp_path, capsys):
     assert said in told
 
 
+def test_run__names_a_field_that_is_longer_than_any(tmp_path, capsys):
+    (tmp_path / "long.csv").write_text('a,b\n1,"' + "x" * 200_000 + '"\n')
+    text = 'inputs = ["long.csv"]\ntable = true\n[[action]]\nname = "s"\n'
+    told, code = run(tmp_path, text + 'do = "sum"\nby = "a"', capsys)
+    assert (code, told.count("\n")) == (2, 1)
+    assert "field larger than field limit (131072): expected a row" in told
+
+
 OWN = """
 import os, sys, time
 

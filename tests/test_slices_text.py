@@ -238,6 +238,11 @@ def test_csv__refuses_a_header_of_several_lines(put):
         put(b'"a\nb",c\n1,2\n', CSV)
 
 
+def test_csv__refuses_a_name_that_is_longer_than_any(put):
+    with pytest.raises(BadInput, match=r"object: 'xxx.*field limit .*: expected a row"):
+        put(b"x" * 200_000 + b",b\n1,2\n", CSV)
+
+
 ROWS = "".join(f"{n},n{n},{n * n}\n" for n in range(40))
 NAMES = "id,name,v\n"
 
@@ -252,7 +257,7 @@ NAMES = "id,name,v\n"
         ("", "# " + NAMES, 1),
         ("sep=,\n", NAMES, 0),
         ('\ufeff"sep=,"\n', NAMES, 0),
-        ("# " + "x" * 70_000 + "\n", NAMES, 1),
+        ("# " + "x" * 1_000_000 + "\n", NAMES, 1),
     ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

@@ -164,7 +164,10 @@ def has_as_many(names: bytes, row: bytes) -> bool:
     """Return whether a row has as many fields as there are names."""
     texts = [one.decode("latin-1") for one in (names, row)]
     delimiter = max(",;\t|", key=texts[0].count)
-    fields = list(csv.reader(texts, delimiter=delimiter))
+    try:
+        fields = list(csv.reader(texts, delimiter=delimiter))
+    except csv.Error:  # of a comment too long for a field
+        return False
     return len(fields[0]) == len(fields[-1])
 
 

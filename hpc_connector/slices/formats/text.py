@@ -118,7 +118,10 @@ def index_csv(source: Source, version: Version, _: MapChunks) -> Index:
     refuse_quoted_ends(head[:body], facts["unit"], source.uri)
     names = decode(get_names(head[:body]), source.uri)
     delimiter = get_delimiter(names)
-    columns = split_row(names, delimiter)
+    try:
+        columns = split_row(names, delimiter)
+    except BadInput as error:
+        raise BadInput(f"{source.uri}: {error}") from None
     notes = describe_header(head[:body], names)
     found = {"delimiter": delimiter, "columns": columns, "notes": notes}
     return Index(facts | found)
@@ -148,8 +151,17 @@ def get_delimiter(names: str) -> str:
 
 
 def split_row(line: str, delimiter: str) -> list[str]:
-    """Return the fields of a line of a table."""
-    return next(csv.reader([line], delimiter=delimiter), [])
+    """Return the fields of a line of a table.
+
+    Raises
+    ------
+    BadInput
+        One is longer than the module ``csv`` takes.
+    """
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise BadInput(f"{line[:40]!r}: {error}: expected a row") from None
 
 
 def find_csv_header(data: bytes) -> int | None:
@@ -160,7 +172,7 @@ def find_csv_header(data: bytes) -> int | None:
     not as many fields; otherwise it is of a name.
     """
     marked, after = [], None
-    for line in LINE.finditer(data):
+    for line in find_lines(data):
         text = get_text(line)
         if not text.startswith(b"#") and text and not SEPARATOR.fullmatch(text):
             after = line
@@ -177,6 +189,17 @@ def find_csv_header(data: bytes) -> int | None:
     return after.end() if is_sure else None
 
 
+def find_lines(data: bytes) -> Iterator[re.Match[bytes]]:
+    """Yield the lines that have an end.
+
+    ``finditer`` would look for the end of an open line from each of its bytes.
+    """
+    at = 0
+    while line := LINE.match(data, at):
+        yield line
+        at = line.end()
+
+
 def get_text(line: re.Match[bytes]) -> bytes:
     """Return a line without what is around its text."""
     return line[0].removeprefix(MARK).strip()
@@ -186,7 +209,10 @@ def is_names(line: bytes, other: bytes) -> bool:
     """Return whether a line has as many fields as another, which is cut likewise."""
     text, row = line.decode("latin-1"), other.decode("latin-1")
     delimiter = get_delimiter(text)
-    return len(split_row(text, delimiter)) == len(split_row(row, delimiter))
+    try:
+        return len(split_row(text, delimiter)) == len(split_row(row, delimiter))
+    except BadInput:  # of a comment too long for a field
+        return False
 
 
 def index_vcf(source: Source, version: Version, _: MapChunks) -> Index:
