@@ -6,6 +6,8 @@ import urllib.request
 from html.parser import HTMLParser
 from urllib.parse import urlencode, urljoin
 
+from programs import PATIENCE_S
+
 
 class Forms(HTMLParser):
     """The forms of a page: where each goes, and what it says if nobody types."""
@@ -37,7 +39,7 @@ def visit(browser, address, answers=None):
     """Return where a page is and what it says, errors alike."""
     data = None if answers is None else urlencode(answers).encode()
     try:
-        with browser.open(address, data, timeout=30) as page:
+        with browser.open(address, data, timeout=PATIENCE_S) as page:
             return page.url, page.read().decode()
     except urllib.error.HTTPError as page:
         with page:

@@ -40,12 +40,12 @@ from hpc_connector.confidential.keeper.server import serve
 from hpc_connector.confidential.keeper.settings import read_settings
 from hpc_connector.confidential.keeper.state import open_keeper
 from hpc_connector.confidential.keys import load_key, load_recipients
+from programs import PATIENCE_S
 
 GOLDEN = Path(__file__).parent / "data/confidential"
 COHORT = ("cohort.bed.c4gh", "cohort.bim.c4gh", "cohort.fam.c4gh")
 CLUSTER, JOB, NODE = "virtual", "17", "node1"
 AUDIENCE, SUBJECT = "keeper", "5f1c-alice"
-PATIENCE_S = 20
 # What the controller of Slurm 22.05 says of a job, shortened
 RECORD = (
     "JobId={job} JobName={name} UserId=alice({uid}) GroupId=alice(1001) MCS_label=N/A "

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from conftest import require
+from programs import PATIENCE_S
 from s3 import find_port
 
 BINARIES = {
@@ -57,9 +58,9 @@ class NatsServer:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         self.wait_until_ready()
 
-    def wait_until_ready(self, limit_s=60):
+    def wait_until_ready(self):
         """Wait until the server says who it is."""
-        end_s = time.monotonic() + limit_s
+        end_s = time.monotonic() + PATIENCE_S
         while True:
             with (
                 contextlib.suppress(OSError),

@@ -11,6 +11,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+from programs import PATIENCE_S
+
 ACCESS = {"AWS_ACCESS_KEY_ID": "testkey123", "AWS_SECRET_ACCESS_KEY": "testsecret123"}
 BUCKET = "testdata"
 
@@ -101,12 +103,12 @@ def serve_hadro(folder, latency_ms=30, error_rate=0.0):
         process.wait()
 
 
-def wait_until_ready(address, process, limit_s=60):
+def wait_until_ready(address, process):
     """Wait until a server answers."""
-    end_s = time.monotonic() + limit_s
+    end_s = time.monotonic() + PATIENCE_S
     while True:
         try:
-            with urllib.request.urlopen(address, timeout=1):
+            with urllib.request.urlopen(address, timeout=10):
                 return
         except OSError as error:
             if getattr(error, "code", 500) < 500:

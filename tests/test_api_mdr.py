@@ -23,6 +23,7 @@ from mdr_epistasis.cohort.loading import COLUMNS
 from mdr_epistasis.program import main
 from mdr_epistasis.simulate.cohorts import Design, draw_cohort
 from mdr_epistasis.simulate.files import simulate
+from programs import PATIENCE_S
 
 DESIGN = Design(40, 200, 2, 0.1, 0.3, 7, missing_rate=0.01)
 OPTIONS = {"folds": 5, "permutations": 20, "seed": 3, "top": 50}
@@ -193,7 +194,7 @@ def test_run__on_the_ranks_of_a_communicator(cohort, result, tmp_path):
     path, *_ = cohort
     out = tmp_path / "out"
     command = ["mpirun", "-n", "2", sys.executable, "-c", ON_RANKS, path, str(out)]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    said = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert said.returncode == 0, said.stderr
     serial = mdr.run(path, out=tmp_path / "serial", **OPTIONS)
     assert said.stdout.split() == [serial.best["variant_1"]] * 2

@@ -19,7 +19,6 @@ from mdr_epistasis.program import main as mdr
 from programs import assert_same
 from slurm_jobs import (
     ask,
-    get_state,
     read_account,
     signal_ranks,
     simulate_slow,
@@ -60,41 +59,29 @@ def write_site(folder, **settings):
     return ["--site", folder / "site.env"]
 
 
-ATTEMPTS = 2  # that are warned
-
-
-def warn_again(job, folder):
-    """Warn a job whose script has begun; return whether it was queued again enough.
-
-    A warning that comes before the script has begun ends it.
-    """
-    record = ask("scontrol", "show", "job", job)
-    restarts = int(re.search(r"Restarts=(\d+)", record)[1])
-    begun = folder / "begun"
-    has_begun = begun.exists() and len(begun.read_text()) == restarts + 1
-    if restarts < ATTEMPTS and has_begun and "JobState=RUNNING" in record:
-        subprocess.run(["scancel", "--signal=USR1", "--batch", job], check=False)
-    is_over = get_state(job) in ("COMPLETED", "FAILED")
-    return is_over or restarts >= ATTEMPTS
+# Warns its job while the ranks are started, and the next attempt as they start
+WARN = """#!/bin/bash
+printf . >>begun
+case $(<begun) in
+.) kill -s USR1 $PPID & ;;
+..) { sleep 0.2; kill -s USR1 $PPID; } & ;;
+esac
+exec "$@"
+"""
 
 
 @pytest.fixture(scope="module")
-def warned(cohort, tmp_path_factory):
-    """Return jobs that are warned as soon as they run, again and again."""
+def warned(tmp_path_factory):
+    """Return jobs whose first two attempts are warned as they start."""
     jobs = {}
     for way, launch in WARNED.items():
         folder = tmp_path_factory.mktemp("warned")
-        site = write_site(folder, LAUNCH=launch, SETUP="printf . >>begun")
-        run = ["mdr-epistasis", "run", COHORT, "--permutations", 50]
-        options = [*site, "--sbatch", "--hold", "--ntasks-per-node", 2]
+        (folder / "warn").write_text(WARN)
+        (folder / "warn").chmod(0o755)
+        site = write_site(folder, LAUNCH=f"{folder}/warn {launch}")
+        run = ["mdr-epistasis", "run", COHORT, *SLOW]
+        options = [*site, "--ntasks-per-node", 2]
         jobs[way] = submit(folder, *options, *run, "--out", folder / "out"), folder
-    ask("scontrol", "release", ",".join(job for job, _ in jobs.values()))
-
-    def are_queued_again() -> bool:
-        over = [warn_again(*job) for job in jobs.values()]
-        return all(over)
-
-    wait(are_queued_again, folder)
     return jobs
 
 
@@ -103,8 +90,9 @@ def test_job__that_is_warned_as_it_starts_goes_on(warned, tmp_path, way):
     job, folder = warned[way]
     state, said = wait_for_end(job, folder)
     assert state == "COMPLETED", said
-    assert len((folder / "begun").read_text()) == ATTEMPTS + 1
-    run = ["run", str(COHORT), "--permutations", "50", "--quiet"]
+    assert (folder / "begun").read_text() == "..."
+    assert "Restarts=2 " in ask("scontrol", "show", "job", job)
+    run = ["run", str(COHORT), *SLOW, "--quiet"]
     assert mdr([*run, "--out", str(tmp_path / "alone")]) == 0
     assert_same(folder / "out", tmp_path / "alone")
     assert not (folder / "out/running.json").exists()

@@ -317,10 +317,10 @@ def test_get_mpicomm__a_rank_that_never_starts_ends_all():
     shell = (
         f'[ "$PMI_RANK" = 1 ] && exec sleep 3600; exec {sys.executable} -c "{start}"'
     )
-    environment = os.environ | {"CONNECTOR_START_S": "3"}
+    environment = os.environ | {"CONNECTOR_START_S": "30"}  # by then it has met mpirun
     code, lines, _ = get_end(["mpirun", "-n", "2", "sh", "-c", shell], env=environment)
     assert code == 1
-    assert lines[0] == "Timeout (0:00:03)!"
+    assert lines[0] == "Timeout (0:00:30)!"
     assert "start_mpi" in "".join(lines)
 
 

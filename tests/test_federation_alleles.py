@@ -36,6 +36,7 @@ from hpc_connector.loader.genotypes.sample_file import ReadOptions
 from hpc_connector.loader.genotypes.samples import inspect_sample
 from hpc_connector.loader.individuals import Match
 from pooled_cohorts import save_bed, save_study
+from programs import PATIENCE_S
 from test_federation_cohorts import STUDY
 from test_federation_parts import make_variants
 
@@ -60,7 +61,7 @@ def norm(folder, fasta, rows):
     path = folder / "x.vcf"
     path.write_text("\n".join(lines) + "\n")
     command = [require("bcftools"), "norm", "--fasta-ref", fasta, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     found = {}
     for line in done.stdout.splitlines():

@@ -12,6 +12,7 @@ from federations import draw_parts, federate, make_study, search_pooled
 from hpc_connector.federation.folds import hash_folds
 from hpc_connector.federation.stages import PAIRS
 from pooled_cohorts import save_bed, save_study
+from programs import PATIENCE_S
 
 SALT = "of few"
 STUDY = f"""
@@ -101,7 +102,7 @@ def test_federate__of_few_cases_is_the_search_of_the_pooled_cohort(tmp_path):
     study = save_study(tmp_path, names, STUDY)
     command = [require("mpirun"), "-n", "3", "mdr-epistasis", "federate", str(study)]
     command += ["--genotypes", f"{tmp_path}/{{site}}.bed", "--out", f"{tmp_path}/out"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     for note in lacking:
         assert f"{note}: it is left out of the mean" in done.stderr

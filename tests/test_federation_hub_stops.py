@@ -94,7 +94,7 @@ def leave_out(transport, study, name):
 def test_hub__names_a_site_that_is_silent(tmp_path, monkeypatch):
     monkeypatch.setattr("hpc_connector.federation.hub.client.LIFE_S", PATIENCE_S)
     study = make_parties(tmp_path)
-    hub = Trial(study, patience_s=4.0).run("hub")
+    hub = Trial(study, patience_s=PATIENT_S).run("hub")
     sites = Trial(study).run("north", "west").run("south", work=leave_out)
     ends = sites.join() | hub.join()
     said = "site south: silent for 4 s (stage 0, block 0)"
@@ -114,10 +114,10 @@ def send_one(transport, study, name):
 
 def test_hub__names_a_site_that_is_there_and_sends_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("hpc_connector.federation.hub.client.LIFE_S", 0.1)
-    trial = Trial(make_parties(tmp_path), patience_s=1.0)
+    trial = Trial(make_parties(tmp_path), patience_s=PATIENT_S)
     trial.run("hub", "north", "west").run("south", work=send_one)
     ends = trial.join()
-    said = "site south: there, and has sent nothing for 1 s (stage 0, block 1)"
+    said = "site south: there, and has sent nothing for 4 s (stage 0, block 1)"
     for name in ("hub", "north", "west"):
         assert isinstance(ends[name], Later), ends
         assert str(ends[name]) == said
@@ -143,8 +143,8 @@ def test_hub__does_not_wait_for_a_sum_that_its_disk_has_lost(tmp_path, monkeypat
     data = bytearray(sums.read_bytes())
     data[-1] ^= 1
     sums.write_bytes(data)
-    trial.patience_s = 1.0
-    said = "there, and has sent nothing for 1 s (stage 0, block 0)"
+    trial.patience_s = PATIENT_S
+    said = "there, and has sent nothing for 4 s (stage 0, block 0)"
     for end in trial.run("hub").join().values():
         assert isinstance(end, Later)
         assert said in str(end)
@@ -152,12 +152,12 @@ def test_hub__does_not_wait_for_a_sum_that_its_disk_has_lost(tmp_path, monkeypat
 
 def test_hub__does_not_take_who_begins_anew_for_who_is_silent(tmp_path):
     study = make_parties(tmp_path)
-    trial = Trial(study, patience_s=2.0).run("hub", "north", "south")
+    trial = Trial(study, patience_s=PATIENT_S).run("hub", "north", "south")
     trial.run("west", work=partial(stop_after, 2)).join("west")
     shutil.rmtree(get_place(study, "west") / "state")
-    anew = Trial(study, patience_s=2.0)
+    anew = Trial(study, patience_s=PATIENT_S)
     anew.run("west")
-    assert "site west: silent for 2 s" in str(trial.join("hub")["hub"])
+    assert "site west: silent for 4 s" in str(trial.join("hub")["hub"])
 
 
 def count_long(transport, study, name):

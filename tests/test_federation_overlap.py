@@ -25,6 +25,7 @@ from hpc_connector.federation.overlap import (
 from hpc_connector.federation.study import HUB
 from hpc_connector.federation.transport import Link, Room, ThreadTransport
 from hub_programs import Parties
+from programs import PATIENCE_S
 
 SECRET = b"not the study's salt"
 STUDY = make_study(3, check_overlap=True)
@@ -134,7 +135,7 @@ def federate(study, out, key):
     command = [require("mpirun"), "-n", "3", "mdr-epistasis", "federate", str(study)]
     command += ["--genotypes", f"{study.parent}/{{site}}.bed", "--out", str(out)]
     command += ["--overlap-key", key, "--quiet"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 def copy_people(one, other):

@@ -18,6 +18,7 @@ from hpc_connector.learner.mdr.bitplanes import make_arrangement
 from hub_programs import OUTPUTS, Parties, kill_at
 from mdr_epistasis.federated.plan import make_plan
 from pooled_cohorts import save_bed, save_study
+from programs import PATIENCE_S
 from test_federation_program import federate as search_by_ranks
 from test_federation_program import make_study as copy_golden
 
@@ -137,7 +138,7 @@ def test_federate__says_p_values_within_sites(tmp_path):
     path, parts = save_sites(tmp_path)
     command = [require("mpirun"), "-n", "3", "mdr-epistasis", "federate", str(path)]
     command += ["--genotypes", f"{tmp_path}/{{site}}.bed", "--out", f"{tmp_path}/out"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     maxima = np.array(find_slowly(read_study(path), parts))
     with h5py.File(tmp_path / "out" / "results.h5") as file:

@@ -13,6 +13,7 @@ from conftest import require
 from federations import GOLDEN
 from hpc_connector.commands.main import main as operate
 from mdr_epistasis.program import main
+from programs import PATIENCE_S
 
 SETS = {
     "three_sites_dealt": (3, ""),
@@ -39,7 +40,7 @@ def federate(study, out, n_sites=3):
     command = [require("mpirun"), "-n", str(n_sites), "mdr-epistasis", "federate"]
     sites = str(study.parent / "{site}.bed")
     command += [str(study), "--genotypes", sites, "--out", str(out), "--quiet"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
 
 
 def read_table(path):

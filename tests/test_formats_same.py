@@ -10,7 +10,7 @@ import zstandard
 from formats import call, read_columns
 from hpc_connector.loader.genotypes.plink2 import pgen
 from mdr_epistasis.program import main
-from programs import make_command
+from programs import PATIENCE_S, make_command
 from stores import write_store
 
 COHORT = (
@@ -105,7 +105,7 @@ def test_run__a_damaged_file_ends_all_ranks(cohort, tmp_path, damage):
     path = damage(tmp_path, cohort)
     words = make_words(cohort, path, tmp_path / "out")
     done = subprocess.run(
-        make_command(2, *words[1:]), capture_output=True, text=True, timeout=120
+        make_command(2, *words[1:]), capture_output=True, text=True, timeout=PATIENCE_S
     )
     assert done.returncode == 2
     (said,) = {line for line in done.stderr.splitlines() if "mdr-epistasis:" in line}

@@ -22,6 +22,7 @@ from keepers import (
     run_with_cohort,
     write_settings,
 )
+from programs import PATIENCE_S
 
 ASKED = {"data": ["cohort-1"], "program": "mdr-epistasis", "hours": 24}
 PERSON = ("nd-role", "cohort-1")
@@ -142,7 +143,7 @@ def test_keeper__takes_no_request_that_hides_in_another(keeper):
     context = ssl.create_default_context(cafile=keeper.folder / "keeper.pem")
     port = int(keeper.url.rpartition(":")[2])
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as plain,
         context.wrap_socket(plain, server_hostname="127.0.0.1") as stream,
     ):
         head = f"GET /v1/none HTTP/1.1\r\nHost: x\r\nContent-Length: {len(hidden)}\r\n"

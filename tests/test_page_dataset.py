@@ -112,7 +112,7 @@ def test_spectrum__follows_keys_filters_and_the_fragment(run, rows, open_page):
     page.locator("#spectrum svg").wait_for()
     assert get_range(page) == pytest.approx([mz - 2, mz + 2], abs=0.006)
     page.keyboard.press("+")
-    page.wait_for_function("document.querySelector('#spectrum-said')", timeout=2000)
+    page.wait_for_function("document.querySelector('#spectrum-said')")
     assert page.evaluate("state.spectrum") == f"{mz - 1:.3f},{mz + 1:.3f}"
     page.keyboard.press("ArrowRight")
     assert page.evaluate("state.spectrum") == f"{mz - 0.5:.3f},{mz + 1.5:.3f}"

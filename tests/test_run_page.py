@@ -13,6 +13,7 @@ from hpc_connector.cluster.record import save_job
 from hpc_connector.commands.main import main
 from hpc_connector.manifest import read_manifest, save_manifest
 from hpc_connector.report.telemetry.differences import explain_differences
+from programs import PATIENCE_S
 from slurm_fakes import put_programs
 from test_telemetry_files import make_rows
 
@@ -249,7 +250,7 @@ def test_inspect__of_a_run_with_its_job_holds_in_a_browser(tmp_path):
     options = "--headless --no-sandbox --disable-gpu --enable-logging=stderr --dump-dom"
     command = [require("chromium"), *options.split(), "--window-size=420,3000"]
     command += [f"--user-data-dir={tmp_path}/profile", (run / "page.html").as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert "CONSOLE" not in done.stderr
     assert done.stdout.count('class="meter"') == 3 + 2 * 3
     assert "NaN" not in done.stdout

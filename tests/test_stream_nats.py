@@ -20,9 +20,8 @@ from hpc_connector.streams.nats import split_url
 from hpc_connector.streams.open import open_stream
 from keepers import make_certificate
 from nats_servers import BINARIES, name_streams, serve_nats
+from programs import PATIENCE_S
 from test_stream_contract import get_values, read_all
-
-LIMIT_S = 60
 
 
 @pytest.fixture(scope="module", params=BINARIES)
@@ -76,7 +75,7 @@ def in_thread(work):
     try:
         yield thread
     finally:
-        thread.join(LIMIT_S)
+        thread.join(PATIENCE_S)
     assert not thread.is_alive()
     if errors:
         raise errors[0]
@@ -86,7 +85,7 @@ def wait_until(stream, n_records):
     """Wait until another has appended so many records."""
     position, n = "start", 0
     while n < n_records:
-        records = stream.read(0, position, most_records=1000, wait_s=LIMIT_S)
+        records = stream.read(0, position, most_records=1000, wait_s=PATIENCE_S)
         n += len(records)
         position = records[-1].position
 
@@ -178,14 +177,14 @@ def test_read__waits_while_the_server_is_killed(server, url, stream):
         nonlocal place
         with open_stream(url) as reader:
             while len(found) < 45:
-                records = reader.read(0, place, most_records=10, wait_s=LIMIT_S)
+                records = reader.read(0, place, most_records=10, wait_s=PATIENCE_S)
                 found.extend(records)
                 place = records[-1].position
                 began.set()
 
     began = threading.Event()
     with in_thread(read):
-        began.wait(LIMIT_S)
+        began.wait(PATIENCE_S)
         server.restart()
         for k in range(100, 105):
             stream.append(0, b"", b"%d" % k)
@@ -370,7 +369,7 @@ def test_process__that_closes_nothing_says_nothing(url, stream):
         "print(stream.read(0, most_records=1)[0].value)\n"
     )
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert (done.stdout, done.stderr) == ("b'v'\n", "")
 
 
