@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from hpc_connector.manifest import read_manifest
 from mdr_epistasis.program import main
@@ -60,6 +61,25 @@ def wait(is_so, folder, seconds=PATIENCE_S):
         assert time.monotonic() < end_s, said
         time.sleep(0.3)
     return found
+
+
+def wait_for_ledger(folder):
+    """Wait until some tasks of a job are done and recorded."""
+    wait(lambda: list((folder / "out/ledger").glob("*.npz")), folder)
+
+
+def act_on_each(acts, wait=wait_for_ledger):
+    """Do something to each of some jobs, by folder, once it has come so far.
+
+    Each is watched by a thread: while one waits for a node, another may end.
+    """
+
+    def wait_and_act(folder, act):
+        wait(folder)
+        act()
+
+    with ThreadPoolExecutor(len(acts)) as pool:
+        list(pool.map(wait_and_act, acts, acts.values()))
 
 
 def wait_for_end(job, folder):

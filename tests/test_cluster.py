@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import subprocess
-import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from mdr_epistasis.program import main as mdr
 from metabolite_annotation.program import main as annotate
 from programs import PATIENCE_S, RAISING, assert_same
 from slurm_jobs import (
+    act_on_each,
     ask,
     get_elapsed_s,
     read_account,
@@ -25,6 +26,7 @@ from slurm_jobs import (
     submit,
     wait,
     wait_for_end,
+    wait_for_ledger,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -53,11 +55,6 @@ def submit_slow(folder, cohort, *options):
     options = options or ("--ntasks-per-node", 2)
     run = ["mdr-epistasis", "run", cohort, *SLOW, "--out", folder / "out"]
     return submit(folder, *options, *run)
-
-
-def wait_for_ledger(folder):
-    """Wait until some tasks are done and recorded."""
-    wait(lambda: list((folder / "out/ledger").glob("*.npz")), folder)
 
 
 def check_end(job, folder, reference, least_attempts=2):
@@ -120,7 +117,6 @@ def test_submit__an_array_after_another_job(cohort, tmp_path):
 
 def hold_until_warned(job, folder):
     """Let the ranks of a job, that is warned after 15 s, stand still until 20 s."""
-    wait_for_ledger(folder)
     signal_ranks(signal.SIGSTOP, folder)
     wait(lambda: get_elapsed_s(job) >= 20, folder)
     signal_ranks(signal.SIGCONT, folder)
@@ -138,16 +134,13 @@ def stopped(cohort, tmp_path_factory):
     for way, options in ways.items():
         folder = tmp_path_factory.mktemp(way)
         jobs[way] = submit_slow(folder, cohort, *options), folder
-    holding = threading.Thread(target=hold_until_warned, args=jobs["limit"])
-    holding.start()
-    for way, command in {
-        "signal": ("scancel", "--signal=USR1"),
-        "requeue": ("scontrol", "requeue"),
-    }.items():
-        job, folder = jobs[way]
-        wait_for_ledger(folder)
-        ask(*command, job)
-    holding.join()
+    stops = {
+        "limit": hold_until_warned,
+        "signal": lambda job, _: ask("scancel", "--signal=USR1", job),
+        "requeue": lambda job, _: ask("scontrol", "requeue", job),
+    }
+    acts = {jobs[way][1]: partial(stop, *jobs[way]) for way, stop in stops.items()}
+    act_on_each(acts)
     return jobs
 
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from hpc_connector.manifest import read_manifest
 from mdr_epistasis.program import main as mdr
 from programs import assert_same
 from slurm_jobs import (
+    act_on_each,
     ask,
     read_account,
     signal_ranks,
@@ -108,24 +110,25 @@ def several(cohort, tmp_path_factory):
         run = ["mdr-epistasis", "run", cohort, *SLOW, "--out", folder / out]
         jobs[name] = submit(folder, *options, *run), folder
 
+    def submit_second(folder):
+        """Have the first stand still, and another job work in its folder."""
+        signal_ranks(signal.SIGSTOP, folder)
+        again = ["mdr-epistasis", "run", cohort, *SLOW, "--out", folder / "out"]
+        jobs["second"] = submit(folder, "--nodes", 2, *again), folder
+
     start("first", "--ntasks-per-node", 1)
     start("watched", "--ntasks-per-node", 2, "--telemetry")
     start("killed", "--ntasks-per-node", 1, "--nodes", 2)
-    for name, (_, folder) in list(jobs.items()):
-        wait((folder / "out/running.json").exists, folder)
-        if name == "first":  # which stands still until the second has ended
-            signal_ranks(signal.SIGSTOP, folder)
-            again = ["mdr-epistasis", "run", cohort, *SLOW, "--out", folder / "out"]
-            jobs["second"] = submit(folder, "--nodes", 2, *again), folder
-    for name in ("watched", "killed"):
-        job, folder = jobs[name]
-        wait(lambda: list((folder / "out/ledger").glob("*.npz")), folder)  # noqa: B023
-        if name == "watched":
-            ask("scancel", "--signal=USR1", job)
-        else:  # all ranks at once, which scancel would warn before
-            signal_ranks(signal.SIGKILL, folder)
+    (_, first), (job, watched), (_, killed) = jobs.values()
+    acts = {
+        first: partial(submit_second, first),
+        watched: partial(ask, "scancel", "--signal=USR1", job),
+        # all ranks at once, which scancel would warn before
+        killed: partial(signal_ranks, signal.SIGKILL, killed),
+    }
+    act_on_each(acts)
     wait_for_end(*jobs["second"])
-    signal_ranks(signal.SIGCONT, jobs["first"][1])
+    signal_ranks(signal.SIGCONT, first)
     return jobs
 
 

@@ -30,7 +30,7 @@ from keepers import (
     write_settings,
 )
 from mdr_epistasis.program import main as mdr
-from slurm_jobs import ask, simulate_slow, wait, wait_for_end
+from slurm_jobs import ask, simulate_slow, wait, wait_for_end, wait_for_ledger
 
 ADDRESS = "10.77.0.254"  # of this machine, as the nodes see it
 URL = f"https://{ADDRESS}:8443"
@@ -195,7 +195,7 @@ def test_submit__leaves_no_secret_anywhere(ran, keeper, cohort):
 def test_submit__a_grant_that_is_revoked_while_its_job_runs(keeper, cohort, tmp_path):
     """What it has, it has; it is given nothing when it starts again."""
     job, grant = submit(keeper, f"{cohort}.c4gh", tmp_path, *SLOW)
-    wait(lambda: list((tmp_path / "out/ledger").glob("*.npz")), tmp_path)
+    wait_for_ledger(tmp_path)
     words = ["keeper", "revoke", grant, "--config", str(keeper / "keeper.toml")]
     assert main(words) == 0
     ask("scontrol", "requeue", job)

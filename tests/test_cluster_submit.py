@@ -10,8 +10,7 @@ import pytest
 
 from hpc_connector.cluster.record import read_job
 from hpc_connector.commands.submit import read_memory, read_time
-from slurm_jobs import ask, wait, wait_for_end
-from test_cluster import wait_for_ledger
+from slurm_jobs import ask, wait, wait_for_end, wait_for_ledger
 
 DATA = Path(__file__).parent / "data"
 RUN = ["mdr-epistasis", "run", f"{DATA}/bitepi_plink_100snps_2000/bfile.bed"]

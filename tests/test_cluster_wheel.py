@@ -6,13 +6,14 @@ import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from conftest import CLUSTER
 from programs import assert_same
-from slurm_jobs import ask, wait, wait_for_end
+from slurm_jobs import act_on_each, ask, wait, wait_for_end
 from wheel import ROOT
 
 DATA = ROOT / "tests/data"
@@ -118,9 +119,13 @@ def warned(users, alone):
         folder = user.make_folder(f"job-{program}")
         command = f"hpc-connector submit {program} {run} --out out"
         jobs[program] = user.run(command, folder), folder
-    for job, folder in jobs.values():
-        wait((folder / "out/manifest.json").exists, folder)
-        user.run(f"scancel --signal=USR1 {job}")
+    act_on_each(
+        {
+            folder: partial(user.run, f"scancel --signal=USR1 {job}")
+            for job, folder in jobs.values()
+        },
+        lambda folder: wait((folder / "out/manifest.json").exists, folder),
+    )
     return jobs
 
 
