@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 
 import pytest
@@ -14,11 +15,12 @@ from hpc_connector.commands.mpi_advice import (
     get_advice,
     get_warnings,
 )
+from programs import PATIENCE_S, wait_for
 
 SOUND = {"messages_arrive": True, "counts": True, "step": "done"}
 
 
-def consult(*launchers, limit_s=20, before=()):
+def consult(*launchers, limit_s=100, before=()):
     """Return exit code and findings of the doctor."""
     command = [*before, "hpc-connector", "doctor", "--json", "--limit", limit_s]
     for launch in launchers:
@@ -78,14 +80,26 @@ def test_doctor__ranks_that_may_not_copy_from_each_other():
 
 def test_doctor__a_launcher_that_hangs_is_ended(tmp_path):
     path = write_launcher(tmp_path, f"echo $$ > {tmp_path}/began; exec sleep 3600")
-    code, [found] = consult(path, limit_s=1)
+    code, [found] = consult(path, limit_s=5)
     assert (code, found["state"]) == (1, "hangs")
     assert not os.path.exists(f"/proc/{(tmp_path / 'began').read_text().strip()}")
 
 
+def test_doctor__ends_a_launcher_if_it_is_interrupted(tmp_path):
+    began = tmp_path / "began"
+    path = write_launcher(tmp_path, f"echo $$ > {began}; exec sleep 3600")
+    command = ["hpc-connector", "doctor", "--launch", str(path)]
+    doctor = subprocess.Popen(command, stderr=subprocess.PIPE)
+    wait_for(lambda: began.exists() and began.read_text())
+    doctor.send_signal(signal.SIGINT)
+    assert doctor.communicate(timeout=PATIENCE_S) == (None, b"")
+    assert doctor.returncode == 130
+    assert not os.path.exists(f"/proc/{began.read_text().strip()}")
+
+
 def test_doctor__a_queue_that_is_full(tmp_path):
     script = "echo srun: job 7 queued and waiting for resources; sleep 1000"
-    _, [found] = consult(write_launcher(tmp_path, script), limit_s=1)
+    _, [found] = consult(write_launcher(tmp_path, script), limit_s=5)
     assert found["state"] == "hangs"
     assert "queued" in found["last_line"]
     assert "in a job of two tasks" in found["advice"][0]
@@ -110,7 +124,7 @@ def test_doctor__refuses_what_is_no_command(launch):
 
 def test_doctor__a_launcher_that_ignores_signals_is_ended(tmp_path):
     path = write_launcher(tmp_path, "trap '' TERM; while :; do sleep 0.1; done")
-    code, [found] = consult(path, limit_s=1)
+    code, [found] = consult(path, limit_s=5)
     assert (code, found["state"]) == (1, "hangs")
 
 

@@ -4,17 +4,18 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from filecmp import cmp
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from tempfile import TemporaryDirectory
 
 from hpc_connector.apps.app import App, Example, Output, list_words
 from hpc_connector.errors import STOPPED, BadInput, Later
+from hpc_connector.pipeline.process_group import start_group
 from hpc_connector.pipeline.signals import on_signals
 
 EXAMPLE = "example"  # the folder of files of an example, beside app.toml
@@ -83,28 +84,15 @@ def run_group(
     def stop() -> None:
         raise Later("stopped on request, and what was run with it")
 
-    with (
-        on_signals(stop),
-        subprocess.Popen(
-            words,
-            cwd=place,
-            env=os.environ | {"PATH": path},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        ) as process,
-    ):
-        try:
+    environment = os.environ | {"PATH": path}
+    options = {"cwd": place, "env": environment, "text": True, "errors": "replace"}
+    pipes = {"stdin": DEVNULL} | dict.fromkeys(["stdout", "stderr"], PIPE)
+    try:
+        with on_signals(stop), start_group(words, **options, **pipes) as process:
             out, err = process.communicate(timeout=patience_s)
-        except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
-            said = shlex.join([os.path.basename(words[0]), *words[1:]])
-            raise BadInput(f"{said}: expected an end within {patience_s:g} s") from None
+    except subprocess.TimeoutExpired:
+        said = shlex.join([os.path.basename(words[0]), *words[1:]])
+        raise BadInput(f"{said}: expected an end within {patience_s:g} s") from None
     return out, err, process.returncode
 
 

@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,12 +20,12 @@ from hpc_connector import cli
 from hpc_connector.cluster.site import get_container, get_site
 from hpc_connector.commands.mpi_advice import LAUNCHER, get_advice, list_pmi
 from hpc_connector.errors import BadInput
+from hpc_connector.pipeline.process_group import start_group
 
 NAME = "hpc-connector doctor"
 RANK = ["hpc-connector", "doctor", "--rank"]
 FACTS = "hpc-connector facts: "
 ENDING = re.compile(r"srun: error: .* (task|step)|slurmstepd|=|Exit code|Local abort")
-SOON_S = 5.0
 DOING = {
     "start_mpi": "while MPI started",
     "find_library": "once MPI had started",
@@ -156,34 +155,21 @@ def start(launch: str, limit_s: float) -> tuple[int | None, str]:
     here = os.path.dirname(sys.executable)  # last, for mpirun is to be the site's
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), here])
     with tempfile.TemporaryFile() as said:
+        code = None
+        group = start_group(
+            [*words[:at], "-n", "2", *words[at:], *RANK],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PATH": path},
+        )
         try:
-            process = subprocess.Popen(
-                [*words[:at], "-n", "2", *words[at:], *RANK],
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=os.environ | {"PATH": path},
-            )
+            with contextlib.suppress(subprocess.TimeoutExpired), group as process:
+                code = process.wait(limit_s)
         except OSError as error:
             return 127, f"{words[0]}: {error.strerror}"
-        code = wait(process, limit_s)
         said.seek(0)
         return code, said.read().decode(errors="replace")
-
-
-def wait(process: subprocess.Popen[bytes], limit_s: float) -> int | None:
-    """Return the exit code of a launcher, None if it had to be ended."""
-    try:
-        return process.wait(limit_s)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(SOON_S)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    return None
 
 
 def read_facts(said: str) -> tuple[dict[str, Any], list[int]]:
