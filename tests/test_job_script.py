@@ -345,6 +345,26 @@ def test_job__that_is_warned_while_its_ranks_run(job, tmp_path, end, code):
     assert get_queued(tmp_path) == (["requeue 123"] if code == 75 else [])
 
 
+DROPPING = """
+pass() { touch passed; exit 75; }
+drop() { touch taken; trap pass USR1; }
+trap drop USR1
+touch begun
+while :; do /bin/sleep 0.05; done
+"""
+
+
+def test_job__that_is_warned_before_srun_passes_it_on_is_warned_again(job, tmp_path):
+    """As srun, which takes a signal while it starts, and has no tasks to give it to."""
+    stand_ins = {"launch": DROPPING, "sleep": "while [ ! -e taken ]; do :; done"}
+    process = job(Site(launch="launch"), stand_ins=stand_ins)
+    wait_for((tmp_path / "work/begun").exists)
+    process.send_signal(signal.SIGUSR1)
+    assert finish(process) == (75, "", "")
+    assert (tmp_path / "work/passed").exists()
+    assert get_queued(tmp_path) == ["requeue 123"]
+
+
 @pytest.mark.parametrize(
     ("site", "drop", "message"),
     [

@@ -1,10 +1,18 @@
 # Every job: prepare each node, run the program on all ranks, warn them before the time is
 # over, queue again what was stopped, and keep Slurm's figures.
 
-warned='' heard='' ranks=''
+warned='' heard='' ranks='' repeats=''
 warn() { # it may come before there are ranks
     warned=1 heard=1
-    if [ -n "$ranks" ]; then kill -s "$CONNECTOR_WARNING" "$ranks" 2>/dev/null || true; fi
+    if [ -z "$ranks" ]; then return; fi
+    kill -s "$CONNECTOR_WARNING" "$ranks" 2>/dev/null || true
+    if [ -n "$repeats" ] || ((SECONDS - began > 60)); then return; fi
+    repeat >/dev/null &
+    repeats=$!
+    disown "$repeats"
+}
+repeat() { # srun drops what comes before its tasks have started
+    while sleep 5 && kill -s "$CONNECTOR_WARNING" "$ranks" 2>/dev/null; do :; done
 }
 trap warn USR1 TERM
 
@@ -132,6 +140,7 @@ run_ranks() {
     # ranks that abort say why here: a launcher may report that it killed the others
     export CONNECTOR_CODE=$PWD/.$CONNECTOR_PROGRAM-$SLURM_JOB_ID.code
     rm -f "$CONNECTOR_CODE"
+    began=$SECONDS
     "${launch[@]}" "${inside[@]}" "$CONNECTOR_PROGRAM" "$@" \
         --threads "$threads" --resume "${watched[@]}" &
     ranks=$!
@@ -141,6 +150,7 @@ run_ranks() {
         heard='' code=0
         wait "$ranks" || code=$?
     done
+    if [ -n "$repeats" ]; then kill "$repeats" 2>/dev/null || true; fi
     if [ -s "$CONNECTOR_CODE" ]; then code=$(<"$CONNECTOR_CODE"); fi
     rm -f "$CONNECTOR_CODE"
 }
