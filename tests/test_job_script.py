@@ -333,10 +333,14 @@ def test_job__whose_staging_the_warning_has_killed(job, tmp_path):
     assert get_queued(tmp_path) == ["requeue 123"]
 
 
-@pytest.mark.parametrize(("end", "code"), [("75", 75), ("255", 75), ("1", 1), ("0", 0)])
+FAILED = 'echo 1 >"$CONNECTOR_CODE"; exit 1'
+ENDS = {"exit 75": 75, "exit 255": 75, "exit 1": 75, FAILED: 1, "exit 0": 0}
+
+
+@pytest.mark.parametrize(("end", "code"), ENDS.items())
 def test_job__that_is_warned_while_its_ranks_run(job, tmp_path, end, code):
     """The ranks are told, and decide: what a launcher makes of it is no failure."""
-    ranks = f"trap 'exit {end}' USR1; touch begun; while :; do /bin/sleep 0.05; done"
+    ranks = f"trap '{end}' USR1; touch begun; while :; do /bin/sleep 0.05; done"
     process = job(Site(launch=""), stand_ins=program(ranks))
     wait_for((tmp_path / "work/begun").exists)
     process.send_signal(signal.SIGUSR1)

@@ -151,7 +151,11 @@ run_ranks() {
         wait "$ranks" || code=$?
     done
     if [ -n "$repeats" ]; then kill "$repeats" 2>/dev/null || true; fi
-    if [ -s "$CONNECTOR_CODE" ]; then code=$(<"$CONNECTOR_CODE"); fi
+    if [ -s "$CONNECTOR_CODE" ]; then
+        code=$(<"$CONNECTOR_CODE")
+    elif [ -n "$repeats" ] && [ "$code" -eq 1 ]; then
+        code=75 # srun says so of a task prolog that the warning has killed
+    fi
     rm -f "$CONNECTOR_CODE"
 }
 
