@@ -68,14 +68,14 @@ def wait_for_ledger(folder):
     wait(lambda: list((folder / "out/ledger").glob("*.npz")), folder)
 
 
-def act_on_each(acts, wait=wait_for_ledger):
+def act_on_each(acts, wait_for=wait_for_ledger):
     """Do something to each of some jobs, by folder, once it has come so far.
 
     Each is watched by a thread: while one waits for a node, another may end.
     """
 
     def wait_and_act(folder, act):
-        wait(folder)
+        wait_for(folder)
         act()
 
     with ThreadPoolExecutor(len(acts)) as pool:

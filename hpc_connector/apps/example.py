@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from filecmp import cmp
 from pathlib import Path
-from subprocess import DEVNULL, PIPE
 from tempfile import TemporaryDirectory
 
 from hpc_connector.apps.app import App, Example, Output, list_words
@@ -84,11 +83,18 @@ def run_group(
     def stop() -> None:
         raise Later("stopped on request, and what was run with it")
 
-    environment = os.environ | {"PATH": path}
-    options = {"cwd": place, "env": environment, "text": True, "errors": "replace"}
-    pipes = {"stdin": DEVNULL} | dict.fromkeys(["stdout", "stderr"], PIPE)
+    group = start_group(
+        words,
+        cwd=place,
+        env=os.environ | {"PATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
     try:
-        with on_signals(stop), start_group(words, **options, **pipes) as process:
+        with on_signals(stop), group as process:
             out, err = process.communicate(timeout=patience_s)
     except subprocess.TimeoutExpired:
         said = shlex.join([os.path.basename(words[0]), *words[1:]])
