@@ -317,7 +317,7 @@ def test_submit__sized_by_the_run_before(cohort, reference, tmp_path):
         ask("hpc-connector", "telemetry", *words)
     assert (first / "telemetry/forecast.json").exists()
 
-    command = ["hpc-connector", "submit", "--deadline", "4m", "--history", first]
+    command = ["hpc-connector", "submit", "--deadline", "1d", "--history", first]
     done = subprocess.run(
         [*command, *program, *SLOW, "--out", second],
         cwd=tmp_path,
