@@ -79,6 +79,16 @@ def test_join_attempts__keeps_what_was_asked_for_then():
     assert second["node_mem_bytes"] == 330 * MIB
 
 
+def test_join_attempts__takes_a_limit_that_was_not_known_at_first():
+    """As where a job is queued again before its start has come to the accounting."""
+    (early,) = make_attempts((2, "REQUEUED", KILLED, "150M"))
+    late = early | {"limit_s": 1200}
+    (found,) = join_attempts([early | {"limit_s": 0}], [late])
+    assert found["limit_s"] == 1200
+    (found,) = join_attempts([early], [late])
+    assert found["limit_s"] == early["limit_s"] == 600
+
+
 def test_grow_after__counts_what_ran_short_in_a_row():
     killed = (30, "RUNNING", KILLED, "150M")
     fine = (30, "PREEMPTED", "CANCELLED", "9M")

@@ -27,7 +27,7 @@ FIGURES = (
 )
 NUMBERS = {"n_nodes", "n_tasks", "cores", "node_mem_bytes", "elapsed_s", "limit_s"}
 NUMBERS |= {"cpu_s", "max_rss_bytes", "max_rss_tasks"}  # of an attempt
-ASKED = ("node_mem_bytes", "limit_s")  # kept as first read
+ASKED = ("node_mem_bytes", "limit_s")  # kept as first known
 ENDS = {0: "COMPLETED", 75: "REQUEUED"}  # by the exit code of the program
 ENDED = {*OVER, "REQUEUED"}  # states of an attempt to which nothing comes any more
 MOST = 1e150  # of any figure: more is damaged, and a product of two is infinite
@@ -202,15 +202,16 @@ def rate(attempt: Attempt) -> dict[str, float | None]:
 def join_attempts(before: list[Attempt], now: list[Attempt]) -> list[Attempt]:
     """Return the attempts of jobs as they are now, and those of other jobs before them.
 
-    What an attempt had asked for is kept as it was first read: later Slurm shows what
-    the job asks for now. So is the end of an attempt that Slurm takes for running.
+    What an attempt had asked for is kept as it was first known: later Slurm shows what
+    the job asks for now, and 0 in its first seconds. So is the end of an attempt that
+    Slurm takes for running.
     """
     first = {(attempt.get("job"), attempt.get("start")): attempt for attempt in before}
     jobs = {attempt["job"] for attempt in now}
     joined = [attempt for attempt in before if attempt.get("job") not in jobs]
     for attempt in now:
         known: Mapping[str, Any] = first.get((attempt["job"], attempt["start"]), {})
-        kept: Any = {name: known[name] for name in ASKED if name in known}
+        kept: Any = {name: known[name] for name in ASKED if known.get(name)}
         if has_ended(known) and not has_ended(attempt):
             kept["state"] = known["state"]
         joined.append(attempt | kept)

@@ -1,9 +1,13 @@
 """The end of ranks: together, at an error of any, and at once where one must."""
 
+import array
 import contextlib
 import ctypes
+import fcntl
 import os
+import stat
 import sys
+import termios
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,7 +19,8 @@ from hpc_connector.partitioner.communicator import Communicator, is_parallel
 
 GRACE_S = 5.0  # to finish and save, once a rank has failed
 POLL_S, FIRST_POLL_S = 0.002, 20e-6  # others are mostly near
-FORWARD_S = 0.3
+FORWARD_S, FORWARD_STEPS = 0.3, 10
+READ_S = 5.0  # for a busy machine to take what a rank has said
 CODE_FILE = "CONNECTOR_CODE"  # set by job.sh
 
 
@@ -78,6 +83,7 @@ def abort_on_error(
     except BaseException as error:
         exit_code = code(error)
         if comm.size == 1:
+            keep_code(exit_code)
             raise SystemExit(exit_code) from None
         sys.stdout.flush()
         sys.stderr.flush()
@@ -94,10 +100,31 @@ def end_now(comm: Communicator, code: int, said: str = "") -> None:
     keep_code(code)
     if not is_parallel(comm):
         os._exit(code)
-    time.sleep(FORWARD_S)  # mpirun drops what it has not forwarded when it aborts
+    wait_until_forwarded()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI would add a line of its own
     skip_destructors()
     comm.Abort(code)
+
+
+def wait_until_forwarded() -> None:
+    """Give mpirun time to forward stderr: it drops what it has not when it aborts.
+
+    In steps, for a machine that stands still ends one long sleep at once.
+    """
+    end_s = time.monotonic() + READ_S
+    while count_unread(2) and time.monotonic() < end_s:
+        time.sleep(POLL_S)
+    for _ in range(FORWARD_STEPS):
+        time.sleep(FORWARD_S / FORWARD_STEPS)
+
+
+def count_unread(pipe: int) -> int:
+    """Return the bytes in a pipe that nobody has read, 0 where it is something else."""
+    unread = array.array("i", [0])
+    with contextlib.suppress(OSError):
+        if stat.S_ISFIFO(os.fstat(pipe).st_mode):
+            fcntl.ioctl(pipe, termios.FIONREAD, unread)
+    return unread[0]
 
 
 def keep_code(code: int) -> None:

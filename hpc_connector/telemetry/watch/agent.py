@@ -74,8 +74,8 @@ def watch_node(
 ) -> int:
     """Watch until the ranks have ended, or a signal.
 
-    Of an agent that a run has started all but SIGHUP are blocked: what warns the ranks
-    is no reason to leave them.
+    Of an agent that a run has started all but SIGHUP stay blocked: what warns the
+    ranks is no reason to leave them.
 
     Parameters
     ----------
@@ -100,8 +100,9 @@ def watch_node(
         file = open_rows(os.path.join(folder, f"{node.name}.csv"))
         try:
             for elapsed_s in get_ticks(node, interval_s, stop):
+                time_s = time.time()  # a wait between the clocks would part them
                 sample(node, elapsed_s, interval_s)
-                rows = format_rows(node, elapsed_s).encode()
+                rows = format_rows(node, time_s, elapsed_s).encode()
                 append(file, rows, node)
                 tell(f"{node.name}.csv", rows if node.n_samples > 1 else HEAD + rows)
                 if prometheus and is_due(elapsed_s, interval_s, SHOW_S):
@@ -118,12 +119,14 @@ def watch_node(
 def catch_signals() -> int:
     """Return a descriptor that can be read once the agent is to end.
 
-    It wakes a wait at once; ``sigtimedwait`` would return also after a SIGCONT.
+    It wakes a wait at once; ``sigtimedwait`` would return also after a SIGCONT. A run
+    blocks SIGHUP until here: one that is over by now is seen once all the same.
     """
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(writing)
     for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
     return reading
 
 
@@ -267,9 +270,9 @@ def open_rows(path: str) -> int:
     return file
 
 
-def format_rows(node: Node, elapsed_s: float) -> str:
+def format_rows(node: Node, time_s: float, elapsed_s: float) -> str:
     """Return the lines of a sample: the node's, and one for each rank."""
-    head = f"{time.time():.3f},{elapsed_s:.3f},{node.name}"
+    head = f"{time_s:.3f},{elapsed_s:.3f},{node.name}"
     row = node.row
     figures = ",".join(["" if v is None else format_figure(v) for v in row.values()])
     lines = [f"{head},-1,0,{figures}\n"]

@@ -24,7 +24,10 @@ from hpc_connector.telemetry.watch.proc import RANK_NAMES
 logger = logging.getLogger(__name__)
 
 END_S = 10.0  # for an agent to write its totals
-WARNINGS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
+BLOCKED = (  # what warns the ranks, and what ends an agent, until it is ready for that
+    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT),
+    signal.SIGHUP,
+)
 
 
 @contextlib.contextmanager
@@ -124,8 +127,8 @@ def start_agent(
 
 @contextlib.contextmanager
 def block_signals() -> Iterator[None]:
-    """Block what warns the ranks, which Slurm and MPI give to all their processes."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, WARNINGS)
+    """Block what Slurm and MPI send to all processes, and :func:`end_agent` to one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
     try:
         yield
     finally:
@@ -141,7 +144,7 @@ def end_agent(agent: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         agent.kill()
         code = agent.wait()
-    if code not in (0, -signal.SIGHUP):  # a run may be over before it has begun
+    if code:
         logger.warning("the telemetry agent of %s ended with %d", get_name(), code)
 
 
