@@ -137,7 +137,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def run_issuer(folder):
+def run_issuer(folder, life_s=300):
     """Give the address of who signs tokens, and a function that makes them."""
     key = ec.generate_private_key(ec.SECP256R1())
     folder.mkdir()
@@ -153,7 +153,7 @@ def run_issuer(folder):
     def make_token(*roles, subject=SUBJECT):
         now = int(time.time())
         claims = {"iss": issuer, "aud": AUDIENCE, "sub": subject}
-        claims |= {"iat": now, "exp": now + 300, "realm_access": {"roles": roles}}
+        claims |= {"iat": now, "exp": now + life_s, "realm_access": {"roles": roles}}
         return jwt.encode(claims, key, "ES256", headers={"kid": "one"})
 
     thread = threading.Thread(target=server.serve_forever)

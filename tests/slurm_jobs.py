@@ -10,6 +10,8 @@ from hpc_connector.manifest import read_manifest
 from mdr_epistasis.program import main
 from programs import PATIENCE_S
 
+LONG_S = 1800  # for the end of a job, which waits for others and starts several times
+
 
 def simulate_slow(prefix):
     """Write a cohort whose search takes long enough to be stopped; return its path."""
@@ -37,13 +39,6 @@ def get_state(job):
     """Return the state of a job, as the controller has it."""
     record = ask("scontrol", "show", "job", job)
     return record.partition("JobState=")[2].split()[0]
-
-
-def get_elapsed_s(job):
-    """Return how long a job has run, by its controller; 0 if it does not run."""
-    said = ask("squeue", "--noheader", "--jobs", job, "--format=%M")
-    minutes, _, seconds = said.rpartition(":")
-    return 60 * int(minutes or 0) + int(seconds or 0)
 
 
 def signal_ranks(number, folder):
@@ -85,16 +80,16 @@ def act_on_each(acts, wait_for=wait_for_ledger):
 def wait_for_end(job, folder):
     """Wait until a job is over; return its state and what it printed."""
     over = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")
-    state = wait(lambda: (s := get_state(job)) in over and s, folder)
+    state = wait(lambda: (s := get_state(job)) in over and s, folder, LONG_S)
     return state, "".join(path.read_text() for path in folder.glob(f"*{job}*.out"))
 
 
 def read_account(out):
-    """Return the attempts of a run whose job is over; the accounting may be late."""
+    """Return the attempts of a run that is complete; the accounting may be late."""
 
     def find():
-        if "slurm" not in (record := read_manifest(out)):
-            ask("hpc-connector", "account", "run", "--out", out)
-        return record.get("slurm")
+        ask("hpc-connector", "account", "run", "--out", out)
+        attempts = read_manifest(out).get("slurm")
+        return attempts and attempts[-1]["state"] == "COMPLETED" and attempts
 
     return wait(find, out)

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from conftest import CLUSTER
+from held_runs import hold, let_go
 from hpc_connector.cluster.batch import Job, render_sbatch
 from hpc_connector.cluster.site import Site
 from mdr_epistasis.program import main as mdr
@@ -19,9 +19,7 @@ from programs import PATIENCE_S, RAISING, assert_same
 from slurm_jobs import (
     act_on_each,
     ask,
-    get_elapsed_s,
     read_account,
-    signal_ranks,
     simulate_slow,
     submit,
     wait,
@@ -31,7 +29,7 @@ from slurm_jobs import (
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests/data"
-SLOW = ["--permutations", "8000", "--top", "20"]  # some 20 s of one core
+SLOW = ["--permutations", "2000", "--top", "20"]  # some 5 to 15 s of one core
 
 pytestmark = pytest.mark.usefixtures("cluster", "own_cache")
 
@@ -50,11 +48,10 @@ def reference(cohort, tmp_path_factory):
     return out
 
 
-def submit_slow(folder, cohort, *options):
-    """Submit the slow search with two ranks; return its number."""
-    options = options or ("--ntasks-per-node", 2)
+def submit_held(folder, cohort, *options):
+    """Submit a search that stands still in its middle; return its number."""
     run = ["mdr-epistasis", "run", cohort, *SLOW, "--out", folder / "out"]
-    return submit(folder, *options, *run)
+    return submit(folder, *hold(folder), *options, *run)
 
 
 def check_end(job, folder, reference, least_attempts=2):
@@ -78,8 +75,8 @@ def test_sbatch__of_the_script_for_epistasis(cohort, tmp_path):
     record = json.loads((tmp_path / "out/manifest.json").read_text())
     assert record["resources"]["ranks"] == 4
     (figures,) = read_account(tmp_path / "out")
-    assert figures["cpu_s"] > 1
-    assert figures["max_rss_bytes"] > 5e7
+    assert figures["cpu_s"] > 0
+    assert figures["max_rss_bytes"] > 0  # sampled once a second
     assert figures["nodes"] == "node1"
 
 
@@ -115,31 +112,20 @@ def test_submit__an_array_after_another_job(cohort, tmp_path):
     wait(lambda: not ask("squeue", "-h", "-j", job), tmp_path)
 
 
-def hold_until_warned(job, folder):
-    """Let the ranks of a job, that is warned after 15 s, stand still until 20 s."""
-    signal_ranks(signal.SIGSTOP, folder)
-    wait(lambda: get_elapsed_s(job) >= 20, folder)
-    signal_ranks(signal.SIGCONT, folder)
-
-
 @pytest.fixture(scope="module")
 def stopped(cohort, tmp_path_factory):
     """Return jobs that are stopped in three ways at once: number and folder of each."""
     jobs = {}
     ways = {
         "limit": ("--ntasks-per-node", 1, "--time", 1, "--warn", "0:45"),
-        "signal": ("--ntasks-per-node", 2),
-        "requeue": ("--nodes", 2, "--ntasks-per-node", 1),
+        "signal": ("--ntasks-per-node", 2, "--time", 60),
+        "requeue": ("--nodes", 2, "--ntasks-per-node", 1, "--time", 60),
     }
     for way, options in ways.items():
         folder = tmp_path_factory.mktemp(way)
-        jobs[way] = submit_slow(folder, cohort, *options), folder
-    stops = {
-        "limit": hold_until_warned,
-        "signal": lambda job, _: ask("scancel", "--signal=USR1", job),
-        "requeue": lambda job, _: ask("scontrol", "requeue", job),
-    }
-    acts = {jobs[way][1]: partial(stop, *jobs[way]) for way, stop in stops.items()}
+        jobs[way] = submit_held(folder, cohort, *options), folder
+    stops = {"signal": ("scancel", "--signal=USR1"), "requeue": ("scontrol", "requeue")}
+    acts = {jobs[w][1]: partial(ask, *stop, jobs[w][0]) for w, stop in stops.items()}
     act_on_each(acts)
     return jobs
 
@@ -153,13 +139,15 @@ def test_job__goes_on_where_it_was_stopped(stopped, reference, way):
     limits = {attempt["limit_s"] for attempt in attempts}
     if way == "limit":  # Slurm may note the new one for the attempt before as well
         assert 660 in limits <= {60, 660}
+        assert attempts[0]["state"] == "REQUEUED"  # before the limit, TIMEOUT after it
     else:
-        assert limits == {600}
-    assert "stopped on request" in "".join(p.read_text() for p in folder.glob("*.out"))
+        said = "".join(path.read_text() for path in folder.glob("*.out"))
+        assert limits == {3600}
+        assert "stopped on request" in said
 
 
 def test_job__goes_on_after_a_node_died(cohort, reference, tmp_path):
-    job = submit_slow(tmp_path, cohort, "--nodes", 2, "--ntasks-per-node", 1)
+    job = submit_held(tmp_path, cohort, "--nodes", 2, "--ntasks-per-node", 1)
     wait_for_ledger(tmp_path)
     nodes = ask("squeue", "-h", "-j", job, "-o", "%N")
     last = ask("scontrol", "show", "hostnames", nodes).split()[-1]
@@ -174,7 +162,7 @@ def test_job__goes_on_after_a_node_died(cohort, reference, tmp_path):
 
 def test_job__makes_way_and_goes_on(cohort, reference, tmp_path):
     options = ("--slurm-partition", "standby", "--ntasks-per-node", 2)
-    job = submit_slow(tmp_path, cohort, *options)
+    job = submit_held(tmp_path, cohort, *options)
     wait_for_ledger(tmp_path)
     urgent = ["sbatch", "--wait", "--partition=gpp", "--nodelist=node1", "--exclusive"]
     done = subprocess.run([*urgent, "--wrap=true"], cwd=tmp_path, capture_output=True)
@@ -185,7 +173,7 @@ def test_job__makes_way_and_goes_on(cohort, reference, tmp_path):
 def test_job__grows_after_it_ran_out_of_memory(cohort, tmp_path):
     """Slurm kills the ranks; the next attempt has the memory that these had used."""
     run = ["mdr-epistasis", "run", cohort, "--permutations", "3000", "--out"]
-    options = ("--ntasks-per-node", 2, "--mem", "150M", "--time", 5)
+    options = ("--ntasks-per-node", 2, "--mem", "150M", "--time", 60)
     job = submit(tmp_path, *options, *run, tmp_path / "out")
     state, said = wait_for_end(job, tmp_path)
     assert state == "COMPLETED", said
@@ -193,7 +181,7 @@ def test_job__grows_after_it_ran_out_of_memory(cohort, tmp_path):
     assert len(attempts) == 1 + said.count("ran out of memory") > 1
     given = [attempt["node_mem_bytes"] for attempt in attempts]
     assert given[-1] >= 250 << 20
-    assert {attempt["limit_s"] for attempt in attempts} == {300}
+    assert {attempt["limit_s"] for attempt in attempts} == {3600}
 
 
 def test_submit__gives_more_memory_than_the_last_job_had(cohort, tmp_path, monkeypatch):
@@ -298,12 +286,20 @@ def test_submit__passes_on_what_slurm_refuses(cohort, tmp_path):
     assert "Invalid qos" in done.stderr.splitlines()[-1]
 
 
+def has_samples(out, n):
+    """Return whether both nodes of a run have so many samples of its rank."""
+    files = (out / "telemetry").glob("node*.csv")
+    enough = [path.read_text().count("proc") >= 2 * n for path in files]
+    return len(enough) == 2 and all(enough)
+
+
 def test_submit__sized_by_the_run_before(cohort, reference, tmp_path):
     program = ["mdr-epistasis", "run", cohort]
     first, second = tmp_path / "first", tmp_path / "second"
-    options = ("--nodes", 2, "--ntasks-per-node", 1, "--telemetry", *program)
-    long = ("--permutations", 24000)  # enough windows to train on
-    job = submit(tmp_path, *options, *long, "--out", first)
+    options = ("--nodes", 2, "--ntasks-per-node", 1, "--telemetry", "--time", 60)
+    job = submit(tmp_path, *hold(tmp_path), *options, *program, *SLOW, "--out", first)
+    wait(lambda: has_samples(first, 40), tmp_path)  # seconds, enough to train on
+    let_go(tmp_path)
     state, said = wait_for_end(job, tmp_path)
     assert state == "COMPLETED", said
     summary = json.loads((first / "manifest.json").read_text())["telemetry"]

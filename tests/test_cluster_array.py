@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from held_runs import hold, let_go
 from mdr_epistasis.program import main as mdr
 from programs import assert_same
 from slurm_jobs import ask, read_account, submit, wait, wait_for_end
@@ -36,9 +37,9 @@ def read_record(folder):
 
 @pytest.fixture(scope="module")
 def array(tmp_path_factory):
-    """Return the number and the folder of an array, whose last element is warned.
+    """Return the number and the folder of an array whose last two elements stand still.
 
-    The second runs meanwhile, on the same data.
+    These search the same data.
     """
     folder = tmp_path_factory.mktemp("array")
     options = "--variants 1500 --individuals 1000 --heritability 0.1 --maf 0.3 --seed 1"
@@ -46,7 +47,8 @@ def array(tmp_path_factory):
     copy_cohort(folder / "b", folder, "c")
     copy_cohort(COHORT.with_suffix(""), folder, "a")
     (folder / "list").write_text("# cohorts\na.bed\n\nb.bed\r\nc.bed\n")
-    job = submit(folder, *ARRAY, "--top", 20, "--permutations", 4000)
+    job = submit(folder, *hold(folder), *ARRAY, "--top", 20, "--permutations", 1000)
+    let_go(folder, 0)
     wait_for_end(f"{job}_0", folder)
     ledgers = [folder / f"out/{name}/ledger" for name in "bc"]
     wait(lambda: all(list(ledger.glob("*.npz")) for ledger in ledgers), folder)
@@ -58,6 +60,8 @@ def test_array__goes_on_after_its_last_element_was_warned(array):
     assert ask("squeue", "--noheader", "--jobs", f"{job}_2", "--format", "%A") == job
     assert "they are queued or running: b.bed, c.bed" in ask_failed(folder)
     ask("scancel", "--signal=USR1", f"{job}_2")
+    wait(lambda: "Restarts=1 " in ask("scontrol", "show", "job", f"{job}_2"), folder)
+    let_go(folder, 1)
     for index in range(3):
         state, said = wait_for_end(f"{job}_{index}", folder)
         assert state == "COMPLETED", said

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from held_runs import hold
 from hpc_connector.catalogue import lookup
 from hpc_connector.catalogue.catalog import open_catalog
 from hpc_connector.catalogue.gather import About, add
@@ -34,8 +35,9 @@ from slurm_jobs import ask, simulate_slow, wait, wait_for_end, wait_for_ledger
 
 ADDRESS = "10.77.0.254"  # of this machine, as the nodes see it
 URL = f"https://{ADDRESS}:8443"
+LIFE_S = 3600  # of the token, which all tests here share
 SIZE = ["--mem", "900M", "--time", "10", "--ntasks-per-node", "2", "--telemetry"]
-SLOW = ["--permutations", "4000", "--top", "20"]  # some 10 s of one core
+SLOW = ["--permutations", "1000", "--top", "20"]  # some 3 to 7 s of one core
 
 pytestmark = pytest.mark.usefixtures("cluster", "own_cache")
 
@@ -53,10 +55,11 @@ def keeper(cohort, tmp_path_factory):
     """Have ``hpc-connector keeper run`` serve the cohort; return its folder."""
     folder = tmp_path_factory.mktemp("keeper")
     with ExitStack() as stack:
-        issuer, make_token = stack.enter_context(run_issuer(folder / "issuer"))
+        issuer, make_token = stack.enter_context(run_issuer(folder / "issuer", LIFE_S))
         listen = f"{ADDRESS}:8443"
         config = write_settings(folder, issuer, "", os.geteuid(), [measure()], listen)
         text = config.read_text().replace('socket = ""\n', "")
+        text = text.replace("[oidc]", f"[oidc]\nmost_life_s = {LIFE_S}")
         config.write_text(text)
         files = [f"{cohort.with_suffix(end)}.c4gh" for end in (".bed", ".bim", ".fam")]
         assert main(["keeper", "add", "cohort-1", *files, "--config", str(config)]) == 0
@@ -85,12 +88,12 @@ def call(keeper, *words, cwd=None):
     return done.stdout.strip()
 
 
-def submit(keeper, name, folder, *more):
+def submit(keeper, name, folder, *more, options=()):
     """Submit an encrypted search by a new grant; return the job and the grant."""
     asked = ["--keeper", URL, "--program", "mdr-epistasis"]
     grant = call(keeper, "keys", "grant", "cohort-1", *asked)
     run = ["mdr-epistasis", "run", name, "--key", f"keeper:{URL}", *more]
-    words = ["--grant", grant, *SIZE, *run, "--out", folder / "out"]
+    words = ["--grant", grant, *options, *SIZE, *run, "--out", folder / "out"]
     return call(keeper, "submit", "--warn=60", *words, cwd=folder), grant
 
 
@@ -123,7 +126,9 @@ def ran(keeper, cohort, tmp_path_factory):
     try:
         owner = GOLDEN / "keys/owner.pub"
         more = [*SLOW, "--encrypt-to", owner]
-        job, grant = submit(keeper, f"{cohort}.c4gh", folder, *more)
+        job, grant = submit(
+            keeper, f"{cohort}.c4gh", folder, *more, options=hold(folder)
+        )
         wait(lambda: list((folder / "out/ledger").glob("*.c4gh")), folder)
         script = ask("scontrol", "write", "batch_script", job, "-")
         ask("scontrol", "requeue", job)
@@ -194,7 +199,8 @@ def test_submit__leaves_no_secret_anywhere(ran, keeper, cohort):
 
 def test_submit__a_grant_that_is_revoked_while_its_job_runs(keeper, cohort, tmp_path):
     """What it has, it has; it is given nothing when it starts again."""
-    job, grant = submit(keeper, f"{cohort}.c4gh", tmp_path, *SLOW)
+    held = hold(tmp_path)
+    job, grant = submit(keeper, f"{cohort}.c4gh", tmp_path, *SLOW, options=held)
     wait_for_ledger(tmp_path)
     words = ["keeper", "revoke", grant, "--config", str(keeper / "keeper.toml")]
     assert main(words) == 0

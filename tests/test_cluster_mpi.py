@@ -146,7 +146,8 @@ def test_share_array__ranks_that_are_killed_leave_no_memory(tmp_path):
 )
 def test_doctor__every_mpi_between_nodes(name, launch, environ, state):
     done = run_on_login_node(
-        *["hpc-connector", "doctor", "--json", "--launch", f"{launch} -N2"],
+        *["hpc-connector", "doctor", "--json", "--limit", str(PATIENCE_S)],
+        *["--launch", f"{launch} -N2"],
         env=VARIANTS[name]().get_environ() | environ,
     )
     [found] = json.loads(done.stdout)["launchers"]

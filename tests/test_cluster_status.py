@@ -54,7 +54,7 @@ def jobs(tmp_path_factory):
     for name, ending in ((n, e) for n in "xyz" for e in (".bed", ".bim", ".fam")):
         shutil.copy(COHORT.with_suffix(ending), folder / f"{name}{ending}")
     (folder / "list").write_text("x.bed\ny.bed\nz.bed\n")
-    run = ["mdr-epistasis", "run", "slow.bed", "--permutations", 60000, "--out"]
+    run = ["mdr-epistasis", "run", "slow.bed", "--permutations", 600000, "--out"]
     options = ("--telemetry", "--ntasks-per-node", 2, "--time", "1:00:00")
     first = submit(folder, *options, *run, "long", outs=["long"])
     wants = ("--dependency", f"afterok:{first}")

@@ -145,7 +145,7 @@ def test_job__does_not_grow_beyond_its_qos(tmp_path, cancelled):
         cancelled.append(jobs[qos])
     wait_for_ledger(tmp_path / "gp_debug")
     ask("scancel", "--signal=USR1", "--batch", jobs["gp_debug"])
-    wait(lambda: get_fields(jobs["gp_debug"])["Restarts"] == "1", tmp_path / "gp_debug")
+    wait(lambda: get_fields(jobs["gp_debug"])["Restarts"] != "0", tmp_path / "gp_debug")
     found = get_fields(jobs["gp_debug"])
     assert found["TimeLimit"] == "00:01:00"
     assert found["Reason"] not in ("QOSMaxWallDurationPerJobLimit", "JobHeldUser")

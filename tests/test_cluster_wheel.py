@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from conftest import CLUSTER
-from programs import assert_same
+from held_runs import hold
+from programs import PATIENCE_S, assert_same
 from slurm_jobs import act_on_each, ask, wait, wait_for_end
 from wheel import ROOT
 
@@ -97,7 +98,7 @@ def alone(users):
     options = "--variants 1500 --individuals 1000 --heritability 0.1 --maf 0.3 --seed 1"
     user.run(f"mdr-epistasis simulate --out slow {options}", folder)
     runs = {
-        "mdr-epistasis": f"run {folder}/slow.bed --permutations 4000 --top 20",
+        "mdr-epistasis": f"run {folder}/slow.bed --permutations 1000 --top 20",
         "metabolite-annotation": f"run {folder}/tissue.imzML --instrument FTICR "
         f"--database {folder}/hmdb.tsv --adducts +H,+Na,+K --pattern-cache kept",
     }
@@ -112,12 +113,14 @@ def alone(users):
 
 
 @pytest.fixture(scope="module")
-def warned(users, alone):
+def warned(users, alone, environment):
     """Return the jobs of both programs, which were warned after they had begun."""
     user, jobs = users[0], {}
     for program, (run, _) in alone.items():
         folder = user.make_folder(f"job-{program}")
-        command = f"hpc-connector submit {program} {run} --out out"
+        held = hold(folder, program.replace("-", "_"), environment / "bin/python")
+        site = " ".join(map(str, held))
+        command = f"hpc-connector submit {site} {program} {run} --out out"
         jobs[program] = user.run(command, folder), folder
     act_on_each(
         {
@@ -167,6 +170,7 @@ def followed(users, alone):
 
     def follow(command):
         here = command.replace("--ntasks-per-node 112", "--ntasks-per-node 2")
+        here = here.replace("doctor", f"doctor --limit {PATIENCE_S}")
         lines = "\n".join([copy, SMALL, source, here])
         folder = user.make_folder(f"page-{commands.index(command)}")
         return command, user.run(lines, folder), folder
@@ -207,4 +211,5 @@ def test_job__of_two_users_without_tmpdir(users, alone):
         assert "BatchHost=node1" in ask("scontrol", "show", "job", job)
     assert_same(jobs[0][1] / "out", jobs[1][1] / "out")
     for user in users:
-        assert not ask("find", "/tmp", "-maxdepth", "1", "-user", user.name)
+        found = ("find", "/tmp", "-ignore_readdir_race", "-maxdepth", "1")
+        assert not ask(*found, "-user", user.name)

@@ -54,11 +54,9 @@ def test_doctor__mpirun_works():
 
 
 def test_doctor__is_readable():
-    done = subprocess.run(
-        ["hpc-connector", "doctor", "--launch", "mpirun", "--launch", "no-such-mpirun"],
-        capture_output=True,
-        text=True,
-    )
+    command = ["hpc-connector", "doctor", "--limit", str(PATIENCE_S)]
+    command += ["--launch", "mpirun", "--launch", "no-such-mpirun"]
+    done = subprocess.run(command, capture_output=True, text=True)
     works, ranks, fails, why = done.stdout.splitlines()
     assert works.startswith("mpirun: works; MPICH ")
     assert "2 ranks on " in ranks

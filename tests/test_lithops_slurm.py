@@ -271,7 +271,7 @@ def test_run__half_of_it_on_nodes(cluster, shared, tmp_path):
     config = {
         "lithops": {"backend": "slurm", "storage": "slurm"},
         "slurm": {"folder": str(shared), "account": "bsc00"},
-        "burst": {"workers": 2, "memory_mb": 1024},
+        "burst": {"workers": 2, "memory_mb": 1024, "patience_s": 900},
     }
     (tmp_path / "burst.json").write_text(json.dumps(config))  # which is YAML
     words = ["-m", "mdr_epistasis", *run, tmp_path / "out"]

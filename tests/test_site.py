@@ -10,7 +10,7 @@ from conftest import CLUSTER
 
 SITE = Path(__file__).parent / "site"
 SUITE = [sys.executable, "-m", "pytest", "--with-mpi"]
-PATIENCE_S = 400  # kernels may have to be compiled
+PATIENCE_S = 1800  # kernels may have to be compiled
 
 
 def run(folder, *launch, suite=SITE):

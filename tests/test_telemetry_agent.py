@@ -23,10 +23,11 @@ from hpc_connector.telemetry import columns
 from hpc_connector.telemetry.collect import collect
 from hpc_connector.telemetry.counters import SLACK, get_cpu_s, get_cpu_steps
 from hpc_connector.telemetry.records import read_nodes, read_rows
-from hpc_connector.telemetry.watch import cgroup, energy, proc, ranks
+from hpc_connector.telemetry.watch import cgroup, energy, proc, ranks, session
 from hpc_connector.telemetry.watch.prometheus import format_metrics
 from naive_telemetry import count
 from programs import PATIENCE_S, wait_for
+from slurm_jobs import read_account
 
 COHORT = Path(__file__).parent / "data/bitepi_plink_100snps_2000/bfile.bed"
 BUSY = "while True: sum(range(999))"
@@ -326,6 +327,7 @@ def test_agent__counts_children_that_have_ended(tmp_path, start):
     watched = start(sys.executable, "-c", PARENT)
     watcher = start_agent(start, tmp_path, "--pid", watched.pid, "--interval", "0.01")
     assert watched.stdout.readline() == b"ready\n"
+    wait_for(lambda: count_lines(tmp_path) > 1)
     watcher.terminate()
     assert watcher.wait() == 0
     used = proc.Process(watched.pid)
@@ -355,18 +357,30 @@ def test_agent__finds_the_ranks_of_its_job_alone(tmp_path, start):
 
 
 def test_agent__ends_with_what_it_watches(tmp_path, start):
-    watched = start(sys.executable, "-S", "-c", "import time; time.sleep(0.5)")
+    code = "import sys; sys.stdin.read()"
+    watched = start(sys.executable, "-S", "-c", code, stdin=subprocess.PIPE)
     watcher = start_agent(start, tmp_path, "--pid", watched.pid, "--interval", "0.1")
-    watched.wait()
+    wait_for(lambda: count_lines(tmp_path) > 1)
+    watched.communicate()
     assert watcher.wait(PATIENCE_S) == 0
+
+
+def test_agent__sees_a_run_that_is_over_before_it_was_ready(tmp_path):
+    places = [(columns.get_name(), os.getpid())]
+    agent = session.start_agent(tmp_path, places, 0)
+    agent.send_signal(signal.SIGHUP)
+    assert agent.wait(PATIENCE_S) == 0
+    assert {row["rank"] for row in list_rows(tmp_path).rows} == {-1, 0}
+    assert read_totals(tmp_path)["ranks"][0]["rank"] == 0
 
 
 def test_agent__killed_leaves_rows_and_another_goes_on(tmp_path, start):
     watched = start(sys.executable, "-S", "-c", BUSY)
-    for n_lines in (9, 20):
+    for _ in range(2):
+        before = count_lines(tmp_path)
         options = ("--pid", f"{watched.pid}:3", "--interval", "0.05")
         watcher = start_agent(start, tmp_path, *options)
-        wait_for(lambda least=n_lines: count_lines(tmp_path) > least)
+        wait_for(lambda n=before: count_lines(tmp_path) > n + 9)
         watcher.send_signal(signal.SIGKILL)
         watcher.wait()
         (path,) = (tmp_path / "telemetry").glob("*.csv")
@@ -385,13 +399,39 @@ def test_agent__says_where_it_was_asleep(tmp_path, start):
     wait_for(lambda: count_lines(tmp_path) > 8)
     watcher.send_signal(signal.SIGSTOP)
     time.sleep(1)
+    n_lines = count_lines(tmp_path)
     watcher.send_signal(signal.SIGCONT)
-    time.sleep(0.5)
+    wait_for(lambda: count_lines(tmp_path) > n_lines)
     watcher.terminate()
     watcher.wait()
     assert max(length for _, length in read_totals(tmp_path)["gaps"]) > 0.9
     (node,) = collect(tmp_path)["nodes"]
     assert node["gap_s"] > 0.9
+
+
+# Whose samples take long from the second on, as on a node that is overloaded
+LATE = """
+import time
+from hpc_connector.telemetry.watch import agent
+
+sample = agent.sample
+agent.sample = lambda node, at_s, step_s: (
+    time.sleep(1.2 * (at_s > 0.05)), sample(node, at_s, step_s)
+)
+agent.watch_node("{out}", {{{pid}: 0}}, 0.1, None)
+"""
+
+
+def test_agent__that_was_late_does_not_take_it_for_a_clock_that_was_set(
+    tmp_path, start
+):
+    watched = start(sys.executable, "-S", "-c", BUSY)
+    code = LATE.format(out=tmp_path, pid=watched.pid)
+    watcher = start(sys.executable, "-c", code)
+    wait_for(lambda: count_lines(tmp_path) > 6)
+    watcher.terminate()
+    assert watcher.wait() == 0
+    assert list_rows(tmp_path).notes == []
 
 
 @pytest.mark.parametrize(
@@ -641,6 +681,5 @@ def test_job__on_two_nodes_is_watched(tmp_path):
     assert [rank["rank"] for rank in summary["ranks"]] == [0, 1]
     assert len({rank["node"] for rank in summary["ranks"]}) == 2
     assert summary["notes"] == []
-    wait_for(lambda: "slurm" in read_manifest(tmp_path / "out"))
-    (job,) = read_manifest(tmp_path / "out")["slurm"]
+    (job,) = read_account(tmp_path / "out")
     assert (job["cores"], job["node_mem_bytes"]) == (2, 900 << 20)
