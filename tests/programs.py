@@ -22,6 +22,24 @@ MORE = {
     ),
 }
 
+# Hands out no task behind some until the run is stopped, if only after all patience
+HOLDING = """
+import time
+
+take, end_s = ranks.Queue.take, time.monotonic() + 3600
+
+
+def hold(queue):
+    while queue.n_taken >= {n} and time.monotonic() < end_s:
+        if queue.is_stopped.is_set():
+            break
+        time.sleep(0.01)
+    return take(queue)
+
+
+ranks.Queue.take = hold
+"""
+
 # The last rank raises, while the others would go on beyond all patience
 RAISING = """
 import time
@@ -53,10 +71,23 @@ with share_array(comm, (9,), np.int64) as shared, count_tickets(comm, 9) as (tak
 """
 
 
-def make_command(ranks, *options, program="mdr_epistasis"):
-    """Return the command of a run on some ranks, that saves often."""
+def write_code(program, hold=None, more=""):
+    """Return the code of a program that saves often, and may wait after some tasks."""
+    holding = HOLDING.format(n=hold) if hold else ""
+    return SAVING.format(program=program, more=MORE[program] + more + holding)
+
+
+def make_command(ranks, *options, program="mdr_epistasis", hold=None):
+    """Return the command of a run on some ranks, that saves often.
+
+    Parameters
+    ----------
+    hold
+        After so many tasks, up to one more for each other rank, the run waits until it
+        is stopped or killed. All of them come into its ledger; it needs to have more.
+    """
     launch = ["mpirun", "-n", str(ranks)] if ranks > 1 else []
-    code = SAVING.format(program=program, more=MORE[program])
+    code = write_code(program, hold)
     return [*launch, sys.executable, "-c", code, "run", *map(str, options)]
 
 
@@ -116,6 +147,13 @@ def wait_for(condition, timeout_s=PATIENCE_S):
     while not condition():
         assert time.monotonic() < end_s
         time.sleep(0.01)
+
+
+def overwrite(path, data):
+    """Write a file again, until its time tells: that goes in steps of some ms."""
+    before = path.stat().st_mtime_ns
+    while path.stat().st_mtime_ns == before:
+        path.write_bytes(data)
 
 
 def assert_same(out, reference):

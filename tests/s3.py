@@ -15,10 +15,11 @@ from programs import PATIENCE_S
 
 ACCESS = {"AWS_ACCESS_KEY_ID": "testkey123", "AWS_SECRET_ACCESS_KEY": "testsecret123"}
 BUCKET = "testdata"
+held = []  # the sockets of ports that were found
 
 
 def find_port():
-    """Return a port nobody listens at."""
+    """Return a port nobody listens at, nor will by chance."""
     return find_ports(["port"], "127.0.0.1")["port"]
 
 
@@ -29,42 +30,42 @@ def is_open(port):
 
 
 def find_ports(names, host):
-    """Return a port for each name; they are held together, so that they differ."""
-    with contextlib.ExitStack() as held:
-        found = [held.enter_context(socket.socket()) for _ in names]
-        for each in found:
-            each.bind((host, 0))
-        return {n: f.getsockname()[1] for n, f in zip(names, found, strict=True)}
+    """Return a port for each name, held until this process ends.
 
-
-def start_s3(folder, host, tries=5):
-    """Start the server; return its process and ports.
-
-    Others on this machine may take a port before it does, and then it ends.
+    The kernel gives it to nobody who asks for any port, while a server that names it
+    and sets SO_REUSEADDR, as those of Python, Go and Rust do, can listen at it.
     """
+    found = [socket.socket() for _ in names]
+    held.extend(found)
+    for each in found:
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        each.bind((host, 0))
+    return {n: f.getsockname()[1] for n, f in zip(names, found, strict=True)}
+
+
+def start_s3(folder, host):
+    """Start the server; return its process and ports."""
     services = ("s3", "filer", "master", "volume", "admin")
     names = [f"{service}.port{kind}" for service in services for kind in ("", ".grpc")]
+    ports = find_ports(names, host)
     command = [Path(sys.executable).parent / "weed", "mini", f"-dir={folder}"]
     command += [f"-ip={host}", f"-ip.bind={host}", "-webdav=false"]
     command += ["-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    for left in reversed(range(tries)):
-        ports = find_ports(names, host)
-        process = subprocess.Popen(
-            [*map(str, command), *(f"-{name}={port}" for name, port in ports.items())],
-            env=os.environ | ACCESS,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-        )
-        try:
-            wait_until_ready(f"http://{host}:{ports['s3.port']}/healthz", process)
-        except AssertionError:
-            process.kill()
-            process.wait()
-            if not left:
-                raise
-        else:
-            return process, ports
+    command += [f"-{name}={port}" for name, port in ports.items()]
+    process = subprocess.Popen(
+        [*map(str, command)],
+        env=os.environ | ACCESS,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+    )
+    try:
+        wait_until_ready(f"http://{host}:{ports['s3.port']}/healthz", process)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    return process, ports
 
 
 @contextlib.contextmanager
@@ -165,7 +166,7 @@ class FaultyHandler(http.server.BaseHTTPRequestHandler):
         if self.server.status in (401, 403):
             return self.reply(self.server.status, 0)
         if fault == "stall":
-            time.sleep(1.5)
+            time.sleep(4)
         if fault == "503":
             return self.reply(503, 0)
         if self.headers.get("If-Match", self.server.etag) != self.server.etag:

@@ -486,5 +486,5 @@ def test_ask_each__is_ended_by_the_user():
         return item
 
     with pytest.raises(KeyboardInterrupt):
-        list(ask_each(ask, range(1000)))
-    assert len(asked) < 1000
+        list(ask_each(ask, range(100_000)))
+    assert len(asked) < 100_000

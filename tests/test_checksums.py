@@ -20,7 +20,7 @@ from imzml import plant_lipids, write_imzml
 from mdr_epistasis.program import main as search
 from metabolite_annotation import run as runner
 from metabolite_annotation.program import main
-from programs import assert_same, get_end, make_command, wait_for
+from programs import assert_same, get_end, make_command, overwrite, wait_for
 
 ENDLESS_BYTES = 1 << 42  # a hole, which takes an hour to read
 FEW = [(1, 1, [100.0, 200.0], [1.0, 2.0]), (2, 1, [150.0], [3.0])]
@@ -112,7 +112,7 @@ def test_hasher__of_a_copy(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda path: path.write_bytes(b"othe"), "was changed while it was read"),
+        (lambda path: overwrite(path, b"othe"), "was changed while it was read"),
         (lambda path: os.truncate(path, 1), "was changed while it was read"),
         (lambda path: os.utime(path, (1, 1)), "was changed while it was read"),
         (lambda path: path.unlink(), "cannot be read: No such file"),

@@ -32,10 +32,10 @@ def test_search__is_the_same_after_kills_at_its_edges(whole):
     whole.check()
 
 
-@pytest.mark.parametrize("share", [0.4, 0.9])
-def test_search__is_the_same_if_two_are_killed_at_once(whole, share):
-    first, left = HUB if share > 0.5 else whole.federation.trial.names[0], iter([1])
-    kills = {first: [int(share * whole.calls[first])]}
+@pytest.mark.parametrize(("is_hub", "n"), [(False, 8), (True, 17)])
+def test_search__is_the_same_if_two_are_killed_at_once(whole, is_hub, n):
+    first, left = HUB if is_hub else whole.federation.trial.names[0], iter([1])
+    kills = {first: [("add", n)]}  # of 20
     order = whole.federation.names
     killed = search_killed(whole.federation, kills, order, lambda: next(left, 0))
     assert killed.total() == 2

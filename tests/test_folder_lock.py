@@ -230,14 +230,14 @@ def test_release_folder__leaves_the_lock_of_another(tmp_path):
 
 
 def begin(ranks, program, out, *options):
-    """Start a run that takes a while, and wait until it works in its folder."""
+    """Start a run that goes on until it is stopped, and wait for its first task."""
     command = make_command(
-        ranks, *SLOW[program], "--out", out, *options, program=program
+        ranks, *SLOW[program], "--out", out, *options, program=program, hold=1
     )
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
-    wait_for((out / "running.json").exists)
+    wait_for(lambda: any(out.glob("ledger/*.npz")))
     return process
 
 
@@ -255,14 +255,12 @@ def ask_again(ranks, program, out, *options):
 def test_run__is_not_done_twice_at_a_time(tmp_path, program, ranks):
     out = tmp_path / "out"
     first = begin(ranks, program, out)
-    first.send_signal(signal.SIGSTOP)  # it must not end before it is asked for
     for options in ([], ["--resume"]):
         code, lines = ask_again(ranks, program, out, *options)
         assert code == 2, lines
         (line,) = [line for line in lines if "works there since" in line]
         assert f"on {os.uname().nodename}" in line
         assert lines == [line]
-    first.send_signal(signal.SIGCONT)
     first.terminate()
     said = first.communicate(timeout=PATIENCE_S)[1]
     assert not (out / "running.json").exists(), said
@@ -272,9 +270,9 @@ def test_run__goes_on_after_one_that_was_killed(tmp_path):
     """It holds the lock until then, and leaves it behind."""
     quick = ["run", COHORT, "--permutations", "9", "--quiet", "--out"]
     assert main([*quick, str(tmp_path / "reference")]) == 0
-    command = make_command(1, *quick[1:], tmp_path / "out")
+    command = make_command(1, *quick[1:], tmp_path / "out", hold=1)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    wait_for((tmp_path / "out/ledger").exists)
+    wait_for(lambda: any(tmp_path.glob("out/ledger/*.npz")))
     process.kill()
     process.wait()
     assert (tmp_path / "out/running.json").exists()

@@ -200,17 +200,17 @@ class Enough(Exception):
 
 def test_login__asked_for_too_often(server):
     """Keycloak says slow_down; oidc-provider never does."""
-    waited, told = [], []
+    waited, told, is_slowed = [], [], "accept" in server.allow
 
     def wait(interval_s):
         waited.append(interval_s)
-        if len(waited) == 4:
+        if interval_s == 11 or (not is_slowed and len(waited) == 4):
             raise Enough
 
     with pytest.raises(Enough):
         wait_for_tokens(*ask(server), tell=told.append, wait=wait)
-    if "accept" in server.allow:
-        assert waited == [1, 1, 6, 11]
+    if is_slowed:  # a poll that is late is not too often
+        assert list(dict.fromkeys(waited)) == [1, 6, 11]
         assert told[1:] == [
             f"the server is asked less often: every {s} s" for s in (6, 11)
         ]

@@ -40,12 +40,11 @@ def count_copies(small, large, more_bytes, folder, program="mdr_epistasis"):
 
 def measure_ranks(options, out, program):
     """Return the sum of proportional set sizes of ranks that run tasks."""
-    command = make_command(RANKS, *options, "--out", out, program=program)
+    command = make_command(RANKS, *options, "--out", out, program=program, hold=8)
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    wait_for(lambda: any(out.glob("ledger/*.npz")))
-    samples = []
-    while process.poll() is None and len(samples) < SAMPLES:
-        samples.append(sum(map(get_pss_bytes, find_descendants(process.pid))))
+    wait_for(lambda: len([*out.glob("ledger/*.npz")]) == RANKS)
+    found = find_descendants(process.pid)
+    samples = [sum(map(get_pss_bytes, found)) for _ in range(SAMPLES)]
     process.terminate()
     process.wait(PATIENCE_S)
     assert max(samples) > RANKS * A_PYTHON_BYTES

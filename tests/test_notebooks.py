@@ -35,7 +35,13 @@ def test_notebook__shows_what_it_says(name, monkeypatch):
     monkeypatch.setenv("PYTHONWARNINGS", "error::UserWarning")
     notebook = read(name)
     place = {"metadata": {"path": str(EXAMPLES)}}
-    NotebookClient(notebook, timeout=PATIENCE_S, resources=place).execute()
+    NotebookClient(
+        notebook,
+        timeout=PATIENCE_S,
+        startup_timeout=PATIENCE_S,
+        iopub_timeout=PATIENCE_S,
+        resources=place,
+    ).execute()
     shown = [out for cell in notebook.cells for out in cell.get("outputs", ())]
     assert [out.name for out in shown if out.output_type == "stream"] == []
     data = [out.data for out in shown if "data" in out]

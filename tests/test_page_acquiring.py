@@ -19,6 +19,7 @@ TOLD = {
     "final": False,
     "every_s": 60.0,
 }
+HELD = "touched = Infinity"  # in somebody's hands, so that it is not loaded again
 
 
 def write_growing(folder, told, **given):
@@ -80,6 +81,7 @@ def test_page__keeps_annotations_by_name(tmp_path, open_page, width, dark, final
     page = open_page(
         path, "fdr=1&ion=40&overlay=40&red=40&blue=7", width=width, dark=dark
     )
+    page.evaluate(HELD)
     names = [page.evaluate(chosen.format(name)) for name in ("ion", "red", "blue")]
     assert not is_wider(page)
     assert list_faults(page) == []
@@ -88,6 +90,7 @@ def test_page__keeps_annotations_by_name(tmp_path, open_page, width, dark, final
     write_growing(tmp_path, told, **more)  # now they stand elsewhere
     page.evaluate("window.isOld = true; loadAgain()")
     page.wait_for_function("!window.isOld && document.readyState === 'complete'")
+    page.evaluate(HELD)
     found = [page.evaluate(chosen.format(name)) for name in ("ion", "red", "blue")]
     assert found == names
     assert page.evaluate("state.ion") != "40"

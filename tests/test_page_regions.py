@@ -185,6 +185,17 @@ def page_path(tmp_path_factory):
     return out / "report.html"
 
 
+def find_row(page, number):
+    """Return the row of a region, which is made once images are unpacked."""
+    return page.locator("#region-table tbody tr").nth(number)
+
+
+def get_fragment(page):
+    """Return the fragment of the address, once the state is written to it."""
+    page.wait_for_function("!settling")
+    return page.evaluate("location.hash.slice(1)")
+
+
 def list_regions(page):
     rows = page.locator("#region-table tbody tr").all()
     names = [row.locator("input[type=text]").input_value() for row in rows]
@@ -211,11 +222,12 @@ def click_at(page, x, y):
 def test_regions__drawn_on_the_image(page_path, open_page):
     page = open_page(page_path, "fdr=1&ion=2")
     ring = [[10, 10], [22, 10], [22, 24]]
+    find_row(page, 0).wait_for()
     page.locator("#draw-polygon").click()
-    page.wait_for_timeout(100)
+    page.wait_for_function("ionShown.parts.length > 0 && !ionStage.asked")
     for corner in [*ring, ring[0]]:
         click_at(page, *corner)
-    page.wait_for_timeout(100)
+    find_row(page, 1).wait_for()
     assert page.locator("#draw-polygon").get_attribute("aria-pressed") == "false"
     drawn = page.evaluate("regions[1].polygons[0][0]")
     npt.assert_allclose(drawn, ring, atol=0.2)
@@ -227,13 +239,13 @@ def test_regions__drawn_on_the_image(page_path, open_page):
     ]
     assert "log₂" in page.locator("#region-fold").inner_text()
     assert page.locator("#region-plot circle").count() == 2
-    again = open_page(page_path, page.evaluate("location.hash.slice(1)"))
-    again.wait_for_timeout(100)
+    again = open_page(page_path, get_fragment(page))
+    find_row(again, 1).wait_for()
     assert list_regions(again) == list_regions(page)
-    again.locator("#region-table tbody tr").nth(1).locator("button").click()
-    again.wait_for_timeout(100)
+    find_row(again, 1).locator("button").click()
+    find_row(again, 1).wait_for(state="detached")
     assert len(list_regions(again)) == 1
-    assert "regions" not in again.url.split("#")[1]
+    assert "regions" not in get_fragment(again)
 
 
 def test_regions__by_numbers_and_to_files(page_path, open_page):
@@ -242,10 +254,9 @@ def test_regions__by_numbers_and_to_files(page_path, open_page):
     for name, value in {"x0": 3, "y0": 4, "x1": 12, "y1": 20}.items():
         page.locator(f"#region-numbers [name={name}]").fill(str(value))
     page.keyboard.press("Enter")
-    page.wait_for_timeout(100)
-    page.locator("#region-table input[type=text]").nth(1).fill("mine; a:b,c")
+    find_row(page, 1).locator("input[type=text]").fill("mine; a:b,c")
     page.keyboard.press("Tab")
-    page.wait_for_timeout(100)
+    page.get_by_label("Delete mine; a:b,c").wait_for()
     assert list_faults(page) == []
     with page.expect_download() as download:
         page.locator("#save-geojson").click()
@@ -268,8 +279,8 @@ def test_regions__by_numbers_and_to_files(page_path, open_page):
             assert float(row["median"]) == pytest.approx(
                 median, rel=1e-3, abs=1e-3 * mean
             )
-    again = open_page(page_path, page.evaluate("location.hash.slice(1)"))
-    again.wait_for_timeout(100)
+    again = open_page(page_path, get_fragment(page))
+    find_row(again, 1).wait_for()
     assert list_regions(again)[1][0] == "mine; a:b,c"
 
 

@@ -33,7 +33,9 @@ WARPS = {
     "root": lambda share, floor: np.sqrt(share),
 }
 WIDTH, HEIGHT = 32, 30
-READY = "() => ionShown.parts.length > 0 && !ionStage.asked"
+NAMED = ".map(part => part.n + part.channel).join()"
+READY = f"""() => !ionStage.asked && ionShown.parts.length > 0
+    && ionShown.parts{NAMED} === listParts(){NAMED}"""
 
 
 @pytest.fixture(scope="module")

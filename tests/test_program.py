@@ -20,7 +20,7 @@ from hpc_connector.manifest import read_manifest
 from mdr_epistasis import tasks as tasks_module
 from mdr_epistasis.cohort.folds import deal_folds
 from mdr_epistasis.program import main
-from programs import PATIENCE_S, assert_same, wait_for
+from programs import PATIENCE_S, assert_same, wait_for, write_code
 
 DATA = Path(__file__).parent / "data"
 HIPSTER = DATA / "hipster_1000genomes_vcf"
@@ -135,16 +135,15 @@ def test_run__same_bytes_after_a_stop(
 ):
     out = tmp_path / "out"
     slow = (
-        "import sys, time; from mdr_epistasis import tasks, program; "
-        "from hpc_connector.pipeline import ranks; ranks.SAVE_EVERY_S = 0.0; "
+        "import time; from mdr_epistasis import tasks; "
         "tasks.TILE_BLOCKS = {2: (1, 2)}; tasks.PERMUTED_BLOCKS = 2; "
         "bind = tasks.learner.bind_search; slow = lambda kernel: "
         "lambda *known: (time.sleep(0.1), kernel(*known))[1]; "
         "tasks.learner.bind_search = lambda *known: slow(bind(*known)); "
-        "sys.exit(program.main(sys.argv[1:]))"
     )
+    code = write_code("mdr_epistasis", hold=8, more=slow)
     command = ["run", f"{simulated}.bed", "--out", str(out), *FIXED]
-    process = subprocess.Popen([sys.executable, "-c", slow, *command])
+    process = subprocess.Popen([sys.executable, "-c", code, *command])
     wait_for(lambda: list(out.glob("ledger/*.npz")) or process.poll() is not None)
     time.sleep(after_s)
     process.send_signal(number)

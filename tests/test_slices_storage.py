@@ -160,7 +160,7 @@ def test_make_source__takes_no_credentials():
 
 @pytest.mark.parametrize("fault", ["503", "short", "whole", "other", "stall"])
 def test_fetch__tries_again_what_is_wrong(fault, monkeypatch):
-    monkeypatch.setattr(stores, "TIMEOUT", "1s")
+    monkeypatch.setattr(stores, "TIMEOUT", "3s")
     with serve_faults(TEXT, [fault, fault]) as server:
         source = Source(server.uri)
         version = get_version(source)

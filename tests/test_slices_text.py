@@ -25,6 +25,7 @@ from hpc_connector.slices.formats.text import (
 )
 from hpc_connector.slices.verify import verify_slices
 from hpc_connector.storage.traffic import traffic
+from programs import overwrite
 
 NUMBERS = (1, 2, 3, 7, 8, 64, 999)
 HEADER = "##fileformat=VCFv4.3\n##source=é\n#CHROM\tPOS\tID\tREF\tALT\n"
@@ -214,7 +215,7 @@ def test_slice__travels(put):
 def test_slice__of_an_object_that_changed_is_refused(put, folder):
     data = HEADER.encode() + b"1\t2\n" * 999
     slices = put(data, VCF).partition(partition_num_chunks, num_chunks=2)
-    (folder / "object").write_bytes(data.replace(b"1\t2", b"1\t3"))
+    overwrite(folder / "object", data.replace(b"1\t2", b"1\t3"))
     with pytest.raises(BadInput, match="object: it has changed since it was indexed"):
         slices[0].get()
 

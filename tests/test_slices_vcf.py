@@ -27,6 +27,7 @@ from hpc_connector.slices.formats.vcf_gzip import (
 )
 from hpc_connector.storage import ranges
 from hpc_connector.storage.traffic import traffic
+from programs import overwrite
 
 DATA = Path(__file__).parent / "data" / "slices" / "vcf"
 NAMES = ("chr22.vcf.gz", "exome_trios.vcf.gz", "NA12878_30000.g.vcf.gz")
@@ -431,7 +432,7 @@ def test_slice__of_an_object_that_changed_is_refused(open_object, tmp_path, name
     )
     data = bytearray((tmp_path / name).read_bytes())
     data[-40] ^= 1
-    (tmp_path / name).write_bytes(data)
+    overwrite(tmp_path / name, data)
     with pytest.raises(BadInput, match=f"{name}: it has changed since it was indexed"):
         slices[1].get()
 

@@ -349,8 +349,8 @@ def test_status__watching_ends_on_ctrl_c(tmp_path):
 def test_progress__of_a_run_that_is_stopped_and_goes_on(simulated, tmp_path, capsys):
     """The programs themselves record what status reads."""
     out = tmp_path / "out"
-    run = [f"{simulated}.bed", "--permutations", 3000, "--quiet", "--out", out]
-    with subprocess.Popen(make_command(1, *run)) as process:
+    run = [f"{simulated}.bed", "--permutations", 300, "--quiet", "--out", out]
+    with subprocess.Popen(make_command(1, *run, hold=1)) as process:
         while len(list((out / "ledger").glob("*.npz"))) < 1:
             assert process.poll() is None
             time.sleep(0.01)

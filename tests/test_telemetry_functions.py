@@ -92,7 +92,7 @@ def test_answer__counts_this_call_and_children_that_have_ended(answer):
     second = answer(lambda: None)
     assert first["cpu_s"] > 0.5
     assert second["cpu_s"] < 0.5
-    assert first["elapsed_s"] > second["elapsed_s"]
+    assert first["elapsed_s"] > 0.5
 
 
 def test_answer__counts_the_bytes_written(answer, tmp_path):

@@ -473,6 +473,8 @@ def test_follow__a_run_to_its_end(tmp_path):
 
 def test_follow__on_a_terminal_ends_by_ctrl_c(run):
     pytest.importorskip("rich")
+    late = make_sample(0, start_s=time.time() + 3600)  # it has just come, for an hour
+    (run / "telemetry/n1.csv").write_text(HEAD + late)
     process, terminal = pty.fork()
     if process == 0:
         os.environ |= {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}

@@ -1,5 +1,6 @@
 """The rules of workflow/ under the real Snakemake, on what config/config.yaml names."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,13 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hpc_connector.errors import BadInput
+from hpc_connector.locks.folder_lock import check_free
 from mdr_epistasis.program import main
-from programs import MORE, PATIENCE_S, SAVING, assert_same, wait_for
+from programs import PATIENCE_S, assert_same, wait_for, write_code
 
 ROOT = Path(__file__).parent.parent
 COHORT = ROOT / "tests/data/hipster_1000genomes_vcf"
 LABELS = ["--labels", str(COHORT / "Hipster.tsv")]
-LONG = "--permutations 1500"  # seconds, in dozens of tasks
+MORE_TASKS = "--permutations 100"  # than the first
 
 
 def make_command(folder, *targets, words=""):
@@ -32,6 +35,14 @@ def run(command, **options):
     return subprocess.run(
         command, capture_output=True, text=True, timeout=PATIENCE_S, **options
     )
+
+
+def is_free(out):
+    """Return whether no run works in a folder."""
+    with contextlib.suppress(BadInput):
+        check_free(out)
+        return True
+    return False
 
 
 def read_record(folder, name):
@@ -59,27 +70,28 @@ def test_workflow__goes_on_after_a_stop(tmp_path):
     programs = tmp_path / "bin"
     programs.mkdir()
     program = programs / "mdr-epistasis"
-    name = "mdr_epistasis"
-    code = SAVING.format(program=name, more=MORE[name])
+    code = write_code("mdr_epistasis", hold=1)
     program.write_text(f"#!{sys.executable}\n{code}\n")
     program.chmod(0o755)
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-    command = make_command(tmp_path, "results/epistasis/hipster/models.tsv", words=LONG)
-    out = tmp_path / "results/epistasis/hipster"
+    models = "results/epistasis/hipster/models.tsv"
+    command = make_command(tmp_path, models, words=MORE_TASKS)
+    out = (tmp_path / models).parent
+    partial = out.parent / "hipster.partial"
 
     stopped = subprocess.Popen(
         command, env=os.environ | {"PATH": path}, start_new_session=True
     )
-    ledger = out.parent / "hipster.partial/ledger"
-    wait_for(lambda: list(ledger.glob("*.npz")) or stopped.poll() is not None)
+    wait_for(lambda: any(partial.glob("ledger/*.npz")) or stopped.poll() is not None)
     os.killpg(stopped.pid, signal.SIGTERM)
     assert stopped.wait(timeout=PATIENCE_S) != 0
+    wait_for(lambda: is_free(partial))  # the ranks may outlive Snakemake
     assert not list(out.glob("*"))
 
     done = run(command)
     assert done.returncode == 0, done.stderr
     assert read_record(tmp_path, "epistasis/hipster")["attempt"] == 2
-    words = [str(COHORT / "Hipster.vcf.bgz"), *LABELS, *LONG.split()]
+    words = [str(COHORT / "Hipster.vcf.bgz"), *LABELS, *MORE_TASKS.split()]
     assert main(["run", *words, "--out", str(tmp_path / "once"), "--quiet"]) == 0
     assert_same(out, tmp_path / "once")
 

@@ -11,11 +11,12 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from s3 import find_port
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -59,10 +60,8 @@ def stop(process, folder):
 
 def take_ports(text):
     """Return a page with ports that are free, in place of those that it names."""
-    with contextlib.ExitStack() as taken:
-        for port in PORTS:
-            server = taken.enter_context(socket.create_server(("127.0.0.1", 0)))
-            text = text.replace(port, str(server.getsockname()[1]))
+    for port in PORTS:
+        text = text.replace(port, str(find_port()))
     return text
 
 
