@@ -3,36 +3,13 @@
 import sys
 
 from hpc_connector.cluster.site import Site
+from programs import HOLDING, SAVING
+from slurm_jobs import write_script, write_site
 
-# Saves after each task, and waits for a file or the end once it has had three
-HELD = """
-import os
-import sys
-import time
-from pathlib import Path
-
-from hpc_connector.pipeline import ranks
-from {program}.program import main
-
-go = Path("{go}" + os.environ.get("SLURM_ARRAY_TASK_ID", ""))
-take_next, n_taken = ranks.Queue.take, 0
-
-
-def take(queue):
-    global n_taken
-    n_taken += 1
-    while n_taken > 3 and not (queue.is_stopped.is_set() or go.exists()):
-        time.sleep(0.05)
-    return take_next(queue)
-
-
-ranks.Queue.take, ranks.SAVE_EVERY_S = take, 0.0
-sys.exit(main(sys.argv[1:]))
-"""
 START = """#!/bin/bash
 if [ -n "${{SLURM_RESTART_COUNT:-}}" ]; then exec "$@"; fi
 shift
-exec {python} {held} "$@"
+HELD={go}${{SLURM_ARRAY_TASK_ID:-}} exec {python} {held} "$@"
 """
 
 
@@ -44,12 +21,11 @@ def hold(folder, program="mdr_epistasis", python=sys.executable):
     folder
         Gets the scripts, and what :func:`let_go` leaves.
     """
-    held, start, site = folder / "held.py", folder / "start", folder / "held.env"
-    held.write_text(HELD.format(program=program, go=folder / "go"))
-    start.write_text(START.format(python=python, held=held))
-    start.chmod(0o755)
-    site.write_text(f"CONNECTOR_LAUNCH='{Site().launch} {start}'\n")
-    return "--site", site
+    held = folder / "held.py"
+    held.write_text(SAVING.format(program=program, more=HOLDING.format(n=3)))
+    script = START.format(python=python, held=held, go=folder / "go")
+    start = write_script(folder / "start", script)
+    return write_site(folder, LAUNCH=f"{Site().launch} {start}")
 
 
 def let_go(folder, element=""):

@@ -20,6 +20,20 @@ def simulate_slow(prefix):
     return f"{prefix}.bed"
 
 
+def write_script(path, text):
+    """Write a script that can be run; return its path."""
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def write_site(folder, **settings):
+    """Write a site file; return the options that name it."""
+    lines = [f"CONNECTOR_{name}='{text}'\n" for name, text in settings.items()]
+    (folder / "site.env").write_text("".join(lines))
+    return ["--site", folder / "site.env"]
+
+
 def submit(folder, *words):
     """Submit a job; return its number."""
     command = ["hpc-connector", "submit", *map(str, words)]

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from held_runs import hold, let_go
-from mdr_epistasis.program import main as mdr
 from programs import assert_same
-from slurm_jobs import ask, read_account, submit, wait, wait_for_end
+from slurm_jobs import ask, read_account, simulate_slow, submit, wait, wait_for_end
 
 ARRAY = ("--array", "list", "mdr-epistasis", "run", "{}", "--out", "out/{name}")
 COHORT = Path(__file__).parent / "data/bitepi_plink_100snps_2000/bfile.bed"
@@ -42,8 +41,7 @@ def array(tmp_path_factory):
     These search the same data.
     """
     folder = tmp_path_factory.mktemp("array")
-    options = "--variants 1500 --individuals 1000 --heritability 0.1 --maf 0.3 --seed 1"
-    assert mdr(["simulate", "--out", str(folder / "b"), *options.split()]) == 0
+    simulate_slow(folder / "b")
     copy_cohort(folder / "b", folder, "c")
     copy_cohort(COHORT.with_suffix(""), folder, "a")
     (folder / "list").write_text("# cohorts\na.bed\n\nb.bed\r\nc.bed\n")

@@ -28,6 +28,8 @@ from slurm_jobs import (
     submit,
     wait,
     wait_for_end,
+    write_script,
+    write_site,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -55,13 +57,6 @@ def reference(cohort, tmp_path_factory):
     return out
 
 
-def write_site(folder, **settings):
-    """Write a site file; return the options that name it."""
-    lines = [f"CONNECTOR_{name}='{text}'\n" for name, text in settings.items()]
-    (folder / "site.env").write_text("".join(lines))
-    return ["--site", folder / "site.env"]
-
-
 # Warns its job while the ranks are started, and the next attempt as they start
 WARN = """#!/bin/bash
 printf . >>begun
@@ -84,10 +79,9 @@ def warned(tmp_path_factory):
     jobs = {}
     for way, launch in WARNED.items():
         folder = tmp_path_factory.mktemp("warned")
-        for name, script in (("warn", WARN), ("start", START)):
-            (folder / name).write_text(script)
-            (folder / name).chmod(0o755)
-        site = write_site(folder, LAUNCH=f"{folder}/warn {launch} {folder}/start")
+        warn = write_script(folder / "warn", WARN)
+        start = write_script(folder / "start", START)
+        site = write_site(folder, LAUNCH=f"{warn} {launch} {start}")
         run = ["mdr-epistasis", "run", COHORT, *SLOW]
         options = [*site, "--ntasks-per-node", 2]
         jobs[way] = submit(folder, *options, *run, "--out", folder / "out"), folder

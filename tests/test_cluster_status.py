@@ -9,8 +9,7 @@ import pytest
 
 from hpc_connector.cluster.record import NAME, save_job
 from hpc_connector.manifest import get_time
-from mdr_epistasis.program import main as mdr
-from slurm_jobs import wait
+from slurm_jobs import simulate_slow, wait
 
 COHORT = Path(__file__).parent / "data/bitepi_plink_100snps_2000/bfile.bed"
 
@@ -49,8 +48,7 @@ def submit(folder, *words, outs):
 def jobs(tmp_path_factory):
     """Submit a long run, one that waits for it, and an array; return their folder."""
     folder = tmp_path_factory.mktemp("jobs")
-    options = "--variants 1500 --individuals 1000 --heritability 0.1 --maf 0.3 --seed 1"
-    assert mdr(["simulate", "--out", str(folder / "slow"), *options.split()]) == 0
+    simulate_slow(folder / "slow")
     for name, ending in ((n, e) for n in "xyz" for e in (".bed", ".bim", ".fam")):
         shutil.copy(COHORT.with_suffix(ending), folder / f"{name}{ending}")
     (folder / "list").write_text("x.bed\ny.bed\nz.bed\n")

@@ -1,12 +1,11 @@
 """How ranks end at an error: with their line, and with a code for the job script."""
 
 import os
-import subprocess
 import sys
 import time
 
 from hpc_connector.partitioner import ending
-from programs import PATIENCE_S, RAISING
+from programs import RAISING, get_end
 
 # The process that forwards what a rank says stands still for a second
 BEHIND = """
@@ -21,21 +20,10 @@ if comm.rank == comm.size - 1:
 """
 
 
-def end(code, *launch, **variables):
-    """Return how a program ends that raises: code and lines of stderr."""
-    done = subprocess.run(
-        [*launch, sys.executable, "-c", code],
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    )
-    return done.returncode, done.stderr.splitlines()
-
-
 def test_abort_on_error__the_line_comes_through_a_machine_that_is_behind():
+    command = ["mpirun", "-n", "2", sys.executable, "-c", BEHIND + RAISING]
     for _ in range(3):
-        code, lines = end(BEHIND + RAISING, "mpirun", "-n", "2")
+        code, lines, _ = get_end(command)
         assert lines[0] == "program: [Errno 5] Input/output error: 'genotypes.bed'"
         assert code != 0
 
@@ -43,7 +31,8 @@ def test_abort_on_error__the_line_comes_through_a_machine_that_is_behind():
 def test_abort_on_error__keeps_the_code_of_one_rank_too(tmp_path):
     """Or the job script would take it for a launcher's, which a warning has killed."""
     path = tmp_path / "code"
-    code, lines = end(RAISING, CONNECTOR_CODE=str(path))
+    env = os.environ | {"CONNECTOR_CODE": str(path)}
+    code, lines, _ = get_end([sys.executable, "-c", RAISING], env=env)
     assert (code, path.read_text()) == (1, "1\n")
     assert lines == ["program: [Errno 5] Input/output error: 'genotypes.bed'"]
 

@@ -1,6 +1,5 @@
 """The end of ranks: together, at an error of any, and at once where one must."""
 
-import array
 import contextlib
 import ctypes
 import fcntl
@@ -120,11 +119,11 @@ def wait_until_forwarded() -> None:
 
 def count_unread(pipe: int) -> int:
     """Return the bytes in a pipe that nobody has read, 0 where it is something else."""
-    unread = array.array("i", [0])
     with contextlib.suppress(OSError):
         if stat.S_ISFIFO(os.fstat(pipe).st_mode):
-            fcntl.ioctl(pipe, termios.FIONREAD, unread)
-    return unread[0]
+            unread = fcntl.ioctl(pipe, termios.FIONREAD, bytes(4))  # an int of C
+            return int.from_bytes(unread, sys.byteorder)
+    return 0
 
 
 def keep_code(code: int) -> None:

@@ -24,10 +24,7 @@ from hpc_connector.telemetry.watch.proc import RANK_NAMES
 logger = logging.getLogger(__name__)
 
 END_S = 10.0  # for an agent to write its totals
-BLOCKED = (  # what warns the ranks, and what ends an agent, until it is ready for that
-    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT),
-    signal.SIGHUP,
-)
+WARNINGS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
 
 
 @contextlib.contextmanager
@@ -128,7 +125,7 @@ def start_agent(
 @contextlib.contextmanager
 def block_signals() -> Iterator[None]:
     """Block what Slurm and MPI send to all processes, and :func:`end_agent` to one."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (*WARNINGS, signal.SIGHUP))
     try:
         yield
     finally:
